@@ -1,0 +1,58 @@
+"""flowcore: a dataflow engine for live call audio. These are the names that a node author needs."""
+
+from flowcore.audio import Audio, Encoding, Packet
+from flowcore.errors import BadMessage, CannotStart, FlowcoreError, MissingExtra, Refused
+from flowcore.formats import ANY_AUDIO, LINEAR, PACKETS, TEXT, Format, Takes
+from flowcore.node import (
+    Config,
+    Demux,
+    Emit,
+    Extra,
+    Host,
+    Inlet,
+    Listener,
+    Part,
+    Report,
+    Session,
+    Sink,
+    Transform,
+    node,
+)
+from flowcore.text import Text, Word
+from flowcore.units import Decibels, Duration, Rate, Size
+
+__all__ = [
+    "ANY_AUDIO",
+    "LINEAR",
+    "PACKETS",
+    "TEXT",
+    "Audio",
+    "BadMessage",
+    "CannotStart",
+    "Config",
+    "Decibels",
+    "Demux",
+    "Duration",
+    "Emit",
+    "Encoding",
+    "Extra",
+    "FlowcoreError",
+    "Format",
+    "Host",
+    "Inlet",
+    "Listener",
+    "MissingExtra",
+    "Packet",
+    "Part",
+    "Rate",
+    "Refused",
+    "Report",
+    "Session",
+    "Sink",
+    "Size",
+    "Takes",
+    "Text",
+    "Transform",
+    "Word",
+    "node",
+]

@@ -1,0 +1,97 @@
+"""Every error of flowcore, as one tree.
+
+::
+
+    FlowcoreError
+    ├── GraphError            a graph file is wrong: carries every problem of it, with positions
+    ├── UsageError            the command line is wrong
+    ├── MissingExtra          an optional package is not installed: carries the command that installs it
+    ├── CannotStart           a node cannot do its work: carries node, field and what would fix it
+    ├── NodeFailed            a node raised while it worked: carries flow, node and cause
+    ├── Refused               a session was not let in: carries the reason and when to try again
+    ├── BadMessage            bytes from a peer are not what the protocol allows: carries the reason
+    └── LawBroken             chunks or milliseconds are unaccounted for: a bug of the engine or of a node
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowcore.graph.problems import Problem
+
+
+class FlowcoreError(Exception):
+    """The root: catch it to catch every error that flowcore raises on purpose."""
+
+
+class GraphError(FlowcoreError):
+    """A graph file has problems; ``problems`` holds all of them, in the order of the file."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n\n".join(str(problem) for problem in self.problems))
+
+
+class UsageError(FlowcoreError):
+    """The command line asks for something that cannot be."""
+
+
+class MissingExtra(FlowcoreError):
+    """``package`` is needed for ``purpose`` and not installed; extra ``extra`` brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(f"{purpose} needs {package}: run  pip install 'flowcore[{extra}]'")
+
+
+class CannotStart(FlowcoreError):
+    """A node cannot do its work; the text says what is wrong and what would fix it.
+
+    A node raises it with the field of its config that is to blame; the engine adds the node's name.
+    """
+
+    def __init__(self, message: str, *, field: str = "", node: str = "") -> None:
+        self.message = message
+        self.field = field
+        self.node = node
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        place = ".".join(part for part in (self.node, self.field) if part)
+        return f"{place}: {self.message}" if place else self.message
+
+
+class NodeFailed(FlowcoreError):
+    """Node ``node`` of flow ``flow`` raised ``cause`` while it worked."""
+
+    def __init__(self, flow: str, node: str, cause: BaseException) -> None:
+        self.flow = flow
+        self.node = node
+        self.cause = cause
+        super().__init__(f"{node}: {cause or type(cause).__name__}")
+
+
+class Refused(FlowcoreError):
+    """A session was not let in; ``retry_after`` is in seconds, 0 when trying again is no use."""
+
+    def __init__(self, reason: str, *, retry_after: float = 0) -> None:
+        self.reason = reason
+        self.retry_after = retry_after
+        super().__init__(reason)
+
+
+class BadMessage(FlowcoreError):
+    """Bytes from a peer are not what the protocol allows; ``reason`` is a short name to count under."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+
+
+class LawBroken(FlowcoreError):
+    """*in = out + dropped* does not hold; the text names the place and both sides."""

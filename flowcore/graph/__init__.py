@@ -1,0 +1,1 @@
+"""From a graph file to a plan: YAML with positions → checked graph → negotiated formats → plan."""

@@ -1,0 +1,68 @@
+"""A checked graph: the nodes that a file names, with their classes, configs and places in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from flowcore.node import Config, Node
+from flowcore.units import Duration
+
+OnFull = Literal["block", "drop_oldest", "drop_newest", "fail"]
+OnError = Literal["fail_branch", "fail_flow", "restart"]
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in a graph file; ``line`` and ``column`` count from 1, ``length`` is in characters."""
+
+    line: int
+    column: int
+    length: int = 1
+
+
+class QueueConfig(BaseModel):
+    """The key ``queue`` of a node: the border before it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    max: Duration | None = None
+    """How much audio the border holds at most; picked by the kind of node when left out."""
+
+    on_full: OnFull | None = None
+    """What happens when it is full; picked by the kind of node and listener when left out."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One upstream port: node and port name (empty for a node with one output), and where the file says so."""
+
+    node: str
+    port: str
+    at: Position
+
+
+@dataclass(frozen=True)
+class GraphNode:
+    """One named step of the graph. ``places`` maps ``use``, ``from``, ``with.window``, … to their positions."""
+
+    name: str
+    cls: type[Node]
+    config: Config
+    inputs: tuple[Input, ...]
+    queue: QueueConfig | None
+    on_error: OnError | None
+    at: Position
+    places: Mapping[str, Position] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph file without problems: nodes in topological order, the listener first."""
+
+    path: str
+    source: str
+    nodes: Mapping[str, GraphNode]

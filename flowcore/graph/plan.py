@@ -1,0 +1,51 @@
+"""The plan: what a graph becomes before anything starts, and all that the engine knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flowcore.formats import Format
+from flowcore.graph.model import OnError, OnFull
+from flowcore.node import Config, Node
+
+
+@dataclass(frozen=True)
+class BorderPlan:
+    """The bounded queue before a node: ``seconds`` of audio (one channel's time), ``chunks`` for text."""
+
+    seconds: float
+    on_full: OnFull
+    chunks: int = 4096
+
+
+@dataclass(frozen=True)
+class PlanNode:
+    """One node as it will run.
+
+    ``inputs`` are (node, output index) pairs. ``chain`` numbers the fused chains from 0, the listener's;
+    a node with a ``border`` is the first of its chain. ``inserted`` marks converters that negotiation put in.
+    """
+
+    name: str
+    cls: type[Node]
+    config: Config
+    inputs: tuple[tuple[str, int], ...]
+    given: Format | None
+    gives: tuple[Format, ...]
+    border: BorderPlan | None
+    on_error: OnError
+    chain: int
+    inserted: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A graph ready to run: its name, and its nodes in topological order, the listener first."""
+
+    name: str
+    nodes: Mapping[str, PlanNode]
+
+    @property
+    def listener(self) -> PlanNode:
+        return next(iter(self.nodes.values()))

@@ -1,0 +1,270 @@
+"""The contract between a node and the engine: all that a node author sees.
+
+A node holds its own idea and nothing else. Queues, threads, clocks, counters, restarts and deadlines are the
+engine's. What a node may call is on this page: ``emit``, ``self.report``, ``self.wake`` and ``self.part``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from flowcore.errors import MissingExtra
+from flowcore.formats import Format, Takes
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+Chunk = TypeVar("Chunk", contravariant=True)
+NodeClass = TypeVar("NodeClass", bound="type[Node]")
+
+
+class Config(BaseModel):
+    """Base of every node's config: frozen, unknown keys refused, the text under a field is its reference."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+
+class Emit(Protocol[Chunk]):
+    """Hands a chunk to what comes next: a plain call of the next node, or a put into a border."""
+
+    def __call__(self, chunk: Chunk, /) -> None: ...
+
+
+class Report(Protocol):
+    """Where a node says what it lost and what it made up, so that the engine's books balance."""
+
+    def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
+        """Input that will never be emitted; ``seconds`` of one channel's audio."""
+
+    def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
+        """Output that stood in no input, such as silence for a lost packet; ``seconds`` of one channel's audio."""
+
+    def event(self, event: str, **data: Any) -> None:
+        """Something an operator may want to see, by a short name; never payload, secrets or words that were spoken."""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """An optional package: the module to import and the extra of flowcore that installs it."""
+
+    module: str
+    extra: str
+
+    def check(self, purpose: str) -> None:
+        """Look the module up without importing it; raise `MissingExtra` if it is not there."""
+        if importlib.util.find_spec(self.module) is None:
+            raise MissingExtra(self.module, self.extra, purpose)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a listener accepted, as every node of its flow sees it.
+
+    ``flow`` is the engine's own name for the flow, safe in file names. ``started`` is local wall time, for people.
+    ``attributes`` are what the peer said of the call (``call_id``, ``session_id``, ``ani``, …): never trust them.
+    """
+
+    flow: str
+    started: datetime
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+class Part(ABC):
+    """What is opened once per process and shared by flows: a loaded model, a gRPC channel, a sound device.
+
+    Two parts that compare equal are the same part. The engine opens it before the first flow and closes it after the
+    last. Both may block: they run in a thread. Flows call it from several threads at once.
+    """
+
+    @abstractmethod
+    def open(self) -> None:
+        """Get ready. Raises `CannotStart` or `MissingExtra`."""
+
+    def close(self) -> None:  # noqa: B027  # most parts have nothing to close
+        """Let go of everything; called once, also after a failed flow."""
+
+
+class _NoReport:
+    def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None: ...
+    def filled(self, reason: str, seconds: float, chunks: int = 0) -> None: ...
+    def event(self, event: str, **data: Any) -> None: ...
+
+
+class Node:
+    """What transforms, demuxers, sinks and listeners have in common. Inherit from one of those four."""
+
+    name: ClassVar[str] = ""
+    Config: ClassVar[type[Config]] = Config
+    takes: ClassVar[tuple[Takes, ...]] = ()
+    outputs: ClassVar[tuple[str, ...]] = ()
+    runs: ClassVar[Literal["inline", "thread"]] = "inline"
+    """``thread``: the work may block or take long, so the engine puts a border before it and calls it from a thread."""
+    loss: ClassVar[Literal["forbidden", "allowed"]] = "forbidden"
+    """Whether the border before it may drop by default when the node is too slow."""
+    balanced: ClassVar[bool] = False
+    """True: audio in + filled = audio out + dropped, in channel-seconds; checked at the end of each flow."""
+
+    report: Report = _NoReport()
+    part: Any = None
+    wake: Callable[[], None] = staticmethod(lambda: None)
+    """Call it from any thread when results came in later: the engine then calls ``collect``."""
+
+    def __init__(self, config: Any) -> None:
+        """Keep ``config`` and set the first state. No file, network, device or model: ``check`` makes nodes too."""
+        self.config = config
+
+    @classmethod
+    def requires(cls, config: Any) -> Sequence[Extra]:
+        """The optional packages that this config needs."""
+        return ()
+
+    @classmethod
+    def shares(cls, config: Any) -> Part | None:
+        """The part, not yet opened, that all flows share; the engine sets it opened as ``self.part``."""
+        return None
+
+    def open(self, session: Session) -> None:
+        """Called once before the first chunk, where ``process`` is called. Raises `CannotStart`."""
+
+    def close(self) -> None:
+        """Called once after the last chunk, also after a failure of this node or another."""
+
+
+class _Working(Node):
+    def busy(self) -> bool:
+        """After ``flush``: whether results are still to come; the end waits for them, up to a deadline."""
+        return False
+
+
+class Transform(_Working, ABC, Generic[In, Out]):
+    """One input, one output, any number of chunks out for one in."""
+
+    @classmethod
+    def gives(cls, config: Any, given: Format) -> Format:
+        """The format of the output for the format of the input; the same by default."""
+        return given
+
+    @abstractmethod
+    def process(self, chunk: In, emit: Emit[Out]) -> None:
+        """Work on one chunk: a plain function that neither waits nor looks at a clock."""
+
+    def collect(self, emit: Emit[Out]) -> None:
+        """Emit results that came in since; called after ``wake``, never at the same time as ``process``."""
+
+    def flush(self, emit: Emit[Out]) -> None:
+        """The stream has ended: emit what is still held."""
+
+
+class Demux(_Working, ABC, Generic[In, Out]):
+    """One input, several named outputs: ``process`` gets one emit for each of ``outputs``, in that order."""
+
+    @classmethod
+    @abstractmethod
+    def gives(cls, config: Any, given: Format) -> tuple[Format, ...]:
+        """The formats of the outputs, in their order, for the format of the input."""
+
+    @abstractmethod
+    def process(self, chunk: In, emits: Sequence[Emit[Out]]) -> None:
+        """Work on one chunk."""
+
+    def flush(self, emits: Sequence[Emit[Out]]) -> None:
+        """The stream has ended: emit what is still held."""
+
+
+class Sink(_Working, ABC, Generic[In]):
+    """One input, no output."""
+
+    @abstractmethod
+    def process(self, chunk: In) -> None:
+        """Take one chunk."""
+
+    def flush(self) -> None:
+        """The stream has ended; ``close`` follows."""
+
+
+class Inlet(Protocol):
+    """A listener's end of one flow. All calls are made in the event loop's thread."""
+
+    flow: str
+    report: Report
+
+    @property
+    def paused(self) -> bool:
+        """True while the flow asks its source to stop reading: a border whose policy is ``block`` is full."""
+
+    @property
+    def ended(self) -> bool:
+        """True once the flow takes no more chunks, whoever ended it: hang up."""
+
+    @property
+    def reason(self) -> str:
+        """Why the flow ended, empty before."""
+
+    def push(self, chunk: Any, /) -> None:
+        """Run one chunk through the flow. Never raises: a failing node ends its branch or its flow."""
+
+    def end(self, reason: str) -> None:
+        """No more chunks; the flow drains. Calling it again does nothing."""
+
+
+class Host(Protocol):
+    """A listener's view of the engine."""
+
+    report: Report
+
+    @property
+    def draining(self) -> bool:
+        """True once the process is asked to stop: take no new sessions."""
+
+    def now(self) -> float:
+        """Monotonic time in seconds."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the engine's clock."""
+
+    async def slot(self) -> None:
+        """Wait for the next slot."""
+
+    def every_slot(self, poll: Callable[[], None]) -> Callable[[], None]:
+        """Call ``poll`` once a slot (20 ms by default), in the event loop's thread; returns what cancels it."""
+
+    def announce(self, what: str, address: str) -> None:
+        """Say what listens where, as an address to paste."""
+
+    def admit(self) -> None:
+        """Raise `Refused` if a session that came now would not be let in: ask before answering a peer."""
+
+    def accept(self, attributes: Mapping[str, str]) -> Inlet:
+        """Start a flow for a session. Raises `Refused` when the process drains or is full."""
+
+
+class Listener(Node, ABC, Generic[Out]):
+    """Where flows begin: accepts sessions and pushes their chunks. The only async kind."""
+
+    live: ClassVar[bool] = True
+    """Whether sessions come at their own pace (a phone call) and cannot wait for a slow node (a file can)."""
+
+    @classmethod
+    @abstractmethod
+    def gives(cls, config: Any) -> Format:
+        """The format of what sessions push."""
+
+    @abstractmethod
+    async def run(self, host: Host) -> None:
+        """Accept sessions until cancelled, or return after the last one. Raises `CannotStart`."""
+
+
+def node(name: str) -> Callable[[NodeClass], NodeClass]:
+    """Give a node its name in graphs; the same as its file's name."""
+
+    def mark(cls: NodeClass) -> NodeClass:
+        cls.name = name
+        return cls
+
+    return mark

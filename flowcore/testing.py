@@ -1,0 +1,141 @@
+"""The public test kit: run one node, or one whole graph on a virtual clock, and look at what came out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from flowcore.audio import Audio
+from flowcore.errors import LawBroken
+from flowcore.node import Demux, Listener, Node, Session, Sink, Transform
+from flowcore.units import Duration
+
+SESSION = Session("test-flow", datetime(2026, 1, 2, 3, 4, 5), {"call_id": "call-1", "session_id": "1"})
+"""The session that a node under test belongs to."""
+
+
+class NodeHarness:
+    """One node between two hands: push chunks in, look at ``out``, ``dropped``, ``filled`` and ``events``.
+
+    ``out`` is the list of emitted chunks; for a `Demux`, ``ports[name]`` is one list for each output.
+    ``dropped`` and ``filled`` count seconds by reason, ``dropped_chunks`` chunks by reason.
+    """
+
+    def __init__(
+        self, cls: type[Node], config: Mapping[str, Any] | None = None, *, session: Session = SESSION, part: Any = None
+    ) -> None:
+        if issubclass(cls, Listener):
+            raise TypeError("a listener needs an engine: use run_graph")
+        self.node: Any = cls(cls.Config(**(config or {})))
+        if part is not None:
+            self.node.part = part
+        self.ports: dict[str, list[Any]] = {port: [] for port in cls.outputs or ("",)}
+        self.out: list[Any] = next(iter(self.ports.values()))
+        self.dropped: Counter[str] = Counter()
+        self.dropped_chunks: Counter[str] = Counter()
+        self.filled: Counter[str] = Counter()
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self._in = 0.0
+        self._closed = False
+        self.node.report = _Books(self)
+        self.node.open(session)
+
+    def push(self, *chunks: Any) -> NodeHarness:
+        """Hand chunks to the node, one after another."""
+        for chunk in chunks:
+            self._in += _channel_seconds(chunk)
+            if isinstance(self.node, Sink):
+                self.node.process(chunk)
+            elif isinstance(self.node, Demux):
+                self.node.process(chunk, [port.append for port in self.ports.values()])
+            else:
+                self.node.process(chunk, self.out.append)
+        return self
+
+    def collect(self) -> NodeHarness:
+        """What the engine does after ``wake``."""
+        if isinstance(self.node, Transform):
+            self.node.collect(self.out.append)
+        return self
+
+    def end(self) -> NodeHarness:
+        """End the stream: flush, close, and check the law of a balanced node."""
+        if isinstance(self.node, Sink):
+            self.node.flush()
+        elif isinstance(self.node, Demux):
+            self.node.flush([port.append for port in self.ports.values()])
+        else:
+            self.node.flush(self.out.append)
+        self.node.close()
+        if type(self.node).balanced:
+            left = self._in + self.filled.total()
+            right = sum(_channel_seconds(c) for port in self.ports.values() for c in port) + self.dropped.total()
+            if abs(left - right) > 1e-3:
+                raise LawBroken(f"{self.node.name}: in + filled = {left:.4f} s, out + dropped = {right:.4f} s")
+        return self
+
+
+class _Books:
+    """The harness's side of a node's report."""
+
+    def __init__(self, harness: NodeHarness) -> None:
+        self._harness = harness
+
+    def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
+        self._harness.dropped[reason] += seconds  # type: ignore[assignment]  # a Counter adds floats as well
+        self._harness.dropped_chunks[reason] += chunks
+
+    def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
+        self._harness.filled[reason] += seconds  # type: ignore[assignment]
+
+    def event(self, event: str, **data: Any) -> None:
+        self._harness.events.append((event, data))
+
+
+def _channel_seconds(chunk: Any) -> float:
+    return float(chunk.seconds) * int(getattr(chunk, "channels", 1))
+
+
+def run(cls: type[Node], config: Mapping[str, Any] | None, chunks: Iterable[Any]) -> list[Any]:
+    """Push ``chunks`` through one node, end the stream and return all that came out, in order."""
+    harness = NodeHarness(cls, config).push(*chunks).end()
+    return [chunk for port in harness.ports.values() for chunk in port] if cls.outputs else harness.out
+
+
+def tone(length: str, *, hertz: float = 440, rate: int = 8000, track: str = "agent", start: int = 0) -> list[Audio]:
+    """A sine at half scale, as s16 chunks of 20 ms; ``start`` in samples."""
+    frames = Duration(length).samples(rate)
+    wave = np.round(16384 * np.sin(2 * np.pi * hertz * np.arange(frames) / rate)).astype(np.int16)
+    return _chunks(wave, rate, track, start)
+
+
+def silence(length: str, *, rate: int = 8000, track: str = "agent", start: int = 0) -> list[Audio]:
+    """Digital silence as s16 chunks of 20 ms; ``start`` in samples."""
+    return _chunks(np.zeros(Duration(length).samples(rate), np.int16), rate, track, start)
+
+
+def _chunks(samples: Any, rate: int, track: str, start: int) -> list[Audio]:
+    step = rate // 50
+    return [Audio(samples[at : at + step], "s16", rate, track, start + at) for at in range(0, len(samples), step)]
+
+
+def joined(chunks: Iterable[Audio], track: str | None = None) -> Any:
+    """The samples of all chunks (of one track) in one array, holes between them as zeros (0xFF for mulaw)."""
+    picked = [chunk for chunk in chunks if track is None or chunk.track == track]
+    if not picked:
+        return np.zeros(0, np.int16)
+    first = picked[0]
+    shape = (max(chunk.end for chunk in picked), *first.samples.shape[1:])
+    whole = np.full(shape, 0xFF if first.encoding == "mulaw" else 0, first.samples.dtype)
+    for chunk in picked:
+        whole[chunk.start : chunk.end] = chunk.samples
+    return whole
+
+
+def duration(chunks: Iterable[Audio]) -> str:
+    """The length of all chunks together, as a graph would write it: ``300ms``."""
+    return str(Duration(sum(chunk.seconds for chunk in chunks)))

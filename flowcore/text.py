@@ -1,0 +1,36 @@
+"""The chunk that carries words: a transcript event."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Word(msgspec.Struct, frozen=True, gc=False):
+    """One word, with its times in seconds on the flow's clock."""
+
+    text: str
+    start: float
+    end: float
+
+
+class Text(msgspec.Struct, frozen=True, gc=False):
+    """What one party said between ``start`` and ``end`` (seconds on the flow's clock).
+
+    ``utterance`` numbers the utterances of one track from 0: an interim text (``final=False``) is replaced by every
+    later text of the same track and utterance; exactly one of them is final. ``confidence`` lies between 0 and 1,
+    or is None where the engine gives none; for an interim text it is the engine's stability.
+    """
+
+    track: str
+    start: float
+    end: float
+    text: str
+    final: bool
+    utterance: int
+    confidence: float | None = None
+    words: tuple[Word, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """0: text has no length in a queue; borders bound it by count."""
+        return 0.0

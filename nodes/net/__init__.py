@@ -1,0 +1,1 @@
+"""Sockets that are served once a slot, and the WebSocket on them."""

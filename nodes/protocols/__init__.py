@@ -1,0 +1,1 @@
+"""Parsers without I/O: bytes in, events out."""

@@ -1,0 +1,1 @@
+"""Nodes where a stream ends."""

@@ -1,0 +1,1 @@
+"""Where flows begin: listeners."""

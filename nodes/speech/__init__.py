@@ -1,0 +1,1 @@
+"""Speech engines, for the node `transcribe`."""

@@ -1,0 +1,1 @@
+"""Nodes with one input and one or more outputs."""
