@@ -2,6 +2,7 @@
 
 from flowcore.audio import Audio, Encoding, Packet
 from flowcore.errors import BadMessage, CannotStart, FlowcoreError, MissingExtra, Refused
+from flowcore.files import NewFile, publish
 from flowcore.formats import ANY_AUDIO, LINEAR, PACKETS, TEXT, Format, Takes
 from flowcore.node import (
     Config,
@@ -18,6 +19,7 @@ from flowcore.node import (
     Transform,
     node,
 )
+from flowcore.paths import PathTemplate
 from flowcore.text import Text, Word
 from flowcore.units import Decibels, Duration, Rate, Size
 
@@ -42,8 +44,10 @@ __all__ = [
     "Inlet",
     "Listener",
     "MissingExtra",
+    "NewFile",
     "Packet",
     "Part",
+    "PathTemplate",
     "Rate",
     "Refused",
     "Report",
@@ -55,4 +59,5 @@ __all__ = [
     "Transform",
     "Word",
     "node",
+    "publish",
 ]

@@ -1,0 +1,104 @@
+"""Files that nobody loses: new names only, append only, and a ``.part`` at the end of the name until all is on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Self
+
+from flowcore.errors import CannotStart
+from flowcore.node import Session
+from flowcore.paths import PathTemplate
+
+PART = ".part"
+
+
+class NewFile:
+    """A file that did not exist before, written by appending.
+
+    Where the name is taken, ``-2``, ``-3``, … follows its stem: nothing is ever overwritten. With ``part`` the file
+    carries ``.part`` after its name until `publish`, so that a reader sees finished files only; without it, it has
+    its name from the start. What `append` took is with the kernel: killing this process does not lose it.
+    """
+
+    def __init__(self, wanted: Path, *, part: bool = False) -> None:
+        """Create the file, and the directories above it. Raises OSError."""
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        for name in _numbered(wanted):
+            if name.exists() or part_of(name).exists():
+                continue
+            try:
+                self.path = part_of(name) if part else name
+                self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            except FileExistsError:
+                continue  # another flow was faster
+            break
+        self.size = 0
+        """Length in bytes."""
+
+    @classmethod
+    def create(cls, template: PathTemplate, session: Session, *, part: bool = False) -> Self:
+        """The file that a node's config field ``path`` asks for. Raises `CannotStart`."""
+        wanted = template.resolve(session)
+        try:
+            return cls(wanted, part=part)
+        except OSError as error:
+            raise CannotStart(
+                f"cannot create {wanted}: {error.strerror}; give a path in a directory that you may write to",
+                field="path",
+            ) from error
+
+    def append(self, data: bytes) -> None:
+        """Write all of ``data`` or, raising OSError, nothing of it."""
+        done = 0
+        try:
+            while done < len(data):
+                done += os.write(self._fd, data[done:] if done else data)
+        except OSError:
+            os.ftruncate(self._fd, self.size)  # a full disk takes a part of the data first
+            raise
+        self.size += done
+
+    def close(self, *, sync: bool = True) -> None:
+        """Let go of the file; with ``sync``, when it is on the disk. Raises OSError."""
+        try:
+            if sync:
+                os.fsync(self._fd)
+                _sync_directory(self.path.parent)
+        finally:
+            os.close(self._fd)
+
+
+def part_of(path: Path) -> Path:
+    """The name of ``path`` while it is being written."""
+    return path.with_name(path.name + PART)
+
+
+def publish(part: Path) -> Path:
+    """Give a finished ``.part`` file its name, or a numbered one where that is taken. Returns it; raises OSError."""
+    for name in _numbered(part.with_name(part.name.removesuffix(PART))):
+        try:
+            # Renaming overwrites, so an empty file of our own takes the name first.
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        except FileExistsError:
+            continue
+        os.rename(part, name)
+        _sync_directory(name.parent)
+        return name
+    raise AssertionError("count() does not end")
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    yield path
+    for number in count(2):
+        yield path.with_stem(f"{path.stem}-{number}")
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
