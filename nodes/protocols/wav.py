@@ -111,32 +111,6 @@ def _from_float(values: NDArray[Any]) -> NDArray[np.int16]:
     return scaled.round().astype(np.int16)
 
 
-_DECODERS:
-        raise NotWav(f"its format is not supported (tag {tag}, {bits} bits, {channels} channels at {rate} Hz)")
-    return tag, channels, rate, bits
-
-
-def decode(data: bytes) -> tuple[int, NDArray[np.int16]]:
-    """Rate in Hz and samples of the shape ``(frames, channels)`` of a whole file. Raises `NotWav`."""
-    found = layout(data, len(data))
-    frames = found.size // found.frame
-    raw = data[found.start : found.start + frames * found.frame]
-    samples = _DECODERS[found.tag, found.bits](raw)
-    return found.rate, samples.reshape(frames, found.channels)
-
-
-def _from_float(values: NDArray[Any]) -> NDArray[np.int16]:
-    scaled: NDArray[Any] = np.clip(np.nan_to_num(values) * 32768.0, -32768, 32767)
-    return scaled.round().astype(np.int16)
-
-
-def _from_mulaw(raw: bytes) -> NDArray[np.int16]:
-    """ITU-T G.711: inverted sign, exponent and mantissa; the bias of 33 in units of 4."""
-    code = ~np.arange(256, dtype=np.uint8)
-    size = (((code & 15).astype(np.int16) << 3) + 132 << ((code >> 4) & 7)) - 132
-    return np.where(code & 128, -size, size).astype(np.int16)[np.frombuffer(raw, np.uint8)]
-
-
 _DECODERS: dict[tuple[int, int], Callable[[bytes], NDArray[np.int16]]] = {
     (PCM, 8): lambda raw: (np.frombuffer(raw, np.uint8).astype(np.int16) - 128) << 8,
     (PCM, 16): lambda raw: np.frombuffer(raw, "<i2").astype(np.int16),
