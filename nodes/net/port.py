@@ -1,0 +1,252 @@
+"""A TCP port whose WebSocket connections are polled once a slot, instead of waking up for each packet.
+
+No task, no queue and no callback of the event loop: a slot reads what each socket has, at once, and hands the
+messages on by plain calls. Handshakes, pings, answers and closing go the same way.
+
+A `Port` knows paths; what stands behind a path says which connections it wants (`Route`) and hears of each through a
+`Peer`. So pages and other protocols can join on the same port.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol
+
+from websockets.http11 import Request
+
+from flowcore import Refused
+from nodes.net.websocket import WebSocket
+
+READ = 16 * 1024
+"""Bytes that one connection is read at most in one slot, which bounds what it can cost the others."""
+
+FRAME = 256
+"""Bytes that a frame counts at least against the rate of its connection, as small ones cost as much work."""
+
+BURST = 2.0
+"""Seconds of its rate that a connection may save up, for what a stall of the network or of this process held back."""
+
+CLOSING = 5.0
+"""Seconds that a peer has to do its part of closing, before the socket is closed without it."""
+
+ACCEPTS = 64
+"""Connections taken in one slot at most."""
+
+RECEIVE_BUFFER = 128 * 1024
+"""Bytes that the kernel holds for a connection that is not read: 4 s of a call."""
+
+KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 4))
+"""Seconds, seconds, probes: a peer that vanished is found within 30 s."""
+
+UNSENT = 30_000
+"""Milliseconds that sent bytes may stay unacknowledged or unread by the peer (TCP_USER_TIMEOUT)."""
+
+
+class Peer(Protocol):
+    """Who hears of one connection. None of these may raise or wait."""
+
+    def opened(self, connection: Connection) -> None:
+        """The handshake is done."""
+
+    def wants(self, now: float) -> bool:
+        """Called once a slot: whether to read now. Time limits are kept here too."""
+
+    def message(self, data: bytes, now: float) -> None:
+        """One whole message."""
+
+    def closed(self, reason: str) -> None:
+        """No message follows; ``reason`` is one of `WebSocket.ended`. Called once, whoever closed."""
+
+
+Route = Callable[[Request], Peer]
+"""Decides on an upgrade request; raises `Refused` to answer 503."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What connections may take: how many, seconds for the handshake, bytes a second that each may send."""
+
+    connections: int
+    handshake: float
+    rate: float
+
+
+class Port:
+    """The listening socket, and the connections it brought."""
+
+    def __init__(self, routes: Mapping[str, Route], limits: Limits) -> None:
+        self.connections: list[Connection] = []
+        self.limits = limits
+        self._routes = routes
+        self._listening: socket.socket | None = None
+
+    def listen(self, host: str, port: int) -> int:
+        """Open the port (0: any that is free) and return its number. Raises `OSError`."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listening = socket.create_server((host, port), family=family, backlog=512)
+        self._listening.setblocking(False)
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # connections inherit it
+        return int(self._listening.getsockname()[1])
+
+    def poll(self, now: float) -> None:
+        """One slot: take new connections, read and write all of them. ``now`` in monotonic seconds."""
+        self._accept(now)
+        for connection in self.connections:
+            connection.poll(now)
+        self.connections = [connection for connection in self.connections if not connection.gone]
+
+    def close(self) -> None:
+        """Say goodbye (1001) to all peers without waiting for theirs, and close all sockets."""
+        if self._listening is not None:
+            self._listening.close()
+        for connection in self.connections:
+            connection.abandon()
+        self.connections = []
+
+    def _accept(self, now: float) -> None:
+        shaking = sum(not connection.answered for connection in self.connections)
+        for _ in range(min(ACCEPTS, self.limits.connections - shaking)):
+            try:
+                accepted, _address = self._listening.accept()  # type: ignore[union-attr]  # listening comes first
+            except OSError:  # none waits, one left again, or the process is out of file handles: the next slot tries
+                return
+            self.connections.append(Connection(accepted, self, now))
+
+    def answer(self, request: Request) -> Peer:
+        """Who takes this request. Raises `KeyError` for a path without a route, and `Refused`."""
+        route = self._routes[request.path.partition("?")[0]]
+        if sum(connection.answered for connection in self.connections) >= self.limits.connections:
+            raise Refused("too many connections", retry_after=1)
+        return route(request)
+
+
+class Connection:
+    """One socket with its WebSocket and its peer."""
+
+    def __init__(self, accepted: socket.socket, port: Port, now: float) -> None:
+        self.gone = False
+        """The socket is closed."""
+        self.answered = False
+        """The handshake is over, for better or worse."""
+        self._socket = accepted
+        self._port = port
+        self._websocket = WebSocket()
+        self._peer: Peer | None = None
+        self._unsent = bytearray()
+        self._eof = False
+        self._closing = False
+        self._deadline = now + port.limits.handshake
+        self._credit = BURST * port.limits.rate
+        self._polled = now
+        accepted.setblocking(False)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in KEEPALIVE:
+            accepted.setsockopt(socket.IPPROTO_TCP, option, value)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT)
+
+    def poll(self, now: float) -> None:
+        """One slot of this connection."""
+        if now >= self._deadline:
+            self._drop()
+            return
+        rate = self._port.limits.rate
+        self._credit = min(self._credit + rate * (now - self._polled), BURST * rate)
+        self._polled = now
+        wanted = self._peer is None or self._peer.wants(now)
+        # A peer that does not read what we answer is not read either: answers could pile up without end.
+        if wanted and not self._unsent and self._credit > 0:
+            self._read(now)
+        self._write(now)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Start closing; the peer has `CLOSING` seconds to answer. Its messages are no longer handed on."""
+        self._closing = True
+        self._websocket.close(code, reason)
+
+    def abandon(self) -> None:
+        """Close at once, with a goodbye (1001) as far as the socket takes it."""
+        self._websocket.close(1001)
+        self._write(self._polled)
+        self._drop()
+
+    def _read(self, now: float) -> None:
+        try:
+            data = self._socket.recv(READ)
+        except BlockingIOError:
+            return
+        except OSError:  # reset, or found dead by TCP keepalive
+            self._drop()
+            return
+        websocket = self._websocket
+        if not data:
+            websocket.receive_eof()
+            self._drop()
+            return
+        frames = websocket.frames
+        messages = websocket.receive(data)
+        self._credit -= max(len(data), FRAME * (websocket.frames - frames))
+        if not self.answered and (websocket.request is not None or websocket.finished):
+            self._answer()
+            messages += websocket.receive(b"")  # what came behind the request
+        peer = self._peer
+        if peer is None:
+            return
+        for message in messages:
+            if self._closing:
+                return  # what the peer said before it knew is not heard
+            peer.message(message, now)
+        if websocket.ended:
+            self._tell(websocket.ended)
+
+    def _answer(self) -> None:
+        websocket = self._websocket
+        if websocket.request is not None and not websocket.finished:
+            try:
+                peer = self._port.answer(websocket.request)
+            except KeyError:
+                websocket.refuse(HTTPStatus.NOT_FOUND, "Nothing is here: calls come to the path /.")
+            except Refused as refused:
+                retry = {"Retry-After": str(max(1, round(refused.retry_after)))}
+                websocket.refuse(HTTPStatus.SERVICE_UNAVAILABLE, refused.reason, retry)
+            else:
+                if websocket.accept():
+                    self._peer = peer
+                    self._deadline = float("inf")
+                    peer.opened(self)
+        self.answered = True
+
+    def _write(self, now: float) -> None:
+        for data in self._websocket.output():
+            self._unsent += data
+            self._eof = self._eof or not data
+        if self._unsent:
+            try:
+                del self._unsent[: self._socket.send(self._unsent)]
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._drop()
+                return
+        if self.answered and not self._websocket.open and self._deadline == float("inf"):
+            self._deadline = now + CLOSING
+        if self._eof and not self._unsent and not self.gone:
+            self._eof = False
+            try:
+                self._socket.shutdown(socket.SHUT_WR)
+            except OSError:  # the peer was faster
+                self._drop()
+
+    def _drop(self) -> None:
+        if not self.gone:
+            self.gone = True
+            self._socket.close()
+            self._tell(self._websocket.ended or "peer_lost")
+
+    def _tell(self, reason: str) -> None:
+        peer, self._peer = self._peer, None
+        if peer is not None:
+            peer.closed(reason)
