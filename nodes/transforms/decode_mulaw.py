@@ -1,0 +1,28 @@
+"""Turn mu-law, one byte a sample as telephones send it, into linear 16-bit samples."""
+
+from dataclasses import replace
+
+from flowcore import Audio, Config, Emit, Format, Takes, Transform, node
+from nodes.protocols import g711
+
+
+@node("decode_mulaw")
+class DecodeMulaw(Transform[Audio, Audio]):
+    """Decode ITU-T G.711 mu-law, exactly as the standard's tables say.
+
+    In: ``Audio``, mulaw, any rate and layout. Out: the same chunks as s16.
+
+    Example::
+
+        voices: {use: decode_mulaw, from: ordered}
+    """
+
+    takes = (Takes("audio", ("mulaw",)),)
+    balanced = True
+
+    @classmethod
+    def gives(cls, config: Config, given: Format) -> Format:
+        return replace(given, encoding="s16")
+
+    def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
+        emit(Audio(g711.decode(chunk.samples), "s16", chunk.rate, chunk.track, chunk.start))

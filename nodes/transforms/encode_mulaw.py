@@ -1,0 +1,28 @@
+"""Turn linear 16-bit samples into mu-law, one byte a sample as telephones send it."""
+
+from dataclasses import replace
+
+from flowcore import Audio, Config, Emit, Format, Takes, Transform, node
+from nodes.protocols import g711
+
+
+@node("encode_mulaw")
+class EncodeMulaw(Transform[Audio, Audio]):
+    """Encode to ITU-T G.711 mu-law; decoded mu-law comes back bit by bit (but for the code of minus zero).
+
+    In: ``Audio``, s16, any rate and layout. Out: the same chunks as mulaw.
+
+    Example::
+
+        wire: {use: encode_mulaw, from: voices}
+    """
+
+    takes = (Takes("audio", ("s16",)),)
+    balanced = True
+
+    @classmethod
+    def gives(cls, config: Config, given: Format) -> Format:
+        return replace(given, encoding="mulaw")
+
+    def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
+        emit(Audio(g711.encode(chunk.samples), "mulaw", chunk.rate, chunk.track, chunk.start))

@@ -1,0 +1,109 @@
+"""Join the two parties of a call into stereo chunks: agent left, customer right, aligned on the flow's clock."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+
+from flowcore import Audio, Config, Duration, Emit, Format, Takes, Transform, node
+
+_SILENCE = {"s16": 0, "mulaw": 0xFF}
+_TRACKS = ("agent", "customer")
+
+
+@node("interleave")
+class Interleave(Transform[Audio, Audio]):
+    """Put both parties into one stereo stream by the position of their chunks, not by the order of their coming.
+
+    In: ``Audio``, s16 or mulaw, as tracks, or two mono branches. Out: stereo, agent left, customer right.
+    A stretch comes out once both parties have it; if one lags behind the other by more than ``wait``, it gets silence
+    there, and what it brings later for that stretch is dropped and counted. Where both have a hole, so has the output.
+
+    Example::
+
+        both: {use: interleave, from: voices, with: {wait: 1s}}
+    """
+
+    class Config(Config):
+        """How patient it is."""
+
+        wait: Duration = Duration("1s")
+        """How far one party may be ahead of the other before the other's part becomes silence."""
+
+    takes = (Takes("audio", tuple(_SILENCE), layouts=("tracks", "mono")),)
+    balanced = True
+
+    @classmethod
+    def gives(cls, config: Config, given: Format) -> Format:
+        return replace(given, layout="stereo")
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._waiting: tuple[deque[Audio], ...] = (deque(), deque())  # per channel, in order, nothing before _position
+        self._ends = [0, 0]  # how far each channel has come, in samples on the flow's clock
+        self._position = 0  # everything before it is out
+
+    def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
+        if chunk.track not in _TRACKS:
+            self.report.dropped("unknown_track", chunk.seconds)
+            return
+        channel = _TRACKS.index(chunk.track)
+        late = max(self._position, self._ends[channel]) - chunk.start
+        if late > 0:
+            self.report.dropped("late", min(late, chunk.frames) / chunk.rate, chunks=int(late >= chunk.frames))
+            chunk = chunk.replace(samples=chunk.samples[late:], start=chunk.start + late)
+        if not chunk.frames:
+            return
+        self._ends[channel] = chunk.end
+        own, other = self._waiting[channel], self._waiting[1 - channel]
+        if not own and len(other) == 1 and other[0].start == chunk.start and other[0].frames == chunk.frames:
+            self._emit_pair(channel, chunk, other.popleft(), emit)  # the usual case, in half the time
+            return
+        own.append(chunk)
+        behind, ahead = sorted(self._ends)
+        self._emit_until(max(behind, ahead - self.config.wait.samples(chunk.rate)), emit)
+
+    def flush(self, emit: Emit[Audio]) -> None:
+        self._emit_until(max(self._ends), emit)
+
+    def _emit_pair(self, channel: int, chunk: Audio, other: Audio, emit: Emit[Audio]) -> None:
+        frames = np.empty((chunk.frames, 2), chunk.samples.dtype)
+        frames[:, channel] = chunk.samples
+        frames[:, 1 - channel] = other.samples
+        self._position = chunk.end
+        emit(Audio(frames, chunk.encoding, chunk.rate, "", chunk.start))
+
+    def _emit_until(self, limit: int, emit: Emit[Audio]) -> None:
+        left, right = self._waiting
+        while first := [queue[0] for queue in self._waiting if queue and queue[0].start < limit]:
+            start = min(chunk.start for chunk in first)
+            end = start
+            for chunk in sorted((*left, *right), key=lambda chunk: chunk.start):
+                if chunk.start > end:
+                    break  # a hole that both share
+                end = max(end, chunk.end)
+            emit(self._cut(start, min(end, limit), first[0]))
+        self._position = max(self._position, limit)
+
+    def _cut(self, start: int, end: int, like: Audio) -> Audio:
+        """Take ``start`` to ``end`` out of both queues, with silence where a channel has nothing."""
+        frames = np.empty((end - start, 2), like.samples.dtype)
+        for channel, queue in enumerate(self._waiting):
+            done = start
+            while queue and queue[0].start < end:
+                chunk = queue.popleft()
+                if chunk.end > end:
+                    queue.appendleft(chunk.replace(samples=chunk.samples[end - chunk.start :], start=end))
+                    chunk = chunk.replace(samples=chunk.samples[: end - chunk.start])
+                self._fill(frames, channel, done - start, chunk.start - start, like)
+                frames[chunk.start - start : chunk.end - start, channel] = chunk.samples
+                done = chunk.end
+            self._fill(frames, channel, done - start, end - start, like)
+        return Audio(frames, like.encoding, like.rate, "", start)
+
+    def _fill(self, frames: np.ndarray, channel: int, start: int, end: int, like: Audio) -> None:
+        if end > start:
+            frames[start:end, channel] = _SILENCE[like.encoding]
+            self.report.filled("missing", (end - start) / like.rate)

@@ -1,0 +1,109 @@
+"""Change the sample rate, in a stream: chunks of any length go in, and what comes out joins without a seam."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from flowcore import Audio, Config, Emit, Format, Rate, Session, Takes, Transform, node
+
+
+@node("resample")
+class Resample(Transform[Audio, Audio]):
+    """Resample each track on its own, with the filters of libsoxr.
+
+    In: ``Audio``, s16, any rate and layout. Out: the same at ``rate``. Positions are exact: whatever lies between two
+    holes comes out from ``round(start * ratio)`` to ``round(end * ratio)``. The filter needs to see ahead, so output
+    follows input by a delay (HQ, 8 to 16 kHz: about 80 ms) until a hole or the end pushes the rest out.
+
+    Example::
+
+        speech: {use: resample, from: voices, with: {rate: 16000}}
+    """
+
+    class Config(Config):
+        """To which rate, and how well."""
+
+        rate: Rate = Rate(16000)
+        """The sample rate that comes out, in Hz; audio that has it already passes unchanged."""
+
+        quality: Literal["QQ", "LQ", "MQ", "HQ", "VHQ"] = "HQ"
+        """The filter of libsoxr, from quick to very high: better ones see further ahead, but cost about the same."""
+
+    takes = (Takes("audio", ("s16",)),)
+    balanced = True
+
+    @classmethod
+    def gives(cls, config: Config, given: Format) -> Format:
+        return replace(given, rate=int(config.rate))
+
+    def __init__(self, config: Config) -> None:
+        self.rate = int(config.rate)
+        self.quality = config.quality
+        self._streams: dict[str, _Stream] = {}
+
+    def open(self, session: Session) -> None:
+        import soxr  # noqa: F401  # 20 ms that belong to the start of a flow, not to its first chunk
+
+    def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
+        if chunk.rate == self.rate:
+            emit(chunk)
+            return
+        stream = self._streams.get(chunk.track)
+        if stream is None:
+            stream = self._streams[chunk.track] = _Stream(chunk, self.rate, self.quality)
+        elif chunk.start != stream.end:
+            stream.finish(emit)
+            stream.begin(chunk.start)
+        stream.feed(chunk.samples, emit)
+
+    def flush(self, emit: Emit[Audio]) -> None:
+        for stream in self._streams.values():
+            stream.finish(emit)
+
+
+class _Stream:
+    """One track between two holes: ``end`` is in samples of the input, ``position`` in samples of the output.
+
+    Works in float32 and rounds by itself: libsoxr adds dither to int16, seeded with the time of day, and then
+    the same call would never again give the same samples.
+    """
+
+    def __init__(self, first: Audio, rate: int, quality: str) -> None:
+        from soxr import ResampleStream
+
+        self.track = first.track
+        self.from_rate = first.rate
+        self.rate = rate
+        self._soxr = ResampleStream(first.rate, rate, first.channels, dtype="float32", quality=quality)
+        self._nothing = first.samples[:0].astype(np.float32)
+        self.begin(first.start)
+
+    def begin(self, start: int) -> None:
+        self.end = start
+        self.position = self._place(start)
+
+    def feed(self, samples: Any, emit: Emit[Audio]) -> None:
+        self.end += len(samples)
+        self._emit(self._soxr.resample_chunk(samples.astype(np.float32, order="C")), emit)
+
+    def finish(self, emit: Emit[Audio]) -> None:
+        """Push out what the filter still holds, and forget all: what follows is another stream."""
+        tail = self._soxr.resample_chunk(self._nothing, last=True)
+        missing = self._place(self.end) - self.position
+        if missing > len(tail):  # libsoxr rounds the length of each stream its own way, one sample off at most
+            tail = np.concatenate([tail, np.zeros((missing - len(tail), *tail.shape[1:]), np.float32)])
+        self._emit(tail[: max(missing, 0)], emit)
+        self._soxr.clear()
+
+    def _emit(self, samples: Any, emit: Emit[Audio]) -> None:
+        if len(samples):
+            np.rint(samples, out=samples)
+            np.clip(samples, -32768, 32767, out=samples)
+            emit(Audio(samples.astype(np.int16), "s16", self.rate, self.track, self.position))
+            self.position += len(samples)
+
+    def _place(self, position: int) -> int:
+        return (2 * position * self.rate + self.from_rate) // (2 * self.from_rate)  # rounds halves up, in integers
