@@ -58,7 +58,11 @@ class Extra:
 
     def check(self, purpose: str) -> None:
         """Look the module up without importing it; raise `MissingExtra` if it is not there."""
-        if importlib.util.find_spec(self.module) is None:
+        try:
+            found = importlib.util.find_spec(self.module) is not None
+        except ModuleNotFoundError:  # a parent of a dotted name is missing
+            found = False
+        if not found:
             raise MissingExtra(self.module, self.extra, purpose)
 
 
@@ -150,6 +154,14 @@ class Transform(_Working, ABC, Generic[In, Out]):
         """The format of the output for the format of the input; the same by default."""
         return given
 
+    @classmethod
+    def converts(cls, wanted: Takes) -> Config | None:
+        """The config with which this node would help to reach ``wanted``; None when it is no converter.
+
+        The planner puts converters where an output and an input do not match: see `flowcore.graph.negotiate`.
+        """
+        return None
+
     @abstractmethod
     def process(self, chunk: In, emit: Emit[Out]) -> None:
         """Work on one chunk: a plain function that neither waits nor looks at a clock."""
@@ -191,8 +203,13 @@ class Sink(_Working, ABC, Generic[In]):
 class Inlet(Protocol):
     """A listener's end of one flow. All calls are made in the event loop's thread."""
 
-    flow: str
-    report: Report
+    @property
+    def flow(self) -> str:
+        """The engine's name for the flow."""
+
+    @property
+    def report(self) -> Report:
+        """Where the listener says what it lost of this session."""
 
     @property
     def paused(self) -> bool:
@@ -216,7 +233,9 @@ class Inlet(Protocol):
 class Host(Protocol):
     """A listener's view of the engine."""
 
-    report: Report
+    @property
+    def report(self) -> Report:
+        """Where the listener says what it lost before a session began."""
 
     @property
     def draining(self) -> bool:

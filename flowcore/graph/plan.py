@@ -38,6 +38,16 @@ class PlanNode:
     chain: int
     inserted: bool = False
 
+    @property
+    def channels_in(self) -> int:
+        """How many channels each chunk of the input carries."""
+        return _channels(self.given)
+
+    @property
+    def channels_out(self) -> int:
+        """How many channels each chunk of the outputs carries."""
+        return _channels(self.gives[0] if self.gives else None)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -49,3 +59,7 @@ class Plan:
     @property
     def listener(self) -> PlanNode:
         return next(iter(self.nodes.values()))
+
+
+def _channels(form: Format | None) -> int:
+    return 2 if form is not None and form.layout == "stereo" else 1

@@ -1,0 +1,53 @@
+# Everything a newcomer or CI needs: make demo, make test. For developers: make check, make bench, make fix.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check fix bench debs clean
+
+# The demo needs what a user installs and no more; the tests and checks need the developers' packages.
+$(STAMP)-user: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing flowcore and the embedded speech engine into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[moonshine]'
+	@touch $@
+
+$(STAMP)-dev: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing flowcore and what its tests need into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[moonshine,monitor,dev]'
+	@touch $@ $(STAMP)-user
+
+# One simulated call with two real voices, transcribed and recorded: no account, no sound card, no download.
+demo: $(STAMP)-user
+	@$(BIN)/python tools/demo.py
+
+test: debs $(STAMP)-dev
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Everything but the tests that run the speech model or a whole process under load.
+check: $(STAMP)-dev
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy
+	@$(BIN)/flowcore check graphs/*.yaml
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not model and not slow"
+
+fix: $(STAMP)-dev
+	@$(BIN)/ruff check -q --fix .
+	@$(BIN)/ruff format -q .
+
+bench: $(STAMP)-dev
+	@$(BIN)/python -m tests.bench
+
+# Debian packages that the tests use. Without root their absence is an error of the test that needs them.
+DEBS := sox
+debs:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(DEBS) >/dev/null 2>&1; then \
+		echo "installing $(DEBS) …"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBS) >/dev/null; \
+	fi
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

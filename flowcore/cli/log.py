@@ -1,0 +1,83 @@
+"""What an operator reads: the engine's events as log lines on standard error, one event a line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from flowcore.engine.engine import Totals
+from flowcore.engine.events import Event
+from flowcore.errors import FlowcoreError
+
+LONGEST = 256
+"""Characters of a value in the log; what a peer sent could be of any length."""
+NAMED_FILES = 10
+ERRORS = {"node_failed", "hangs", "law_broken"}
+WARNINGS = {"refused", "stopping"}
+
+
+class Log:
+    """Subscribes to the bus, logs, and remembers which files were written, to name them last."""
+
+    def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
+        self.files: list[str] = []
+        renderer: Any = structlog.processors.JSONRenderer()
+        if not json:
+            renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)
+        self._log = structlog.wrap_logger(
+            structlog.WriteLogger(sys.stderr),
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso" if json else "%H:%M:%S", utc=json),
+                renderer,
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
+        )
+
+    def event(self, event: Event) -> None:
+        """Log one event of the bus."""
+        fields = {key: value for key, value in (("flow", event.flow), ("node", event.node)) if value}
+        fields |= {key: _plain(value) for key, value in event.data.items() if key != "cause"}
+        cause = event.data.get("cause")
+        if isinstance(cause, BaseException):
+            fields |= _explained(cause)
+        if event.name == "file":
+            self.files.append(str(event.data["path"]))
+        if event.name in ERRORS:
+            self._log.error(event.name, **fields)
+        elif event.name in WARNINGS:
+            self._log.warning(event.name, **fields)
+        else:
+            self._log.info(event.name, **fields)
+
+    def close(self, totals: Totals) -> None:
+        """Sum up: what was dropped, then the files."""
+        for name, stats in totals.nodes.items():
+            for reason, tally in stats.dropped.items():
+                self._log.warning("dropped", node=name, reason=reason, **tally.json())
+        for path in self.files[-NAMED_FILES:]:
+            print(path)  # noqa: T201  # the result of the command
+        if len(self.files) > NAMED_FILES:
+            print(f"… and {len(self.files) - NAMED_FILES} files before these")  # noqa: T201
+
+
+def _explained(cause: BaseException) -> dict[str, Any]:
+    """The cause in a line; for a mistake in a node's code also where it was made."""
+    if isinstance(cause, FlowcoreError | OSError):
+        return {"cause": _plain(str(cause))}
+    frames = traceback.extract_tb(cause.__traceback__)
+    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return {"cause": _plain(f"{type(cause).__name__}: {cause}"), "where": where}
+
+
+def _plain(value: Any) -> Any:
+    """Printable, on one line, and not endless: a peer's text must not forge log lines or move a cursor."""
+    if isinstance(value, str):
+        cut = value if len(value) <= LONGEST else value[:LONGEST] + "…"
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)
+    return value

@@ -1,0 +1,166 @@
+"""A border: the bounded queue where work changes its thread or its pace, and the only place where flowcore waits.
+
+The bound is in seconds of audio (of all tracks that pass, one channel's time); text, which has no length, is bounded
+by count. The law, at all times: *in = out + dropped + still queued*, in chunks and in seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
+
+from flowcore.engine.stats import Reasons, Tally, unbalanced
+from flowcore.graph.plan import BorderPlan
+
+END: Final = object()
+"""Travels through borders behind the last chunk: one from every chain that feeds the border."""
+
+EMPTY: Final = object()
+ROUNDING: Final = 1e-9
+"""Seconds by which a sum of chunk lengths may exceed the bound: 50 x 20 ms is 1 s, whatever floats add up to."""
+RESUME_AT: Final = 0.5
+"""A blocked producer goes on when the border has drained to this part of its bound."""
+
+
+class Producer(Protocol):
+    """A chain that feeds a border, as the border sees it."""
+
+    def block(self, border: Border) -> None:
+        """Stop taking input: the border is full."""
+
+    def unblock(self, border: Border) -> None:
+        """Go on."""
+
+
+class Border:
+    """One border of one flow. ``put`` is called by the producers' threads, ``get`` by the consumer's.
+
+    Policies when full: ``block`` takes the chunk and asks the producers to pause, so the bound may be exceeded by what
+    a producer already has in hand; ``drop_oldest`` and ``drop_newest`` drop and count ``queue_full``; ``fail`` calls
+    ``on_fail`` once and drops.
+    """
+
+    __slots__ = (
+        "_blocking", "_gone", "_lock", "_probe", "_queue", "consumer_ready", "depth", "dropped", "entered", "left",
+        "name", "now", "on_fail", "plan", "producers", "waited", "waits",
+    )  # fmt: skip
+
+    def __init__(self, name: str, plan: BorderPlan, now: Callable[[], float]) -> None:
+        self.name = name
+        self.plan = plan
+        self.now = now
+        self.producers: list[Producer] = []
+        self.consumer_ready: Callable[[], None] = lambda: None
+        self.on_fail: Callable[[], None] = lambda: None
+        self.entered = Tally()
+        self.left = Tally()
+        self.dropped = Reasons()
+        self.depth = 0.0
+        self.waited = 0.0
+        self.waits = 0
+        self._queue: deque[Any] = deque()
+        self._lock = threading.Lock()
+        self._blocking = False
+        self._gone = 0
+        self._probe: tuple[int, float] | None = None  # number of the chunk whose wait is being timed, and since when
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, chunk: Any) -> None:
+        """Take a chunk, or do as the policy says."""
+        seconds = chunk.seconds
+        with self._lock:
+            self.entered.chunks += 1
+            self.entered.seconds += seconds
+            if not self._fits(seconds) and not self._make_room(seconds):
+                return
+            self._queue.append(chunk)
+            self.depth += seconds
+            if self._probe is None:
+                self._probe = (self.entered.chunks, self.now())
+        self.consumer_ready()
+
+    def _make_room(self, seconds: float) -> bool:
+        """The policy, under the lock; False when the new chunk was dropped."""
+        policy = self.plan.on_full
+        if policy == "block":
+            if not self._blocking:
+                self._blocking = True
+                for producer in self.producers:
+                    producer.block(self)
+            return True
+        if policy == "drop_oldest" and seconds <= self.plan.seconds:
+            while self._queue and self._queue[0] is not END and not self._fits(seconds):
+                oldest = self._queue.popleft()
+                self.depth -= oldest.seconds
+                self._drop("queue_full", oldest.seconds)
+            return True
+        if policy == "fail":
+            self.on_fail()
+        self._drop("queue_full", seconds)
+        return False
+
+    def _fits(self, seconds: float) -> bool:
+        return self.depth + seconds <= self.plan.seconds + ROUNDING and len(self._queue) < self.plan.chunks
+
+    def _drop(self, reason: str, seconds: float) -> None:
+        self.dropped.count(reason, 1, seconds)
+        self._gone += 1
+        self._probe = None  # numbers behind the dropped chunk no longer say where the timed one stands
+
+    def end(self) -> None:
+        """One producer has sent its last chunk."""
+        with self._lock:
+            self._queue.append(END)
+        self.consumer_ready()
+
+    def get(self) -> Any:
+        """The next chunk, ``END``, or ``EMPTY``."""
+        with self._lock:
+            if not self._queue:
+                return EMPTY
+            chunk = self._queue.popleft()
+            if chunk is END:
+                return END
+            seconds = chunk.seconds
+            empty = not self._queue or self._queue[0] is END
+            self.depth = 0.0 if empty else self.depth - seconds  # no rounding error outlives an empty queue
+            self.left.chunks += 1
+            self.left.seconds += seconds
+            self._gone += 1
+            if self._probe is not None and self._gone >= self._probe[0]:
+                self.waited += self.now() - self._probe[1]
+                self.waits += 1
+                self._probe = None
+            if self._blocking and self.depth <= self.plan.seconds * RESUME_AT:
+                self._blocking = False
+                for producer in self.producers:
+                    producer.unblock(self)
+        return chunk
+
+    def abandon(self, reason: str) -> None:
+        """Nobody will read what is queued any more: drop and count it, and let the producers go."""
+        with self._lock:
+            for chunk in self._queue:
+                if chunk is not END:
+                    self._drop(reason, chunk.seconds)
+            self._queue.clear()
+            self.depth = 0.0
+            if self._blocking:
+                self._blocking = False
+                for producer in self.producers:
+                    producer.unblock(self)
+
+    def unlawful(self) -> Iterator[str]:
+        """A line for each side of the law that is broken."""
+        with self._lock:
+            lost = self.dropped.total()
+            queued = sum(1 for chunk in self._queue if chunk is not END)
+            yield from unbalanced(
+                f"border before {self.name}, chunks", self.entered.chunks, self.left.chunks + lost.chunks + queued, 0
+            )
+            seconds = self.left.seconds + lost.seconds + self.depth
+            yield from unbalanced(f"border before {self.name}, seconds", self.entered.seconds, seconds, 1e-3)

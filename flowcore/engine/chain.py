@@ -1,0 +1,338 @@
+"""Chains: nodes fused into one call path. A hop is a plain call of the next node, with its books around it.
+
+Here is all that happens to a chunk between two nodes: it is counted, the node is called, and a node that raises is
+cut out of its flow. There is no queue, no task and no thread in a chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any, Protocol
+
+from flowcore.engine.border import EMPTY, END, Border
+from flowcore.engine.pool import Pool, Strand
+from flowcore.engine.stats import NodeStats, Sampler, Tally, unbalanced
+from flowcore.errors import NodeFailed
+from flowcore.graph.plan import PlanNode
+from flowcore.node import Demux, Listener, Session, Sink, Transform
+
+Put = Callable[[Any], None]
+
+RESTART_FIRST = 0.5
+"""Seconds before the first restart of a failed node; doubled each time, up to ``RESTART_LONGEST``."""
+RESTART_LONGEST = 30.0
+
+
+class Owner(Protocol):
+    """What a running node needs of its flow."""
+
+    id: str
+    session: Session
+    parts: dict[str, Any]
+    sampler: Sampler
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def event(self, name: str, node: str, **data: Any) -> None:
+        """Put an event on the bus."""
+
+    def node_failed(self, run: NodeRun, error: NodeFailed) -> None:
+        """A node raised and was cut out; the flow decides what else ends."""
+
+    def chain_finished(self, chain: Chain) -> None:
+        """All nodes of the chain are flushed and closed. From any thread."""
+
+
+class NodeRun:
+    """One node of one flow, running: the node, its books, and what becomes of it when it raises."""
+
+    __slots__ = ("_inlets", "_outlets", "_restart_at", "_restarts", "chain", "emits", "failed", "node", "owner", "plan",
+                 "process", "stats")  # fmt: skip
+
+    def __init__(self, plan: PlanNode, owner: Owner, chain: Chain) -> None:
+        self.plan = plan
+        self.owner = owner
+        self.chain = chain
+        self.stats = NodeStats()
+        self.failed: NodeFailed | None = None
+        self.emits: list[Put] = []
+        self._inlets: list[Tally] = []
+        self._outlets: list[Tally] = []
+        self._restarts = 0
+        self._restart_at = float("inf")
+        self.node: Any = None
+        self.process: Put = self._discard
+        if not issubclass(plan.cls, Listener):
+            self._make()
+
+    def _make(self) -> None:
+        self.node = node = self.plan.cls(self.plan.config)
+        node.report = self
+        node.part = self.owner.parts.get(self.plan.name)
+        node.wake = self.chain.wake
+
+    # The node's report: see flowcore.node.Report.
+
+    def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
+        self.stats.dropped.count(reason, chunks, seconds)
+
+    def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
+        self.stats.filled.count(reason, chunks, seconds)
+
+    def event(self, event: str, **data: Any) -> None:
+        self.owner.event(event, self.plan.name, **data)
+
+    # What the chain does with the node.
+
+    def open(self) -> None:
+        """Open the node, and let chunks in."""
+        if self.node is not None and not self.failed:
+            self._guard(lambda: self.node.open(self.owner.session))
+            self._connect()
+
+    def _connect(self) -> None:
+        if self.failed:
+            return
+        node, emits = self.node, self.emits
+        if isinstance(node, Sink):
+            self.process = node.process
+        elif isinstance(node, Demux):
+            self.process = lambda chunk: node.process(chunk, emits)
+        else:
+            emit, process = emits[0], node.process
+            self.process = lambda chunk: process(chunk, emit)
+
+    def flush(self) -> None:
+        """The stream has ended."""
+        node = self.node
+        if self.failed or node is None:
+            return
+        if isinstance(node, Sink):
+            self._guard(node.flush)
+        else:
+            self._guard(lambda: node.flush(self.emits if isinstance(node, Demux) else self.emits[0]))
+
+    def collect(self) -> None:
+        """Take results that came in since."""
+        if isinstance(self.node, Transform) and not self.failed:
+            self._guard(lambda: self.node.collect(self.emits[0]))
+
+    def busy(self) -> bool:
+        """Whether results are still to come."""
+        return self.node is not None and not self.failed and self.node.busy()
+
+    def close(self) -> None:
+        """Let go of the node, failed or not."""
+        if self.node is not None:
+            self._guard(self.node.close)
+        self.process = self._discard
+
+    def _guard(self, call: Callable[[], Any]) -> None:
+        try:
+            call()
+        except Exception as error:  # whatever a node raises ends that node, and nothing else
+            self.fail(error)
+
+    def fail(self, cause: Exception) -> None:
+        """Cut the node out: from now on its input is dropped and counted."""
+        if self.failed:
+            return
+        self.failed = NodeFailed(self.owner.id, self.plan.name, cause)
+        self.process = self._discard
+        if self.plan.on_error == "restart":
+            delay = min(RESTART_FIRST * 2**self._restarts, RESTART_LONGEST)
+            self._restarts += 1
+            self._restart_at = self.owner.now() + delay
+        self.owner.node_failed(self, self.failed)
+
+    def _discard(self, chunk: Any) -> None:
+        if self.failed and self.owner.now() >= self._restart_at:
+            self._restart_at = float("inf")
+            self._guard(self.node.close)
+            self.failed = None
+            self._make()
+            self.open()
+            self.process(chunk)
+            return
+        self.stats.dropped.count("failed" if self.failed else "closed", 1, chunk.seconds * self.plan.channels_in)
+
+    def hop(self) -> Put:
+        """The function that hands a chunk to this node: counts it, times it in sampled slots, survives it."""
+        tally = Tally()
+        self._inlets.append(tally)
+        sampler, chain, stats = self.owner.sampler, self.chain, self.stats
+
+        def hop(chunk: Any) -> None:
+            tally.chunks += 1
+            tally.seconds += chunk.seconds
+            try:
+                if not sampler.on:
+                    self.process(chunk)
+                    return
+                outer, chain.inner = chain.inner, 0.0
+                began = perf_counter()
+                self.process(chunk)
+                took = perf_counter() - began
+                stats.own += (took - chain.inner) * sampler.every
+                chain.inner = outer + took
+            except Exception as error:  # see _guard; here without a further call, because every chunk passes here
+                self.fail(error)
+
+        return hop
+
+    def add_output(self, puts: Sequence[Put], tallies: Sequence[Tally]) -> None:
+        """Connect one output port: to nothing, one target or several."""
+        if not puts:
+            tally = Tally()
+
+            def count(chunk: Any) -> None:
+                tally.add(1, chunk.seconds)
+
+            self.emits.append(count)
+            self._outlets.append(tally)
+            return
+        self._outlets.append(tallies[0])
+        if len(puts) == 1:
+            self.emits.append(puts[0])
+            return
+        targets = tuple(puts)
+
+        def tee(chunk: Any) -> None:
+            for put in targets:
+                put(chunk)
+
+        self.emits.append(tee)
+
+    def last_inlet(self) -> Tally:
+        """The books of the hop made last."""
+        return self._inlets[-1]
+
+    def settle(self) -> NodeStats:
+        """Bring the books up to date and return them."""
+        stats = self.stats
+        stats.arrived = Tally(sum(t.chunks for t in self._inlets), sum(t.seconds for t in self._inlets))
+        stats.left = Tally(sum(t.chunks for t in self._outlets), sum(t.seconds for t in self._outlets))
+        return stats
+
+    def unlawful(self) -> list[str]:
+        """What does not balance, for a node that says it does and did not fail."""
+        if not self.plan.cls.balanced or self.failed:
+            return []
+        stats = self.settle()
+        left = stats.arrived.seconds * self.plan.channels_in + stats.filled.total().seconds
+        right = stats.left.seconds * self.plan.channels_out + stats.dropped.total().seconds
+        return list(unbalanced(f"node {self.plan.name}, channel-seconds", left, right, 1e-3))
+
+
+class Chain:
+    """Fused nodes of one flow, in topological order, with the border before them (none: the listener's chain)."""
+
+    __slots__ = ("_at", "_blocked", "_ends", "_flushing", "_opened", "_woken", "border", "done", "entry", "given_up",
+                 "index", "inner", "next_borders", "owner", "runs", "strand")  # fmt: skip
+
+    def __init__(self, index: int, owner: Owner, pool: Pool, border: Border | None) -> None:
+        self.index = index
+        self.owner = owner
+        self.border = border
+        self.runs: list[NodeRun] = []
+        self.next_borders: list[Border] = []
+        self.entry: Put  # the first node's hop, set by the flow
+        self.inner = 0.0  # seconds spent in the nodes called by the one being timed
+        self.done = False
+        self.given_up = False
+        self.strand = Strand(pool, self)
+        self._opened = False
+        self._woken = False
+        self._ends = 0
+        self._at = 0
+        self._flushing = False
+        self._blocked: set[Border] = set()
+        if border is not None:
+            border.consumer_ready = self.strand.ready
+
+    @property
+    def paused(self) -> bool:
+        """Whether a full border after this chain asks it to stop taking input."""
+        return bool(self._blocked)
+
+    def block(self, border: Border) -> None:
+        self._blocked.add(border)
+
+    def unblock(self, border: Border) -> None:
+        self._blocked.discard(border)
+        if self.border is not None:
+            self.strand.ready()
+
+    def wake(self) -> None:
+        """A node has results to collect. From any thread."""
+        self._woken = True
+        self.strand.ready()
+        self.strand.pool.kick()
+
+    def open(self) -> None:
+        """Open all nodes, the last ones first, so that a node finds open what it emits to."""
+        self._opened = True
+        for run in reversed(self.runs):
+            run.open()
+
+    def has_work(self) -> bool:
+        if self.done or self.given_up:
+            return False
+        return self._woken or (self.border is not None and len(self.border) > 0 and not self._blocked)
+
+    def work(self) -> None:
+        """Everything that is to be done now; called by the chain's strand."""
+        if self.done or self.given_up:
+            return
+        border = self.border
+        if not self._opened and border is not None:
+            self.open()
+        if self._woken:
+            self._collect()
+        if border is not None:
+            entry = self.entry
+            while not self._blocked and not self.given_up:
+                chunk = border.get()
+                if chunk is EMPTY:
+                    break
+                if chunk is END:
+                    self._ends += 1
+                    if self._ends == len(border.producers):
+                        self._flushing = True
+                        break
+                    continue
+                entry(chunk)
+        if self._flushing:
+            self.finish()
+
+    def _collect(self) -> None:
+        self._woken = False
+        for run in self.runs:
+            run.collect()
+
+    def finish(self) -> None:
+        """Flush node after node, waiting for those with results to come; then end the borders and close the nodes."""
+        self._flushing = True
+        while self._at < len(self.runs) * 2:
+            run = self.runs[self._at // 2]
+            if self._at % 2 == 0:
+                run.flush()
+            else:
+                run.collect()
+                if run.busy():
+                    return  # `wake` brings us back here
+            self._at += 1
+        for border in self.next_borders:
+            border.end()
+        self.close()
+
+    def close(self) -> None:
+        """Close the nodes, once."""
+        if self.done:
+            return
+        self.done = True
+        for run in self.runs:
+            run.close()
+        self.owner.chain_finished(self)

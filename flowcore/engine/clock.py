@@ -1,0 +1,101 @@
+"""The one clock: all reading of time and all waiting of the engine and of listeners goes through it."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import time
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """``now`` decides; ``wall`` is only written down."""
+
+    def now(self) -> float:
+        """Monotonic time in seconds."""
+
+    def wall(self) -> datetime:
+        """Local time with its offset, for people."""
+
+    async def sleep_until(self, when: float) -> None:
+        """Wait until ``now() >= when``; gives way to other tasks at least once."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wall(self) -> datetime:
+        return datetime.now().astimezone()
+
+    async def sleep_until(self, when: float) -> None:
+        await asyncio.sleep(max(0.0, when - time.monotonic()))
+
+
+class VirtualClock:
+    """Time that passes only while everything waits, and then in one jump.
+
+    It is the clock of an event loop of its own: where that loop would sleep, the clock jumps to the next timer
+    instead. So tests of hours take milliseconds and have one possible outcome. ``hold`` stops the jumps while a
+    real thread works on something whose result belongs to the present.
+    """
+
+    def __init__(self, start: float = 1000.0, wall: datetime | None = None) -> None:
+        self._now = start
+        self._start = start
+        self._wall = wall or datetime.fromisoformat("2026-01-02T03:04:05+00:00")
+        self._holds: list[Callable[[], bool]] = []
+
+    def now(self) -> float:
+        return self._now
+
+    def wall(self) -> datetime:
+        return self._wall + timedelta(seconds=self._now - self._start)
+
+    async def sleep_until(self, when: float) -> None:
+        await asyncio.sleep(max(0.0, when - self._now))
+
+    def hold(self, busy: Callable[[], bool]) -> None:
+        """Let no time pass while ``busy()`` is true."""
+        self._holds.append(busy)
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run ``main`` in a fresh event loop that lives on this clock."""
+        with asyncio.Runner(loop_factory=lambda: _VirtualLoop(self), debug=True) as runner:
+            return runner.run(main)
+
+    def _pass(self, seconds: float | None) -> bool:
+        if seconds is None or any(busy() for busy in self._holds):
+            return False
+        self._now += seconds
+        return True
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(_JumpingSelector(clock))
+        self._clock = clock
+        self.slow_callback_duration = 3600.0  # virtual seconds say nothing about the work done
+
+    def time(self) -> float:
+        return self._clock.now()
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Looks at the sockets; when none is ready, time jumps by what the loop wanted to wait."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if ready or timeout == 0 or self._clock._pass(timeout):
+            return ready
+        return super().select(0.001)  # real threads are at work: look again soon

@@ -1,0 +1,257 @@
+"""The engine: opens what is shared, lets the listener accept sessions, keeps their flows, and ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowcore.engine.clock import Clock, SystemClock
+from flowcore.engine.events import Bus
+from flowcore.engine.flow import Flow
+from flowcore.engine.pool import InlinePool, Pool, ThreadPool
+from flowcore.engine.slots import PERIOD, Slots
+from flowcore.engine.stats import NodeStats, Sampler
+from flowcore.errors import CannotStart, LawBroken, Refused
+from flowcore.graph.plan import Plan
+from flowcore.node import Listener, Part, Session
+
+DRAIN = 10.0
+"""Seconds that a flow may take to end by itself; then what hangs is named and left behind."""
+STOP = 20.0
+"""Seconds that all flows together may take when the process is asked to stop."""
+BUSY = "busy"
+STOPPING = "stopping"
+
+
+@dataclass
+class Totals:
+    """What the engine has done since it started."""
+
+    flows: int = 0
+    failed: int = 0
+    refused: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    nodes: dict[str, NodeStats] = field(default_factory=dict)
+
+
+class Engine:
+    """Runs one plan. Implements `flowcore.node.Host` towards the listener.
+
+    ``calls`` ends the engine after that many flows have closed; ``max_calls`` refuses more at once. Everything here
+    happens in the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        clock: Clock | None = None,
+        pool: Pool | None = None,
+        bus: Bus | None = None,
+        slot: float = PERIOD,
+        drain: float = DRAIN,
+        calls: int | None = None,
+        max_calls: int = 2000,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.clock = clock or SystemClock()
+        self.pool = pool or ThreadPool()
+        self.bus = bus or Bus()
+        self.slots = Slots(self.clock, slot)
+        self.flows: dict[str, Flow] = {}
+        self.totals = Totals()
+        self.draining = False
+        self.max_calls = max_calls
+        self.on_closed: list[Callable[[Flow], None]] = []
+        self._drain = drain
+        self._calls = calls
+        self._new_id = new_id or (lambda: secrets.token_hex(4))
+        self._loop_pool = InlinePool()
+        self._sampler = Sampler()
+        self._attention: set[Flow] = set()
+        self._parts: dict[str, Any] = {}
+        self._opened: list[Part] = []
+        self._finished = asyncio.Event()
+        self._last_session_came = False
+        self.report = _ProcessReport(self)
+        self.slots.every(self._sampler.tick)
+        self.slots.at_end(self._sweep)
+
+    # The listener's view: see flowcore.node.Host.
+
+    def now(self) -> float:
+        return self.clock.now()
+
+    async def sleep(self, seconds: float) -> None:
+        await self.clock.sleep_until(self.clock.now() + seconds)
+
+    async def slot(self) -> None:
+        await self.slots.next()
+
+    def every_slot(self, poll: Callable[[], None]) -> Callable[[], None]:
+        return self.slots.every(poll)
+
+    def announce(self, what: str, address: str) -> None:
+        self.bus.emit("listening", node=self.plan.listener.name, what=what, address=address)
+
+    def admit(self) -> None:
+        why = STOPPING if self.draining else BUSY if len(self.flows) >= self.max_calls else ""
+        if why:
+            self.totals.refused += 1
+            self.bus.emit("refused", reason=why)
+            raise Refused(why, retry_after=5)
+
+    def accept(self, attributes: Mapping[str, str]) -> Flow:
+        self.admit()
+        started = self.clock.wall()
+        session = Session(f"{started:%Y%m%dT%H%M%S}-{self._new_id()}", started, dict(attributes))
+        flow = Flow(
+            self.plan,
+            session,
+            clock=self.clock,
+            pool=self.pool,
+            loop_pool=self._loop_pool,
+            bus=self.bus,
+            sampler=self._sampler,
+            parts=self._parts,
+            drain=self._drain,
+            attention=self._attention.add,
+        )
+        self.flows[flow.id] = flow
+        self.totals.flows += 1
+        flow.start()
+        return flow
+
+    # Life.
+
+    async def run(self) -> None:
+        """Run until the listener has no more sessions, ``calls`` flows have closed, or `stop` was called.
+
+        Raises `CannotStart` or `MissingExtra` before the first flow; afterwards only a listener's own failure.
+        """
+        listener: Any = self.plan.listener.cls(self.plan.listener.config)
+        listener.report = self.report
+        beat = finished = listening = None
+        try:
+            await self._open_parts()
+            listener.part = self._parts.get(self.plan.listener.name)
+            beat = asyncio.create_task(self.slots.run(), name="slots")
+            finished = asyncio.create_task(self._finished.wait(), name="finished")
+            listening = asyncio.create_task(self._listen(listener), name="listener")
+            await asyncio.wait({listening, finished, beat}, return_when=asyncio.FIRST_COMPLETED)
+            if listening.done() and self.flows and not listening.exception():
+                self._last_session_came = True
+                await asyncio.wait({finished, beat}, return_when=asyncio.FIRST_COMPLETED)
+            if not beat.done():
+                await self._end_flows()
+            for ended in (listening, beat):
+                if ended.done():
+                    ended.result()
+        finally:
+            self.draining = True
+            for task in (listening, finished, beat):
+                if task is not None:
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
+            await self._close_parts()
+            self.bus.deliver()
+            self.pool.close()
+
+    def stop(self) -> None:
+        """Take no more sessions, end all flows, and let `run` return within ``STOP`` seconds."""
+        self.draining = True
+        self._finished.set()
+
+    async def _listen(self, listener: Listener[Any]) -> None:
+        try:
+            await listener.run(self)
+        except CannotStart as error:
+            error.node = error.node or self.plan.listener.name
+            raise
+
+    async def _end_flows(self) -> None:
+        self.draining = True
+        until = self.now() + STOP
+        for flow in tuple(self.flows.values()):
+            flow.end(STOPPING)
+        while self.flows and self.now() < until:
+            await self.slot()
+
+    def _sweep(self) -> None:
+        """The end of a slot: let strands run, look after flows that want it, deliver events."""
+        self._loop_pool.relieve()
+        self.pool.relieve()
+        if self._attention:
+            for flow in tuple(self._attention):
+                self._attention.discard(flow)
+                if flow.sweep():
+                    self._attention.add(flow)
+                elif flow.state == "closed":
+                    self._closed(flow)
+        self.bus.deliver()
+
+    def _closed(self, flow: Flow) -> None:
+        if self.flows.pop(flow.id, None) is None:
+            return
+        totals = self.totals
+        totals.reasons[flow.reason] = totals.reasons.get(flow.reason, 0) + 1
+        totals.failed += bool(flow.failures)
+        for name, stats in flow.stats().items():
+            totals.nodes.setdefault(name, NodeStats()).add(stats)
+        for callback in self.on_closed:
+            callback(flow)
+        try:
+            flow.check_law()
+        except LawBroken as error:
+            totals.failed += not flow.failures
+            self.bus.emit("law_broken", flow.id, detail=str(error))
+        flow.release()
+        enough = self._calls is not None and sum(totals.reasons.values()) >= self._calls
+        if enough or (self._last_session_came and not self.flows):
+            self._finished.set()
+
+    # Parts.
+
+    async def _open_parts(self) -> None:
+        """Open each distinct part once, in threads: loading a model may take seconds."""
+        for node in self.plan.nodes.values():
+            part = node.cls.shares(node.config)
+            if part is None:
+                continue
+            same = next((opened for opened in self._opened if opened == part), None)
+            if same is None:
+                try:
+                    await asyncio.to_thread(part.open)
+                except CannotStart as error:
+                    error.node = error.node or node.name
+                    raise
+                self._opened.append(part)
+                same = part
+            self._parts[node.name] = same
+
+    async def _close_parts(self) -> None:
+        for part in reversed(self._opened):
+            await asyncio.to_thread(part.close)
+
+
+class _ProcessReport:
+    """A listener's report on what belongs to no flow."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def _stats(self) -> NodeStats:
+        return self._engine.totals.nodes.setdefault(self._engine.plan.listener.name, NodeStats())
+
+    def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
+        self._stats().dropped.count(reason, chunks, seconds)
+
+    def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
+        self._stats().filled.count(reason, chunks, seconds)
+
+    def event(self, event: str, **data: Any) -> None:
+        self._engine.bus.emit(event, node=self._engine.plan.listener.name, **data)

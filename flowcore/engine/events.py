@@ -1,0 +1,51 @@
+"""What happens to flows, on one bus per process: console, logs, metrics and pages subscribe here.
+
+``emit`` may be called from any thread and only stores; subscribers are called in the event loop's thread at the end
+of the slot, so they are never in the audio's path.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+BACKLOG = 100_000
+
+
+@dataclass(frozen=True)
+class Event:
+    """``name`` of what happened to ``flow`` at ``node`` (empty when it is the flow or the process as a whole)."""
+
+    name: str
+    flow: str = ""
+    node: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Bus:
+    """Delivers events in the order of their emission; ``lost`` counts those that found the backlog full."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self._waiting: deque[Event] = deque()
+        self._subscribers: list[Callable[[Event], None]] = []
+
+    def subscribe(self, subscriber: Callable[[Event], None]) -> None:
+        """Call ``subscriber`` with every event from now on."""
+        self._subscribers.append(subscriber)
+
+    def emit(self, name: str, flow: str = "", node: str = "", **data: Any) -> None:
+        """Tell that something happened."""
+        if len(self._waiting) >= BACKLOG:
+            self.lost += 1
+            return
+        self._waiting.append(Event(name, flow, node, data))
+
+    def deliver(self) -> None:
+        """Call the subscribers with all that waits."""
+        while self._waiting:
+            event = self._waiting.popleft()
+            for subscriber in self._subscribers:
+                subscriber(event)

@@ -1,0 +1,261 @@
+"""A flow: one running instance of a plan, usually one call. Its life, its failures and its end.
+
+::
+
+    opening ──► running ──► draining ──► closed
+        └──────────┴────────────┴──────────┘
+
+*Draining* begins when the listener ends the flow, when a node fails whose failure ends flows, or when the process
+stops: the nodes of the first chain are flushed in order and the end travels through the borders behind the last
+chunk. *Closed* is reached when every chain has closed its nodes, or at the deadline, whatever still hangs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from flowcore.engine.border import Border
+from flowcore.engine.chain import Chain, NodeRun, Put
+from flowcore.engine.clock import Clock
+from flowcore.engine.events import Bus
+from flowcore.engine.pool import Pool
+from flowcore.engine.stats import NodeStats, Sampler, Tally
+from flowcore.errors import CannotStart, LawBroken, NodeFailed
+from flowcore.graph.plan import Plan
+from flowcore.node import Report, Session
+
+OPENING: Final = "opening"
+RUNNING: Final = "running"
+DRAINING: Final = "draining"
+CLOSED: Final = "closed"
+NEXT = {OPENING: (RUNNING, DRAINING, CLOSED), RUNNING: (DRAINING, CLOSED), DRAINING: (CLOSED,), CLOSED: ()}
+
+NODE_FAILED: Final = "node_failed"
+DRAIN_DEADLINE: Final = "drain_deadline"
+
+
+class Flow:
+    """Implements `flowcore.node.Inlet` towards the listener, and `Owner` towards its chains.
+
+    ``attention`` is called, from any thread, when `sweep` has something to do.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        session: Session,
+        *,
+        clock: Clock,
+        pool: Pool,
+        loop_pool: Pool,
+        bus: Bus,
+        sampler: Sampler,
+        parts: dict[str, Any],
+        drain: float,
+        attention: Callable[[Flow], None],
+    ) -> None:
+        self.id = self.flow = session.flow
+        self.session = session
+        self.parts = parts
+        self.sampler = sampler
+        self.now = clock.now
+        self.state = OPENING
+        self.reason = ""
+        self.failures: list[NodeFailed] = []
+        self.opened_at = clock.now()
+        self._bus = bus
+        self._drain = drain
+        self._attention = attention
+        self._ending = ""
+        self._deadline = float("inf")
+        self.runs: dict[str, NodeRun] = {}
+        self.borders: dict[str, Border] = {}
+        self.chains: list[Chain] = []
+        self._build(plan, pool, loop_pool)
+        self._trunk = self.chains[0]
+        listener = self.runs[plan.listener.name]
+        self.report: Report = listener
+        self.push: Put = listener.emits[0]
+
+    def _build(self, plan: Plan, pool: Pool, loop_pool: Pool) -> None:
+        for node in plan.nodes.values():
+            if node.chain == len(self.chains):
+                border = Border(node.name, node.border, self.now) if node.border else None
+                if border is not None:
+                    border.on_fail = self._border_failed(node.name)
+                    self.borders[node.name] = border
+                self.chains.append(Chain(node.chain, self, pool if border else loop_pool, border))
+            chain = self.chains[node.chain]
+            run = NodeRun(node, self, chain)
+            chain.runs.append(run)
+            self.runs[node.name] = run
+        # From the last node to the first, so that what a node emits to exists before it.
+        puts: dict[tuple[str, int], list[tuple[Put, Tally]]] = {}
+        for node in reversed(tuple(plan.nodes.values())):
+            run = self.runs[node.name]
+            for port in range(len(node.gives)):
+                targets = puts.get((node.name, port), [])
+                run.add_output([put for put, _ in targets], [tally for _, tally in targets])
+            if not node.inputs:
+                continue
+            border = self.borders.get(node.name)
+            if border is not None:
+                run.chain.entry = run.hop()
+                for producer in dict.fromkeys(self.runs[name].chain for name, _ in node.inputs):
+                    border.producers.append(producer)
+                    producer.next_borders.append(border)
+            for source in node.inputs:
+                if border is None:
+                    target = (run.hop(), run.last_inlet())
+                elif len(node.inputs) == 1:
+                    target = (border.put, border.entered)
+                else:
+                    target = _counted(border.put)
+                puts.setdefault(source, []).insert(0, target)
+
+    def _border_failed(self, name: str) -> Callable[[], None]:
+        return lambda: self.runs[name].fail(OverflowError("its queue is full and its policy is on_full: fail"))
+
+    def _move(self, state: str) -> None:
+        if state not in NEXT[self.state]:
+            raise AssertionError(f"flow {self.id} cannot go from {self.state} to {state}")
+        self.state = state
+
+    # The listener's side.
+
+    @property
+    def paused(self) -> bool:
+        return self._trunk.paused
+
+    @property
+    def ended(self) -> bool:
+        return self.state in (DRAINING, CLOSED)
+
+    def start(self) -> None:
+        """Open the nodes: those of the first chain now, the others in their threads."""
+        self._bus.emit("opened", self.id)
+        self._trunk.open()
+        for chain in self.chains[1:]:
+            chain.strand.ready()
+        if self.state == OPENING:
+            self._move(RUNNING)
+
+    def end(self, reason: str) -> None:
+        if self.ended:
+            return
+        self._move(DRAINING)
+        self.reason = reason
+        self._deadline = self.now() + self._drain
+        self.push = self._too_late
+        self._attention(self)
+        self._trunk.finish()
+
+    def _too_late(self, chunk: Any) -> None:
+        self.report.dropped("after_end", chunk.seconds)
+
+    # The chains' side.
+
+    def event(self, name: str, node: str, **data: Any) -> None:
+        self._bus.emit(name, self.id, node, **data)
+
+    def node_failed(self, run: NodeRun, error: NodeFailed) -> None:
+        self.failures.append(error)
+        cause = error.cause
+        if isinstance(cause, CannotStart):
+            cause.node = cause.node or run.plan.name
+        self._bus.emit(NODE_FAILED, self.id, run.plan.name, cause=cause, policy=run.plan.on_error)
+        if run.plan.on_error == "fail_flow":
+            self._ending = NODE_FAILED
+            self._attention(self)
+
+    def chain_finished(self, chain: Chain) -> None:
+        self._attention(self)
+
+    # The engine's side, in the event loop's thread, at the end of a slot.
+
+    def sweep(self) -> bool:
+        """Do what became due; returns True while the flow wants to be swept again in the next slot."""
+        if self._ending and not self.ended:
+            self.end(self._ending)
+        if self.state != DRAINING:
+            return False
+        if all(chain.done for chain in self.chains):
+            self._close()
+            return False
+        if self.now() >= self._deadline:
+            self._give_up()
+            return False
+        return True
+
+    def _give_up(self) -> None:
+        self.reason = DRAIN_DEADLINE
+        for chain in self.chains:
+            if chain.done:
+                continue
+            chain.given_up = True
+            hanging = next((run for run in chain.runs if run.busy()), chain.runs[0])
+            queued = chain.border.depth if chain.border else 0.0
+            self._bus.emit(
+                "hangs", self.id, hanging.plan.name, queued_ms=round(queued * 1000), stack=chain.strand.stack()
+            )
+            cause = TimeoutError(f"hung for {self._drain:g} s after the end of its flow, {queued:.1f} s still queued")
+            self.failures.append(NodeFailed(self.id, hanging.plan.name, cause))
+            if chain.border is not None:
+                chain.border.abandon(DRAIN_DEADLINE)
+        self._close()
+
+    def _close(self) -> None:
+        self._move(CLOSED)
+        self._bus.emit(
+            "closed",
+            self.id,
+            reason=self.reason,
+            seconds=round(self.now() - self.opened_at, 3),
+            failed=[error.node for error in self.failures],
+        )
+
+    # The books.
+
+    def stats(self) -> dict[str, NodeStats]:
+        """The books of every node, up to date, by name."""
+        books = {}
+        for name, run in self.runs.items():
+            stats = books[name] = run.settle()
+            border = self.borders.get(name)
+            if border is None:
+                continue
+            stats.arrived = Tally(border.entered.chunks, border.entered.seconds)
+            for reason, tally in border.dropped.items():
+                if reason not in stats.dropped:
+                    stats.dropped[reason] = tally
+            stats.waited, stats.waits, stats.depth = border.waited, border.waits, border.depth
+        return books
+
+    def check_law(self) -> None:
+        """Raise `LawBroken` unless everything that went in is accounted for."""
+        broken = [line for border in self.borders.values() for line in border.unlawful()]
+        broken += [line for run in self.runs.values() for line in run.unlawful()]
+        if broken:
+            raise LawBroken(f"flow {self.id}: " + "; ".join(broken))
+
+    def release(self) -> None:
+        """Untie what refers to each other, so that memory is free at once, without the garbage collector."""
+        for chain in self.chains:
+            chain.runs.clear()
+            chain.next_borders.clear()
+        for border in self.borders.values():
+            border.producers.clear()
+        for run in self.runs.values():
+            run.emits.clear()
+
+
+def _counted(put: Put) -> tuple[Put, Tally]:
+    """``put`` with books of its own, for one of several inputs of a border."""
+    tally = Tally()
+
+    def counted(chunk: Any) -> None:
+        tally.add(1, chunk.seconds)
+        put(chunk)
+
+    return counted, tally

@@ -1,0 +1,164 @@
+"""Threads for the work that may block: a few, shared by all flows, more only while some are stuck.
+
+A `Strand` is work that must not run in two threads at once: one chain of one flow. The pool keeps the strands that
+have something to do in one line. Normally a single thread serves the line, which is cheapest under Python's global
+lock. While that thread is stuck in one strand, others are woken or started, so that one dead disk or one hanging
+engine holds up nobody else.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections import deque
+from typing import Protocol
+
+MAX_THREADS = 64
+
+
+class Work(Protocol):
+    """What a strand runs."""
+
+    def work(self) -> None:
+        """Do what is to be done now, and return."""
+
+    def has_work(self) -> bool:
+        """Whether there is anything to do."""
+
+
+class Strand:
+    """Serialises the calls of one ``Work``; ``ready`` may be called from any thread, as often as one likes."""
+
+    __slots__ = ("_lock", "_scheduled", "pool", "thread", "work")
+
+    def __init__(self, pool: Pool, work: Work) -> None:
+        self.pool = pool
+        self.work = work
+        self.thread = 0
+        self._lock = threading.Lock()
+        self._scheduled = False
+
+    def ready(self) -> None:
+        """There is something to do: get in line, unless already there."""
+        if self._scheduled:
+            return
+        with self._lock:
+            if self._scheduled:
+                return
+            self._scheduled = True
+        self.pool.submit(self)
+
+    def run(self) -> None:
+        """Called by the pool."""
+        self.thread = threading.get_ident()
+        self.work.work()
+        self.thread = 0
+        with self._lock:
+            self._scheduled = False
+        if self.work.has_work():
+            self.ready()
+
+    def stack(self) -> str:
+        """Where the strand's thread is now, innermost call last; empty when it is not running."""
+        frame = sys._current_frames().get(self.thread)
+        return "".join(traceback.format_stack(frame)[-4:]) if frame else ""
+
+
+class Pool(Protocol):
+    """Runs strands."""
+
+    def submit(self, strand: Strand) -> None:
+        """Put a strand in line; it runs after the next ``kick`` at the latest."""
+
+    def kick(self) -> None:
+        """See that the line moves. From any thread."""
+
+    def relieve(self) -> None:
+        """Once a slot: get the line moving again if it is stuck."""
+
+    def close(self) -> None:
+        """Let idle threads go; a stuck one is left behind."""
+
+
+class ThreadPool:
+    """Threads named ``flowcore-N``, all daemons: a stuck one cannot keep the process from ending."""
+
+    def __init__(self, max_threads: int = MAX_THREADS) -> None:
+        self.max_threads = max_threads
+        self.threads = 0
+        self._line: deque[Strand] = deque()
+        self._free = threading.Condition()
+        self._idle = 0
+        self._done = 0
+        self._seen = -1
+        self._closed = False
+
+    def submit(self, strand: Strand) -> None:
+        self._line.append(strand)
+
+    def kick(self) -> None:
+        if self._line and self.threads == self._idle:
+            self._more()
+
+    def relieve(self) -> None:
+        done = self._done
+        if self._line and (done == self._seen or self.threads == self._idle):
+            self._more()
+        self._seen = done
+
+    def _more(self) -> None:
+        with self._free:
+            if self._idle:
+                self._free.notify()
+            elif self.threads < self.max_threads:
+                self.threads += 1
+                threading.Thread(target=self._serve, name=f"flowcore-{self.threads}", daemon=True).start()
+
+    def _serve(self) -> None:
+        while not self._closed:
+            try:
+                strand = self._line.popleft()
+            except IndexError:
+                with self._free:
+                    self._idle += 1
+                    # The time-out covers a strand that got in line between the look and the wait.
+                    if not self._line and not self._closed:
+                        self._free.wait(0.5)
+                    self._idle -= 1
+                continue
+            strand.run()
+            self._done += 1
+
+    def close(self) -> None:
+        self._closed = True
+        with self._free:
+            self._free.notify_all()
+
+
+class InlinePool:
+    """Runs strands in the caller's thread, in the order they got ready: one possible outcome, for tests."""
+
+    def __init__(self) -> None:
+        self._line: deque[Strand] = deque()
+        self._running = False
+
+    def submit(self, strand: Strand) -> None:
+        self._line.append(strand)
+
+    def kick(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self.relieve()
+
+    def relieve(self) -> None:
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._line:
+                self._line.popleft().run()
+        finally:
+            self._running = False
+
+    def close(self) -> None:
+        self._line.clear()

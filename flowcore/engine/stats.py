@@ -1,0 +1,107 @@
+"""The books: what went into every node, what came out, what was dropped and why, and the law that they balance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+class Tally:
+    """A count of chunks and of seconds of audio."""
+
+    __slots__ = ("chunks", "seconds")
+
+    def __init__(self, chunks: int = 0, seconds: float = 0.0) -> None:
+        self.chunks = chunks
+        self.seconds = seconds
+
+    def add(self, chunks: int, seconds: float) -> None:
+        """Count more of them."""
+        self.chunks += chunks
+        self.seconds += seconds
+
+    def json(self) -> dict[str, float]:
+        """For machines: chunks and milliseconds."""
+        return {"chunks": self.chunks, "ms": round(self.seconds * 1000, 3)}
+
+
+class Reasons(dict[str, Tally]):
+    """Tallies by reason."""
+
+    def count(self, reason: str, chunks: int, seconds: float) -> None:
+        """Count under ``reason``."""
+        tally = self.get(reason)
+        if tally is None:
+            tally = self[reason] = Tally()
+        tally.add(chunks, seconds)
+
+    def total(self) -> Tally:
+        """All reasons together."""
+        return Tally(sum(t.chunks for t in self.values()), sum(t.seconds for t in self.values()))
+
+
+class NodeStats:
+    """One node's books, of one flow or summed over flows.
+
+    ``own`` is the time spent in the node itself, in seconds, estimated from sampled slots; ``waited`` the time that
+    chunks spent in the border before it, from samples (``waits`` of them); ``depth`` the border's present length in
+    seconds of audio. Written by the thread that runs the node only.
+    """
+
+    __slots__ = ("arrived", "depth", "dropped", "filled", "left", "own", "waited", "waits")
+
+    def __init__(self) -> None:
+        self.arrived = Tally()
+        self.left = Tally()
+        self.dropped = Reasons()
+        self.filled = Reasons()
+        self.own = 0.0
+        self.waited = 0.0
+        self.waits = 0
+        self.depth = 0.0
+
+    def add(self, other: NodeStats) -> None:
+        """Sum up: for the totals of a graph."""
+        self.arrived.add(other.arrived.chunks, other.arrived.seconds)
+        self.left.add(other.left.chunks, other.left.seconds)
+        for mine, theirs in ((self.dropped, other.dropped), (self.filled, other.filled)):
+            for reason, tally in theirs.items():
+                mine.count(reason, tally.chunks, tally.seconds)
+        self.own += other.own
+        self.waited += other.waited
+        self.waits += other.waits
+        self.depth += other.depth
+
+    def json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "in": self.arrived.json(),
+            "out": self.left.json(),
+            "dropped": {reason: tally.json() for reason, tally in self.dropped.items()},
+            "filled": {reason: tally.json() for reason, tally in self.filled.items()},
+            "own_ms": round(self.own * 1000, 3),
+            "mean_wait_ms": round(self.waited / self.waits * 1000, 3) if self.waits else 0.0,
+            "queue_ms": round(self.depth * 1000, 3),
+        }
+
+
+class Sampler:
+    """Decides in which slots nodes are timed: one in ``every``, so that timing costs nothing on average."""
+
+    __slots__ = ("_slot", "every", "on")
+
+    def __init__(self, every: int = 32) -> None:
+        self.every = every
+        self.on = False
+        self._slot = 0
+
+    def tick(self) -> None:
+        """A new slot begins."""
+        self._slot += 1
+        self.on = self._slot % self.every == 0
+
+
+def unbalanced(place: str, left: float, right: float, slack: float) -> Iterator[str]:
+    """A line that names the place and both sides, when they differ by more than ``slack``."""
+    if abs(left - right) > slack:
+        yield f"{place}: in {left:.6f} is not out and dropped {right:.6f}"

@@ -1,0 +1,127 @@
+"""A flow from its first chunk to its end: order, fan-out, failures, borders, and the books."""
+
+import pytest
+from engine.nodes import Broken, Double, FileTones, Halves, Keep, KeepInThread, Tones, plan, step
+
+from flowcore.testing import run_plan
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    Keep.kept.clear()
+
+
+def kept(flow=1, key=""):
+    """What the sink got, without the marks of its life."""
+    name = next(iter(name for name in Keep.kept if name.endswith(f"flow{flow}{key}")))
+    return [item for item in Keep.kept[name] if not isinstance(item, str)]
+
+
+def marks(flow=1, key=""):
+    name = next(iter(name for name in Keep.kept if name.endswith(f"flow{flow}{key}")))
+    return [item for item in Keep.kept[name] if isinstance(item, str)]
+
+
+def test_chunks_pass_a_fused_chain_in_order_and_the_end_flushes():
+    result = run_plan(plan(step("call", Tones), step("twice", Double, "call"), step("end", Keep, "twice")))
+    assert [chunk.start for chunk in kept()] == [160 * n for n in range(50)]
+    assert marks() == ["open", "flush", "close"]
+    assert [flow.reason for flow in result.flows] == ["done"]
+
+
+def test_a_border_changes_nothing_but_the_thread():
+    result = run_plan(plan(step("call", Tones), step("end", KeepInThread, "call")))
+    assert [chunk.start for chunk in kept()] == [160 * n for n in range(50)]
+    assert marks() == ["open", "flush", "close"]
+    stats = result.flows[0].stats["end"]
+    assert (stats.arrived.chunks, round(stats.arrived.seconds, 6), stats.depth) == (50, 1.0, 0.0)
+
+
+def test_two_targets_get_every_chunk_and_two_ports_share_them():
+    result = run_plan(
+        plan(
+            step("call", Tones),
+            step("parts", Halves, "call"),
+            step("a", Keep, "parts.left", key="a"),
+            step("b", KeepInThread, "parts.right", key="b"),
+            step("c", Keep, "parts.left", key="c"),
+        )
+    )
+    assert [chunk.start for chunk in kept(key="a")] == [chunk.start for chunk in kept(key="c")]
+    assert sorted(chunk.start for chunk in kept(key="a") + kept(key="b")) == [160 * n for n in range(50)]
+    assert result.flows[0].stats["parts"].left.chunks == 50
+
+
+def test_streams_of_several_chains_meet_at_a_border_and_end_once():
+    run_plan(
+        plan(
+            step("call", Tones),
+            step("a", Double, "call", queue={"max": "1s"}),
+            step("b", Double, "call", queue={"max": "1s"}),
+            step("end", Keep, "a", "b"),
+        )
+    )
+    assert len(kept()) == 100
+    assert marks() == ["open", "flush", "close"]
+
+
+@pytest.mark.parametrize("at", [0, 10, -1])
+def test_a_trunk_node_that_raises_ends_its_flow_only(at):
+    steps = [step("call", Tones, sessions=2, pace=True), step("bad", Broken, "call", at=at), step("end", Keep, "bad")]
+    result = run_plan(plan(*steps))
+    assert [[failure.node for failure in flow.failures] for flow in result.flows] == [["bad"], ["bad"]]
+    assert [flow.reason for flow in result.flows] == ["done" if at == -1 else "node_failed"] * 2
+    assert marks(1) == marks(2) == ["open", "flush", "close"]
+    stats = result.flows[0].stats["bad"]
+    assert stats.arrived.chunks == stats.left.chunks + stats.dropped.total().chunks + (at != -1)
+
+
+@pytest.mark.parametrize("cls", [Keep, KeepInThread])
+@pytest.mark.parametrize("at", [-2, 0, 10, -3])
+def test_a_sink_that_raises_ends_its_branch_only(cls, at):
+    result = run_plan(
+        plan(step("call", Tones), step("bad", cls, "call", fail_at=at, key="bad"), step("end", cls, "call"))
+    )
+    assert [failure.node for failure in result.flows[0].failures] == ["bad"]
+    assert result.flows[0].reason == "done"
+    assert len(kept()) == 50
+    assert marks(key="bad")[-1] == "close"
+    assert result.named("node_failed")[0].node == "bad"
+
+
+def test_a_failed_node_is_restarted_after_a_pause():
+    result = run_plan(
+        plan(
+            step("call", Tones, length="5s", pace=True),
+            step("bad", Broken, "call", at=30, on_error="restart"),
+            step("end", Keep, "bad"),
+        )
+    )
+    dropped = result.flows[0].stats["bad"].dropped["failed"]
+    assert len(result.flows[0].failures) > 1
+    assert len(kept()) + dropped.chunks + len(result.flows[0].failures) == 250
+
+
+def test_live_recorder_border_drops_the_newest_and_counts_it():
+    steps = [step("call", Tones, length="40s"), step("end", KeepInThread, "call")]
+    result = run_plan(plan(*steps))
+    stats = result.flows[0].stats["end"]
+    assert round(stats.dropped["queue_full"].seconds, 3) == 10.0
+    assert len(kept()) == 1500
+
+
+def test_a_file_waits_for_a_slow_border_and_loses_nothing():
+    result = run_plan(plan(step("call", FileTones, length="100s"), step("end", KeepInThread, "call")))
+    assert len(kept()) == 5000
+    assert not result.flows[0].stats["end"].dropped
+
+
+def test_a_full_border_with_policy_fail_ends_its_branch():
+    steps = [step("call", Tones, length="2s"), step("end", Keep, "call", queue={"max": "1s", "on_full": "fail"})]
+    result = run_plan(plan(*steps))
+    assert "queue is full" in str(result.flows[0].failures[0])
+
+
+def test_calls_ends_the_engine_after_that_many_flows():
+    result = run_plan(plan(step("call", Tones, sessions=3), step("end", Keep, "call")), calls=2)
+    assert len(result.flows) == 3
