@@ -70,14 +70,14 @@ def layout(head: bytes, length: int) -> Layout:
     """Read the header of a file of ``length`` bytes from its first bytes. Raises `NotWav`."""
     if len(head) < 12 or head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         raise NotWav("it is no WAV file")
-    unfinished = int.from_bytes(head[4:8], "little")
+    whole = int.from_bytes(head[4:8], "little")
     form: bytes | None = None
     at = 12
     while at + 8 <= len(head):
         name, size = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
         at += 8
         if name == b"data" and form is not None:
-            growing = size >= UNFINISHED or (size == 0 and unfinished <= at)
+            growing = size >= UNFINISHED or (size == 0 and whole <= at)
             left = length - at
             return Layout(*_format(form), start=at, size=left if growing else min(size, left))
         if name == b"fmt ":
@@ -107,8 +107,9 @@ def decode(data: bytes) -> tuple[int, NDArray[np.int16]]:
 
 
 def _from_float(values: NDArray[Any]) -> NDArray[np.int16]:
-    scaled: NDArray[Any] = np.clip(np.nan_to_num(values) * 32768.0, -32768, 32767)
-    return scaled.round().astype(np.int16)
+    scaled: NDArray[Any] = np.round(np.clip(np.nan_to_num(values), -1, 1) * 32768.0)
+    samples: NDArray[np.int16] = np.minimum(scaled, 32767).astype(np.int16)
+    return samples
 
 
 _DECODERS: dict[tuple[int, int], Callable[[bytes], NDArray[np.int16]]] = {

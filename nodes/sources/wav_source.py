@@ -1,0 +1,143 @@
+"""Play files as a call: WAV files in, a session of sound out, at the pace of a real call or faster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from flowcore import Audio, CannotStart, Config, Duration, Format, Host, Listener, Rate, Refused, node
+from nodes.protocols import wav
+
+Voices = Mapping[str, NDArray[np.int16]]
+
+
+@node("wav_source")
+class WavSource(Listener[Audio]):
+    """One call from a stereo file (agent left, customer right), or from a mono file for each party.
+
+    A mono ``path`` is the agent's. The shorter party is padded with silence: in a call, both send until the end.
+    Files are read at the start, whole, and resampled to ``rate``: 8, 16, 24 or 32 bits, float or mu-law, also
+    unfinished ones.
+
+    Out: ``Audio``, s16 at ``rate``, tracks. The session's ``call_id`` is the name of the file and the call's number.
+
+    Example::
+
+        call: {use: wav_source, with: {agent: agent.wav, customer: caller.wav, speed: 4}}
+    """
+
+    live = False
+
+    class Config(Config):
+        """Which files, in what pieces, how fast and how often."""
+
+        path: str = ""
+        """One file with both parties, or with the agent only."""
+
+        agent: str = ""
+        """The agent's file, mono; in place of ``path``."""
+
+        customer: str = ""
+        """The customer's file, mono; in place of ``path``."""
+
+        rate: Rate = Rate(8000)
+        """Sample rate that comes out, whatever the files have."""
+
+        chunk: Annotated[Duration, Field(ge=Duration("1ms"))] = Duration("20ms")
+        """Length of the pieces that come out."""
+
+        speed: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+        """Times the pace of a real call; 0 is as fast as the flow takes it."""
+
+        repeat: Annotated[int, Field(ge=1)] = 1
+        """How many times each call plays the files, one after the other."""
+
+        calls: Annotated[int, Field(ge=1)] = 1
+        """How many calls at once, each its own flow."""
+
+        @model_validator(mode="after")
+        def _one_way_to_say_it(self) -> Self:
+            if bool(self.path) == bool(self.agent or self.customer):
+                raise ValueError("give either path, or agent and customer")
+            return self
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    @classmethod
+    def gives(cls, config: Config) -> Format:
+        return Format("audio", "s16", config.rate, "tracks")
+
+    async def run(self, host: Host) -> None:
+        voices = self._load()  # no flow is there yet that reading could hold up
+        await asyncio.gather(*(self._play(host, voices, number + 1) for number in range(self.config.calls)))
+
+    async def _play(self, host: Host, voices: Voices, number: int) -> None:
+        name = Path(self.config.path or self.config.agent or self.config.customer).stem
+        try:
+            inlet = host.accept({"call_id": f"{name}-{number}", "session_id": str(number)})
+        except Refused:
+            return  # the engine counts it; the other calls play on
+        due = host.now()
+        for chunks in self._steps(voices):
+            while inlet.paused and not inlet.ended:
+                await host.slot()
+                due = host.now()  # a file that waited goes on at its pace and makes up for nothing
+            if inlet.ended:
+                return
+            for chunk in chunks:
+                inlet.push(chunk)
+            due += chunks[0].seconds / self.config.speed if self.config.speed else 0.0
+            await host.sleep(max(0.0, due - host.now()))
+        inlet.end("end_of_file")
+
+    def _steps(self, voices: Voices) -> Iterator[list[Audio]]:
+        """The chunks of all parties, step by step."""
+        rate = int(self.config.rate)
+        frames = len(next(iter(voices.values())))
+        step = self.config.chunk.samples(rate)
+        for begin in range(0, frames * self.config.repeat, frames or 1):
+            for at in range(0, frames, step):
+                yield [
+                    Audio(samples[at : at + step], "s16", rate, track, begin + at) for track, samples in voices.items()
+                ]
+
+    def _load(self) -> Voices:
+        """The samples of each party, all of one length. Raises `CannotStart`."""
+        config = self.config
+        if config.path:
+            samples = self._read("path", most_channels=2)
+            voices = dict(zip(("agent", "customer"), samples.T, strict=False))
+        else:
+            given = (track for track in ("agent", "customer") if getattr(config, track))
+            voices = {track: self._read(track, most_channels=1)[:, 0] for track in given}
+        longest = max(len(samples) for samples in voices.values())
+        padded = {track: np.pad(samples, (0, longest - len(samples))) for track, samples in voices.items()}
+        for samples in padded.values():
+            samples.setflags(write=False)  # the calls share them
+        return padded
+
+    def _read(self, field: str, most_channels: int) -> NDArray[Any]:
+        path = Path(getattr(self.config, field)).expanduser()
+        try:
+            rate, samples = wav.decode(path.read_bytes())
+        except OSError as error:
+            raise CannotStart(
+                f"cannot read {path}: {error.strerror}; give the path of a WAV file", field=field
+            ) from error
+        except wav.NotWav as error:
+            raise CannotStart(f"cannot read {path}: {error}; give a WAV file", field=field) from error
+        if samples.shape[1] > most_channels:
+            fix = "give a stereo or mono file" if most_channels == 2 else "use path for a file of both parties"
+            raise CannotStart(f"{path} has {samples.shape[1]} channels: {fix}", field=field)
+        if rate != self.config.rate and len(samples):
+            import soxr
+
+            return soxr.resample(samples, rate, self.config.rate)  # type: ignore[no-any-return]
+        return samples
