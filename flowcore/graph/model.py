@@ -17,11 +17,15 @@ OnError = Literal["fail_branch", "fail_flow", "restart"]
 
 @dataclass(frozen=True)
 class Position:
-    """A place in a graph file; ``line`` and ``column`` count from 1, ``length`` is in characters."""
+    """A place in a graph file; ``line`` and ``column`` count from 1, ``length`` is in characters.
+
+    ``argument`` is empty, or the command line's ``--set node.key=value`` that the place lies in, on line 1.
+    """
 
     line: int
     column: int
     length: int = 1
+    argument: str = ""
 
 
 class QueueConfig(BaseModel):
