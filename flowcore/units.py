@@ -7,6 +7,7 @@ different people in the same file.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, ClassVar, Self
 
@@ -31,7 +32,10 @@ class _Quantity:
         if match is None or match[2] not in cls.UNITS:
             units = ", ".join(unit for unit in cls.UNITS if unit)
             raise ValueError(f"{text!r} is not a quantity: write a number and one of {units}, like {cls.EXAMPLE}")
-        return float(match[1]) * cls.UNITS[match[2]]
+        number = float(match[1]) * cls.UNITS[match[2]]
+        if not math.isfinite(number):
+            raise ValueError("the number is too large")
+        return number
 
     @classmethod
     def _validate(cls, value: Any) -> Self:
