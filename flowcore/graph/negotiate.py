@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import product
 
-from flowcore.errors import GraphError
 from flowcore.formats import Format, Takes
 from flowcore.graph.model import Graph, GraphNode, OnError, OnFull, Position
 from flowcore.graph.plan import BorderPlan, Plan, PlanNode
-from flowcore.graph.problems import Findings
+from flowcore.graph.problems import Problems
 from flowcore.node import Config, Demux, Listener, Node, Sink, Transform
 
 LONGEST_ROW = 3
@@ -38,7 +37,7 @@ def compile(graph: Graph, converters: Iterable[Converter] | None = None) -> Plan
 class _Compiler:
     def __init__(self, graph: Graph, converters: Iterable[Converter] | None) -> None:
         self.graph = graph
-        self.problems = Findings(graph.path, graph.source)
+        self.problems = Problems(graph.path, graph.source)
         self.formats: dict[Wire, Format] = {}
         self.done: dict[str, PlanNode] = {}
         self.shared: dict[tuple[Wire, Converter, Config], str] = {}
@@ -60,8 +59,7 @@ class _Compiler:
                 self._add(node.name, node.cls, node.config, (), None, (node.cls.gives(node.config),))
             else:
                 self._connect(node)
-        if len(self.problems):
-            raise GraphError(self.problems.sorted())
+        self.problems.raise_if_any()
         return Plan(self.graph.path, self.done)
 
     def _connect(self, node: GraphNode) -> None:
