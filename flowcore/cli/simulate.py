@@ -1,0 +1,56 @@
+"""``flowcore simulate``: be the phone system for a while."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowcore.cli.log import Log
+from flowcore.cli.run import run_graph
+from flowcore.engine.engine import DRAIN
+from flowcore.engine.slots import PERIOD
+from flowcore.errors import UsageError
+
+GRAPH = "simulate.yaml"
+
+
+def simulate(
+    url: Annotated[str, typer.Argument(help="The receiver, as `flowcore run` prints it: ws://127.0.0.1:3333/")],
+    agent: Annotated[Path, typer.Option(help="WAV file with the agent's voice.", show_default=False)],
+    caller: Annotated[Path, typer.Option(help="WAV file with the caller's voice.", show_default=False)],
+    calls: Annotated[int, typer.Option(min=1, help="So many calls at once.")] = 1,
+    speed: Annotated[float, typer.Option(min=0, help="1 is real time, 2 twice as fast, 0 as fast as it goes.")] = 1.0,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON lines.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
+) -> None:
+    """Send simulated RingCX calls with two recorded voices to a receiver.
+
+    This runs graphs/simulate.yaml: copy it to build a call of your own.
+    Exit code: 0 done, 1 a call failed, 2 the command line is wrong.
+    """
+    settings = [
+        f"voices.agent={_quoted(agent)}",
+        f"voices.customer={_quoted(caller)}",
+        f"voices.calls={calls}",
+        f"voices.speed={speed}",
+        f"call.url={_quoted(url)}",
+    ]
+    run_graph(
+        shipped(GRAPH), settings, Log(json=log_json, quiet=quiet), calls=None, max_calls=calls, slot=PERIOD, drain=DRAIN
+    )
+
+
+def _quoted(text: object) -> str:
+    """A YAML scalar that is this text, whatever characters it has."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def shipped(name: str) -> Path:
+    """A graph that comes with flowcore: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    for folder in (package / "graphs", package.parent / "graphs"):
+        if (folder / name).is_file():
+            return folder / name
+    raise UsageError(f"{name} is missing from this installation: install flowcore again")
