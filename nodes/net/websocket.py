@@ -26,6 +26,7 @@ MAX_REQUEST = 64 * 1024
 """Bytes of an upgrade request at most, beside the limits of 8 KiB a line and 128 headers."""
 
 _PLAIN = 0x81  # FIN and text: the first byte of a text message in one frame
+_OPCODES = frozenset(Opcode)
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -121,26 +122,23 @@ class WebSocket:
         messages: list[bytes] = []
         at, end = 0, len(data)
         while end - at >= 2:
-            length = data[at + 1] & 0x7F
+            plain = data[at] == _PLAIN and not self._parts
+            length = data[at + 1] - 0x80  # the highest bit says that the frame is masked, as a client's must be
             body = at + 6
+            illegal = length < 0 or (not plain and data[at] & 0x0F not in _OPCODES)
             if length == 126:
-                if end - at < 4:
-                    break
-                length = data[at + 2] << 8 | data[at + 3]
                 body = at + 8
+                length = int.from_bytes(data[at + 2 : at + 4], "big")
             elif length == 127:
-                if end - at < 10:
-                    break
-                length = int.from_bytes(data[at + 2 : at + 10], "big")
                 body = at + 14
-            masked = data[at + 1] & 0x80
-            stop = body + length
-            if not masked or length > MAX_MESSAGE:
-                stop = end  # the protocol fails on the header alone
-            elif stop > end:
+                length = int.from_bytes(data[at + 2 : at + 10], "big")
+            illegal = illegal or (length > MAX_MESSAGE and body - 4 <= end)
+            # What is illegal by its header alone need not be whole for the protocol to say so.
+            stop = end if illegal else body + length
+            if stop > end or (body > end and not illegal):
                 break
             self.frames += 1
-            if data[at] == _PLAIN and masked and length <= MAX_MESSAGE and not self._parts:
+            if plain and not illegal:
                 messages.append(apply_mask(data[body:stop], data[body - 4 : body]))
             else:
                 messages += self._receive_unusual(data[at:stop])

@@ -1,0 +1,179 @@
+"""The WebSocket of a server without its socket: the shortcut for text frames changes nothing, and limits hold."""
+
+import base64
+import os
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from nodes.net.websocket import MAX_MESSAGE, WebSocket
+
+KEY = base64.b64encode(bytes(16)).decode()
+UPGRADE = (
+    f"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
+).encode()
+
+
+def frame(opcode: Opcode, data: bytes = b"", fin: bool = True) -> bytes:
+    return Frame(opcode, data, fin).serialize(mask=True)
+
+
+def text(data: bytes) -> bytes:
+    return frame(Opcode.TEXT, data)
+
+
+def opened() -> WebSocket:
+    websocket = WebSocket()
+    assert websocket.receive(UPGRADE) == []
+    assert websocket.accept()
+    websocket.output()
+    return websocket
+
+
+def close_code(websocket: WebSocket) -> int:
+    """The code of the close frame in what is to be sent."""
+    sent = b"".join(websocket.output())
+    at = sent.index(b"\x88")
+    return int.from_bytes(sent[at + 2 : at + 4], "big")
+
+
+def test_compression_and_subprotocol_are_declined() -> None:
+    websocket = WebSocket()
+    websocket.receive(UPGRADE)
+    assert websocket.accept()
+    answer = b"".join(websocket.output()).lower()
+    assert answer.startswith(b"http/1.1 101 ")
+    assert b"extensions" not in answer
+    assert b"sec-websocket-protocol" not in answer
+
+
+def test_frames_right_behind_the_request_wait_for_the_answer() -> None:
+    websocket = WebSocket()
+    two = text(b"two")
+    assert websocket.receive(UPGRADE + text(b"one") + two[:4]) == []
+    assert websocket.accept()
+    assert websocket.receive(b"") == [b"one"]
+    assert websocket.receive(two[4:]) == [b"two"]
+
+
+FRAMES = st.one_of(
+    st.binary(max_size=300).map(text),
+    st.binary(max_size=300).map(lambda data: frame(Opcode.BINARY, data)),
+    st.binary(max_size=20).map(lambda data: frame(Opcode.PING, data)),
+    st.lists(st.binary(max_size=40), min_size=1, max_size=4).map(
+        lambda parts: (
+            frame(Opcode.TEXT, parts[0], fin=False)
+            + frame(Opcode.PING)
+            + b"".join(frame(Opcode.CONT, part, fin=False) for part in parts[1:])
+            + frame(Opcode.CONT, b"end")
+        )
+    ),
+)
+ILL = st.one_of(
+    st.binary(max_size=30),
+    st.just(b"\x81\x05hello"),  # not masked
+    st.just(b"\xc1\x80\0\0\0\0"),  # reserved bit
+    st.just(b"\x83\x80\0\0\0\0"),  # reserved opcode
+    st.just(frame(Opcode.CONT, b"x")),  # continues nothing
+    st.just(frame(Opcode.TEXT, b"x", fin=False) + text(b"y")),  # starts in the middle
+    st.just(b"\x89\xfe\x00\x80" + bytes(132)),  # ping of 128 bytes
+    st.just(b"\x81\xff" + (1 << 30).to_bytes(8, "big") + bytes(4)),  # announces 1 GiB
+    st.just(frame(Opcode.CLOSE, b"\x00")),
+    st.just(frame(Opcode.CLOSE, b"\x03\xe8\xff\xff")),  # reason is not UTF-8
+    st.just(frame(Opcode.CLOSE, b"\x03\xe8")),
+    st.just(frame(Opcode.CLOSE)),
+)
+
+
+def judged_by_websockets(data: bytes) -> tuple[list[bytes], bytes, bool]:
+    """What plain `ServerProtocol` makes of ``data``: messages, bytes to send, whether it is over."""
+    protocol = ServerProtocol(state=State.OPEN, max_size=MAX_MESSAGE)
+    protocol.receive_data(data)
+    messages, parts = [], []
+    for event in protocol.events_received():
+        if isinstance(event, Frame) and event.opcode < 8:
+            parts.append(bytes(event.data))
+            if event.fin:
+                messages.append(b"".join(parts))
+                parts.clear()
+    return messages, b"".join(protocol.data_to_send()), protocol.eof_sent
+
+
+@settings(max_examples=600)
+@given(st.lists(FRAMES, max_size=8), ILL, st.lists(st.integers(0, 2000), max_size=12))
+@example([text(b"a"), frame(Opcode.TEXT, b"", fin=False), text(b"b")], b"", [1])
+def test_any_bytes_in_any_pieces_mean_what_websockets_says(good: list[bytes], ill: bytes, cuts: list[int]) -> None:
+    data = b"".join(good) + ill
+    websocket = opened()
+    messages = []
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    for begin, end in pairwise(places):
+        messages += websocket.receive(data[begin:end])
+    assert (messages, b"".join(websocket.output()), websocket.finished) == judged_by_websockets(data)
+
+
+def test_split_at_every_byte_gives_the_same_messages() -> None:
+    data = text(b"") + text(b"x" * 125) + frame(Opcode.PING, b"p") + text(b"y" * 126) + text(b"z" * 400)
+    for cut in range(len(data)):
+        websocket = opened()
+        whole = websocket.receive(data[:cut]) + websocket.receive(data[cut:])
+        assert whole == [b"", b"x" * 125, b"y" * 126, b"z" * 400]
+
+
+def test_message_of_64_kib_is_taken_and_one_byte_more_is_refused() -> None:
+    websocket = opened()
+    assert websocket.receive(text(bytes(MAX_MESSAGE - 1))) == [bytes(MAX_MESSAGE - 1)]
+    assert websocket.receive(text(bytes(MAX_MESSAGE))) == [bytes(MAX_MESSAGE)]
+    assert websocket.receive(text(bytes(MAX_MESSAGE + 1))) == []
+    assert close_code(websocket) == 1009
+    assert websocket.ended == "peer_broke_protocol"
+
+
+def test_one_gib_is_refused_by_its_header_alone() -> None:
+    websocket = opened()
+    assert websocket.receive(b"\x81\xff" + (1 << 30).to_bytes(8, "big")) == []
+    assert close_code(websocket) == 1009
+    assert websocket.receive(bytes(1000)) == []
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_endless_fragments_are_refused_after_64(size: int) -> None:
+    websocket = opened()
+    flood = frame(Opcode.TEXT, bytes(size), fin=False) + frame(Opcode.CONT, bytes(size), fin=False) * 1000
+    assert websocket.receive(flood) == []
+    assert websocket.frames == 64
+    assert close_code(websocket) == 1009
+    assert websocket.ended == "peer_broke_protocol"
+
+
+def test_fragments_together_may_not_pass_the_limit() -> None:
+    websocket = opened()
+    for _ in range(9):
+        websocket.receive(frame(Opcode.TEXT if _ == 0 else Opcode.CONT, bytes(8000), fin=False))
+    assert close_code(websocket) == 1009
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=400))
+def test_any_bytes_before_the_upgrade_are_answered_or_awaited(data: bytes) -> None:
+    websocket = WebSocket()
+    websocket.receive(data)
+    websocket.receive(b"\r\n\r\n")
+    answer = b"".join(websocket.output())
+    assert answer.startswith(b"HTTP/1.1 4") == websocket.finished
+    assert websocket.receive(os.urandom(10)) == []
+
+
+def test_request_of_many_legal_lines_is_cut_off() -> None:
+    websocket = WebSocket()
+    websocket.receive(b"GET / HTTP/1.1\r\n")
+    for _ in range(20):
+        websocket.receive(b"X: " + b"y" * 8000 + b"\r\n")
+    assert b"".join(websocket.output()).startswith(b"HTTP/1.1 431 ")
+    assert websocket.finished
