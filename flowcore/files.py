@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from itertools import count
@@ -25,7 +26,10 @@ class NewFile:
 
     def __init__(self, wanted: Path, *, part: bool = False) -> None:
         """Create the file, and the directories above it. Raises OSError."""
-        wanted.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            wanted.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:  # it stands there, but is no directory
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from None
         for name in _numbered(wanted):
             if name.exists() or part_of(name).exists():
                 continue

@@ -125,9 +125,10 @@ class Screen(Part):
                 with self._lock:
                     picture = self._compose()
                     self._changed = False
-                encoding = self._out.encoding or "utf-8"
-                self._out.write(picture.encode(encoding, "replace").decode(encoding))
-                self._out.flush()
+                if picture:
+                    encoding = self._out.encoding or "utf-8"
+                    self._out.write(picture.encode(encoding, "replace").decode(encoding))
+                    self._out.flush()
             finally:
                 self._pen.release()
 

@@ -1,0 +1,185 @@
+import random
+import resource
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowcore import Audio, CannotStart
+from flowcore.testing import NodeHarness, joined, silence, tone
+from nodes.protocols import wav
+from nodes.sinks.wav_file import WavFile
+
+
+def stereo(start: int, frames: int, value: int = 1000) -> Audio:
+    return Audio(np.full((frames, 2), [value, -value], np.int16), "s16", 8000, "", start)
+
+
+def record(folder: Path, *chunks: Audio, **config: str) -> NodeHarness:
+    return NodeHarness(WavFile, {"path": f"{folder}/{{flow}}.wav", **config}).push(*chunks).end()
+
+
+def files(harness: NodeHarness) -> list[str]:
+    return [data["path"] for event, data in harness.events if event == "file"]
+
+
+def read(path: str | Path) -> np.ndarray:
+    """What another implementation than ours reads."""
+    with wave.open(str(path)) as reader:
+        return np.frombuffer(reader.readframes(reader.getnframes()), "<i2").reshape(-1, reader.getnchannels())
+
+
+def test_recording_is_the_sound_bit_by_bit(tmp_path):
+    chunks = tone("1s", rate=16000)
+    harness = record(tmp_path, *chunks)
+    assert files(harness) == [f"{tmp_path}/test-flow.wav"]
+    assert (read(files(harness)[0])[:, 0] == joined(chunks)).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["test-flow.wav"]
+
+
+def test_stereo_keeps_agent_left_and_customer_right(tmp_path):
+    harness = record(tmp_path, stereo(0, 100))
+    assert (read(files(harness)[0]) == [1000, -1000]).all()
+
+
+def test_hole_becomes_silence_of_its_length_and_is_said(tmp_path):
+    harness = record(tmp_path, stereo(8000, 10), stereo(808_010, 10))  # 100 s are several pieces
+    samples = read(files(harness)[0])
+    assert len(samples) == 808_020
+    assert not samples[:8000].any()
+    assert not samples[8010:808_010].any()
+    assert (samples[808_010:] == [1000, -1000]).all()
+    assert harness.filled == {"hole": 2 * 101.0}  # seconds of one channel
+
+
+def test_silence_of_mulaw_is_its_code_of_zero(tmp_path):
+    harness = record(tmp_path, Audio(np.array([1, 2, 3], np.uint8), "mulaw", 8000, "agent", 5))
+    data = Path(files(harness)[0]).read_bytes()
+    assert data == wav.header("mulaw", 8000, 1, 8) + b"\xff\xff\xff\xff\xff\1\2\3"
+
+
+def test_late_sound_is_dropped_and_counted_and_the_rest_of_its_chunk_kept(tmp_path):
+    harness = record(tmp_path, stereo(0, 800, 1), stereo(0, 400, 2), stereo(400, 800, 3), stereo(1200, 8, 4))
+    assert read(files(harness)[0])[:, 0].tolist() == [1] * 800 + [3] * 400 + [4] * 8
+    assert harness.dropped == {"late": 2 * 0.1}
+    assert harness.dropped_chunks == {"late": 1}
+
+
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 120)), max_size=20))
+def test_any_chunks_lie_where_their_clock_says_and_the_books_balance(tmp_path_factory, places):
+    chunks = [stereo(start, frames, value + 1) for value, (start, frames) in enumerate(places)]
+    harness = record(tmp_path_factory.mktemp("any"), *chunks)
+    expected = np.zeros((0, 2), np.int16)
+    for chunk in chunks:  # what is written stays; a hole is silence
+        fresh = chunk.samples[max(0, len(expected) - chunk.start) :]
+        hole = np.zeros((max(0, chunk.start - len(expected)), 2), np.int16)
+        expected = np.concatenate([expected, hole, fresh]) if len(fresh) or not chunk.frames else expected
+    samples = read(files(harness)[0])
+    assert samples.tolist() == expected.tolist() if len(expected) else not len(samples)
+    pushed = sum(chunk.frames for chunk in chunks) / 4000
+    balance = pushed + harness.filled.total() - harness.dropped.total()
+    assert balance == pytest.approx(len(samples) / 4000)
+
+
+def test_call_without_sound_leaves_an_empty_recording(tmp_path):
+    assert len(read(files(record(tmp_path))[0])) == 0
+
+
+def test_same_name_twice_gives_two_recordings(tmp_path):
+    first, second = record(tmp_path, *tone("20ms")), record(tmp_path, *silence("20ms"))
+    assert [Path(path).name for path in files(first) + files(second)] == ["test-flow.wav", "test-flow-2.wav"]
+    assert read(files(first)[0]).any()
+    assert not read(files(second)[0]).any()
+
+
+def test_recording_goes_on_in_the_next_file_where_one_is_full(tmp_path):
+    ramp = np.arange(10_000, dtype=np.int16).reshape(-1, 2)
+    harness = record(tmp_path, Audio(ramp, "s16", 8000, "", 0), max="8KiB")
+    assert [Path(path).name for path in files(harness)] == ["test-flow.wav", "test-flow-2.wav", "test-flow-3.wav"]
+    assert all(Path(path).stat().st_size <= 8192 for path in files(harness))
+    assert (np.concatenate([read(path) for path in files(harness)]) == ramp).all()
+
+
+def test_full_file_without_more_sound_begins_no_empty_one(tmp_path):
+    frames = (8192 - 44) // 4
+    assert len(files(record(tmp_path, stereo(0, frames), max="8KiB"))) == 1
+    assert len(files(record(tmp_path / "more", stereo(0, frames), stereo(frames, 1), max="8KiB"))) == 2
+
+
+def test_two_gibibytes_roll_over_and_never_wrap(tmp_path):
+    harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav"}).push(stereo(0, 1))
+    part = tmp_path / "x.wav.part"
+    with part.open("r+b") as file:  # days of a call, without their samples on the disk
+        file.truncate(2**31 - 4)
+    harness.node._file.size = 2**31 - 4
+    harness.push(stereo(1, 2)).end()
+    assert [Path(path).stat().st_size for path in files(harness)] == [2**31, 48]
+    with Path(files(harness)[0]).open("rb") as file:
+        head = file.read(44)
+    assert (int.from_bytes(head[4:8], "little"), int.from_bytes(head[40:44], "little")) == (2**31 - 8, 2**31 - 44)
+    assert len(read(files(harness)[1])) == 1
+
+
+def test_other_rate_in_mid_call_fails_instead_of_playing_at_a_wrong_speed(tmp_path):
+    harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav"}).push(*tone("20ms"))
+    with pytest.raises(ValueError, match="a WAV file holds one format"):
+        harness.push(*tone("20ms", rate=16000, start=320))
+    harness.end()
+    assert len(read(tmp_path / "x.wav")) == 160
+
+
+def test_full_disk_is_an_error_and_the_recording_so_far_is_whole(tmp_path):
+    harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav"})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (44 + 1000, hard))
+    try:
+        harness.push(stereo(0, 200))
+        with pytest.raises(OSError, match="File too large"):
+            harness.push(stereo(200, 200))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    harness.end()
+    assert (read(tmp_path / "x.wav") == stereo(0, 200).samples).all()
+
+
+def test_place_that_cannot_be_written_names_field_and_fix(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotStart, match=r"^path: cannot create .*/file/x.wav: Not a directory; give a path in"):
+        NodeHarness(WavFile, {"path": f"{tmp_path}/file/x.wav"})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_recorder_keeps_all_it_acknowledged(tmp_path, seed):
+    program = f"""
+import numpy as np
+from flowcore import Audio
+from flowcore.testing import NodeHarness
+from nodes.sinks.wav_file import WavFile
+harness = NodeHarness(WavFile, {{"path": {str(tmp_path / "x.wav")!r}}})
+for number in range(30_000):
+    harness.push(Audio(np.full(80, number, np.int16), "s16", 8000, "agent", 80 * number))
+    print(number + 1, flush=True)
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    wanted = random.Random(seed).randrange(1, 2000)
+    for _ in range(wanted):
+        process.stdout.readline()
+    process.kill()
+    acknowledged = wanted + process.communicate()[0].count("\n")
+    part = tmp_path / "x.wav.part"
+
+    head = part.read_bytes()[:44]
+    assert (head[4:8], head[40:44]) == (b"\xff" * 4, b"\xff" * 4)
+    with wave.open(str(part)) as reader:  # playable as it is
+        before = reader.readframes(30_000 * 80)
+    wav.repair(part)
+    samples = read(tmp_path / "x.wav")[:, 0]
+    assert samples.tobytes() == before
+    assert len(samples) >= 80 * acknowledged
+    assert (samples == np.arange(len(samples)) // 80).all()

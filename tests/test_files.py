@@ -1,0 +1,95 @@
+import os
+import resource
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from flowcore import CannotStart, NewFile, PathTemplate, publish
+from flowcore.testing import SESSION
+
+
+@contextmanager
+def disk_for_files_of(size: int):
+    """A disk that is full when a file has ``size`` bytes; the kernel plays it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_directories_are_made(tmp_path):
+    file = NewFile(tmp_path / "a" / "b" / "c.txt")
+    file.append(b"text")
+    file.close()
+    assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == b"text"
+
+
+def test_taken_name_gets_a_number_and_nothing_is_overwritten(tmp_path):
+    (tmp_path / "x.txt").write_text("first")
+    names = [NewFile(tmp_path / "x.txt").path.name for _ in range(2)]
+    assert names == ["x-2.txt", "x-3.txt"]
+    assert (tmp_path / "x.txt").read_text() == "first"
+
+
+def test_part_of_another_flow_is_taken_too(tmp_path):
+    first, second = (NewFile(tmp_path / "x.wav", part=True) for _ in range(2))
+    assert (first.path.name, second.path.name) == ("x.wav.part", "x-2.wav.part")
+
+
+def test_finished_file_is_never_overwritten(tmp_path):
+    file = NewFile(tmp_path / "x.wav", part=True)
+    file.append(b"mine")
+    file.close()
+    (tmp_path / "x.wav").write_text("came in between")
+    assert publish(file.path) == tmp_path / "x-2.wav"
+    assert (tmp_path / "x.wav").read_text() == "came in between"
+    assert (tmp_path / "x-2.wav").read_text() == "mine"
+    assert not file.path.exists()
+
+
+def test_a_hundred_flows_that_want_one_name_get_a_hundred_files(tmp_path):
+    def record(number: int) -> None:
+        file = NewFile(tmp_path / "call.wav", part=True)
+        file.append(b"%d" % number)
+        file.close()
+        publish(file.path)
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(record, range(100)))
+    assert sorted(int(path.read_bytes()) for path in tmp_path.iterdir()) == list(range(100))
+
+
+def test_full_disk_takes_a_whole_piece_or_nothing_of_it(tmp_path):
+    file = NewFile(tmp_path / "x")
+    with disk_for_files_of(10_000):
+        file.append(b"a" * 9_000)
+        with pytest.raises(OSError, match="File too large"):
+            file.append(b"b" * 2_000)
+        file.append(b"c" * 1_000)
+    assert (tmp_path / "x").read_bytes() == b"a" * 9_000 + b"c" * 1_000
+    assert file.size == 10_000
+
+
+def test_no_permission_names_field_and_fix(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotStart, match=r"^path: cannot create .*; give a path in a directory that you may write to"):
+        NewFile.create(PathTemplate(f"{tmp_path}/file/{{flow}}.wav"), SESSION)
+
+
+def test_killed_process_loses_nothing_that_was_appended(tmp_path):
+    program = f"""
+import os, pathlib, signal
+from flowcore import NewFile
+file = NewFile(pathlib.Path({str(tmp_path)!r}) / "x")
+for number in range(1000):
+    file.append(b"%04d" % number)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, cwd=os.getcwd())
+    assert done.returncode == -9
+    assert (tmp_path / "x").read_bytes() == b"".join(b"%04d" % number for number in range(1000))

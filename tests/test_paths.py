@@ -1,0 +1,101 @@
+import re
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from flowcore import CannotStart, PathTemplate, Session
+from flowcore.paths import ATTRIBUTES, safe
+
+PIECE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+STARTED = datetime(2026, 1, 2, 3, 4, 5)
+HOSTILE = [
+    *("", ".", "..", "...", "/", "//", "\\", "~", "~root", "*", "?", "|", ";", "$HOME", "`id`", "&&", "%2e%2e%2f"),
+    *("../../etc", "..\\..\\etc", "/etc/passwd", "a/b", "a/../b", "a/../../b", "C:\\boot.ini", "file:///etc/passwd"),
+    *("\0", "id\0.wav", "line\nfeed", "\r\n", "\x1b[2J", "\u202egnp.exe", "\u200b", "ünïcödé", "\ud800", "😀"),
+    *("-rf", "--help", ".hidden", "CON", "con.txt", "nul", "LPT1", "a" * 300, "." * 300, "a." * 200, "x..y", "{flow}"),
+]
+
+
+def session(call_id: str) -> Session:
+    return Session("20260102T030405-ab12", STARTED, {"call_id": call_id})
+
+
+def is_harmless(name: str) -> bool:
+    return bool(PIECE.fullmatch(name)) and ".." not in name and not re.match(r"(?i)(con|nul|lpt1)(\.|$)", name)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_id_is_one_harmless_piece_of_a_name(hostile):
+    assert is_harmless(safe(hostile))
+
+
+@given(st.text(st.characters()))
+def test_any_id_is_one_harmless_piece_of_a_name(text):
+    assert is_harmless(safe(text))
+
+
+@given(st.from_regex(PIECE, fullmatch=True).filter(is_harmless))
+def test_harmless_id_is_left_as_it_is(text):
+    assert safe(text) == text or safe(text)[1:] == text[:63]  # the other device names of Windows get an x
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_id_stays_in_the_root(hostile, tmp_path):
+    template = PathTemplate(f"{tmp_path}/calls/{{call_id}}/{{call_id}}.wav")
+    path = template.resolve(session(hostile)).resolve()
+    assert path.is_relative_to(tmp_path / "calls")
+    assert len(path.relative_to(tmp_path).parts) == 3
+
+
+@given(st.dictionaries(st.sampled_from(ATTRIBUTES), st.text(st.characters())))
+def test_any_attributes_stay_in_the_root(attributes):
+    fields = "/".join(f"{{{name}}}" for name in ATTRIBUTES)
+    path = PathTemplate(f"/srv/calls/{fields}").resolve(Session("flow", STARTED, attributes))
+    assert path.parts[:3] == ("/", "srv", "calls")
+    assert [PIECE.fullmatch(part) is not None for part in path.parts[3:]] == [True] * len(ATTRIBUTES)
+
+
+def test_fields_are_filled_in():
+    template = PathTemplate("recordings/{started:%Y-%m-%d}/{flow}-{call_id}-{ani}.wav")
+    assert template.resolve(session("77")) == Path("recordings/2026-01-02/20260102T030405-ab12-77-unknown.wav")
+    assert PathTemplate("{started}.wav").resolve(session("77")) == Path("2026-01-02T03-04-05.wav")
+
+
+def test_symbolic_link_out_of_the_root_is_refused(tmp_path):
+    (tmp_path / "calls").mkdir()
+    (tmp_path / "calls" / "77").symlink_to("/etc")
+    template = PathTemplate(f"{tmp_path}/calls/{{call_id}}/x.wav")
+    with pytest.raises(CannotStart, match=r"^path: .* leads out of .*: remove the symbolic link"):
+        template.resolve(session("77"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{caller}.wav", "{caller} is not known: use {flow}, {started}, {call_id}"),
+        ("{}.wav", "{} is not known"),
+        ("{flow.__class__}.wav", "is not known"),
+        ("{flow!r}.wav", "leave out !r"),
+        ("{flow:>80}.wav", "only {started} takes a format"),
+        ("{started:%Y/%m}/x.wav", "write {started:%Y-%m-%d}"),
+        ("{started:{flow}}.wav", "write {started:%Y-%m-%d}"),
+        ("{flow.wav", "is no path template"),
+        ("calls/{flow}/../../x.wav", "climbs out"),
+        ("calls/{flow}/", "names no file"),
+        ("", "names no file"),
+        ("a\0b", "names no file"),
+        (7, "needs a path, like recordings/{flow}.wav"),
+    ],
+)
+def test_wrong_template_is_refused_when_the_graph_is_read(text, says):
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(PathTemplate).validate_python(text)
+    assert says in str(caught.value)
+
+
+def test_the_authors_own_way_up_is_allowed():
+    assert PathTemplate("../calls/{flow}.wav").root == Path("../calls")
