@@ -17,7 +17,7 @@ from flowcore.errors import FlowcoreError
 LONGEST = 256
 """Characters of a value in the log; what a peer sent could be of any length."""
 NAMED_FILES = 10
-ERRORS = {"node_failed", "hangs", "law_broken"}
+ERRORS = {"node_failed", "hangs", "law_broken", "loop_blocked", "thread_stuck"}
 WARNINGS = {"refused", "stopping"}
 
 

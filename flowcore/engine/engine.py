@@ -14,6 +14,7 @@ from flowcore.engine.flow import Flow
 from flowcore.engine.pool import InlinePool, Pool, ThreadPool
 from flowcore.engine.slots import PERIOD, Slots
 from flowcore.engine.stats import NodeStats, Sampler
+from flowcore.engine.watchdog import Watchdog
 from flowcore.errors import CannotStart, LawBroken, Refused
 from flowcore.graph.plan import Plan
 from flowcore.node import Listener, Part, Session
@@ -136,8 +137,11 @@ class Engine:
         listener: Any = self.plan.listener.cls(self.plan.listener.config)
         listener.report = self.report
         beat = finished = listening = None
+        watchdog = Watchdog(self.slots, self.pool, self.bus) if isinstance(self.pool, ThreadPool) else None
         try:
             await self._open_parts()
+            if watchdog is not None:
+                watchdog.start()
             listener.part = self._parts.get(self.plan.listener.name)
             beat = asyncio.create_task(self.slots.run(), name="slots")
             finished = asyncio.create_task(self._finished.wait(), name="finished")
@@ -158,6 +162,8 @@ class Engine:
                     task.cancel()
                     await asyncio.gather(task, return_exceptions=True)
             await self._close_parts()
+            if watchdog is not None:
+                watchdog.stop()
             self.bus.deliver()
             self.pool.close()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from typing import Protocol
@@ -87,6 +88,8 @@ class ThreadPool:
     def __init__(self, max_threads: int = MAX_THREADS) -> None:
         self.max_threads = max_threads
         self.threads = 0
+        self.working_since: dict[int, float] = {}
+        """Threads that run a strand now, and since when, in monotonic seconds: for the watchdog."""
         self._line: deque[Strand] = deque()
         self._free = threading.Condition()
         self._idle = 0
@@ -116,6 +119,7 @@ class ThreadPool:
                 threading.Thread(target=self._serve, name=f"flowcore-{self.threads}", daemon=True).start()
 
     def _serve(self) -> None:
+        me = threading.get_ident()
         while not self._closed:
             try:
                 strand = self._line.popleft()
@@ -127,7 +131,9 @@ class ThreadPool:
                         self._free.wait(0.5)
                     self._idle -= 1
                 continue
+            self.working_since[me] = time.monotonic()
             strand.run()
+            del self.working_since[me]
             self._done += 1
 
     def close(self) -> None:

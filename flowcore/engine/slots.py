@@ -18,7 +18,8 @@ PERIOD = 0.020
 class Slots:
     """Calls every registered function once a slot, in the event loop's thread, in the order of registration.
 
-    ``lag`` is how late the present slot began, in seconds; ``busy`` what the last one took.
+    ``lag`` is how late the present slot began, in seconds; ``busy`` what the last one took; ``working_since`` when the
+    present one began, 0 while the engine sleeps.
     """
 
     def __init__(self, clock: Clock, period: float = PERIOD) -> None:
@@ -27,6 +28,7 @@ class Slots:
         self.count = 0
         self.lag = 0.0
         self.busy = 0.0
+        self.working_since = 0.0
         self._polls: list[Callable[[], None]] = []
         self._closing: list[Callable[[], None]] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -56,7 +58,7 @@ class Slots:
         due = self.clock.now() + self.period
         while True:
             await self.clock.sleep_until(due)
-            began = self.clock.now()
+            self.working_since = began = self.clock.now()
             self.lag = began - due
             self.count += 1
             for poll in tuple(self._polls):
@@ -68,5 +70,6 @@ class Slots:
                 if not future.done():
                     future.set_result(None)
             ended = self.clock.now()
+            self.working_since = 0.0
             self.busy = ended - began
             due = max(due + self.period, ended)

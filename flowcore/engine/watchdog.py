@@ -1,0 +1,75 @@
+"""Names the guilty: a node that blocks the event loop, or a thread that is stuck in one, while it happens.
+
+A thread of its own looks ten times a second. What it finds it takes from the stuck thread's stack: every hop stands
+there with its node.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+from flowcore.engine.chain import NodeRun
+from flowcore.engine.events import Bus
+
+if TYPE_CHECKING:
+    from flowcore.engine.pool import ThreadPool
+    from flowcore.engine.slots import Slots
+
+LOOK = 0.1
+"""Seconds between two looks."""
+LOOP_BLOCKED: Final = 0.2
+"""Seconds in one slot that are too many: every call waits for it."""
+THREAD_STUCK: Final = 5.0
+"""Seconds in one strand that are worth a word: only its own flow waits for it."""
+
+
+class Watchdog:
+    """Watches the thread that made it, which runs the slots, and the threads of the pool."""
+
+    def __init__(self, slots: Slots, pool: ThreadPool, bus: Bus) -> None:
+        self._slots = slots
+        self._pool = pool
+        self._bus = bus
+        self._loop_thread = threading.get_ident()
+        self._reported: dict[int, float] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="flowcore-watchdog", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(1)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(LOOK):
+            now = time.monotonic()
+            self._look("loop_blocked", self._loop_thread, self._slots.working_since, now, LOOP_BLOCKED)
+            for thread, since in tuple(self._pool.working_since.items()):
+                self._look("thread_stuck", thread, since, now, THREAD_STUCK)
+
+    def _look(self, event: str, thread: int, since: float, now: float, limit: float) -> None:
+        if not since or now - since < limit or self._reported.get(thread) == since:
+            return
+        self._reported[thread] = since
+        frame = sys._current_frames().get(thread)
+        if frame is not None:
+            flow, node = guilty(frame)
+            stack = "".join(traceback.format_stack(frame)[-3:])
+            self._bus.emit(event, flow, node, seconds=round(now - since, 1), stack=stack)
+
+
+def guilty(frame: FrameType | None) -> tuple[str, str]:
+    """Flow and node of the innermost hop on a stack; empty when no node is at work there."""
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, NodeRun):
+            return owner.owner.id, owner.plan.name
+        frame = frame.f_back
+    return "", ""

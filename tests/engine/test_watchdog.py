@@ -1,0 +1,54 @@
+"""A node that blocks is named while it blocks."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from engine.nodes import Tones, plan, step
+
+from flowcore import Audio, Sink, node
+from flowcore.engine import watchdog
+from flowcore.engine.engine import Engine
+from flowcore.engine.events import Bus
+
+FREED = threading.Event()
+
+
+class FreeingBus(Bus):
+    """Lets the blocking node go once it was reported."""
+
+    def emit(self, name: str, flow: str = "", node: str = "", **data: Any) -> None:
+        super().emit(name, flow, node, **data)
+        if name in ("loop_blocked", "thread_stuck"):
+            FREED.set()
+
+
+@node("blocks")
+class Blocks(Sink[Audio]):
+    """Blocks in the event loop's thread, once."""
+
+    def process(self, chunk: Audio) -> None:
+        if chunk.start == 0:
+            assert FREED.wait(60)
+
+
+class BlocksInThread(Blocks):
+    """Blocks a thread of the pool, once."""
+
+    name = "blocks_in_thread"
+    runs = "thread"
+
+
+@pytest.mark.parametrize(("cls", "event"), [(Blocks, "loop_blocked"), (BlocksInThread, "thread_stuck")])
+def test_a_node_that_blocks_is_named_with_its_flow_and_stack(cls, event, monkeypatch):
+    monkeypatch.setattr(watchdog, "THREAD_STUCK", 0.2)
+    FREED.clear()
+    engine = Engine(plan(step("call", Tones), step("culprit", cls, "call")), bus=FreeingBus(), new_id=lambda: "f")
+    events: list[Any] = []
+    engine.bus.subscribe(events.append)
+    asyncio.run(engine.run())
+    reports = [report for report in events if report.name == event]
+    assert [(report.node, report.flow[-1]) for report in reports] == [("culprit", "f")]
+    assert "FREED.wait" in reports[0].data["stack"]
+    assert engine.totals.failed == 0
