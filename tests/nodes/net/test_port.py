@@ -1,0 +1,361 @@
+"""The polled port over real sockets, in a time that the test decides."""
+
+import resource
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+
+from flowcore import Refused
+from nodes.net.port import BURST, FRAME, READ, Connection, Limits, Port
+
+HEADERS = (
+    "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+)
+UPGRADE = f"GET /?a=1 HTTP/1.1\r\n{HEADERS}\r\n".encode()
+RATE = 128_000
+
+
+class Recorder:
+    """A peer that writes down what it hears."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.reasons: list[str] = []
+        self.connection: Connection | None = None
+        self.reading = True
+
+    def opened(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def wants(self, now: float) -> bool:
+        return self.reading
+
+    def message(self, data: bytes, now: float) -> None:
+        self.messages.append(data)
+        if data == b"hang up" and self.connection is not None:
+            self.connection.close(1008, "as you say")
+
+    def closed(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+class Rig:
+    """A port that listens, its peers in order of arrival, and a clock in the hand of the test."""
+
+    def __init__(self, connections: int = 100) -> None:
+        self.peers: list[Recorder] = []
+        self.full = False
+        self.now = 100.0
+        self.port = Port({"/": self.route}, Limits(connections, 5.0, RATE))
+        self.number = self.port.listen("127.0.0.1", 0)
+        self.clients: list[socket.socket] = []
+
+    def route(self, request: Request) -> Recorder:
+        if self.full:
+            raise Refused("busy", retry_after=7)
+        self.peers.append(Recorder())
+        return self.peers[-1]
+
+    def slots(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.now += 0.020
+            self.port.poll(self.now)
+
+    def connect(self, request: bytes = b"", slots: int = 1) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", self.number))
+        client.settimeout(5)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent is there for the next slot
+        self.clients.append(client)
+        client.sendall(request)
+        self.slots(slots)
+        return client
+
+    def call(self) -> tuple[socket.socket, Recorder]:
+        client = self.connect(UPGRADE)
+        assert client.recv(4096).startswith(b"HTTP/1.1 101 ")
+        return client, self.peers[-1]
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    rig = Rig()
+    yield rig
+    rig.port.close()
+    for client in rig.clients:
+        client.close()
+
+
+def text(data: bytes) -> bytes:
+    return Frame(Opcode.TEXT, data).serialize(mask=True)
+
+
+def close_code(data: bytes) -> int:
+    assert data[0] == 0x88
+    return int.from_bytes(data[2:4], "big")
+
+
+def memory() -> int:
+    """Resident bytes of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def test_messages_arrive_in_order_in_the_slot_after_they_came(rig: Rig) -> None:
+    client, peer = rig.call()
+    client.sendall(text(b"one") + text(b"two"))
+    rig.slots()
+    client.sendall(text(b"three"))
+    rig.slots()
+    assert peer.messages == [b"one", b"two", b"three"]
+
+
+def test_split_at_every_byte_over_a_socket(rig: Rig) -> None:
+    data = text(b"one") + Frame(Opcode.PING, b"p").serialize(mask=True) + text(b"y" * 200)
+    for cut in range(len(data)):
+        client, peer = rig.call()
+        client.sendall(data[:cut])
+        rig.slots()
+        client.sendall(data[cut:])
+        rig.slots()
+        assert peer.messages == [b"one", b"y" * 200]
+        assert client.recv(100) == b"\x8a\x01p"
+        client.close()
+        rig.slots()
+
+
+def test_slow_handshakes_are_dropped_at_5_s_and_a_good_call_meanwhile_starts_at_once(rig: Rig) -> None:
+    rig.port.limits = Limits(400, 5.0, RATE)
+    slow = [rig.connect(slots=0) for _ in range(200)]
+    rig.slots(5)
+    for byte in UPGRADE[:4]:
+        for client in slow:
+            client.sendall(bytes([byte]))
+        rig.now += 1.0
+        rig.slots()
+    assert len(rig.port.connections) == 200
+    rig.call()  # within one slot: `connect` gives it no more
+    rig.now += 1.0
+    rig.slots()
+    assert len(rig.port.connections) == 1
+    assert all(client.recv(1) == b"" for client in slow)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"POST / HTTP/1.1\r\n" + HEADERS.encode() + b"\r\n", 405),
+        (b"GET / HTTP/1.0\r\n" + HEADERS.encode() + b"\r\n", 505),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n", 400),  # TLS
+        (b"hello\n", 400),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n", 414),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", 400),
+        (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 426),
+        (UPGRADE.replace(b"Sec-WebSocket-Key", b"Sec-WebSocket-Cow"), 400),
+        (UPGRADE.replace(b"AAAA==", b"=="), 400),
+        (UPGRADE.replace(b"Version: 13", b"Version: 8"), 400),
+        (UPGRADE.replace(b"/?a=1", "/ä".encode()), 400),
+        (UPGRADE.replace(b"/?a=1", b"/other"), 404),
+        (UPGRADE.replace(b"/?a=1", b"//"), 404),
+    ],
+)
+def test_bad_request_gets_its_status_and_harms_nobody(rig: Rig, request_: bytes, status: int) -> None:
+    good, peer = rig.call()
+    client = rig.connect(request_)
+    rig.slots()
+    answer = b"".join(iter(lambda: client.recv(4096), b""))  # up to the end of the stream
+    assert answer.startswith(f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()[:12])
+    client.close()
+    rig.slots(2)
+    assert len(rig.port.connections) == 1
+    good.sendall(text(b"still here"))
+    rig.slots()
+    assert peer.messages == [b"still here"]
+
+
+def test_refused_is_503_with_retry_after(rig: Rig) -> None:
+    rig.full = True
+    answer = rig.connect(UPGRADE).recv(4096)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"Retry-After: 7\r\n" in answer
+
+
+def test_one_more_than_max_connections_is_503_and_the_next_after_a_close_is_let_in() -> None:
+    rig = Rig(connections=3)
+    clients = [rig.call()[0] for _ in range(3)]
+    assert rig.connect(UPGRADE).recv(4096).startswith(b"HTTP/1.1 503 ")
+    rig.clients.pop().close()
+    clients[0].close()
+    rig.slots()
+    rig.call()
+    rig.port.close()
+    for client in rig.clients:
+        client.close()
+
+
+def test_pings_of_a_peer_that_never_reads_stop_being_read(rig: Rig) -> None:
+    client, _peer = rig.call()
+    rig.port.limits = Limits(100, 5.0, 1e9)  # so that nothing else holds the flood back
+    client.setblocking(False)
+    ping = Frame(Opcode.PING, bytes(125)).serialize(mask=True) * 500
+    before, sent = memory(), 0
+    for _ in range(3000):
+        try:
+            sent += client.send(ping)
+        except BlockingIOError:
+            break
+        rig.slots(4)
+    else:
+        pytest.fail("the flood was never held back")
+    rig.slots(100)
+    assert sent > 1 << 20
+    assert len(rig.port.connections[0]._unsent) < READ + 4096
+    assert memory() - before < 5 << 20
+
+
+def test_flood_is_read_at_its_rate_and_costs_the_others_nothing(rig: Rig) -> None:
+    flood, loud = rig.call()
+    good, peer = rig.call()
+    flood.setblocking(False)
+    frame = text(bytes(300))
+    for slot in range(500):  # 10 s
+        try:
+            while True:
+                flood.send(frame * 100)
+        except BlockingIOError:
+            pass
+        good.sendall(text(b"%d" % slot))
+        rig.slots()
+    seconds = 500 * 0.020
+    assert len(loud.messages) * len(frame) <= (BURST + seconds) * RATE + READ
+    assert len(loud.messages) * len(frame) >= 0.9 * seconds * RATE
+    assert peer.messages == [b"%d" % slot for slot in range(500)]
+
+
+def test_small_frames_count_for_the_work_they_make(rig: Rig) -> None:
+    flood, _loud = rig.call()
+    flood.setblocking(False)
+    for _ in range(250):  # 5 s
+        try:
+            while True:
+                flood.send(Frame(Opcode.PONG, b"").serialize(mask=True) * 1000)
+        except BlockingIOError:
+            pass
+        rig.slots()
+    frames = rig.port.connections[0]._websocket.frames
+    assert frames <= (BURST + 5.0) * RATE / FRAME + READ / 6
+
+
+def test_paused_peer_is_not_read_and_loses_nothing(rig: Rig) -> None:
+    client, peer = rig.call()
+    peer.reading = False
+    client.sendall(text(b"one"))
+    rig.slots(50)
+    assert peer.messages == []
+    peer.reading = True
+    rig.slots()
+    assert peer.messages == [b"one"]
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (lambda client: client.sendall(Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True)), "peer_closed"),
+        (lambda client: client.shutdown(socket.SHUT_WR), "peer_lost"),
+        (lambda client: client.sendall(b"\x81\x05hello"), "peer_broke_protocol"),
+        (
+            lambda client: client.sendall(b"\x81\xff" + (1 << 30).to_bytes(8, "big") + bytes(1024)),
+            "peer_broke_protocol",
+        ),
+        (
+            lambda client: client.sendall((b"\x01\x80" + bytes(4)) + (b"\x00\x80" + bytes(4)) * 500),
+            "peer_broke_protocol",
+        ),
+    ],
+)
+def test_end_has_its_reason_once_and_what_was_whole_is_kept(
+    rig: Rig, end: Callable[[socket.socket], None], reason: str
+) -> None:
+    client, peer = rig.call()
+    client.sendall(text(b"whole"))
+    end(client)
+    rig.slots(2)
+    assert peer.messages == [b"whole"]
+    assert peer.reasons == [reason]
+    client.close()
+    rig.slots(2)
+    assert rig.port.connections == []
+    assert peer.reasons == [reason]
+
+
+def test_reset_in_the_middle_of_a_message_keeps_the_whole_ones(rig: Rig) -> None:
+    client, peer = rig.call()
+    client.sendall(text(b"whole") + text(b"never to be finished")[:9])
+    rig.slots()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    rig.slots()
+    assert (peer.messages, peer.reasons) == ([b"whole"], ["peer_lost"])
+    assert rig.port.connections == []
+
+
+def test_announcing_1_gib_gets_1009(rig: Rig) -> None:
+    client, _peer = rig.call()
+    before = memory()
+    client.sendall(b"\x81\xff" + (1 << 30).to_bytes(8, "big") + bytes(1024))
+    rig.slots()
+    assert close_code(client.recv(100)) == 1009
+    assert memory() - before < 5 << 20
+
+
+def test_after_we_close_nothing_more_is_heard_and_a_silent_peer_is_dropped_after_5_s(rig: Rig) -> None:
+    client, peer = rig.call()
+    client.sendall(text(b"hang up") + text(b"too late"))
+    rig.slots()
+    client.sendall(text(b"later still"))
+    rig.slots()
+    assert peer.messages == [b"hang up"]
+    assert close_code(client.recv(100)) == 1008
+    rig.now += 4.9
+    rig.slots()
+    assert len(rig.port.connections) == 1
+    rig.now += 0.1
+    rig.slots()
+    assert rig.port.connections == []
+
+
+def test_closing_the_port_says_going_away(rig: Rig) -> None:
+    client, peer = rig.call()
+    rig.port.close()
+    assert close_code(client.recv(100)) == 1001
+    assert peer.reasons == ["peer_lost"]
+
+
+def test_vanished_peer_is_found_by_the_kernel_within_40_s(rig: Rig) -> None:
+    rig.call()
+    accepted = rig.port.connections[0]._socket
+    idle, interval, count = (
+        accepted.getsockopt(socket.IPPROTO_TCP, option)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+    )
+    assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert idle + interval * count <= 40
+    assert 0 < accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 40_000
+
+
+def test_idle_connection_takes_little_memory(rig: Rig) -> None:
+    for _ in range(10):
+        rig.call()
+    before = memory()
+    for _ in range(80):
+        rig.call()
+    assert (memory() - before) / 80 < 50_000
