@@ -67,6 +67,10 @@ class Problems:
         elif not self.full:
             self._found.append(Problem(code, message, self.path, at, self.line(at.line), help))
 
+    def extend(self, others: Problems) -> None:
+        """Take over what another search found."""
+        self._found += others._found
+
     def line(self, number: int) -> str:
         """The text of a line, counted from 1; empty beyond the end."""
         return self.lines[number - 1] if number <= len(self.lines) else ""

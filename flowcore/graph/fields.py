@@ -1,0 +1,147 @@
+"""Checks a mapping of the file against a pydantic model, and finds the place of each error in the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from flowcore.graph.model import Position
+from flowcore.graph.problems import did_you_mean, listed
+from flowcore.graph.source import Fields, Items, Scalar, Tree
+from flowcore.graph.values import Values, whole
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# Types of error whose text is the validator's own words, which may quote the value.
+_OWN_WORDS = ("value_error", "assertion_error", "unit_wrong")
+
+
+def check(model: type[Model], fields: Fields, at: Position, owner: str, values: Values) -> Model | None:
+    """The model made of ``fields``; None when there are problems, which are then noted.
+
+    ``at`` is where a missing field is shown (nothing stands in its place), ``owner`` names in messages whose field
+    is wrong: ``call`` or ``call's queue``.
+    """
+    if not whole(fields):
+        return None
+    before = len(values.problems)
+    plain = values.of(fields)
+    if len(values.problems) > before:
+        return None
+    try:
+        return model.model_validate(plain)
+    except ValidationError as error:
+        _Errors(model, fields, at, owner, values).note(error.errors(include_url=False))
+        return None
+
+
+class _Errors:
+    def __init__(self, model: type[BaseModel], fields: Fields, at: Position, owner: str, values: Values) -> None:
+        self.model = model
+        self.fields = fields
+        self.at = at
+        self.owner = owner
+        self.values = values
+        self.problems = values.problems
+
+    def note(self, errors: Sequence[ErrorDetails]) -> None:
+        """Note each error once: a union reports one for each of its members, at the same place."""
+        members: dict[Position, list[tuple[str, Tree, ErrorDetails]]] = {}
+        for error in errors:
+            if self.problems.full:
+                return
+            path, key, tree = self._find(error["loc"])
+            if error["type"] == "missing":
+                name = ".".join([*path, str(error["loc"][-1])])
+                self._missing(name, key if path else self.at)
+            elif error["type"] == "extra_forbidden":
+                self._unknown(path, key)
+            else:
+                members.setdefault(tree.at if path else self.at, []).append((".".join(path), tree, error))
+        for at, found in members.items():
+            self._wrong(at, found)
+
+    def _find(self, loc: tuple[int | str, ...]) -> tuple[list[str], Position, Tree]:
+        """The names along ``loc``, the place of the last key and its value; names of union members stand nowhere."""
+        path: list[str] = []
+        key, tree = self.at, self.fields
+        for name in loc:
+            if isinstance(tree, Fields) and name in tree.entries:
+                key, tree = tree.entries[str(name)].key, tree.entries[str(name)].value  # type: ignore[assignment]
+            elif isinstance(tree, Items) and isinstance(name, int) and name < len(tree.items):
+                key = tree.items[name].at
+                tree = tree.items[name]  # type: ignore[assignment]
+            else:
+                continue
+            path.append(str(name))
+        return path, key, tree
+
+    def _missing(self, name: str, at: Position) -> None:
+        model = _nested(self.model, name.split(".")[:-1])
+        about = (model.model_fields[name.split(".")[-1]].description or "") if model else ""
+        help = f"{name}: {about.splitlines()[0]}" if about else ""
+        self.problems.add("missing-field", f'{self.owner} needs "{name}"', at, help)
+
+    def _unknown(self, path: list[str], at: Position) -> None:
+        model = _nested(self.model, path[:-1])
+        known = list(model.model_fields) if model else []
+        otherwise = f"it has {listed(known)}" if known else "it has no fields"
+        self.problems.add(
+            "unknown-field", f'{self.owner} has no field "{path[-1]}"', at, did_you_mean(path[-1], known, otherwise)
+        )
+
+    def _wrong(self, at: Position, found: list[tuple[str, Tree, ErrorDetails]]) -> None:
+        name, tree, first = found[0]
+        secrets = dict(self._secrets(tree))
+        texts = dict.fromkeys(re.sub(r"^(Value error|Assertion failed), |^Input ", "", e["msg"]) for _, _, e in found)
+        own_words = any(error["type"] in _OWN_WORDS for _, _, error in found)
+        quoted = any(secret in text for secret in secrets.values() for text in texts)
+        if secrets and (quoted or (own_words and name)):
+            texts = {f"cannot be what {listed(f'${{{variable}}}' for variable in secrets)} holds": None}
+        unit = first["type"] == "unit_missing"
+        message = " or ".join(texts)
+        if name:
+            message = f"{name} {message}" if re.match("should|needs|cannot", message) else f"{name}: {message}"
+        self.problems.add("unit-missing" if unit else "bad-value", f"{self.owner}: {message}", at, _help(tree, first))
+
+    def _secrets(self, tree: Tree) -> Iterator[tuple[str, str]]:
+        if isinstance(tree, Scalar):
+            yield from self.values.secrets.get(tree.at, {}).items()
+        elif isinstance(tree, Items):
+            for item in tree.items:
+                yield from self._secrets(item)
+        elif isinstance(tree, Fields):
+            for entry in tree.entries.values():
+                yield from self._secrets(entry.value)
+
+
+def _help(tree: Tree, error: ErrorDetails) -> str:
+    if not isinstance(tree, Scalar):
+        return ""
+    if error["type"] == "string_type" and tree.plain:
+        return f'in quotes it is text: "{tree.text}"'
+    if error["type"] in ("literal_error", "enum"):
+        return did_you_mean(tree.text, re.findall(r"'([^']*)'", error["msg"]))
+    return ""
+
+
+def _nested(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel] | None:
+    """The model that holds the fields at ``path``; None when it is no model."""
+    for name in path:
+        info = model.model_fields.get(name)
+        inner = None if info is None else next(_models(info.annotation), None)
+        if inner is None:
+            return None
+        model = inner
+    return model
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)

@@ -1,0 +1,94 @@
+"""``--set node.key=value``: values of the command line take the place of the file's before anything is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flowcore.graph.model import Position
+from flowcore.graph.problems import Problems, did_you_mean
+from flowcore.graph.source import DEEPEST, Entry, Fields, Refused, Scalar, Tree, read
+
+OPTION = "--set "
+
+
+def apply(settings: Sequence[str], nodes: Fields, problems: Problems) -> None:
+    """Put each setting's value into the tree of ``nodes``; a later one of the same key wins.
+
+    ``node.key`` is a field of the node's ``with``, ``node.key.deeper`` a field within it, and ``node.queue.max`` and
+    ``node.queue.on_full`` are the node's border.
+    """
+    for setting in settings:
+        _Setting(setting, problems).apply(nodes)
+
+
+class _Setting:
+    def __init__(self, text: str, problems: Problems) -> None:
+        self.text = text
+        self.problems = problems
+
+    def _at(self, start: int, length: int) -> Position:
+        return Position(1, len(OPTION) + start + 1, max(1, length), OPTION + self.text)
+
+    def apply(self, nodes: Fields) -> None:
+        path, equals, value = self.text.partition("=")
+        names = path.split(".")
+        if not equals or len(names) < 2 or not all(names) or len(names) > DEEPEST:
+            self._problem("bad-setting", "a setting is node.key=value", 0, len(self.text), "for example call.port=3400")
+            return
+        if names[0] not in nodes.entries:
+            known = f"the nodes are {', '.join(list(nodes.entries)[:20])}"
+            message = f'there is no node "{names[0]}" in {self.problems.path}'
+            self._problem("unknown-node", message, 0, len(names[0]), did_you_mean(names[0], nodes.entries, known))
+            return
+        node = nodes.entries[names[0]].value
+        if not isinstance(node, Fields):
+            return  # reported with the node
+        keys = names[1:] if names[1] == "queue" else ["with", *names[1:]]
+        if keys == ["queue"]:
+            self._problem("bad-setting", "a queue has several values: set one", 0, len(path), f"{path}.max=5s")
+            return
+        tree = self._value(value, len(path) + 1)
+        if tree is not None:
+            self._put(node, keys, tree, len(names[0]) + 1)
+
+    def _put(self, around: Fields, keys: list[str], value: Tree, start: int) -> None:
+        """Walk to where the value belongs, making the mappings that the file leaves out."""
+        for number, key in enumerate(keys):
+            written = number > 0 or key != "with"  # `with` is understood
+            at = self._at(start, len(key)) if written else self._at(start, len(self.text))
+            start += len(key) + 1 if written else 0
+            if number == len(keys) - 1:
+                around.entries[key] = Entry(at, value)
+                return
+            inner = around.entries.get(key)
+            if inner is not None and isinstance(inner.value, Refused):
+                return  # reported
+            if inner is None or not isinstance(inner.value, Fields):
+                if inner is not None and number == 0 and not _empty(inner.value):
+                    return  # `with` is no mapping: reported with the node
+                inner = around.entries[key] = Entry(inner.key if inner else at, Fields(at, {}))
+            assert isinstance(inner.value, Fields)  # noqa: S101  # for the type checker
+            around = inner.value
+
+    def _value(self, text: str, start: int) -> Tree | None:
+        """Text as written, or what quotes, a list or a mapping hold; None after a problem.
+
+        ``wav.path={flow}.wav`` begins like a mapping and is none: what cannot be read as YAML is text too.
+        """
+        at = self._at(start, len(text))
+        if text[:1] in ("[", "{", '"', "'"):
+            trial = Problems(self.problems.path, "")
+            tree = read(text, trial, at)
+            if not trial:
+                return tree
+            if any(problem.code != "yaml-syntax" for problem in trial.sorted()):
+                self.problems.extend(trial)
+                return None
+        return Scalar(at, text, plain=True)
+
+    def _problem(self, code: str, message: str, start: int, length: int, help: str) -> None:
+        self.problems.add(code, message, self._at(start, length), help)
+
+
+def _empty(tree: Tree) -> bool:
+    return isinstance(tree, Scalar) and tree.plain and tree.text in ("", "~", "null")

@@ -1,0 +1,219 @@
+"""From the text of a graph file to a tree of values with positions: the part of YAML that has one meaning only.
+
+The tree is built from PyYAML's events, not by its composer: the composer recurses as deep as the file nests, and
+follows aliases. Refused with a position, each for what it has done elsewhere: aliases and anchors (a few lines that
+unfold into gigabytes, values that contain themselves), tags (python objects), merge keys (values without a place),
+repeated keys (one of them is silently lost), large and deep files.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from flowcore.graph.model import Position
+from flowcore.graph.problems import Problems
+
+LARGEST = 256 * 1024  # bytes
+DEEPEST = 20  # mappings and lists within each other
+
+# YAML's printable characters, without NEL, LS and PS: YAML 1.1 breaks lines there, where editors do not.
+_STRANGE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+# libyaml's parser is 15 times faster than the one in Python, which some builds of PyYAML are left with.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """Text as written; ``plain`` when it stood without quotes and may therefore mean a number, true, false or null."""
+
+    at: Position
+    text: str
+    plain: bool
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list."""
+
+    at: Position
+    items: list[Tree]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One value of a mapping, and where its key stands."""
+
+    key: Position
+    value: Tree
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A mapping; its keys are text as written."""
+
+    at: Position
+    entries: dict[str, Entry]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A value that was reported already: nothing more is to be said of it."""
+
+    at: Position
+
+
+Tree = Scalar | Items | Fields | Refused
+
+
+def read(text: str, problems: Problems, origin: Position | None = None) -> Tree | None:
+    """The tree of one YAML document; None when it is empty or cannot be read, which is then in ``problems``.
+
+    ``origin`` is where the text begins, for a value in a ``--set`` argument.
+    """
+    origin = origin or Position(1, 1)
+    if len(text) > LARGEST or len(text.encode(errors="replace")) > LARGEST:
+        problems.add("too-large", f"a graph holds at most {LARGEST // 1024} KiB", origin)
+        return None
+    strange = _STRANGE.search(text)
+    if strange is not None:
+        line, column = text.count("\n", 0, strange.start()), strange.start() - text.rfind("\n", 0, strange.start()) - 1
+        code = f"U+{ord(strange[0]):04X}"
+        problems.add("bad-character", f"character {code} cannot stand in a graph", _place(origin, line, column))
+        return None
+    return _Builder(text, problems, origin).build()
+
+
+def _place(origin: Position, line: int, column: int, length: int = 1) -> Position:
+    """A place counted from 0, moved to where the text begins."""
+    moved = column + origin.column if line == 0 else column + 1
+    return Position(line + origin.line, moved, max(1, length), origin.argument)
+
+
+@dataclass
+class _Open:
+    """A list or mapping whose end has not come yet."""
+
+    start: Any  # a mark of whichever parser is in use
+    items: list[Tree] | None
+    entries: dict[str, Entry] = field(default_factory=dict)
+    key: Scalar | None = None
+    awaits_value: bool = False
+    tagged: bool = False
+
+
+class _Stop(Exception):
+    """What comes after cannot be read."""
+
+
+class _Builder:
+    def __init__(self, text: str, problems: Problems, origin: Position) -> None:
+        self.text = text
+        self.lines = text.split("\n")
+        self.problems = problems
+        self.origin = origin
+        self.root: Tree | None = None
+        self.open: list[_Open] = []
+        self.documents = 0
+
+    def build(self) -> Tree | None:
+        try:
+            for event in yaml.parse(self.text, Loader=_LOADER):
+                self._take(event)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            self._syntax(str(error.problem or error.context), mark.line if mark else 0, mark.column if mark else 0)
+        except yaml.YAMLError as error:
+            self._syntax(str(error), 0, 0)
+        except _Stop:
+            pass
+        else:
+            return self.root
+        return None
+
+    def _syntax(self, message: str, line: int, column: int) -> None:
+        if line >= len(self.lines) or (line == len(self.lines) - 1 and not self.lines[line]):
+            # What is missing at the end of the file is shown after its last words.
+            line = max((n for n, text in enumerate(self.lines) if text.strip()), default=0)
+            column = len(self.lines[line])
+        written = self.lines[line]
+        help = 'write "${NAME}" in quotes, or on a line of its own' if "${" in written else ""
+        if "\t" in written[: column + 1]:
+            help = "indent with spaces: YAML takes no tabs"
+        self.problems.add("yaml-syntax", f"not YAML: {message}", _place(self.origin, line, column), help)
+
+    def _at(self, start: Any, end: Any) -> Position:
+        last = end.column if end.line == start.line else len(self.lines[start.line])
+        return _place(self.origin, start.line, start.column, last - start.column)
+
+    def _take(self, event: Any) -> None:  # PyYAML's stubs leave out most of what events hold
+        at = self._at(event.start_mark, event.end_mark)
+        if isinstance(event, yaml.DocumentStartEvent):
+            self.documents += 1
+            if self.documents > 1:
+                self.problems.add("several-documents", "a graph file holds one document", at, "remove the --- line")
+                raise _Stop
+        elif isinstance(event, yaml.AliasEvent):
+            self._refuse("alias", f"alias *{event.anchor}: a graph says each thing where it is needed", at)
+            self._put(Refused(at))
+        elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            if event.anchor is not None:
+                self._refuse("anchor", f"anchor &{event.anchor}: a graph has no use for it", at)
+            if event.tag is not None:
+                self._refuse("tag", f"tag {event.tag}: a graph's values are text, numbers, lists and mappings", at)
+            tagged = event.tag is not None
+            if isinstance(event, yaml.ScalarEvent):
+                self._put(Refused(at) if tagged else Scalar(at, event.value, not event.style))
+                return
+            if len(self.open) == DEEPEST:
+                self._refuse("too-deep", f"nested more than {DEEPEST} deep", at)
+                raise _Stop
+            items: list[Tree] | None = [] if isinstance(event, yaml.SequenceStartEvent) else None
+            self.open.append(_Open(event.start_mark, items, tagged=tagged))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            done = self.open.pop()
+            where = self._at(done.start, event.end_mark)
+            if done.tagged:
+                self._put(Refused(where))
+            else:
+                self._put(Fields(where, done.entries) if done.items is None else Items(where, done.items))
+
+    def _refuse(self, code: str, message: str, at: Position) -> None:
+        self.problems.add(code, message, at)
+        if self.problems.full:
+            raise _Stop
+
+    def _put(self, value: Tree) -> None:
+        """Give a finished value to what is open around it."""
+        if not self.open:
+            self.root = value
+            return
+        around = self.open[-1]
+        if around.items is not None:
+            around.items.append(value)
+        elif around.awaits_value:
+            if around.key is not None:
+                around.entries[around.key.text] = Entry(around.key.at, value)
+            around.awaits_value = False
+        else:
+            around.key = self._key(value, around)
+            around.awaits_value = True
+
+    def _key(self, value: Tree, around: _Open) -> Scalar | None:
+        """The key, or None when what comes after it must be left out."""
+        if isinstance(value, Refused):
+            return None
+        if not isinstance(value, Scalar):
+            self._refuse("bad-key", "a key is a word, not a list or mapping", value.at)
+            return None
+        if value.plain and value.text == "<<":
+            self._refuse("merge-key", "<< merges another mapping: a graph says each thing where it is needed", value.at)
+            return None
+        if value.text in around.entries:
+            first = around.entries[value.text].key.line
+            self._refuse("repeated-key", f'"{value.text}" stands here twice, first on line {first}', value.at)
+            return None
+        return value

@@ -1,0 +1,101 @@
+"""From the tree to plain values: what an unquoted word means, and what ``${NAME}`` stands for."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowcore.graph.model import Position
+from flowcore.graph.problems import Problems, did_you_mean
+from flowcore.graph.source import Fields, Items, Refused, Scalar, Tree
+
+# YAML 1.2's core schema without its octal and hexadecimal numbers and without .inf and .nan: those stay text, as do
+# all surprises of YAML 1.1 (`no`, `010`, `12:30:45`, dates), so that a field that wants text gets it as written.
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]{1,3})?")
+_WORDS = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys(("null", "Null", "NULL", "~", ""), None),
+}
+
+_VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<default>[^}]*))?\}|\$\{")
+
+
+@dataclass
+class Values:
+    """Turns trees into values, and remembers what came from the environment: it must not be printed."""
+
+    environ: Mapping[str, str]
+    problems: Problems
+    secrets: dict[Position, dict[str, str]] = field(default_factory=dict)
+    """By the place of a value: the variables in it and what they hold."""
+
+    def of(self, tree: Tree) -> Any:
+        """The value of a tree that holds no `Refused`."""
+        if isinstance(tree, Scalar):
+            return self._scalar(tree)
+        if isinstance(tree, Items):
+            return [self.of(item) for item in tree.items]
+        if isinstance(tree, Fields):
+            return {key: self.of(entry.value) for key, entry in tree.entries.items()}
+        raise TypeError("a refused value has no meaning: ask whole() first")
+
+    def _scalar(self, scalar: Scalar) -> Any:
+        used: dict[str, str] = {}
+        text = _VARIABLE.sub(lambda match: self._variable(match, scalar, used), scalar.text)
+        if used:
+            self.secrets[scalar.at] = used
+        return plain(text) if scalar.plain and (text or not used) else text
+
+    def _variable(self, match: re.Match[str], scalar: Scalar, used: dict[str, str]) -> str:
+        if match[0] == "$${":
+            return "${"
+        name, default = match["name"], match["default"]
+        if name is None:
+            self.problems.add(
+                "bad-variable",
+                "${ begins the name of an environment variable",
+                self._inside(scalar, match[0]),
+                "write ${NAME} or ${NAME:-default}; $${ is the text ${",
+            )
+            return ""
+        # As in a shell, the default also stands for an empty variable.
+        value = self.environ.get(name, "")
+        if name not in self.environ and default is None:
+            help = did_you_mean(name, self.environ, f"set it, or give a default: ${{{name}:-default}}")
+            at = self._inside(scalar, match[0])
+            self.problems.add("missing-variable", f"the environment has no {name}", at, help)
+        if value:
+            used[name] = value
+        return value or default or ""
+
+    def _inside(self, scalar: Scalar, written: str) -> Position:
+        """The place of a part of a scalar; the scalar's own when escapes or line breaks hide it."""
+        at = scalar.at
+        line = at.argument or self.problems.line(at.line)
+        found = line.find(written, at.column - 1, at.column - 1 + at.length)
+        return at if found < 0 else Position(at.line, found + 1, len(written), at.argument)
+
+
+def plain(text: str) -> Any:
+    """What an unquoted scalar means: an int, a float, true, false or null; everything else is text as written."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
+        return number
+    return text
+
+
+def whole(tree: Tree) -> bool:
+    """Whether a tree holds nothing that was refused."""
+    if isinstance(tree, Items):
+        return all(whole(item) for item in tree.items)
+    if isinstance(tree, Fields):
+        return all(whole(entry.value) for entry in tree.entries.values())
+    return not isinstance(tree, Refused)

@@ -1,0 +1,126 @@
+"""How nodes hang together: every input has its output, calls come in at one place, and all leads to a sink."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from heapq import heappop, heappush
+
+from flowcore.graph.drafts import Draft
+from flowcore.graph.model import Input, Position
+from flowcore.graph.problems import Problems, closest, did_you_mean, listed
+from flowcore.node import Demux, Listener, Sink
+
+
+def check(drafts: Mapping[str, Draft], at: Position, problems: Problems) -> list[str]:
+    """Note what is wrong with the wires; return the names in topological order, file order among equals.
+
+    ``at`` is where a missing listener is shown.
+    """
+    _listeners(drafts, at, problems)
+    used: set[str] = set()
+    for draft in drafts.values():
+        if problems.full:
+            return []
+        for wire in draft.inputs or ():
+            used.add(_upstream(wire, drafts, problems))
+    readable = all(draft.inputs is not None for draft in drafts.values())
+    for draft in drafts.values():
+        sink = draft.cls is None or issubclass(draft.cls, Sink)
+        if readable and not sink and draft.name not in used:
+            help = "let a sink take from it, or remove it"
+            problems.add("dead-end", f"{draft.name} leads nowhere: no node takes what it gives", draft.at, help)
+    return _ordered(drafts, problems)
+
+
+def _listeners(drafts: Mapping[str, Draft], at: Position, problems: Problems) -> None:
+    """Exactly one node accepts calls; it has no input, and all others have one."""
+    listeners = [draft for draft in drafts.values() if draft.cls and issubclass(draft.cls, Listener)]
+    for draft in listeners[1:]:
+        message = f"{draft.name} is a second listener, after {listeners[0].name}: a graph has one"
+        problems.add("two-listeners", message, draft.places["use"], "make two graphs of it")
+    for draft in drafts.values():
+        listens = draft.cls is not None and issubclass(draft.cls, Listener)
+        if listens and draft.inputs:
+            message = f"{draft.name} accepts calls, so nothing comes before it"
+            problems.add("listener-with-from", message, draft.places["from"], "remove from")
+        elif draft.cls is not None and not listens and draft.inputs == []:
+            message = f"{draft.name} does not say which node it takes its input from"
+            problems.add("missing-from", message, draft.at, "add  from: NODE")
+    # A node without input whose type is wrong was meant to be the listener.
+    if not listeners and not any(draft.cls is None and not draft.inputs for draft in drafts.values()):
+        help = "begin with one, for example  call: {use: ringcx}"
+        problems.add("no-listener", "no node accepts calls", at, help)
+
+
+def _upstream(wire: Input, drafts: Mapping[str, Draft], problems: Problems) -> str:
+    """Check one input; return the node it means, or was most likely meant to mean."""
+    upstream = drafts.get(wire.node)
+    if upstream is None:
+        help = did_you_mean(wire.node, drafts, f"the nodes are {listed(list(drafts)[:20])}")
+        problems.add("unknown-upstream", f'there is no node "{wire.node}" in this graph', wire.at, help)
+        return closest(wire.node, drafts) or ""
+    if upstream.cls is None:
+        return wire.node
+    ports = upstream.cls.outputs if issubclass(upstream.cls, Demux) else ()
+    if issubclass(upstream.cls, Sink):
+        message = f"{wire.node} ({upstream.cls.name}) is a sink: nothing comes out of it"
+        problems.add("sink-as-upstream", message, wire.at)
+    elif wire.port and not ports:
+        message = f'{wire.node} has one output, not "{wire.port}"'
+        problems.add("unknown-port", message, wire.at, f"write  from: {wire.node}")
+    elif wire.port and wire.port not in ports:
+        choice = f"it has {listed(ports)}"
+        message = f'{wire.node} has no output "{wire.port}"'
+        problems.add("unknown-port", message, wire.at, did_you_mean(wire.port, ports, choice))
+    elif ports and not wire.port:
+        choice = listed([f"{wire.node}.{port}" for port in ports], "or")
+        problems.add("missing-port", f"{wire.node} has several outputs", wire.at, f"write  from: {choice}")
+    return wire.node
+
+
+def _ordered(drafts: Mapping[str, Draft], problems: Problems) -> list[str]:
+    """Topological order after Kahn; what is left over holds cycles, each of which is noted and taken out."""
+    number = {name: place for place, name in enumerate(drafts)}
+    names = list(drafts)
+    after: dict[str, list[str]] = {name: [] for name in drafts}
+    missing = dict.fromkeys(drafts, 0)
+    before: dict[str, list[Input]] = {}
+    for draft in drafts.values():
+        before[draft.name] = [wire for wire in draft.inputs or () if wire.node in drafts]
+        for upstream in {wire.node for wire in before[draft.name]}:
+            after[upstream].append(draft.name)
+            missing[draft.name] += 1
+    ordered: list[str] = []
+    ready = [number[name] for name, count in missing.items() if count == 0]
+    left = set(drafts)
+    while left and not problems.full:
+        if not ready:
+            cycle = _cycle(min(left, key=number.__getitem__), left, before)
+            path = " → ".join([*cycle, cycle[0]])
+            wire = next(wire for wire in before[cycle[0]] if wire.node == cycle[-1])
+            problems.add("cycle", f"these nodes wait for each other: {path}", wire.at)
+            for name in cycle:
+                missing[name] = 0
+                heappush(ready, number[name])
+        name = names[heappop(ready)]
+        left.discard(name)
+        ordered.append(name)
+        for downstream in after[name]:
+            missing[downstream] -= 1
+            if missing[downstream] == 0:
+                heappush(ready, number[downstream])
+    return ordered
+
+
+def _cycle(name: str, left: set[str], before: Mapping[str, list[Input]]) -> list[str]:
+    """A cycle upstream of ``name``, in the direction that chunks travel, from the node that the file names first.
+
+    Each node that is left waits for another that is left, so going upstream must come around.
+    """
+    seen: dict[str, None] = {}
+    while name not in seen:
+        seen[name] = None
+        name = next(wire.node for wire in before[name] if wire.node in left)
+    path = list(seen)
+    cycle = path[path.index(name) :][::-1]
+    return cycle
