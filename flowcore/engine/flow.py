@@ -85,7 +85,7 @@ class Flow:
                 if border is not None:
                     border.on_fail = self._border_failed(node.name)
                     self.borders[node.name] = border
-                self.chains.append(Chain(node.chain, self, pool if border else loop_pool, border))
+                self.chains.append(Chain(node.chain, self, pool if border is not None else loop_pool, border))
             chain = self.chains[node.chain]
             run = NodeRun(node, self, chain)
             chain.runs.append(run)
@@ -195,7 +195,7 @@ class Flow:
                 continue
             chain.given_up = True
             hanging = next((run for run in chain.runs if run.busy()), chain.runs[0])
-            queued = chain.border.depth if chain.border else 0.0
+            queued = chain.border.depth if chain.border is not None else 0.0
             self._bus.emit(
                 "hangs", self.id, hanging.plan.name, queued_ms=round(queued * 1000), stack=chain.strand.stack()
             )

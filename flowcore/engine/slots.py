@@ -18,8 +18,8 @@ PERIOD = 0.020
 class Slots:
     """Calls every registered function once a slot, in the event loop's thread, in the order of registration.
 
-    ``lag`` is how late the present slot began, in seconds; ``busy`` what the last one took; ``working_since`` when the
-    present one began, 0 while the engine sleeps.
+    ``lag`` is how late the present slot began, in seconds; ``busy`` what the last one took; ``beat`` when the last one
+    ended, in seconds of the clock: while it grows old, something holds up the event loop.
     """
 
     def __init__(self, clock: Clock, period: float = PERIOD) -> None:
@@ -28,7 +28,7 @@ class Slots:
         self.count = 0
         self.lag = 0.0
         self.busy = 0.0
-        self.working_since = 0.0
+        self.beat = clock.now()
         self._polls: list[Callable[[], None]] = []
         self._closing: list[Callable[[], None]] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -58,7 +58,7 @@ class Slots:
         due = self.clock.now() + self.period
         while True:
             await self.clock.sleep_until(due)
-            self.working_since = began = self.clock.now()
+            began = self.clock.now()
             self.lag = began - due
             self.count += 1
             for poll in tuple(self._polls):
@@ -70,6 +70,6 @@ class Slots:
                 if not future.done():
                     future.set_result(None)
             ended = self.clock.now()
-            self.working_since = 0.0
+            self.beat = ended
             self.busy = ended - began
             due = max(due + self.period, ended)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOOK = 0.1
 """Seconds between two looks."""
 LOOP_BLOCKED: Final = 0.2
-"""Seconds in one slot that are too many: every call waits for it."""
+"""Seconds without a slot that are too many: every call waits."""
 THREAD_STUCK: Final = 5.0
 """Seconds in one strand that are worth a word: only its own flow waits for it."""
 
@@ -50,7 +50,7 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._stop.wait(LOOK):
             now = time.monotonic()
-            self._look("loop_blocked", self._loop_thread, self._slots.working_since, now, LOOP_BLOCKED)
+            self._look("loop_blocked", self._loop_thread, self._slots.beat, now, LOOP_BLOCKED + self._slots.period)
             for thread, since in tuple(self._pool.working_since.items()):
                 self._look("thread_stuck", thread, since, now, THREAD_STUCK)
 
