@@ -1,0 +1,167 @@
+"""Turn speech into text: audio goes in, and what each party said comes out, while it is said and when it is final."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from flowcore import Audio, Config, Duration, Emit, Extra, Format, Takes, Text, Transform, node
+from nodes.speech.recognizer import DECODERS, Recognizer
+from nodes.speech.segmenter import Segment, Segmenter
+from nodes.speech.voice import RATE, VoiceModel
+from nodes.speech.worker import Job
+
+LEAST_SPEECH = 0.1  # seconds: less than that, and the model makes words up
+UNSURE = 0.5  # mean probability of voice below which a lone "You" is what the model makes of noise
+NO_WORDS = re.compile(r"[\W_]*")  # such as ♪♪♪, for music
+NOISE = re.compile(r"\W*you\W*", re.IGNORECASE)
+
+
+class _Party:
+    """What the node knows of one party; ``shown`` is the interim text that the final one will replace."""
+
+    def __init__(self, track: str, segmenter: Segmenter) -> None:
+        self.track = track
+        self.segmenter = segmenter
+        self.utterance = 0
+        self.shown = ""
+        self.asked = 0.0  # length in seconds of the open segment when its text was last asked for
+
+
+@node("transcribe")
+class Transcribe(Transform[Audio, Text]):
+    """Write down what is said, each party for itself.
+
+    Utterances are cut where somebody pauses and decoded one by one, in a thread that all calls share. When it cannot
+    keep up, interim texts come less often, and final ones are not held up by them.
+
+    In: ``Audio``, s16 at 16 kHz, one party or several by turns. Out: ``Text`` for each utterance: interim ones while
+    it is spoken, then a final one, which is empty when the interim ones turn out to have been no words. Times are those
+    of the voice on the flow's clock.
+
+    Example::
+
+        agent: {use: transcribe, from: speech, with: {engine: moonshine, interim: 1s}}
+    """
+
+    class Config(Config):
+        """Which engine, and where utterances begin and end."""
+
+        engine: Literal["moonshine"] = "moonshine"
+        """What turns speech into text: ``moonshine`` runs here, in English, without an account."""
+
+        interim: Duration = Duration("1s")
+        """How often the text of an utterance is updated while it is spoken; ``0s`` gives final texts only."""
+
+        threshold: Annotated[float, Field(gt=0, lt=1)] = 0.3
+        """Probability of voice, as a mean over ``pause``, above which somebody is held to speak."""
+
+        pause: Annotated[Duration, Field(ge=0.1, le=3)] = Duration("500ms")
+        """How much audio is looked at to tell speech from a pause; longer ones make longer utterances."""
+
+        pre_roll: Annotated[Duration, Field(le=3)] = Duration("500ms")
+        """How much audio before the voice was noticed belongs to an utterance."""
+
+        max_segment: Annotated[Duration, Field(ge=2, le=30)] = Duration("12s")
+        """Length at which an utterance is cut, at its last quiet place, although the voice goes on."""
+
+        backlog: Duration = Duration("5min")
+        """How much audio of final texts may wait to be decoded; beyond, utterances are dropped and counted."""
+
+    takes: ClassVar = (Takes("audio", ("s16",), (RATE,), ("mono", "tracks")),)
+    runs: ClassVar = "thread"  # the voice detector costs 75 µs for each 32 ms
+    loss: ClassVar = "allowed"
+
+    config: Config
+    part: Recognizer
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._parties: dict[str, _Party] = {}
+        self._results: deque[tuple[_Party, Segment, bool, str | Exception]] = deque()  # filled by the worker's thread
+        self._waiting = 0  # final texts still to come
+        self._backlog = 0.0  # seconds of audio in them
+        self._closed = False
+
+    @classmethod
+    def requires(cls, config: Config) -> Sequence[Extra]:
+        return (*DECODERS[config.engine].REQUIRES, *VoiceModel.REQUIRES)
+
+    @classmethod
+    def shares(cls, config: Config) -> Recognizer:
+        return Recognizer(config.engine)
+
+    @classmethod
+    def gives(cls, config: Config, given: Format) -> Format:
+        return Format("text")
+
+    def process(self, chunk: Audio, emit: Emit[Text]) -> None:
+        party = self._parties.get(chunk.track) or self._meet(chunk.track)
+        for segment in party.segmenter.push(chunk):
+            self._finish(party, segment)
+        length = party.segmenter.open_seconds
+        if self.config.interim and length - party.asked >= self.config.interim:
+            party.asked = length
+            self._ask(party, party.segmenter.so_far(), final=False)
+
+    def flush(self, emit: Emit[Text]) -> None:
+        for party in self._parties.values():
+            if (segment := party.segmenter.end()) is not None:
+                self._finish(party, segment)
+
+    def busy(self) -> bool:
+        return self._waiting > 0
+
+    def collect(self, emit: Emit[Text]) -> None:
+        while self._results:
+            party, segment, final, outcome = self._results.popleft()
+            if final:
+                self._waiting -= 1
+                self._backlog -= segment.seconds
+            if isinstance(outcome, Exception):
+                raise outcome
+            self._tell(party, segment, final, outcome, emit)
+
+    def close(self) -> None:
+        self._closed = True
+        if self.part is not None:
+            self.part.worker.forget(self)
+
+    def _meet(self, track: str) -> _Party:
+        with_ = self.config
+        limits = {"threshold": with_.threshold, "pause": with_.pause, "pre_roll": with_.pre_roll}
+        segmenter = Segmenter(self.part.voice.party(), **limits, longest=with_.max_segment)
+        return self._parties.setdefault(track, _Party(track, segmenter))
+
+    def _finish(self, party: _Party, segment: Segment) -> None:
+        party.asked = 0.0
+        if self._backlog + segment.seconds > self.config.backlog:
+            self.report.dropped("backlog", segment.seconds)
+            segment = segment.emptied()  # keeps its place in the line, so that its interim texts end too
+        self._waiting += 1
+        self._backlog += segment.seconds
+        self._ask(party, segment, final=True)
+
+    def _ask(self, party: _Party, segment: Segment, *, final: bool) -> None:
+        def done(outcome: str | Exception) -> None:  # in the worker's thread
+            self._results.append((party, segment, final, outcome))
+            if not self._closed:
+                self.wake()
+
+        if self.part.worker.submit(Job(self, party, segment.samples, final, done)):
+            self.report.dropped("stale_interim")
+
+    def _tell(self, party: _Party, segment: Segment, final: bool, text: str, emit: Emit[Text]) -> None:
+        made_up = segment.voice_seconds < LEAST_SPEECH or NO_WORDS.fullmatch(text)
+        if made_up or (segment.voice_mean < UNSURE and NOISE.fullmatch(text)):
+            text = ""
+        # Results of one party come in order, so the first final one belongs to the interim ones before it.
+        if (text or party.shown) if final else (text and text != party.shown):
+            start, end = segment.spoken
+            emit(Text(party.track, start, end, text, final, party.utterance))
+            party.utterance += final
+            party.shown = "" if final else text
