@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 _NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*([A-Za-zµ]*)\s*")
 
 
-class _Quantity:
+class Quantity:
     """What all quantities share: reading a number and its unit."""
 
     UNITS: ClassVar[dict[str, float]]
@@ -64,7 +64,7 @@ class _Quantity:
         return {"anyOf": [text, {"type": "integer"}]} if cls.BARE else text
 
 
-class Duration(_Quantity, float):
+class Duration(Quantity, float):
     """A length of time, in seconds. ``Duration("120ms") == 0.12``; a number given in code is seconds."""
 
     UNITS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
@@ -88,7 +88,7 @@ class Duration(_Quantity, float):
         return f"{self * 1000:g}ms"
 
 
-class Decibels(_Quantity, float):
+class Decibels(Quantity, float):
     """A level in dB; for audio, relative to full scale, so 0 is the loudest."""
 
     UNITS = {"dB": 1.0, "dBFS": 1.0}
@@ -101,7 +101,7 @@ class Decibels(_Quantity, float):
         return f"{float(self):g}dB"
 
 
-class Size(_Quantity, int):
+class Size(Quantity, int):
     """An amount of memory or storage, in bytes."""
 
     UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 1000, "MB": 10**6, "GB": 10**9}
@@ -120,7 +120,7 @@ class Size(_Quantity, int):
         return f"{int(self)}B"
 
 
-class Rate(_Quantity, int):
+class Rate(Quantity, int):
     """A sample rate in Hz. A bare number is Hz too: every tool of the field writes ``rate: 16000``."""
 
     UNITS = {"": 1, "Hz": 1, "kHz": 1000}
