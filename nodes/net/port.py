@@ -9,6 +9,7 @@ A `Port` knows paths; what stands behind a path says which connections it wants 
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Protocol
 
 from websockets.http11 import Request
 
-from flowcore import Refused
+from flowcore import CannotStart, Refused
 from nodes.net.websocket import WebSocket
 
 READ = 16 * 1024
@@ -84,9 +85,12 @@ class Port:
         self._listening: socket.socket | None = None
 
     def listen(self, host: str, port: int) -> int:
-        """Open the port (0: any that is free) and return its number. Raises `OSError`."""
+        """Open the port (0: any that is free) and return its number. Raises `CannotStart`."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listening = socket.create_server((host, port), family=family, backlog=512)
+        try:
+            self._listening = socket.create_server((host, port), family=family, backlog=512)
+        except OSError as error:
+            raise _cannot_listen(host, port, error) from error
         self._listening.setblocking(False)
         self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # connections inherit it
         return int(self._listening.getsockname()[1])
@@ -250,3 +254,12 @@ class Connection:
         peer, self._peer = self._peer, None
         if peer is not None:
             peer.closed(reason)
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> CannotStart:
+    if error.errno == errno.EADDRINUSE:
+        fix = "stop what listens there, or choose another port (0: any that is free)"
+        return CannotStart(f"port {port} of {host} is taken: {fix}", field="port")
+    if error.errno == errno.EACCES:
+        return CannotStart(f"port {port} needs more rights: choose one from 1024 up", field="port")
+    return CannotStart(f"cannot listen at {host}: {error.strerror or error}", field="host")

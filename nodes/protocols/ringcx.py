@@ -274,6 +274,10 @@ class Call:
             self.announced = max(event.duration or 0.0, self.announced or 0.0) or None
         return event  # type: ignore[return-value]  # no Unknown gets here: the table ignores it in every state
 
+    def hold(self, now: float) -> None:
+        """Nothing was read until ``now``: that is no silence of the peer."""
+        self._heard = now
+
     def poll(self, now: float) -> str:
         """The state at ``now``: time alone may end a call whose second Stop is missing."""
         if self.state == STOPPING and now - self._heard >= STOP_QUIET:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from urllib.parse import parse_qsl
 
 from pydantic import Field
 from websockets.http11 import Request
 
-from flowcore import CannotStart, Config, Duration, Format, Host, Inlet, Listener, Packet, Refused, node
+from flowcore import Config, Duration, Format, Host, Inlet, Listener, Packet, Refused, node
 from nodes.net.port import CLOSING, Connection, Limits, Port
 from nodes.protocols.ringcx import ENDED, RATE, Broken, Call, Ignored, Start, attributes
 
@@ -64,10 +63,7 @@ class RingCX(Listener[Packet]):
         config = self.config
         limits = Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME)
         port = Port({"/": lambda request: _CallPeer(config, host, request)}, limits)
-        try:
-            number = port.listen(config.host, config.port)
-        except OSError as error:
-            raise _cannot_listen(config, error) from error
+        number = port.listen(config.host, config.port)
         cancel = host.every_slot(lambda: port.poll(host.now()))
         address = f"[{config.host}]" if ":" in config.host else config.host
         host.announce("RingCX call streaming", f"ws://{address}:{number}/")
@@ -109,6 +105,7 @@ class _CallPeer:
             self._close(1001 if self._host.draining else 1011)
         elif inlet.paused:
             self._heard = now  # the silence is ours
+            self._call.hold(now)
             return False
         elif self._call.poll(now) == ENDED:
             self._end("stop")
@@ -135,6 +132,8 @@ class _CallPeer:
     def closed(self, reason: str) -> None:
         if self._inlet is not None:
             self._inlet.end(reason)
+        elif not self._closing:
+            self._host.report.event("closed_without_start", reason=reason)
 
     def _start(self, start: Start) -> None:
         asked = attributes(parse_qsl(self._query), "query")
@@ -161,14 +160,3 @@ class _CallPeer:
         self._closing = True
         if self._connection is not None:
             self._connection.close(code, reason)
-
-
-def _cannot_listen(config: RingCX.Config, error: OSError) -> CannotStart:
-    if error.errno == errno.EADDRINUSE:
-        return CannotStart(
-            f"port {config.port} of {config.host} is taken: stop what listens there, or choose another (0: any free)",
-            field="port",
-        )
-    if error.errno == errno.EACCES:
-        return CannotStart(f"port {config.port} needs more rights: choose one from 1024 up", field="port")
-    return CannotStart(f"cannot listen at {config.host}: {error.strerror or error}", field="host")
