@@ -66,8 +66,8 @@ class Console(Sink[Text]):
 class Screen(Part):
     """The terminal, which all flows of the process share: finals scroll up, the live lines stay below them.
 
-    The cursor rests at the start of the first live line, so that what others print there (a log) stays whole and
-    only pushes the live lines down. One thread draws at a time; the others leave it their lines and go on.
+    The cursor rests on an empty row above the live lines, so that what others print there (a log line) stays whole
+    and only pushes them down. One thread draws at a time; the others leave it their lines and go on.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -107,10 +107,12 @@ class Screen(Part):
     def show(self, flow: str, text: Text) -> bool:
         """Show ``text``; False when it was left out because nothing more reaches the terminal."""
         with self._lock:
-            if not text.final:
+            words = _plain(text.text)
+            if words and not text.final:
                 self._live[flow, text.track] = text
             else:
                 self._live.pop((flow, text.track), None)
+            if words and text.final:
                 if len(self._finals) >= BACKLOG:
                     return False
                 self._finals.append(self._line(flow, text))
@@ -139,8 +141,8 @@ class Screen(Part):
             return finals
         columns, rows = shutil.get_terminal_size()
         live = [self._line(flow, text, columns - 1) for (flow, _), text in self._live.items()][1 - rows :]
-        up = f"\x1b[{len(live) - 1}A" if len(live) > 1 else ""
-        return "\r\x1b[J" + finals + "\n".join(live) + up + "\r"
+        below = "".join(f"\n{line}" for line in live)
+        return f"\r\x1b[J{finals}{below}" + (f"\x1b[{len(live)}A\r" if live else "")
 
     def _line(self, flow: str, text: Text, cells: int = 0) -> str:
         """One line of ``text``; when ``cells`` is given, the end of the words that fits into so many cells."""

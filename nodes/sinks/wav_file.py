@@ -1,7 +1,5 @@
 """Record the call: sound in, a WAV file out that is playable whatever happens to this process."""
 
-from typing import Annotated
-
 from pydantic import Field
 
 from flowcore import Audio, Config, NewFile, PathTemplate, Session, Sink, Size, Takes, node
@@ -37,7 +35,7 @@ class WavFile(Sink[Audio]):
         path: PathTemplate = PathTemplate("recordings/{started:%Y-%m-%d}/{flow}.wav")
         """Where the file goes, with fields of the session in it; directories are made."""
 
-        max: Annotated[Size, Field(ge=Size("4KiB"), le=Size("2GiB"))] = Size("2GiB")
+        max: Size = Field(Size("2GiB"), ge=Size("4KiB"), le=Size("2GiB"))
         """Size at which the next file begins; more than 2GiB is misread by many readers (their sizes are signed)."""
 
     def __init__(self, config: Config) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,16 +49,16 @@ class WavSource(Listener[Audio]):
         rate: Rate = Rate(8000)
         """Sample rate that comes out, whatever the files have."""
 
-        chunk: Annotated[Duration, Field(ge=Duration("1ms"))] = Duration("20ms")
+        chunk: Duration = Field(Duration("20ms"), ge=Duration("1ms"))
         """Length of the pieces that come out."""
 
-        speed: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+        speed: float = Field(1.0, ge=0, allow_inf_nan=False)
         """Times the pace of a real call; 0 is as fast as the flow takes it."""
 
-        repeat: Annotated[int, Field(ge=1)] = 1
+        repeat: int = Field(1, ge=1)
         """How many times each call plays the files, one after the other."""
 
-        calls: Annotated[int, Field(ge=1)] = 1
+        calls: int = Field(1, ge=1)
         """How many calls at once, each its own flow."""
 
         @model_validator(mode="after")

@@ -182,7 +182,7 @@ def test_refused_call_leaves_the_others_alone(tmp_path):
     [
         (
             {"path": "missing.wav"},
-            "path: cannot read missing.wav: No such file or directory; give the path of a WAV file",
+            "path: cannot read missing.wav: No such file or directory; give the path",
         ),
         ({"agent": "."}, "agent: cannot read .: Is a directory; give the path of a WAV file"),
         ({"path": __file__}, "path: cannot read .*: it is no WAV file; give a WAV file"),
