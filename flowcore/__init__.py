@@ -2,7 +2,7 @@
 
 from flowcore.audio import Audio, Encoding, Packet
 from flowcore.errors import BadMessage, CannotStart, FlowcoreError, MissingExtra, Refused
-from flowcore.files import NewFile, publish
+from flowcore.files import Folder, NewFile, publish
 from flowcore.formats import ANY_AUDIO, LINEAR, PACKETS, TEXT, Format, Takes
 from flowcore.node import (
     Config,
@@ -39,6 +39,7 @@ __all__ = [
     "Encoding",
     "Extra",
     "FlowcoreError",
+    "Folder",
     "Format",
     "Host",
     "Inlet",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Self
 
 from flowcore.errors import CannotStart
-from flowcore.node import Session
+from flowcore.node import Part, Session
 from flowcore.paths import PathTemplate
 
 PART = ".part"
@@ -26,10 +28,7 @@ class NewFile:
 
     def __init__(self, wanted: Path, *, part: bool = False) -> None:
         """Create the file, and the directories above it. Raises OSError."""
-        try:
-            wanted.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:  # it stands there, but is no directory
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from None
+        _make(wanted.parent)
         for name in _numbered(wanted):
             if name.exists() or part_of(name).exists():
                 continue
@@ -49,10 +48,7 @@ class NewFile:
         try:
             return cls(wanted, part=part)
         except OSError as error:
-            raise CannotStart(
-                f"cannot create {wanted}: {error.strerror}; give a path in a directory that you may write to",
-                field="path",
-            ) from error
+            raise _cannot_create(wanted, error) from error
 
     def append(self, data: bytes) -> None:
         """Write all of ``data`` or, raising OSError, nothing of it."""
@@ -73,6 +69,32 @@ class NewFile:
                 _sync_directory(self.path.parent)
         finally:
             os.close(self._fd)
+
+
+@dataclass(frozen=True)
+class Folder(Part):
+    """The root of a `PathTemplate`, made and found writable before the first call instead of failing in each."""
+
+    path: Path
+
+    def open(self) -> None:
+        try:
+            _make(self.path)
+            tempfile.TemporaryFile(dir=self.path).close()  # asking for permission only guesses: try
+        except OSError as error:
+            raise _cannot_create(self.path, error) from error
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # it stands there, but is no directory
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
+
+
+def _cannot_create(path: Path, error: OSError) -> CannotStart:
+    text = f"cannot write to {path}: {error.strerror}; give a path in a directory that you may write to"
+    return CannotStart(text, field="path")
 
 
 def part_of(path: Path) -> Path:

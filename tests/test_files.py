@@ -4,10 +4,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from flowcore import CannotStart, NewFile, PathTemplate, publish
+from flowcore import CannotStart, Folder, NewFile, PathTemplate, publish
 from flowcore.testing import SESSION
 
 
@@ -77,8 +78,19 @@ def test_full_disk_takes_a_whole_piece_or_nothing_of_it(tmp_path):
 
 def test_no_permission_names_field_and_fix(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(CannotStart, match=r"^path: cannot create .*; give a path in a directory that you may write to"):
+    with pytest.raises(CannotStart, match=r"^path: cannot write to .*: Not a directory; give a path in"):
         NewFile.create(PathTemplate(f"{tmp_path}/file/{{flow}}.wav"), SESSION)
+
+
+def test_folder_is_made_before_the_first_call(tmp_path):
+    Folder(tmp_path / "a" / "b").open()
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+@pytest.mark.parametrize("folder", ["/proc/recordings", "/proc", __file__])
+def test_folder_that_takes_no_files_names_field_and_fix_before_the_first_call(folder):
+    with pytest.raises(CannotStart, match=f"^path: cannot write to {folder}: .*; give a path in a directory"):
+        Folder(Path(folder)).open()
 
 
 def test_killed_process_loses_nothing_that_was_appended(tmp_path):

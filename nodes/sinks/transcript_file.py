@@ -2,7 +2,7 @@
 
 import msgspec
 
-from flowcore import TEXT, Config, NewFile, PathTemplate, Session, Sink, Text, node
+from flowcore import TEXT, Config, Folder, NewFile, Part, PathTemplate, Session, Sink, Text, node
 
 
 @node("transcript_file")
@@ -37,6 +37,10 @@ class TranscriptFile(Sink[Text]):
     def __init__(self, config: Config) -> None:
         self.config = config
         self._file: NewFile | None = None
+
+    @classmethod
+    def shares(cls, config: Config) -> Part:
+        return Folder(config.path.root)
 
     def open(self, session: Session) -> None:
         self._file = NewFile.create(self.config.path, session)

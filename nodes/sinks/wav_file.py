@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from flowcore import Audio, Config, NewFile, PathTemplate, Session, Sink, Size, Takes, node
+from flowcore import Audio, Config, Folder, NewFile, Part, PathTemplate, Session, Sink, Size, Takes, node
 from nodes.protocols import wav
 
 SILENCE = {"s16": b"\0\0", "mulaw": b"\xff"}
@@ -46,6 +46,10 @@ class WavFile(Sink[Audio]):
         self._header = b""
         self._silence = b""  # one frame
         self._position = 0  # frames written, on the flow's clock
+
+    @classmethod
+    def shares(cls, config: Config) -> Part:
+        return Folder(config.path.root)
 
     def open(self, session: Session) -> None:
         self._session = session

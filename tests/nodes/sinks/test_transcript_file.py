@@ -69,7 +69,7 @@ def test_same_name_twice_gives_two_transcripts(tmp_path):
 
 def test_place_that_cannot_be_written_names_field_and_fix(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(CannotStart, match=r"^path: cannot create .*: Not a directory; give a path in"):
+    with pytest.raises(CannotStart, match=r"^path: cannot write to .*: Not a directory; give a path in"):
         NodeHarness(TranscriptFile, {"path": f"{tmp_path}/file/x.jsonl"})
 
 

@@ -149,7 +149,7 @@ def test_full_disk_is_an_error_and_the_recording_so_far_is_whole(tmp_path):
 
 def test_place_that_cannot_be_written_names_field_and_fix(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(CannotStart, match=r"^path: cannot create .*/file/x.wav: Not a directory; give a path in"):
+    with pytest.raises(CannotStart, match=r"^path: cannot write to .*/file/x.wav: Not a directory; give a path in"):
         NodeHarness(WavFile, {"path": f"{tmp_path}/file/x.wav"})
 
 
