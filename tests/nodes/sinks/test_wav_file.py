@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine.nodes import Tones, plan, step
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flowcore import Audio, CannotStart
-from flowcore.testing import NodeHarness, joined, silence, tone
+from flowcore.testing import NodeHarness, joined, run_plan, silence, tone
 from nodes.protocols import wav
 from nodes.sinks.wav_file import WavFile
 
@@ -151,6 +152,12 @@ def test_place_that_cannot_be_written_names_field_and_fix(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(CannotStart, match=r"^path: cannot write to .*/file/x.wav: Not a directory; give a path in"):
         NodeHarness(WavFile, {"path": f"{tmp_path}/file/x.wav"})
+
+
+def test_engine_looks_at_the_folder_before_the_first_call(tmp_path):
+    graph = plan(step("tone", Tones), step("wav", WavFile, "tone", path="/proc/recordings/{flow}.wav"))
+    with pytest.raises(CannotStart, match=r"^wav.path: cannot write to /proc/recordings: No such file"):
+        run_plan(graph)
 
 
 @pytest.mark.parametrize("seed", range(4))
