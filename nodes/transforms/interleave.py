@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowcore import Audio, Config, Duration, Emit, Format, Takes, Transform, node
+import flowcore
+from flowcore import Audio, Duration, Emit, Format, Takes, Transform, node
 
 _SILENCE = {"s16": 0, "mulaw": 0xFF}
 _TRACKS = ("agent", "customer")
@@ -26,7 +27,7 @@ class Interleave(Transform[Audio, Audio]):
         both: {use: interleave, from: voices, with: {wait: 1s}}
     """
 
-    class Config(Config):
+    class Config(flowcore.Config):
         """How patient it is."""
 
         wait: Duration = Duration("1s")
@@ -38,6 +39,10 @@ class Interleave(Transform[Audio, Audio]):
     @classmethod
     def gives(cls, config: Config, given: Format) -> Format:
         return replace(given, layout="stereo")
+
+    @classmethod
+    def converts(cls, wanted: Takes) -> Config | None:
+        return cls.Config() if "stereo" in wanted.layouts else None
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from flowcore import Audio, Config, Emit, Format, Rate, Session, Takes, Transform, node
+import flowcore
+from flowcore import Audio, Emit, Format, Rate, Session, Takes, Transform, node
 
 
 @node("resample")
@@ -23,7 +24,7 @@ class Resample(Transform[Audio, Audio]):
         speech: {use: resample, from: voices, with: {rate: 16000}}
     """
 
-    class Config(Config):
+    class Config(flowcore.Config):
         """To which rate, and how well."""
 
         rate: Rate = Rate(16000)
@@ -38,6 +39,10 @@ class Resample(Transform[Audio, Audio]):
     @classmethod
     def gives(cls, config: Config, given: Format) -> Format:
         return replace(given, rate=int(config.rate))
+
+    @classmethod
+    def converts(cls, wanted: Takes) -> Config | None:
+        return cls.Config(rate=Rate(wanted.rates[0])) if len(wanted.rates) == 1 else None
 
     def __init__(self, config: Config) -> None:
         self.rate = int(config.rate)

@@ -1,0 +1,321 @@
+"""From sequence numbers to order: which packet comes next, which was lost, which came too late.
+
+Sans-IO: it sees numbers, lengths and arrival stamps, and tells an `Ordered` what it found. What the numbers count is
+not documented by the senders, so it is learnt from the first packets: one counter for each track, or one for all of
+them (a *space* is whatever shares a counter), in steps of 1 or 2. A first guess that proves wrong is corrected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Protocol
+
+from flowcore import Packet, Report
+
+RATE = 8000
+"""Samples, and bytes, per second of a packet's data."""
+
+LEARN = range(3, 7)
+"""So many packets of one track show what the numbers count: the first packets of a call wait for that. More than the
+last always suffice, fewer than the first never, in between it is enough if they cover the window."""
+
+PROBATION = 12
+"""So many packets long a shared counter is doubted: the same number on two tracks then means two counters."""
+
+SHORTEST = 0.01
+"""Seconds in the shortest packets of telephony: shorter ones must not make a jump of numbers look short."""
+
+NEAR = 50
+"""Numbers back within which a repeat is more likely than a counter that started anew: one second of packets."""
+
+PATIENCE = 2
+"""So many packets where they were expected prove that the strays seen between them were only strays."""
+
+
+class Ordered(Protocol):
+    """Who hears of the order that was found."""
+
+    def begin(self, packets: Sequence[Packet]) -> None:
+        """The first packets of the call, in order as far as it is known: what follows is relative to them."""
+
+    def follow(self, packet: Packet, now: float) -> None:
+        """The next packet; ``now`` is the latest arrival, later than the packet's own if it had to wait."""
+
+    def lost(self, held: Mapping[str, int]) -> None:
+        """A packet that will not come. Of which track, only the keys of ``held`` say, which maps each track that
+        shares the counter to the samples already here that follow, up to the next gap."""
+
+
+class _Space:
+    """One counter and the tracks that share it."""
+
+    __slots__ = ("calm", "first", "given_up", "held", "next", "owners", "since", "strays", "stride", "tracks")
+
+    def __init__(self, tracks: Sequence[str], first: int, stride: int) -> None:
+        self.tracks = list(tracks)
+        self.next = first  # the number expected
+        self.first = first
+        self.stride = stride
+        self.held: dict[int, Packet] = {}  # came before their turn
+        self.given_up: set[int] = set()  # were replaced, and may still come
+        self.strays: list[Packet] = []  # lie where no number is expected: repeats, or the start of another count
+        self.since = 0  # packets that came where they were expected since the first stray
+        self.owners: dict[int, str] | None = {} if len(tracks) > 1 else None  # number -> track, on probation only
+        self.calm = False  # nothing held, no strays, no doubt: the next number can go straight on
+
+    @property
+    def highest(self) -> int:
+        return max((self.next - self.stride, *self.held))
+
+
+class Sequencer:
+    """Puts the packets of one call in order and passes them on to ``ordered``.
+
+    A missing packet is waited for until later ones cover ``window`` seconds of media or of arrival time (not at all
+    when ``wait`` is False). A jump of more than ``jump`` seconds, or backwards, is no loss but a counter that started
+    anew, once three packets in a row agree. Repeats and late packets are reported as dropped.
+    """
+
+    def __init__(self, ordered: Ordered, report: Report, *, window: float, wait: bool, jump: float) -> None:
+        self._ordered = ordered
+        self._follow = ordered.follow
+        self._report = report
+        self._window = window
+        self._wait = wait
+        self._jump = jump
+        self._early: list[Packet] | None = []  # the first packets, until the scheme is known
+        self._spaces: dict[str, _Space] = {}  # by track
+        self._deadline = float("inf")  # arrival stamp after which something has waited long enough
+        self._now = 0.0
+
+    def push(self, packet: Packet) -> None:
+        if packet.arrived > self._deadline:
+            self._expire(packet.arrived)
+        space = self._spaces.get(packet.track)
+        if space is not None and space.calm and packet.seq == space.next:
+            space.next += space.stride
+            self._follow(packet, packet.arrived)
+            return
+        self._now = max(self._now, packet.arrived)
+        if self._early is not None:
+            self._learn(self._early, packet)
+        else:
+            self._sort(space or self._join(packet), packet)
+            self._set_deadline()
+
+    def flush(self) -> None:
+        """No more packets: what is missing now is lost."""
+        if self._early:
+            self._decide(self._early)
+        for space in self._distinct():
+            self._reject(space)
+            while space.held:
+                self._give_up(space)
+        self._deadline = float("inf")
+
+    def _learn(self, early: list[Packet], packet: Packet) -> None:
+        if any(packet.seq == other.seq and packet.track == other.track for other in early):
+            self._drop("duplicate", packet)
+            return
+        early.append(packet)
+        own = [other for other in early if other.track == packet.track]
+        if len(own) not in LEARN:
+            enough = len(own) >= LEARN.stop
+        else:
+            media = sum(len(other.data) for other in own) / RATE
+            enough = max(media, packet.arrived - early[0].arrived) > self._window
+        if enough:
+            self._decide(early)
+
+    def _decide(self, early: list[Packet]) -> None:
+        """Settle what the numbers count, and take the packets that waited for it."""
+        self._early = None
+        numbers: dict[str, list[int]] = {}
+        for packet in early:
+            numbers.setdefault(packet.track, []).append(packet.seq)
+        if len(numbers) > 1 and _one_counter(early, numbers):
+            union = [packet.seq for packet in early]
+            self._spaces = dict.fromkeys(numbers, _Space(list(numbers), min(union), _stride([union])))
+        else:
+            stride = _stride(numbers.values())
+            self._spaces = {track: _Space([track], min(own), stride) for track, own in numbers.items()}
+        # Each counter's packets in order, at the places where any of them arrived.
+        by_number = sorted(early, key=lambda packet: packet.seq)
+        queues = {
+            id(space): iter([packet for packet in by_number if self._spaces[packet.track] is space])
+            for space in self._distinct()
+        }
+        packets = [next(queues[id(self._spaces[packet.track])]) for packet in early]
+        self._ordered.begin(packets)
+        for packet in packets:
+            self._sort(self._spaces[packet.track], packet)
+        self._set_deadline()
+
+    def _join(self, packet: Packet) -> _Space:
+        """The space of a track that is heard for the first time."""
+        spaces = self._distinct()
+        ahead = packet.seq - spaces[0].highest
+        if len(spaces) == 1 and 0 < ahead <= (2 if self._wait else 1):
+            space = spaces[0]  # it goes on where the other track is: they seem to share one counter
+            space.owners = dict.fromkeys((space.next - space.stride, *space.held), space.tracks[0])
+            space.tracks.append(packet.track)
+            space.calm = False
+        else:
+            space = _Space([packet.track], packet.seq, spaces[0].stride)
+        self._spaces[packet.track] = space
+        return space
+
+    def _sort(self, space: _Space, packet: Packet) -> None:
+        """Everything but the next number of a calm space."""
+        number = packet.seq
+        if space.owners is not None:
+            if space.owners.get(number, packet.track) != packet.track:
+                self._part(space)
+                self._sort(self._spaces[packet.track], packet)
+                return
+            space.owners[number] = packet.track
+            if len(space.owners) > PROBATION:
+                space.owners = None
+        last = space.next - space.stride
+        if 0 < number - last <= NEAR and (number - last) % space.stride:
+            space.stride, space.next = 1, last + 1  # it counts in smaller steps than it seemed
+        ahead = (number - space.next) / space.stride / len(space.tracks) * max(len(packet.data) / RATE, SHORTEST)
+        if number in space.held:
+            self._drop("duplicate", packet)
+        elif 0 <= ahead <= self._jump:
+            space.held[number] = packet
+            space.since += 1
+            if space.strays and space.since >= PATIENCE:
+                self._reject(space)
+            self._release(space)
+        elif number in space.given_up:
+            space.given_up.remove(number)
+            self._drop("late", packet)
+        else:
+            self._stray(space, packet)
+        space.calm = not space.held and not space.strays and space.owners is None
+
+    def _release(self, space: _Space) -> None:
+        """Pass on what is in order, and stop waiting where that took long enough."""
+        while space.held:
+            while (packet := space.held.pop(space.next, None)) is not None:
+                space.next += space.stride
+                self._follow(packet, self._now)
+            media = sum(len(packet.data) for packet in space.held.values()) / len(space.tracks) / RATE
+            if self._wait and media <= self._window and self._now <= self._waiting_since(space) + self._window:
+                break
+            if space.held:
+                self._give_up(space)
+        space.calm = not space.held and not space.strays and space.owners is None
+
+    def _give_up(self, space: _Space) -> None:
+        """The packets missing before the first one held are lost: go on with that one."""
+        first = min(space.held)
+        held = dict.fromkeys(space.tracks, 0)
+        number = first
+        while (packet := space.held.get(number)) is not None:
+            held[packet.track] += len(packet.data)
+            number += space.stride
+        lost = range(space.next, first, space.stride)
+        for _ in lost:
+            self._ordered.lost(held)
+        oldest = first - round(self._jump * 100 * space.stride)  # what comes even later than that is just a stray
+        space.given_up = {number for number in space.given_up if number > oldest} | set(lost)
+        space.next = first
+        while (next_one := space.held.pop(space.next, None)) is not None:
+            space.next += space.stride
+            self._follow(next_one, self._now)
+
+    def _stray(self, space: _Space, packet: Packet) -> None:
+        """A number where none is expected: once enough of them agree, the count has started anew."""
+        strays = space.strays
+        if any(packet.seq == other.seq for other in strays):
+            self._drop("duplicate", packet)
+            return
+        if strays and abs(packet.seq - strays[-1].seq) > PATIENCE * 3 * space.stride * len(space.tracks):
+            self._reject(space)
+        if not space.strays:
+            space.since = 0
+        space.strays.append(packet)
+        near = 0 < space.next - packet.seq <= NEAR * space.stride
+        if len(space.strays) >= (10 if near else 3):
+            self._restart(space)
+
+    def _restart(self, space: _Space) -> None:
+        while space.held:
+            self._give_up(space)
+        strays, space.strays = space.strays, []
+        first = min(packet.seq for packet in strays)
+        self._report.event("resync", track="+".join(space.tracks), expected=space.next, got=first)
+        space.next = space.first = first
+        space.given_up.clear()
+        space.held = {packet.seq: packet for packet in strays}
+        self._release(space)
+
+    def _reject(self, space: _Space) -> None:
+        """The strays were no new count."""
+        for packet in space.strays:
+            if packet.seq < space.first:
+                self._drop("late", packet)
+            else:
+                self._drop("duplicate" if packet.seq < space.next else "stray", packet)
+        space.strays = []
+        space.since = 0
+
+    def _part(self, space: _Space) -> None:
+        """The tracks do not share a counter after all: go on with one for each."""
+        owners = space.owners or {}
+        self._reject(space)
+        for track in space.tracks:
+            done = [number for number, owner in owners.items() if owner == track and number < space.next]
+            known = [number for number, packet in space.held.items() if packet.track == track]
+            after = max(done) + space.stride if done else min(known, default=space.next)
+            parted = self._spaces[track] = _Space([track], after, space.stride)
+            parted.first = space.first
+            parted.held = {number: space.held[number] for number in known}
+            self._release(parted)
+
+    def _expire(self, now: float) -> None:
+        """Time has passed: go on without what is still missing."""
+        self._now = now
+        for space in self._distinct():
+            if space.held:
+                self._release(space)
+        self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        since = [self._waiting_since(space) for space in self._spaces.values() if space.held]
+        self._deadline = min(since) + self._window if since else float("inf")
+
+    @staticmethod
+    def _waiting_since(space: _Space) -> float:
+        return min((packet.arrived for packet in space.held.values()), default=float("inf"))
+
+    def _distinct(self) -> list[_Space]:
+        return list({id(space): space for space in self._spaces.values()}.values())
+
+    def _drop(self, reason: str, packet: Packet) -> None:
+        self._report.dropped(reason, packet.seconds)
+
+
+def _one_counter(early: Sequence[Packet], numbers: Mapping[str, list[int]]) -> bool:
+    """Whether tracks share a counter: no number twice, and the tracks' numbers interleave or follow each other."""
+    if len({packet.seq for packet in early}) < len(early):
+        return False
+    (_, high), *others = sorted((min(own), max(own)) for own in numbers.values())
+    for other_low, other_high in others:
+        if other_low > high:
+            # A burst of one track, then one of the other, looks like this; two counters that lie apart by chance too,
+            # but then the higher numbers do not wait for the lower ones to be over.
+            order = [packet.seq <= high for packet in early]
+            if other_low > high + 2 or order != sorted(order, reverse=True):
+                return False
+        high = max(high, other_high)
+    return True
+
+
+def _stride(counts: Iterable[Sequence[int]]) -> int:
+    """2 if every step within each of the counts is at least that, and one is just that; else 1."""
+    steps = [after - before for count in counts for before, after in pairwise(sorted(count))]
+    return 2 if min(steps, default=1) == 2 else 1

@@ -1,0 +1,178 @@
+"""From order to time: where on the call's clock each packet stands, and what was a pause and not a delay.
+
+Packets of calls carry no time stamps. Their media says how much was sent, their arrival when: while everyone sends,
+the two run side by side. Media that falls behind shows a pause (somebody put the call on hold, and nothing was sent)
+unless what is missing comes in a burst (the network was stuck, and everything was sent). Sans-IO and deterministic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from flowcore import Packet, Report
+
+RATE = 8000
+"""Samples, and bytes, per second of a packet's data."""
+
+CREEP = 0.002
+"""How fast the expected delay may rise, in seconds per second: twice what bad clocks differ (1000 ppm), so that a
+sender's slow clock is followed and never adds up to a pause. It falls at once."""
+
+_SAMPLE = 1 / RATE
+_CREEP_PER_SAMPLE = CREEP / RATE
+
+
+class _Track:
+    __slots__ = ("collapsed", "length", "name", "position")
+
+    def __init__(self, name: str, position: int, collapsed: int) -> None:
+        self.name = name
+        self.position = position  # where its next packet stands, in samples since the first packet of the call
+        self.length = 0  # of its latest packet, in samples
+        self.collapsed = collapsed  # samples of pauses that were left out
+
+
+class Timeline:
+    """Places packets that come in order: calls ``place(track, start, data)``, ``start`` in samples.
+
+    A pause of more than ``pause`` seconds becomes a jump of ``start`` (or none, with ``collapse``): of one track when
+    the others went on meanwhile, of all when it shows in arrivals and still does after ``settle`` seconds of media.
+    Before all tracks jump, ``jump()`` is called. Fulfils `nodes.protocols.sequence.Ordered`.
+    """
+
+    def __init__(
+        self,
+        place: Callable[[str, int, bytes], None],
+        jump: Callable[[], None],
+        report: Report,
+        *,
+        pause: float,
+        settle: float,
+        collapse: bool,
+    ) -> None:
+        self._place = place
+        self._jump = jump
+        self._report = report
+        self._pause = pause
+        self._pause_samples = round(pause * RATE)
+        self._settle = round(settle * RATE)
+        self._collapse = collapse
+        self._tracks: dict[str, _Track] = {}
+        self._starts: dict[str, int] = {}  # where tracks that were heard first will start
+        self._lead = _Track("", 0, 0)  # the track that is furthest
+        self._last = ""  # the track whose turn it was last
+        self._delay: float | None = None  # arrival of a packet minus its place: the least of late
+        self._doubtful: list[tuple[_Track, int, bytes]] = []  # kept back while a pause is not yet told from a delay
+        self._lags: list[float] = []  # how late each of them was, in seconds
+
+    def begin(self, packets: Sequence[Packet]) -> None:
+        """Find out how much later than the first track the others start.
+
+        Any packet tells it: the latest start of the first track, less what the other already sent. The least is
+        right, because packets that overtook others only make it look later.
+        """
+        sent: dict[str, int] = {}
+        latest = 0
+        for packet in packets:
+            before = sent.get(packet.track, 0)
+            sent[packet.track] = before + len(packet.data)
+            if packet.track == packets[0].track:
+                latest = before
+            start = max(0, latest - before)
+            self._starts[packet.track] = min(start, self._starts.get(packet.track, start))
+
+    def follow(self, packet: Packet, now: float) -> None:
+        track = self._tracks.get(packet.track) or self._join(packet.track)
+        data = packet.data
+        length = len(data)
+        start = track.position
+        lead = self._lead
+        if lead.position - start > self._pause_samples:
+            start = self._resume(track, packet.arrived - now)
+        if self._delay is None:
+            self._delay = packet.arrived - start * _SAMPLE
+        track.length = length
+        track.position = start + length
+        if track.position > lead.position:
+            self._lead = track
+        self._last = track.name
+        lag = packet.arrived - start * _SAMPLE - self._delay
+        if lag > self._pause or self._doubtful:
+            self._doubt(track, start, data, lag)
+            return
+        self._delay += lag if lag < 0 else length * _CREEP_PER_SAMPLE
+        self._place(track.name, start - track.collapsed, data)
+
+    def lost(self, held: Mapping[str, int]) -> None:
+        """Silence for a lost packet, in the track that is furthest behind: it would have filled that up."""
+        reach = {name: self._position(name) + samples for name, samples in held.items()}
+        if max(held.values()) > 3 * self._lead.length:  # long enough to see who sends nothing now
+            reach = {name: reach[name] for name in reach if held[name]}
+        furthest = max(reach.values())
+        active = [name for name in reach if furthest - reach[name] <= self._pause_samples]
+        # Where two are level, it is the turn of the one who was not heard last.
+        name = min(active, key=lambda name: (reach[name], name == self._last))
+        self._last = name
+        track = self._tracks.get(name)
+        if track is None:
+            return  # it was the first of its track, which simply starts with the next one
+        silence = b"\xff" * track.length
+        start, track.position = track.position, track.position + track.length
+        if track.position > self._lead.position:
+            self._lead = track
+        self._report.filled("lost", track.length * _SAMPLE)
+        if self._doubtful:
+            self._doubtful.append((track, start, silence))
+        else:
+            self._place(name, start - track.collapsed, silence)
+
+    def flush(self) -> None:
+        if self._doubtful:
+            self._decide()
+
+    def _position(self, name: str) -> int:
+        """Where the next packet of a track would stand; a new one starts with the latest packet of the lead."""
+        track = self._tracks.get(name)
+        if track is not None:
+            return track.position
+        return self._starts.get(name, max(0, self._lead.position - self._lead.length))
+
+    def _join(self, name: str) -> _Track:
+        track = self._tracks[name] = _Track(name, self._position(name), self._lead.collapsed)
+        if len(self._tracks) == 1:
+            self._lead = track
+        return track
+
+    def _resume(self, track: _Track, waited: float) -> int:
+        """Where a track goes on that paused while others did not; ``waited`` (<= 0) is what reordering took since."""
+        reach = self._lead.position + round(waited * RATE)
+        if reach - track.position <= self._pause_samples:
+            return track.position
+        start = reach - self._lead.length
+        paused = start - track.position
+        if self._collapse:
+            track.collapsed += paused
+        self._report.event("hold", track=track.name, seconds=paused * _SAMPLE)
+        return start
+
+    def _doubt(self, track: _Track, start: int, data: bytes, lag: float) -> None:
+        """Late by more than a pause: keep back, and see whether what follows makes up for it."""
+        self._doubtful.append((track, start, data))
+        self._lags.append(lag)
+        if lag <= self._pause or track.position - self._doubtful[0][1] >= self._settle:
+            self._decide()
+
+    def _decide(self) -> None:
+        doubtful, lags = self._doubtful, self._lags
+        self._doubtful, self._lags = [], []
+        media = (max(track.position for track, _, _ in doubtful) - doubtful[0][1]) * _SAMPLE
+        caught_up = lags[0] - lags[-1] >= media / 2  # a network that was stuck delivers much faster than speech
+        paused = 0 if caught_up or lags[-1] <= self._pause else round(min(lags) * RATE)
+        if paused:
+            self._jump()
+            for track in self._tracks.values():
+                track.position += paused
+                track.collapsed += paused if self._collapse else 0
+            self._report.event("hold", track="", seconds=paused * _SAMPLE)
+        for track, start, data in doubtful:
+            self._place(track.name, start + paused - track.collapsed, data)

@@ -1,0 +1,128 @@
+"""Put a call's packets in order and on the clock: the jitter buffer, between a transport and everything else."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+import flowcore
+from flowcore import PACKETS, Audio, Duration, Emit, Format, Packet, Session, Transform, node
+from nodes.protocols.sequence import RATE, Sequencer
+from nodes.protocols.timeline import Timeline
+
+
+@node("reorder")
+class Reorder(Transform[Packet, Audio]):
+    """Order packets by their numbers, put silence for lost ones, drop repeats, and see pauses.
+
+    In: ``Packet``, mu-law at 8 kHz, in any order within ``window``. Out: ``Audio``, mulaw, 8 kHz, as tracks, in pieces
+    of ``chunk``, contiguous but for holes where a party, or the whole call, paused. The clock starts with the call's
+    first packet. What the sequence numbers count (each track, or all) is learnt from the first ``window`` of a call.
+
+    Only numbers, lengths and arrival stamps decide, so that a recorded call gives the same chunks again.
+
+    Example::
+
+        ordered: {use: reorder, from: call, with: {window: 120ms, chunk: 100ms}}
+    """
+
+    class Config(flowcore.Config):
+        """How patient it is, and what it takes for a pause."""
+
+        window: Duration = Duration("120ms")
+        """How long a missing packet is waited for, in media or in arrival time, whichever is over first."""
+
+        chunk: Duration = Duration("100ms")
+        """Length of the pieces that come out; shorter ones only come before a pause and at the end."""
+
+        mode: Literal["wait", "skip_late"] = "wait"
+        """``wait`` for a missing packet, or ``skip_late``: fill the gap at once and drop the packet if it comes."""
+
+        hold: Literal["fill", "collapse"] = "fill"
+        """``fill`` keeps a pause as long as it was, as a hole; ``collapse`` leaves it out."""
+
+        pause: Duration = Duration("200ms")
+        """The shortest time without packets, and without a missing number, that counts as a pause."""
+
+        jump: Duration = Duration("5s")
+        """A gap in the numbers longer than this is no loss: the sender has started to count anew."""
+
+    takes = (PACKETS,)
+    balanced = True
+
+    @classmethod
+    def gives(cls, config: Config, given: Format) -> Format:
+        return Format("audio", "mulaw", RATE, "tracks")
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._chunk = max(1, config.chunk.samples(RATE))
+        self._pause = config.pause.samples(RATE)
+        self._runs: dict[str, _Run] = {}
+        self._emit: Emit[Audio]
+
+    def open(self, session: Session) -> None:
+        config = self.config
+        self._timeline = Timeline(
+            self._place,
+            self._cut_rests,
+            self.report,
+            pause=config.pause,
+            settle=config.window,
+            collapse=config.hold == "collapse",
+        )
+        self._sequencer = Sequencer(
+            self._timeline, self.report, window=config.window, wait=config.mode == "wait", jump=config.jump
+        )
+
+    def process(self, packet: Packet, emit: Emit[Audio]) -> None:
+        self._emit = emit
+        self._sequencer.push(packet)
+
+    def flush(self, emit: Emit[Audio]) -> None:
+        self._emit = emit
+        self._sequencer.flush()
+        self._timeline.flush()
+        self._cut_rests()
+
+    def _place(self, track: str, start: int, data: bytes) -> None:
+        run = self._runs.get(track)
+        if run is None:
+            run = self._runs[track] = _Run(track, start)
+        elif start != run.end:
+            self._cut(run, 1)
+            run.start = start
+        run.parts.append(data)
+        run.end = end = start + len(data)
+        if end - run.start >= self._chunk:
+            self._cut(run, self._chunk)
+            for other in self._runs.values():
+                if other.parts and end - other.end > self._pause:
+                    self._cut(other, 1)  # it paused: what it said so far must not wait until it goes on
+
+    def _cut(self, run: _Run, least: int) -> None:
+        """Emit pieces of ``chunk``, and the rest as well if it has ``least`` samples."""
+        data = b"".join(run.parts)
+        at = 0
+        while len(data) - at >= least:
+            samples = np.frombuffer(data, np.uint8, min(self._chunk, len(data) - at), at)
+            self._emit(Audio(samples, "mulaw", RATE, run.track, run.start))
+            run.start += len(samples)
+            at += len(samples)
+        run.parts = [data[at:]] if at < len(data) else []
+
+    def _cut_rests(self) -> None:
+        for run in self._runs.values():
+            self._cut(run, 1)
+
+
+class _Run:
+    """What of a track is placed and not yet emitted: ``parts`` from ``start`` to ``end``, in samples."""
+
+    __slots__ = ("end", "parts", "start", "track")
+
+    def __init__(self, track: str, start: int) -> None:
+        self.track = track
+        self.start = self.end = start
+        self.parts: list[bytes] = []
