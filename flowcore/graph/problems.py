@@ -10,6 +10,7 @@ from flowcore.errors import GraphError
 from flowcore.graph.model import Position
 
 WIDTH = 120  # characters of a source line that an excerpt shows at most
+LONGEST = 300  # characters of a message, which may quote any name of the file
 MOST = 100  # problems of one file; a file with more is not a graph, and each costs a search for what was meant
 
 
@@ -31,7 +32,7 @@ class Problem:
     def __str__(self) -> str:
         at = self.position
         place = self.path if at.argument else f"{self.path}:{at.line}:{at.column}"
-        lines = [f"{place}: error[{self.code}]: {_printable(self.message)}"]
+        lines = [f"{place}: error[{self.code}]: {_printable(self.message[:LONGEST])}"]
         if self.line:
             first = max(0, min(at.column - 1 - WIDTH // 3, len(self.line) - WIDTH))
             excerpt = self.line[first : first + WIDTH]
@@ -40,7 +41,7 @@ class Problem:
             number = "" if at.argument else at.line
             lines += [f"{number:>4} | {_printable(excerpt)}", f"     | {caret}"]
         if self.help:
-            lines.append(f"     = {_printable(self.help)}")
+            lines.append(f"     = {_printable(self.help[:LONGEST])}")
         return "\n".join(lines)
 
 

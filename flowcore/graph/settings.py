@@ -84,7 +84,7 @@ class _Setting:
             if any(problem.code != "yaml-syntax" for problem in trial.sorted()):
                 self.problems.extend(trial)
                 return None
-        return Scalar(at, text, plain=True)
+        return Scalar(at, text, plain=bool(text))  # nothing at all is empty text, as in a shell
 
     def _problem(self, code: str, message: str, start: int, length: int, help: str) -> None:
         self.problems.add(code, message, self._at(start, length), help)

@@ -95,7 +95,7 @@ def _ordered(drafts: Mapping[str, Draft], problems: Problems) -> list[str]:
     left = set(drafts)
     while left and not problems.full:
         if not ready:
-            cycle = _cycle(min(left, key=number.__getitem__), left, before)
+            cycle = _cycle(left, before, number)
             path = " → ".join([*cycle, cycle[0]])
             wire = next(wire for wire in before[cycle[0]] if wire.node == cycle[-1])
             problems.add("cycle", f"these nodes wait for each other: {path}", wire.at)
@@ -112,15 +112,17 @@ def _ordered(drafts: Mapping[str, Draft], problems: Problems) -> list[str]:
     return ordered
 
 
-def _cycle(name: str, left: set[str], before: Mapping[str, list[Input]]) -> list[str]:
-    """A cycle upstream of ``name``, in the direction that chunks travel, from the node that the file names first.
+def _cycle(left: set[str], before: Mapping[str, list[Input]], number: Mapping[str, int]) -> list[str]:
+    """A cycle among the nodes left, in the direction that chunks travel, from the node that the file names first.
 
     Each node that is left waits for another that is left, so going upstream must come around.
     """
+    name = min(left, key=number.__getitem__)
     seen: dict[str, None] = {}
     while name not in seen:
         seen[name] = None
         name = next(wire.node for wire in before[name] if wire.node in left)
     path = list(seen)
     cycle = path[path.index(name) :][::-1]
-    return cycle
+    first = cycle.index(min(cycle, key=number.__getitem__))
+    return cycle[first:] + cycle[:first]
