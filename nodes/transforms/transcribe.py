@@ -11,7 +11,7 @@ from pydantic import Field
 
 from flowcore import Audio, Config, Duration, Emit, Extra, Format, Takes, Text, Transform, node
 from nodes.speech.recognizer import DECODERS, Recognizer
-from nodes.speech.segmenter import Segment, Segmenter
+from nodes.speech.segmenter import Limits, Segment, Segmenter
 from nodes.speech.voice import RATE, VoiceModel
 from nodes.speech.worker import Job
 
@@ -61,7 +61,13 @@ class Transcribe(Transform[Audio, Text]):
         """Probability of voice, as a mean over ``pause``, above which somebody is held to speak."""
 
         pause: Annotated[Duration, Field(ge=0.1, le=3)] = Duration("500ms")
-        """How much audio is looked at to tell speech from a pause; longer ones make longer utterances."""
+        """How much audio is looked at to tell speech from a pause."""
+
+        long_pause: Annotated[Duration, Field(ge=0.1, le=5)] = Duration("1600ms")
+        """The same for utterances with less than ``enough`` speech: few words at a time are understood worse."""
+
+        enough: Duration = Duration("5s")
+        """How much speech makes an utterance that any pause may end; ``0s`` for the quickest final texts."""
 
         pre_roll: Annotated[Duration, Field(le=3)] = Duration("500ms")
         """How much audio before the voice was noticed belongs to an utterance."""
@@ -132,9 +138,9 @@ class Transcribe(Transform[Audio, Text]):
             self.part.worker.forget(self)
 
     def _meet(self, track: str) -> _Party:
-        with_ = self.config
-        limits = {"threshold": with_.threshold, "pause": with_.pause, "pre_roll": with_.pre_roll}
-        segmenter = Segmenter(self.part.voice.party(), **limits, longest=with_.max_segment)
+        c = self.config
+        limits = Limits(c.threshold, c.pause, c.long_pause, c.enough, c.pre_roll, c.max_segment)
+        segmenter = Segmenter(self.part.voice.party(), limits)
         return self._parties.setdefault(track, _Party(track, segmenter))
 
     def _finish(self, party: _Party, segment: Segment) -> None:
