@@ -42,6 +42,7 @@ class Receiver:
             messages.append(json.loads(message))
             if messages[-1]["event"] == self.dislikes:
                 connection.close(1008, "not that")
+                break
         self.over.release()
 
 
