@@ -146,6 +146,8 @@ class _Builder:
         self.problems.add("yaml-syntax", f"not YAML: {message}", _place(self.origin, line, column), help)
 
     def _at(self, start: Any, end: Any) -> Position:
+        if start.line >= len(self.lines):  # nothing, after the last line
+            return _place(self.origin, len(self.lines) - 1, len(self.lines[-1]))
         last = end.column if end.line == start.line else len(self.lines[start.line])
         return _place(self.origin, start.line, start.column, last - start.column)
 
