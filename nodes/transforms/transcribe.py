@@ -36,12 +36,11 @@ class _Party:
 class Transcribe(Transform[Audio, Text]):
     """Write down what is said, each party for itself.
 
-    Utterances are cut where somebody pauses and decoded one by one, in a thread that all calls share. When it cannot
-    keep up, interim texts come less often, and final ones are not held up by them.
+    Utterances are cut at pauses and decoded one by one, in a thread that all calls share. When it cannot keep up,
+    interim texts come less often, and final ones are not held up by them.
 
-    In: ``Audio``, s16 at 16 kHz, one party or several by turns. Out: ``Text`` for each utterance: interim ones while
-    it is spoken, then a final one, which is empty when the interim ones turn out to have been no words. Times are those
-    of the voice on the flow's clock.
+    In: ``Audio``, s16, 16 kHz, one party or several by turns. Out: ``Text`` with the times of the voice: interim ones
+    while an utterance is spoken, then a final one, which is empty when there were no words after all.
 
     Example::
 
@@ -140,8 +139,7 @@ class Transcribe(Transform[Audio, Text]):
     def _meet(self, track: str) -> _Party:
         c = self.config
         limits = Limits(c.threshold, c.pause, c.long_pause, c.enough, c.pre_roll, c.max_segment)
-        segmenter = Segmenter(self.part.voice.party(), limits)
-        return self._parties.setdefault(track, _Party(track, segmenter))
+        return self._parties.setdefault(track, _Party(track, Segmenter(self.part.voice.party(), limits)))
 
     def _finish(self, party: _Party, segment: Segment) -> None:
         party.asked = 0.0
