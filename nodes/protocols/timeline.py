@@ -63,7 +63,7 @@ class Timeline:
         self._last = ""  # the track whose turn it was last
         self._delay: float | None = None  # arrival of a packet minus its place: the least of late
         self._doubtful: list[tuple[_Track, int, bytes]] = []  # kept back while a pause is not yet told from a delay
-        self._lags: list[float] = []  # how late each of them was, in seconds
+        self._lags: list[tuple[_Track, float]] = []  # how late each of them was, in seconds
 
     def begin(self, packets: Sequence[Packet]) -> None:
         """Find out how much later than the first track the others start.
@@ -91,12 +91,16 @@ class Timeline:
             start = self._resume(track, packet.arrived - now)
         if self._delay is None:
             self._delay = packet.arrived - start * _SAMPLE
+        lag = packet.arrived - start * _SAMPLE - self._delay
+        if lag > self._pause and self._lags and lag > self._lags[-1][1] + self._pause:
+            self._decide()  # another pause within the doubt about one
+            self.follow(packet, now)
+            return
         track.length = length
         track.position = start + length
         if track.position > lead.position:
             self._lead = track
         self._last = track.name
-        lag = packet.arrived - start * _SAMPLE - self._delay
         if lag > self._pause or self._doubtful:
             self._doubt(track, start, data, lag)
             return
@@ -153,12 +157,13 @@ class Timeline:
         if self._collapse:
             track.collapsed += paused
         self._report.event("hold", track=track.name, seconds=paused * _SAMPLE)
+        track.position = start
         return start
 
     def _doubt(self, track: _Track, start: int, data: bytes, lag: float) -> None:
         """Late by more than a pause: keep back, and see whether what follows makes up for it."""
         self._doubtful.append((track, start, data))
-        self._lags.append(lag)
+        self._lags.append((track, lag))
         if lag <= self._pause or track.position - self._doubtful[0][1] >= self._settle:
             self._decide()
 
@@ -166,13 +171,25 @@ class Timeline:
         doubtful, lags = self._doubtful, self._lags
         self._doubtful, self._lags = [], []
         media = (max(track.position for track, _, _ in doubtful) - doubtful[0][1]) * _SAMPLE
-        caught_up = lags[0] - lags[-1] >= media / 2  # a network that was stuck delivers much faster than speech
-        paused = 0 if caught_up or lags[-1] <= self._pause else round(min(lags) * RATE)
-        if paused:
+        own = [lag for track, lag in lags if track is lags[0][0]]
+        caught_up = own[0] - own[-1] >= media / 2  # a network that was stuck delivers much faster than speech
+        paused = 0.0 if caught_up else min(lag for _, lag in lags)
+        if paused <= self._pause:
+            shifts = dict.fromkeys(self._tracks, 0)
+        else:
+            shifts = {name: round(self._paused(name, paused, lags) * RATE) for name in self._tracks}
             self._jump()
-            for track in self._tracks.values():
-                track.position += paused
-                track.collapsed += paused if self._collapse else 0
-            self._report.event("hold", track="", seconds=paused * _SAMPLE)
+            self._report.event("hold", track="", seconds=round(paused * RATE) * _SAMPLE)
+        for name, shift in shifts.items():
+            self._tracks[name].position += shift
+            self._tracks[name].collapsed += shift if self._collapse else 0
         for track, start, data in doubtful:
-            self._place(track.name, start + paused - track.collapsed, data)
+            self._place(track.name, start + shifts[track.name] - track.collapsed, data)
+
+    def _paused(self, name: str, paused: float, lags: Sequence[tuple[_Track, float]]) -> float:
+        """How long one track paused when all did for ``paused`` seconds: as long, but for plain differences.
+
+        Tracks that were level stay so, to the sample; one that had stopped much earlier gets its own place.
+        """
+        own = min((lag for track, lag in lags if track.name == name), default=paused)
+        return own if own - paused > self._pause / 2 else paused
