@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from rich.console import Console, Group, RenderableType
@@ -39,7 +39,7 @@ def nodes(
     if entry is None:
         help = did_you_mean(name, available(), "`flowcore nodes` lists them all")
         raise UsageError(f'there is no node "{name}": {help}')
-    console.print(Group(*_reference(entry.load())))
+    console.print(Group(*_reference(entry.load())), crop=False)
 
 
 def family(cls: type[Node]) -> str:
@@ -67,12 +67,12 @@ def _list() -> RenderableType:
 
 def _reference(cls: type[Node]) -> Iterator[RenderableType]:
     yield Text.assemble((cls.name, "bold cyan"), f"  ({family(cls)})\n")
-    yield Text(_text(cls))
+    for line in _text(cls).split("\n"):
+        # An example stays on its line, so that it can be copied.
+        yield Text(line, no_wrap=line.startswith(" "), overflow="ignore")
     yield Text("\nports", "bold")
-    ports = Table.grid(padding=(0, 2))
     for way, what in _ports(cls):
-        ports.add_row(Text(f"  {way}", "cyan"), Text(what))
-    yield ports
+        yield Text.assemble((f"  {way}", "cyan"), f"  {what}")
     if issubclass(cls, Sink) or cls.runs == "thread":
         loss = "may be dropped when it is too slow" if cls.loss == "allowed" else "must not be lost"
         where = "in a thread, behind a queue" if cls.runs == "thread" else "in line"
@@ -89,9 +89,10 @@ def _ports(cls: type[Node]) -> Iterator[tuple[str, str]]:
     if issubclass(cls, Demux):
         yield from ((f"out .{port}", f"write  from: NAME.{port}") for port in cls.outputs)
     elif issubclass(cls, Listener):
-        # Only a default config tells the format; a listener that needs more says it in its text.
-        required = any(field.is_required() for field in cls.Config.model_fields.values())
-        yield "out", "depends on its config" if required else str(cls.gives(cls.Config()))
+        try:
+            yield "out", str(cls.gives(cls.Config()))
+        except ValidationError:  # it cannot do without config, which then tells the format
+            yield "out", "as its config says"
     elif not issubclass(cls, Sink):
         yield "out", "one"
 
@@ -144,6 +145,8 @@ def _default(info: FieldInfo) -> Any:
 
 def _plain(value: Any) -> str:
     """A value as a graph would write it."""
+    if isinstance(value, BaseModel):
+        return "as below"
     words = {None: "none", True: "true", False: "false", "": '""'}
     simple = value is None or isinstance(value, bool | str)
     return words.get(value, str(value)) if simple else str(value)

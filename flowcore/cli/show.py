@@ -16,7 +16,7 @@ def show_problems(problems: Iterable[Problem]) -> None:
     for number, problem in enumerate(problems):
         if number:
             console.print()
-        console.print(_coloured(problem), soft_wrap=True)
+        console.print(coloured(problem), soft_wrap=True)
 
 
 def show_error(message: str) -> None:
@@ -24,7 +24,8 @@ def show_error(message: str) -> None:
     Console(stderr=True, highlight=False).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
 
 
-def _coloured(problem: Problem) -> Text:
+def coloured(problem: Problem) -> Text:
+    """The text of a problem with its parts in colour."""
     text = Text(str(problem))
     text.highlight_regex(r"\A.*?(?=: error\[)", "bold")
     text.highlight_regex(r"(?<=: )error\[[a-z0-9-]+\]", "bold red")
