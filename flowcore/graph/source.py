@@ -18,6 +18,7 @@ from flowcore.graph.model import Position
 from flowcore.graph.problems import Problems
 
 LARGEST = 256 * 1024  # bytes
+MOST = 10_000  # values and keys; a graph of a hundred nodes has about a thousand
 DEEPEST = 20  # mappings and lists within each other
 
 # YAML's printable characters, without NEL, LS and PS: YAML 1.1 breaks lines there, where editors do not.
@@ -118,6 +119,7 @@ class _Builder:
         self.root: Tree | None = None
         self.open: list[_Open] = []
         self.documents = 0
+        self.values = 0
 
     def build(self) -> Tree | None:
         try:
@@ -190,6 +192,10 @@ class _Builder:
 
     def _put(self, value: Tree) -> None:
         """Give a finished value to what is open around it."""
+        self.values += 1
+        if self.values > MOST:
+            self._refuse("too-large", f"a graph holds at most {MOST} values and keys", value.at)
+            raise _Stop
         if not self.open:
             self.root = value
             return

@@ -34,23 +34,25 @@ HOSTILE = {
     "an endless key": ("? " + "x" * 200_000 + "\n: y\n", {"unknown-key"}),
     "an anchor with a name of 200 kB": ("&" + "x" * 200_000 + " y", {"anchor"}),
     "very many nodes of no type": (
-        MANY + "".join(f"  n{n}: {{use: lmap}}\n" for n in range(9000)),
+        MANY + "".join(f"  n{n}: {{use: lmap}}\n" for n in range(1600)),
         {"unknown-node-type"},
     ),
     "very many names that nearly exist": (
-        MANY + "  call: {use: phone}\n" + "".join(f"  n{n}: {{use: lamp, from: m{n}}}\n" for n in range(6000)),
+        MANY + "  call: {use: phone}\n" + "".join(f"  n{n}: {{use: lamp, from: m{n}}}\n" for n in range(1400)),
         {"unknown-upstream"},
     ),
     "very many cycles": (
-        MANY + "  call: {use: phone}\n" + "".join(f"  n{n}: {{use: filter, from: n{n}}}\n" for n in range(6000)),
+        MANY + "  call: {use: phone}\n" + "".join(f"  n{n}: {{use: filter, from: n{n}}}\n" for n in range(1400)),
         {"cycle"},
     ),
+    "very many values": (MANY + "  call: {use: phone, with: [" + "x," * 100_000 + "]}\n", {"too-large"}),
+    "very many keys": ("".join(f"k{n}: 1\n" for n in range(20_000)), {"too-large"}),
     "the same input very often": (
-        MANY + "  call: {use: phone}\n  light: {use: lamp, from: [" + "call, " * 30_000 + "]}\n",
+        MANY + "  call: {use: phone}\n  light: {use: lamp, from: [" + "call, " * 9_000 + "]}\n",
         {"repeated-input"},
     ),
     "very many unknown fields": (
-        MANY + "  call: {use: phone, with: {" + ", ".join(f"port{n}: 1" for n in range(15_000)) + "}}\n",
+        MANY + "  call: {use: phone, with: {" + ", ".join(f"port{n}: 1" for n in range(4_000)) + "}}\n",
         {"unknown-field"},
     ),
 }
