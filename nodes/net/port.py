@@ -144,7 +144,7 @@ class Connection:
         self._closing = False
         self._deadline = now + port.limits.handshake
         self._credit = BURST * port.limits.rate
-        self._polled = now
+        self._earned = now
         accepted.setblocking(False)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -157,14 +157,14 @@ class Connection:
         if now >= self._deadline:
             self._drop()
             return
-        rate = self._port.limits.rate
-        self._credit = min(self._credit + rate * (now - self._polled), BURST * rate)
-        self._polled = now
+        if self._credit <= 0:
+            self._earn(now)
         wanted = self._peer is None or self._peer.wants(now)
         # A peer that does not read what we answer is not read either: answers could pile up without end.
         if wanted and not self._unsent and self._credit > 0:
             self._read(now)
-        self._write(now)
+        if self._websocket.stirred or self._unsent:
+            self._write(now)
 
     def close(self, code: int, reason: str = "") -> None:
         """Start closing; the peer has `CLOSING` seconds to answer. Its messages are no longer handed on."""
@@ -174,7 +174,7 @@ class Connection:
     def abandon(self) -> None:
         """Close at once, with a goodbye (1001) as far as the socket takes it."""
         self._websocket.close(1001)
-        self._write(self._polled)
+        self._write(self._earned)
         self._drop()
 
     def _read(self, now: float) -> None:
@@ -192,10 +192,11 @@ class Connection:
             return
         frames = websocket.frames
         messages = websocket.receive(data)
+        self._earn(now)
         self._credit -= max(len(data), FRAME * (websocket.frames - frames))
         if not self.answered and (websocket.request is not None or websocket.finished):
             self._answer()
-            messages += websocket.receive(b"")  # what came behind the request
+            messages = websocket.receive(b"")  # what came behind the request
         peer = self._peer
         if peer is None:
             return
@@ -203,8 +204,13 @@ class Connection:
             if self._closing:
                 return  # what the peer said before it knew is not heard
             peer.message(message, now)
-        if websocket.ended:
+        if websocket.stirred and websocket.ended:
             self._tell(websocket.ended)
+
+    def _earn(self, now: float) -> None:
+        rate = self._port.limits.rate
+        self._credit = min(self._credit + rate * (now - self._earned), BURST * rate)
+        self._earned = now
 
     def _answer(self) -> None:
         websocket = self._websocket

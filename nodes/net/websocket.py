@@ -39,7 +39,10 @@ class WebSocket:
         """The upgrade request, once it is there."""
         self.frames = 0
         """Frames received so far: what a peer's bytes cost is counted in these."""
+        self.stirred = False
+        """Something other than plain messages happened: look at `request`, `open`, `ended` and `output` again."""
         self._protocol = ServerProtocol(max_size=MAX_MESSAGE)
+        self._live = False  # accepted, and not finished yet
         self._tail = b""  # the start of a frame whose end is not here yet
         self._parts: list[bytes] = []
         self._requested = 0
@@ -64,26 +67,28 @@ class WebSocket:
         return "peer_closed" if self._protocol.close_rcvd is not None else ""
 
     def receive(self, data: bytes) -> list[bytes]:
-        """Bytes from the peer; returns the messages they complete. Look at `request` and `ended` afterwards."""
+        """Bytes from the peer; returns the messages they complete."""
+        if self._live:
+            return self._receive_frames(self._tail + data if self._tail else data)
+        if self.request is None and not self.finished:
+            data = self._receive_request(data)
         if self.finished:
             self._protocol.receive_data(data)  # which throws it away
-            return []
-        if self.request is None:
-            data = self._receive_request(data)
-        if self._protocol.state is State.CONNECTING:
+        else:
             self._tail += data  # frames in a hurry wait for the answer to the request
-            return []
-        return self._receive_frames(self._tail + data if self._tail else data)
+        return []
 
     def receive_eof(self) -> None:
         """The peer sends no more."""
+        self.stirred = True
         self._protocol.receive_eof()
 
     def accept(self) -> bool:
         """Answer the request with 101, or with what is wrong with it; returns whether the connection is open."""
         if self.request is not None and not self.finished:
             self._protocol.send_response(self._protocol.accept(self.request))
-        return self.open
+        self._live = self.open
+        return self._live
 
     def refuse(self, status: HTTPStatus, text: str, headers: Mapping[str, str] | None = None) -> None:
         """Answer the request with an HTTP error, or with any other page."""
@@ -94,15 +99,18 @@ class WebSocket:
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake, if none runs. ``reason`` has at most 123 bytes."""
         if self.open:
+            self.stirred = True
             self._protocol.send_close(code, reason)
 
     def output(self) -> list[bytes]:
         """What is to be sent; empty bytes stand for the end of the stream."""
+        self.stirred = False
         return self._protocol.data_to_send()
 
     def _receive_request(self, data: bytes) -> bytes:
         """Feed the request line by line, so that what follows it is still ours; returns that."""
         protocol = self._protocol
+        self.stirred = True
         self._requested += len(data)
         if self._requested > MAX_REQUEST:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request is too long.")
@@ -143,6 +151,7 @@ class WebSocket:
             else:
                 messages += self._receive_unusual(data[at:stop])
                 if self.finished:
+                    self._live = False
                     return messages
             at = stop
         self._tail = data[at:]
@@ -150,6 +159,7 @@ class WebSocket:
 
     def _receive_unusual(self, frame: bytes) -> list[bytes]:
         """A frame of any kind: the protocol judges it."""
+        self.stirred = True
         self._protocol.receive_data(frame)
         messages = []
         for event in self._protocol.events_received():
