@@ -155,7 +155,11 @@ class Drafter:
             self.problems.add("missing-extra", str(error), draft.places["use"])
         except CannotStart as error:
             at = draft.places.get(f"with.{error.field}", draft.at)
-            self.problems.add("bad-value", f"{draft.name} ({cls.name}): {error}", at)
+            secrets = [value for held in self.values.secrets.values() for value in held.values()]
+            message = str(error)
+            if any(secret in message for secret in secrets):
+                message = f"{error.field or 'the config'} cannot be what the environment holds"
+            self.problems.add("bad-value", f"{draft.name} ({cls.name}): {message}", at)
 
 
 def _places(tree: Tree, path: str) -> Iterator[tuple[str, Position]]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ErrorType
 
 from flowcore.graph.model import Position
 from flowcore.graph.problems import did_you_mean, listed
@@ -16,8 +17,8 @@ from flowcore.graph.values import Values, whole
 
 Model = TypeVar("Model", bound=BaseModel)
 
-# Types of error whose text is the validator's own words, which may quote the value.
-_OWN_WORDS = ("value_error", "assertion_error", "unit_wrong")
+# The errors whose text does not quote the value: pydantic's, but for those that carry a validator's own words.
+_DISCREET = {*get_args(ErrorType), "unit_missing"} - {"value_error", "assertion_error"}
 
 
 def check(model: type[Model], fields: Fields, at: Position, owner: str, values: Values) -> Model | None:
@@ -98,7 +99,7 @@ class _Errors:
         name, tree, first = found[0]
         secrets = dict(self._secrets(tree))
         texts = dict.fromkeys(re.sub(r"^(Value error|Assertion failed), |^Input ", "", e["msg"]) for _, _, e in found)
-        own_words = any(error["type"] in _OWN_WORDS for _, _, error in found)
+        own_words = any(error["type"] not in _DISCREET for _, _, error in found)
         quoted = any(secret in text for secret in secrets.values() for text in texts)
         if secrets and (quoted or (own_words and name)):
             texts = {f"cannot be what {listed(f'${{{variable}}}' for variable in secrets)} holds": None}

@@ -151,8 +151,8 @@ class Picky(Lamp):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        if config.device == "none":
-            raise CannotStart("a lamp needs a device", field="device")
+        if config.device.startswith("no"):
+            raise CannotStart(f"a lamp needs a device, not {config.device}", field="device")
 
 
 CLASSES = (Phone, Filter, Halves, Store, Lamp, Heavy, Picky)

@@ -86,6 +86,7 @@ def test_unquoted_variable_may_be_a_number():
         ("-40dB", '"${SECRET}"'),
         ("3400", '"${SECRET}"'),
         ("5s", '"${SECRET}"'),
+        ("{use: lamp,", '{use: picky, with: {device: "no ${SECRET}"},'),
         ('"x/{flow}.wav"', '"${SECRET}"\n      password: "${SECRET}"'),
     ],
 )
@@ -96,7 +97,7 @@ def test_what_a_variable_holds_is_never_printed(old, new):
     assert problem.code in ("bad-value", "unit-missing")
     assert "s3cr3t" not in str(problem)
     assert "s3cr3t" not in repr(problem)
-    assert "${SECRET}" in str(problem) or problem.code == "bad-value"
+    assert "${SECRET}" in str(problem)
 
 
 def test_default_of_a_variable_is_no_secret():
