@@ -63,7 +63,9 @@ class Timeline:
         self._last = ""  # the track whose turn it was last
         self._delay: float | None = None  # arrival of a packet minus its place: the least of late
         self._doubtful: list[tuple[_Track, int, bytes]] = []  # kept back while a pause is not yet told from a delay
-        self._lags: list[tuple[_Track, float]] = []  # how late each of them was, in seconds
+        self._lags: list[
+            tuple[_Track, int, float]
+        ] = []  # track and start of each of them, and how late it was in seconds
 
     def begin(self, packets: Sequence[Packet]) -> None:
         """Find out how much later than the first track the others start.
@@ -92,7 +94,7 @@ class Timeline:
         if self._delay is None:
             self._delay = packet.arrived - start * _SAMPLE
         lag = packet.arrived - start * _SAMPLE - self._delay
-        if lag > self._pause and self._lags and lag > self._lags[-1][1] + self._pause:
+        if lag > self._pause and self._lags and lag > self._lags[-1][2] + self._pause:
             self._decide()  # another pause within the doubt about one
             self.follow(packet, now)
             return
@@ -163,17 +165,18 @@ class Timeline:
     def _doubt(self, track: _Track, start: int, data: bytes, lag: float) -> None:
         """Late by more than a pause: keep back, and see whether what follows makes up for it."""
         self._doubtful.append((track, start, data))
-        self._lags.append((track, lag))
+        self._lags.append((track, start, lag))
         if lag <= self._pause or track.position - self._doubtful[0][1] >= self._settle:
             self._decide()
 
     def _decide(self) -> None:
         doubtful, lags = self._doubtful, self._lags
         self._doubtful, self._lags = [], []
-        media = (max(track.position for track, _, _ in doubtful) - doubtful[0][1]) * _SAMPLE
-        own = [lag for track, lag in lags if track is lags[0][0]]
-        caught_up = own[0] - own[-1] >= media / 2  # a network that was stuck delivers much faster than speech
-        paused = 0.0 if caught_up else min(lag for _, lag in lags)
+        first, start, most = lags[0]
+        _, end, least = next(late for late in reversed(lags) if late[0] is first)
+        # A network that was stuck delivers much faster than speech.
+        caught_up = end > start and most - least >= (end - start) * _SAMPLE / 2
+        paused = 0.0 if caught_up else min(lag for _, _, lag in lags)
         if paused <= self._pause:
             shifts = dict.fromkeys(self._tracks, 0)
         else:
@@ -186,10 +189,10 @@ class Timeline:
         for track, start, data in doubtful:
             self._place(track.name, start + shifts[track.name] - track.collapsed, data)
 
-    def _paused(self, name: str, paused: float, lags: Sequence[tuple[_Track, float]]) -> float:
+    def _paused(self, name: str, paused: float, lags: Sequence[tuple[_Track, int, float]]) -> float:
         """How long one track paused when all did for ``paused`` seconds: as long, but for plain differences.
 
         Tracks that were level stay so, to the sample; one that had stopped much earlier gets its own place.
         """
-        own = min((lag for track, lag in lags if track.name == name), default=paused)
+        own = min((lag for track, _, lag in lags if track.name == name), default=paused)
         return own if own - paused > self._pause / 2 else paused

@@ -69,7 +69,7 @@ class Reorder(Transform[Packet, Audio]):
             self._cut_rests,
             self.report,
             pause=config.pause,
-            settle=config.window,
+            settle=1.5 * config.window,  # longer than a gap holds back the track that would show it is no pause of all
             collapse=config.hold == "collapse",
         )
         self._sequencer = Sequencer(
