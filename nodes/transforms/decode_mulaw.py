@@ -24,5 +24,9 @@ class DecodeMulaw(Transform[Audio, Audio]):
     def gives(cls, config: Config, given: Format) -> Format:
         return replace(given, encoding="s16")
 
+    @classmethod
+    def converts(cls, wanted: Takes) -> Config | None:
+        return cls.Config() if not wanted.encodings or "s16" in wanted.encodings else None
+
     def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
         emit(Audio(g711.decode(chunk.samples), "s16", chunk.rate, chunk.track, chunk.start))
