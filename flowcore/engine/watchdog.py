@@ -45,7 +45,8 @@ class Watchdog:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(1)
+        if self._thread.ident is not None:
+            self._thread.join(1)
 
     def _watch(self) -> None:
         while not self._stop.wait(LOOK):
