@@ -59,8 +59,6 @@ class Moonshine(Decoder):
         self._result = ctypes.POINTER(TranscriptC)
 
     def decode(self, samples: NDArray[np.int16]) -> str:
-        if not len(samples):
-            return ""
         audio = np.zeros(-(-len(samples) // BLOCK) * BLOCK, np.float32)
         np.multiply(samples, np.float32(1 / 32768), out=audio[: len(samples)])
         result = self._result()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -61,10 +61,6 @@ class Segment:
     def voice_seconds(self) -> float:
         """How much speech there is in it."""
         return _speech(self.voice)
-
-    def emptied(self) -> Segment:
-        """The same without its audio."""
-        return replace(self, samples=self.samples[:0].copy())
 
     @property
     def spoken(self) -> tuple[float, float]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nodes.speech.decoder import DecodeFailed
+
 
 @dataclass(frozen=True)
 class Job:
@@ -43,8 +45,13 @@ class Worker:
         self._thread.start()
 
     def submit(self, job: Job) -> bool:
-        """Put a job in line; True when an interim of the same party was still waiting and gave way."""
+        """Put a job in line; True when an interim of the same party was still waiting and gave way.
+
+        Raises `DecodeFailed` once closed.
+        """
         with self._changed:
+            if self._closed:
+                raise DecodeFailed("the engine is closed")
             if job.final:
                 stale = self._interims.pop(job.party, None)
                 self._finals.append(job)
@@ -61,7 +68,7 @@ class Worker:
             self._interims = {party: job for party, job in self._interims.items() if job.owner is not owner}
 
     def close(self, timeout: float) -> bool:
-        """Drop what waits, and end the thread; False when it still decodes after ``timeout`` seconds."""
+        """Refuse what waits, and end the thread; False when it still decodes after ``timeout`` seconds."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -75,6 +82,8 @@ class Worker:
             except Exception as error:  # whatever it is, it is this job's, and other calls need the thread
                 outcome = error
             job.done(outcome)
+        for job in (*self._finals, *self._interims.values()):
+            job.done(DecodeFailed("the engine was closed"))
         self._cleanup()
 
     def _next(self) -> Job | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Sequence
+from queue import SimpleQueue
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -30,6 +30,9 @@ class _Party:
         self.utterance = 0
         self.shown = ""
         self.asked = 0.0  # length in seconds of the open segment when its text was last asked for
+
+
+_Result = tuple[_Party, Segment, bool, str | Exception]  # whose, for what, whether final, and the text
 
 
 @node("transcribe")
@@ -74,8 +77,8 @@ class Transcribe(Transform[Audio, Text]):
         max_segment: Annotated[Duration, Field(ge=2, le=30)] = Duration("12s")
         """Length at which an utterance is cut, at its last quiet place, although the voice goes on."""
 
-        backlog: Duration = Duration("5min")
-        """How much audio of final texts may wait to be decoded; beyond, utterances are dropped and counted."""
+        backlog: Duration = Duration("1min")
+        """How much audio may wait for its final text before this node takes no more, so that its queue fills."""
 
     takes: ClassVar = (Takes("audio", ("s16",), (RATE,), ("mono", "tracks")),)
     runs: ClassVar = "thread"  # the voice detector costs 75 µs for each 32 ms
@@ -87,10 +90,9 @@ class Transcribe(Transform[Audio, Text]):
     def __init__(self, config: Config) -> None:
         self.config = config
         self._parties: dict[str, _Party] = {}
-        self._results: deque[tuple[_Party, Segment, bool, str | Exception]] = deque()  # filled by the worker's thread
+        self._results: SimpleQueue[_Result] = SimpleQueue()  # filled by the worker's thread
         self._waiting = 0  # final texts still to come
         self._backlog = 0.0  # seconds of audio in them
-        self._closed = False
 
     @classmethod
     def requires(cls, config: Config) -> Sequence[Extra]:
@@ -112,6 +114,8 @@ class Transcribe(Transform[Audio, Text]):
         if self.config.interim and length - party.asked >= self.config.interim:
             party.asked = length
             self._ask(party, party.segmenter.so_far(), final=False)
+        while self._backlog > self.config.backlog:
+            self._take(self._results.get(), emit)
 
     def flush(self, emit: Emit[Text]) -> None:
         for party in self._parties.values():
@@ -122,17 +126,10 @@ class Transcribe(Transform[Audio, Text]):
         return self._waiting > 0
 
     def collect(self, emit: Emit[Text]) -> None:
-        while self._results:
-            party, segment, final, outcome = self._results.popleft()
-            if final:
-                self._waiting -= 1
-                self._backlog -= segment.seconds
-            if isinstance(outcome, Exception):
-                raise outcome
-            self._tell(party, segment, final, outcome, emit)
+        while not self._results.empty():
+            self._take(self._results.get(), emit)
 
     def close(self) -> None:
-        self._closed = True
         if self.part is not None:
             self.part.worker.forget(self)
 
@@ -143,23 +140,25 @@ class Transcribe(Transform[Audio, Text]):
 
     def _finish(self, party: _Party, segment: Segment) -> None:
         party.asked = 0.0
-        if self._backlog + segment.seconds > self.config.backlog:
-            self.report.dropped("backlog", segment.seconds)
-            segment = segment.emptied()  # keeps its place in the line, so that its interim texts end too
         self._waiting += 1
         self._backlog += segment.seconds
         self._ask(party, segment, final=True)
 
     def _ask(self, party: _Party, segment: Segment, *, final: bool) -> None:
         def done(outcome: str | Exception) -> None:  # in the worker's thread
-            self._results.append((party, segment, final, outcome))
-            if not self._closed:
-                self.wake()
+            self._results.put((party, segment, final, outcome))
+            self.wake()
 
         if self.part.worker.submit(Job(self, party, segment.samples, final, done)):
             self.report.dropped("stale_interim")
 
-    def _tell(self, party: _Party, segment: Segment, final: bool, text: str, emit: Emit[Text]) -> None:
+    def _take(self, result: _Result, emit: Emit[Text]) -> None:
+        party, segment, final, text = result
+        if final:
+            self._waiting -= 1
+            self._backlog -= segment.seconds
+        if isinstance(text, Exception):
+            raise text
         made_up = segment.voice_seconds < LEAST_SPEECH or NO_WORDS.fullmatch(text)
         if made_up or (segment.voice_mean < UNSURE and NOISE.fullmatch(text)):
             text = ""

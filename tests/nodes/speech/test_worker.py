@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from nodes.speech.decoder import DecodeFailed
 from nodes.speech.worker import Job, Worker
 
 SOON = 5.0  # seconds; a test that waits so long has failed
@@ -105,6 +106,19 @@ def test_an_error_goes_to_the_one_who_asked_and_the_thread_goes_on(desk):
     (_, error), (_, text) = desk.results
     assert isinstance(error, ValueError)
     assert text == "4 samples"
+
+
+def test_who_still_waits_at_the_end_is_told():
+    desk = Desk()
+    desk.busy()
+    desk.submit("final")
+    desk.submit("interim", party=2, final=False)
+    assert not desk.worker.close(0)
+    desk.finish(1)
+    assert desk.cleaned.wait(SOON)
+    assert [type(outcome) for name, outcome in desk.results if name != "first"] == [DecodeFailed, DecodeFailed]
+    with pytest.raises(DecodeFailed):
+        desk.submit("late")
 
 
 def test_close_gives_up_on_a_decoder_that_hangs_but_frees_nothing_under_it(desk):

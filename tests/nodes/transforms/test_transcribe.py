@@ -1,0 +1,299 @@
+"""`transcribe`: its own logic with a decoder that says what it was given, and the real model on real voices."""
+
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flowcore import Audio, Text
+from flowcore.testing import NodeHarness, run
+from nodes.protocols import g711
+from nodes.speech.decoder import DecodeFailed
+from nodes.speech.recognizer import Recognizer
+from nodes.speech.segmenter import RATE
+from nodes.speech.worker import Job, Worker
+from nodes.transforms.resample import Resample
+from nodes.transforms.transcribe import Transcribe
+from tools import wer
+from tools.voices import telephone
+
+SOON = 20.0  # seconds; a test that waits so long has failed
+QUICK = {"enough": "0s", "interim": "0s"}
+
+
+class Call(NodeHarness):
+    """One node of one call, with an engine that collects when it is woken."""
+
+    def __init__(self, config: dict[str, Any], part: Any) -> None:
+        super().__init__(Transcribe, config, part=part)
+        self.woken = threading.Event()
+        self.node.wake = self.woken.set
+
+    def settle(self) -> "Call":
+        """What the engine does between flush and close."""
+        self.node.flush(self.out.append)
+        self.collect()
+        while self.node.busy():
+            assert self.woken.wait(SOON)
+            self.woken.clear()
+            self.collect()
+        self.node.close()
+        return self
+
+    @property
+    def finals(self) -> list[Text]:
+        return [text for text in self.out if text.final]
+
+    def said(self, track: str) -> str:
+        return " ".join(text.text for text in self.finals if text.track == track)
+
+
+class Loudness:
+    """Holds loud windows for voice."""
+
+    def __call__(self, window: np.ndarray) -> float:
+        return float(np.mean(np.abs(window.astype(float))) > 1000)
+
+    def reset(self) -> None:
+        pass
+
+
+class Pitches:
+    """A decoder that says the levels it hears, and that tests can hold up."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self.says: dict[int, str | Exception] = {}
+
+    def decode(self, samples: np.ndarray) -> str:
+        assert self.open.wait(SOON)
+        heard = " ".join(str(level) for level in np.unique(samples[samples > 0]))
+        answer = next((text for level, text in self.says.items() if str(level) in heard.split()), heard)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def pitches() -> Pitches:
+    return Pitches()
+
+
+@pytest.fixture
+def part(pitches: Pitches) -> Iterator[Any]:
+    worker = Worker(pitches.decode, lambda: None)
+    yield SimpleNamespace(voice=SimpleNamespace(party=Loudness), worker=worker)
+    pitches.open.set()
+    assert worker.close(SOON)
+
+
+def catch_up(part: Any) -> None:
+    """Wait until the interims that are in line now are decoded."""
+    done = threading.Event()
+    part.worker.submit(Job("test", object(), np.zeros(0, np.int16), False, lambda outcome: done.set()))
+    assert done.wait(SOON)
+
+
+def speech(level: int, seconds: float = 1.0) -> np.ndarray:
+    return np.full(round(seconds * RATE), level, np.int16)
+
+
+def silence(seconds: float = 1.0) -> np.ndarray:
+    return np.zeros(round(seconds * RATE), np.int16)
+
+
+def chunks(*parts: np.ndarray, track: str = "agent", start: float = 0) -> list[Audio]:
+    samples, first = np.concatenate(parts), round(start * RATE)
+    return [Audio(samples[at : at + 1600], "s16", RATE, track, first + at) for at in range(0, len(samples), 1600)]
+
+
+def test_each_utterance_is_one_final_text_with_its_times(part):
+    call = Call(QUICK, part).push(*chunks(silence(), speech(2000), silence(), speech(3000, 2), silence())).settle()
+    assert [(t.text, t.utterance, round(t.start, 1), round(t.end, 1)) for t in call.out] == [
+        ("2000", 0, 1.0, 2.0),
+        ("3000", 1, 3.0, 5.0),
+    ]
+
+
+def test_parties_in_one_stream_are_told_apart(part):
+    agent = chunks(silence(), speech(2000), silence())
+    customer = chunks(silence(), speech(3000), silence(), track="customer")
+    call = Call(QUICK, part).push(*(chunk for pair in zip(agent, customer, strict=True) for chunk in pair)).settle()
+    assert {(t.track, t.text, t.utterance) for t in call.out} == {("agent", "2000", 0), ("customer", "3000", 0)}
+
+
+def test_interim_texts_grow_and_a_final_one_replaces_them(part):
+    call = Call({"enough": "0s", "interim": "500ms"}, part)
+    for number, chunk in enumerate(chunks(silence(0.5), speech(2000, 1.5), speech(3000, 1.5), silence())):
+        call.push(chunk)
+        if number % 5 == 4:
+            catch_up(part)
+            call.collect()
+    call.settle()
+    assert {t.utterance for t in call.out} == {0}
+    assert [t.final for t in call.out] == [False] * (len(call.out) - 1) + [True]
+    assert [t.text for t in call.out] == ["2000", "2000 3000", "2000 3000"]  # an unchanged interim is not repeated
+    assert [round(t.start, 1) for t in call.out] == [0.5] * 3
+
+
+def test_under_load_interims_are_dropped_and_counted_and_finals_are_not(part, pitches):
+    call = Call({"enough": "0s", "interim": "500ms"}, part)
+    pitches.open.clear()
+    call.push(*chunks(speech(2000, 6), silence(), speech(3000, 6), silence()))
+    pitches.open.set()
+    call.settle()
+    assert [t.text for t in call.finals] == ["2000", "3000"]
+    assert call.dropped_chunks["stale_interim"] >= 20
+    assert call.dropped["stale_interim"] == 0.0
+
+
+def test_audio_that_waits_is_bounded_by_the_backlog(part, pitches):
+    call = Call(QUICK | {"backlog": "3s"}, part)
+    waited: list[float] = []
+    results = call.node._results
+
+    def get() -> Any:
+        """The node waits: only now the decoder goes on."""
+        waited.append(sum(chunk.seconds for chunk in pushed))
+        pitches.open.set()
+        return results.get()
+
+    call.node._results = SimpleNamespace(get=get, put=results.put, empty=results.empty)
+    pitches.open.clear()
+    pushed: list[Audio] = []
+    for chunk in chunks(*[speech(2000), silence()] * 10):
+        call.push(chunk)
+        pushed.append(chunk)
+    assert 3 < waited[0] < 8
+    assert len(call.settle().finals) == 10
+
+
+def test_a_hold_ends_the_utterance_and_times_stay_right(part):
+    call = Call(QUICK, part).push(*chunks(speech(2000))).push(*chunks(speech(3000), silence(), start=300)).settle()
+    assert [(t.text, round(t.start, 1)) for t in call.out] == [("2000", 0.0), ("3000", 300.0)]
+
+
+def test_speech_at_the_very_end_is_not_lost(part):
+    call = Call(QUICK, part).push(*chunks(silence(), speech(2000)))
+    assert call.out == []
+    assert [t.text for t in call.settle().out] == ["2000"]
+
+
+@pytest.mark.parametrize("noise", ["♪♪♪", "?", " ", ""])
+def test_a_result_without_words_is_left_out(part, pitches, noise):
+    pitches.says[2000] = noise
+    call = Call(QUICK, part).push(*chunks(speech(2000), silence(), speech(3000), silence())).settle()
+    assert [(t.text, t.utterance) for t in call.out] == [("3000", 0)]
+
+
+def test_you_is_a_word_only_where_a_voice_was(part, pitches):
+    pitches.says |= {2000: "You", 3000: "You."}
+    call = Call(QUICK, part).push(*chunks(speech(2000, 0.3), silence(), speech(3000, 3), silence())).settle()
+    assert [t.text for t in call.out] == ["You."]
+
+
+def test_an_interim_text_that_was_no_words_is_taken_back(part, pitches):
+    pitches.says[3000] = "♪♪"
+    call = Call({"enough": "0s", "interim": "500ms"}, part).push(*chunks(speech(2000)))
+    assert call.woken.wait(SOON)
+    call.collect().push(*chunks(speech(3000), silence(), start=1)).settle()
+    assert [(t.text, t.final) for t in call.out][-1] == ("", True)
+    assert {t.utterance for t in call.out} == {0}
+
+
+def test_a_failed_decode_fails_this_call_and_no_other(part, pitches):
+    pitches.says[2000] = DecodeFailed("too bad")
+    bad = Call(QUICK, part).push(*chunks(speech(2000), silence()))
+    good = Call(QUICK, part).push(*chunks(speech(3000), silence()))
+    with pytest.raises(DecodeFailed):
+        bad.settle()
+    assert [t.text for t in good.settle().out] == ["3000"]
+
+
+def test_a_closed_call_leaves_nothing_in_the_line(part, pitches):
+    call = Call(QUICK, part)
+    pitches.open.clear()
+    call.push(*chunks(*[speech(2000), silence()] * 5))
+    call.node.close()
+    pitches.says[2000] = AssertionError("decoded for a closed call")
+    other = Call(QUICK, part).push(*chunks(speech(3000), silence()))
+    pitches.open.set()
+    assert [t.text for t in other.settle().out] == ["3000"]
+    assert call.node._results.qsize() <= 1  # the one that was being decoded
+
+
+def test_equal_configs_share_one_part():
+    one, other = (Transcribe.shares(Transcribe.Config(interim=interim)) for interim in ("1s", "0s"))
+    assert one == other
+    assert hash(one) == hash(other)
+
+
+def test_limits_without_sense_are_refused():
+    for wrong in ({"max_segment": "1s"}, {"threshold": 1.5}, {"pause": "0s"}, {"engine": "parrot"}, {"interim": 1}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Transcribe.Config(**wrong)
+
+
+# With the model.
+
+
+@pytest.fixture(scope="module")
+def moonshine() -> Iterator[Recognizer]:
+    part = Recognizer("moonshine")
+    part.open()
+    yield part
+    part.close()
+
+
+def call_audio(track: str, recording: str) -> list[Audio]:
+    """A recording as it arrives in a call: 8 kHz mu-law, decoded, resampled to 16 kHz, in chunks of 100 ms."""
+    wire = g711.encode(telephone(recording))
+    decoded = [Audio(g711.decode(wire[at : at + 800]), "s16", 8000, track, at) for at in range(0, len(wire), 800)]
+    return list(run(Resample, {"rate": 16000}, decoded))
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("interim", ["0s", "1s"])
+def test_word_error_rate_of_both_parties(moonshine, interim, capsys):
+    agent, customer = call_audio("agent", "two_cities.wav"), call_audio("customer", "beckett.wav")
+    both = sorted([*agent, *customer], key=lambda chunk: chunk.end)
+    call = Call({"interim": interim}, moonshine).push(*both).settle()
+    rates = {track: wer.wer(text, call.said(track)) for track, text in wer.SPOKEN.items()}
+    with capsys.disabled():
+        print(f"\ntranscribe, interim {interim}: WER", ", ".join(f"{t} {100 * r:.1f} %" for t, r in rates.items()))
+    assert max(rates.values()) <= 0.15
+    for before, after in zip(call.finals, call.finals[1:], strict=False):
+        assert before.track != after.track or before.end <= after.start
+
+
+@pytest.mark.model
+def test_many_calls_at_once_hear_only_their_own_words(moonshine):
+    recordings = {"agent": "two_cities.wav", "customer": "beckett.wav"}
+    audio = {track: call_audio(track, name) for track, name in recordings.items()}
+    audio["agent"] = audio["agent"][:130]  # 13 s
+    alone = {
+        track: Call({"interim": "0s"}, moonshine).push(*heard).settle().said(track) for track, heard in audio.items()
+    }
+    assert alone["agent"] != alone["customer"]
+    calls = [(track, Call({"interim": "0s"}, moonshine)) for track in list(audio) * 10]
+
+    def drive(track: str, call: Call) -> None:
+        call.push(*audio[track]).settle()
+
+    threads = [threading.Thread(target=drive, args=each) for each in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(90)
+    assert [call.said(track) for track, call in calls] == [alone[track] for track, _ in calls]
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("level", [0, 60, 1600], ids=["silence", "hiss", "noise"])
+def test_nothing_is_made_up_from(level, moonshine):
+    noise = np.random.default_rng(1).normal(0, level, 30 * RATE).astype(np.int16)
+    assert Call({}, moonshine).push(*chunks(noise)).settle().out == []
