@@ -17,8 +17,8 @@ from flowcore.errors import FlowcoreError
 LONGEST = 256
 """Characters of a value in the log; what a peer sent could be of any length."""
 NAMED_FILES = 10
-ERRORS = {"node_failed", "hangs", "law_broken", "loop_blocked", "thread_stuck"}
-WARNINGS = {"refused", "stopping"}
+ERRORS = {"node_failed", "hangs", "law_broken", "loop_blocked"}
+WARNINGS = {"refused", "stopping", "thread_stuck", "call_refused"}
 
 
 class Log:

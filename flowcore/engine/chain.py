@@ -329,10 +329,8 @@ class Chain:
         self.close()
 
     def close(self) -> None:
-        """Close the nodes, once."""
-        if self.done:
-            return
-        self.done = True
+        """Close the nodes; only then is the chain done, because a file is whole only when its node is closed."""
         for run in self.runs:
             run.close()
+        self.done = True
         self.owner.chain_finished(self)

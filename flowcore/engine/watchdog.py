@@ -24,7 +24,7 @@ LOOK = 0.1
 """Seconds between two looks."""
 LOOP_BLOCKED: Final = 0.2
 """Seconds without a slot that are too many: every call waits."""
-THREAD_STUCK: Final = 5.0
+THREAD_STUCK: Final = 10.0
 """Seconds in one strand that are worth a word: only its own flow waits for it."""
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import product
 
+from flowcore.errors import FlowcoreError
 from flowcore.formats import Format, Takes
 from flowcore.graph.model import Graph, GraphNode, OnError, OnFull, Position
 from flowcore.graph.plan import BorderPlan, Plan, PlanNode
@@ -201,6 +202,9 @@ def _installed_converters() -> Iterable[Converter]:
         entry = available()[name]
         if ".transforms." not in entry.module:
             continue
-        cls = entry.load()
+        try:
+            cls = entry.load()
+        except (ImportError, FlowcoreError):  # a broken package is reported where a graph names its nodes
+            continue
         if issubclass(cls, Transform) and cls.converts.__func__ is not Transform.converts.__func__:  # type: ignore[attr-defined]
             yield cls
