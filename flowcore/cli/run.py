@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from flowcore.graph.load import load
 
 from flowcore.cli.log import Log
 from flowcore.engine.engine import Engine
+from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile as compile_graph
 from flowcore.units import Duration
 
