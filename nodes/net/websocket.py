@@ -1,7 +1,7 @@
 """One WebSocket connection of a server, without its socket: bytes in, whole messages out, bytes to send.
 
 `websockets`' sans-IO protocol does the work and decides what is legal. It only ever sees whole frames, so that the
-one kind of frame a call consists of (text, in one piece) can go past it: 0.9 us a frame instead of 4.4, with the same
+one kind of frame a call consists of (text, in one piece) can go past it: 0.6 us a frame instead of 4.4, with the same
 result for any bytes, which a property test compares.
 """
 
@@ -97,10 +97,10 @@ class WebSocket:
         self._protocol.send_response(response)
 
     def close(self, code: int, reason: str = "") -> None:
-        """Start the closing handshake, if none runs. ``reason`` has at most 123 bytes."""
+        """Start the closing handshake, if none runs. A long ``reason`` is cut: a close frame has room for 123 bytes."""
         if self.open:
             self.stirred = True
-            self._protocol.send_close(code, reason)
+            self._protocol.send_close(code, reason.encode()[:123].decode(errors="ignore"))
 
     def output(self) -> list[bytes]:
         """What is to be sent; empty bytes stand for the end of the stream."""

@@ -177,3 +177,10 @@ def test_request_of_many_legal_lines_is_cut_off() -> None:
         websocket.receive(b"X: " + b"y" * 8000 + b"\r\n")
     assert b"".join(websocket.output()).startswith(b"HTTP/1.1 431 ")
     assert websocket.finished
+
+
+def test_long_reason_is_cut_to_what_a_close_frame_holds() -> None:
+    websocket = opened()
+    websocket.close(1011, "ä" * 100)
+    sent = b"".join(websocket.output())
+    assert sent == b"\x88\x7c" + (1011).to_bytes(2, "big") + ("ä" * 61).encode()

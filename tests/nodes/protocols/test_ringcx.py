@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from typing import Any
 
 import pytest
@@ -136,7 +137,7 @@ VALUES = (
 )
 
 
-@settings(max_examples=2000)
+@settings(max_examples=500)
 @given(
     st.binary(max_size=200)
     | JSON.map(lambda value: json.dumps(value).encode())
@@ -150,7 +151,25 @@ def test_any_bytes_are_an_event_or_a_bad_message(text: bytes) -> None:
     assert type(event) in (Connected, Start, Media, Stop, Unknown)
 
 
-@settings(max_examples=500)
+def test_a_hundred_thousand_damaged_messages_are_events_or_bad_messages() -> None:
+    dice = random.Random(7)
+    said = [media(), START, STOP, b'{"event":"Connected"}', Caller({"call_id": "c"}, "upper").media("agent", AUDIO)]
+    reasons = set()
+    for _ in range(100_000):
+        text = bytearray(dice.choice(said))
+        for _ in range(dice.randint(1, 3)):
+            at = dice.randrange(len(text))
+            text[at : at + dice.randint(0, 2)] = dice.choice(
+                (dice.randbytes(1), b'"', b"{", b"]", b"\\u", b"9", b"e9", b"\xff")
+            )
+        try:
+            parse(bytes(text))
+        except BadMessage as bad:
+            reasons.add(bad.reason)
+    assert reasons >= {"not_json", "no_event", "wrong_perspective", "wrong_sequence", "wrong_base64"}
+
+
+@settings(max_examples=300)
 @given(st.data())
 def test_one_changed_byte_never_breaks_more_than_its_message(data: st.DataObject) -> None:
     text = bytearray(media())
