@@ -1,0 +1,92 @@
+"""The load generator: its audio is what it says, its frames are legal, and it counts what goes wrong."""
+
+import importlib.util
+import json
+import socket
+import sys
+import threading
+from base64 import b64decode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.sync.server import ServerConnection, serve
+
+from flowcore import Audio
+from flowcore.testing import joined, run
+from nodes.transforms.decode_mulaw import DecodeMulaw
+
+PATH = Path(__file__).parents[2] / "tools" / "load.py"
+
+
+@pytest.fixture(scope="module")
+def load() -> Iterator[Any]:
+    spec = importlib.util.spec_from_file_location("load", PATH)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["load"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["load"]
+
+
+def test_samples_are_what_the_decoder_makes_of_the_bytes(load: Any) -> None:
+    coded = np.frombuffer(load.mulaw(3, "customer", 4), np.uint8)
+    assert set(coded) == set(range(256))
+    decoded = joined(run(DecodeMulaw, {}, [Audio(coded, "mulaw", 8000, "customer", 0)]))
+    assert np.array_equal(decoded, load.samples(3, "customer", 4))
+
+
+def test_every_party_of_every_call_has_audio_of_its_own(load: Any) -> None:
+    voices = {load.mulaw(call, track, 1) for call in range(20) for track in load.TRACKS}
+    assert len(voices) == 40
+    assert {len(voice) for voice in voices} == {8000}
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_calls_arrive_whole_in_order_and_are_closed(load: Any, together: bool) -> None:
+    calls: dict[str, list[dict[str, Any]]] = {}
+    over = threading.Semaphore(0)
+
+    def take(connection: ServerConnection) -> None:
+        messages = [json.loads(message) for message in connection]
+        calls[messages[1]["metadata"]["callId"]] = messages
+        over.release()
+
+    with serve(take, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.socket.getsockname()[1]
+        result = load.Load(f"ws://127.0.0.1:{port}/", 3, 0.5, together=together).run()
+        assert all(over.acquire(timeout=5) for _ in range(3))
+        server.shutdown()
+        thread.join()
+    assert (result.messages, result.refused, result.closed, result.unclosed) == (150, 0, 0, 0)
+    assert set(calls) == {load.call_id(call) for call in range(3)}
+    for call in range(3):
+        messages = calls[load.call_id(call)]
+        assert [message["event"] for message in messages[-2:]] == ["Stop", "Stop"]
+        for track, perspective in load.TRACKS.items():
+            own = [message for message in messages if message.get("perspective") == perspective]
+            assert b"".join(b64decode(message["media"]) for message in own) == load.mulaw(call, track, 0.5)
+            assert [int(message["sequenceId"]) for message in own] == list(range(load.FIRST, load.FIRST + 25))
+
+
+def test_refused_calls_are_counted(load: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            for _ in range(2):
+                connection, _address = server.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        result = load.Load(f"ws://127.0.0.1:{server.getsockname()[1]}/", 2, 0.1).run()
+        thread.join()
+    assert (result.refused, result.messages, result.fine) == (2, 0, False)
