@@ -16,6 +16,9 @@ CHUNK = RATE // 50
 
 SILENCE = b"\xff"
 
+CLOSING = 5.0
+"""Seconds that the receiver has to close its side; half of what the engine gives a flow to end."""
+
 
 @node("ringcx_call")
 class RingCXCall(Sink[Audio]):
@@ -74,7 +77,7 @@ class RingCXCall(Sink[Audio]):
         self._caller = Caller(said, config.dialect, config.sequence)
         try:
             self._socket = self._stack.enter_context(
-                connect(config.url, compression=None, proxy=None, ping_interval=None)
+                connect(config.url, compression=None, proxy=None, ping_interval=None, close_timeout=CLOSING)
             )
         except InvalidURI:
             raise CannotStart(f"{config.url} is no WebSocket address: write ws://HOST:PORT/", field="url") from None
