@@ -189,7 +189,7 @@ class Sequencer:
             if space.strays and space.since >= PATIENCE:
                 self._reject(space)
             self._release(space)
-        elif number in space.given_up:
+        elif number in space.given_up and not space.strays:  # with strays about, it may be one of them
             space.given_up.remove(number)
             self._drop("late", packet)
         else:

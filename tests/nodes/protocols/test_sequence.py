@@ -98,6 +98,29 @@ def test_three_that_agree_start_a_new_count(numbers):
     assert not log.dropped_lines
 
 
+def test_a_new_count_may_use_a_number_that_was_lost():
+    log = ordered(f"a1 a2 a3 a4 {run_of('a', range(6, 90))} a3 a4 a5 a6")
+    assert log.lines[-5:] == ["!resync", "a3", "a4", "a5", "a6"]
+
+
+def test_a_new_count_may_overtake_the_end_of_the_old():
+    log = ordered(f"{run_of('a', range(900, 920))} a0 a920 a1 a2 a3")
+    assert log.lines[-5:] == ["!resync", "a0", "a1", "a2", "a3"]
+    assert log.lines[-6] == "a920"
+
+
+def test_a_few_repeats_in_a_row_start_no_new_count():
+    log = ordered(f"{run_of('a', range(500))} {run_of('a', range(470, 479))} {run_of('a', range(500, 510))}")
+    assert log.lines == run_of("a", range(510)).split()
+    assert log.dropped_lines == ["-duplicate"] * 9
+
+
+def test_one_wild_number_does_not_change_the_step():
+    log = ordered(f"{run_of('a', range(1, 41, 2))} a500000 {run_of('a', range(41, 61, 2))}")
+    assert log.lines == run_of("a", range(1, 61, 2)).split()
+    assert log.dropped_lines == ["-stray"]
+
+
 def test_two_that_agree_start_no_new_count():
     log = ordered(f"{run_of('a', range(900, 920))} a3 a4 {run_of('a', range(920, 930))}")
     assert log.lines == run_of("a", range(900, 930)).split()

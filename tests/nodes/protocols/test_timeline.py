@@ -99,3 +99,8 @@ def test_collapsed_pauses_leave_no_hole():
     for track in "ac":
         own = [when for name, when in found if name == track]
         assert own == [pytest.approx(0.02 * at) for at in range(len(own))]
+
+
+def test_a_track_that_joins_after_a_collapsed_pause_stands_beside_the_other():
+    found, _ = placed(steady(0, 1, "a") + steady(6, 1, "a") + steady(7, 1), collapse=True)
+    assert next(when for track, when in found if track == "c") == pytest.approx(2.0, abs=0.02)

@@ -135,10 +135,11 @@ def test_split_reordered_and_repeated_packets_give_the_same_bytes(case):
     st.sampled_from(["per_track", "shared"]),
     st.sampled_from([1, 2]),
     st.sampled_from(["wait", "skip_late"]),
+    st.sampled_from([BOTH, BOTH[::-1]]),
     st.sets(st.integers(20, 140), max_size=60),
 )
-def test_a_lost_packet_is_silence_of_its_length_in_its_track_only(scheme, stride, mode, gone):
-    packets = call(1.5, scheme=scheme, stride=stride)
+def test_a_lost_packet_is_silence_of_its_length_in_its_track_only(scheme, stride, mode, tracks, gone):
+    packets = call(1.5, scheme=scheme, stride=stride, tracks=tracks)
     lost = [packets[at] for at in gone]
     harness = play([packet for packet in packets if packet not in lost], mode=mode)
     assert_whole(harness, packets, lost)
@@ -346,13 +347,18 @@ def test_added_delay_is_gone_once_the_burst_is_over():
     assert min(joined(harness.out, track).size for track in BOTH) >= 5.1 * 8000
 
 
+def on_hold(packets: Sequence[Packet]) -> list[Packet]:
+    """98 packets of each track, then 30 s of nothing, then the rest."""
+    return [Packet(p.track, p.seq, p.data, p.arrived + 30 * (p.arrived > T0 + 1.95)) for p in packets]
+
+
 @schemes
 def test_hold_of_both_is_a_hole_in_both(scheme):
-    packets = [Packet(p.track, p.seq, p.data, p.arrived + 30 * (p.arrived > T0 + 1.99)) for p in call(4, scheme=scheme)]
+    packets = on_hold(call(4, scheme=scheme))
     harness = play(packets)
     for track in BOTH:
-        assert holes(harness, track) == [(2.0, 32.0)]
-        assert heard(harness, track) == media(packets[:200], track) + b"\xff" * 240_000 + media(packets[200:], track)
+        assert holes(harness, track) == [(1.96, 31.96)]
+        assert heard(harness, track) == media(packets[:196], track) + b"\xff" * 240_000 + media(packets[196:], track)
     assert harness.events == [("hold", {"track": "", "seconds": 30.0})]
     starts = [chunk.start for chunk in harness.out]
     assert starts == sorted(starts)  # what was said before a hold leaves before what was said after it
@@ -360,8 +366,39 @@ def test_hold_of_both_is_a_hole_in_both(scheme):
 
 @schemes
 def test_hold_of_both_collapsed(scheme):
-    packets = [Packet(p.track, p.seq, p.data, p.arrived + 30 * (p.arrived > T0 + 1.99)) for p in call(4, scheme=scheme)]
+    packets = on_hold(call(4, scheme=scheme))
     assert_whole(play(packets, hold="collapse"), packets)
+
+
+@schemes
+def test_lost_packets_after_a_hold_are_silence_after_the_hold(scheme):
+    packets = on_hold(call(4, scheme=scheme))
+    lost = [packets[200], packets[203]]
+    harness = play([p for p in packets if p not in lost], mode="skip_late")
+    for track in BOTH:
+        after = media(packets[196:], track, lost)
+        assert heard(harness, track) == media(packets[:196], track) + b"\xff" * 240_000 + after
+
+
+def test_the_last_packet_after_a_hold_is_heard():
+    packets = on_hold(call(2, tracks=("agent",)))[:99]
+    assert heard(play(packets), "agent").endswith(packets[-1].data)
+
+
+def test_waiting_long_for_a_loss_is_no_pause():
+    packets = call(4)
+    lost = [p for p in packets[100:120] if p.track == "agent"]
+    harness = play([p for p in packets if p not in lost], window="500ms")
+    assert_whole(harness, packets, lost)
+    assert not harness.events
+
+
+def test_first_packet_missing_shifts_nothing_else():
+    packets = call(2)[1:]  # the agent's first one: nobody can know of it
+    harness = play(packets)
+    for track in BOTH:
+        assert heard(harness, track) == media(packets, track)
+    assert not harness.filled
 
 
 @schemes
@@ -382,13 +419,14 @@ def test_what_was_said_before_a_hold_of_one_does_not_wait_for_its_end():
     assert joined(harness.out, "customer").size == 33 * FRAMES
 
 
+@pytest.mark.parametrize(("mode", "when"), [("wait", (103, 170)), ("skip_late", (170,))])
 @schemes
-def test_loss_while_one_is_on_hold_belongs_to_the_other(scheme):
+def test_loss_while_one_is_on_hold_belongs_to_the_other(scheme, mode, when):
     sent = [(track, T0 + 0.02 * at) for at in range(400) for track in BOTH if track == "agent" or not 100 <= at < 250]
     packets = numbered(sent, scheme)
-    lost = [p for p in packets if p.arrived in (T0 + 0.02 * 103, T0 + 0.02 * 170) and p.track == "agent"]
-    assert len(lost) == 2
-    harness = play([p for p in packets if p not in lost])
+    lost = [p for p in packets if p.arrived in [T0 + 0.02 * at for at in when] and p.track == "agent"]
+    assert len(lost) == len(when)
+    harness = play([p for p in packets if p not in lost], mode=mode)
     assert heard(harness, "agent") == media(packets, "agent", lost)
     assert holes(harness, "customer") == [(2.0, 5.0)]
 
