@@ -1,0 +1,220 @@
+"""Whole calls through whole graphs: real sockets, real threads, real files."""
+
+from __future__ import annotations
+
+import socket
+import wave
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from live import Live
+from load import Load, call_id, frame, mulaw, samples
+
+from flowcore import Packet
+from flowcore.testing import NodeHarness, joined
+from nodes.protocols.ringcx import Caller
+from nodes.transforms.decode_mulaw import DecodeMulaw
+from nodes.transforms.interleave import Interleave
+from nodes.transforms.reorder import Reorder
+
+SILENCE = 0
+MESSAGE = 160
+
+
+def stereo(path: Path):
+    """The samples of a recording, shape (frames, 2)."""
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, 8000)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+
+
+def said(call: int, seconds: float):
+    """What both parties of a call of the load generator said."""
+    return np.stack([samples(call, track, seconds) for track in ("agent", "customer")], axis=1)
+
+
+class Phone:
+    """One call's socket in the test's hands."""
+
+    all: ClassVar[list[Phone]] = []
+
+    def __init__(self, url: str, call: str = "one") -> None:
+        address = urlsplit(url)
+        self.socket = socket.create_connection((address.hostname, address.port), timeout=30)
+        self.caller = Caller({"call_id": call, "session_id": "1"})
+        self.socket.sendall(
+            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        self.all.append(self)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += self.socket.recv(4096)
+        assert b" 101 " in answer
+
+    def say(self, *messages: bytes) -> None:
+        self.socket.sendall(b"".join(frame(message) for message in messages))
+
+    def start(self) -> None:
+        self.say(self.caller.connected(), self.caller.start())
+
+    def talk(self, call: int, seconds: float) -> None:
+        """Both parties' audio, as fast as it is taken."""
+        parts = {track: mulaw(call, track, seconds) for track in ("agent", "customer")}
+        for at in range(0, len(parts["agent"]), MESSAGE):
+            self.say(*(self.caller.media(track, data[at : at + MESSAGE]) for track, data in parts.items()))
+
+    def stop(self) -> None:
+        self.say(*[self.caller.stop(1, "2026-01-01T00:00:00Z")] * 2)
+
+    def hang_up(self) -> None:
+        """The closing handshake, then the end of the stream."""
+        self.socket.sendall(frame((1000).to_bytes(2, "big"), opcode=8))
+        while self.socket.recv(4096):
+            pass
+        self.socket.close()
+
+
+@pytest.fixture(autouse=True)
+def _hung_up():
+    yield
+    while Phone.all:
+        Phone.all.pop().socket.close()
+
+
+def test_twenty_calls_at_once_and_no_sample_in_the_wrong_call(tmp_path):
+    with Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav"], calls=20) as live:
+        result = Load(live.url, 20, 2.0).run()
+    assert (result.refused, result.closed, result.unclosed) == (0, 0, 0)
+    for call in range(20):
+        assert np.array_equal(stereo(tmp_path / f"{call_id(call)}.wav"), said(call, 2.0))
+    assert live.dropped() == {}
+    assert live.engine.totals.reasons == {"stop": 20}
+
+
+def test_a_call_cut_in_mid_message_keeps_every_whole_message(tmp_path):
+    with Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav"], calls=1) as live:
+        phone = Phone(live.url)
+        phone.start()
+        phone.talk(7, 1.0)
+        half = frame(phone.caller.media("agent", bytes(160)))
+        phone.socket.sendall(half[: len(half) // 2])
+        phone.socket.close()
+    assert np.array_equal(stereo(tmp_path / "one.wav"), said(7, 1.0))
+    assert live.engine.totals.reasons == {"peer_lost": 1}
+
+
+def test_garbage_ends_its_own_call_and_no_other(tmp_path):
+    with Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav"], calls=2) as live:
+        good, bad = Phone(live.url, "good"), Phone(live.url, "bad")
+        good.start()
+        bad.start()
+        bad.talk(1, 0.5)
+        bad.say(b"no json", b"[]", b"{}", b'{"event":"Media"}', b"\xff\xfe", b'{"event":"Hold"}')
+        bad.talk(1, 0.5)
+        good.talk(2, 1.0)
+        bad.say(*[b"no json"] * 16)
+        while bad.socket.recv(4096):
+            pass
+        good.stop()
+        good.hang_up()
+    assert np.array_equal(stereo(tmp_path / "good.wav"), said(2, 1.0))
+    assert len(stereo(tmp_path / "bad.wav")) == 8000
+    assert live.engine.totals.reasons == {"stop": 1, "peer_broke_protocol": 1}
+    dropped = live.dropped()
+    assert dropped["bad_message:not_json"] >= 16
+    assert dropped["unknown_event"] == 1
+
+
+def test_media_before_start_is_counted_and_stop_without_start_is_no_call(tmp_path):
+    with Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav"], calls=1) as live:
+        early, never = Phone(live.url, "early"), Phone(live.url, "never")
+        never.stop()
+        never.hang_up()
+        early.say(early.caller.media("agent", bytes(160)))
+        early.start()
+        early.talk(3, 0.2)
+        early.stop()
+        early.hang_up()
+    assert live.dropped()["media_before_start"] == 1
+    assert live.dropped()["stop_before_start"] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["early.wav"]
+
+
+def test_the_same_call_twice_at_once_is_two_whole_recordings(tmp_path):
+    with Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav"], calls=2) as live:
+        phones = [Phone(live.url, "same"), Phone(live.url, "same")]
+        for number, phone in enumerate(phones):
+            phone.start()
+            phone.talk(number, 0.4)
+        for phone in phones:
+            phone.stop()
+            phone.hang_up()
+    recordings = [stereo(tmp_path / name) for name in ("same.wav", "same-2.wav")]
+    expected = [said(0, 0.4), said(1, 0.4)]
+    assert any(np.array_equal(recordings[0], one) for one in expected)
+    assert any(np.array_equal(recordings[1], one) for one in expected)
+    assert not np.array_equal(*recordings)
+
+
+def test_stopping_the_process_leaves_whole_files(tmp_path):
+    with Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav"]) as live:
+        phones = [Phone(live.url, f"call{number}") for number in range(5)]
+        for number, phone in enumerate(phones):
+            phone.start()
+            phone.talk(number, 0.3)
+        while sum(flow.stats()["voices"].left.chunks for flow in tuple(live.engine.flows.values())) < 30:
+            pass  # until all audio has passed the first chain
+    for number in range(5):
+        assert np.array_equal(stereo(tmp_path / f"call{number}.wav"), said(number, 0.3))
+    assert live.engine.totals.reasons == {"stopping": 5}
+
+
+def through_the_trunk(packets):
+    """What graphs/record.yaml makes of packets, without sockets: the stereo samples, and the books."""
+    reorder = NodeHarness(Reorder, {"window": "120ms", "chunk": "100ms"}).push(*packets).end()
+    decoded = NodeHarness(DecodeMulaw).push(*reorder.out).end()
+    return joined(NodeHarness(Interleave).push(*decoded.out).end().out), reorder
+
+
+def packets_of(call: int, seconds: float):
+    return [
+        Packet(track, at // MESSAGE + 1, mulaw(call, track, seconds)[at : at + MESSAGE], at / 8000)
+        for at in range(0, round(seconds * 8000), MESSAGE)
+        for track in ("agent", "customer")
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_any_reorder_within_the_window_and_any_repeats_give_the_input_bit_by_bit(data):
+    packets = packets_of(data.draw(st.integers(0, 1000)), data.draw(st.sampled_from([0.3, 1.0])))
+    keys = {id(p): p.arrived + data.draw(st.floats(0, 0.099)) for p in packets if data.draw(st.booleans())}
+    shuffled = sorted(packets, key=lambda p: keys.get(id(p), p.arrived))
+    for _ in range(data.draw(st.integers(0, 5))):
+        at = data.draw(st.integers(0, len(shuffled) - 1))
+        shuffled.insert(min(len(shuffled), at + data.draw(st.integers(1, 6))), shuffled[at])
+    stamps = [keys.get(id(p), p.arrived) for p in shuffled]
+    arrived = [Packet(p.track, p.seq, p.data, max(stamps[: n + 1])) for n, p in enumerate(shuffled)]
+    heard, _ = through_the_trunk(arrived)
+    expected, _ = through_the_trunk(packets)
+    assert np.array_equal(heard, expected)
+    assert len(heard) == len(packets) // 2 * MESSAGE
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sets(st.integers(12, 90), max_size=12), st.integers(0, 1000))
+def test_a_lost_message_is_silence_of_its_length_in_its_channel_only(lost, call):
+    packets = packets_of(call, 1.0)
+    heard, reorder = through_the_trunk([packet for number, packet in enumerate(packets) if number not in lost])
+    expected, _ = through_the_trunk(packets)
+    for number in lost:
+        at = number // 2 * MESSAGE
+        expected[at : at + MESSAGE, number % 2] = SILENCE
+    assert np.array_equal(heard, expected)
+    assert reorder.filled["lost"] == pytest.approx(len(lost) * 0.02)
