@@ -377,7 +377,15 @@ def test_lost_packets_after_a_hold_are_silence_after_the_hold(scheme):
     harness = play([p for p in packets if p not in lost], mode="skip_late")
     for track in BOTH:
         after = media(packets[196:], track, lost)
+        assert holes(harness, track) == [(1.96, 31.96)]
         assert heard(harness, track) == media(packets[:196], track) + b"\xff" * 240_000 + after
+
+
+def test_what_was_said_before_a_hold_leaves_first_even_if_one_party_stays_silent():
+    packets = on_hold(call(4))
+    harness = play(packets[:196] + [p for p in packets[196:] if p.track == "agent"])
+    starts = [chunk.start for chunk in harness.out]
+    assert starts == sorted(starts)
 
 
 def test_the_last_packet_after_a_hold_is_heard():
