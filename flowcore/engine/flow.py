@@ -165,9 +165,18 @@ class Flow:
         if isinstance(cause, CannotStart):
             cause.node = cause.node or run.plan.name
         self._bus.emit(NODE_FAILED, self.id, run.plan.name, cause=cause, policy=run.plan.on_error)
-        if run.plan.on_error == "fail_flow":
+        if run.plan.on_error == "fail_flow" or not self._reaches_a_sink():
             self._ending = NODE_FAILED
             self._attention(self)
+
+    def _reaches_a_sink(self) -> bool:
+        """Whether anything still comes of this flow: a way from the listener past all nodes that failed for good."""
+        reached: set[str] = set()
+        for name, run in self.runs.items():
+            failed = run.failed and run.plan.on_error != "restart"
+            if not failed and (not run.plan.inputs or any(source in reached for source, _ in run.plan.inputs)):
+                reached.add(name)
+        return any(not self.runs[name].plan.gives for name in reached)
 
     def chain_finished(self, chain: Chain) -> None:
         self._attention(self)

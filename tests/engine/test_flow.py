@@ -125,3 +125,12 @@ def test_a_full_border_with_policy_fail_ends_its_branch():
 def test_calls_ends_the_engine_after_that_many_flows():
     result = run_plan(plan(step("call", Tones, sessions=3), step("end", Keep, "call")), calls=2)
     assert len(result.flows) == 3
+
+
+def test_a_flow_whose_every_sink_has_failed_ends_as_nothing_comes_of_it():
+    steps = [step("call", Tones, length="60s", pace=True)]
+    steps += [step("a", Keep, "call", fail_at=3, key="a"), step("b", KeepInThread, "call", fail_at=5, key="b")]
+    result = run_plan(plan(*steps))
+    assert result.flows[0].reason == "node_failed"
+    assert result.seconds == pytest.approx(60, abs=1)  # the listener of this test does not look at `ended`
+    assert result.named("closed")[0].data["seconds"] < 1
