@@ -1,0 +1,123 @@
+"""`flowcore run` and `flowcore simulate` as processes: what a user sees, and the exit codes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flowcore.testing import tone
+
+ROOT = Path(__file__).parents[2]
+FLOWCORE = Path(sys.executable).with_name("flowcore")
+pytestmark = pytest.mark.slow
+
+
+def flowcore(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([FLOWCORE, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60)
+
+
+class Server:
+    """`flowcore run` in the background, once it listens."""
+
+    def __init__(self, graph: str, *arguments: str, cwd: Path) -> None:
+        command = [str(FLOWCORE), "run", str(ROOT / "graphs" / graph), "--set", "call.port=0", *arguments]
+        self.process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "NO_COLOR": "1"},
+        )
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if "listening" in line:
+                self.url = re.search(r"ws://\S+", line)[0]  # type: ignore[index]
+                return
+        raise AssertionError(f"it ended with {self.process.wait()}")
+
+    def end(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, out, err
+
+
+def voice(path: Path, length: str = "1s", hertz: float = 440) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        for chunk in tone(length, hertz=hertz):
+            file.writeframes(chunk.samples.tobytes())
+    return path
+
+
+def test_a_simulated_call_is_recorded_and_its_file_named_last(tmp_path):
+    server = Server("record.yaml", "--calls", "2", cwd=tmp_path)
+    agent, caller = voice(tmp_path / "agent.wav"), voice(tmp_path / "caller.wav", hertz=300)
+    parties = ["--agent", str(agent), "--caller", str(caller), "--calls", "2", "--speed", "0"]
+    client = flowcore("simulate", *parties, server.url, cwd=tmp_path)
+    assert (client.returncode, client.stdout) == (0, "")
+    code, out, _ = server.end()
+    assert code == 0
+    files = out.split()
+    assert len(files) == 2
+    for name in files:
+        with wave.open(str(tmp_path / name)) as file:
+            heard = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+        assert len(heard) == 8000
+        for channel, hertz in enumerate((440, 300)):
+            spectrum = np.abs(np.fft.rfft(heard[:, channel]))
+            assert int(np.argmax(spectrum)) == hertz
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_and_leaves_with_0(tmp_path, number):
+    server = Server("record.yaml", cwd=tmp_path)
+    server.process.send_signal(number)
+    code, _, err = server.end()
+    assert code == 0
+    assert "stopping" in err
+
+
+ONE_LINE = [
+    ("taken port", ["--set", "call.port=TAKEN"], 1, r"error: call\.port: port \d+ of 127.0.0.1 is taken: stop what"),
+    (
+        "no right to write",
+        ["--set", "wav.path=/proc/none/{flow}.wav"],
+        1,
+        r"error: wav\.path: cannot write to /proc/none",
+    ),
+    ("wrong value", ["--set", "call.port=many"], 2, r"--set: error\[bad-value\]: call"),
+    ("unknown key", ["--set", "wav.pth=x"], 2, r"--set: error\[unknown-field\]: wav"),
+    ("no unit", ["--set", "ordered.window=120"], 2, r"--set: error\[unit-missing\].*120ms"),
+    ("bad slot", ["--slot", "20"], 2, r"(?s).*--slot"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "first"), [row[1:] for row in ONE_LINE], ids=[row[0] for row in ONE_LINE]
+)
+def test_bad_input_is_one_clear_line_and_no_traceback(tmp_path, arguments, code, first):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        arguments = [part.replace("TAKEN", str(taken.getsockname()[1])) for part in arguments]
+        done = flowcore("run", str(ROOT / "graphs" / "record.yaml"), *arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert re.match(first, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_voice_and_a_missing_receiver_are_named(tmp_path):
+    good = voice(tmp_path / "good.wav", "200ms")
+    url = "ws://127.0.0.1:9/"
+    done = flowcore("simulate", "--agent", "none.wav", "--caller", str(good), url, cwd=tmp_path)
+    assert (done.returncode, done.stderr.split(":")[:2]) == (1, ["error", " voices.agent"])
+    done = flowcore("simulate", "--agent", str(good), "--caller", str(good), url, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "call.url: no call to ws://127.0.0.1:9/" in done.stderr
