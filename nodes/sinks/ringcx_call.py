@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
+import flowcore
 from flowcore import Audio, CannotStart, Config, FlowcoreError, Session, Sink, Takes, node
 from nodes.protocols.ringcx import RATE, Caller, Dialect, Sequence
 
@@ -36,7 +37,7 @@ class RingCXCall(Sink[Audio]):
     runs = "thread"
     takes = (Takes("audio", ("mulaw",), (RATE,), ("tracks",)),)
 
-    class Config(Config):
+    class Config(flowcore.Config):
         """Whom to call, and what to say of the call."""
 
         url: str = "ws://127.0.0.1:3333/"

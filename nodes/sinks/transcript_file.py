@@ -2,7 +2,8 @@
 
 import msgspec
 
-from flowcore import TEXT, Config, Folder, NewFile, Part, PathTemplate, Session, Sink, Text, node
+import flowcore
+from flowcore import TEXT, Folder, NewFile, Part, PathTemplate, Session, Sink, Text, node
 
 
 @node("transcript_file")
@@ -25,7 +26,7 @@ class TranscriptFile(Sink[Text]):
     runs = "thread"
     loss = "forbidden"
 
-    class Config(Config):
+    class Config(flowcore.Config):
         """Where to, and which texts."""
 
         path: PathTemplate = PathTemplate("transcripts/{started:%Y-%m-%d}/{flow}.jsonl")

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from flowcore import Audio, Config, Folder, NewFile, Part, PathTemplate, Session, Sink, Size, Takes, node
+import flowcore
+from flowcore import Audio, Folder, NewFile, Part, PathTemplate, Session, Sink, Size, Takes, node
 from nodes.protocols import wav
 
 SILENCE = {"s16": b"\0\0", "mulaw": b"\xff"}
@@ -29,7 +30,7 @@ class WavFile(Sink[Audio]):
     runs = "thread"
     loss = "forbidden"
 
-    class Config(Config):
+    class Config(flowcore.Config):
         """Where to, and how much of it in one file."""
 
         path: PathTemplate = PathTemplate("recordings/{started:%Y-%m-%d}/{flow}.wav")

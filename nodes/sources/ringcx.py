@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from pydantic import Field
 from websockets.http11 import Request
 
+import flowcore
 from flowcore import Config, Duration, Format, Host, Inlet, Listener, Packet, Refused, node
 from nodes.net.port import CLOSING, Connection, Limits, Port
 from nodes.protocols.ringcx import ENDED, RATE, Broken, Call, Ignored, Start, attributes
@@ -29,7 +30,7 @@ class RingCX(Listener[Packet]):
         call: {use: ringcx, with: {port: 3333}}
     """
 
-    class Config(Config):
+    class Config(flowcore.Config):
         """Where to listen, and what connections may take."""
 
         host: str = "127.0.0.1"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+import flowcore
 from flowcore import Audio, CannotStart, Config, Duration, Format, Host, Listener, Rate, Refused, node
 from nodes.protocols import wav
 
@@ -34,7 +35,7 @@ class WavSource(Listener[Audio]):
 
     live = False
 
-    class Config(Config):
+    class Config(flowcore.Config):
         """Which files, in what pieces, how fast and how often."""
 
         path: str = ""

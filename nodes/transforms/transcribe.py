@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+import flowcore
 from flowcore import Audio, Config, Duration, Emit, Extra, Format, Takes, Text, Transform, node
 from nodes.speech.recognizer import DECODERS, Recognizer
 from nodes.speech.segmenter import Limits, Segment, Segmenter
@@ -50,7 +51,7 @@ class Transcribe(Transform[Audio, Text]):
         agent: {use: transcribe, from: speech, with: {engine: moonshine, interim: 1s}}
     """
 
-    class Config(Config):
+    class Config(flowcore.Config):
         """Which engine, and where utterances begin and end."""
 
         engine: Literal["moonshine"] = "moonshine"
