@@ -279,12 +279,14 @@ class Chain:
 
     def has_work(self) -> bool:
         if self.done or self.given_up:
-            return False
+            return not self.done
         return self._woken or (self.border is not None and len(self.border) > 0 and not self._blocked)
 
     def work(self) -> None:
         """Everything that is to be done now; called by the chain's strand."""
         if self.done or self.given_up:
+            if not self.done:
+                self.close()
             return
         border = self.border
         if not self._opened and border is not None:
@@ -304,7 +306,7 @@ class Chain:
                         break
                     continue
                 entry(chunk)
-        if self._flushing:
+        if self._flushing and not self.given_up:
             self.finish()
 
     def _collect(self) -> None:
@@ -327,6 +329,11 @@ class Chain:
         for border in self.next_borders:
             border.end()
         self.close()
+
+    def give_up(self) -> None:
+        """Do no more work than closing the nodes: at once, or when the call that hangs returns."""
+        self.given_up = True
+        self.strand.ready()
 
     def close(self) -> None:
         """Close the nodes; only then is the chain done, because a file is whole only when its node is closed."""

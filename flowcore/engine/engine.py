@@ -186,6 +186,7 @@ class Engine:
             flow.end(STOPPING)
         while self.flows and self.now() < until:
             await self.slot()
+        await self.slot()  # in which chains that were given up close their nodes
 
     def _sweep(self) -> None:
         """The end of a slot: let strands run, look after flows that want it, deliver events."""

@@ -202,7 +202,7 @@ class Flow:
         for chain in self.chains:
             if chain.done:
                 continue
-            chain.given_up = True
+            chain.give_up()
             hanging = next((run for run in chain.runs if run.busy()), chain.runs[0])
             queued = chain.border.depth if chain.border is not None else 0.0
             self._bus.emit(
@@ -251,8 +251,9 @@ class Flow:
     def release(self) -> None:
         """Untie what refers to each other, so that memory is free at once, without the garbage collector."""
         for chain in self.chains:
-            chain.runs.clear()
             chain.next_borders.clear()
+            if chain.done:  # else it still has to close its nodes
+                chain.runs.clear()
         for border in self.borders.values():
             border.producers.clear()
         for run in self.runs.values():

@@ -47,7 +47,9 @@ class TranscriptFile(Sink[Text]):
         self._file = NewFile.create(self.config.path, session)
 
     def process(self, chunk: Text) -> None:
-        if self._file is None or not (chunk.final or self.config.interim):
+        # A final text may be empty: there were no words after all, and it only takes back the interim ones.
+        wanted = self.config.interim or (chunk.final and chunk.text)
+        if self._file is None or not wanted:
             return
         line = {
             "track": chunk.track,

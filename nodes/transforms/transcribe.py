@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Annotated, ClassVar, Literal
 
@@ -22,15 +23,15 @@ NO_WORDS = re.compile(r"[\W_]*")  # such as ♪♪♪, for music
 NOISE = re.compile(r"\W*you\W*", re.IGNORECASE)
 
 
+@dataclass(eq=False)
 class _Party:
-    """What the node knows of one party; ``shown`` is the interim text that the final one will replace."""
+    """What the node knows of one party."""
 
-    def __init__(self, track: str, segmenter: Segmenter) -> None:
-        self.track = track
-        self.segmenter = segmenter
-        self.utterance = 0
-        self.shown = ""
-        self.asked = 0.0  # length in seconds of the open segment when its text was last asked for
+    track: str
+    segmenter: Segmenter
+    utterance: int = 0
+    shown: str = ""  # the interim text that the final one will replace
+    asked: float = 0.0  # length in seconds of the open segment when its text was last asked for
 
 
 _Result = tuple[_Party, Segment, bool, str | Exception]  # whose, for what, whether final, and the text
