@@ -1,0 +1,76 @@
+"""A whole graph on a virtual clock, in one thread: hours take milliseconds, and have one possible outcome."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowcore.engine.clock import VirtualClock
+from flowcore.engine.engine import Engine
+from flowcore.engine.events import Event
+from flowcore.engine.pool import InlinePool
+from flowcore.engine.stats import NodeStats
+from flowcore.errors import LawBroken, NodeFailed
+from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.graph.plan import Plan
+
+
+class GraphResult:
+    """What a graph did on the virtual clock: flows as they closed, all events, and the engine with its totals."""
+
+    def __init__(self, engine: Engine, events: list[Event], flows: list[FlowResult], seconds: float) -> None:
+        self.engine = engine
+        self.events = events
+        self.flows = flows
+        self.seconds = seconds
+
+    def named(self, name: str) -> list[Event]:
+        """The events of one name."""
+        return [event for event in self.events if event.name == name]
+
+
+@dataclass(frozen=True)
+class FlowResult:
+    """One closed flow: why it ended, which nodes failed, and the books of every node."""
+
+    id: str
+    reason: str
+    failures: tuple[NodeFailed, ...]
+    stats: Mapping[str, NodeStats]
+
+
+def run_plan(plan: Plan, **options: Any) -> GraphResult:
+    """Run a whole plan on a virtual clock, all of it in this thread, until its listener has no more sessions.
+
+    ``options`` go to the `Engine`. Raises `LawBroken` if any flow's books do not balance, and what the engine raises.
+    """
+    clock = VirtualClock()
+    numbers = itertools.count(1)
+    began = clock.now()
+
+    async def main() -> GraphResult:
+        options.setdefault("new_id", lambda: f"flow{next(numbers)}")
+        engine = Engine(plan, clock=clock, pool=InlinePool(), **options)
+        events: list[Event] = []
+        flows: list[FlowResult] = []
+        engine.bus.subscribe(events.append)
+        engine.on_closed.append(
+            lambda flow: flows.append(FlowResult(flow.id, flow.reason, tuple(flow.failures), flow.stats()))
+        )
+        await engine.run()
+        return GraphResult(engine, events, flows, clock.now() - began)
+
+    result = clock.run(main())
+    for event in result.named("law_broken"):
+        raise LawBroken(event.data["detail"])
+    return result
+
+
+def run_graph(path: str | Path, settings: Iterable[str] = (), **options: Any) -> GraphResult:
+    """Load a graph file, set ``settings`` (``node.key=value``) and run it: see `run_plan`."""
+    from flowcore.graph.load import load
+
+    return run_plan(compile_graph(load(path, list(settings))), **options)
