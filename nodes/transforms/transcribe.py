@@ -34,9 +34,6 @@ class _Party:
     asked: float = 0.0  # length in seconds of the open segment when its text was last asked for
 
 
-_Result = tuple[_Party, Segment, bool, str | Exception]  # whose, for what, whether final, and the text
-
-
 @node("transcribe")
 class Transcribe(Transform[Audio, Text]):
     """Write down what is said, each party for itself.
@@ -92,7 +89,7 @@ class Transcribe(Transform[Audio, Text]):
     def __init__(self, config: Config) -> None:
         self.config = config
         self._parties: dict[str, _Party] = {}
-        self._results: SimpleQueue[_Result] = SimpleQueue()  # filled by the worker's thread
+        self._results: SimpleQueue[tuple[_Party, Segment, bool, str | Exception]] = SimpleQueue()  # from the worker
         self._waiting = 0  # final texts still to come
         self._backlog = 0.0  # seconds of audio in them
 
@@ -117,7 +114,7 @@ class Transcribe(Transform[Audio, Text]):
             party.asked = length
             self._ask(party, party.segmenter.so_far(), final=False)
         while self._backlog > self.config.backlog:
-            self._take(self._results.get(), emit)
+            self._take(*self._results.get(), emit)
 
     def flush(self, emit: Emit[Text]) -> None:
         for party in self._parties.values():
@@ -129,7 +126,7 @@ class Transcribe(Transform[Audio, Text]):
 
     def collect(self, emit: Emit[Text]) -> None:
         while not self._results.empty():
-            self._take(self._results.get(), emit)
+            self._take(*self._results.get(), emit)
 
     def close(self) -> None:
         if self.part is not None:
@@ -154,8 +151,7 @@ class Transcribe(Transform[Audio, Text]):
         if self.part.worker.submit(Job(self, party, segment.samples, final, done)):
             self.report.dropped("stale_interim")
 
-    def _take(self, result: _Result, emit: Emit[Text]) -> None:
-        party, segment, final, text = result
+    def _take(self, party: _Party, segment: Segment, final: bool, text: str | Exception, emit: Emit[Text]) -> None:
         if final:
             self._waiting -= 1
             self._backlog -= segment.seconds

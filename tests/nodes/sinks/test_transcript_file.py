@@ -52,12 +52,18 @@ def test_each_line_is_there_as_soon_as_it_was_said(tmp_path):
     harness.end()
 
 
+def test_an_empty_final_text_is_no_line_but_takes_back_an_interim_one(tmp_path):
+    nothing = Text("agent", 1.23456, 1.5, "", True, 0)
+    assert lines(write(tmp_path, HEL, nothing)) == []
+    assert [line["text"] for line in lines(write(tmp_path, HEL, nothing, interim=True))] == ["hel", ""]
+
+
 @given(st.lists(st.text()))
 def test_any_words_stay_on_their_line(tmp_path_factory, words):
     texts = [Text("customer", 0.0, 1.0, word, True, number) for number, word in enumerate(words)]
     harness = write(tmp_path_factory.mktemp("words"), *texts)
     raw = Path(harness.events[0][1]["path"]).read_bytes()
-    assert [json.loads(line)["text"] for line in raw.split(b"\n")[:-1]] == words
+    assert [json.loads(line)["text"] for line in raw.split(b"\n")[:-1]] == [word for word in words if word]
     assert raw.endswith(b"\n") or not words
 
 
@@ -80,7 +86,7 @@ from flowcore.testing import NodeHarness
 from nodes.sinks.transcript_file import TranscriptFile
 harness = NodeHarness(TranscriptFile, {{"path": {str(tmp_path / "x.jsonl")!r}}})
 for number in range(30_000):
-    harness.push(Text("agent", number, number, "word " * (number % 50), True, number))
+    harness.push(Text("agent", number, number, "word " * (1 + number % 50), True, number))
     print(number + 1, flush=True)
 """
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
