@@ -22,6 +22,7 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from urllib.parse import urlsplit
 
@@ -136,6 +137,8 @@ class Load:
     """N calls to one receiver."""
 
     def __init__(self, url: str, calls: int, seconds: float, *, together: bool = False, timeout: float = 10.0) -> None:
+        self.talking: Callable[[], None] = lambda: None
+        """Called when all calls are up and the audio begins: for who measures the receiver."""
         parts = urlsplit(url)
         if parts.scheme != "ws" or not parts.hostname:
             raise ValueError(f"{url} is no address like ws://127.0.0.1:3333/")
@@ -150,6 +153,7 @@ class Load:
         lines = [self._line(number) for number in range(self.result.calls)]
         self._shake_hands(lines)
         lines = [line for line in lines if line.open]
+        self.talking()
         self._talk(lines)
         self._hang_up([line for line in lines if line.open])
         return self.result
@@ -287,9 +291,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each call (default 10)")
     parser.add_argument("--together", action="store_true", help="both parties' messages in one send")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.add_argument("--announce", action="store_true", help='say "talking" on stderr when the audio begins')
     options = parser.parse_args()
     try:
-        result = Load(options.url, options.calls, options.seconds, together=options.together).run()
+        load = Load(options.url, options.calls, options.seconds, together=options.together)
+        if options.announce:
+            load.talking = lambda: print("talking", file=sys.stderr, flush=True)
+        result = load.run()
     except (OSError, ValueError) as error:
         print(f"no call to {options.url}: {error}", file=sys.stderr)
         return 1
