@@ -2,7 +2,7 @@
 
 from flowcore.audio import Audio, Encoding, Packet
 from flowcore.errors import BadMessage, CannotStart, FlowcoreError, MissingExtra, Refused
-from flowcore.files import Folder, NewFile, publish
+from flowcore.files import Folder, NewFile, abandoned, publish
 from flowcore.formats import ANY_AUDIO, LINEAR, PACKETS, TEXT, Format, Takes
 from flowcore.node import (
     Config,
@@ -59,6 +59,7 @@ __all__ = [
     "Text",
     "Transform",
     "Word",
+    "abandoned",
     "node",
     "publish",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -22,8 +23,9 @@ class NewFile:
     """A file that did not exist before, written by appending.
 
     Where the name is taken, ``-2``, ``-3``, … follows its stem: nothing is ever overwritten. With ``part`` the file
-    carries ``.part`` after its name until `publish`, so that a reader sees finished files only; without it, it has
-    its name from the start. What `append` took is with the kernel: killing this process does not lose it.
+    carries ``.part`` after its name until `publish`, so that a reader sees finished files only, and is locked until
+    `close`, so that `abandoned` can tell whether its writer lives; without it, it has its name from the start. What
+    `append` took is with the kernel: killing this process does not lose it.
     """
 
     def __init__(self, wanted: Path, *, part: bool = False) -> None:
@@ -37,7 +39,9 @@ class NewFile:
                 self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
             except FileExistsError:
                 continue  # another flow was faster
-            break
+            if not part or _lock(self._fd, self.path):
+                break
+            os.close(self._fd)  # `abandoned` found it before it was locked
         self.size = 0
         """Length in bytes."""
 
@@ -114,6 +118,34 @@ def publish(part: Path) -> Path:
         _sync_directory(name.parent)
         return name
     raise AssertionError("count() does not end")
+
+
+def abandoned(template: PathTemplate) -> Iterator[Path]:
+    """The ``.part`` files of ``template`` whose writers were killed, each locked until the next one is asked for."""
+    for part in sorted(template.root.glob(template.pattern + PART)):
+        try:
+            fd = os.open(part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:  # its writer has just finished it, or it is not ours to touch
+            continue
+        try:
+            if _lock(fd, part, unlockable=False):
+                yield part
+        finally:
+            os.close(fd)
+
+
+def _lock(fd: int, path: Path, *, unlockable: bool = True) -> bool:
+    """Lock the open file and see that it is still at ``path``; ``unlockable`` where the file system knows no locks."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return unlockable
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _numbered(path: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ engine's. What a node may call is on this page: ``emit``, ``self.report``, ``sel
 from __future__ import annotations
 
 import importlib.util
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -133,6 +134,13 @@ class Node:
         """The part, not yet opened, that all flows share; the engine sets it opened as ``self.part``."""
         return None
 
+    @classmethod
+    def recover(cls, config: Any, report: Report) -> None:
+        """Put right what a killed process left, and tell by event ``repaired`` (``path``); may block.
+
+        Called beside running flows, after a start and after a worker's death: leave alone what is still being written.
+        """
+
     def open(self, session: Session) -> None:
         """Called once before the first chunk, where ``process`` is called. Raises `CannotStart`."""
 
@@ -253,6 +261,12 @@ class Host(Protocol):
     def every_slot(self, poll: Callable[[], None]) -> Callable[[], None]:
         """Call ``poll`` once a slot (20 ms by default), in the event loop's thread; returns what cancels it."""
 
+    def listen(self, address: str, port: int) -> socket.socket:
+        """A listening socket, not blocking; several processes may accept from it. Raises `CannotStart`."""
+
+    def room(self) -> int:
+        """How many new connections to accept in this slot at most: others may hold fewer."""
+
     def announce(self, what: str, address: str) -> None:
         """Say what listens where, as an address to paste."""
 
@@ -268,11 +282,21 @@ class Listener(Node, ABC, Generic[Out]):
 
     live: ClassVar[bool] = True
     """Whether sessions come at their own pace (a phone call) and cannot wait for a slow node (a file can)."""
+    simulator: ClassVar[str] = ""
+    """The module that plays many peers of this listener, for ``flowcore bench``: run with ``python -m`` and the
+    arguments of `flowcore.bench.trial.play`, it prints a result as JSON."""
+    stages: ClassVar[Mapping[str, str]] = {}
+    """What the listener's modules (or packages) do, in a word each: how ``flowcore bench`` splits its time."""
 
     @classmethod
     @abstractmethod
     def gives(cls, config: Any) -> Format:
         """The format of what sessions push."""
+
+    @classmethod
+    def listens(cls, config: Any) -> Sequence[tuple[str, int]]:
+        """The addresses and ports that ``run`` will ask `Host.listen` for, so that workers can share them."""
+        return ()
 
     @abstractmethod
     async def run(self, host: Host) -> None:

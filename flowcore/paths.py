@@ -6,6 +6,7 @@ A peer chooses its own call id, so an id never picks a directory: each value bec
 
 from __future__ import annotations
 
+import glob
 import re
 import string
 from collections.abc import Iterator
@@ -82,6 +83,15 @@ class PathTemplate(str):
     def root(self) -> Path:
         """The directory that all files of this template lie in or below."""
         return Path(self._static_root(self)).expanduser()
+
+    @property
+    def pattern(self) -> str:
+        """What `Path.glob` finds all files of this template with, below its root, also those with a number added."""
+        pieces = string.Formatter().parse(self[len(self._static_root(self)) :])
+        path = "".join(glob.escape(literal) + ("*" if field is not None else "") for literal, field, _, _ in pieces)
+        folder, slash, name = path.rpartition("/")
+        stem, dot, suffix = name.rpartition(".") if "." in name[1:] else (name, "", "")
+        return f"{folder}{slash}{stem.rstrip('*')}*{dot}{suffix}"
 
     def resolve(self, session: Session) -> Path:
         """The path for ``session``. Raises `CannotStart` when a symbolic link leads it out of the root."""

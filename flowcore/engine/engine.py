@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from flowcore.engine.clock import Clock, SystemClock
 from flowcore.engine.events import Bus
 from flowcore.engine.flow import Flow
+from flowcore.engine.places import Places
 from flowcore.engine.pool import InlinePool, Pool, ThreadPool
+from flowcore.engine.recovery import Recovery
 from flowcore.engine.slots import PERIOD, Slots
+from flowcore.engine.sockets import Address, listen
 from flowcore.engine.stats import NodeStats, Sampler
 from flowcore.engine.watchdog import Watchdog
 from flowcore.errors import CannotStart, LawBroken, Refused
@@ -23,6 +27,8 @@ DRAIN = 10.0
 """Seconds that a flow may take to end by itself; then what hangs is named and left behind."""
 STOP = 20.0
 """Seconds that all flows together may take when the process is asked to stop."""
+RECOVERY = 5.0
+"""Seconds that the end waits for the repair of what an earlier process left, which goes on beside the calls."""
 BUSY = "busy"
 STOPPING = "stopping"
 
@@ -37,12 +43,33 @@ class Totals:
     reasons: dict[str, int] = field(default_factory=dict)
     nodes: dict[str, NodeStats] = field(default_factory=dict)
 
+    def add(self, other: Totals) -> None:
+        """Sum up: for the totals of several workers."""
+        self.flows += other.flows
+        self.failed += other.failed
+        self.refused += other.refused
+        for reason, count in other.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
+        for name, stats in other.nodes.items():
+            self.nodes.setdefault(name, NodeStats()).add(stats)
+
+    def json(self) -> dict[str, Any]:
+        """For machines."""
+        return {**vars(self), "nodes": {name: stats.json() for name, stats in self.nodes.items()}}
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Totals:
+        """What `json` wrote."""
+        return cls(**{**data, "nodes": {name: NodeStats.read(stats) for name, stats in data["nodes"].items()}})
+
 
 class Engine:
     """Runs one plan. Implements `flowcore.node.Host` towards the listener.
 
-    ``calls`` ends the engine after that many flows have closed; ``max_calls`` refuses more at once. Everything here
-    happens in the event loop's thread.
+    ``calls`` ends the engine after that many flows have closed; ``max_calls`` refuses more at once. A worker gets
+    ``places``, shared with the others, instead of ``max_calls``, and the listening ``sockets`` that all share; it
+    leaves it to its supervisor to ``recover`` what a killed process left. Everything here happens in the event loop's
+    thread.
     """
 
     def __init__(
@@ -56,6 +83,9 @@ class Engine:
         drain: float = DRAIN,
         calls: int | None = None,
         max_calls: int = 2000,
+        places: Places | None = None,
+        sockets: Mapping[Address, socket.socket] | None = None,
+        recover: bool = True,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         self.plan = plan
@@ -66,14 +96,16 @@ class Engine:
         self.flows: dict[str, Flow] = {}
         self.totals = Totals()
         self.draining = False
-        self.max_calls = max_calls
+        self.places = places or Places(max_calls)
         self.on_closed: list[Callable[[Flow], None]] = []
         self._drain = drain
         self._calls = calls
+        self._sockets = sockets or {}
+        self._recover = recover
         self._new_id = new_id or (lambda: secrets.token_hex(4))
         self._loop_pool = InlinePool()
         self._sampler = Sampler()
-        self._attention: set[Flow] = set()
+        self._attention: dict[Flow, None] = {}  # a set that keeps its order: a replay closes flows as the call did
         self._parts: dict[str, Any] = {}
         self._opened: list[Part] = []
         self._finished = asyncio.Event()
@@ -96,18 +128,28 @@ class Engine:
     def every_slot(self, poll: Callable[[], None]) -> Callable[[], None]:
         return self.slots.every(poll)
 
+    def listen(self, address: str, port: int) -> socket.socket:
+        shared = self._sockets.get((address, port))
+        return listen(address, port) if shared is None else shared
+
+    def room(self) -> int:
+        return self.places.room()
+
     def announce(self, what: str, address: str) -> None:
         self.bus.emit("listening", node=self.plan.listener.name, what=what, address=address)
 
     def admit(self) -> None:
-        why = STOPPING if self.draining else BUSY if len(self.flows) >= self.max_calls else ""
-        if why:
-            self.totals.refused += 1
-            self.bus.emit("refused", reason=why)
-            raise Refused(why, retry_after=5)
+        if self.draining or self.places.full:
+            self._refuse(STOPPING if self.draining else BUSY)
+
+    def _refuse(self, why: str) -> NoReturn:
+        self.totals.refused += 1
+        self.bus.emit("refused", reason=why)
+        raise Refused(why, retry_after=5)
 
     def accept(self, attributes: Mapping[str, str]) -> Flow:
-        self.admit()
+        if self.draining or not self.places.take():
+            self._refuse(STOPPING if self.draining else BUSY)
         started = self.clock.wall()
         session = Session(f"{started:%Y%m%dT%H%M%S}-{self._new_id()}", started, dict(attributes))
         flow = Flow(
@@ -120,7 +162,7 @@ class Engine:
             sampler=self._sampler,
             parts=self._parts,
             drain=self._drain,
-            attention=self._attention.add,
+            attention=self._wants_attention,
         )
         self.flows[flow.id] = flow
         self.totals.flows += 1
@@ -138,10 +180,14 @@ class Engine:
         listener.report = self.report
         beat = finished = listening = None
         watchdog = Watchdog(self.slots, self.pool, self.bus) if isinstance(self.pool, ThreadPool) else None
+        recovery = None
         try:
             await self._open_parts()
             if watchdog is not None:
                 watchdog.start()
+            if self._recover:
+                recovery = Recovery(self.plan, self.bus)
+            self.places.join()
             listener.part = self._parts.get(self.plan.listener.name)
             beat = asyncio.create_task(self.slots.run(), name="slots")
             finished = asyncio.create_task(self._finished.wait(), name="finished")
@@ -164,12 +210,15 @@ class Engine:
             await self._close_parts()
             if watchdog is not None:
                 watchdog.stop()
+            if recovery is not None:
+                recovery.wait(RECOVERY)
             self.bus.deliver()
             self.pool.close()
 
     def stop(self) -> None:
         """Take no more sessions, end all flows, and let `run` return within ``STOP`` seconds."""
         self.draining = True
+        self.places.leave()
         self._finished.set()
 
     async def _listen(self, listener: Listener[Any]) -> None:
@@ -181,6 +230,7 @@ class Engine:
 
     async def _end_flows(self) -> None:
         self.draining = True
+        self.places.leave()
         until = self.now() + STOP
         for flow in tuple(self.flows.values()):
             flow.end(STOPPING)
@@ -188,15 +238,18 @@ class Engine:
             await self.slot()
         await self.slot()  # in which chains that were given up close their nodes
 
+    def _wants_attention(self, flow: Flow) -> None:
+        self._attention[flow] = None
+
     def _sweep(self) -> None:
         """The end of a slot: let strands run, look after flows that want it, deliver events."""
         self._loop_pool.relieve()
         self.pool.relieve()
         if self._attention:
             for flow in tuple(self._attention):
-                self._attention.discard(flow)
+                self._attention.pop(flow, None)
                 if flow.sweep():
-                    self._attention.add(flow)
+                    self._attention[flow] = None
                 elif flow.state == "closed":
                     self._closed(flow)
         self.bus.deliver()
@@ -204,6 +257,7 @@ class Engine:
     def _closed(self, flow: Flow) -> None:
         if self.flows.pop(flow.id, None) is None:
             return
+        self.places.give_back()
         totals = self.totals
         totals.reasons[flow.reason] = totals.reasons.get(flow.reason, 0) + 1
         totals.failed += bool(flow.failures)

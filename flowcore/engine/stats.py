@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -24,6 +24,11 @@ class Tally:
         """For machines: chunks and milliseconds."""
         return {"chunks": self.chunks, "ms": round(self.seconds * 1000, 3)}
 
+    @classmethod
+    def read(cls, data: Mapping[str, float]) -> Tally:
+        """What `json` wrote, to a microsecond."""
+        return cls(int(data["chunks"]), data["ms"] / 1000)
+
 
 class Reasons(dict[str, Tally]):
     """Tallies by reason."""
@@ -37,7 +42,12 @@ class Reasons(dict[str, Tally]):
 
     def total(self) -> Tally:
         """All reasons together."""
-        return Tally(sum(t.chunks for t in self.values()), sum(t.seconds for t in self.values()))
+        tallies = tuple(self.values())  # at once: another thread may be counting
+        return Tally(sum(t.chunks for t in tallies), sum(t.seconds for t in tallies))
+
+    def json(self) -> dict[str, dict[str, float]]:
+        """For machines, by reason."""
+        return {reason: tally.json() for reason, tally in tuple(self.items())}
 
 
 class NodeStats:
@@ -77,12 +87,25 @@ class NodeStats:
         return {
             "in": self.arrived.json(),
             "out": self.left.json(),
-            "dropped": {reason: tally.json() for reason, tally in self.dropped.items()},
-            "filled": {reason: tally.json() for reason, tally in self.filled.items()},
+            "dropped": self.dropped.json(),
+            "filled": self.filled.json(),
             "own_ms": round(self.own * 1000, 3),
             "mean_wait_ms": round(self.waited / self.waits * 1000, 3) if self.waits else 0.0,
+            "waits": self.waits,
             "queue_ms": round(self.depth * 1000, 3),
         }
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> NodeStats:
+        """What `json` wrote, to a microsecond."""
+        stats = cls()
+        stats.arrived, stats.left = Tally.read(data["in"]), Tally.read(data["out"])
+        for reasons, key in ((stats.dropped, "dropped"), (stats.filled, "filled")):
+            reasons.update({reason: Tally.read(tally) for reason, tally in data[key].items()})
+        stats.own, stats.depth = data["own_ms"] / 1000, data["queue_ms"] / 1000
+        stats.waits = data["waits"]
+        stats.waited = data["mean_wait_ms"] * stats.waits / 1000
+        return stats
 
 
 class Sampler:

@@ -9,7 +9,6 @@ A `Port` knows paths; what stands behind a path says which connections it wants 
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Protocol
 
 from websockets.http11 import Request
 
-from flowcore import CannotStart, Refused
+from flowcore import Refused
 from nodes.net.websocket import WebSocket
 
 READ = 16 * 1024
@@ -34,7 +33,7 @@ CLOSING = 5.0
 """Seconds that a peer has to do its part of closing, before the socket is closed without it."""
 
 ACCEPTS = 64
-"""Connections taken in one slot at most."""
+"""Connections taken in one slot at most, if nobody says less."""
 
 RECEIVE_BUFFER = 128 * 1024
 """Bytes that the kernel holds for a connection that is not read: 4 s of a call."""
@@ -76,24 +75,20 @@ class Limits:
 
 
 class Port:
-    """The listening socket, and the connections it brought."""
+    """The listening socket, and the connections it brought; ``room`` says how many more to take in a slot."""
 
-    def __init__(self, routes: Mapping[str, Route], limits: Limits) -> None:
+    def __init__(self, routes: Mapping[str, Route], limits: Limits, room: Callable[[], int] = lambda: ACCEPTS) -> None:
         self.connections: list[Connection] = []
         self.limits = limits
         self._routes = routes
+        self._room = room
         self._listening: socket.socket | None = None
 
-    def listen(self, host: str, port: int) -> int:
-        """Open the port (0: any that is free) and return its number. Raises `CannotStart`."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            self._listening = socket.create_server((host, port), family=family, backlog=512)
-        except OSError as error:
-            raise _cannot_listen(host, port, error) from error
-        self._listening.setblocking(False)
-        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # connections inherit it
-        return int(self._listening.getsockname()[1])
+    def listen(self, listening: socket.socket) -> int:
+        """Take connections from this socket, which other processes may do as well; returns its port's number."""
+        self._listening = listening
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # connections inherit it
+        return int(listening.getsockname()[1])
 
     def poll(self, now: float) -> None:
         """One slot: take new connections, read and write all of them. ``now`` in monotonic seconds."""
@@ -112,10 +107,10 @@ class Port:
 
     def _accept(self, now: float) -> None:
         shaking = sum(not connection.answered for connection in self.connections)
-        for _ in range(min(ACCEPTS, self.limits.connections - shaking)):
+        for _ in range(min(self._room(), self.limits.connections - shaking)):
             try:
                 accepted, _address = self._listening.accept()  # type: ignore[union-attr]  # listening comes first
-            except OSError:  # none waits, one left again, or the process is out of file handles: the next slot tries
+            except OSError:  # none waits, another process took it, or no file handle is left: the next slot tries
                 return
             self.connections.append(Connection(accepted, self, now))
 
@@ -260,12 +255,3 @@ class Connection:
         peer, self._peer = self._peer, None
         if peer is not None:
             peer.closed(reason)
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> CannotStart:
-    if error.errno == errno.EADDRINUSE:
-        fix = "stop what listens there, or choose another port (0: any that is free)"
-        return CannotStart(f"port {port} of {host} is taken: {fix}", field="port")
-    if error.errno == errno.EACCES:
-        return CannotStart(f"port {port} needs more rights: choose one from 1024 up", field="port")
-    return CannotStart(f"cannot listen at {host}: {error.strerror or error}", field="host")

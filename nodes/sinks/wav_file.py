@@ -3,7 +3,7 @@
 from pydantic import Field
 
 import flowcore
-from flowcore import Audio, Folder, NewFile, Part, PathTemplate, Session, Sink, Size, Takes, node
+from flowcore import Audio, Folder, NewFile, Part, PathTemplate, Report, Session, Sink, Size, Takes, abandoned, node
 from nodes.protocols import wav
 
 SILENCE = {"s16": b"\0\0", "mulaw": b"\xff"}
@@ -52,6 +52,14 @@ class WavFile(Sink[Audio]):
     def shares(cls, config: Config) -> Part:
         return Folder(config.path.root)
 
+    @classmethod
+    def recover(cls, config: Config, report: Report) -> None:
+        for part in abandoned(config.path):
+            try:
+                report.event("repaired", path=str(wav.repair(part)))
+            except (OSError, wav.NotWav) as error:
+                report.event("not_repaired", path=str(part), detail=str(error))
+
     def open(self, session: Session) -> None:
         self._session = session
         self._file = NewFile.create(self.config.path, session, part=True)
@@ -96,5 +104,8 @@ class WavFile(Sink[Audio]):
 
     def _finish(self, file: NewFile) -> None:
         self._file = None  # not to be finished twice, should this fail
-        file.close(sync=False)  # repair syncs what it changed, and with it all before
-        self.report.event("file", path=str(wav.repair(file.path)))
+        try:
+            path = wav.repair(file.path)  # which also syncs all that was written before
+        finally:
+            file.close(sync=False)  # only now: until then its lock says that it is not abandoned
+        self.report.event("file", path=str(path))

@@ -30,6 +30,9 @@ class RingCX(Listener[Packet]):
         call: {use: ringcx, with: {port: 3333}}
     """
 
+    simulator = "nodes.simulators.ringcx"
+    stages = {"nodes.net.port": "socket", "nodes.net.websocket": "frame", "nodes.protocols.ringcx": "JSON"}
+
     class Config(flowcore.Config):
         """Where to listen, and what connections may take."""
 
@@ -40,7 +43,7 @@ class RingCX(Listener[Packet]):
         """TCP port to listen on; 0 picks one that is free."""
 
         max_connections: int = Field(default=2000, ge=1)
-        """Connections at once; more are answered 503, which makes RingCX try again."""
+        """Connections at once in each process; more are answered 503, which makes RingCX try again."""
 
         handshake: Duration = Duration("5s")
         """Time that a connection has to ask for the upgrade."""
@@ -60,11 +63,15 @@ class RingCX(Listener[Packet]):
     def gives(cls, config: Config) -> Format:
         return Format("packets", "mulaw", RATE, "tracks")
 
+    @classmethod
+    def listens(cls, config: Config) -> tuple[tuple[str, int], ...]:
+        return ((config.host, config.port),)
+
     async def run(self, host: Host) -> None:
         config = self.config
         limits = Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME)
-        port = Port({"/": lambda request: _CallPeer(config, host, request)}, limits)
-        number = port.listen(config.host, config.port)
+        port = Port({"/": lambda request: _CallPeer(config, host, request)}, limits, host.room)
+        number = port.listen(host.listen(config.host, config.port))
         cancel = host.every_slot(lambda: port.poll(host.now()))
         address = f"[{config.host}]" if ":" in config.host else config.host
         host.announce("RingCX call streaming", f"ws://{address}:{number}/")

@@ -12,6 +12,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
 from flowcore import Refused
+from flowcore.engine.sockets import listen
 from nodes.net.port import BURST, FRAME, READ, Connection, Limits, Port
 
 HEADERS = (
@@ -54,7 +55,7 @@ class Rig:
         self.full = False
         self.now = 100.0
         self.port = Port({"/": self.route}, Limits(connections, 5.0, RATE))
-        self.number = self.port.listen("127.0.0.1", 0)
+        self.number = self.port.listen(listen("127.0.0.1", 0))
         self.clients: list[socket.socket] = []
 
     def route(self, request: Request) -> Recorder:

@@ -18,6 +18,7 @@ from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
 from flowcore import CannotStart, Packet, Refused
+from flowcore.engine.sockets import listen
 from nodes.protocols.ringcx import Caller
 from nodes.sources.ringcx import RingCX
 
@@ -99,6 +100,12 @@ class TestHost:
     def every_slot(self, poll: Callable[[], None]) -> Callable[[], None]:
         self.poll = poll
         return lambda: None
+
+    def listen(self, address: str, port: int) -> socket.socket:
+        return listen(address, port)
+
+    def room(self) -> int:
+        return 64
 
     def announce(self, what: str, address: str) -> None:
         self.url = address
