@@ -61,6 +61,10 @@ class VirtualClock:
     async def sleep_until(self, when: float) -> None:
         await asyncio.sleep(max(0.0, when - self._now))
 
+    def advance(self, seconds: float) -> None:
+        """Let time pass while nobody waits: what work in the event loop's thread takes."""
+        self._now += seconds
+
     def hold(self, busy: Callable[[], bool]) -> None:
         """Let no time pass while ``busy()`` is true."""
         self._holds.append(busy)
@@ -80,11 +84,11 @@ class VirtualClock:
 class _VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(_JumpingSelector(clock))
-        self._clock = clock
+        self.clock = clock
         self.slow_callback_duration = 3600.0  # virtual seconds say nothing about the work done
 
     def time(self) -> float:
-        return self._clock.now()
+        return self.clock.now()
 
 
 class _JumpingSelector(selectors.DefaultSelector):

@@ -2,24 +2,40 @@
 
 - `flowcore.testing.nodes`: one node between two hands, and sound to put into it
 - `flowcore.testing.graphs`: a whole graph on a virtual clock
+- `flowcore.testing.threads`: threads on that clock, in which nodes may be slow or stuck
 - `flowcore.testing.faults`: nodes that are slow, stuck or broken, and processes that are killed
 - `flowcore.testing.proxy`: a network that is slow, cuts, stops or resets
 - `flowcore.testing.disk`: a disk that is slow, full, broken or loses its power
 """
 
+from flowcore.testing.disk import FakeDisk
+from flowcore.testing.faults import Fail, Killed, Slow, Stuck, afflict, kill_at_random, troubled
 from flowcore.testing.graphs import FlowResult, GraphResult, run_graph, run_plan
 from flowcore.testing.nodes import SESSION, NodeHarness, duration, joined, run, silence, tone
+from flowcore.testing.proxy import Proxy
+from flowcore.testing.threads import VirtualPool, spend
 
 __all__ = [
     "SESSION",
+    "Fail",
+    "FakeDisk",
     "FlowResult",
     "GraphResult",
+    "Killed",
     "NodeHarness",
+    "Proxy",
+    "Slow",
+    "Stuck",
+    "VirtualPool",
+    "afflict",
     "duration",
     "joined",
+    "kill_at_random",
     "run",
     "run_graph",
     "run_plan",
     "silence",
+    "spend",
     "tone",
+    "troubled",
 ]

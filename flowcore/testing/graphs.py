@@ -45,15 +45,17 @@ class FlowResult:
 def run_plan(plan: Plan, **options: Any) -> GraphResult:
     """Run a whole plan on a virtual clock, all of it in this thread, until its listener has no more sessions.
 
-    ``options`` go to the `Engine`. Raises `LawBroken` if any flow's books do not balance, and what the engine raises.
+    ``options`` go to the `Engine`; with ``pool=VirtualPool()`` nodes behind borders may take time. Raises `LawBroken`
+    if any flow's books do not balance, and what the engine raises.
     """
-    clock = VirtualClock()
+    clock = options.pop("clock", None) or VirtualClock()
     numbers = itertools.count(1)
     began = clock.now()
 
     async def main() -> GraphResult:
         options.setdefault("new_id", lambda: f"flow{next(numbers)}")
-        engine = Engine(plan, clock=clock, pool=InlinePool(), **options)
+        options.setdefault("pool", InlinePool())
+        engine = Engine(plan, clock=clock, **options)
         events: list[Event] = []
         flows: list[FlowResult] = []
         engine.bus.subscribe(events.append)

@@ -1,0 +1,115 @@
+"""A disk that is slow, full or broken, or loses its power, for code that writes through ``os.write`` and ``os.fsync``.
+
+::
+
+    with FakeDisk(tmp_path) as disk:
+        disk.room = 10_000            # the write behind the 10,000th byte takes a part and raises ENOSPC
+        ...
+    disk.power_cut()                  # what was not synced is gone from tmp_path
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from flowcore.testing.threads import spend
+
+_PATCHED = ("write", "fsync", "fdatasync")
+
+
+class FakeDisk:
+    """All files below ``root``, of this process, while the block runs.
+
+    Set ``seconds`` (of each write and sync, virtual where time is), ``room`` (bytes that fit yet), ``write_error`` and
+    ``sync_error`` (an `errno` number to raise) at any time. ``syncs`` counts the syncs of each file, by path.
+    What is written without ``os.write`` (a Python file object) is neither slow nor refused, but as lost as anything
+    until a sync.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.seconds = 0.0
+        self.room: int | None = None
+        self.write_error = 0
+        self.sync_error = 0
+        self.syncs: dict[Path, int] = {}
+        self._real: dict[str, Any] = {}
+        self._content: dict[int, bytes] = {}  # by inode, as it was at the last sync
+        self._names: dict[Path, dict[str, int]] = {}  # by directory, as they were at the last sync
+
+    def __enter__(self) -> Self:
+        for path in (self.root, *sorted(self.root.rglob("*"))):
+            self._remember(path)
+        self._real = {name: getattr(os, name) for name in _PATCHED}
+        for name in _PATCHED:
+            setattr(os, name, getattr(self, f"_{name}"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name, real in self._real.items():
+            setattr(os, name, real)
+
+    def power_cut(self) -> None:
+        """Leave on the disk what was synced: contents by a sync of the file, names by a sync of the directory."""
+        contents = dict(self._content)
+        for path in sorted(self.root.rglob("*"), reverse=True):
+            directory = path.is_dir()
+            if directory and path not in self._names:
+                path.rmdir()  # its files went before it
+            elif not directory:
+                path.unlink()
+        for directory_path, names in self._names.items():
+            for name, inode in names.items():
+                path = directory_path / name
+                if not path.is_dir():
+                    path.write_bytes(contents.get(inode, b""))
+
+    def _write(self, fd: int, data: Any) -> int:
+        if self._path(fd) is None:
+            return int(self._real["write"](fd, data))
+        spend(self.seconds)
+        _raise(self.write_error)
+        if self.room is not None:
+            if not self.room and len(data):
+                _raise(errno.ENOSPC)
+            data = bytes(data)[: self.room]
+            self.room -= len(data)
+        return int(self._real["write"](fd, data))
+
+    def _fsync(self, fd: int) -> None:
+        self._sync(fd, "fsync")
+
+    def _fdatasync(self, fd: int) -> None:
+        self._sync(fd, "fdatasync")
+
+    def _sync(self, fd: int, name: str) -> None:
+        path = self._path(fd)
+        if path is None:
+            self._real[name](fd)
+            return
+        self.syncs[path] = self.syncs.get(path, 0) + 1
+        spend(self.seconds)
+        _raise(self.sync_error)
+        self._remember(path)
+
+    def _path(self, fd: int) -> Path | None:
+        """The path behind ``fd`` where it is one of ours."""
+        path = Path(os.readlink(f"/proc/self/fd/{fd}"))
+        return path if path.is_relative_to(self.root) else None
+
+    def _remember(self, path: Path) -> None:
+        if path.is_dir():
+            self._names[path] = {entry.name: entry.stat().st_ino for entry in path.iterdir()}
+        else:
+            self._content[path.stat().st_ino] = path.read_bytes()
+
+
+def _raise(number: int) -> None:
+    if number:
+        raise OSError(number, os.strerror(number))
