@@ -283,10 +283,8 @@ class Listener(Node, ABC, Generic[Out]):
     live: ClassVar[bool] = True
     """Whether sessions come at their own pace (a phone call) and cannot wait for a slow node (a file can)."""
     simulator: ClassVar[str] = ""
-    """The module that plays many peers of this listener, for ``flowcore bench``: run with ``python -m`` and the
-    arguments of `flowcore.bench.trial.play`, it prints a result as JSON."""
-    stages: ClassVar[Mapping[str, str]] = {}
-    """What the listener's modules (or packages) do, in a word each: how ``flowcore bench`` splits its time."""
+    """A module for ``flowcore bench`` that plays peers of this listener: see docs/decisions, "A listener names who
+    loads it"."""
 
     @classmethod
     @abstractmethod

@@ -47,7 +47,7 @@ def run_graph(
     plan = compile_graph(load(graph, settings))
     engine = Engine(plan, calls=calls, max_calls=max_calls, slot=slot, drain=drain)
     engine.bus.subscribe(log.event)
-    with asyncio.Runner(loop_factory=_new_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_until_done(engine))
     log.close(engine.totals)
     raise typer.Exit(1 if engine.totals.failed else 0)
@@ -66,7 +66,8 @@ async def _until_done(engine: Engine) -> None:
     await engine.run()
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Uvloop's, where it is installed."""
     try:
         import uvloop
     except ImportError:

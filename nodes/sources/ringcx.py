@@ -31,7 +31,6 @@ class RingCX(Listener[Packet]):
     """
 
     simulator = "nodes.simulators.ringcx"
-    stages = {"nodes.net.port": "socket", "nodes.net.websocket": "frame", "nodes.protocols.ringcx": "JSON"}
 
     class Config(flowcore.Config):
         """Where to listen, and what connections may take."""

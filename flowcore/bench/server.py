@@ -1,0 +1,167 @@
+"""The receiver under load: runs one graph in a process of its own and says on a pipe what it did.
+
+    python -m flowcore.bench.server GRAPH --set call.port=0 --report FD [--probe] [--profile] [--core N]
+
+On the pipe stand JSON objects, one a line: ``{"url": …}`` once it listens, and after SIGTERM one `Report`. It is
+`flowcore run` with a probe and a profile, if asked for, and with a look at its own CPU and memory twice a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flowcore.bench.probe import NAME, Probe, with_probe
+from flowcore.bench.profile import Profile
+from flowcore.cli.run import new_loop
+from flowcore.engine.engine import Engine
+from flowcore.engine.events import Event
+from flowcore.errors import FlowcoreError
+from flowcore.graph.load import load
+from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.graph.plan import Plan
+
+LOOK = 25
+"""Slots between two looks at the process: half a second."""
+MOST = 1_000_000
+"""Calls that the engine lets in: here, the listener's own limit and the machine decide."""
+
+
+@dataclass
+class Report:
+    """What a receiver did, from its start to its end."""
+
+    looks: list[tuple[float, float, int]] = field(default_factory=list)
+    """Monotonic time in s, CPU of all threads in s, resident memory in bytes."""
+    flows: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Why flows ended, and how many for each reason."""
+    failed: int = 0
+    """Flows in which a node failed or the books did not balance."""
+    refused: int = 0
+    packets: int = 0
+    """Messages of audio that came in."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Chunks, by ``node: reason``."""
+    lost: float = 0.0
+    """Seconds of audio that were filled with silence because packets were missing."""
+    events: dict[str, int] = field(default_factory=dict)
+    ages: list[float] = field(default_factory=list)
+    """Seconds from a sender's `send` to the node behind the listener, sorted."""
+    profile: dict[str, float] = field(default_factory=dict)
+    """CPU seconds by part."""
+    error: str = ""
+
+
+class Receiver:
+    """The engine, watched."""
+
+    def __init__(self, engine: Engine, pipe: Any) -> None:
+        self.engine = engine
+        self.report = Report()
+        self._pipe = pipe
+        self._events: Counter[str] = Counter()
+        self._slot = 0
+        engine.bus.subscribe(self._event)
+        engine.slots.every(self._look)
+
+    def _event(self, event: Event) -> None:
+        self._events[event.name] += 1
+        if event.name == "listening":
+            self.say({"url": event.data["address"]})
+
+    def _look(self) -> None:
+        self._slot += 1
+        if self._slot % LOOK == 0:
+            self.report.looks.append((time.monotonic(), time.process_time(), resident()))
+
+    def say(self, what: dict[str, Any]) -> None:
+        """Put one line on the pipe."""
+        self._pipe.write(json.dumps(what) + "\n")
+        self._pipe.flush()
+
+    async def run(self) -> None:
+        """Run until SIGTERM."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.engine.stop)
+        await self.engine.run()
+
+    def sum_up(self) -> Report:
+        """The books, once all has ended."""
+        report, totals = self.report, self.engine.totals
+        report.flows, report.failed, report.refused = totals.flows, totals.failed, totals.refused
+        report.reasons = totals.reasons
+        report.events = dict(self._events)
+        for name, stats in totals.nodes.items():
+            for reason, tally in stats.dropped.items():
+                report.dropped[f"{name}: {reason}"] = tally.chunks
+            if "lost" in stats.filled:
+                report.lost += stats.filled["lost"].seconds
+        listener = totals.nodes.get(self.engine.plan.listener.name)
+        report.packets = listener.left.chunks if listener else 0
+        report.ages = sorted(Probe.ages)
+        return report
+
+
+def _stages(plan: Plan) -> dict[str, str]:
+    """Names of parts of the listener by module: its own, and those that its simulator knows of."""
+    listener = plan.listener
+    simulator = getattr(listener.cls, "simulator", "")
+    known: dict[str, str] = importlib.import_module(simulator).STAGES if simulator else {}
+    return {listener.cls.__module__: listener.name, **known}
+
+
+def resident() -> int:
+    """This process's memory in bytes, as Linux counts it; 0 elsewhere."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def main() -> int:
+    """The command line; see the module's text."""
+    parser = argparse.ArgumentParser(description="Run a graph under load.")
+    parser.add_argument("graph", type=Path)
+    parser.add_argument("--set", action="append", default=[], dest="settings")
+    parser.add_argument("--report", type=int, required=True, help="file descriptor of a pipe")
+    parser.add_argument("--core", type=int, help="run on this processor core only")
+    parser.add_argument("--probe", action="store_true", help="measure latency")
+    parser.add_argument("--profile", action="store_true", help="measure where CPU time goes")
+    options = parser.parse_args()
+    if options.core is not None:
+        os.sched_setaffinity(0, {options.core})
+    with os.fdopen(options.report, "w") as pipe:
+        try:
+            plan = compile_graph(load(options.graph, options.settings))
+            if options.probe:
+                plan = with_probe(plan)
+            profile = Profile(_stages(plan), ignore=NAME) if options.profile else None
+            receiver = Receiver(Engine(plan, max_calls=MOST), pipe)
+            if profile is not None:
+                profile.start()
+            with asyncio.Runner(loop_factory=new_loop) as runner:
+                runner.run(receiver.run())
+        except FlowcoreError as error:
+            pipe.write(json.dumps({"error": str(error)}) + "\n")
+            return 1
+        report = receiver.sum_up()
+        if profile is not None:
+            report.profile = profile.stop()
+        receiver.say(asdict(report))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

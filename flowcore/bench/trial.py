@@ -1,0 +1,208 @@
+"""One trial: so many calls into one receiver for so many seconds, and what became of them.
+
+The receiver and the callers are processes of their own, each on a core of its own where there are two. CPU and memory
+are read between two moments in the middle of the load, so that start-up, call set-up and the end are not in them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from flowcore.errors import FlowcoreError
+
+SET_UP = 400
+"""Calls a second that begin: a thousand in one moment are no load of the world."""
+EDGE = 1.0
+"""Seconds after the first and before the last message that are not measured."""
+PATIENCE = 60.0
+"""Seconds beyond the load's own time after which a process is given up."""
+CALL_RATE = 100
+"""Messages a second of one call: two parties, 20 ms each."""
+
+
+class TrialFailed(FlowcoreError):
+    """A process of a trial did not do its part: nothing was measured."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was sent (``load``), what the receiver says of it (``report``), and the figures that follow."""
+
+    calls: int
+    load: dict[str, Any]
+    report: dict[str, Any]
+    cpu: float = math.nan
+    """Share of one core that the receiver took, of all its threads; 1.2 is a core and a fifth."""
+    us_per_message: float = math.nan
+    """The same for each message of audio, in microseconds."""
+    resident: float = math.nan
+    """Memory of the receiver in the middle, in bytes."""
+    ages: list[float] = field(default_factory=list)
+
+    def age_ms(self, quantile: float) -> float:
+        """Latency in ms that this part of the stamped messages did not exceed; NaN when none came."""
+        return self.ages[math.ceil(len(self.ages) * quantile) - 1] * 1000 if self.ages else math.nan
+
+    @property
+    def in_time(self) -> bool:
+        """Whether the generator was a real-time sender; nothing is known of the receiver when not."""
+        return bool(self.load["in_time"])
+
+    def losses(self) -> list[str]:
+        """What went wrong, in words; empty when nothing was lost."""
+        load, report = self.load, self.report
+        wrong = [
+            f"{load[name]} {text}"
+            for name, text in (
+                ("refused", "calls refused"),
+                ("closed", "calls cut"),
+                ("blocked", "sends held up, as the receiver did not read"),
+                ("unclosed", "calls not closed in order"),
+            )
+            if load[name]
+        ]
+        if load["messages"] != report["packets"]:
+            wrong.append(f"{load['messages'] - report['packets']} messages never came to a flow")
+        wrong += [f"{count} chunks dropped, {where}" for where, count in report["dropped"].items()]
+        if report["lost"]:
+            wrong.append(f"{report['lost']:.2f} s of audio replaced by silence")
+        if report["failed"]:
+            wrong.append(f"{report['failed']} flows failed")
+        return wrong
+
+
+class Receiver:
+    """A process that is called: ``with Receiver([...]) as receiver`` has it listening at ``receiver.url``.
+
+    ``command`` gets ``--report FD`` and ``--core N``, and says on that pipe what `flowcore.bench.server` says.
+    """
+
+    def __init__(self, command: Sequence[str], core: int | None = None) -> None:
+        self._command = [sys.executable, *command, *([] if core is None else ["--core", str(core)])]
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed with the process, in _end
+        self._pipe: Any = None
+        self._process: subprocess.Popen[bytes]
+        self.url = ""
+
+    def __enter__(self) -> Receiver:
+        reading, writing = os.pipe()
+        self._pipe = os.fdopen(reading)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # our own interpreter, without a shell
+                [*self._command, "--report", str(writing)],
+                pass_fds=[writing],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+            )
+        finally:
+            os.close(writing)
+        self.url = self._line()["url"]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def stop(self) -> dict[str, Any]:
+        """End it and return its report."""
+        self._process.send_signal(signal.SIGTERM)
+        return self._line()
+
+    def _line(self) -> dict[str, Any]:
+        line = self._pipe.readline()
+        said: dict[str, Any] = json.loads(line) if line else {"error": self._last_words()}
+        if said.get("error"):
+            self._end()
+            raise TrialFailed(str(said["error"]))
+        return said
+
+    def _last_words(self) -> str:
+        self._process.wait(PATIENCE)
+        self._errors.seek(0)
+        lines = self._errors.read().splitlines()
+        return lines[-1] if lines else f"the receiver ended with exit code {self._process.returncode}"
+
+    def _end(self) -> None:
+        try:
+            self._process.wait(0 if self._process.poll() is not None else 5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._pipe.close()
+        self._errors.close()
+
+
+def play(
+    simulator: str,
+    url: str,
+    calls: int,
+    seconds: float,
+    *,
+    core: int | None = None,
+    together: bool = True,
+    stamps: bool = False,
+) -> dict[str, Any]:
+    """Have a listener's simulator call ``url``, and return its result: see `nodes.simulators.ringcx.Result`."""
+    command = [sys.executable, "-m", simulator, url, "--json", "--calls", str(calls), "--seconds", str(seconds)]
+    command += ["--settle", str(calls / SET_UP)]
+    command += ["--together"] * together + ["--stamps"] * stamps + ([] if core is None else ["--core", str(core)])
+    limit = seconds + calls / SET_UP + PATIENCE
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise TrialFailed(f"the load generator did not end within {limit:.0f} s") from None
+    if not done.stdout:
+        raise TrialFailed(done.stderr.strip().rpartition("\n")[2] or f"{simulator} said nothing")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def outcome(calls: int, load: dict[str, Any], report: dict[str, Any]) -> Outcome:
+    """The figures of one trial."""
+    looks = [look for look in report["looks"] if load["began"] + EDGE <= look[0] <= load["ended"] - EDGE / 2]
+    ages = report.get("ages", [])
+    if len(looks) < 2:
+        return Outcome(calls, load, report, ages=ages)
+    (began, cpu_before, _), (ended, cpu_after, _) = looks[0], looks[-1]
+    cpu = (cpu_after - cpu_before) / (ended - began)
+    resident = sorted(look[2] for look in looks)[len(looks) // 2]
+    return Outcome(calls, load, report, cpu, cpu / (calls * CALL_RATE) * 1e6, resident, ages)
+
+
+def trial(
+    graph: str,
+    settings: Sequence[str],
+    simulator: str,
+    calls: int,
+    seconds: float,
+    *,
+    probe: bool = True,
+    profile: bool = False,
+    together: bool = True,
+    pinned: bool = True,
+) -> Outcome:
+    """Run a graph under load. Raises `TrialFailed`."""
+    cores = pair() if pinned else (None, None)
+    command = ["-m", "flowcore.bench.server", graph, *(f"--set={setting}" for setting in settings)]
+    command += ["--probe"] * probe + ["--profile"] * profile
+    with Receiver(command, cores[0]) as receiver:
+        load = play(simulator, receiver.url, calls, seconds, core=cores[1], together=together, stamps=probe)
+        return outcome(calls, load, receiver.stop())
+
+
+def pair() -> tuple[int | None, int | None]:
+    """A core for the receiver and one for its callers; none for either when there is only one."""
+    cores = sorted(os.sched_getaffinity(0))
+    return (cores[0], cores[1]) if len(cores) > 1 else (None, None)

@@ -1,0 +1,373 @@
+"""Many RingCX calls at real-time pace, at a fraction of what they cost the receiver.
+
+    python -m nodes.simulators.ringcx --calls 200 --seconds 10 ws://127.0.0.1:3333/ [--together] [--json]
+
+Each call sends both parties' 20 ms messages, 50 times a second, over a socket of its own: 10 ms apart, or in one
+`send` (``--together``), which is cheaper for both sides. The WebSocket frames are built before the start, with a mask
+of zeros, so that a number can be written into a frame in place. Calls are spread evenly over the slot, as calls of the
+world are.
+
+The audio of call n is known from its number (`nodes.simulators.known`), which is also its ``callId``:
+``load-000007``. With ``--stamps`` one message of the agent in ten begins with the time it was sent (`flowcore.stamps`).
+Exit code: 0 all calls were sent whole and in time, 1 not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gc
+import json
+import math
+import os
+import select
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from urllib.parse import urlsplit
+
+from flowcore import stamps
+from nodes.simulators.known import CHUNK, CYCLE, RATE, SLOT, STAMPED, TRACKS, mulaw
+
+STAGES = {"nodes.net.port": "socket", "nodes.net.websocket": "frame", "nodes.protocols.ringcx": "JSON"}
+"""What the listener's modules do, for the profile of `flowcore bench`."""
+
+FIRST = 100_000_000
+"""The first sequence number: all of a call then have nine digits, and frames their length."""
+
+PERSPECTIVES = {"agent": "Participant", "customer": "Conference"}
+GROUPS = 10
+LATE = 0.020
+"""Seconds of its own lag at p99 above which this generator was no real-time sender."""
+
+STAMP = stamps.LENGTH * 4 // 3  # characters of base64
+
+
+def call_id(call: int) -> str:
+    """The name that call number ``call`` gives itself."""
+    return f"load-{call:06d}"
+
+
+def frame(text: bytes, opcode: int = 1) -> bytes:
+    """A WebSocket frame of a client whose mask is all zeros, which leaves the text as it is."""
+    size = len(text)
+    head = bytes([0x80 | opcode, 0x80 | size]) if size < 126 else bytes([0x80 | opcode, 0xFE]) + size.to_bytes(2, "big")
+    return head + bytes(4) + text
+
+
+@dataclass
+class Result:
+    """What was sent, and what went wrong."""
+
+    calls: int
+    seconds: float
+    messages: int = 0
+    """Media messages that were handed to the kernel whole."""
+    bytes: int = 0
+    """Their bytes on the wire."""
+    refused: int = 0
+    """Calls that were not let in."""
+    closed: int = 0
+    """Calls that the receiver ended before their time."""
+    blocked: int = 0
+    """Sends that the kernel took only in part, as the receiver had not read."""
+    unclosed: int = 0
+    """Calls whose end was not answered with a closing handshake."""
+    began: float = 0.0
+    ended: float = 0.0
+    """When the first and the last message were sent, in seconds of the machine's monotonic clock."""
+    lag_p50_ms: float = 0.0
+    lag_p99_ms: float = 0.0
+    lag_max_ms: float = 0.0
+    """How late this generator itself was."""
+    cpu_us_per_message: float = 0.0
+    """What a message cost this generator."""
+
+    @property
+    def in_time(self) -> bool:
+        """Whether the load was at real-time pace."""
+        return self.lag_p99_ms < LATE * 1000
+
+    @property
+    def fine(self) -> bool:
+        """Whether all calls were sent whole and in time."""
+        return self.in_time and self.refused + self.closed + self.blocked + self.unclosed == 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things stand in a slot, which is the same in all slots of all calls."""
+
+    size: int
+    begins: tuple[int, ...]
+    """Where the parties' frames begin, and where the slot ends."""
+    digits: tuple[int, ...]
+    """Where the sequence numbers stand."""
+    stamp: int
+    """Where the agent's audio begins."""
+
+
+@dataclass(eq=False)
+class Line:
+    """One call's socket and its prebuilt frames, ``CYCLE`` slots of them."""
+
+    number: int
+    socket: socket.socket
+    frames: bytearray
+    layout: Layout
+    left: bytes = b""  # what the kernel did not take yet
+    open: bool = True
+    answer: bytes = field(default=b"")
+
+    def __post_init__(self) -> None:
+        self.view = memoryview(self.frames)
+
+    def send(self, slot: int, number: bytes, first: int, last: int, stamping: bool) -> int:
+        """Send the frames of parties ``first`` to ``last``; returns how many bytes the kernel did not take."""
+        layout, frames = self.layout, self.frames
+        at = slot % CYCLE * layout.size
+        for offset in layout.digits[first:last]:
+            offset += at
+            frames[offset : offset + 9] = number
+        data = self.view[at + layout.begins[first] : at + layout.begins[last]]
+        if not stamping or first or (slot + self.number) % STAMPED:
+            return self.put(data)
+        here = slice(at + layout.stamp, at + layout.stamp + STAMP)
+        audio = frames[here]
+        frames[here] = base64.b64encode(stamps.stamp())
+        try:
+            return self.put(data)
+        finally:
+            frames[here] = audio  # when these frames come round again, the stamp would be a lie
+
+    def put(self, data: bytes | memoryview) -> int:
+        """Send as much as the kernel takes; returns how many bytes are left."""
+        if self.left:
+            data = self.left + data
+        try:
+            sent = self.socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent == len(data):
+            self.left = b""
+            return 0
+        self.left = bytes(data[sent:])
+        return len(self.left)
+
+
+class Load:
+    """N calls to one receiver."""
+
+    def __init__(
+        self,
+        url: str,
+        calls: int,
+        seconds: float,
+        *,
+        together: bool = False,
+        stamping: bool = False,
+        settle: float = 0.0,
+        timeout: float = 10.0,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "ws" or not parts.hostname:
+            raise ValueError(f"{url} is no address like ws://127.0.0.1:3333/")
+        self._address = (parts.hostname, parts.port or 80)
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._together = together
+        self._stamping = stamping
+        self._settle = settle
+        self._timeout = timeout
+        self.talking: Callable[[], None] = lambda: None
+        """Called when all calls are up and the audio begins: for who measures the receiver."""
+        self.result = Result(calls, seconds)
+
+    def run(self) -> Result:
+        """Call, talk and hang up. Raises `OSError` when nothing listens."""
+        lines = [self._line(number) for number in range(self.result.calls)]
+        self._shake_hands(lines)
+        lines = [line for line in lines if line.open]
+        time.sleep(self._settle)
+        self.talking()
+        self._talk(lines)
+        self._hang_up([line for line in lines if line.open])
+        return self.result
+
+    def _line(self, number: int) -> Line:
+        connection = socket.create_connection(self._address, timeout=self._timeout)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(
+            f"GET {self._path} HTTP/1.1\r\nHost: {self._address[0]}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        frames, begins, digits, stamp = bytearray(), [0], [0], 0
+        audio = {track: mulaw(number, track, CYCLE * SLOT) for track in TRACKS}
+        for slot in range(CYCLE):
+            begin = len(frames)
+            begins, digits, stamp = [0], [], 0
+            for track, perspective in PERSPECTIVES.items():
+                data = base64.b64encode(audio[track][slot * CHUNK : (slot + 1) * CHUNK]).decode()
+                head = f'{{"event":"Media","perspective":"{perspective}","sequenceId":"'
+                whole = frame(f'{head}{FIRST}","media":"{data}"}}'.encode())
+                digits.append(len(frames) - begin + whole.index(str(FIRST).encode()))
+                stamp = stamp or len(frames) - begin + whole.index(data.encode())
+                frames += whole
+                begins.append(len(frames) - begin)
+        return Line(number, connection, frames, Layout(begins[-1], tuple(begins), tuple(digits), stamp))
+
+    def _shake_hands(self, lines: list[Line]) -> None:
+        """Read all answers, which come in one slot, then begin all calls."""
+        for line in lines:
+            try:
+                while b"\r\n\r\n" not in line.answer:
+                    data = line.socket.recv(4096)
+                    if not data:
+                        break
+                    line.answer += data
+            except OSError:
+                pass
+            line.socket.setblocking(False)
+            if b" 101 " not in line.answer[:16]:
+                self._lose(line)
+                self.result.refused += 1
+                continue
+            metadata = {"callId": call_id(line.number), "sessionId": 1, "contentType": "audio/x-mulaw"}
+            start = {"event": "Start", "metadata": metadata | {"sampleRateHertz": RATE}}
+            connected = {"event": "Connected", "protocol": "AgentSession", "version": "1.0.0"}
+            line.put(frame(json.dumps(connected).encode()) + frame(json.dumps(start).encode()))
+
+    def _talk(self, lines: list[Line]) -> None:
+        result = self.result
+        slots = round(result.seconds / SLOT)
+        groups = [lines[n::GROUPS] for n in range(GROUPS)]
+        # (ticks after its group's turn, first and last party) of each send
+        sends = [(0, 0, 2)] if self._together else [(0, 0, 1), (GROUPS // 2, 1, 2)]
+        lags: list[float] = []
+        cpu = time.process_time()
+        begin = result.began = time.monotonic() + SLOT
+        for tick in range(slots * GROUPS + sends[-1][0]):
+            due = begin + tick * SLOT / GROUPS
+            now = time.monotonic()
+            if now < due:
+                time.sleep(due - now)
+            lags.append(time.monotonic() - due)
+            for delay, first, last in sends:
+                slot, group = divmod(tick - delay, GROUPS)
+                if 0 <= slot < slots:
+                    self._send(groups[group], slot, first, last)
+        result.ended = time.monotonic()
+        result.cpu_us_per_message = (time.process_time() - cpu) / max(result.messages, 1) * 1e6
+        lags.sort()
+        if lags:
+            result.lag_p50_ms = lags[len(lags) // 2] * 1000
+            result.lag_p99_ms = lags[math.ceil(len(lags) * 0.99) - 1] * 1000
+            result.lag_max_ms = lags[-1] * 1000
+
+    def _send(self, lines: list[Line], slot: int, first: int, last: int) -> None:
+        result, stamping = self.result, self._stamping
+        number = b"%d" % (FIRST + slot)
+        sent = 0
+        for line in lines:
+            if not line.open:
+                continue
+            try:
+                if line.send(slot, number, first, last, stamping):
+                    result.blocked += 1
+            except OSError:
+                self._lose(line)
+                result.closed += 1
+                continue
+            sent += 1
+        result.messages += sent * (last - first)
+        if sent:
+            begins = lines[0].layout.begins
+            result.bytes += sent * (begins[last] - begins[first])
+
+    def _hang_up(self, lines: list[Line]) -> None:
+        """A Stop for each party and the closing handshake, for all lines at once."""
+        stop = {"event": "Stop", "metadata": {"duration": round(self.result.seconds)}}
+        stops = frame(json.dumps(stop).encode()) * 2 + frame((1000).to_bytes(2, "big"), opcode=8)
+        deadline = time.monotonic() + self._timeout
+        for line in lines:
+            try:
+                line.socket.setblocking(True)
+                line.socket.settimeout(self._timeout)
+                line.socket.sendall(line.left + stops)
+            except OSError:
+                self._lose(line)
+                self.result.closed += 1
+        waiting = {line.socket.fileno(): line for line in lines if line.open}
+        poll = select.poll()
+        for number in waiting:
+            poll.register(number, select.POLLIN)
+        while waiting and time.monotonic() < deadline:
+            for number, _event in poll.poll(100):
+                line = waiting[number]
+                if self._closed(line):
+                    poll.unregister(number)
+                    del waiting[number]
+                    self._lose(line)
+        for line in waiting.values():
+            self._lose(line)
+            self.result.unclosed += 1
+
+    def _closed(self, line: Line) -> bool:
+        """Read what came; whether the receiver has ended the stream, with a close frame or without one."""
+        try:
+            data = line.socket.recv(4096)
+        except OSError:
+            data = b""
+        line.answer = (line.answer + data)[-4096:]
+        if not data and b"\x88\x02\x03\xe8" not in line.answer:
+            self.result.unclosed += 1
+        return not data
+
+    def _lose(self, line: Line) -> None:
+        line.open = False
+        line.socket.close()
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Load a receiver with RingCX calls at real-time pace.")
+    parser.add_argument("url", help="the receiver, like ws://127.0.0.1:3333/")
+    parser.add_argument("--calls", type=int, default=200, help="calls at once (default 200)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each call (default 10)")
+    parser.add_argument("--settle", type=float, default=0.0, help="seconds between the last Start and the first audio")
+    parser.add_argument("--together", action="store_true", help="both parties' messages in one send")
+    parser.add_argument("--stamps", action="store_true", help="write the time of sending into one message in ten")
+    parser.add_argument("--core", type=int, help="run on this processor core only")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.add_argument("--announce", action="store_true", help='say "talking" on stderr when the audio begins')
+    options = parser.parse_args()
+    if options.core is not None:
+        os.sched_setaffinity(0, {options.core})
+    gc.disable()  # nothing here makes garbage in cycles, and a collection makes the generator late
+    load = Load(
+        options.url,
+        options.calls,
+        options.seconds,
+        together=options.together,
+        stamping=options.stamps,
+        settle=options.settle,
+    )
+    if options.announce:
+        load.talking = lambda: print("talking", file=sys.stderr, flush=True)  # noqa: T201
+    try:
+        result = load.run()
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"no call to {options.url}: {error}\n")
+        return 1
+    figures = asdict(result)
+    if options.json:
+        sys.stdout.write(json.dumps(figures | {"fine": result.fine, "in_time": result.in_time}) + "\n")
+    else:
+        for name, value in figures.items():
+            sys.stdout.write(f"{name:>20}  {value:.3f}\n" if isinstance(value, float) else f"{name:>20}  {value}\n")
+    return 0 if result.fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
