@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +13,7 @@ from flowcore.engine.engine import Engine
 from flowcore.engine.events import Event
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile
+from flowcore.graph.plan import Plan
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60
@@ -23,12 +24,20 @@ class Live:
     """``with Live("record", ["wav.path=…"], calls=3) as live:`` runs graphs/record.yaml on a free port at ``live.url``.
 
     Leaving the block waits for the engine's end (asking it to stop first, unless ``calls`` ends it), raises what it
-    raised, and checks that no book was out of balance.
+    raised, and checks that no book was out of balance. ``change`` makes another plan of the graph's.
     """
 
-    def __init__(self, graph: str, settings: Iterable[str] = (), *, calls: int | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        graph: str,
+        settings: Iterable[str] = (),
+        *,
+        calls: int | None = None,
+        change: Callable[[Plan], Plan] = lambda plan: plan,
+        **options: Any,
+    ) -> None:
         path = ROOT / "graphs" / f"{graph}.yaml"
-        self.plan = compile(load(path, ["call.port=0", *settings]))
+        self.plan = change(compile(load(path, ["call.port=0", *settings])))
         self.calls = calls
         self.options = options
         self.events: list[Event] = []

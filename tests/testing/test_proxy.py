@@ -39,14 +39,14 @@ class Target:
         connection, _ = self._listening.accept()
         self._listening.close()
         with connection:
-            connection.sendall(b"hello")
             try:
+                connection.sendall(b"hello")
                 while piece := connection.recv(1 << 16):
                     self.heard += piece
                     self.pieces.append(piece)
                     self.got.release()
                 self.end = "eof"
-            except ConnectionResetError:
+            except (ConnectionResetError, BrokenPipeError):
                 self.end = "reset"
 
     def wait(self):
@@ -63,14 +63,14 @@ def target():
 def talk(proxy, data=DATA):
     """Say ``data``, hang up, and return what was answered."""
     with socket.create_connection(proxy.address, timeout=30) as client:
-        client.sendall(data)
-        client.shutdown(socket.SHUT_WR)
         try:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
             answer = b""
             while piece := client.recv(1 << 16):
                 answer += piece
             return answer
-        except ConnectionResetError:
+        except OSError:  # reset
             return b"reset"
 
 

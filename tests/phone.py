@@ -1,0 +1,69 @@
+"""One call at a time in a test's hands, and what its recording has to be."""
+
+from __future__ import annotations
+
+import socket
+import wave
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+from load import frame, mulaw, samples
+
+from nodes.protocols.ringcx import Caller
+
+MESSAGE = 160
+OPEN: list[Phone] = []
+"""Hung up at the end of each test: see conftest.py."""
+
+
+def stereo(path: Path):
+    """The samples of a recording, shape (frames, 2)."""
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, 8000)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+
+
+def said(call: int, seconds: float):
+    """What both parties of a call of the load generator said."""
+    return np.stack([samples(call, track, seconds) for track in ("agent", "customer")], axis=1)
+
+
+class Phone:
+    """One call's socket in the test's hands."""
+
+    def __init__(self, url: str, call: str = "one") -> None:
+        address = urlsplit(url)
+        self.socket = socket.create_connection((address.hostname, address.port), timeout=30)
+        self.caller = Caller({"call_id": call, "session_id": "1"})
+        self.socket.sendall(
+            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        OPEN.append(self)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += self.socket.recv(4096)
+        assert b" 101 " in answer
+
+    def say(self, *messages: bytes) -> None:
+        self.socket.sendall(b"".join(frame(message) for message in messages))
+
+    def start(self) -> None:
+        self.say(self.caller.connected(), self.caller.start())
+
+    def talk(self, call: int, seconds: float) -> None:
+        """Both parties' audio, as fast as it is taken."""
+        parts = {track: mulaw(call, track, seconds) for track in ("agent", "customer")}
+        for at in range(0, len(parts["agent"]), MESSAGE):
+            self.say(*(self.caller.media(track, data[at : at + MESSAGE]) for track, data in parts.items()))
+
+    def stop(self) -> None:
+        self.say(*[self.caller.stop(1, "2026-01-01T00:00:00Z")] * 2)
+
+    def hang_up(self) -> None:
+        """The closing handshake, then the end of the stream."""
+        self.socket.sendall(frame((1000).to_bytes(2, "big"), opcode=8))
+        while self.socket.recv(4096):
+            pass
+        self.socket.close()
