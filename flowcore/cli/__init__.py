@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from flowcore.cli.calls import calls
 from flowcore.cli.check import check
 from flowcore.cli.nodes import nodes
 from flowcore.cli.run import run
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a traceback is for a mistake in code, and plain ones can be searched for
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, check, nodes, simulate):
+for command in (run, calls, check, nodes, simulate):
     app.command()(command)
 
 # What typer raises for a wrong command line; it moved from click into typer, and has no public name there.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,21 @@ from flowcore.errors import FlowcoreError
 LONGEST = 256
 """Characters of a value in the log; what a peer sent could be of any length."""
 NAMED_FILES = 10
-ERRORS = {"node_failed", "hangs", "law_broken", "loop_blocked"}
-WARNINGS = {"refused", "stopping", "thread_stuck", "call_refused"}
+ERRORS = {"node_failed", "hangs", "law_broken", "loop_blocked", "worker_died", "recovery_failed", "not_repaired"}
+WARNINGS = {"refused", "stopping", "thread_stuck", "call_refused", "repaired", "no_control"}
+FILES = {"file", "repaired"}
 
 
 class Log:
-    """Subscribes to the bus, logs, and remembers which files were written, to name them last."""
+    """Subscribes to the bus, logs, and remembers which files were written, to name them last.
 
-    def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
-        self.files: list[str] = []
+    ``worker`` is the number of the worker whose log this is; the supervisor, which has none, names files and ports.
+    """
+
+    def __init__(self, *, json: bool = False, quiet: bool = False, worker: int | None = None) -> None:
+        self.files: deque[str] = deque(maxlen=NAMED_FILES)
+        self.written = 0
+        self._worker = worker
         renderer: Any = structlog.processors.JSONRenderer()
         if not json:
             renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)
@@ -41,13 +48,16 @@ class Log:
 
     def event(self, event: Event) -> None:
         """Log one event of the bus."""
-        fields = {key: value for key, value in (("flow", event.flow), ("node", event.node)) if value}
-        fields |= {key: _plain(value) for key, value in event.data.items() if key != "cause"}
+        if self._worker is not None and event.name == "listening":
+            return  # all workers listen at the same ports
+        fields: dict[str, Any] = {} if self._worker is None else {"worker": self._worker}
+        fields |= {key: value for key, value in (("flow", event.flow), ("node", event.node)) if value}
+        fields |= {key: plain(value) for key, value in event.data.items() if key != "cause"}
         cause = event.data.get("cause")
         if isinstance(cause, BaseException):
             fields |= _explained(cause)
-        if event.name == "file":
-            self.files.append(str(event.data["path"]))
+        if event.name in FILES:
+            self.wrote(str(event.data["path"]))
         if event.name in ERRORS:
             self._log.error(event.name, **fields)
         elif event.name in WARNINGS:
@@ -55,27 +65,32 @@ class Log:
         else:
             self._log.info(event.name, **fields)
 
+    def wrote(self, path: str) -> None:
+        """Remember a file that is finished."""
+        self.files.append(path)
+        self.written += 1
+
     def close(self, totals: Totals) -> None:
         """Sum up: what was dropped, then the files."""
         for name, stats in totals.nodes.items():
             for reason, tally in stats.dropped.items():
                 self._log.warning("dropped", node=name, reason=reason, **tally.json())
-        for path in self.files[-NAMED_FILES:]:
+        for path in self.files:
             print(path)  # noqa: T201  # the result of the command
-        if len(self.files) > NAMED_FILES:
-            print(f"… and {len(self.files) - NAMED_FILES} files before these")  # noqa: T201
+        if self.written > len(self.files):
+            print(f"… and {self.written - len(self.files)} files before these")  # noqa: T201
 
 
 def _explained(cause: BaseException) -> dict[str, Any]:
     """The cause in a line; for a mistake in a node's code also where it was made."""
     if isinstance(cause, FlowcoreError | OSError):
-        return {"cause": _plain(str(cause))}
+        return {"cause": plain(str(cause))}
     frames = traceback.extract_tb(cause.__traceback__)
     where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return {"cause": _plain(f"{type(cause).__name__}: {cause}"), "where": where}
+    return {"cause": plain(f"{type(cause).__name__}: {cause}"), "where": where}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Printable, on one line, and not endless: a peer's text must not forge log lines or move a cursor."""
     if isinstance(value, str):
         cut = value if len(value) <= LONGEST else value[:LONGEST] + "…"

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flowcore.cli.log import Log
 from flowcore.engine.engine import Engine
+from flowcore.engine.events import Bus
+from flowcore.engine.hub import Hub, directory, holder
+from flowcore.engine.workers import Supervisor
+from flowcore.errors import CannotStart
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.graph.plan import Plan
 from flowcore.units import Duration
 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of the graph; repeatable.")
 ]
+WORKER = (sys.executable, "-m", "flowcore.cli.worker")
 
 
 def run(
@@ -26,8 +35,14 @@ def run(
     settings: Settings = None,
     calls: Annotated[int | None, typer.Option(min=1, help="End after this many calls.", show_default=False)] = None,
     max_calls: Annotated[int, typer.Option(min=1, help="Refuse more calls than this at once.")] = 2000,
+    workers: Annotated[
+        str, typer.Option(metavar="N|auto", help="Processes that share the work; auto: the cores.")
+    ] = "1",
     slot: Annotated[str, typer.Option(help="How often the engine wakes; the most it adds to latency.")] = "20ms",
     drain: Annotated[str, typer.Option(help="How long a call may take to finish after its end.")] = "10s",
+    control: Annotated[
+        Path | None, typer.Option(help="Socket for `flowcore calls` to ask at.", show_default="one for this process")
+    ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON lines.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
 ) -> None:
@@ -36,34 +51,90 @@ def run(
     Ctrl-C (or SIGTERM) ends the running calls in order, within 20 seconds; a second one ends at once.
     Exit code: 0 done, 1 a call failed, 2 the graph or the command line is wrong.
     """
-    periods = [_seconds(slot, "--slot"), _seconds(drain, "--drain")]
-    run_graph(graph, settings or [], Log(json=log_json, quiet=quiet), calls, max_calls, *periods)
+    options: dict[str, Any] = {"slot": _seconds(slot, "--slot"), "drain": _seconds(drain, "--drain")}
+    processes = _processes(workers)
+    loaded = load(graph, settings or [])
+    plan = compile_graph(loaded)
+    log = Log(json=log_json, quiet=quiet)
+    bus = Bus()
+    bus.subscribe(log.event)
+    hub = _hub(control, bus)
+    _raise_open_files()
+    if processes == 1:
+        run_engine(plan, log, bus=bus, hub=hub, calls=calls, max_calls=max_calls, **options)
+    job: dict[str, Any] = {
+        "graph": loaded.source,
+        "path": loaded.path,
+        "settings": settings or [],
+        "options": options,
+        "log": {"json": log_json, "quiet": quiet},
+    }
+    supervisor = Supervisor(
+        plan,
+        processes,
+        WORKER,
+        job,
+        bus=bus,
+        on_file=log.wrote,
+        calls=calls,
+        max_calls=max_calls,
+    )
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:  # nothing here is worth a faster loop
+        runner.run(_supervise(supervisor, bus, hub))
+    log.close(supervisor.totals)
+    raise typer.Exit(supervisor.code or (1 if supervisor.totals.failed else 0))
 
 
-def run_graph(
-    graph: Path, settings: list[str], log: Log, calls: int | None, max_calls: int, slot: float, drain: float
-) -> None:
-    """Load, run, log, and exit with the code that the outcome deserves."""
-    plan = compile_graph(load(graph, settings))
-    engine = Engine(plan, calls=calls, max_calls=max_calls, slot=slot, drain=drain)
-    engine.bus.subscribe(log.event)
+def run_engine(plan: Plan, log: Log, *, bus: Bus, hub: Hub | None = None, **options: Any) -> None:
+    """Run a plan in this process, log, and exit with the code that the outcome deserves."""
+    engine = Engine(plan, bus=bus, **options)
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(_until_done(engine))
+        runner.run(_until_done(engine, hub))
     log.close(engine.totals)
     raise typer.Exit(1 if engine.totals.failed else 0)
 
 
-async def _until_done(engine: Engine) -> None:
+async def _until_done(engine: Engine, hub: Hub | None) -> None:
     def asked_to_stop() -> None:
         if engine.draining:
             os._exit(1)  # asked twice: at once, without waiting for anything that may hang
         engine.bus.emit("stopping", calls=len(engine.flows))
         engine.stop()
 
-    loop = asyncio.get_running_loop()
+    _on_signals(asked_to_stop)
+    if hub is not None:
+        hub.holders[1] = holder(engine)
+        await hub.open()
+    try:
+        await engine.run()
+    finally:
+        if hub is not None:
+            await hub.close()
+
+
+async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None) -> None:
+    def asked_to_stop() -> None:
+        if supervisor.draining:
+            supervisor.kill()
+            os._exit(1)
+        bus.emit("stopping", workers=len(supervisor.holders))
+        bus.deliver()
+        supervisor.stop()
+
+    _on_signals(asked_to_stop)
+    if hub is not None:
+        hub.holders = supervisor.holders
+        await hub.open()
+    try:
+        await supervisor.run()
+    finally:
+        if hub is not None:
+            await hub.close()
+
+
+def _on_signals(asked_to_stop: Callable[[], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked_to_stop)
-    await engine.run()
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_stop)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -73,6 +144,33 @@ def new_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
+
+
+def _hub(control: Path | None, bus: Bus) -> Hub | None:
+    """A hub at the path that was asked for, or at one of this process; calls are taken without the latter too."""
+    try:
+        hub = Hub(control or directory() / f"{os.getpid()}.sock")
+    except CannotStart as error:
+        if control is not None:
+            raise
+        bus.emit("no_control", cause=error)
+        return None
+    bus.emit("control", path=str(hub.path))
+    return hub
+
+
+def _raise_open_files() -> None:
+    """As many files and sockets as this user may open; the usual soft limit of 1024 is 400 calls."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _processes(workers: str) -> int:
+    if workers == "auto":
+        return len(os.sched_getaffinity(0))
+    if not workers.isdecimal() or not 1 <= int(workers) <= 512:
+        raise typer.BadParameter("give a number from 1 to 512, or auto", param_hint="--workers")
+    return int(workers)
 
 
 def _seconds(text: str, option: str) -> float:

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from flowcore.cli.log import Log
-from flowcore.cli.run import run_graph
-from flowcore.engine.engine import DRAIN
-from flowcore.engine.slots import PERIOD
+from flowcore.cli.run import run_engine
+from flowcore.engine.events import Bus
 from flowcore.errors import UsageError
+from flowcore.graph.load import load
+from flowcore.graph.negotiate import compile as compile_graph
 
 GRAPH = "simulate.yaml"
 
@@ -37,9 +38,10 @@ def simulate(
         f"voices.speed={speed}",
         f"call.url={_quoted(url)}",
     ]
-    run_graph(
-        shipped(GRAPH), settings, Log(json=log_json, quiet=quiet), calls=None, max_calls=calls, slot=PERIOD, drain=DRAIN
-    )
+    log = Log(json=log_json, quiet=quiet)
+    bus = Bus()
+    bus.subscribe(log.event)
+    run_engine(compile_graph(load(shipped(GRAPH), settings)), log, bus=bus, max_calls=calls)
 
 
 def _quoted(text: object) -> str:

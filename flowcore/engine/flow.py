@@ -241,6 +241,13 @@ class Flow:
             stats.waited, stats.waits, stats.depth = border.waited, border.waits, border.depth
         return books
 
+    def lost(self) -> float:
+        """Seconds of audio dropped so far, by nodes and borders, for any reason. From any thread."""
+        books = [run.stats.dropped for run in tuple(self.runs.values())]
+        books += [border.dropped for border in tuple(self.borders.values())]
+        tallies = {id(tally): tally for reasons in books for tally in tuple(reasons.values())}  # `stats` shares some
+        return sum(tally.seconds for tally in tallies.values())
+
     def check_law(self) -> None:
         """Raise `LawBroken` unless everything that went in is accounted for."""
         broken = [line for border in self.borders.values() for line in border.unlawful()]
