@@ -36,8 +36,8 @@ PATIENCE = 2
 class Ordered(Protocol):
     """Who hears of the order that was found."""
 
-    def begin(self, packets: Sequence[Packet]) -> None:
-        """The first packets of the call, in order as far as it is known: what follows is relative to them."""
+    def begin(self, packets: Sequence[tuple[Packet, int]]) -> None:
+        """The first packets of the call as they came, each with the samples that its track had sent before it."""
 
     def follow(self, packet: Packet, now: float) -> None:
         """The next packet; ``now`` is the latest arrival, later than the packet's own if it had to wait."""
@@ -47,7 +47,7 @@ class Ordered(Protocol):
         shares the counter to the samples already here that follow, up to the next gap."""
 
 
-class _Space:
+class Space:
     """One counter and the tracks that share it."""
 
     __slots__ = ("calm", "first", "given_up", "held", "next", "owners", "since", "strays", "stride", "tracks")
@@ -85,12 +85,12 @@ class Sequencer:
         self._wait = wait
         self._jump = jump
         self._early: list[Packet] | None = []  # the first packets, until the scheme is known
-        self._spaces: dict[str, _Space] = {}  # by track
-        self._deadline = float("inf")  # arrival stamp after which something has waited long enough
+        self._spaces: dict[str, Space] = {}  # by track
+        self.deadline = float("inf")  # arrival stamp after which something has waited long enough
         self._now = 0.0
 
     def push(self, packet: Packet) -> None:
-        if packet.arrived > self._deadline:
+        if packet.arrived > self.deadline:
             self._expire(packet.arrived)
         space = self._spaces.get(packet.track)
         if space is not None and space.calm and packet.seq == space.next:
@@ -104,6 +104,10 @@ class Sequencer:
             self._sort(space or self._join(packet), packet)
             self._set_deadline()
 
+    def space_of(self, track: str) -> Space | None:
+        """The counter that ``track`` goes by now; None while it is still being learnt."""
+        return self._spaces.get(track)
+
     def flush(self) -> None:
         """No more packets: what is missing now is lost."""
         if self._early:
@@ -112,7 +116,7 @@ class Sequencer:
             self._reject(space)
             while space.held:
                 self._give_up(space)
-        self._deadline = float("inf")
+        self.deadline = float("inf")
 
     def _learn(self, early: list[Packet], packet: Packet) -> None:
         if any(packet.seq == other.seq and packet.track == other.track for other in early):
@@ -136,10 +140,10 @@ class Sequencer:
             numbers.setdefault(packet.track, []).append(packet.seq)
         if len(numbers) > 1 and _one_counter(early, numbers):
             union = [packet.seq for packet in early]
-            self._spaces = dict.fromkeys(numbers, _Space(list(numbers), min(union), _stride([union])))
+            self._spaces = dict.fromkeys(numbers, Space(list(numbers), min(union), _stride([union])))
         else:
             stride = _stride(numbers.values())
-            self._spaces = {track: _Space([track], min(own), stride) for track, own in numbers.items()}
+            self._spaces = {track: Space([track], min(own), stride) for track, own in numbers.items()}
         # Each counter's packets in order, at the places where any of them arrived.
         by_number = sorted(early, key=lambda packet: packet.seq)
         queues = {
@@ -147,12 +151,22 @@ class Sequencer:
             for space in self._distinct()
         }
         packets = [next(queues[id(self._spaces[packet.track])]) for packet in early]
-        self._ordered.begin(packets)
+        if len(queues) == len(numbers):  # a track's own numbers tell what it sent before, come or not
+            self._ordered.begin([(packet, self._sent_before(packet, early)) for packet in early])
+        else:
+            self._ordered.begin([(packet, _heard_before(n, packets)) for n, packet in enumerate(packets)])
         for packet in packets:
             self._sort(self._spaces[packet.track], packet)
         self._set_deadline()
 
-    def _join(self, packet: Packet) -> _Space:
+    def _sent_before(self, packet: Packet, early: Sequence[Packet]) -> int:
+        """Samples that a track with numbers of its own sent before ``packet``; missing ones count as long as it."""
+        space = self._spaces[packet.track]
+        own = [other for other in early if other.track == packet.track and other.seq < packet.seq]
+        missing = (packet.seq - space.first) // space.stride - len(own)
+        return sum(len(other.data) for other in own) + missing * len(packet.data)
+
+    def _join(self, packet: Packet) -> Space:
         """The space of a track that is heard for the first time."""
         spaces = self._distinct()
         ahead = packet.seq - spaces[0].highest
@@ -162,11 +176,11 @@ class Sequencer:
             space.tracks.append(packet.track)
             space.calm = False
         else:
-            space = _Space([packet.track], packet.seq, spaces[0].stride)
+            space = Space([packet.track], packet.seq, spaces[0].stride)
         self._spaces[packet.track] = space
         return space
 
-    def _sort(self, space: _Space, packet: Packet) -> None:
+    def _sort(self, space: Space, packet: Packet) -> None:
         """Everything but the next number of a calm space."""
         number = packet.seq
         if space.owners is not None:
@@ -196,7 +210,7 @@ class Sequencer:
             self._stray(space, packet)
         space.calm = not space.held and not space.strays and space.owners is None
 
-    def _release(self, space: _Space) -> None:
+    def _release(self, space: Space) -> None:
         """Pass on what is in order, and stop waiting where that took long enough."""
         while space.held:
             while (packet := space.held.pop(space.next, None)) is not None:
@@ -209,7 +223,7 @@ class Sequencer:
                 self._give_up(space)
         space.calm = not space.held and not space.strays and space.owners is None
 
-    def _give_up(self, space: _Space) -> None:
+    def _give_up(self, space: Space) -> None:
         """The packets missing before the first one held are lost: go on with that one."""
         first = min(space.held)
         held = dict.fromkeys(space.tracks, 0)
@@ -227,7 +241,7 @@ class Sequencer:
             space.next += space.stride
             self._follow(next_one, self._now)
 
-    def _stray(self, space: _Space, packet: Packet) -> None:
+    def _stray(self, space: Space, packet: Packet) -> None:
         """A number where none is expected: once enough of them agree, the count has started anew."""
         strays = space.strays
         if any(packet.seq == other.seq for other in strays):
@@ -242,7 +256,7 @@ class Sequencer:
         if len(space.strays) >= (10 if near else 3):
             self._restart(space)
 
-    def _restart(self, space: _Space) -> None:
+    def _restart(self, space: Space) -> None:
         while space.held:
             self._give_up(space)
         strays, space.strays = space.strays, []
@@ -253,7 +267,7 @@ class Sequencer:
         space.held = {packet.seq: packet for packet in strays}
         self._release(space)
 
-    def _reject(self, space: _Space) -> None:
+    def _reject(self, space: Space) -> None:
         """The strays were no new count."""
         for packet in space.strays:
             if packet.seq < space.first:
@@ -263,15 +277,16 @@ class Sequencer:
         space.strays = []
         space.since = 0
 
-    def _part(self, space: _Space) -> None:
+    def _part(self, space: Space) -> None:
         """The tracks do not share a counter after all: go on with one for each."""
         owners = space.owners or {}
+        space.calm = False  # for whoever still goes by it
         self._reject(space)
         for track in space.tracks:
             done = [number for number, owner in owners.items() if owner == track and number < space.next]
             known = [number for number, packet in space.held.items() if packet.track == track]
             after = max(done) + space.stride if done else min(known, default=space.next)
-            parted = self._spaces[track] = _Space([track], after, space.stride)
+            parted = self._spaces[track] = Space([track], after, space.stride)
             parted.first = space.first
             parted.held = {number: space.held[number] for number in known}
             self._release(parted)
@@ -286,17 +301,22 @@ class Sequencer:
 
     def _set_deadline(self) -> None:
         since = [self._waiting_since(space) for space in self._spaces.values() if space.held]
-        self._deadline = min(since) + self._window if since else float("inf")
+        self.deadline = min(since) + self._window if since else float("inf")
 
     @staticmethod
-    def _waiting_since(space: _Space) -> float:
+    def _waiting_since(space: Space) -> float:
         return min((packet.arrived for packet in space.held.values()), default=float("inf"))
 
-    def _distinct(self) -> list[_Space]:
+    def _distinct(self) -> list[Space]:
         return list({id(space): space for space in self._spaces.values()}.values())
 
     def _drop(self, reason: str, packet: Packet) -> None:
         self._report.dropped(reason, packet.seconds)
+
+
+def _heard_before(number: int, packets: Sequence[Packet]) -> int:
+    """Samples of the same track in the packets before that number."""
+    return sum(len(other.data) for other in packets[:number] if other.track == packets[number].track)
 
 
 def _one_counter(early: Sequence[Packet], numbers: Mapping[str, list[int]]) -> bool:

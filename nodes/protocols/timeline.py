@@ -22,14 +22,18 @@ _SAMPLE = 1 / RATE
 _CREEP_PER_SAMPLE = CREEP / RATE
 
 
-class _Track:
-    __slots__ = ("collapsed", "length", "name", "position")
+class Place:
+    """Where a track stands. A packet of `length` that arrives by `until` is no pause and goes to `position`."""
+
+    __slots__ = ("collapsed", "crept", "length", "name", "position", "until")
 
     def __init__(self, name: str, position: int, collapsed: int) -> None:
         self.name = name
         self.position = position  # where its next packet stands, in samples since the first packet of the call
         self.length = 0  # of its latest packet, in samples
         self.collapsed = collapsed  # samples of pauses that were left out
+        self.crept = position  # up to where the expected delay has risen with it
+        self.until = float("-inf")
 
 
 class Timeline:
@@ -57,29 +61,26 @@ class Timeline:
         self._pause_samples = round(pause * RATE)
         self._settle = round(settle * RATE)
         self._collapse = collapse
-        self._tracks: dict[str, _Track] = {}
+        self._tracks: dict[str, Place] = {}
         self._starts: dict[str, int] = {}  # where tracks that were heard first will start
-        self._lead = _Track("", 0, 0)  # the track that is furthest
-        self._last = ""  # the track whose turn it was last
+        self._lead = Place("", 0, 0)  # the track that is furthest
+        self.last = ""  # the track whose turn it was last
         self._delay: float | None = None  # arrival of a packet minus its place: the least of late
-        self._doubtful: list[tuple[_Track, int, bytes]] = []  # kept back while a pause is not yet told from a delay
+        self._doubtful: list[tuple[Place, int, bytes]] = []  # kept back while a pause is not yet told from a delay
         self._lags: list[
-            tuple[_Track, int, float]
+            tuple[Place, int, float]
         ] = []  # track and start of each of them, and how late it was in seconds
 
-    def begin(self, packets: Sequence[Packet]) -> None:
+    def begin(self, packets: Sequence[tuple[Packet, int]]) -> None:
         """Find out how much later than the first track the others start.
 
         Any packet tells it: the latest start of the first track, less what the other already sent. The least is
-        right, because packets that overtook others only make it look later.
+        right, because packets that were overtaken only make it look later.
         """
-        sent: dict[str, int] = {}
         latest = 0
-        for packet in packets:
-            before = sent.get(packet.track, 0)
-            sent[packet.track] = before + len(packet.data)
-            if packet.track == packets[0].track:
-                latest = before
+        for packet, before in packets:
+            if packet.track == packets[0][0].track:
+                latest = max(latest, before)
             start = max(0, latest - before)
             self._starts[packet.track] = min(start, self._starts.get(packet.track, start))
 
@@ -102,11 +103,13 @@ class Timeline:
         track.position = start + length
         if track.position > lead.position:
             self._lead = track
-        self._last = track.name
+        self.last = track.name
         if lag > self._pause or self._doubtful:
             self._doubt(track, start, data, lag)
             return
-        self._delay += lag if lag < 0 else length * _CREEP_PER_SAMPLE
+        track.until = packet.arrived - lag + self._pause
+        self._delay += lag if lag < 0 else (track.position - track.crept) * _CREEP_PER_SAMPLE
+        track.crept = track.position
         self._place(track.name, start - track.collapsed, data)
 
     def lost(self, held: Mapping[str, int]) -> None:
@@ -117,8 +120,8 @@ class Timeline:
         furthest = max(reach.values())
         active = [name for name in reach if furthest - reach[name] <= self._pause_samples]
         # Where two are level, it is the turn of the one who was not heard last.
-        name = min(active, key=lambda name: (reach[name], name == self._last))
-        self._last = name
+        name = min(active, key=lambda name: (reach[name], name == self.last))
+        self.last = name
         track = self._tracks.get(name)
         if track is None:
             return  # it was the first of its track, which simply starts with the next one
@@ -132,6 +135,10 @@ class Timeline:
         else:
             self._place(name, start - track.collapsed, silence)
 
+    def place_of(self, name: str) -> Place:
+        """Where a known track stands, for a caller that places the packets in between by itself."""
+        return self._tracks[name]
+
     def flush(self) -> None:
         if self._doubtful:
             self._decide()
@@ -143,13 +150,13 @@ class Timeline:
             return track.position
         return self._starts.get(name, max(0, self._lead.position - self._lead.length))
 
-    def _join(self, name: str) -> _Track:
-        track = self._tracks[name] = _Track(name, self._position(name), self._lead.collapsed)
+    def _join(self, name: str) -> Place:
+        track = self._tracks[name] = Place(name, self._position(name), self._lead.collapsed)
         if len(self._tracks) == 1:
             self._lead = track
         return track
 
-    def _resume(self, track: _Track, waited: float) -> int:
+    def _resume(self, track: Place, waited: float) -> int:
         """Where a track goes on that paused while others did not; ``waited`` (<= 0) is what reordering took since."""
         reach = self._lead.position + round(waited * RATE)
         if reach - track.position <= self._pause_samples:
@@ -162,7 +169,7 @@ class Timeline:
         track.position = start
         return start
 
-    def _doubt(self, track: _Track, start: int, data: bytes, lag: float) -> None:
+    def _doubt(self, track: Place, start: int, data: bytes, lag: float) -> None:
         """Late by more than a pause: keep back, and see whether what follows makes up for it."""
         self._doubtful.append((track, start, data))
         self._lags.append((track, start, lag))
@@ -189,7 +196,7 @@ class Timeline:
         for track, start, data in doubtful:
             self._place(track.name, start + shifts[track.name] - track.collapsed, data)
 
-    def _paused(self, name: str, paused: float, lags: Sequence[tuple[_Track, int, float]]) -> float:
+    def _paused(self, name: str, paused: float, lags: Sequence[tuple[Place, int, float]]) -> float:
         """How long one track paused when all did for ``paused`` seconds: as long, but for plain differences.
 
         Tracks that were level stay so, to the sample; one that had stopped much earlier gets its own place.

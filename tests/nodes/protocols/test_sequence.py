@@ -15,8 +15,8 @@ class Log:
         self.lines: list[str] = []
         self.dropped_lines: list[str] = []
 
-    def begin(self, packets: Sequence[Packet]) -> None:
-        self.first = [f"{packet.track}{packet.seq}" for packet in packets]
+    def begin(self, packets: Sequence[tuple[Packet, int]]) -> None:
+        self.first = [f"{packet.track}{packet.seq}" for packet, _ in packets]
 
     def follow(self, packet: Packet, now: float) -> None:
         assert now >= packet.arrived
