@@ -20,6 +20,16 @@ PATIENCE = 60
 """Seconds until a test that waits for something gives up."""
 
 
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for something that another thread brings about."""
+    waited = threading.Event()
+    for _ in range(PATIENCE * 200):
+        if condition():
+            return
+        waited.wait(0.005)
+    raise TimeoutError(f"it did not happen within {PATIENCE} s")
+
+
 class Live:
     """``with Live("record", ["wav.path=…"], calls=3) as live:`` runs graphs/record.yaml on a free port at ``live.url``.
 
