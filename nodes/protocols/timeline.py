@@ -108,7 +108,7 @@ class Timeline:
             self._doubt(track, start, data, lag)
             return
         track.until = packet.arrived - lag + self._pause
-        self._delay += lag if lag < 0 else (track.position - track.crept) * _CREEP_PER_SAMPLE
+        self._delay += min(lag, (track.position - track.crept) * _CREEP_PER_SAMPLE)
         track.crept = track.position
         self._place(track.name, start - track.collapsed, data)
 
@@ -167,10 +167,13 @@ class Timeline:
             track.collapsed += paused
         self._report.event("hold", track=track.name, seconds=paused * _SAMPLE)
         track.position = start
+        track.crept += paused
         return start
 
     def _doubt(self, track: Place, start: int, data: bytes, lag: float) -> None:
         """Late by more than a pause: keep back, and see whether what follows makes up for it."""
+        for other in self._tracks.values():
+            other.until = float("-inf")
         self._doubtful.append((track, start, data))
         self._lags.append((track, start, lag))
         if lag <= self._pause or track.position - self._doubtful[0][1] >= self._settle:
@@ -192,6 +195,7 @@ class Timeline:
             self._report.event("hold", track="", seconds=round(paused * RATE) * _SAMPLE)
         for name, shift in shifts.items():
             self._tracks[name].position += shift
+            self._tracks[name].crept += shift
             self._tracks[name].collapsed += shift if self._collapse else 0
         for track, start, data in doubtful:
             self._place(track.name, start + shifts[track.name] - track.collapsed, data)

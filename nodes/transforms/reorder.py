@@ -8,8 +8,8 @@ import numpy as np
 
 import flowcore
 from flowcore import PACKETS, Audio, Duration, Emit, Format, Packet, Session, Transform, node
-from nodes.protocols.sequence import RATE, Sequencer
-from nodes.protocols.timeline import Timeline
+from nodes.protocols.sequence import RATE, Sequencer, Space
+from nodes.protocols.timeline import Place, Timeline
 
 
 @node("reorder")
@@ -77,8 +77,31 @@ class Reorder(Transform[Packet, Audio]):
         )
 
     def process(self, packet: Packet, emit: Emit[Audio]) -> None:
+        run = self._runs.get(packet.track)
+        # Four of five packets only continue the piece that their track is at, and nothing about them is in doubt:
+        # they go straight there, in half the time. Each piece's first packet goes the whole way and sets the limits.
+        if run is not None and run.parts and run.space is not None:
+            space, place = run.space, run.place
+            if (
+                packet.seq == space.next
+                and space.calm
+                and len(packet.data) == place.length
+                and packet.arrived <= place.until
+                and packet.arrived <= self._sequencer.deadline
+            ):
+                space.next += space.stride
+                place.position += place.length
+                self._timeline.last = place.name
+                run.parts.append(packet.data)
+                run.end += place.length
+                if run.end - run.start >= self._chunk:
+                    self._emit = emit
+                    self._complete(run)
+                return
         self._emit = emit
         self._sequencer.push(packet)
+        if run is not None:
+            run.space = self._sequencer.space_of(packet.track)
 
     def flush(self, emit: Emit[Audio]) -> None:
         self._emit = emit
@@ -89,28 +112,34 @@ class Reorder(Transform[Packet, Audio]):
     def _place(self, track: str, start: int, data: bytes) -> None:
         run = self._runs.get(track)
         if run is None:
-            run = self._runs[track] = _Run(track, start)
+            run = self._runs[track] = _Run(track, start, self._timeline.place_of(track))
         elif start != run.end:
             self._cut(run, 1)
             run.start = start
         run.parts.append(data)
-        run.end = end = start + len(data)
-        if end - run.start >= self._chunk:
-            self._cut(run, self._chunk)
-            for other in self._runs.values():
-                if other.parts and end - other.end > self._pause:
-                    self._cut(other, 1)  # it paused: what it said so far must not wait until it goes on
+        run.end = start + len(data)
+        if run.end - run.start >= self._chunk:
+            self._complete(run)
+
+    def _complete(self, run: _Run) -> None:
+        """A piece is full."""
+        self._cut(run, self._chunk)
+        for other in self._runs.values():
+            if other.parts and run.end - other.end > self._pause:
+                self._cut(other, 1)  # it paused: what it said so far must not wait until it goes on
 
     def _cut(self, run: _Run, least: int) -> None:
         """Emit pieces of ``chunk``, and the rest as well if it has ``least`` samples."""
         data = b"".join(run.parts)
         at = 0
         while len(data) - at >= least:
-            samples = np.frombuffer(data, np.uint8, min(self._chunk, len(data) - at), at)
-            self._emit(Audio(samples, "mulaw", RATE, run.track, run.start))
-            run.start += len(samples)
-            at += len(samples)
-        run.parts = [data[at:]] if at < len(data) else []
+            length = min(self._chunk, len(data) - at)
+            self._emit(Audio(np.frombuffer(data, np.uint8, length, at), "mulaw", RATE, run.track, run.start))
+            run.start += length
+            at += length
+        run.parts.clear()
+        if at < len(data):
+            run.parts.append(data[at:])
 
     def _cut_rests(self) -> None:
         for run in self._runs.values():
@@ -120,9 +149,11 @@ class Reorder(Transform[Packet, Audio]):
 class _Run:
     """What of a track is placed and not yet emitted: ``parts`` from ``start`` to ``end``, in samples."""
 
-    __slots__ = ("end", "parts", "start", "track")
+    __slots__ = ("end", "parts", "place", "space", "start", "track")
 
-    def __init__(self, track: str, start: int) -> None:
+    def __init__(self, track: str, start: int, place: Place) -> None:
         self.track = track
+        self.place = place
+        self.space: Space | None = None
         self.start = self.end = start
         self.parts: list[bytes] = []
