@@ -9,7 +9,7 @@ grown for each call. Afterwards each recording is compared with what was said, s
 correlation and length). The peers take turns, round after round; figures are medians.
 
 *Calls held* is the largest number tried at which nothing was lost, the generator was in time, and the server's core had
-at least 5 % left. ``>=``: with more calls the generator, not the server, was too slow.
+at least 5 % left. ``>=``: with more calls the generator, not the server, was too slow, or more were not tried.
 
 Exit code: 0 everything was measured and nothing lost, 1 not.
 """
@@ -48,10 +48,13 @@ LATE_MS = 20.0
 BUSY = 0.95
 """Share of the core from which on a server is not said to hold its calls."""
 
-STEP = 1.15
-"""How much more calls are tried after each success, or fewer after each failure."""
+STEP = 1.1
+"""How much more calls are tried after a success, at least, and fewer after a failure."""
 
-TRIES = 5
+LEAP = 1.6
+"""How much more are tried at most, when the core had much left."""
+
+TRIES = 7
 
 
 @dataclass
@@ -167,8 +170,8 @@ def hold(peer: Peer, ready: Any, figures: Figures, seconds: float) -> None:
             slowest = min(calls, slowest or calls)
         if figures.held and any(not one.held for one in figures.tries):
             break
-        calls = _round(calls * STEP if tried.held else calls / STEP)
-    figures.at_least = slowest is not None and slowest > figures.held > 0
+        calls = _round(calls * min(max(BUSY / tried.need.busy, STEP), LEAP) if tried.held else calls / STEP)
+    figures.at_least = all(one.held for one in figures.tries) or (slowest is not None and slowest > figures.held > 0)
 
 
 def attempt(peer: Peer, ready: Any, calls: int, seconds: float) -> Measurement:
@@ -226,20 +229,23 @@ def machine() -> dict[str, str]:
 
 def table(results: dict[str, Figures]) -> str:
     """The results as a Markdown table; the ratio is to the first peer."""
-    lines = ["| | does | CPU per message | ratio | calls per core | memory per call |", "|---|---|---:|---:|---:|---:|"]
+    lines = ["| | does | CPU per message | ratio | memory per call | calls per core | CPU per message then |"]
+    lines.append("|---|---|---:|---:|---:|---:|---:|")
     floor = next(iter(results.values()))
     for name, figures in results.items():
         costs = [one.need.cpu_us for one in figures.rounds]
         if not costs or not any(costs):
             why = figures.missing or figures.rounds[0].lost
-            lines.append(f"| {name} | {figures.does} | not measured: {why} | | | |")
+            lines.append(f"| {name} | {figures.does} | not measured: {why} | | | | |")
             continue
         cost = f"{statistics.median(costs):.1f} µs ({min(costs):.1f} to {max(costs):.1f})"
         ratio = f"{figures.median('cpu_us') / floor.median('cpu_us'):.1f}" if floor.rounds else ""
         held = f"{'>= ' * figures.at_least}{figures.held}" if figures.tries else ""
+        then = "".join(f"{one.need.cpu_us:.1f} µs" for one in figures.tries if one.held and one.calls == figures.held)
         troubles = sorted({_troubles(one) for one in figures.rounds} - {""})
         does = figures.does + "".join(f" **({trouble})**" for trouble in troubles)
-        lines.append(f"| {name} | {does} | {cost} | {ratio} | {held} | {figures.median('kib_per_call'):.0f} KiB |")
+        memory = f"{figures.median('kib_per_call'):.0f} KiB"
+        lines.append(f"| {name} | {does} | {cost} | {ratio} | {memory} | {held} | {then} |")
     return "\n".join(lines)
 
 
