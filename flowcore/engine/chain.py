@@ -7,17 +7,21 @@ cut out of its flow. There is no queue, no task and no thread in a chain.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from time import perf_counter
 from typing import Any, Protocol
 
 from flowcore.engine.border import EMPTY, END, Border
 from flowcore.engine.pool import Pool, Strand
-from flowcore.engine.stats import NodeStats, Sampler, Tally, unbalanced
+from flowcore.engine.stats import HopTally, NodeStats, Sampler, Tally, unbalanced
 from flowcore.errors import NodeFailed
 from flowcore.graph.plan import PlanNode
 from flowcore.node import Demux, Listener, Session, Sink, Transform
 
 Put = Callable[[Any], None]
+
+PAYLOAD = {"packets": attrgetter("data"), "audio": attrgetter("samples"), "text": attrgetter("words")}
+"""What of a chunk has its length: a byte of a packet is a sample, and text has no length in time at all."""
 
 RESTART_FIRST = 0.5
 """Seconds before the first restart of a failed node; doubled each time, up to ``RESTART_LONGEST``."""
@@ -49,7 +53,7 @@ class NodeRun:
     """One node of one flow, running: the node, its books, and what becomes of it when it raises."""
 
     __slots__ = ("_inlets", "_outlets", "_restart_at", "_restarts", "chain", "emits", "failed", "node", "owner", "plan",
-                 "process", "stats")  # fmt: skip
+                 "stats", "work")  # fmt: skip
 
     def __init__(self, plan: PlanNode, owner: Owner, chain: Chain) -> None:
         self.plan = plan
@@ -58,14 +62,14 @@ class NodeRun:
         self.stats = NodeStats()
         self.failed: NodeFailed | None = None
         self.emits: list[Put] = []
-        self._inlets: list[Tally] = []
-        self._outlets: list[Tally] = []
+        self._inlets: list[HopTally] = []
+        self._outlets: list[Tally | HopTally] = []
         self._restarts = 0
         self._restart_at = float("inf")
         self.node: Any = None
-        self.process: Put = self._discard
+        self.work: Callable[..., None] = self._discard
         if not issubclass(plan.cls, Listener):
-            self._make()
+            self._guard(self._make)
 
     def _make(self) -> None:
         self.node = node = self.plan.cls(self.plan.config)
@@ -93,16 +97,8 @@ class NodeRun:
             self._connect()
 
     def _connect(self) -> None:
-        if self.failed:
-            return
-        node, emits = self.node, self.emits
-        if isinstance(node, Sink):
-            self.process = node.process
-        elif isinstance(node, Demux):
-            self.process = lambda chunk: node.process(chunk, emits)
-        else:
-            emit, process = emits[0], node.process
-            self.process = lambda chunk: process(chunk, emit)
+        if not self.failed:
+            self.work = self.node.process
 
     def flush(self) -> None:
         """The stream has ended."""
@@ -127,7 +123,7 @@ class NodeRun:
         """Let go of the node, failed or not."""
         if self.node is not None:
             self._guard(self.node.close)
-        self.process = self._discard
+        self.work = self._discard
 
     def _guard(self, call: Callable[[], Any]) -> None:
         try:
@@ -140,49 +136,76 @@ class NodeRun:
         if self.failed:
             return
         self.failed = NodeFailed(self.owner.id, self.plan.name, cause)
-        self.process = self._discard
+        self.work = self._discard
         if self.plan.on_error == "restart":
             delay = min(RESTART_FIRST * 2**self._restarts, RESTART_LONGEST)
             self._restarts += 1
             self._restart_at = self.owner.now() + delay
         self.owner.node_failed(self, self.failed)
 
-    def _discard(self, chunk: Any) -> None:
+    def _discard(self, chunk: Any, *emits: Any) -> None:
         if self.failed and self.owner.now() >= self._restart_at:
             self._restart_at = float("inf")
-            self._guard(self.node.close)
-            self.failed = None
-            self._make()
+            self.close()
+            self.node, self.failed = None, None
+            self._guard(self._make)
             self.open()
-            self.process(chunk)
+            self.work(chunk, *emits)
             return
         self.stats.dropped.count("failed" if self.failed else "closed", 1, chunk.seconds * self.plan.channels_in)
 
     def hop(self) -> Put:
-        """The function that hands a chunk to this node: counts it, times it in sampled slots, survives it."""
-        tally = Tally()
+        """The function that hands a chunk to this node: counts it, times it in sampled slots, survives it.
+
+        Every chunk passes here, so a call less is worth a line more: `work` is the node's own ``process``, and a
+        sink, which has nothing to emit to, gets a function of its own.
+        """
+        given = self.plan.given
+        tally = HopTally(given.rate if given else 0)
+        payload = PAYLOAD[given.kind if given else "text"]
         self._inlets.append(tally)
-        sampler, chain, stats = self.owner.sampler, self.chain, self.stats
+        sampler = self.owner.sampler
 
         def hop(chunk: Any) -> None:
             tally.chunks += 1
-            tally.seconds += chunk.seconds
+            tally.units += len(payload(chunk))
             try:
-                if not sampler.on:
-                    self.process(chunk)
-                    return
-                outer, chain.inner = chain.inner, 0.0
-                began = perf_counter()
-                self.process(chunk)
-                took = perf_counter() - began
-                stats.own += (took - chain.inner) * sampler.every
-                chain.inner = outer + took
-            except Exception as error:  # see _guard; here without a further call, because every chunk passes here
+                if sampler.on:
+                    self._timed(chunk, emit)
+                else:
+                    self.work(chunk, emit)
+            except Exception as error:  # whatever a node raises ends that node, and nothing else
                 self.fail(error)
 
+        def last_hop(chunk: Any) -> None:
+            tally.chunks += 1
+            tally.units += len(payload(chunk))
+            try:
+                if sampler.on:
+                    self._timed(chunk)
+                else:
+                    self.work(chunk)
+            except Exception as error:  # as above
+                self.fail(error)
+
+        if issubclass(self.plan.cls, Sink):
+            return last_hop
+        emit = self.emits if issubclass(self.plan.cls, Demux) else self.emits[0]
         return hop
 
-    def add_output(self, puts: Sequence[Put], tallies: Sequence[Tally]) -> None:
+    def _timed(self, *work: Any) -> None:
+        """Call the node and count its own time: what passes in it, less what passes in the nodes that it calls."""
+        chain = self.chain
+        outer, chain.inner = chain.inner, 0.0
+        began = perf_counter()
+        try:
+            self.work(*work)
+        finally:
+            took = perf_counter() - began
+            self.stats.own += (took - chain.inner) * self.owner.sampler.every
+            chain.inner = outer + took
+
+    def add_output(self, puts: Sequence[Put], tallies: Sequence[Tally | HopTally]) -> None:
         """Connect one output port: to nothing, one target or several."""
         if not puts:
             tally = Tally()
@@ -205,7 +228,7 @@ class NodeRun:
 
         self.emits.append(tee)
 
-    def last_inlet(self) -> Tally:
+    def last_inlet(self) -> HopTally:
         """The books of the hop made last."""
         return self._inlets[-1]
 
@@ -242,7 +265,7 @@ class Chain:
         self.inner = 0.0  # seconds spent in the nodes called by the one being timed
         self.done = False
         self.given_up = False
-        self.strand = Strand(pool, self)
+        self.strand = Strand(pool, self, border.name if border is not None else "")
         self._opened = False
         self._woken = False
         self._ends = 0

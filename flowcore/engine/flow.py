@@ -20,7 +20,7 @@ from flowcore.engine.chain import Chain, NodeRun, Put
 from flowcore.engine.clock import Clock
 from flowcore.engine.events import Bus
 from flowcore.engine.pool import Pool
-from flowcore.engine.stats import NodeStats, Sampler, Tally
+from flowcore.engine.stats import HopTally, NodeStats, Sampler, Tally
 from flowcore.errors import CannotStart, LawBroken, NodeFailed
 from flowcore.graph.plan import Plan
 from flowcore.node import Report, Session
@@ -91,7 +91,7 @@ class Flow:
             chain.runs.append(run)
             self.runs[node.name] = run
         # From the last node to the first, so that what a node emits to exists before it.
-        puts: dict[tuple[str, int], list[tuple[Put, Tally]]] = {}
+        puts: dict[tuple[str, int], list[tuple[Put, Tally | HopTally]]] = {}
         for node in reversed(tuple(plan.nodes.values())):
             run = self.runs[node.name]
             for port in range(len(node.gives)):
@@ -106,6 +106,7 @@ class Flow:
                     border.producers.append(producer)
                     producer.next_borders.append(border)
             for source in node.inputs:
+                target: tuple[Put, Tally | HopTally]
                 if border is None:
                     target = (run.hop(), run.last_inlet())
                 elif len(node.inputs) == 1:
