@@ -15,7 +15,7 @@ import typer
 
 from flowcore.cli.log import Log
 from flowcore.engine.engine import Engine
-from flowcore.engine.events import Bus
+from flowcore.engine.events import Bus, Event
 from flowcore.engine.hub import Hub, directory, holder
 from flowcore.engine.workers import Supervisor
 from flowcore.errors import CannotStart
@@ -155,7 +155,14 @@ def _hub(control: Path | None, bus: Bus) -> Hub | None:
             raise
         bus.emit("no_control", cause=error)
         return None
-    bus.emit("control", path=str(hub.path))
+    said: list[Hub] = []
+
+    def say(event: Event) -> None:
+        if event.name == "listening" and not said:  # not before: the first line of a run that cannot start says why
+            said.append(hub)
+            bus.emit("control", path=str(hub.path))
+
+    bus.subscribe(say)
     return hub
 
 

@@ -18,6 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -54,7 +55,6 @@ class Worker:
     process: asyncio.subprocess.Process
     writer: asyncio.StreamWriter
     totals: Totals = field(default_factory=Totals)
-    ready: bool = False
     asked: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
 
     def send(self, message: Mapping[str, Any]) -> None:
@@ -181,36 +181,31 @@ class Supervisor:
         places = {"limit": self._max_calls, "rows": self._count, "row": number - 1, "fd": self._places.fd}
         sockets = [[*address, listening.fileno()] for address, listening in self._sockets.items()]
         worker.send({"number": number, "places": places, "sockets": sockets, "job": self._job})
-        self._tell("worker_started", worker=number, pid=process.pid)
         if self.draining:
             _signal(worker, signal.SIGTERM)
         return worker, reader
 
     async def _hear(self, worker: Worker, reader: asyncio.StreamReader) -> None:
         """All that a worker says, until it is dead."""
-        try:
-            while line := await reader.readline():
-                if not line.endswith(b"\n"):
-                    break  # killed while it wrote
+        with suppress(ConnectionResetError):
+            while (line := await reader.readline()).endswith(b"\n"):  # else it was killed while it wrote
                 message = json.loads(line)
                 if "event" in message:
                     self._heard(worker, Event(**message["event"]))
                 elif "totals" in message:
                     worker.totals = Totals.read(message["totals"])
-                elif "id" in message and (future := worker.asked.pop(message["id"], None)) and not future.done():
+                elif (future := worker.asked.pop(message["id"], None)) and not future.done():
                     future.set_result(message)
-        except ConnectionResetError:
-            pass
         worker.writer.close()
 
     def _heard(self, worker: Worker, event: Event) -> None:
         if event.name == "listening":
-            worker.ready = True
             self._ready.set()
             self.holders[worker.number] = lambda request: self._ask(worker, request)
             if event.data["address"] not in self._announced:
                 self._announced.add(event.data["address"])
                 self._tell(event.name, node=event.node, **event.data)
+            self._tell("worker_started", worker=worker.number, pid=worker.process.pid)
         elif event.name == "file":
             self._on_file(event.data["path"])
         elif event.name == "closed":
@@ -309,7 +304,8 @@ class Seat:
             self._send({"event": {**vars(event), "data": dict(event.data)}})
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        self._writer.write(json.dumps(message, default=str).encode() + b"\n")
+        if not self._writer.is_closing():  # by a supervisor that died; then nobody wants to know
+            self._writer.write(json.dumps(message, default=str).encode() + b"\n")
 
     async def _publish(self, engine: Engine) -> None:
         published = -1
@@ -321,12 +317,13 @@ class Seat:
                 self._send({"totals": engine.totals.json()})
 
     async def _answer(self, reader: asyncio.StreamReader, engine: Engine) -> None:
-        while line := await reader.readline():
-            request = json.loads(line)
-            try:
-                self._send({"id": request["id"], "answer": await asyncio.to_thread(answer, engine, request)})
-            except LookupError:
-                self._send({"id": request["id"]})
+        with suppress(ConnectionResetError):
+            while line := await reader.readline():
+                request = json.loads(line)
+                try:
+                    self._send({"id": request["id"], "answer": await asyncio.to_thread(answer, engine, request)})
+                except LookupError:
+                    self._send({"id": request["id"]})
         engine.stop()
 
 
