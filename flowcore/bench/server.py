@@ -31,8 +31,8 @@ from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile as compile_graph
 from flowcore.graph.plan import Plan
 
-LOOK = 25
-"""Slots between two looks at the process: half a second."""
+LOOK = 0.5
+"""Seconds between two looks at the process."""
 MOST = 1_000_000
 """Calls that the engine lets in: here, the listener's own limit and the machine decide."""
 
@@ -71,7 +71,7 @@ class Receiver:
         self.report = Report()
         self._pipe = pipe
         self._events: Counter[str] = Counter()
-        self._slot = 0
+        self._look_at = 0.0
         engine.bus.subscribe(self._event)
         engine.slots.every(self._look)
 
@@ -81,9 +81,10 @@ class Receiver:
             self.say({"url": event.data["address"]})
 
     def _look(self) -> None:
-        self._slot += 1
-        if self._slot % LOOK == 0:
-            self.report.looks.append((time.monotonic(), time.process_time(), resident()))
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK
+            self.report.looks.append((now, time.process_time(), resident()))
 
     def say(self, what: dict[str, Any]) -> None:
         """Put one line on the pipe."""

@@ -48,6 +48,8 @@ class Outcome:
     resident: float = math.nan
     """Memory of the receiver in the middle, in bytes."""
     ages: list[float] = field(default_factory=list)
+    damage: str = ""
+    """What somebody who looked at the results found wrong with them."""
 
     def age_ms(self, quantile: float) -> float:
         """Latency in ms that this part of the stamped messages did not exceed; NaN when none came."""
@@ -78,7 +80,9 @@ class Outcome:
             wrong.append(f"{report['lost']:.2f} s of audio replaced by silence")
         if report["failed"]:
             wrong.append(f"{report['failed']} flows failed")
-        return wrong
+        if report["events"].get("hold"):
+            wrong.append(f"{report['events']['hold']} pauses heard where nobody paused")
+        return wrong + [self.damage] * bool(self.damage)
 
 
 class Receiver:

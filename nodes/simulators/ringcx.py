@@ -42,6 +42,9 @@ GROUPS = 10
 LATE = 0.020
 """Seconds of its own lag at p99 above which this generator was no real-time sender."""
 
+STALL = 0.150
+"""Seconds of its longest lag above which receivers may take it for a pause in the call."""
+
 STAMP = stamps.LENGTH * 4 // 3  # characters of base64
 
 
@@ -88,7 +91,7 @@ class Result:
     @property
     def in_time(self) -> bool:
         """Whether the load was at real-time pace."""
-        return self.lag_p99_ms < LATE * 1000
+        return self.lag_p99_ms < LATE * 1000 and self.lag_max_ms < STALL * 1000
 
     @property
     def fine(self) -> bool:

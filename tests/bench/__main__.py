@@ -1,0 +1,232 @@
+"""`make bench`: one figure for each budget, beside the budget; also as JSON, and as a gate on ratios.
+
+    python -m tests.bench [PART…] [--quick] [--json FILE] [--gate | --expect]
+
+Parts: micro, cost, paced, capacity, growth; all of them when none is named. ``--gate`` compares ratios with
+``expected.json`` and exits 1 when one is more than a fifth higher; ``--expect`` writes that file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import calls, machine, micro
+
+PARTS = ("micro", "cost", "paced", "capacity", "growth")
+EXPECTED = Path(__file__).with_name("expected.json")
+TOLERANCE = 1.2
+"""A ratio may be this many times the expected one."""
+TRIES = 3
+"""Times that a ratio is measured before the gate calls it worse: what else runs can only make it look worse."""
+
+
+@dataclass
+class Row:
+    """One line of the table. ``held`` is None where there is no budget, or no word about it is possible."""
+
+    what: str
+    measured: str
+    budget: str = ""
+    held: bool | None = None
+    note: str = ""
+
+
+@dataclass
+class Bench:
+    """What was measured so far."""
+
+    quick: bool
+    console: Console
+    rows: list[Row] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    ratios: dict[str, float] = field(default_factory=dict)
+    most: int = 0
+
+    def tell(self, text: str) -> None:
+        self.console.print(f"  {text} …", style="dim")
+
+    def at_most(self, what: str, value: float, unit: str, budget: float, note: str = "", doubt: bool = False) -> None:
+        """A row whose figure must not exceed its budget."""
+        held = None if doubt or math.isnan(value) else value <= budget
+        self.rows.append(Row(what, f"{value:.3g} {unit}", f"<= {budget:g} {unit}", held, note))
+
+    def micro(self) -> None:
+        rounds = 15 if self.quick else 41
+        self.tell("hops, borders, chunks, flows")
+        found = {name: measure(rounds) for name, measure in micro.MICRO.items()}
+        self.ratios |= {name: figure.ratio for name, figure in found.items()}
+        self.at_most("fused hop", found["hop"].us, "µs", 0.5, f"{found['hop'].ratio:.1f} x an empty Python call")
+        note = f"{found['border'].ratio:.0f} x deque append + popleft"
+        self.at_most("border hop, same process", found["border"].us, "µs", 5, note)
+        note = f"{found['chunk'].ratio:.1f} x a tuple"
+        self.rows.append(Row("making a chunk", f"{found['chunk'].us * 1000:.0f} ns", note=note))
+        start, close = micro.flow_start(2 if self.quick else 5)
+        self.at_most("starting a flow", start, "ms", 1, "graphs/record.yaml, its file opened")
+        self.rows.append(Row("closing a flow", f"{close:.3g} ms", note="its file finished; CPU, not the disk's time"))
+        self.figures["micro"] = {name: figure.us for name, figure in found.items()}
+        self.figures["micro"] |= {"flow_start_ms": start, "flow_close_ms": close}
+
+    def cost(self) -> None:
+        rounds, seconds = (1, 4.0) if self.quick else (3, 5.0)
+        done: Any = None
+        for done in calls.cost(rounds, seconds):
+            if isinstance(done, str):
+                self.tell(done)
+        cost: calls.Cost = done
+        self.ratios |= {"record": cost.ratio["record"], "record_16k": cost.ratio["record_16k"]}
+        self.figures["cost_us"] = cost.us
+        self.figures["cost_ratio"] = cost.ratio
+        late = f"; generator late in {cost.late} trials" if cost.late else ""
+        late += "; ".join(["", *cost.losses])
+        doubt = cost.late > rounds
+        self.rows.append(Row("bare socket reader, a message", f"{cost.us['bare']:.3g} µs", note="uvloop, counts bytes"))
+        name, at = "receive → reorder → decode → WAV, a message", f"{calls.CALLS} calls{late}"
+        self.at_most(name, cost.us["record"], "µs", 12, at, doubt)
+        self.at_most("  the same, in bare readers", cost.ratio["record"], "x", 2, "median of rounds", doubt)
+        self.at_most("  with resampling to 16 kHz", cost.us["record_16k"], "µs", 18, at, doubt)
+
+    def paced(self) -> None:
+        seconds = 3.0 if self.quick else 5.0
+        found = {}
+        for count in (50, 200) if self.quick else (50, 200, 500, 1000):
+            self.tell(f"paced load: {count} calls")
+            done = calls.receive(calls.RECORD, count, seconds, probe=True, together=True)
+            wrong = "; ".join(done.losses()) or ("" if done.in_time else "the generator was late: no figure")
+            p50, p99 = done.age_ms(0.5), done.age_ms(0.99)
+            text = f"{done.us_per_message:.3g} µs a message, {done.cpu:.0%} of a core, latency {p50:.0f}/{p99:.0f} ms"
+            row = Row(f"{count} calls", text if done.in_time else "–", "", None, wrong or "nothing lost")
+            self.rows.append(row)
+            found[count] = {
+                "us_per_message": done.us_per_message,
+                "cpu": done.cpu,
+                "p50_ms": p50,
+                "p99_ms": p99,
+                "resident": done.resident,
+                "losses": done.losses(),
+                "in_time": done.in_time,
+            }
+        self.figures["paced"] = found
+        counts = sorted(found)
+        few, many = counts[0], counts[-1]
+        slope = (found[many]["resident"] - found[few]["resident"]) / (many - few) / 1024
+        note = f"{few} to {many} calls"
+        self.at_most("memory of a call", slope, "KiB", 200, note, not found[many]["in_time"])
+
+    def capacity(self) -> None:
+        search = calls.capacity(3.0 if self.quick else 5.0, 200 if self.quick else 400, self.tell)
+        unknown = search.why == calls.LATE and search.held < 800
+        held = None if unknown else search.held >= 800
+        why = f"{search.failed}: {search.why}" if search.failed else "the search's limit"
+        self.rows.append(Row("calls held by one core, recording", f"{search.held}", ">= 800", held, why))
+        self.figures["capacity"] = {"held": search.held, "failed": search.failed, "why": search.why}
+        half = max(1, search.held // 2)
+        self.tell(f"latency at {half} calls")
+        done = calls.receive(calls.RECORD, half, 4.0 if self.quick else 8.0, probe=True, together=True)
+        note = f"{half} calls, p50 {done.age_ms(0.5):.0f} ms"
+        self.at_most(
+            "added latency p99, socket → node", done.age_ms(0.99), "ms", calls.LATENCY_MS, note, not done.in_time
+        )
+        self.figures["latency"] = {"calls": half, "p50_ms": done.age_ms(0.5), "p99_ms": done.age_ms(0.99)}
+
+    def growth(self) -> None:
+        self.tell("growth with nodes and with the length of a call")
+        by_nodes = micro.nodes(5 if self.quick else 15)
+        hop = (by_nodes[20] - by_nodes[0]) / 20
+        bend = (by_nodes[20] - by_nodes[10]) / (by_nodes[10] - by_nodes[0])
+        note = f"0 to 20 nodes; the second ten cost {bend:.2f} x the first"
+        self.rows.append(Row("a further node, a chunk", f"{hop:.3g} µs", note=note))
+        tenths = micro.length(10 if self.quick else 60)
+        late, early = median(tenths[-3:]), median(tenths[1:4])
+        note = f"in process, {early:.2f} µs at first, {late:.2f} µs at last"
+        self.rows.append(
+            Row("a long call: last third / first", f"{late / early:.2f} x", "<= 1.1 x", late / early <= 1.1, note)
+        )
+        self.figures["growth"] = {"nodes_us": by_nodes, "length_us": tenths}
+
+
+def gate(bench: Bench) -> int:
+    """Compare ratios; what looks worse is measured again, because noise only ever adds."""
+    expected: dict[str, float] = json.loads(EXPECTED.read_text())
+    worse = 0
+    for name, ratio in bench.ratios.items():
+        limit = expected[name] * TOLERANCE
+        for _ in range(TRIES - 1):
+            if ratio <= limit:
+                break
+            bench.tell(f"{name} looks worse: once more")
+            ratio = min(ratio, again(name))
+        fine = ratio <= limit
+        worse += not fine
+        word = "fine" if fine else "WORSE"
+        bench.console.print(f"{word}: {name} is {ratio:.2f} x its yardstick, expected {expected[name]:.2f}")
+    return worse
+
+
+def again(name: str) -> float:
+    """One more measurement of one ratio."""
+    if name in micro.MICRO:
+        return micro.MICRO[name](41).ratio
+    *_, cost = calls.cost(1, 5.0)
+    assert isinstance(cost, calls.Cost)
+    return cost.ratio[name]
+
+
+def table(bench: Bench, about: dict[str, Any]) -> Table:
+    """All rows, under a description of the machine."""
+    title = "{processor}, {cores} cores, {memory_gib} GiB, {system}, Python {python}, flowcore {commit}, {date}"
+    shown = Table(title=title.format(**about), title_style="", title_justify="left", caption_justify="left")
+    for column in ("what", "measured", "budget", "", "note"):
+        shown.add_column(column, no_wrap=column in ("measured", "budget"))
+    for row in bench.rows:
+        word = "" if row.held is None and not row.budget else {True: "✓", False: "✗", None: "?"}[row.held]
+        colour = {True: "green", False: "bold red", None: ""}[row.held]
+        shown.add_row(row.what, row.measured, row.budget, word, row.note, style=colour if row.held is False else "")
+    shown.caption = f"other programs took {about['others']:.0%} of a core meanwhile"
+    return shown
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="One figure for each budget.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all when none is named")
+    parser.add_argument("--quick", action="store_true", help="shorter and rougher: under 90 seconds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--gate", action="store_true", help="exit 1 when a ratio is a fifth above the expected one")
+    parser.add_argument("--expect", action="store_true", help="make this run's ratios the expected ones")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
+    bench = Bench(options.quick, Console(highlight=False, width=None if sys.stdout.isatty() else 160))
+    about = machine.describe()
+    began, busy, own = time.monotonic(), machine.busy(), sum(os.times()[:4])
+    for part in PARTS:
+        if part in (options.parts or PARTS):
+            getattr(bench, part)()
+    own = sum(os.times()[:4]) - own
+    about["seconds"] = round(time.monotonic() - began, 1)
+    about["others"] = round(max(0.0, machine.busy() - busy - own) / about["seconds"], 3)
+    bench.console.print(table(bench, about))
+    if options.json:
+        rows = [vars(row) for row in bench.rows]
+        whole = {"machine": about, "rows": rows, "figures": bench.figures, "ratios": bench.ratios}
+        options.json.write_text(json.dumps(whole, indent=2) + "\n")
+    if options.expect:
+        known = json.loads(EXPECTED.read_text()) if EXPECTED.exists() else {}
+        known |= {name: round(ratio, 2) for name, ratio in bench.ratios.items()}
+        EXPECTED.write_text(json.dumps(known, indent=2) + "\n")
+    return 1 if options.gate and gate(bench) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""The bare reader of tools/socket_reader.py as a receiver of `flowcore.bench.trial`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+
+from socket_reader import Reader
+
+from flowcore.bench.server import LOOK, resident
+
+
+async def serve(pipe: Any) -> None:
+    """Count bytes until SIGTERM."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, asked.set)
+    looks: list[tuple[float, float, int]] = []
+
+    def look() -> None:
+        looks.append((time.monotonic(), time.process_time(), resident()))
+        loop.call_later(LOOK, look)
+
+    server = await loop.create_server(Reader, "127.0.0.1", 0, backlog=1024)
+    look()
+    pipe.write(json.dumps({"url": f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"}) + "\n")
+    pipe.flush()
+    await asked.wait()
+    server.close()
+    pipe.write(json.dumps({"looks": looks, "bytes": Reader.received}) + "\n")
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    parser = argparse.ArgumentParser(description="The bare reader.")
+    parser.add_argument("--report", type=int, required=True)
+    parser.add_argument("--core", type=int)
+    options = parser.parse_args()
+    if options.core is not None:
+        os.sched_setaffinity(0, {options.core})
+    with os.fdopen(options.report, "w") as report:
+        uvloop.run(serve(report))

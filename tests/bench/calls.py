@@ -1,0 +1,120 @@
+"""What calls cost over real sockets: the receiver on one core, its callers on another.
+
+Figures of CPU stand beside those of the bare reader, which are measured in turn with them; latency is from the
+sender's `send` to the node behind the listener.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import wave
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from flowcore.bench.search import LATE, Search, verdict
+from flowcore.bench.trial import Outcome, Receiver, TrialFailed, outcome, pair, play, trial
+from nodes.simulators.known import RATE, samples, stamped
+from nodes.simulators.ringcx import call_id
+
+ROOT = Path(__file__).parents[2]
+__all__ = ["LATE"]
+SIMULATOR = "nodes.simulators.ringcx"
+RECORD = str(ROOT / "graphs" / "record.yaml")
+RECORD_16K = str(Path(__file__).parent / "graphs" / "record_16k.yaml")
+BARE = str(Path(__file__).parent / "bare_reader.py")
+CALLS = 200
+SLOT_MS = 20.0
+LATENCY_MS = SLOT_MS + 20.0
+COMPARED = 5
+"""Recordings of each trial that are compared sample by sample; of all others the length is."""
+
+
+def receive(graph: str, calls: int, seconds: float, *, probe: bool, together: bool) -> Outcome:
+    """One trial that records; where nothing was counted as lost, the recordings must be whole."""
+    with tempfile.TemporaryDirectory(prefix="flowcore-bench-") as folder:
+        settings = ["call.port=0", "call.max_connections=10000", f"wav.path={folder}/{{call_id}}.wav"]
+        done = trial(graph, settings, SIMULATOR, calls, seconds, probe=probe, together=together)
+        if not done.losses():
+            done = replace(
+                done, damage=damage(Path(folder), calls, seconds, RATE if graph == RECORD else 2 * RATE, probe)
+            )
+    return done
+
+
+def damage(folder: Path, calls: int, seconds: float, rate: int, probe: bool) -> str:
+    """What is wrong with the recordings: all have the right length, some are compared with what was said."""
+    frames = round(seconds * rate)
+    for call in range(calls):
+        with wave.open(str(folder / f"{call_id(call)}.wav")) as file:
+            if file.getnframes() != frames or file.getnchannels() != 2:
+                return f"call {call} has {file.getnframes()} frames, {frames} were said"
+            if call % max(1, calls // COMPARED) == 0 and rate == RATE:
+                heard = np.frombuffer(file.readframes(frames), "<i2").reshape(-1, 2)
+                known = ~stamped(call, seconds) if probe else np.full(frames, True)
+                same = np.array_equal(heard[known, 0], samples(call, "agent", seconds)[known])
+                if not same or not np.array_equal(heard[:, 1], samples(call, "customer", seconds)):
+                    return f"call {call} was recorded wrong, and nothing was counted as lost"
+    return ""
+
+
+def bare(calls: int, seconds: float, *, together: bool) -> Outcome:
+    """The same load into the bare reader."""
+    cores = pair()
+    with Receiver([BARE], cores[0]) as receiver:
+        load = play(SIMULATOR, receiver.url, calls, seconds, core=cores[1], together=together)
+        report = receiver.stop()
+    if report["bytes"] < load["bytes"]:
+        raise TrialFailed(f"the bare reader read {report['bytes']} bytes of {load['bytes']}")
+    return outcome(calls, load, report)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Microseconds of CPU a message, and how many times the bare reader's, by kind of receiver."""
+
+    us: dict[str, float]
+    ratio: dict[str, float]
+    late: int
+    """Trials in which the generator was late: their figures are in doubt."""
+    losses: list[str]
+    """What went wrong in trials in which it was not."""
+
+
+KINDS: dict[str, Callable[[float], Outcome]] = {
+    "bare": lambda seconds: bare(CALLS, seconds, together=False),
+    "record": lambda seconds: receive(RECORD, CALLS, seconds, probe=False, together=False),
+    "record_16k": lambda seconds: receive(RECORD_16K, CALLS, seconds, probe=False, together=False),
+}
+
+
+def cost(rounds: int, seconds: float) -> Iterator[str | Cost]:
+    """All kinds in turn; yields a word of progress for each trial, and at last the `Cost`."""
+    found: dict[str, list[Outcome]] = {kind: [] for kind in KINDS}
+    for number in range(rounds):
+        for kind, run in KINDS.items():
+            yield f"cost of a message, round {number + 1} of {rounds}: {kind}"
+            found[kind].append(run(seconds))
+    us = {kind: median(done.us_per_message for done in trials) for kind, trials in found.items()}
+    ratio = {
+        kind: median(a.us_per_message / b.us_per_message for a, b in zip(trials, found["bare"], strict=True))
+        for kind, trials in found.items()
+    }
+    flowcores = [done for kind, trials in found.items() if kind != "bare" for done in trials]
+    late = sum(not done.in_time for trials in found.values() for done in trials)
+    yield Cost(us, ratio, late, [loss for done in flowcores if done.in_time for loss in done.losses()])
+
+
+def capacity(seconds: float, start: int, told: Callable[[str], None]) -> Search:
+    """The most calls of graphs/record.yaml that are held with nothing lost and the latency of the budget."""
+
+    def attempt(calls: int) -> str:
+        told(f"calls held: {calls}")
+        return verdict(receive(RECORD, calls, seconds, probe=True, together=True), LATENCY_MS)
+
+    search = Search(attempt, start)
+    search.run()
+    return search
