@@ -90,11 +90,12 @@ class Port:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # connections inherit it
         return int(listening.getsockname()[1])
 
-    def poll(self, now: float) -> None:
-        """One slot: take new connections, read and write all of them. ``now`` in monotonic seconds."""
-        self._accept(now)
+    def poll(self, now: Callable[[], float]) -> None:
+        """One slot: take new connections, read and write all of them. ``now`` gives monotonic seconds."""
+        self._accept(now())
         for connection in self.connections:
-            connection.poll(now)
+            # Asked anew: a node of the call before may have held us up, and what is read then came later.
+            connection.poll(now())
         self.connections = [connection for connection in self.connections if not connection.gone]
 
     def close(self) -> None:
