@@ -71,7 +71,7 @@ class RingCX(Listener[Packet]):
         limits = Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME)
         port = Port({"/": lambda request: _CallPeer(config, host, request)}, limits, host.room)
         number = port.listen(host.listen(config.host, config.port))
-        cancel = host.every_slot(lambda: port.poll(host.now()))
+        cancel = host.every_slot(lambda: port.poll(host.now))
         address = f"[{config.host}]" if ":" in config.host else config.host
         host.announce("RingCX call streaming", f"ws://{address}:{number}/")
         try:
