@@ -67,7 +67,7 @@ class Rig:
     def slots(self, count: int = 1) -> None:
         for _ in range(count):
             self.now += 0.020
-            self.port.poll(self.now)
+            self.port.poll(lambda: self.now)
 
     def connect(self, request: bytes = b"", slots: int = 1) -> socket.socket:
         client = socket.create_connection(("127.0.0.1", self.number))
