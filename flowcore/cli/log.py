@@ -18,7 +18,16 @@ from flowcore.errors import FlowcoreError
 LONGEST = 256
 """Characters of a value in the log; what a peer sent could be of any length."""
 NAMED_FILES = 10
-ERRORS = {"node_failed", "hangs", "law_broken", "loop_blocked", "worker_died", "recovery_failed", "not_repaired"}
+ERRORS = {
+    "hangs",
+    "law_broken",
+    "loop_blocked",
+    "node_failed",
+    "not_repaired",
+    "part_failed",
+    "recovery_failed",
+    "worker_died",
+}
 WARNINGS = {"refused", "stopping", "thread_stuck", "call_refused", "repaired", "no_control"}
 FILES = {"file", "repaired"}
 

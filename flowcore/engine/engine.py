@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -27,6 +28,8 @@ DRAIN = 10.0
 """Seconds that a flow may take to end by itself; then what hangs is named and left behind."""
 STOP = 20.0
 """Seconds that all flows together may take when the process is asked to stop."""
+CLOSE = 5.0
+"""Seconds that a part may take to close, before the process ends without it."""
 RECOVERY = 5.0
 """Seconds that the end waits for the repair of what an earlier process left, which goes on beside the calls."""
 BUSY = "busy"
@@ -295,8 +298,42 @@ class Engine:
             self._parts[node.name] = same
 
     async def _close_parts(self) -> None:
+        """Close each in a thread that may be left behind: a model or a device that hangs must not keep the process."""
+        names = {id(part): name for name, part in reversed(self._parts.items())}
+        patience = CLOSE if isinstance(self.pool, ThreadPool) else None  # on a virtual clock none would be left
         for part in reversed(self._opened):
-            await asyncio.to_thread(part.close)
+            closed = _in_thread(part.close)
+            done, _ = await asyncio.wait([closed], timeout=patience)
+            cause = closed.exception() if done else TimeoutError(f"it did not close within {CLOSE:g} s")
+            if cause is not None:
+                self.totals.failed += 1
+                self.bus.emit("part_failed", node=names[id(part)], cause=cause)
+
+
+def _in_thread(call: Callable[[], None]) -> asyncio.Future[None]:
+    """Call it in a daemon thread, which no end of the process waits for."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            call()
+        except Exception as raised:  # whatever a node's part raises is told, and ends nothing else
+            error = raised
+        try:
+            loop.call_soon_threadsafe(settle, error)
+        except RuntimeError:  # too late: the loop is closed
+            return
+
+    threading.Thread(target=run, name="flowcore-close", daemon=True).start()
+    return future
 
 
 class _ProcessReport:

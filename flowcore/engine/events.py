@@ -25,10 +25,14 @@ class Event:
 
 
 class Bus:
-    """Delivers events in the order of their emission; ``lost`` counts those that found the backlog full."""
+    """Delivers events in the order of their emission.
+
+    ``lost`` counts those that found the backlog full, ``failed`` the calls of subscribers that raised.
+    """
 
     def __init__(self) -> None:
         self.lost = 0
+        self.failed = 0
         self._waiting: deque[Event] = deque()
         self._subscribers: list[Callable[[Event], None]] = []
 
@@ -48,4 +52,7 @@ class Bus:
         while self._waiting:
             event = self._waiting.popleft()
             for subscriber in self._subscribers:
-                subscriber(event)
+                try:
+                    subscriber(event)
+                except Exception:  # a log on a full disk must not end the calls; and where could we say so?
+                    self.failed += 1

@@ -16,6 +16,8 @@ from collections import deque
 from typing import Protocol
 
 MAX_THREADS = 64
+SHARE = 4
+"""At most every fourth thread works on strands of one kind: one dead disk of many calls leaves the others enough."""
 
 
 class Work(Protocol):
@@ -29,12 +31,16 @@ class Work(Protocol):
 
 
 class Strand:
-    """Serialises the calls of one ``Work``; ``ready`` may be called from any thread, as often as one likes."""
+    """Serialises the calls of one ``Work``; ``ready`` may be called from any thread, as often as one likes.
 
-    __slots__ = ("_lock", "_scheduled", "pool", "thread", "work")
+    ``kind`` is the same for strands that would get stuck together: those of one node of the graph.
+    """
 
-    def __init__(self, pool: Pool, work: Work) -> None:
+    __slots__ = ("_lock", "_scheduled", "kind", "pool", "thread", "work")
+
+    def __init__(self, pool: Pool, work: Work, kind: str = "") -> None:
         self.pool = pool
+        self.kind = kind
         self.work = work
         self.thread = 0
         self._lock = threading.Lock()
@@ -87,9 +93,12 @@ class ThreadPool:
 
     def __init__(self, max_threads: int = MAX_THREADS) -> None:
         self.max_threads = max_threads
+        self._share = max(1, max_threads // SHARE)
         self.threads = 0
         self.working_since: dict[int, float] = {}
         """Threads that run a strand now, and since when, in monotonic seconds: for the watchdog."""
+        self._kinds: dict[int, str] = {}  # what kind of strand each of those threads runs
+        self._parked: deque[Strand] = deque()  # strands whose kind has its share of the threads
         self._line: deque[Strand] = deque()
         self._free = threading.Condition()
         self._idle = 0
@@ -105,6 +114,9 @@ class ThreadPool:
             self._more()
 
     def relieve(self) -> None:
+        if self._parked:
+            for _ in range(len(self._parked)):  # back in line, or parked again
+                self._line.append(self._parked.popleft())
         done = self._done
         if self._line and (done == self._seen or self.threads == self._idle):
             self._more()
@@ -131,10 +143,18 @@ class ThreadPool:
                         self._free.wait(0.5)
                     self._idle -= 1
                 continue
+            if self.threads > self._share and self._has_its_share(strand.kind):
+                self._parked.append(strand)
+                continue
+            self._kinds[me] = strand.kind
             self.working_since[me] = time.monotonic()
             strand.run()
             del self.working_since[me]
+            del self._kinds[me]
             self._done += 1
+
+    def _has_its_share(self, kind: str) -> bool:
+        return tuple(self._kinds.values()).count(kind) >= self._share
 
     def close(self) -> None:
         self._closed = True
