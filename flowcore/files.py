@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -17,6 +18,8 @@ from flowcore.node import Part, Session
 from flowcore.paths import PathTemplate
 
 PART = ".part"
+NEWBORN = 60.0
+"""Seconds for which an empty ``.part`` that nobody has locked is left alone."""
 
 
 class NewFile:
@@ -128,10 +131,16 @@ def abandoned(template: PathTemplate) -> Iterator[Path]:
         except OSError:  # its writer has just finished it, or it is not ours to touch
             continue
         try:
-            if _lock(fd, part, unlockable=False):
+            if _lock(fd, part, unlockable=False) and not _newborn(fd):
                 yield part
         finally:
             os.close(fd)
+
+
+def _newborn(fd: int) -> bool:
+    """Whether its writer may be between creating and locking it: the next start will know better."""
+    found = os.fstat(fd)
+    return not found.st_size and time.time() - found.st_mtime < NEWBORN
 
 
 def _lock(fd: int, path: Path, *, unlockable: bool = True) -> bool:
