@@ -8,23 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples import CLASSES, OUTSIDE, WORKING, chunks, given
 from pydantic import ValidationError
 
-from flowcore import Demux, Format, Listener, Packet, Sink, Takes, Text, Transform
+from flowcore import Listener, Sink
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile
 from flowcore.node import Node
-from flowcore.registry import available
-from flowcore.testing import NodeHarness, tone
+from flowcore.testing import NodeHarness
 from flowcore.units import Quantity
 
 UNITLESS = re.compile(r"faster|times|factor|share|probab|mean", re.IGNORECASE)
 """Words by which a bare number says that it needs no unit."""
-
-CLASSES = {name: entry.load() for name, entry in sorted(available().items())}
-WORKING = {name: cls for name, cls in CLASSES.items() if issubclass(cls, Transform | Demux | Sink)}
-OUTSIDE = {"ringcx_call", "transcribe"}
-"""Nodes that need a peer or a model to work; their own tests give them one."""
 
 
 def example(cls: type[Node]) -> str:
@@ -32,30 +27,6 @@ def example(cls: type[Node]) -> str:
     match = re.search(r"Example::\n\n +(.+)", inspect.getdoc(cls) or "")
     assert match, "the docstring shows no example"
     return match[1]
-
-
-def given(takes: Takes) -> Format:
-    """A format that the port takes."""
-    if takes.kind != "audio":
-        return Format(takes.kind, "mulaw", 8000, "tracks") if takes.kind == "packets" else Format("text")
-    encodings = takes.encodings or ("s16",)
-    return Format("audio", encodings[0], (takes.rates or (8000,))[0], (takes.layouts or ("mono",))[0])
-
-
-def chunks(form: Format) -> list[Any]:
-    """A second of both parties in that format."""
-    if form.kind == "packets":
-        data = [bytes([n]) * 160 for n in range(50)]
-        return [Packet(t, n, data[n], n * 0.02) for n in range(50) for t in ("agent", "customer")]
-    if form.kind == "text":
-        return [Text("agent", n, n + 0.5, f"word {n}", n % 2 == 1, n // 2) for n in range(10)]
-    tracks = ("agent", "customer") if form.layout == "tracks" else ("agent",)
-    made = [c for pair in zip(*(tone("1s", rate=form.rate, track=t) for t in tracks), strict=True) for c in pair]
-    if form.layout == "stereo":
-        made = [c.replace(samples=np.stack([c.samples, c.samples // 2], axis=1), track="") for c in made]
-    if form.encoding == "mulaw":
-        made = [c.replace(encoding="mulaw", samples=(c.samples >> 8).astype(np.uint8)) for c in made]
-    return made
 
 
 def harness(name: str, tmp_path: Any) -> NodeHarness:

@@ -1,0 +1,325 @@
+"""Rows 27 to 32: a node that raises, hangs, dawdles or blocks costs its branch or its flow, and never another one."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from engine.nodes import plan, step
+from examples import OUTSIDE, WORKING, chunks, given
+from faults.calls import nth, recording, with_branch
+from live import Live, until
+from load import Load, call_id
+from phone import said, stereo
+
+from flowcore import ANY_AUDIO, Audio, Emit, Format, Host, Listener, Part, Sink, Transform, node
+from flowcore.engine.clock import VirtualClock
+from flowcore.engine.events import Bus
+from flowcore.engine.pool import ThreadPool
+from flowcore.errors import LawBroken
+from flowcore.testing import Fail, Slow, Stuck, VirtualPool, afflict, run_plan
+
+MIB = 1 << 20
+
+
+@node("listening")
+class Listening(Sink[Audio]):
+    """Writes down how old each chunk is when it comes."""
+
+    takes = (ANY_AUDIO,)
+    runs = "thread"
+    loss = "allowed"
+    clock = VirtualClock()
+    ages: list[float] = []
+
+    def process(self, chunk: Audio) -> None:
+        self.ages.append(self.clock.now() - 1000.0 - chunk.end / chunk.rate)
+
+
+def everyone_recorded(folder, calls, seconds, but=()):
+    for call in set(range(calls)) - set(but):
+        heard, expected = stereo(folder / f"{call_id(call)}.wav"), said(call, seconds)
+        assert heard.shape == expected.shape, call
+        assert not np.flatnonzero((heard != expected).any(axis=1)).size, call
+
+
+def flows(result):
+    return {flow.id.rpartition("-")[2]: flow for flow in result.flows}
+
+
+def test_row_27_wall_time_that_jumps_back_ends_nothing_and_measures_nothing(tmp_path):
+    class Jumping(VirtualClock):
+        def wall(self):
+            return super().wall() - timedelta(hours=1 if self.now() > 1001 else 0)
+
+    result = run_plan(recording(tmp_path, length="3s"), clock=Jumping())
+    assert [flow.reason for flow in result.flows] == ["stop"]
+    assert result.named("closed")[0].data["seconds"] == pytest.approx(3.0, abs=0.1)
+    everyone_recorded(tmp_path, 1, 3.0)
+
+
+def test_row_28_recognition_at_half_speed_for_10_minutes_stays_within_its_bound(tmp_path):
+    clock = Listening.clock = VirtualClock()
+    Listening.ages.clear()
+    graph = with_branch(recording(tmp_path, length="10min"), "stt", Listening, "voices")
+    run_plan(afflict(recording(tmp_path / "warm"), "wav", Slow(0.1)), pool=VirtualPool())  # what is loaded once
+    before = psutil.Process().memory_info().rss
+    result = run_plan(afflict(graph, "stt", Slow(factor=1.0)), pool=VirtualPool(), clock=clock)
+    assert psutil.Process().memory_info().rss - before < 20 * MIB  # 10 min of this call's packets are 9.6 of them
+    bound = graph.nodes["stt"].border.seconds
+    assert max(Listening.ages) < bound + 0.5
+    stats = result.flows[0].stats["stt"]
+    assert stats.arrived.chunks == 2 * 6000
+    assert stats.dropped["queue_full"].chunks == stats.arrived.chunks - len(Listening.ages)
+    assert stats.dropped["queue_full"].seconds == pytest.approx(600, abs=2 * bound)
+    everyone_recorded(tmp_path, 1, 600.0)
+
+
+def test_row_29_a_stuck_branch_costs_the_recorder_no_sample(tmp_path):
+    clock = Listening.clock = VirtualClock()
+    Listening.ages.clear()
+    graph = with_branch(recording(tmp_path, length="90s"), "stt", Listening, "voices")
+    result = run_plan(afflict(graph, "stt", Stuck(at=10, seconds=60.0)), pool=VirtualPool(), clock=clock)
+    everyone_recorded(tmp_path, 1, 90.0)
+    stats = result.flows[0].stats["stt"]
+    assert set(stats.dropped) == {"queue_full"}
+    assert stats.arrived.chunks == len(Listening.ages) + stats.dropped["queue_full"].chunks
+    assert result.flows[0].stats["wav"].dropped == {}
+    assert Listening.ages[-1] < 0.2  # it has caught up
+
+
+@node("thief")
+class Thief(Transform[Audio, Audio]):
+    """Says that its books balance, and keeps every tenth chunk."""
+
+    balanced = True
+    count = 0
+
+    def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
+        self.count += 1
+        if self.count % 10:
+            emit(chunk)
+
+
+def test_row_30_a_loss_that_nobody_counts_breaks_the_law():
+    from engine.nodes import Keep, Tones
+
+    with pytest.raises(LawBroken, match=r"node thief, channel-seconds: in 1\.0.* is not out and dropped 0\.9"):
+        run_plan(plan(step("call", Tones), step("thief", Thief, "call"), step("end", Keep, "thief")))
+
+
+@node("source")
+class Source(Listener[Any]):
+    """Ten sessions of a second of what the node under test takes."""
+
+    form: Format
+    given: list[Any]
+
+    @classmethod
+    def gives(cls, config: Any) -> Format:
+        return cls.form
+
+    async def run(self, host: Host) -> None:
+        inlets = [host.accept({"call_id": str(number)}) for number in range(10)]
+        for chunk in self.given:
+            for inlet in inlets:
+                inlet.push(chunk)
+            await host.slot()
+        for inlet in inlets:
+            inlet.end("done")
+
+
+@pytest.mark.parametrize("at", [0, 1, 9, "open", "flush", "close"])
+@pytest.mark.parametrize("name", sorted(WORKING.keys() - OUTSIDE))
+def test_row_31_whatever_a_node_raises_nine_other_flows_are_untouched(name, at, tmp_path):
+    cls = WORKING[name]
+    form = given(cls.takes[0])
+    source = type("Source", (Source,), {"form": form, "given": chunks(form)})
+    config = {"path": str(tmp_path / "bad-{flow}.out")} if "path" in cls.Config.model_fields else {}
+    steps = [step("source", source), step("bad", cls, "source", **config)]
+    last = "transcript_file" if form.kind == "text" else "wav_file"
+    steps += [step("ordered", WORKING["reorder"], "source")] if form.kind == "packets" else []
+    steps += [step("voices", WORKING["decode_mulaw"], "ordered")] if form.kind == "packets" else []
+    steps += [step("kept", WORKING[last], steps[-1].name if len(steps) > 2 else "source", path=f"{tmp_path}/{{flow}}")]
+    graph = _compiled(*steps)
+    result = run_plan(afflict(graph, "bad", Fail(at), nth(3)))
+    hit = flows(result).pop("flow3")
+    reached = at not in (1, 9) or hit.stats["bad"].arrived.chunks > at
+    assert [failure.node for failure in hit.failures] == ["bad"] * reached
+    assert all(not flow.failures and flow.reason == "done" for flow in flows(result).values() if flow is not hit)
+    assert len({flow.reason for flow in result.flows} - {"done", "node_failed"}) == 0
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir() if not path.name.startswith("bad")}
+    assert len(kept) == 10, sorted(kept)
+    assert not any(name.endswith(".part") for name in kept)
+    whole = {name: data for name, data in kept.items() if not name.endswith("flow3")}
+    assert len(set(whole.values())) == 1
+    assert max(map(len, whole.values())) > 100
+    assert all(data.startswith(kept[next(iter(whole))][:4]) for data in kept.values() if data)
+
+
+def _compiled(*steps):
+    from flowcore.graph.model import Graph
+    from flowcore.graph.negotiate import compile
+
+    return compile(Graph("test.yaml", "", {one.name: one for one in steps}))
+
+
+class Freeing(Bus):
+    """Lets a stuck node go once somebody was told of it."""
+
+    def __init__(self, stuck: Stuck, event: str) -> None:
+        super().__init__()
+        self.stuck = stuck
+        self.event = event
+
+    def emit(self, name: str, flow: str = "", node: str = "", **data: Any) -> None:
+        super().emit(name, flow, node, **data)
+        if name == self.event:
+            self.stuck.let_go()
+
+
+def numbered():
+    numbers = itertools.count(1)
+    return lambda: f"flow{next(numbers)}"
+
+
+def test_row_32_a_node_that_blocks_the_loop_is_named_and_nobody_loses_a_chunk(tmp_path):
+    stuck = Stuck(at=2)
+    with Live(
+        "record",
+        [f"wav.path={tmp_path}/{{call_id}}.wav"],
+        calls=10,
+        change=lambda plan: afflict(plan, "voices", stuck, nth(4)),
+        bus=Freeing(stuck, "loop_blocked"),
+        new_id=numbered(),
+    ) as live:
+        Load(live.url, 10, 2.0).run()
+    (report,) = live.named("loop_blocked")[:1]
+    assert (report.node, report.flow[-6:]) == ("voices", "-flow4")
+    assert "in _meet" in report.data["stack"] or "in wait" in report.data["stack"]
+    everyone_recorded(tmp_path, 10, 2.0)
+    assert live.dropped() == {}
+
+
+def test_isolation_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(tmp_path):
+    """Also with really stuck threads: the other calls' writers run in others."""
+    stuck = Stuck(at=3)
+    with Live(
+        "record",
+        [f"wav.path={tmp_path}/{{call_id}}.wav"],
+        calls=10,
+        change=lambda plan: afflict(plan, "wav", stuck, nth(4)),
+        new_id=numbered(),
+        drain=1.0,
+    ) as live:
+        Load(live.url, 10, 2.0).run()
+        until(lambda: live.named("hangs"))
+        stuck.let_go()
+    (hangs,) = live.named("hangs")
+    assert (hangs.node, hangs.flow[-6:]) == ("wav", "-flow4")
+    dead = next(flow for flow in live.named("closed") if flow.flow == hangs.flow)
+    assert dead.data["reason"] == "drain_deadline"
+    whole = [path.name for path in tmp_path.iterdir() if path.name.endswith(".wav")]
+    assert len(whole) >= 9
+    for name in whole:
+        call = int(name[5:11])
+        if len(stereo(tmp_path / name)) == 16000:
+            assert np.array_equal(stereo(tmp_path / name), said(call, 2.0))
+    assert sum(len(stereo(tmp_path / name)) == 16000 for name in whole) == 9
+
+
+def test_isolation_more_dead_disks_than_threads_cost_no_other_branch(tmp_path):
+    """What many calls share gets stuck in all of them; what stands beside it goes on."""
+    Listening.ages.clear()
+    stuck, calls = Stuck(at=0), 20
+    with Live(
+        "record",
+        [f"wav.path={tmp_path}/{{call_id}}.wav"],
+        calls=calls,
+        change=lambda plan: afflict(with_branch(plan, "stt", Listening, "voices"), "wav", stuck),
+        pool=ThreadPool(max_threads=8),
+        drain=1.0,
+    ) as live:
+        Load(live.url, calls, 1.0).run()
+        until(lambda: len(live.named("closed")) == calls or live.engine.totals.reasons)
+        stuck.let_go()
+    assert len(Listening.ages) == calls * 2 * 10
+    assert {event.node for event in live.named("hangs")} == {"wav"}
+
+
+def test_isolation_a_subscriber_that_raises_costs_the_audio_nothing(tmp_path):
+    class Broken(Bus):
+        def __init__(self) -> None:
+            super().__init__()
+            self.subscribe(self.fail)
+
+        def fail(self, event: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+    bus = Broken()
+    result = run_plan(recording(tmp_path, calls=3, length="1s"), bus=bus)
+    assert len(result.flows) == 3
+    everyone_recorded(tmp_path, 3, 1.0)
+    assert bus.failed > 0
+
+
+def test_isolation_a_node_that_cannot_be_made_fails_its_flow_only(tmp_path):
+    graph = recording(tmp_path, calls=5, length="1s")
+    made = itertools.count()
+
+    class Odd(graph.nodes["voices"].cls):
+        def __init__(self, config):
+            if next(made) == 2:
+                raise MemoryError("no room for this one")
+            super().__init__(config)
+
+    graph = replace(graph, nodes={**graph.nodes, "voices": replace(graph.nodes["voices"], cls=Odd)})
+    result = run_plan(graph)
+    assert sorted(flow.reason for flow in result.flows) == ["node_failed"] + ["stop"] * 4
+    everyone_recorded(tmp_path, 5, 1.0, but={2})
+    (failed,) = result.named("node_failed")
+    assert (failed.node, failed.flow[-6:]) == ("voices", "-flow3")
+
+
+class Hanging(Part):
+    """Opens at once, and never closes."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+
+    def open(self) -> None: ...
+
+    def close(self) -> None:
+        self.free.wait(60)
+
+
+def test_isolation_a_part_that_never_closes_does_not_keep_the_process(tmp_path, monkeypatch):
+    from flowcore.engine import engine
+
+    monkeypatch.setattr(engine, "CLOSE", 0.2)
+    part = Hanging()
+
+    class Holding(Listening):
+        @classmethod
+        def shares(cls, config: Any) -> Part:
+            return part
+
+    graph = with_branch(recording(tmp_path, length="1s"), "stt", Holding, "voices")
+    with Live("record", [f"wav.path={tmp_path}/x.wav"], calls=1, change=lambda _: _with_socket(graph)) as live:
+        Load(live.url, 1, 0.2).run()
+    assert not part.free.is_set()
+    assert {event.node for event in live.named("part_failed")} == {"stt"}
+    part.free.set()
+
+
+def _with_socket(graph):
+    from nodes.sources.ringcx import RingCX
+
+    listener = replace(graph.listener, cls=RingCX, config=RingCX.Config(port=0))
+    return replace(graph, nodes={**graph.nodes, listener.name: listener})
