@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Peer:
 
 def _flowcore() -> tuple[Path, str]:
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
-    return Path(sys.executable).with_name("flowcore"), f"flowcore {commit.stdout.strip()}"
+    return Path(sys.executable).with_name("flowcore"), f"flowcore {version('flowcore')} {commit.stdout}".strip()
 
 
 def _flowcore_runs(graph: Path) -> Callable[[Path, Place], list[str]]:

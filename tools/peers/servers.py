@@ -43,6 +43,8 @@ class Need:
     busy: float
     """Share of its core."""
     kib_per_call: float
+    others: float = 0.0
+    """Share of its core that other processes took: a busy machine makes any server look worse."""
 
 
 class Server:
@@ -85,11 +87,12 @@ class Server:
     def watch(self, calls: int, seconds: float, empty: int) -> Need:
         """Called when the calls begin to talk; ``empty`` is what was resident before they came."""
         time.sleep(SETTLE)
-        cpu, begin = cpu_of(self.process.pid), time.monotonic()
+        cpu, core, begin = cpu_of(self.process.pid), cpu_of_core(SERVER_CORE), time.monotonic()
         time.sleep(seconds - SETTLE - REST)
-        cpu, elapsed = cpu_of(self.process.pid) - cpu, time.monotonic() - begin
-        messages = elapsed * calls * PER_CALL
-        return Need(cpu / messages * 1e6, cpu / elapsed, (self.resident() - empty) / calls / 1024)
+        cpu, core = cpu_of(self.process.pid) - cpu, cpu_of_core(SERVER_CORE) - core
+        elapsed = time.monotonic() - begin
+        memory = (self.resident() - empty) / calls / 1024
+        return Need(cpu / (elapsed * calls * PER_CALL) * 1e6, cpu / elapsed, memory, max(core - cpu, 0.0) / elapsed)
 
     def end(self) -> str:
         """Wait for its end, which is near, and return what it printed. Raises `Broken`."""
@@ -129,6 +132,13 @@ def call(
 def cpu_of(pid: int) -> float:
     """Seconds that a process has used by its CPU clock: all threads, ended ones too, to the nanosecond."""
     return time.clock_gettime((~pid << 3) | 2)  # the kernel's MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED)
+
+
+def cpu_of_core(core: int) -> float:
+    """Seconds that a core has been busy, in ticks of the kernel (10 ms)."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, lines[1 + core].split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def pinned(core: int, command: Sequence[str]) -> list[str]:
