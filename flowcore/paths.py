@@ -68,7 +68,7 @@ class PathTemplate(str):
         for _, field, spec, conversion in pieces:
             if field is not None:
                 _check_field(field, spec or "", conversion)
-        if "\0" in text or text.endswith("/") or not text.strip():
+        if "\0" in text or text.endswith(("/", "/.")) or text.strip() in ("", "."):
             raise ValueError(f"{text!r} names no file: write for example recordings/{{flow}}.wav")
         if ".." in Path(text[len(cls._static_root(text)) :]).parts:
             raise ValueError(f"{text!r} climbs out of its own directory: leave out the '..' after the first field")
@@ -90,8 +90,8 @@ class PathTemplate(str):
         pieces = string.Formatter().parse(self[len(self._static_root(self)) :])
         path = "".join(glob.escape(literal) + ("*" if field is not None else "") for literal, field, _, _ in pieces)
         folder, slash, name = path.rpartition("/")
-        stem, dot, suffix = name.rpartition(".") if "." in name[1:] else (name, "", "")
-        return f"{folder}{slash}{stem.rstrip('*')}*{dot}{suffix}"
+        stem, dot, suffix = name.rpartition(".") if "." in name[1:-1] else (name, "", "")
+        return re.sub(r"\*+", "*", f"{folder}{slash}{stem}*{dot}{suffix}")  # two stars have another meaning
 
     def resolve(self, session: Session) -> Path:
         """The path for ``session``. Raises `CannotStart` when a symbolic link leads it out of the root."""

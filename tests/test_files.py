@@ -2,13 +2,14 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from flowcore import CannotStart, Folder, NewFile, PathTemplate, publish
+from flowcore import CannotStart, Folder, NewFile, PathTemplate, abandoned, publish
 from flowcore.testing import SESSION
 
 
@@ -105,3 +106,63 @@ os.kill(os.getpid(), signal.SIGKILL)
     done = subprocess.run([sys.executable, "-c", program], check=False, cwd=os.getcwd())
     assert done.returncode == -9
     assert (tmp_path / "x").read_bytes() == b"".join(b"%04d" % number for number in range(1000))
+
+
+def test_only_what_a_killed_process_left_is_abandoned(tmp_path):
+    program = f"""
+import os, pathlib, signal
+from flowcore import NewFile
+NewFile(pathlib.Path({str(tmp_path)!r}) / "dead.wav", part=True).append(b"left")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program], check=False)
+    alive = NewFile(tmp_path / "alive.wav", part=True)
+    alive.append(b"growing")
+    (tmp_path / "finished.wav").touch()
+    template = PathTemplate(f"{tmp_path}/{{flow}}.wav")
+    assert [part.name for part in abandoned(template)] == ["dead.wav.part"]
+    alive.close()
+    assert [part.name for part in abandoned(template)] == ["alive.wav.part", "dead.wav.part"]
+
+
+def test_two_that_look_for_abandoned_files_never_get_the_same_one_at_once(tmp_path):
+    (tmp_path / "x.wav.part").write_text("left")
+    template = PathTemplate(f"{tmp_path}/{{flow}}.wav")
+    first = abandoned(template)
+    assert [part.name for part in first] == ["x.wav.part"]
+    first = abandoned(template)
+    assert next(first).name == "x.wav.part"
+    assert list(abandoned(template)) == []
+    first.close()
+    assert len(list(abandoned(template))) == 1
+
+
+def test_a_link_that_is_called_like_an_abandoned_file_is_left_alone(tmp_path):
+    (tmp_path / "elsewhere").write_text("precious")
+    (tmp_path / "x.wav.part").symlink_to(tmp_path / "elsewhere")
+    assert list(abandoned(PathTemplate(f"{tmp_path}/{{flow}}.wav"))) == []
+
+
+def test_a_hundred_new_files_while_others_look_for_abandoned_ones_are_all_their_writers(tmp_path):
+    template = PathTemplate(f"{tmp_path}/{{flow}}.wav")
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            for part in abandoned(template):
+                publish(part)
+
+    def write(number: int) -> None:
+        file = NewFile(tmp_path / "call.wav", part=True)
+        file.append(b"%d" % number)
+        publish(file.path)
+        file.close()
+
+    with ThreadPoolExecutor(10) as pool:
+        looking = pool.submit(look)
+        for written in [pool.submit(write, number) for number in range(100)]:
+            written.result()
+        stop.set()
+        looking.result()
+    whole = [path.read_bytes() for path in tmp_path.iterdir()]
+    assert sorted(int(data) for data in whole if data) == list(range(100))

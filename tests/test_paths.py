@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from flowcore import CannotStart, PathTemplate, Session
+from flowcore import CannotStart, NewFile, PathTemplate, Session
 from flowcore.paths import ATTRIBUTES, safe
 
 PIECE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -99,3 +99,29 @@ def test_wrong_template_is_refused_when_the_graph_is_read(text, says):
 
 def test_the_authors_own_way_up_is_allowed():
     assert PathTemplate("../calls/{flow}.wav").root == Path("../calls")
+
+
+@given(
+    st.lists(
+        st.sampled_from(["{flow}", "{started:%Y-%m-%d}", "{call_id}", "x", "a.b", ".wav", "/", "*", "[", "-2", "."])
+    ),
+    st.text("ab.*-2[/", max_size=6),
+)
+def test_every_file_of_a_template_is_found_by_its_pattern(tmp_path_factory, pieces, call):
+    folder = tmp_path_factory.mktemp("root")
+    try:
+        template = PathTemplate(f"{folder}/" + "".join(pieces))
+    except ValueError:
+        return
+    session = Session("one-flow", datetime(2026, 1, 2), {"call_id": call})
+    files = [NewFile(template.resolve(session), part=part) for part in (False, False, True)]
+    for file in files:
+        file.close()
+    found = {*template.root.glob(template.pattern), *template.root.glob(template.pattern + ".part")}
+    assert {file.path for file in files} <= found
+
+
+def test_a_pattern_goes_no_deeper_than_its_template():
+    assert PathTemplate("a/b/{started:%Y}/{flow}{call_id}.wav").pattern == "*/*.wav"
+    assert PathTemplate("one.wav").pattern == "one*.wav"
+    assert PathTemplate("{flow}/both.wav").pattern == "*/both*.wav"

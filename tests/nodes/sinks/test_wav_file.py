@@ -190,3 +190,38 @@ for number in range(30_000):
     assert samples.tobytes() == before
     assert len(samples) >= 80 * acknowledged
     assert (samples == np.arange(len(samples)) // 80).all()
+
+
+class Report:
+    """What `recover` tells."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+
+    def event(self, event: str, **data: str) -> None:
+        self.events.append((event, data["path"]))
+
+
+def test_recover_makes_whole_what_was_left_and_leaves_alone_what_grows(tmp_path):
+    (tmp_path / "left.wav.part").write_bytes(wav.header("s16", 8000, 2) + b"\1\0\2\0" * 100 + b"torn"[:3])
+    (tmp_path / "foreign.wav.part").write_bytes(b"not a recording of ours" * 10)
+    (tmp_path / "other.txt.part").write_text("of another program")
+    growing = NodeHarness(WavFile, {"path": f"{tmp_path}/{{flow}}.wav"}).push(stereo(0, 100))
+    report = Report()
+    WavFile.recover(growing.node.config, report)
+    assert report.events == [
+        ("not_repaired", f"{tmp_path}/foreign.wav.part"),
+        ("repaired", f"{tmp_path}/left.wav"),
+    ]
+    assert (read(tmp_path / "left.wav") == [1, 2]).all()
+    assert len(read(tmp_path / "left.wav")) == 100
+    growing.push(stereo(100, 100)).end()
+    assert len(read(files(growing)[0])) == 200
+    assert (tmp_path / "foreign.wav.part").read_bytes() == b"not a recording of ours" * 10
+    assert (tmp_path / "other.txt.part").exists()
+
+
+def test_recover_of_nothing_is_nothing(tmp_path):
+    report = Report()
+    WavFile.recover(WavFile.Config(path=f"{tmp_path}/none/{{started:%Y}}/{{flow}}.wav"), report)
+    assert report.events == []

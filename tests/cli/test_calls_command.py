@@ -1,0 +1,105 @@
+import asyncio
+import json
+import threading
+
+import pytest
+
+from flowcore.engine.hub import Hub, directory
+
+
+def call(flow, since="2026-01-02T03:04:05+00:00", **more):
+    fields = {"flow": flow, "call_id": f"id-{flow}", "since": since, "state": "running"}
+    return {**fields, "dropped_ms": 0, "queue_ms": 100, **more}
+
+
+@pytest.fixture
+def running(tmp_path, monkeypatch):
+    """A hub whose workers hold the given calls, where `flowcore calls` looks for one; no worker hangs for long."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr("flowcore.engine.hub.ANSWER", 0.05)
+    ends = []
+
+    def start(*workers, name="1.sock"):
+        ready, stop = threading.Event(), threading.Event()
+
+        def holder(held):
+            async def answer(request):
+                assert request == {"ask": "calls"}
+                if held is None:
+                    await asyncio.Event().wait()
+                return held
+
+            return answer
+
+        async def serve():
+            hub = Hub(directory() / name)
+            hub.holders = {number: holder(held) for number, held in enumerate(workers, 1)}
+            await hub.open()
+            ready.set()
+            await asyncio.to_thread(stop.wait)
+            await hub.close()
+
+        thread = threading.Thread(target=lambda: asyncio.run(serve()))
+        thread.start()
+        ends.append((stop, thread))
+        assert ready.wait(30)
+        return directory() / name
+
+    yield start
+    for stop, thread in ends:
+        stop.set()
+        thread.join()
+
+
+def test_calls_of_all_workers_the_oldest_first(running, flowcore):
+    running([call("b", "2026-01-02T03:04:06+00:00")], [call("a"), call("c", dropped_ms=40, call_id="c\x1b[2J")])
+    done = flowcore("calls")
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert lines[0].split() == ["flow", "call", "id", "worker", "since", "state", "dropped", "queued"]
+    assert lines[1].split() == ["a", "id-a", "2", "03:04:05", "running", "0", "ms", "100", "ms"]
+    assert lines[2].split() == ["c", r"c\x1b[2J", "2", "03:04:05", "running", "40", "ms", "100", "ms"]
+    assert lines[3].split()[:3] == ["b", "id-b", "1"]
+    assert lines[4] == "3 calls"
+
+
+def test_json_is_one_line(running, flowcore):
+    running([call("a")], [])
+    done = flowcore("calls", "--json")
+    assert json.loads(done.out) == [{**call("a"), "worker": 1}]
+    assert done.out.count("\n") == 1
+
+
+def test_no_calls_is_an_answer(running, flowcore):
+    running([])
+    assert flowcore("calls").out == "0 calls\n"
+    assert flowcore("calls", "--json").out == "[]\n"
+
+
+def test_a_worker_that_does_not_answer_is_named(running, flowcore):
+    running([call("a")], None)
+    assert flowcore("calls").out.splitlines()[-2:] == ["1 call", "no answer from worker 2"]
+
+
+def test_watch_ends_when_the_process_does(running, flowcore, monkeypatch):
+    path = running([call("a")])
+    looks = []
+    monkeypatch.setattr("time.sleep", lambda _: looks.append(1) or len(looks) < 2 or path.unlink())
+    done = flowcore("calls", "--json", "--watch")
+    assert done.out.count("\n") == 2
+    assert done.code == 2
+    assert f"no answer at {path}" in done.err
+
+
+def test_none_is_running(running, flowcore):
+    done = flowcore("calls")
+    assert done.code == 2
+    assert done.err.startswith("error: no flowcore is running: start one with")
+
+
+def test_one_of_several_has_to_be_chosen(running, flowcore):
+    first, second = running([call("a")]), running([call("b")], name="2.sock")
+    done = flowcore("calls")
+    assert done.code == 2
+    assert done.err == f"error: several are running: choose one with --control\n{first}\n{second}\n"
+    assert "id-b" in flowcore("calls", "--control", second).out

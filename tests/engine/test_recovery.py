@@ -1,0 +1,45 @@
+from engine.nodes import Keep, Tones, plan, step
+from live import Live
+from phone import stereo
+
+from flowcore.engine.events import Bus
+from flowcore.engine.recovery import recover
+from flowcore.testing import run_plan
+from nodes.protocols import wav
+
+
+class Untidy(Keep):
+    """Finds one thing, then stumbles."""
+
+    @classmethod
+    def recover(cls, config, report):
+        report.event("repaired", path="one")
+        raise RuntimeError("stumbled")
+
+
+def test_every_node_recovers_whatever_the_others_do():
+    graph = plan(step("tones", Tones), step("a", Untidy, "tones"), step("b", Untidy, "tones"))
+    bus, events = Bus(), []
+    bus.subscribe(events.append)
+    recover(graph, bus)
+    bus.deliver()
+    assert [(event.name, event.node) for event in events] == [
+        ("repaired", "a"),
+        ("recovery_failed", "a"),
+        ("repaired", "b"),
+        ("recovery_failed", "b"),
+    ]
+
+
+def test_an_engine_recovers_beside_its_calls_and_they_are_none_the_worse():
+    result = run_plan(plan(step("tones", Tones), step("a", Untidy, "tones")))
+    assert [event.data.get("path") for event in result.named("repaired")] == ["one"]
+    assert not any(flow.failures for flow in result.flows)
+
+
+def test_a_start_makes_whole_what_the_process_before_left(tmp_path):
+    (tmp_path / "left.wav.part").write_bytes(wav.header("s16", 8000, 2) + bytes(400))
+    with Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav"]) as live:
+        pass
+    assert [event.data["path"] for event in live.named("repaired")] == [f"{tmp_path}/left.wav"]
+    assert len(stereo(tmp_path / "left.wav")) == 100
