@@ -88,10 +88,10 @@ class PathTemplate(str):
     def pattern(self) -> str:
         """What `Path.glob` finds all files of this template with, below its root, also those with a number added."""
         pieces = string.Formatter().parse(self[len(self._static_root(self)) :])
-        path = "".join(glob.escape(literal) + ("*" if field is not None else "") for literal, field, _, _ in pieces)
-        folder, slash, name = path.rpartition("/")
-        stem, dot, suffix = name.rpartition(".") if "." in name[1:-1] else (name, "", "")
-        return re.sub(r"\*+", "*", f"{folder}{slash}{stem}*{dot}{suffix}")  # two stars have another meaning
+        path = Path(
+            "".join(glob.escape(literal) + ("*" if field is not None else "") for literal, field, _, _ in pieces)
+        )
+        return re.sub(r"\*+", "*", str(path.with_stem(path.stem + "*")))  # two stars have another meaning
 
     def resolve(self, session: Session) -> Path:
         """The path for ``session``. Raises `CannotStart` when a symbolic link leads it out of the root."""
