@@ -165,10 +165,7 @@ def hold(peer: Peer, ready: Any, figures: Figures, seconds: float) -> None:
     for _ in range(TRIES):
         tried = attempt(peer, ready, calls, seconds)
         figures.tries.append(tried)
-        verdict = "held" if tried.held else "not held"
-        _say(
-            f"{peer.name}: {calls} calls {verdict}, core {tried.need.busy:.0%} (others {tried.need.others:.0%}) {_troubles(tried)}"
-        )
+        _say(f"{peer.name}: {calls} calls {'held' if tried.held else 'not held'}, {_cost(tried)}")
         if tried.held:
             figures.held = max(figures.held, calls)
         elif not tried.lost and tried.need.busy < BUSY:
@@ -191,6 +188,11 @@ def _round(calls: float) -> int:
     """To two digits."""
     unit = 10 ** max(len(str(int(calls))) - 2, 0)
     return max(int(calls) // unit * unit, 1)
+
+
+def _cost(one: Measurement) -> str:
+    need = one.need
+    return f"{need.cpu_us:.1f} us a message, core {need.busy:.0%}, others {need.others:.0%} {_troubles(one)}"
 
 
 def _troubles(one: Measurement) -> str:
@@ -217,8 +219,7 @@ def compare(peers: Sequence[Peer], rounds: int, calls: int, seconds: float, held
                     break
                 one = attempt(peer, ready[peer.name], calls, seconds)
             results[peer.name].rounds.append(one)
-            cost = f"{one.need.cpu_us:.1f} us a message, core {one.need.busy:.0%} (others {one.need.others:.0%})"
-            _say(f"round {number + 1}, {peer.name}: {cost} {_troubles(one)}")
+            _say(f"round {number + 1}, {peer.name}: {_cost(one)}")
     for peer in peers if held else ():
         if results[peer.name].median("cpu_us"):
             hold(peer, ready[peer.name], results[peer.name], seconds)
