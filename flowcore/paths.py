@@ -88,9 +88,7 @@ class PathTemplate(str):
     def pattern(self) -> str:
         """What `Path.glob` finds all files of this template with, below its root, also those with a number added."""
         pieces = string.Formatter().parse(self[len(self._static_root(self)) :])
-        path = Path(
-            "".join(glob.escape(literal) + ("*" if field is not None else "") for literal, field, _, _ in pieces)
-        )
+        path = Path("".join(glob.escape(text) + ("*" if field is not None else "") for text, field, _, _ in pieces))
         return re.sub(r"\*+", "*", str(path.with_stem(path.stem + "*")))  # two stars have another meaning
 
     def resolve(self, session: Session) -> Path:
