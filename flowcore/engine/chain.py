@@ -252,7 +252,7 @@ class NodeRun:
 class Chain:
     """Fused nodes of one flow, in topological order, with the border before them (none: the listener's chain)."""
 
-    __slots__ = ("_at", "_blocked", "_ends", "_flushing", "_opened", "_woken", "border", "done", "entry", "given_up",
+    __slots__ = ("_at", "_ends", "_flushing", "_opened", "_woken", "blocked", "border", "done", "entry", "given_up",
                  "index", "inner", "next_borders", "owner", "runs", "strand")  # fmt: skip
 
     def __init__(self, index: int, owner: Owner, pool: Pool, border: Border | None) -> None:
@@ -271,20 +271,16 @@ class Chain:
         self._ends = 0
         self._at = 0
         self._flushing = False
-        self._blocked: set[Border] = set()
+        self.blocked: set[Border] = set()
+        """The full borders after this chain that ask it to stop taking input."""
         if border is not None:
             border.consumer_ready = self.strand.ready
 
-    @property
-    def paused(self) -> bool:
-        """Whether a full border after this chain asks it to stop taking input."""
-        return bool(self._blocked)
-
     def block(self, border: Border) -> None:
-        self._blocked.add(border)
+        self.blocked.add(border)
 
     def unblock(self, border: Border) -> None:
-        self._blocked.discard(border)
+        self.blocked.discard(border)
         if self.border is not None:
             self.strand.ready()
 
@@ -303,7 +299,7 @@ class Chain:
     def has_work(self) -> bool:
         if self.done or self.given_up:
             return not self.done
-        return self._woken or (self.border is not None and len(self.border) > 0 and not self._blocked)
+        return self._woken or (self.border is not None and len(self.border) > 0 and not self.blocked)
 
     def work(self) -> None:
         """Everything that is to be done now; called by the chain's strand."""
@@ -318,7 +314,7 @@ class Chain:
             self._collect()
         if border is not None:
             entry = self.entry
-            while not self._blocked and not self.given_up:
+            while not self.blocked and not self.given_up:
                 chunk = border.get()
                 if chunk is EMPTY:
                     break

@@ -61,6 +61,7 @@ class Flow:
         self.sampler = sampler
         self.now = clock.now
         self.state = OPENING
+        self.ended = False
         self.reason = ""
         self.failures: list[NodeFailed] = []
         self.opened_at = clock.now()
@@ -122,16 +123,13 @@ class Flow:
         if state not in NEXT[self.state]:
             raise AssertionError(f"flow {self.id} cannot go from {self.state} to {state}")
         self.state = state
+        self.ended = state in (DRAINING, CLOSED)
 
     # The listener's side.
 
     @property
     def paused(self) -> bool:
-        return self._trunk.paused
-
-    @property
-    def ended(self) -> bool:
-        return self.state in (DRAINING, CLOSED)
+        return bool(self._trunk.blocked)
 
     def start(self) -> None:
         """Open the nodes: those of the first chain now, the others in their threads."""

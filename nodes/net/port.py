@@ -54,8 +54,8 @@ class Peer(Protocol):
     def wants(self, now: float) -> bool:
         """Called once a slot: whether to read now. Time limits are kept here too."""
 
-    def message(self, data: bytes, now: float) -> None:
-        """One whole message."""
+    def messages(self, messages: list[bytes], now: float) -> None:
+        """Whole messages, in order. After a ``close`` of its own it ignores the rest of them."""
 
     def closed(self, reason: str) -> None:
         """No message follows; ``reason`` is one of `WebSocket.ended`. Called once, whoever closed."""
@@ -196,10 +196,8 @@ class Connection:
         peer = self._peer
         if peer is None:
             return
-        for message in messages:
-            if self._closing:
-                return  # what the peer said before it knew is not heard
-            peer.message(message, now)
+        if messages and not self._closing:
+            peer.messages(messages, now)
         if websocket.stirred and websocket.ended:
             self._tell(websocket.ended)
 

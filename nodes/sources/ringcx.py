@@ -16,6 +16,9 @@ from nodes.protocols.ringcx import ENDED, RATE, Broken, Call, Ignored, Start, at
 REAL_TIME = 32_000
 """Bytes a second of one call on the wire: two parties, 50 messages of about 310 bytes each."""
 
+LOOK = 0.25
+"""Seconds between two looks at the time limits of a call that goes its usual way."""
+
 
 @node("ringcx")
 class RingCX(Listener[Packet]):
@@ -94,6 +97,7 @@ class _CallPeer:
         self._inlet: Inlet | None = None
         self._opened = self._heard = host.now()
         self._closing = False
+        self._look_at = 0.0  # when to look at time limits again
         self._hang_up_at = float("inf")
 
     def opened(self, connection: Connection) -> None:
@@ -101,6 +105,9 @@ class _CallPeer:
 
     def wants(self, now: float) -> bool:
         inlet = self._inlet
+        if now < self._look_at and inlet is not None and not inlet.ended and not inlet.paused:
+            return True
+        self._look_at = now + LOOK
         if self._closing or now < self._hang_up_at < float("inf"):
             return True
         if now >= self._hang_up_at:
@@ -120,16 +127,25 @@ class _CallPeer:
             self._end("idle")
         return True
 
-    def message(self, data: bytes, now: float) -> None:
+    def messages(self, messages: list[bytes], now: float) -> None:
         self._heard = now
+        receive = self._call.receive
         try:
-            event = self._call.receive(data, now)
+            for data in messages:
+                if self._closing:
+                    return  # what the peer said before it knew is not heard
+                event = receive(data, now)
+                if type(event) is Packet:
+                    self._inlet.push(event)  # type: ignore[union-attr]  # no media gets past the table before Start
+                else:
+                    self._act(event)
         except Broken as broken:
             self._break(broken)
-            return
-        if type(event) is Packet:
-            self._inlet.push(event)  # type: ignore[union-attr]  # the state table lets no media in before Start
-        elif type(event) is Start:
+
+    def _act(self, event: object) -> None:
+        """Anything but media."""
+        self._look_at = 0.0
+        if type(event) is Start:
             self._start(event)
         elif type(event) is Ignored:
             (self._inlet or self._host).report.dropped(event.reason)

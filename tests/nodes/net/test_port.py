@@ -27,7 +27,7 @@ class Recorder:
     """A peer that writes down what it hears."""
 
     def __init__(self) -> None:
-        self.messages: list[bytes] = []
+        self.heard: list[bytes] = []
         self.reasons: list[str] = []
         self.connection: Connection | None = None
         self.reading = True
@@ -38,10 +38,12 @@ class Recorder:
     def wants(self, now: float) -> bool:
         return self.reading
 
-    def message(self, data: bytes, now: float) -> None:
-        self.messages.append(data)
-        if data == b"hang up" and self.connection is not None:
-            self.connection.close(1008, "as you say")
+    def messages(self, messages: list[bytes], now: float) -> None:
+        for data in messages:
+            self.heard.append(data)
+            if data == b"hang up" and self.connection is not None:
+                self.connection.close(1008, "as you say")
+                return
 
     def closed(self, reason: str) -> None:
         self.reasons.append(reason)
@@ -113,7 +115,7 @@ def test_messages_arrive_in_order_in_the_slot_after_they_came(rig: Rig) -> None:
     rig.slots()
     client.sendall(text(b"three"))
     rig.slots()
-    assert peer.messages == [b"one", b"two", b"three"]
+    assert peer.heard == [b"one", b"two", b"three"]
 
 
 def test_split_at_every_byte_over_a_socket(rig: Rig) -> None:
@@ -124,7 +126,7 @@ def test_split_at_every_byte_over_a_socket(rig: Rig) -> None:
         rig.slots()
         client.sendall(data[cut:])
         rig.slots()
-        assert peer.messages == [b"one", b"y" * 200]
+        assert peer.heard == [b"one", b"y" * 200]
         assert client.recv(100) == b"\x8a\x01p"
         client.close()
         rig.slots()
@@ -180,7 +182,7 @@ def test_bad_request_gets_its_status_and_harms_nobody(rig: Rig, request_: bytes,
     assert len(rig.port.connections) == 1
     good.sendall(text(b"still here"))
     rig.slots()
-    assert peer.messages == [b"still here"]
+    assert peer.heard == [b"still here"]
 
 
 def test_refused_is_503_with_retry_after(rig: Rig) -> None:
@@ -237,9 +239,9 @@ def test_flood_is_read_at_its_rate_and_costs_the_others_nothing(rig: Rig) -> Non
         good.sendall(text(b"%d" % slot))
         rig.slots()
     seconds = 500 * 0.020
-    assert len(loud.messages) * len(frame) <= (BURST + seconds) * RATE + READ
-    assert len(loud.messages) * len(frame) >= 0.9 * seconds * RATE
-    assert peer.messages == [b"%d" % slot for slot in range(500)]
+    assert len(loud.heard) * len(frame) <= (BURST + seconds) * RATE + READ
+    assert len(loud.heard) * len(frame) >= 0.9 * seconds * RATE
+    assert peer.heard == [b"%d" % slot for slot in range(500)]
 
 
 def test_small_frames_count_for_the_work_they_make(rig: Rig) -> None:
@@ -261,10 +263,10 @@ def test_paused_peer_is_not_read_and_loses_nothing(rig: Rig) -> None:
     peer.reading = False
     client.sendall(text(b"one"))
     rig.slots(50)
-    assert peer.messages == []
+    assert peer.heard == []
     peer.reading = True
     rig.slots()
-    assert peer.messages == [b"one"]
+    assert peer.heard == [b"one"]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +292,7 @@ def test_end_has_its_reason_once_and_what_was_whole_is_kept(
     client.sendall(text(b"whole"))
     end(client)
     rig.slots(2)
-    assert peer.messages == [b"whole"]
+    assert peer.heard == [b"whole"]
     assert peer.reasons == [reason]
     client.close()
     rig.slots(2)
@@ -305,7 +307,7 @@ def test_reset_in_the_middle_of_a_message_keeps_the_whole_ones(rig: Rig) -> None
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
     rig.slots()
-    assert (peer.messages, peer.reasons) == ([b"whole"], ["peer_lost"])
+    assert (peer.heard, peer.reasons) == ([b"whole"], ["peer_lost"])
     assert rig.port.connections == []
 
 
@@ -324,7 +326,7 @@ def test_after_we_close_nothing_more_is_heard_and_a_silent_peer_is_dropped_after
     rig.slots()
     client.sendall(text(b"later still"))
     rig.slots()
-    assert peer.messages == [b"hang up"]
+    assert peer.heard == [b"hang up"]
     assert close_code(client.recv(100)) == 1008
     rig.now += 4.9
     rig.slots()
