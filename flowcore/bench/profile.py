@@ -46,14 +46,17 @@ class Profile:
         signal.siginterrupt(signal.SIGPROF, False)
         signal.setitimer(signal.ITIMER_PROF, INTERVAL, INTERVAL)
 
-    def stop(self) -> dict[str, float]:
-        """CPU seconds by part, the largest first; threads that no Python runs in are one of them."""
-        signal.setitimer(signal.ITIMER_PROF, 0)
+    def spent(self) -> dict[str, float]:
+        """CPU seconds by part so far; threads that no Python runs in are one of them."""
         native = time.process_time() - self._began - sum(self._spent.values())
-        if native > 0:
-            self._spent[NATIVE] += native
-        self._spent.pop(self._ignore, None)
-        return dict(sorted(self._spent.items(), key=lambda item: -item[1]))
+        found = dict(self._spent)
+        found.pop(self._ignore, None)
+        found[NATIVE] = found.get(NATIVE, 0.0) + max(0.0, native)
+        return found
+
+    def stop(self) -> None:
+        """No more samples."""
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _sample(self, _signal: int, interrupted: FrameType | None) -> None:
         main = threading.main_thread().ident

@@ -58,18 +58,19 @@ class Report:
     events: dict[str, int] = field(default_factory=dict)
     ages: list[float] = field(default_factory=list)
     """Seconds from a sender's `send` to the node behind the listener, sorted."""
-    profile: dict[str, float] = field(default_factory=dict)
-    """CPU seconds by part."""
+    profiles: list[dict[str, float]] = field(default_factory=list)
+    """At each look, the CPU seconds so far by part."""
     error: str = ""
 
 
 class Receiver:
     """The engine, watched."""
 
-    def __init__(self, engine: Engine, pipe: Any) -> None:
+    def __init__(self, engine: Engine, pipe: Any, profile: Profile | None) -> None:
         self.engine = engine
         self.report = Report()
         self._pipe = pipe
+        self._profile = profile
         self._events: Counter[str] = Counter()
         self._look_at = 0.0
         engine.bus.subscribe(self._event)
@@ -85,6 +86,8 @@ class Receiver:
         if now >= self._look_at:
             self._look_at = now + LOOK
             self.report.looks.append((now, time.process_time(), resident()))
+            if self._profile is not None:
+                self.report.profiles.append(self._profile.spent())
 
     def say(self, what: dict[str, Any]) -> None:
         """Put one line on the pipe."""
@@ -137,19 +140,19 @@ def main() -> int:
     parser.add_argument("graph", type=Path)
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--report", type=int, required=True, help="file descriptor of a pipe")
-    parser.add_argument("--core", type=int, help="run on this processor core only")
+    parser.add_argument("--core", default="", help="run on these processor cores only, like 0,1")
     parser.add_argument("--probe", action="store_true", help="measure latency")
     parser.add_argument("--profile", action="store_true", help="measure where CPU time goes")
     options = parser.parse_args()
-    if options.core is not None:
-        os.sched_setaffinity(0, {options.core})
+    if options.core:
+        os.sched_setaffinity(0, {int(core) for core in options.core.split(",")})
     with os.fdopen(options.report, "w") as pipe:
         try:
             plan = compile_graph(load(options.graph, options.settings))
             if options.probe:
                 plan = with_probe(plan)
             profile = Profile(_stages(plan), ignore=NAME) if options.profile else None
-            receiver = Receiver(Engine(plan, max_calls=MOST), pipe)
+            receiver = Receiver(Engine(plan, max_calls=MOST), pipe, profile)
             if profile is not None:
                 profile.start()
             with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -157,10 +160,9 @@ def main() -> int:
         except FlowcoreError as error:
             pipe.write(json.dumps({"error": str(error)}) + "\n")
             return 1
-        report = receiver.sum_up()
         if profile is not None:
-            report.profile = profile.stop()
-        receiver.say(asdict(report))
+            profile.stop()
+        receiver.say(asdict(receiver.sum_up()))
     return 0
 
 

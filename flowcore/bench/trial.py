@@ -48,6 +48,8 @@ class Outcome:
     resident: float = math.nan
     """Memory of the receiver in the middle, in bytes."""
     ages: list[float] = field(default_factory=list)
+    profile: dict[str, float] = field(default_factory=dict)
+    """Share of one core by part of the receiver, if asked for; their sum is ``cpu``, less what the probe took."""
     damage: str = ""
     """What somebody who looked at the results found wrong with them."""
 
@@ -88,11 +90,11 @@ class Outcome:
 class Receiver:
     """A process that is called: ``with Receiver([...]) as receiver`` has it listening at ``receiver.url``.
 
-    ``command`` gets ``--report FD`` and ``--core N``, and says on that pipe what `flowcore.bench.server` says.
+    ``command`` gets ``--report FD`` and ``--core 0,1``, and says on that pipe what `flowcore.bench.server` says.
     """
 
-    def __init__(self, command: Sequence[str], core: int | None = None) -> None:
-        self._command = [sys.executable, *command, *([] if core is None else ["--core", str(core)])]
+    def __init__(self, command: Sequence[str], cores: Sequence[int] = ()) -> None:
+        self._command = [sys.executable, *command, *["--core", ",".join(map(str, cores))] * bool(cores)]
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed with the process, in _end
         self._pipe: Any = None
         self._process: subprocess.Popen[bytes]
@@ -175,14 +177,37 @@ def play(
 
 def outcome(calls: int, load: dict[str, Any], report: dict[str, Any]) -> Outcome:
     """The figures of one trial."""
-    looks = [look for look in report["looks"] if load["began"] + EDGE <= look[0] <= load["ended"] - EDGE / 2]
+    looks = report["looks"]
+    inside = [n for n, look in enumerate(looks) if load["began"] + EDGE <= look[0] <= load["ended"] - EDGE / 2]
     ages = report.get("ages", [])
-    if len(looks) < 2:
+    if len(inside) < 2:
         return Outcome(calls, load, report, ages=ages)
-    (began, cpu_before, _), (ended, cpu_after, _) = looks[0], looks[-1]
+    first, last = inside[0], inside[-1]
+    (began, cpu_before, _), (ended, cpu_after, _) = looks[first], looks[last]
     cpu = (cpu_after - cpu_before) / (ended - began)
-    resident = sorted(look[2] for look in looks)[len(looks) // 2]
-    return Outcome(calls, load, report, cpu, cpu / (calls * CALL_RATE) * 1e6, resident, ages)
+    resident = sorted(looks[n][2] for n in inside)[len(inside) // 2]
+    profile = {}
+    if report.get("profiles"):
+        before, after = report["profiles"][first], report["profiles"][last]
+        profile = {part: (after[part] - before.get(part, 0.0)) / (ended - began) for part in after}
+        profile = dict(sorted(profile.items(), key=lambda item: -item[1]))
+    return Outcome(calls, load, report, cpu, cpu / (calls * CALL_RATE) * 1e6, resident, ages, profile)
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Which cores the receiver and its callers may use; empty: any."""
+
+    receiver: tuple[int, ...] = ()
+    callers: int | None = None
+
+    @classmethod
+    def share(cls, most: int | None = None) -> Cores:
+        """One core for the callers, the others (``most`` of them) for the receiver; all for both if there is one."""
+        if not hasattr(os, "sched_getaffinity"):  # not Linux
+            return cls()
+        *others, last = sorted(os.sched_getaffinity(0))
+        return cls(tuple(others[:most]), last) if others else cls()
 
 
 def trial(
@@ -191,22 +216,15 @@ def trial(
     simulator: str,
     calls: int,
     seconds: float,
+    cores: Cores,
     *,
     probe: bool = True,
     profile: bool = False,
     together: bool = True,
-    pinned: bool = True,
 ) -> Outcome:
     """Run a graph under load. Raises `TrialFailed`."""
-    cores = pair() if pinned else (None, None)
     command = ["-m", "flowcore.bench.server", graph, *(f"--set={setting}" for setting in settings)]
     command += ["--probe"] * probe + ["--profile"] * profile
-    with Receiver(command, cores[0]) as receiver:
-        load = play(simulator, receiver.url, calls, seconds, core=cores[1], together=together, stamps=probe)
+    with Receiver(command, cores.receiver) as receiver:
+        load = play(simulator, receiver.url, calls, seconds, core=cores.callers, together=together, stamps=probe)
         return outcome(calls, load, receiver.stop())
-
-
-def pair() -> tuple[int | None, int | None]:
-    """A core for the receiver and one for its callers; none for either when there is only one."""
-    cores = sorted(os.sched_getaffinity(0))
-    return (cores[0], cores[1]) if len(cores) > 1 else (None, None)

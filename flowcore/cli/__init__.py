@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from flowcore.cli.bench import bench
 from flowcore.cli.calls import calls
 from flowcore.cli.check import check
 from flowcore.cli.nodes import nodes
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a traceback is for a mistake in code, and plain ones can be searched for
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, calls, check, nodes, simulate):
+for command in (run, calls, check, nodes, simulate, bench):
     app.command()(command)
 
 # What typer raises for a wrong command line; it moved from click into typer, and has no public name there.

@@ -51,7 +51,7 @@ def run(
     Ctrl-C (or SIGTERM) ends the running calls in order, within 20 seconds; a second one ends at once.
     Exit code: 0 done, 1 a call failed, 2 the graph or the command line is wrong.
     """
-    options: dict[str, Any] = {"slot": _seconds(slot, "--slot"), "drain": _seconds(drain, "--drain")}
+    options: dict[str, Any] = {"slot": parse_seconds(slot, "--slot"), "drain": parse_seconds(drain, "--drain")}
     processes = _processes(workers)
     loaded = load(graph, settings or [])
     plan = compile_graph(loaded)
@@ -180,7 +180,8 @@ def _processes(workers: str) -> int:
     return int(workers)
 
 
-def _seconds(text: str, option: str) -> float:
+def parse_seconds(text: str, option: str) -> float:
+    """An option's duration in seconds. Raises `typer.BadParameter`."""
     try:
         return float(Duration(text))
     except ValueError as error:

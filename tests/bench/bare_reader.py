@@ -44,9 +44,9 @@ if __name__ == "__main__":
 
     parser = argparse.ArgumentParser(description="The bare reader.")
     parser.add_argument("--report", type=int, required=True)
-    parser.add_argument("--core", type=int)
+    parser.add_argument("--core", default="")
     options = parser.parse_args()
-    if options.core is not None:
-        os.sched_setaffinity(0, {options.core})
+    if options.core:
+        os.sched_setaffinity(0, {int(core) for core in options.core.split(",")})
     with os.fdopen(options.report, "w") as report:
         uvloop.run(serve(report))

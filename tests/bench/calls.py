@@ -16,7 +16,7 @@ from statistics import median
 import numpy as np
 
 from flowcore.bench.search import LATE, Search, verdict
-from flowcore.bench.trial import Outcome, Receiver, TrialFailed, outcome, pair, play, trial
+from flowcore.bench.trial import Cores, Outcome, Receiver, TrialFailed, outcome, play, trial
 from nodes.simulators.known import RATE, samples, stamped
 from nodes.simulators.ringcx import call_id
 
@@ -37,7 +37,7 @@ def receive(graph: str, calls: int, seconds: float, *, probe: bool, together: bo
     """One trial that records; where nothing was counted as lost, the recordings must be whole."""
     with tempfile.TemporaryDirectory(prefix="flowcore-bench-") as folder:
         settings = ["call.port=0", "call.max_connections=10000", f"wav.path={folder}/{{call_id}}.wav"]
-        done = trial(graph, settings, SIMULATOR, calls, seconds, probe=probe, together=together)
+        done = trial(graph, settings, SIMULATOR, calls, seconds, Cores.share(1), probe=probe, together=together)
         if not done.losses():
             done = replace(
                 done, damage=damage(Path(folder), calls, seconds, RATE if graph == RECORD else 2 * RATE, probe)
@@ -63,9 +63,9 @@ def damage(folder: Path, calls: int, seconds: float, rate: int, probe: bool) -> 
 
 def bare(calls: int, seconds: float, *, together: bool) -> Outcome:
     """The same load into the bare reader."""
-    cores = pair()
-    with Receiver([BARE], cores[0]) as receiver:
-        load = play(SIMULATOR, receiver.url, calls, seconds, core=cores[1], together=together)
+    cores = Cores.share(1)
+    with Receiver([BARE], cores.receiver) as receiver:
+        load = play(SIMULATOR, receiver.url, calls, seconds, core=cores.callers, together=together)
         report = receiver.stop()
     if report["bytes"] < load["bytes"]:
         raise TrialFailed(f"the bare reader read {report['bytes']} bytes of {load['bytes']}")

@@ -1,0 +1,173 @@
+"""``flowcore bench``: how many calls at once a graph holds on this machine, and where its time goes."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from flowcore.bench.search import LATE, NEAR, Search, verdict
+from flowcore.bench.trial import Cores, Outcome, trial
+from flowcore.cli.run import Settings, parse_seconds
+from flowcore.errors import FlowcoreError, UsageError
+from flowcore.graph.load import load
+from flowcore.graph.model import Graph
+from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.paths import PathTemplate
+
+START = 25
+
+
+def bench(
+    graph: Annotated[Path, typer.Argument(help="The graph file.", show_default=False)],
+    settings: Settings = None,
+    p99: Annotated[
+        str, typer.Option(help="Most latency that 99 of 100 messages may have, to the first node.")
+    ] = "100ms",
+    seconds: Annotated[float, typer.Option(min=3, help="How long each load lasts.")] = 5.0,
+    most: Annotated[int, typer.Option(min=1, help="Try no more calls than this.")] = 5000,
+    to_json: Annotated[Path | None, typer.Option("--json", help="Write all figures there.", show_default=False)] = None,
+) -> None:
+    """Find the largest number of calls at once that a graph holds here, with nothing lost, and where the time goes.
+
+    The graph runs in a process of its own, with simulated calls from another; its files go to a temporary folder.
+    Whatever else it does (send, show, ask a service) it does for each of those calls. They say noise: a node that
+    works only while somebody speaks has less to do than on real ones.
+    Exit code: 0 done, 1 not even one call was held, 2 the graph or the command line is wrong.
+    """
+    bound = parse_seconds(p99, "--p99") * 1000
+    checked = load(graph, settings or [])
+    compile_graph(checked)
+    with tempfile.TemporaryDirectory(prefix="flowcore-bench-") as folder:
+        subject = Subject.of(graph, checked, settings or [], Path(folder))
+        search, last = _search(subject, bound, seconds, most)
+    if last is None:
+        raise FlowcoreError(f"not even {search.failed} call was held: {search.why}")
+    _show(subject, search, last, bound)
+    if to_json:
+        to_json.write_text(json.dumps(_figures(subject, search, last), indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The graph under load: its file, the settings that make it harmless, who calls it, and where it runs."""
+
+    graph: Path
+    settings: list[str]
+    simulator: str
+    cores: Cores
+
+    @classmethod
+    def of(cls, path: Path, graph: Graph, settings: list[str], folder: Path) -> Subject:
+        """Raises `UsageError` when nobody can call this graph."""
+        listener = next(iter(graph.nodes.values()))
+        simulator = getattr(listener.cls, "simulator", "")
+        if not simulator:
+            raise UsageError(
+                f'give bench a graph whose listener takes calls, like ringcx: nobody can call "{listener.name}" '
+                f"({listener.cls.name}) of {path}"
+            )
+        return cls(path, [*settings, *_elsewhere(graph, folder)], simulator, Cores.share())
+
+    def attempt(self, calls: int, seconds: float, *, profile: bool = False) -> Outcome:
+        """One load."""
+        return trial(
+            str(self.graph),
+            self.settings,
+            self.simulator,
+            calls,
+            seconds,
+            self.cores,
+            probe=not profile,
+            profile=profile,
+        )
+
+
+def _elsewhere(graph: Graph, folder: Path) -> list[str]:
+    """Settings that put every file below ``folder``, and the listener on a free port."""
+    settings = []
+    for number, node in enumerate(graph.nodes.values()):
+        for field in type(node.config).model_fields:
+            value = getattr(node.config, field)
+            if isinstance(value, PathTemplate):
+                name = value[value.rfind("/", 0, (value + "{").index("{")) + 1 :]
+                settings.append(f"{node.name}.{field}={folder}/{node.name}/{name}")
+            elif number == 0 and field == "port":
+                settings.append(f"{node.name}.{field}=0")
+    return settings
+
+
+def _search(subject: Subject, bound: float, seconds: float, most: int) -> tuple[Search, Outcome | None]:
+    """The search, and a last load, profiled, of as many calls as were held; None when none were."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def attempt(calls: int) -> str:
+            before = f", {search.held} held" if search.held else ""
+            progress.update(task, description=f"{calls} calls{before}", total=_steps(search))
+            why = verdict(subject.attempt(calls, seconds), bound)
+            progress.advance(task)
+            return why
+
+        search = Search(attempt, min(START, most), most)
+        search.run()
+        if not search.held:
+            return search, None
+        progress.update(task, description=f"{search.held} calls, profiled")
+        return search, subject.attempt(search.held, max(seconds, 8.0), profile=True)
+
+
+def _steps(search: Search) -> float | None:
+    """How many loads the search takes in all; None while that is open."""
+    if not search.failed:
+        return None
+    left = (search.failed - search.held) / max(1.0, search.failed * NEAR)
+    return 2 * len(search.tried) + 2 * math.ceil(math.log2(max(left, 1.0))) + 1
+
+
+def _show(subject: Subject, search: Search, last: Outcome, bound: float) -> None:
+    console = Console(highlight=False)
+    cores = len(subject.cores.receiver)
+    where = f"{cores} core{'s' * (cores != 1)}, the callers on another" if cores else "cores shared with the callers"
+    console.print(f"[bold]{search.held} calls at once[/bold] of {subject.graph}: nothing lost, on {where}")
+    if search.why == LATE:
+        console.print(f"It may hold more: at {search.failed} calls {search.why}.", style="yellow")
+    elif search.failed:
+        console.print(f"At {search.failed} calls: {search.why} (the bound is {bound:.0f} ms)")
+    else:
+        console.print("It may hold more: that was the most to try.", style="yellow")
+    table = Table(title=f"where the CPU goes at {search.held} calls", title_justify="left", title_style="")
+    table.add_column("part")
+    table.add_column("of a core", justify="right")
+    table.add_column("µs a message", justify="right")
+    for part, share in last.profile.items():
+        if share >= 0.0005:
+            table.add_row(part, f"{share:.1%}", f"{share / last.cpu * last.us_per_message:.2f}")
+    table.add_row("all", f"{last.cpu:.1%}", f"{last.us_per_message:.2f}", style="bold")
+    if cores:
+        table.add_row("idle", f"{max(0.0, cores - last.cpu):.1%}", "")
+    console.print(table)
+
+
+def _figures(subject: Subject, search: Search, last: Outcome) -> dict[str, Any]:
+    return {
+        "graph": str(subject.graph),
+        "calls": search.held,
+        "failed_at": search.failed,
+        "why": search.why,
+        "tried": search.tried,
+        "cores": len(subject.cores.receiver),
+        "cpu": last.cpu,
+        "us_per_message": last.us_per_message,
+        "resident": last.resident,
+        "profile": last.profile,
+    }
