@@ -13,12 +13,18 @@ from flowcore.engine.clock import Clock
 
 PERIOD = 0.020
 """Length of a slot in seconds: one packet time of telephony."""
+STRETCH = 2
+"""How many times longer slots get under load: half the wake-ups and half the reads, for one packet time of latency."""
+STRETCH_ABOVE = 0.5
+"""Part of a slot that is work, above which slots are stretched."""
+SHRINK_BELOW = 0.3
+"""Part of a stretched slot that is work, below which slots shrink again."""
 
 
 class Slots:
     """Calls every registered function once a slot, in the event loop's thread, in the order of registration.
 
-    ``lag`` is how late the present slot began, in seconds; ``busy`` what the last one took; ``beat`` when the last one
+    Under load slots are stretched, see ``STRETCH``. ``lag`` is how late the present slot began, in seconds; ``busy`` what the last one took; ``beat`` when the last one
     ended, in seconds of the clock: while it grows old, something holds up the event loop.
     """
 
@@ -29,6 +35,7 @@ class Slots:
         self.lag = 0.0
         self.busy = 0.0
         self.beat = clock.now()
+        self.stretched = False
         self._polls: list[Callable[[], None]] = []
         self._closing: list[Callable[[], None]] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -72,4 +79,9 @@ class Slots:
             ended = self.clock.now()
             self.beat = ended
             self.busy = ended - began
-            due = max(due + self.period, ended)
+            due = max(due + self._next_period(), ended)
+
+    def _next_period(self) -> float:
+        longer = self.period * STRETCH
+        self.stretched = self.busy > (SHRINK_BELOW * longer if self.stretched else STRETCH_ABOVE * self.period)
+        return longer if self.stretched else self.period
