@@ -24,8 +24,9 @@ SHRINK_BELOW = 0.3
 class Slots:
     """Calls every registered function once a slot, in the event loop's thread, in the order of registration.
 
-    Under load slots are stretched, see ``STRETCH``. ``lag`` is how late the present slot began, in seconds; ``busy`` what the last one took; ``beat`` when the last one
-    ended, in seconds of the clock: while it grows old, something holds up the event loop.
+    Under load slots are stretched, see ``STRETCH``. ``lag`` is how late the present slot began, in seconds; ``busy``
+    what the last one took; ``beat`` when the last one ended, in seconds of the clock: while it grows old, something
+    holds up the event loop.
     """
 
     def __init__(self, clock: Clock, period: float = PERIOD) -> None:

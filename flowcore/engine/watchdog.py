@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
@@ -60,7 +61,8 @@ class Watchdog:
             return
         self._reported[thread] = since
         frame = sys._current_frames().get(thread)
-        if frame is not None:
+        if frame is not None and Path(frame.f_code.co_filename).parent.name != "asyncio":
+            # (In asyncio itself the loop is idle: this whole process got no time, which is no node's fault.)
             flow, node = guilty(frame)
             stack = "".join(traceback.format_stack(frame)[-3:])
             self._bus.emit(event, flow, node, seconds=round(now - since, 1), stack=stack)

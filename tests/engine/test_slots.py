@@ -1,6 +1,7 @@
 """The heartbeat: even while there is little to do, stretched under load, never in a hurry to make up."""
 
 import asyncio
+import itertools
 
 from flowcore.engine.clock import VirtualClock
 from flowcore.engine.slots import Slots
@@ -33,7 +34,7 @@ def test_idle_slots_are_even():
 
 def test_a_busy_engine_wakes_half_as_often_and_goes_back_when_load_falls():
     began = beats(lambda n: 0.015 if n <= 5 else 0.001)
-    steps = [round(b - a, 6) for a, b in zip(began, began[1:], strict=False)]
+    steps = [round(b - a, 6) for a, b in itertools.pairwise(began)]
     assert steps[:6] == [0.04] * 5 + [0.02]
     assert set(steps[6:]) == {0.02}
 
