@@ -3,7 +3,7 @@
 The kernel interrupts the process each few milliseconds of CPU time, of any thread. Then the time that each thread has
 used since the last interrupt is put down to what it is in now: the innermost node on its stack, else the innermost
 module that has a name. A handler in the main thread has no bias towards places that let go of the global lock, which
-a thread that looks at the others has.
+a thread that looks at the others has; but the main thread has to wake up often, as an event loop does.
 """
 
 from __future__ import annotations

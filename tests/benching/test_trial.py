@@ -1,0 +1,35 @@
+"""A trial is a real receiver and real callers in processes of their own; a broken one says why."""
+
+from pathlib import Path
+
+import pytest
+from bench.calls import RECORD, SIMULATOR, receive
+
+from flowcore.bench.trial import Cores, TrialFailed, trial
+
+
+@pytest.mark.slow
+def test_all_that_is_sent_arrives_and_has_an_age() -> None:
+    done = receive(RECORD, 5, 3.0, probe=True, together=False)
+    assert done.losses() == []
+    assert done.load["messages"] == done.report["packets"] == 5 * 3 * 100
+    assert len(done.ages) == 5 * 3 * 50 / 10
+    assert 0 < done.age_ms(0.5) <= done.age_ms(0.99)
+    assert done.cpu > 0
+    assert done.resident > 1e6
+
+
+@pytest.mark.slow
+def test_the_profile_names_listener_stages_and_nodes(tmp_path: Path) -> None:
+    settings = ["call.port=0", f"wav.path={tmp_path}/{{call_id}}.wav"]
+    done = trial(RECORD, settings, SIMULATOR, 40, 4.0, Cores.share(1), probe=False, profile=True)
+    assert {"socket", "frame", "JSON", "ordered", "wav", "engine"} <= set(done.profile)
+    assert sum(done.profile.values()) == pytest.approx(done.cpu, rel=0.2)
+    assert done.ages == []
+
+
+@pytest.mark.slow
+def test_a_receiver_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TrialFailed, match="cannot write to"):
+        trial(RECORD, ["call.port=0", f"wav.path={tmp_path}/file/x.wav"], SIMULATOR, 1, 3.0, Cores.share(1))

@@ -1,0 +1,58 @@
+"""``flowcore bench``: finds the most calls, names what spends the time, leaves nothing behind."""
+
+import json
+
+import pytest
+
+GRAPH = """
+flowcore: 1
+nodes:
+  call: {use: ringcx, with: {port: 3333}}
+  ordered: {use: reorder, from: call}
+  wav: {use: wav_file, from: ordered, with: {path: "here/{started:%Y}/{flow}.wav"}}
+"""
+
+
+def test_a_graph_that_nobody_can_call(flowcore, tmp_path):
+    (tmp_path / "one.wav").touch()
+    graph = tmp_path / "graph.yaml"
+    graph.write_text(
+        "flowcore: 1\nnodes:\n  tape: {use: wav_source, with: {path: one.wav}}\n"
+        '  wav: {use: wav_file, from: tape, with: {path: "{flow}.wav"}}\n'
+    )
+    outcome = flowcore("bench", graph)
+    assert outcome.code == 2
+    assert 'nobody can call "tape" (wav_source)' in outcome.err.replace("\n", " ")
+
+
+def test_a_bound_without_a_unit(flowcore, tmp_path):
+    graph = tmp_path / "graph.yaml"
+    graph.write_text(GRAPH)
+    outcome = flowcore("bench", graph, "--p99", "100")
+    assert outcome.code == 2
+    assert "--p99" in outcome.err
+
+
+@pytest.mark.slow
+def test_the_most_calls_and_where_the_time_goes(flowcore, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "graph.yaml").write_text(GRAPH)
+    # No bound on latency to speak of: the machine that runs this test may be busy.
+    outcome = flowcore("bench", "graph.yaml", "--most", "4", "--seconds", "3", "--p99", "1h", "--json", "found.json")
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert outcome.code == 0, outcome.err
+    assert f"{found['calls']} calls at once of graph.yaml" in outcome.out
+    assert 1 <= found["calls"] <= 4
+    parts = {"call", "socket", "frame", "JSON", "ordered", "wav", "borders", "engine"}
+    assert "engine" in found["profile"]  # four calls are few samples: what else was met is chance
+    assert {part for part in found["profile"] if "~" not in part} <= parts | {"native threads"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["found.json", "graph.yaml"]
+
+
+@pytest.mark.slow
+def test_a_graph_that_holds_no_call(flowcore, tmp_path):
+    graph = tmp_path / "graph.yaml"
+    graph.write_text(GRAPH)
+    outcome = flowcore("bench", graph, "--most", "1", "--seconds", "3", "--p99", "1ms")
+    assert outcome.code == 1
+    assert "not even 1 call was held" in outcome.err
