@@ -157,15 +157,17 @@ class Supervisor:
             await self._hear(worker, reader)
             code = await worker.process.wait()
             lost = self._settle(worker)
-            if not self._ready.is_set() and not self.draining:
-                self.code = code or 1
-                self.stop()
-            elif code and (not self.draining or lost):
+            unasked = code != 0 and not self.draining
+            if lost or (unasked and (code < 0 or self._ready.is_set())):  # else it has said itself why it cannot start
                 self._tell(WORKER_DIED, worker=number, pid=worker.process.pid, how=_how(code), calls=lost)
-            if code and not self.draining:
+            if not self._ready.is_set() and not self.draining:  # no worker could start
+                self.code = max(code, 1)
+                self.stop()
+            if unasked and not self.draining:
                 delay = RESTART_FIRST if time.monotonic() - began > CALM else delay
                 recovery = asyncio.create_task(self._recover())
-                await asyncio.wait({asyncio.create_task(self._stopping.wait())}, timeout=delay)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), delay)
                 await recovery
                 delay = min(delay * 2, RESTART_LONGEST)
 
@@ -281,6 +283,8 @@ class Seat:
         self.sockets: dict[Address, socket.socket] = {
             (host, port): socket.socket(fileno=fd) for host, port, fd in given["sockets"]
         }
+        for shared in (self._channel, *self.sockets.values()):
+            shared.set_inheritable(False)  # to us they were passed on; they go no further
         self._writer: asyncio.StreamWriter
 
     async def run(self, engine: Engine) -> None:
