@@ -127,23 +127,14 @@ class Line:
     def __post_init__(self) -> None:
         self.view = memoryview(self.frames)
 
-    def send(self, slot: int, number: bytes, first: int, last: int, stamping: bool) -> int:
-        """Send the frames of parties ``first`` to ``last``; returns how many bytes the kernel did not take."""
-        layout, frames = self.layout, self.frames
-        at = slot % CYCLE * layout.size
-        for offset in layout.digits[first:last]:
-            offset += at
-            frames[offset : offset + 9] = number
-        data = self.view[at + layout.begins[first] : at + layout.begins[last]]
-        if not stamping or first or (slot + self.number) % STAMPED:
-            return self.put(data)
-        here = slice(at + layout.stamp, at + layout.stamp + STAMP)
-        audio = frames[here]
-        frames[here] = base64.b64encode(stamps.stamp())
+    def put_stamped(self, data: memoryview, here: slice) -> int:
+        """Send ``data`` with a stamp in ``frames[here]``."""
+        audio = self.frames[here]
+        self.frames[here] = base64.b64encode(stamps.stamp())
         try:
             return self.put(data)
         finally:
-            frames[here] = audio  # when these frames come round again, the stamp would be a lie
+            self.frames[here] = audio  # when these frames come round again, the stamp would be a lie
 
     def put(self, data: bytes | memoryview) -> int:
         """Send as much as the kernel takes; returns how many bytes are left."""
@@ -269,24 +260,33 @@ class Load:
             result.lag_max_ms = lags[-1] * 1000
 
     def _send(self, lines: list[Line], slot: int, first: int, last: int) -> None:
-        result, stamping = self.result, self._stamping
+        """One slot of parties ``first`` to ``last`` of some lines, which all look alike: little is left for each."""
+        if not lines:
+            return
+        result, layout = self.result, lines[0].layout
+        at = slot % CYCLE * layout.size
         number = b"%d" % (FIRST + slot)
+        numbers = [slice(at + digit, at + digit + len(number)) for digit in layout.digits[first:last]]
+        whole = slice(at + layout.begins[first], at + layout.begins[last])
+        stamp = slice(at + layout.stamp, at + layout.stamp + STAMP)
+        stamped = (-slot) % STAMPED if self._stamping and not first else -1
         sent = 0
         for line in lines:
             if not line.open:
                 continue
+            for here in numbers:
+                line.frames[here] = number
+            data = line.view[whole]
             try:
-                if line.send(slot, number, first, last, stamping):
-                    result.blocked += 1
+                left = line.put_stamped(data, stamp) if line.number % STAMPED == stamped else line.put(data)
             except OSError:
                 self._lose(line)
                 result.closed += 1
                 continue
+            result.blocked += left > 0
             sent += 1
         result.messages += sent * (last - first)
-        if sent:
-            begins = lines[0].layout.begins
-            result.bytes += sent * (begins[last] - begins[first])
+        result.bytes += sent * (whole.stop - whole.start)
 
     def _hang_up(self, lines: list[Line]) -> None:
         """A Stop for each party and the closing handshake, for all lines at once."""
