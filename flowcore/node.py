@@ -283,8 +283,7 @@ class Listener(Node, ABC, Generic[Out]):
     live: ClassVar[bool] = True
     """Whether sessions come at their own pace (a phone call) and cannot wait for a slow node (a file can)."""
     simulator: ClassVar[str] = ""
-    """A module for ``flowcore bench`` that plays peers of this listener: see docs/decisions, "A listener names who
-    loads it"."""
+    """A module for ``flowcore bench`` that plays peers of this listener: docs/decisions/0007."""
 
     @classmethod
     @abstractmethod
