@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
@@ -35,21 +36,24 @@ FILES = {"file", "repaired"}
 class Log:
     """Subscribes to the bus, logs, and remembers which files were written, to name them last.
 
-    ``worker`` is the number of the worker whose log this is; the supervisor, which has none, names files and ports.
+    ``stats`` is the file for all counters at the end. ``worker`` is the number of the worker whose log this is; the supervisor, which has none, names files and ports.
     """
 
-    def __init__(self, *, json: bool = False, quiet: bool = False, worker: int | None = None) -> None:
+    def __init__(
+        self, *, as_json: bool = False, quiet: bool = False, worker: int | None = None, stats: Path | None = None
+    ) -> None:
+        self._stats = stats
         self.files: deque[str] = deque(maxlen=NAMED_FILES)
         self.written = 0
         self._worker = worker
         renderer: Any = structlog.processors.JSONRenderer()
-        if not json:
+        if not as_json:
             renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)
         self._log = structlog.wrap_logger(
             structlog.WriteLogger(sys.stderr),
             processors=[
                 structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso" if json else "%H:%M:%S", utc=json),
+                structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json),
                 renderer,
             ],
             wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
@@ -80,7 +84,9 @@ class Log:
         self.written += 1
 
     def close(self, totals: Totals) -> None:
-        """Sum up: what was dropped, then the files."""
+        """Sum up: what was dropped, then the files; all counters go to the file that was asked for."""
+        if self._stats is not None:
+            self._stats.write_text(json.dumps(totals.json(), indent=2) + "\n")
         for name, stats in totals.nodes.items():
             for reason, tally in stats.dropped.items():
                 self._log.warning("dropped", node=name, reason=reason, **tally.json())

@@ -43,6 +43,10 @@ def run(
     control: Annotated[
         Path | None, typer.Option(help="Socket for `flowcore calls` to ask at.", show_default="one for this process")
     ] = None,
+    stats: Annotated[
+        Path | None,
+        typer.Option(help="Write every node's counters to this file at the end, as JSON.", show_default=False),
+    ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON lines.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
 ) -> None:
@@ -55,7 +59,7 @@ def run(
     processes = _processes(workers)
     loaded = load(graph, settings or [])
     plan = compile_graph(loaded)
-    log = Log(json=log_json, quiet=quiet)
+    log = Log(as_json=log_json, quiet=quiet, stats=stats)
     bus = Bus()
     bus.subscribe(log.event)
     hub = _hub(control, bus)
@@ -67,7 +71,7 @@ def run(
         "path": loaded.path,
         "settings": settings or [],
         "options": options,
-        "log": {"json": log_json, "quiet": quiet},
+        "log": {"as_json": log_json, "quiet": quiet},
     }
     supervisor = Supervisor(
         plan,

@@ -38,7 +38,7 @@ def simulate(
         f"voices.speed={speed}",
         f"call.url={_quoted(url)}",
     ]
-    log = Log(json=log_json, quiet=quiet)
+    log = Log(as_json=log_json, quiet=quiet)
     bus = Bus()
     bus.subscribe(log.event)
     run_engine(compile_graph(load(shipped(GRAPH), settings)), log, bus=bus, max_calls=calls)

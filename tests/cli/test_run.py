@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -121,3 +122,15 @@ def test_a_missing_voice_and_a_missing_receiver_are_named(tmp_path):
     done = flowcore("simulate", "--agent", str(good), "--caller", str(good), url, cwd=tmp_path)
     assert done.returncode == 1
     assert "call.url: no call to ws://127.0.0.1:9/" in done.stderr
+
+
+def test_every_nodes_counters_are_written_at_the_end(tmp_path):
+    server = Server("record.yaml", "--calls", "1", "--stats", "stats.json", cwd=tmp_path)
+    agent, caller = voice(tmp_path / "agent.wav"), voice(tmp_path / "caller.wav")
+    flowcore("simulate", "--agent", str(agent), "--caller", str(caller), "--speed", "0", server.url, cwd=tmp_path)
+    assert server.end()[0] == 0
+    totals = json.loads((tmp_path / "stats.json").read_text())
+    assert totals["flows"] == 1
+    wav = totals["nodes"]["wav"]
+    assert wav["in"]["ms"] == 1000
+    assert {"in", "out", "dropped", "filled", "own_ms", "mean_wait_ms", "queue_ms"} <= wav.keys()
