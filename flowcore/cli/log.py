@@ -36,7 +36,8 @@ FILES = {"file", "repaired"}
 class Log:
     """Subscribes to the bus, logs, and remembers which files were written, to name them last.
 
-    ``stats`` is the file for all counters at the end. ``worker`` is the number of the worker whose log this is; the supervisor, which has none, names files and ports.
+    ``stats`` is the file for all counters at the end. ``worker`` is the number of the worker whose log this is; the
+    supervisor, which has none, names files and ports.
     """
 
     def __init__(
