@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check fix bench debs clean
+.PHONY: demo test check fix bench fuzz again debs clean
 
 # The demo needs what a user installs and no more; the tests and checks need the developers' packages.
 $(STAMP)-user: pyproject.toml
@@ -40,6 +40,17 @@ fix: $(STAMP)-dev
 
 bench: $(STAMP)-dev
 	@$(BIN)/python -m tests.bench
+
+# A million hostile inputs for each parser, led by the code they reach: about 25 minutes. Not part of `make test`.
+fuzz: $(STAMP)-dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris || echo "no atheris for this Python: mutating at random"
+	@$(BIN)/python -m tests.fuzz
+
+# The whole suite many times in other orders: a test that fails once in fifty hides a race. For the night.
+TIMES ?= 50
+again: debs $(STAMP)-dev
+	@for seed in $$(seq $(TIMES)); do echo "order $$seed:"; \
+		FLOWCORE_TEST_ORDER=$$seed $(BIN)/python -m pytest -n 2 --dist worksteal || exit 1; done
 
 # Debian packages that the tests use. Without root their absence is an error of the test that needs them.
 DEBS := sox

@@ -1,5 +1,7 @@
 """Shared fixtures."""
 
+import os
+import random
 import sys
 from pathlib import Path
 
@@ -15,3 +17,10 @@ def _hung_up():
     phones = sys.modules.get("phone")
     while phones and phones.OPEN:
         phones.OPEN.pop().socket.close()
+
+
+def pytest_collection_modifyitems(items):
+    """In the order that FLOWCORE_TEST_ORDER seeds: see `make again`."""
+    seed = os.environ.get("FLOWCORE_TEST_ORDER")
+    if seed:
+        random.Random(seed).shuffle(items)

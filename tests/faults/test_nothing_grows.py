@@ -1,0 +1,167 @@
+"""Rows 34 and 47, and a day: after any number of calls, and however long they last, everything is as before."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import linecache
+import random
+import socket
+import struct
+import threading
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import pytest
+from faults.calls import recording
+from live import Live, until
+from load import frame
+from phone import OPEN, Phone
+
+from flowcore import ANY_AUDIO, Audio, Config, Duration, Format, Host, Listener, Packet, Sink, node
+from flowcore.testing import run_plan
+from nodes.protocols.ringcx import RATE
+
+MIB = 1 << 20
+
+
+def rss():
+    linecache.clearcache()  # source lines of stacks that were reported
+    gc.collect()
+    return psutil.Process().memory_info().rss
+
+
+def one_call(url, number):
+    """A short call; three of ten are cut off at a random byte, by a reset or in peace."""
+    picks = random.Random(number)
+    phone = Phone(url, f"call{number % 7}")
+    OPEN.remove(phone)
+    with phone.socket:
+        phone.start()
+        phone.talk(number, 0.1)
+        if picks.random() >= 0.3:
+            phone.stop()
+            phone.hang_up()
+            return
+        half = frame(phone.caller.media("agent", bytes(160)))
+        phone.socket.sendall(half[: picks.randrange(len(half))])
+        if picks.random() < 0.5:
+            phone.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.slow
+def test_row_34_after_2000_calls_of_which_600_are_cut_all_counts_are_back(tmp_path):
+    warm, calls = 500, 2000
+
+    with Live("record", [f"wav.path={tmp_path}/{{flow}}.wav"]) as live:
+
+        def call(numbers):
+            with ThreadPoolExecutor(16) as pool:
+                list(pool.map(lambda number: one_call(live.url, number), numbers))
+            until(lambda: not live.engine.flows and len(live.named("closed")) == len(numbers))
+            live.events.clear()
+            for path in tmp_path.iterdir():
+                path.unlink()
+
+        def counts():
+            threads = threading.active_count() - live.engine.pool.threads  # it keeps those that were ever needed
+            return len(asyncio.all_tasks(live._loop)), threads, psutil.Process().num_fds()
+
+        tracemalloc.start(1)
+        call(range(warm))
+        before, resident, memory = counts(), rss(), tracemalloc.take_snapshot()
+        call(range(warm, warm + calls))
+        after = rss()
+        kept = tracemalloc.take_snapshot().compare_to(memory, "lineno")
+        tracemalloc.stop()
+        assert counts() == before
+        ours = [line for line in kept if "/flowcore/" in str(line) or "/nodes/" in str(line)]
+        assert sum(line.size_diff for line in ours) < 50 * calls, ours[:5]  # not even 50 bytes of a call
+        assert after - resident < 10 * MIB  # the 16 client threads' arenas are in this, and what malloc keeps
+    reasons = live.engine.totals.reasons
+    assert sum(reasons.values()) == warm + calls
+    assert 0.25 < reasons["peer_lost"] / (warm + calls) < 0.35
+    assert set(reasons) == {"stop", "peer_lost"}
+
+
+@node("discard")
+class Discard(Sink[Audio]):
+    """In the place of a recorder, whose files would be gigabytes."""
+
+    takes = (ANY_AUDIO,)
+    runs = "thread"
+    seconds = 0.0
+
+    class Config(Config):
+        pass
+
+    def process(self, chunk: Audio) -> None:
+        Discard.seconds += chunk.seconds
+
+
+@node("long")
+class Long(Listener[Packet]):
+    """Calls that say one message again and again, ``burst`` of them at a time, each with its own arrival stamp.
+
+    ``memory`` is what the process holds at 24 equal distances.
+    """
+
+    memory: list[int] = []
+
+    class Config(Config):
+        calls: int
+        length: Duration
+        message: Duration = Duration("100ms")
+        burst: int = 1
+
+    @classmethod
+    def gives(cls, config: Any) -> Format:
+        return Format("packets", "mulaw", RATE, "tracks")
+
+    async def run(self, host: Host) -> None:
+        Long.memory.clear()
+        step, burst = float(self.config.message), self.config.burst
+        count = round(float(self.config.length) / step)
+        data = (bytes(range(256)) * 32)[: round(step * RATE)]
+        inlets = [host.accept({}) for _ in range(self.config.calls)]
+        began = host.now()
+        for first in range(0, count, burst):
+            await host.sleep(step * burst)
+            for number in range(first, first + burst):
+                for inlet in inlets:
+                    for track in ("agent", "customer"):
+                        inlet.push(Packet(track, number, data, began + (number + 1) * step))
+            if (first + burst) % (count // 24) == 0:
+                Long.memory.append(rss())
+        for inlet in inlets:
+            inlet.end("stop")
+
+
+def long(tmp_path, **config: Any):
+    plan = recording(tmp_path)
+    first = replace(plan.listener, cls=Long, config=Long.Config(**config))
+    wav = replace(plan.nodes["wav"], cls=Discard, config=Discard.Config())
+    Discard.seconds = 0.0
+    return replace(plan, nodes={**plan.nodes, first.name: first, "wav": wav})
+
+
+@pytest.mark.slow
+def test_row_47_fifty_calls_of_10_minutes_hold_no_more_at_their_end_than_after_2(tmp_path):
+    result = run_plan(long(tmp_path, calls=50, length="10min", burst=10), slot=1.0)
+    assert Discard.seconds == pytest.approx(50 * 600)
+    assert [flow.reason for flow in result.flows] == ["stop"] * 50
+    assert len(Long.memory) == 24
+    assert Long.memory[-1] - Long.memory[4] < 2 * MIB
+    assert max(Long.memory) < Long.memory[0] + 50 * 2 * MIB
+
+
+@pytest.mark.slow
+def test_a_day_of_stream_time_holds_no_more_at_its_end_than_after_2_hours(tmp_path):
+    result = run_plan(long(tmp_path, calls=1, length="1440min", burst=100), slot=5.0)
+    assert Discard.seconds == pytest.approx(86_400)
+    assert result.flows[0].stats["ordered"].dropped == {}
+    assert len(result.events) < 10
+    assert Long.memory[-1] - Long.memory[1] < 2 * MIB

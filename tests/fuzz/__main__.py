@@ -1,0 +1,185 @@
+"""Ten to the sixth hostile inputs for each of what reads bytes from outside: only documented exceptions may come out.
+
+    python -m tests.fuzz [--inputs 1000000] [--seed 1] [messages websocket graphs]
+
+With atheris (a fuzzer that is led by the code it reaches) where it is installed, else with random mutations of good
+inputs. An input that raises anything else is written to ``crash-…`` and ends the run with an error. `make fuzz`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tools")]
+
+Target = Callable[[bytes], None]
+
+
+def messages() -> tuple[Target, list[bytes]]:
+    """`nodes.protocols.ringcx.parse`, and whole conversations of such messages."""
+    from flowcore import BadMessage
+    from nodes.protocols.ringcx import Call, Caller, parse
+
+    def target(data: bytes) -> None:
+        with contextlib.suppress(BadMessage):
+            parse(data)
+        call = Call()
+        for number, line in enumerate(data.split(b"\n")):
+            try:
+                call.receive(line, number * 0.5)
+            except BadMessage:
+                return
+            call.poll(number * 0.5)
+
+    good = []
+    for dialect in ("camel", "upper"):
+        caller = Caller({"call_id": "x", "session_id": "1", "ani": "+1"}, dialect)  # type: ignore[arg-type]
+        said = [caller.connected(), caller.start(), caller.media("agent", bytes(20)), caller.stop(1, "2026-01-01")]
+        good += [*said, b"\n".join(said)]
+    return target, good
+
+
+def websocket() -> tuple[Target, list[bytes]]:
+    """`nodes.net.websocket.WebSocket.receive`: the first byte says how the rest is cut and where the upgrade ends."""
+    from load import frame
+
+    from nodes.net.websocket import WebSocket
+
+    upgrade = (
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+
+    def target(data: bytes) -> None:
+        if not data:
+            return
+        connection = WebSocket()
+        step = 1 + data[0] % 64
+        if data[0] & 0x80:
+            connection.receive(upgrade)
+            assert connection.accept()
+        for at in range(1, len(data), step):
+            connection.receive(data[at : at + step])
+            if connection.request is not None and not connection.open and not connection.finished:
+                connection.accept()
+            connection.output()
+        if data[0] & 0x40:
+            connection.receive_eof()
+            connection.output()
+
+    frames = [frame(b'{"event":"Media"}'), frame(b"x" * 200), frame(b"\x03\xe8bye", opcode=8), frame(b"p", opcode=9)]
+    parts = b"\x01\x80" + bytes(4) + b"\x00\x80" + bytes(4) + b"\x80\x80" + bytes(4)
+    return target, [b"\xff" + b"".join(frames), b"\x8f" + parts, b"\x3f" + upgrade + frames[0], b"\x81" + frames[3]]
+
+
+def graphs() -> tuple[Target, list[bytes]]:
+    """`flowcore.graph.load.load_text`, with nodes of every kind."""
+    from graph.nodes import GOOD, REGISTRY
+
+    from flowcore.errors import GraphError
+    from flowcore.graph.load import load_text
+
+    def target(data: bytes) -> None:
+        try:
+            load_text(data.decode("utf-8", "replace"), "fuzz.yaml", (), {"A": "a"}, REGISTRY)
+        except GraphError as error:
+            str(error)
+
+    return target, [GOOD.encode(), *(path.read_bytes() for path in sorted((ROOT / "graphs").glob("*.yaml")))]
+
+
+TARGETS: dict[str, Callable[[], tuple[Target, list[bytes]]]] = {
+    "messages": messages,
+    "websocket": websocket,
+    "graphs": graphs,
+}
+
+
+def mutated(good: list[bytes], picks: random.Random) -> bytes:
+    """A good input with up to eight changes: a byte, a piece doubled, moved, left out, or taken from another."""
+    data = bytearray(picks.choice(good))
+    for _ in range(picks.randint(1, 8)):
+        at = picks.randint(0, len(data))
+        end = min(len(data), at + picks.choice((1, 1, 2, 4, 16, 64)))
+        match picks.randrange(5):
+            case 0 if at < len(data):
+                data[at] = picks.randrange(256)
+            case 1:
+                data[at:at] = data[at:end] * picks.choice((1, 2, 50))
+            case 2:
+                del data[at:end]
+            case 3:
+                data[at:at] = picks.randbytes(end - at + 1)
+            case _:
+                other = picks.choice(good)
+                begin = picks.randint(0, len(other))
+                data[at:end] = other[begin : begin + picks.choice((1, 8, 40))]
+    return bytes(data[:4096])
+
+
+def randomly(name: str, inputs: int, seed: int) -> int:
+    target, good = TARGETS[name]()
+    picks = random.Random(seed)
+    for number in range(inputs):
+        data = mutated(good, picks)
+        try:
+            target(data)
+        except BaseException:
+            path = Path(f"crash-{name}-{seed}-{number}")
+            path.write_bytes(data)
+            print(f"{name}: input {number} of seed {seed} is in {path}", file=sys.stderr)
+            raise
+    return inputs
+
+
+def led(name: str, inputs: int, seed: int) -> None:
+    """In this process, which atheris ends by itself."""
+    import atheris
+
+    with atheris.instrument_imports(include=["flowcore", "nodes"]):
+        target, good = TARGETS[name]()
+    folder = Path("/tmp") / f"flowcore-fuzz-{name}"
+    folder.mkdir(exist_ok=True)
+    for number, data in enumerate(good):
+        (folder / f"good-{number}").write_bytes(data)
+    options = [f"-runs={inputs}", f"-seed={seed}", "-max_len=4096", "-verbosity=0", f"-artifact_prefix=crash-{name}-"]
+    atheris.Setup([sys.argv[0], *options, str(folder)], target)
+    atheris.Fuzz()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Feed hostile inputs to what reads bytes from outside.")
+    parser.add_argument("targets", nargs="*", choices=[*TARGETS, []], help="all of them by default")
+    parser.add_argument("--inputs", type=int, default=1_000_000, help="for each target (default 1000000)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--random", action="store_true", help="random mutations also where atheris is installed")
+    parser.add_argument("--led", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.led:
+        led(options.led, options.inputs, options.seed)
+        return 0
+    with_atheris = not options.random and importlib.util.find_spec("atheris") is not None
+    failed = 0
+    for name in options.targets or TARGETS:
+        began = time.monotonic()
+        if with_atheris:
+            command = [sys.executable, "-m", "tests.fuzz", "--led", name, f"--inputs={options.inputs}"]
+            failed |= subprocess.run([*command, f"--seed={options.seed}"], cwd=ROOT, check=False).returncode
+        else:
+            randomly(name, options.inputs, options.seed)
+        how = "led by coverage" if with_atheris else "mutated at random"
+        print(f"{name}: {options.inputs} inputs {how}, {time.monotonic() - began:.0f} s, exit {failed}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
