@@ -1,0 +1,136 @@
+"""Rows 19, 20, 33, 35 and 36: a process that is asked to stop, killed, or lied to in its log."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from live import ROOT
+from phone import Phone, said, stereo
+
+from flowcore.testing import kill_at_random
+from nodes.protocols import wav
+
+URL = re.compile(r'"(ws://[^"]+)"')
+
+
+class Process:
+    """``flowcore run`` of a recording graph, with its log in JSON lines."""
+
+    def __init__(self, folder, *options):
+        graph = str(ROOT / "graphs" / "record.yaml")
+        settings = ["--set", "call.port=0", "--set", f"wav.path={folder}/{{call_id}}.wav"]
+        self.process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("flowcore")), "run", graph, *settings, "--log-json", *options],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.log = []
+        self.url = URL.search(self.until("listening"))[1]
+
+    def until(self, event, count=1):
+        """Read the log up to the ``count``-th line of that event from here on."""
+        for line in self.process.stderr:
+            self.log.append(line)
+            count -= json.loads(line)["event"] == event
+            if not count:
+                return line
+        raise AssertionError(f"the process ended without {event}: {self.log[-3:]}")
+
+    def end(self):
+        """What is left of the log, the paths it named, and the exit code."""
+        out, rest = self.process.communicate(timeout=60)
+        self.log += rest.splitlines(keepends=True)
+        return self.process.returncode, out
+
+
+@pytest.fixture
+def started(tmp_path):
+    processes = []
+
+    def start(*options):
+        processes.append(Process(tmp_path, *options))
+        return processes[-1]
+
+    yield start
+    for one in processes:
+        one.process.kill()
+        one.process.communicate()
+
+
+@pytest.mark.slow
+def test_row_35_sigterm_during_50_calls_leaves_every_recording_whole(tmp_path, started):
+    process = started()
+    phones = [Phone(process.url, f"call{number}") for number in range(50)]
+    for number, phone in enumerate(phones):
+        phone.start()
+        phone.talk(number, 0.5)
+    for phone in phones:  # a ping is answered once all before it was read
+        phone.socket.sendall(b"\x89\x80" + bytes(4))
+        assert phone.socket.recv(2) == b"\x8a\x00"
+    process.process.send_signal(signal.SIGTERM)
+    code, _ = process.end()
+    assert code == 0
+    for number in range(50):
+        assert np.array_equal(stereo(tmp_path / f"call{number}.wav"), said(number, 0.5))
+    closed = [json.loads(line) for line in process.log if '"closed"' in line]
+    assert [line["reason"] for line in closed] == ["stopping"] * 50
+
+
+@pytest.mark.slow
+def test_row_36_killed_at_random_moments_all_that_was_acknowledged_is_readable(tmp_path):
+    program = f"""
+import numpy as np, sys
+from flowcore import Audio
+from flowcore.testing import NodeHarness
+from nodes.sinks.wav_file import WavFile
+harness = NodeHarness(WavFile, {{"path": {str(tmp_path)!r} + "/{{call_id}}.wav"}})
+for number in range(30_000):
+    harness.push(Audio(np.full(80, number, np.int16), "s16", 8000, "agent", 80 * number))
+    print(number + 1, flush=True)
+"""
+    for seed in range(20):
+        killed = kill_at_random([sys.executable, "-c", program], seed, lines=(1, 500))
+        assert not killed.survived
+        (part,) = tmp_path.glob("*.part")
+        with wave.open(str(part)) as reader:  # playable as it is
+            assert reader.readframes(1 << 24)
+        whole = wav.repair(part)
+        with wave.open(str(whole)) as reader:
+            samples = np.frombuffer(reader.readframes(reader.getnframes()), "<i2")
+        assert len(samples) >= 80 * int(killed.lines[-1])
+        assert (samples == np.arange(len(samples)) // 80).all()
+        whole.unlink()
+
+
+MARKERS = {"ani": "+15550100077", "secret": "tok-SECRET-8842"}
+
+
+@pytest.mark.slow
+def test_rows_19_and_20_no_peer_can_forge_a_log_line_or_find_its_number_and_audio_there(tmp_path, started):
+    process = started("--calls", "1")
+    phone = Phone(process.url + f"?token={MARKERS['secret']}", 'x\n{"level":"info","event":"forged"}\x1b[2J')
+    phone.caller = type(phone.caller)(
+        {"call_id": 'x\n{"event":"forged"}\x1b[2J', "session_id": "1", "ani": MARKERS["ani"]}
+    )
+    phone.start()
+    phone.talk(7, 0.2)
+    phone.say(b"no json tok-SECRET-8842", b"\x1b[2J\n{}")
+    phone.say(*[b"no json tok-SECRET-8842"] * 16)  # which ends the call, and is told
+    code, out = process.end()
+    assert code == 0
+    assert len([json.loads(line) for line in process.log]) == len(process.log) > 3
+    assert not any(json.loads(line)["event"] == "forged" for line in process.log)
+    assert not any("\x1b" in line for line in process.log)
+    media = phone.caller.media("agent", bytes(range(160)))[60:120].decode()
+    for marker in (*MARKERS.values(), media):
+        assert marker not in "".join(process.log)
+        assert marker not in out
