@@ -46,7 +46,7 @@ LATE_MS = 20.0
 """Lag of the generator at p99 from which on it was no real-time sender."""
 
 FED_LATE_MS = 200.0
-"""The same for a server that feeds itself: its feeding waits for its own work, which is no fault while it keeps pace."""
+"""The same for a server that feeds itself: its feeding waits for its own work, and may while it keeps pace."""
 
 AGAIN = 2
 """How often a round is repeated when the generator was late: then it was no load at real-time pace."""
