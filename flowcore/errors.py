@@ -5,6 +5,8 @@
     FlowcoreError
     ├── GraphError            a graph file is wrong: carries every problem of it, with positions
     ├── UsageError            the command line is wrong
+    ├── BrokenImport          code that holds nodes cannot be imported: carries its author's lines of the traceback
+    ├── NameClash             two places bring a node of the same name: carries both
     ├── MissingExtra          an optional package is not installed: carries the command that installs it
     ├── CannotStart           a node cannot do its work: carries node, field and what would fix it
     ├── NodeFailed            a node raised while it worked: carries flow, node and cause
@@ -37,6 +39,25 @@ class GraphError(FlowcoreError):
 
 class UsageError(FlowcoreError):
     """The command line asks for something that cannot be."""
+
+
+class BrokenImport(FlowcoreError):
+    """Code that holds nodes cannot be imported. ``trace`` has a line for each step through the author's own code."""
+
+    def __init__(self, place: str, cause: BaseException | str, trace: Sequence[str] = ()) -> None:
+        self.place = place
+        self.trace = tuple(trace)
+        text = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
+        super().__init__(f"{place} cannot be imported: {text}")
+
+
+class NameClash(FlowcoreError):
+    """Two places bring a node of the same name, so a graph that names it could mean either."""
+
+    def __init__(self, name: str, first: str, second: str) -> None:
+        self.name = name
+        self.places = (first, second)
+        super().__init__(f'two nodes are called "{name}": one in {first}, one in {second}')
 
 
 class MissingExtra(FlowcoreError):

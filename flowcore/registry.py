@@ -1,38 +1,64 @@
-"""Finds nodes by name: those that packages bring through the entry point group ``flowcore.nodes``.
+"""Finds nodes by name, through two doors: installed packages, and Python files that a graph imports.
 
-An entry point names a node class, or a package whose files are nodes: there, a file ``gate.py`` in one of the
-families below holds the node ``gate``. Nothing is imported until a graph uses the node.
+A package names its nodes with entry points of the group ``flowcore.nodes``: a node class, or a package whose files
+are nodes: there, a file ``gate.py`` in one of the families below holds the node ``gate``. Nothing of a package is
+imported until a graph uses the node. A Python file of a graph (`from_file`) is run when the graph is checked.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.metadata
+import linecache
 import pkgutil
+import sys
+import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
 
-from flowcore.errors import FlowcoreError
-from flowcore.node import Node
+from pydantic import PydanticUserError
+
+from flowcore.errors import BrokenImport, FlowcoreError, NameClash
+from flowcore.node import Demux, Listener, Node, Sink, Transform
 
 GROUP = "flowcore.nodes"
 FAMILIES = ("sources", "transforms", "sinks")
+KINDS = (Listener, Transform, Demux, Sink)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a node is found: ``module``, and ``attribute`` or the class in it that carries the node's name."""
+    """Where a node is found: ``module``, and ``attribute`` or the class in it that carries the node's name.
+
+    ``file`` is the Python file of a graph that holds it, empty for what is installed; ``rival`` is another place that
+    brings a node of this name.
+    """
 
     name: str
     module: str
     attribute: str = ""
+    file: str = ""
+    rival: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where its author finds it."""
+        return self.file or self.module
 
     def load(self) -> type[Node]:
-        """Import the module and return the node's class."""
-        module = importlib.import_module(self.module)
-        found = [getattr(module, self.attribute)] if self.attribute else list(vars(module).values())
+        """Import the module and return the node's class.
+
+        Raises `BrokenImport`, `NameClash`, or `FlowcoreError` when the module does not hold the node.
+        """
+        if self.rival:
+            raise NameClash(self.name, self.place, self.rival)
+        module = sys.modules.get(self.module) or _imported(self.module)
+        found = [getattr(module, self.attribute, None)] if self.attribute else list(vars(module).values())
         for cls in found:
             if isinstance(cls, type) and issubclass(cls, Node) and cls.name == self.name:
                 return cls
@@ -41,11 +67,13 @@ class Entry:
 
 @cache
 def available() -> Mapping[str, Entry]:
-    """Every node that is installed, by name; the first entry point that brings a name keeps it."""
+    """Every node that is installed, by name. One that two packages bring cannot be loaded: its entry has a rival."""
     found: dict[str, Entry] = {}
     for point in importlib.metadata.entry_points(group=GROUP):
         for entry in _entries(point):
-            found.setdefault(entry.name, entry)
+            first = found.setdefault(entry.name, entry)
+            if (first.module, first.attribute) != (entry.module, entry.attribute):
+                found[entry.name] = replace(first, rival=first.rival or entry.place)
     return found
 
 
@@ -54,7 +82,83 @@ def _entries(point: importlib.metadata.EntryPoint) -> Iterator[Entry]:
         yield Entry(point.name, point.module, point.attr)
         return
     for family in FAMILIES:
-        spec = find_spec(f"{point.module}.{family}")
+        try:
+            spec = find_spec(f"{point.module}.{family}")
+        except ModuleNotFoundError:  # an entry point of a package that is gone, or was never whole
+            continue
         for file in pkgutil.iter_modules(spec.submodule_search_locations if spec else ()):
             if not file.name.startswith("_"):
                 yield Entry(file.name, f"{point.module}.{family}.{file.name}")
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # whatever somebody's module does, it must not end a check of graphs
+        raise BrokenImport(name, error, tuple(_authors_lines(error, _folder(name)))) from error
+
+
+def _folder(module: str) -> Path | None:
+    """The directory of the package that a module belongs to."""
+    spec = find_spec(module.partition(".")[0])
+    places = spec.submodule_search_locations if spec else None
+    return Path(next(iter(places))) if places else None
+
+
+def from_file(path: Path) -> list[Entry]:
+    """The nodes of a Python file, in its order. Runs the file.
+
+    The same text of the same file is run once in a process. A module that a test has imported from this very file is
+    taken as it is. Raises `BrokenImport`, and `NameClash` when two of its classes carry one name.
+    """
+    module = _run(path)
+    found: dict[str, Entry] = {}
+    for attribute, cls in vars(module).items():
+        if not isinstance(cls, type) or not issubclass(cls, KINDS) or cls.__module__ != module.__name__ or not cls.name:
+            continue
+        if cls.name in found and found[cls.name].attribute != attribute:
+            places = (f"class {found[cls.name].attribute}", f"class {attribute} of {path.name}")
+            raise NameClash(cls.name, *places)
+        try:
+            cls.Config.model_rebuild()  # a wrong annotation would else come up when a graph uses the node
+        except (PydanticUserError, NameError) as error:
+            raise BrokenImport(path.name, f"{attribute}.Config: {error}".partition("\n")[0]) from error
+        found[cls.name] = Entry(cls.name, module.__name__, attribute, str(path))
+    if not found:
+        raise BrokenImport(path.name, 'it holds no node: mark a class with @node("name")')
+    return list(found.values())
+
+
+def _run(path: Path) -> ModuleType:
+    same = sys.modules.get(path.stem)
+    if same is not None and getattr(same, "__file__", None) == str(path):
+        return same
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise BrokenImport(path.name, f"it cannot be read: {error.strerror or error}") from error
+    # Named by its content, so that a changed file is another module, and never by its stem alone, so that a file
+    # json.py beside a graph cannot take the place of Python's own.
+    name = f"{path.stem}-{hashlib.sha256(bytes(path) + source).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    linecache.checkcache(str(path))
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    sys.modules[name] = module  # where pydantic looks up the names in annotations
+    try:
+        exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102  # the door that is there for it
+    except (Exception, SystemExit) as error:  # as in `_imported`
+        del sys.modules[name]
+        raise BrokenImport(path.name, error, tuple(_authors_lines(error, path.parent))) from error
+    return module
+
+
+def _authors_lines(error: BaseException, folder: Path | None) -> Iterator[str]:
+    """A line for each step of the traceback inside ``folder``: not flowcore's, Python's or a library's."""
+    if isinstance(error, SyntaxError) and error.filename:
+        yield f"{Path(error.filename).name}:{error.lineno}: {(error.text or '').strip()}"
+    for step in traceback.extract_tb(error.__traceback__):
+        file = Path(step.filename)
+        if folder is not None and file.is_relative_to(folder) and "site-packages" not in file.relative_to(folder).parts:
+            yield f"{file.name}:{step.lineno}, in {step.name}: {step.line}"

@@ -68,6 +68,7 @@ def run(
         run_engine(plan, log, bus=bus, hub=hub, calls=calls, max_calls=max_calls, **options)
     job: dict[str, Any] = {
         "graph": loaded.source,
+        "parts": dict(loaded.parts),
         "path": loaded.path,
         "settings": settings or [],
         "options": options,

@@ -23,7 +23,7 @@ def main(channel: int) -> int:
         seat = Seat(channel)
         job = seat.job
         # From the text that the supervisor checked: the file may have changed since.
-        plan = compile_graph(load_text(job["graph"], job["path"], job["settings"]))
+        plan = compile_graph(load_text(job["graph"], job["path"], job["settings"], parts=job["parts"]))
         engine = Engine(plan, places=seat.places, sockets=seat.sockets, recover=False, **job["options"])
         engine.bus.subscribe(Log(**job["log"], worker=seat.number).event)
         with asyncio.Runner(loop_factory=new_loop) as runner:

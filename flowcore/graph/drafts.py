@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
-from flowcore.errors import CannotStart, FlowcoreError, MissingExtra
+from flowcore.errors import BrokenImport, CannotStart, FlowcoreError, MissingExtra, NameClash
 from flowcore.graph.fields import check
 from flowcore.graph.model import Input, OnError, Position, QueueConfig
+from flowcore.graph.parts import NAME
 from flowcore.graph.problems import did_you_mean, listed
 from flowcore.graph.source import Fields, Items, Refused, Scalar, Tree
 from flowcore.graph.values import Values
@@ -17,7 +17,7 @@ from flowcore.node import Config, Listener, Node
 from flowcore.registry import Entry
 
 KEYS = ("use", "from", "with", "queue", "on_error")
-NAME = re.compile("[a-z][a-z0-9_]{0,63}")
+PART_KEYS = ("use", "from", "with")
 
 
 @dataclass
@@ -37,6 +37,14 @@ class Draft:
     places: dict[str, Position] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class UseOfPart:
+    """What a graph says where it uses a part: ``from`` and ``with``, None for what is wrong and was reported."""
+
+    inputs: list[Input] | None
+    fields: Fields | None
+
+
 class Drafter:
     """Reads nodes; ``registry`` says which types there are, so a graph can name nothing else to import."""
 
@@ -45,38 +53,55 @@ class Drafter:
         self.values = values
         self.problems = values.problems
 
-    def draft(self, name: str, at: Position, tree: Tree) -> Draft:
-        """Read one entry and note all that is wrong with it."""
-        draft = Draft(name, at)
+    def draft(self, name: str, at: Position, tree: Tree, prefix: str = "") -> Draft:
+        """Read one entry and note all that is wrong with it; ``prefix`` is that of the part it stands in."""
+        draft = Draft(prefix + name, at)
         if not NAME.fullmatch(name):
             help = "a name is a small letter, then small letters, digits and _ (64 at most)"
             self.problems.add("bad-name", f'"{name}" is no name for a node', at, help)
         if not isinstance(tree, Fields):
             draft.inputs = None
             if not isinstance(tree, Refused):
-                self.problems.add("bad-node", f"{name} is no mapping", tree.at, "write {use: …, from: …, with: {…}}")
+                self.problems.add(
+                    "bad-node", f"{draft.name} is no mapping", tree.at, "write {use: …, from: …, with: {…}}"
+                )
             return draft
         entries = tree.entries
         draft.places = dict(_places(tree, ""))
         if "use" in entries:
             draft.cls = self._type(entries["use"].value)
         else:
-            self.problems.add("missing-use", f"{name} does not say which node it is", at, "add  use: NODE")
+            self.problems.add("missing-use", f"{draft.name} does not say which node it is", at, "add  use: NODE")
         for key in entries.keys() - set(KEYS):
             self._unknown(key, entries[key].key, draft)
         if "from" in entries:
             draft.inputs = self._inputs(entries["from"].value)
         queue = entries.get("queue")
         if queue is not None and (fields := self._mapping("queue", queue.value)) is not None:
-            draft.queue = check(QueueConfig, fields, queue.key, f"{name}'s queue", self.values)
+            draft.queue = check(QueueConfig, fields, queue.key, f"{draft.name}'s queue", self.values)
         if "on_error" in entries:
             draft.on_error = self._on_error(entries["on_error"].value)
         with_ = entries.get("with")
         fields = Fields(at, {}) if with_ is None else self._mapping("with", with_.value)
         if draft.cls is not None and fields is not None:
-            draft.config = check(draft.cls.Config, fields, at, f"{name} ({draft.cls.name})", self.values)
+            draft.config = check(draft.cls.Config, fields, at, f"{draft.name} ({draft.cls.name})", self.values)
             self._build(draft)
         return draft
+
+    def use_of_part(self, name: str, at: Position, tree: Tree) -> UseOfPart:
+        """Read an entry whose ``use`` names a part, and note what is wrong with its keys."""
+        if not NAME.fullmatch(name):
+            help = "a name is a small letter, then small letters, digits and _ (64 at most)"
+            self.problems.add("bad-name", f'"{name}" is no name for a node', at, help)
+        assert isinstance(tree, Fields)  # noqa: S101  # it has a `use`
+        for key in tree.entries.keys() - set(PART_KEYS):
+            help = did_you_mean(key, PART_KEYS, f"the keys of a part's use are {listed(PART_KEYS)}")
+            if key in KEYS:
+                help = f"write {key} at a node of the part"
+            self.problems.add("unknown-key", f'the use of a part has no key "{key}"', tree.entries[key].key, help)
+        from_, with_ = tree.entries.get("from"), tree.entries.get("with")
+        inputs = [] if from_ is None else self._inputs(from_.value)
+        return UseOfPart(inputs, Fields(at, {}) if with_ is None else self._mapping("with", with_.value))
 
     def _type(self, tree: Tree) -> type[Node] | None:
         if not isinstance(tree, Scalar):
@@ -90,9 +115,14 @@ class Drafter:
             return None
         try:
             return entry.load()
-        except (ImportError, FlowcoreError) as error:
+        except NameClash as error:
+            self.problems.add("name-clash", str(error), tree.at, "uninstall one of the two packages")
+        except BrokenImport as error:
+            message = f'node "{entry.name}" cannot be loaded: {error}'
+            self.problems.add("broken-node", message, tree.at, trace=error.trace)
+        except FlowcoreError as error:
             self.problems.add("broken-node", f'node "{entry.name}" cannot be loaded: {error}', tree.at)
-            return None
+        return None
 
     def _unknown(self, key: str, at: Position, draft: Draft) -> None:
         help = did_you_mean(key, KEYS, f"a node's keys are {listed(KEYS)}")

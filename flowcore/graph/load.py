@@ -1,6 +1,7 @@
 """Reads a graph file and checks all of it: a `Graph` comes out, or one `GraphError` with every problem.
 
-Loading opens the graph's own file and nothing else: no network, device, model or other file.
+Loading opens the graph's own file, its parts and the Python files that it imports, and nothing else: no network,
+device, model or other file.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from flowcore.errors import GraphError
 from flowcore.graph import settings as overrides
 from flowcore.graph import wires
 from flowcore.graph.drafts import Draft, Drafter
-from flowcore.graph.model import Graph, GraphNode, Position
+from flowcore.graph.model import Graph, GraphNode, Input, Position
+from flowcore.graph.parts import Reader, Scope, arguments, filled, plain_text
 from flowcore.graph.problems import Problems, did_you_mean, listed
-from flowcore.graph.source import LARGEST, Fields, Refused, Scalar, Tree, read
+from flowcore.graph.source import LARGEST, Tree, read
 from flowcore.graph.values import Values
+from flowcore.node import Listener
 from flowcore.registry import Entry
 
-VERSION = "1"
-KEYS = ("flowcore", "description", "nodes")
 START = Position(1, 1)
 
 
@@ -54,62 +55,104 @@ def load_text(
     settings: Sequence[str] = (),
     environ: Mapping[str, str] = os.environ,
     registry: Mapping[str, Entry] | None = None,
+    parts: Mapping[str, str] | None = None,
 ) -> Graph:
-    """As `load`, for a graph that is already in memory; ``path`` is how problems call it."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    """As `load`, for a graph that is already in memory; ``path`` is how problems call it.
+
+    ``parts`` are the texts of the graph's parts by path, as `Graph.parts` has them; those it lacks are read.
+    """
+    text = plain_text(text)
     problems = Problems(path, text)
     tree = read(text, problems)
-    nodes = _top(tree, problems) if tree is not None or not problems else None
+    reader = Reader(Path(path), installed.available() if registry is None else registry, problems, parts)
+    scope = reader.top(tree) if tree is not None or not problems else None
     drafts: dict[str, Draft] = {}
     ordered: list[str] = []
-    if nodes is not None:
-        overrides.apply(settings, nodes[1], problems)
-        drafter = Drafter(installed.available() if registry is None else registry, Values(environ, problems))
-        for name, entry in nodes[1].entries.items():
-            drafts[name] = drafter.draft(name, entry.key, entry.value)
-            if problems.full:
-                problems.raise_if_any()
-        ordered = wires.check(drafts, nodes[0], problems)
+    if scope is not None:
+        overrides.apply(settings, scope, problems)
+        builder = _Builder(Values(environ, problems))
+        builder.build(scope, {})
+        drafts = builder.drafts
+        ordered = wires.check(drafts, scope.at, problems, builder.parts)
     problems.raise_if_any()
-    return Graph(path, text, {name: _finished(drafts[name]) for name in ordered})
+    return Graph(path, text, {name: _finished(drafts[name]) for name in ordered}, reader.texts)
+
+
+class _Builder:
+    """Makes drafts of all nodes of a graph, those of its parts among them; ``parts`` are the names of the latter."""
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
+        self.problems = values.problems
+        self.drafts: dict[str, Draft] = {}
+        self.parts: list[str] = []
+
+    def build(self, scope: Scope, parameters: Mapping[str, Tree]) -> None:
+        """Draft the nodes of one file, in its order."""
+        drafter = Drafter(scope.registry, self.values)
+        for name, entry in scope.nodes.entries.items():
+            tree = filled(entry.value, parameters, self.problems) if scope.prefix else entry.value
+            if name in scope.parts:
+                self._part(scope, name, entry.key, tree, drafter)
+            else:
+                draft = drafter.draft(name, entry.key, tree, scope.prefix)
+                draft.inputs = self._resolved(draft.inputs, scope)
+                self.drafts[draft.name] = draft
+                if scope.prefix and draft.cls is not None and issubclass(draft.cls, Listener):
+                    message = f"{draft.name} accepts calls: a part works on what its input brings"
+                    self.problems.add("listener-in-part", message, draft.places["use"], "put it into the graph itself")
+            if self.problems.full:
+                self.problems.raise_if_any()
+
+    def _part(self, scope: Scope, name: str, at: Position, tree: Tree, drafter: Drafter) -> None:
+        part = scope.parts[name]
+        self.parts.append(part.prefix[:-1])
+        use = drafter.use_of_part(name, at, tree)
+        if part.input is None and not part.nodes.entries:
+            return  # it could not be read
+        part.feeds = self._resolved(use.inputs, scope) or []
+        if use.inputs == []:
+            message = f"{part.prefix[:-1]} does not say which node it takes its input from"
+            self.problems.add("missing-from", message, at, "add  from: NODE")
+        self.build(part, arguments(part, name, at, use.fields, self.problems))
+
+    def _resolved(self, inputs: list[Input] | None, scope: Scope) -> list[Input] | None:
+        """Real nodes in the place of parts and of a part's input; None when any of them is in doubt."""
+        if inputs is None:
+            return None
+        found: list[Input] = []
+        doubtful = False
+        for wire in inputs:
+            part = scope.parts.get(wire.node)
+            real = scope.resolve(wire)
+            if part is not None and not real and part.nodes.entries:
+                self._no_output(part, wire)
+            # An input that is in doubt itself has been told of where it is named.
+            doubtful = doubtful or not real
+            found += real
+        seen: set[tuple[str, str]] = set()
+        for wire in found:
+            if (wire.node, wire.port) in seen:
+                self.problems.add("repeated-input", f'"{wire.node}" comes in twice', wire.at)
+            seen.add((wire.node, wire.port))
+        return None if doubtful else found
+
+    def _no_output(self, part: Scope, wire: Input) -> None:
+        choice = listed([f"{wire.node}.{port}" for port in part.outputs], "or")
+        if not part.outputs:
+            message = f"{wire.node} ({part.path.name}) has no outputs"
+            self.problems.add("unknown-port", message, wire.at, "add  outputs: {name: node}  to the part")
+        elif wire.port:
+            help = did_you_mean(wire.port, part.outputs, f"write  from: {choice}")
+            self.problems.add("unknown-port", f'{wire.node} has no output "{wire.port}"', wire.at, help)
+        else:
+            self.problems.add("missing-port", f"{wire.node} has several outputs", wire.at, f"write  from: {choice}")
 
 
 def _unreadable(path: str | Path, code: str, message: str) -> NoReturn:
     problems = Problems(str(path), "")
     problems.add(code, message, START)
     raise GraphError(problems.sorted())
-
-
-def _top(tree: Tree | None, problems: Problems) -> tuple[Position, Fields] | None:
-    """Check the keys of the file itself; return the place of the key ``nodes`` and what it holds."""
-    if not isinstance(tree, Fields):
-        if not isinstance(tree, Refused):
-            message = "the file is empty" if tree is None else "the file is no mapping"
-            problems.add("not-a-graph", message, tree.at if tree else START, "begin with  flowcore: 1")
-        return None
-    entries = tree.entries
-    for key in entries.keys() - set(KEYS):
-        help = did_you_mean(key, KEYS, f"the keys of a graph are {listed(KEYS)}")
-        problems.add("unknown-key", f'a graph has no key "{key}"', entries[key].key, help)
-    version = entries.get("flowcore")
-    if version is None:
-        problems.add("missing-version", "the file does not say what it is", tree.at, "begin with  flowcore: 1")
-    elif not isinstance(version.value, Scalar) or version.value.text != VERSION:
-        message = f"this flowcore reads graphs of version {VERSION}"
-        problems.add("unknown-version", message, version.value.at, f"write  flowcore: {VERSION}")
-    description = entries.get("description")
-    if description is not None and not isinstance(description.value, Scalar | Refused):
-        problems.add("bad-description", "description is text", description.value.at)
-    nodes = entries.get("nodes")
-    if nodes is None:
-        problems.add("missing-nodes", "the graph has no nodes", tree.at, "add  nodes:")
-        return None
-    if not isinstance(nodes.value, Fields) or not nodes.value.entries:
-        if not isinstance(nodes.value, Refused):
-            help = "write  name: {use: NODE, from: NAME}  below it, one for each node"
-            problems.add("missing-nodes", "nodes holds no nodes by name", nodes.key, help)
-        return None
-    return nodes.key, nodes.value
 
 
 def _finished(draft: Draft) -> GraphNode:

@@ -20,12 +20,14 @@ class Position:
     """A place in a graph file; ``line`` and ``column`` count from 1, ``length`` is in characters.
 
     ``argument`` is empty, or the command line's ``--set node.key=value`` that the place lies in, on line 1.
+    ``path`` is empty, or the part (``use: ./part.yaml``) that the place lies in.
     """
 
     line: int
     column: int
     length: int = 1
     argument: str = ""
+    path: str = ""
 
 
 class QueueConfig(BaseModel):
@@ -65,8 +67,13 @@ class GraphNode:
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph file without problems: nodes in topological order, the listener first."""
+    """A graph file without problems: nodes in topological order, the listener first.
+
+    Nodes of a part that the graph uses as ``agent`` are called ``agent.speech``; ``parts`` has the text of each part
+    by its path.
+    """
 
     path: str
     source: str
     nodes: Mapping[str, GraphNode]
+    parts: Mapping[str, str] = field(default_factory=dict)

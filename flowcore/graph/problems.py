@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -19,7 +19,8 @@ class Problem:
     """One thing that is wrong. ``code`` is short and stable, for people to search and for tests to compare.
 
     ``path`` is the file, or ``--set`` when the command line is to blame; ``line`` is the text of the source line at
-    ``position``, empty when there is none to show; ``help`` tells what would fix it, or is empty.
+    ``position``, empty when there is none to show; ``help`` tells what would fix it, or is empty; ``trace`` are lines
+    of somebody's code that led to it, ``notes`` further lines before ``help``.
     """
 
     code: str
@@ -28,6 +29,8 @@ class Problem:
     position: Position
     line: str = ""
     help: str = ""
+    trace: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         at = self.position
@@ -40,18 +43,26 @@ class Problem:
             caret = " " * before + "^" * max(1, min(at.length, len(excerpt) - before))
             number = "" if at.argument else at.line
             lines += [f"{number:>4} | {_printable(excerpt)}", f"     | {caret}"]
-        if self.help:
-            lines.append(f"     = {_printable(self.help[:LONGEST])}")
+        lines += [f"     | {_printable(line[:LONGEST])}" for line in self.trace]
+        for said in (*self.notes, self.help):
+            if said:
+                lines.append(f"     = {_printable(said[:LONGEST])}")
         return "\n".join(lines)
 
 
 class Problems:
-    """The problems found so far in one graph, and the text that they point into."""
+    """The problems found so far in one graph, and the text that they point into; ``parts`` has that of its parts."""
 
-    def __init__(self, path: str, text: str) -> None:
+    def __init__(self, path: str, text: str, parts: Mapping[str, str] | None = None) -> None:
         self.path = path
-        self.lines = text.split("\n")
-        self._found: list[Problem] = []
+        self.lines = {"": text.split("\n")}
+        self._found: dict[Problem, None] = {}  # once each
+        for other, source in (parts or {}).items():
+            self.add_text(other, source)
+
+    def add_text(self, path: str, text: str) -> None:
+        """Places may lie in this part too."""
+        self.lines[path] = text.split("\n")
 
     def __len__(self) -> int:
         return len(self._found)
@@ -61,20 +72,34 @@ class Problems:
         """True once there is no use in looking for more."""
         return len(self._found) >= MOST
 
-    def add(self, code: str, message: str, at: Position, help: str = "") -> None:
-        """Note a problem at a place of the graph file or of a ``--set`` argument."""
+    def add(
+        self,
+        code: str,
+        message: str,
+        at: Position,
+        help: str = "",
+        trace: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        """Note a problem at a place of the graph file, of one of its parts, or of a ``--set`` argument.
+
+        A part is checked for each node that uses it; what is wrong with it is noted for the first.
+        """
+        if at.path and any((known.code, known.position) == (code, at) for known in self._found):
+            return
         if at.argument:
-            self._found.append(Problem(code, message, "--set", at, at.argument, help))
+            self._found[Problem(code, message, "--set", at, at.argument, help, trace, notes)] = None
         elif not self.full:
-            self._found.append(Problem(code, message, self.path, at, self.line(at.line), help))
+            self._found[Problem(code, message, at.path or self.path, at, self.line(at), help, trace, notes)] = None
 
     def extend(self, others: Problems) -> None:
         """Take over what another search found."""
-        self._found += others._found
+        self._found |= others._found
 
-    def line(self, number: int) -> str:
-        """The text of a line, counted from 1; empty beyond the end."""
-        return self.lines[number - 1] if number <= len(self.lines) else ""
+    def line(self, at: Position) -> str:
+        """The text of the line that a place lies in; empty beyond the end."""
+        lines = self.lines[at.path]
+        return lines[at.line - 1] if at.line <= len(lines) else ""
 
     def raise_if_any(self) -> None:
         """Raise `GraphError` with all that was found."""
@@ -82,8 +107,11 @@ class Problems:
             raise GraphError(self.sorted())
 
     def sorted(self) -> list[Problem]:
-        """All problems in the order of the file, those of the command line last."""
-        return sorted(self._found, key=lambda p: (bool(p.position.argument), p.position.line, p.position.column))
+        """All problems in the order of the file, those of its parts after it, those of the command line last."""
+        return sorted(
+            self._found,
+            key=lambda p: (bool(p.position.argument), p.position.path, p.position.line, p.position.column),
+        )
 
 
 def closest(word: str, names: Iterable[str]) -> str | None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowcore.graph.model import Position
+from flowcore.graph.parts import Scope
 from flowcore.graph.problems import Problems, did_you_mean
 from flowcore.graph.source import DEEPEST, Entry, Fields, Refused, Scalar, Tree, read
 
 OPTION = "--set "
 
 
-def apply(settings: Sequence[str], nodes: Fields, problems: Problems) -> None:
-    """Put each setting's value into the tree of ``nodes``; a later one of the same key wins.
+def apply(settings: Sequence[str], graph: Scope, problems: Problems) -> None:
+    """Put each setting's value into the tree of the graph's nodes; a later one of the same key wins.
 
     ``node.key`` is a field of the node's ``with``, ``node.key.deeper`` a field within it, and ``node.queue.max`` and
-    ``node.queue.on_full`` are the node's border.
+    ``node.queue.on_full`` are the node's border. ``part.node.key`` is the same for a node in a part.
     """
     for setting in settings:
-        _Setting(setting, problems).apply(nodes)
+        _Setting(setting, problems).apply(graph)
 
 
 class _Setting:
@@ -29,16 +30,22 @@ class _Setting:
     def _at(self, start: int, length: int) -> Position:
         return Position(1, len(OPTION) + start + 1, max(1, length), OPTION + self.text)
 
-    def apply(self, nodes: Fields) -> None:
+    def apply(self, graph: Scope) -> None:
         path, equals, value = self.text.partition("=")
         names = path.split(".")
+        start = 0
+        while len(names) > 2 and (part := graph.parts.get(names[0])) and names[1] in part.nodes.entries:
+            start += len(names[0]) + 1
+            graph = part
+            del names[0]
+        nodes = graph.nodes
         if not equals or len(names) < 2 or not all(names) or len(names) > DEEPEST:
             self._problem("bad-setting", "a setting is node.key=value", 0, len(self.text), "for example call.port=3400")
             return
         if names[0] not in nodes.entries:
             known = f"the nodes are {', '.join(list(nodes.entries)[:20])}"
             message = f'there is no node "{names[0]}" in {self.problems.path}'
-            self._problem("unknown-node", message, 0, len(names[0]), did_you_mean(names[0], nodes.entries, known))
+            self._problem("unknown-node", message, start, len(names[0]), did_you_mean(names[0], nodes.entries, known))
             return
         node = nodes.entries[names[0]].value
         if not isinstance(node, Fields):
@@ -49,7 +56,7 @@ class _Setting:
             return
         tree = self._value(value, len(path) + 1)
         if tree is not None:
-            self._put(node, keys, tree, len(names[0]) + 1)
+            self._put(node, keys, tree, start + len(names[0]) + 1)
 
     def _put(self, around: Fields, keys: list[str], value: Tree, start: int) -> None:
         """Walk to where the value belongs, making the mappings that the file leaves out."""

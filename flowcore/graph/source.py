@@ -91,7 +91,7 @@ def read(text: str, problems: Problems, origin: Position | None = None) -> Tree 
 def _place(origin: Position, line: int, column: int, length: int = 1) -> Position:
     """A place counted from 0, moved to where the text begins."""
     moved = column + origin.column if line == 0 else column + 1
-    return Position(line + origin.line, moved, max(1, length), origin.argument)
+    return Position(line + origin.line, moved, max(1, length), origin.argument, origin.path)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowcore.graph.model import Position
@@ -76,9 +76,9 @@ class Values:
     def _inside(self, scalar: Scalar, written: str) -> Position:
         """The place of a part of a scalar; the scalar's own when escapes or line breaks hide it."""
         at = scalar.at
-        line = at.argument or self.problems.line(at.line)
+        line = at.argument or self.problems.line(at)
         found = line.find(written, at.column - 1, at.column - 1 + at.length)
-        return at if found < 0 else Position(at.line, found + 1, len(written), at.argument)
+        return at if found < 0 else replace(at, column=found + 1, length=len(written))
 
 
 def plain(text: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from heapq import heappop, heappush
 
 from flowcore.graph.drafts import Draft
@@ -11,10 +11,10 @@ from flowcore.graph.problems import Problems, closest, did_you_mean, listed
 from flowcore.node import Demux, Listener, Sink
 
 
-def check(drafts: Mapping[str, Draft], at: Position, problems: Problems) -> list[str]:
+def check(drafts: Mapping[str, Draft], at: Position, problems: Problems, parts: Collection[str] = ()) -> list[str]:
     """Note what is wrong with the wires; return the names in topological order, file order among equals.
 
-    ``at`` is where a missing listener is shown.
+    ``at`` is where a missing listener is shown; ``parts`` are the names under which parts are used.
     """
     _listeners(drafts, at, problems)
     used: set[str] = set()
@@ -22,7 +22,7 @@ def check(drafts: Mapping[str, Draft], at: Position, problems: Problems) -> list
         if problems.full:
             return []
         for wire in draft.inputs or ():
-            used.add(_upstream(wire, drafts, problems))
+            used.add(_upstream(wire, draft.name, drafts, problems, parts))
     readable = all(draft.inputs is not None for draft in drafts.values())
     for draft in drafts.values():
         sink = draft.cls is None or issubclass(draft.cls, Sink)
@@ -52,13 +52,19 @@ def _listeners(drafts: Mapping[str, Draft], at: Position, problems: Problems) ->
         problems.add("no-listener", "no node accepts calls", at, help)
 
 
-def _upstream(wire: Input, drafts: Mapping[str, Draft], problems: Problems) -> str:
-    """Check one input; return the node it means, or was most likely meant to mean."""
+def _upstream(wire: Input, reader: str, drafts: Mapping[str, Draft], problems: Problems, parts: Collection[str]) -> str:
+    """Check one input of the node ``reader``; return the node it means, or was most likely meant to mean."""
     upstream = drafts.get(wire.node)
     if upstream is None:
-        help = did_you_mean(wire.node, drafts, f"the nodes are {listed(list(drafts)[:20])}")
-        problems.add("unknown-upstream", f'there is no node "{wire.node}" in this graph', wire.at, help)
-        return closest(wire.node, drafts) or ""
+        # Names as the file says them: those of a part's nodes without the name of its use.
+        prefix = reader[: reader.rfind(".") + 1] if wire.at.path else ""
+        known = [name[len(prefix) :] for name in (*drafts, *parts) if name.startswith(prefix)]
+        known = [name for name in known if "." not in name]
+        name = wire.node.removeprefix(prefix)
+        help = did_you_mean(name, known, f"the nodes are {listed(known[:20])}")
+        file = "this part" if prefix else "this graph"
+        problems.add("unknown-upstream", f'there is no node "{name}" in {file}', wire.at, help)
+        return prefix + (closest(name, known) or "")
     if upstream.cls is None:
         return wire.node
     ports = upstream.cls.outputs if issubclass(upstream.cls, Demux) else ()
