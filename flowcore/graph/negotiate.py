@@ -1,58 +1,64 @@
 """From a checked graph to a plan: formats travel from the listener down every wire, before anything starts.
 
 Where an output and an input do not match, the shortest row of converters that makes them match is put between them
-(and shared by all inputs that want the same of the same output). Then the graph is cut into chains: a border stands
-before every node that works in a thread, where the file asks for a ``queue``, and where streams of several chains
-meet.
+(and shared by all inputs that want the same of the same output). Rows that are equally short and differ in what comes
+out are a problem, never a choice. Then the graph is cut into chains: a border stands before every node that works in
+a thread, where the file asks for a ``queue``, and where streams of several chains meet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import product
+from collections.abc import Iterable, Sequence
 
-from flowcore.errors import FlowcoreError
 from flowcore.formats import Format, Takes
-from flowcore.graph.model import Graph, GraphNode, OnError, OnFull, Position
+from flowcore.graph import advice
+from flowcore.graph.conversions import Converter, Row, Step, gives, installed, is_converter, offers, shortest
+from flowcore.graph.model import Graph, GraphNode, Input, OnError, OnFull
 from flowcore.graph.plan import BorderPlan, Plan, PlanNode
-from flowcore.graph.problems import Problems
-from flowcore.node import Config, Demux, Listener, Node, Sink, Transform
-
-LONGEST_ROW = 3
-"""Converters between two nodes at most: decode, resample, interleave."""
+from flowcore.graph.problems import Problems, listed
+from flowcore.node import Config, Listener, Node, Sink
 
 RECORDER_QUEUE = 30.0
 """Seconds that wait for a slow node that must not lose anything: a disk that stalls recovers within seconds."""
 LIVE_QUEUE = 10.0
 """Seconds that wait for a slow node that may lose something."""
 
-Converter = type[Transform]  # type: ignore[type-arg]  # of any chunks
 Wire = tuple[str, int]
 
+_MEET = {"mono": ("mono", "tracks"), "tracks": ("mono", "tracks"), "": ()}
+"""Layouts that may meet a layout: two parties' streams are one of tracks."""
 
-def compile(graph: Graph, converters: Iterable[Converter] | None = None) -> Plan:  # the field's word
-    """Negotiate formats and cut the graph into chains. Raises `GraphError` with every conflict."""
+
+def compile(graph: Graph, converters: Iterable[type[Node]] | None = None) -> Plan:  # the field's word
+    """Negotiate formats and cut the graph into chains. Raises `GraphError` with every conflict.
+
+    ``converters`` are the nodes that may be put in, or advised: by default all transforms that are installed.
+    """
     return _Compiler(graph, converters).plan()
 
 
 class _Compiler:
-    def __init__(self, graph: Graph, converters: Iterable[Converter] | None) -> None:
+    def __init__(self, graph: Graph, nodes: Iterable[type[Node]] | None) -> None:
         self.graph = graph
-        self.problems = Problems(graph.path, graph.source)
+        self.problems = Problems(graph.path, graph.source, graph.parts)
         self.formats: dict[Wire, Format] = {}
         self.done: dict[str, PlanNode] = {}
-        self.shared: dict[tuple[Wire, Converter, Config], str] = {}
-        self._converters = None if converters is None else tuple(converters)
+        self.shared: dict[tuple[tuple[Wire, ...], Step], str] = {}
+        self._nodes = None if nodes is None else tuple(nodes)
         self._chains = 0
         listener = next(iter(graph.nodes.values()))
         self.live = bool(getattr(listener.cls, "live", True))
 
     @property
-    def converters(self) -> tuple[Converter, ...]:
+    def nodes(self) -> tuple[type[Node], ...]:
         """Loaded only when a graph needs one."""
-        if self._converters is None:
-            self._converters = tuple(_installed_converters())
-        return self._converters
+        if self._nodes is None:
+            self._nodes = tuple(installed())
+        return self._nodes
+
+    @property
+    def converters(self) -> list[Converter]:
+        return [cls for cls in self.nodes if is_converter(cls)]  # type: ignore[misc]  # only transforms are
 
     def plan(self) -> Plan:
         for node in self.graph.nodes.values():
@@ -64,72 +70,132 @@ class _Compiler:
         return Plan(self.graph.path, self.done)
 
     def _connect(self, node: GraphNode) -> None:
-        wires: list[Wire] = []
+        wires = []
         for entry in node.inputs:
             upstream = self.graph.nodes[entry.node]
-            wire = (entry.node, upstream.cls.outputs.index(entry.port) if entry.port else 0)
-            if wire not in self.formats:
-                return  # its own problem is reported already
-            found = self._reach(wire, node, entry.at)
-            if found is None:
-                return
-            wires.append(found)
-        given = _merged([self.formats[wire] for wire in wires])
-        if given is None:
-            each = [f"{entry.node} gives {self.formats[wire]}" for entry, wire in zip(node.inputs, wires, strict=True)]
-            self.problems.add(
-                "formats-differ",
-                f'the inputs of "{node.name}" do not match: {", ".join(each)}',
-                node.inputs[-1].at,
-                help="bring them to one format first, for example with resample",
-            )
+            wires.append((entry.node, upstream.cls.outputs.index(entry.port) if entry.port else 0))
+        if any(wire not in self.formats for wire in wires):
+            return  # that is a problem of its own, and reported already
+        reached = self._reach(node, wires)
+        if reached is None:
             return
-        self._add(node.name, node.cls, node.config, tuple(wires), given, _gives(node.cls, node.config, given), node)
+        wires, given = reached
+        self._add(node.name, node.cls, node.config, tuple(wires), given, gives(node.cls, node.config, given), node)
 
-    def _reach(self, wire: Wire, node: GraphNode, at: Position) -> Wire | None:
-        """The wire itself when its format fits, or the end of a row of converters after it."""
-        given = self.formats[wire]
-        if not node.cls.takes or any(takes.matches(given) for takes in node.cls.takes):
-            return wire
-        rows = [row for takes in node.cls.takes if (row := self._row(given, takes)) is not None]
-        if not rows:
-            takes = " or ".join(str(takes) for takes in node.cls.takes)
-            self.problems.add(
-                "format-mismatch",
-                f'"{wire[0]}" gives {given}, but "{node.name}" ({node.cls.name}) takes {takes}',
-                at,
-                help="no converter makes one of the other: put a node between them that does",
-            )
+    def _reach(self, node: GraphNode, wires: list[Wire]) -> tuple[list[Wire], Format] | None:
+        """The wires to connect ``node`` to, after conversion, and the format in which they meet.
+
+        Each input is converted by itself; then the stream that they make together, where that is something else:
+        two parties' streams are ``tracks``, which a recorder does not take.
+        """
+        rows = []
+        for number, wire in enumerate(wires):
+            row = self._row(self.formats[wire], node)
+            if row is None and len(wires) == 1:
+                self._mismatch(node, number, self.formats[wire])
+                return None
+            rows.append(row)
+        if all(row is not None for row in rows):
+            meet = _merged([row.gives for row in rows if row is not None])
+            if meet is not None and _takes(node, meet):
+                return [self._convert((wire,), row) for wire, row in zip(wires, rows, strict=True) if row], meet
+        meet = _merged([self.formats[wire] for wire in wires])
+        if meet is None:
+            self._differ(node, wires)
             return None
-        for cls, config in min(rows, key=len):
-            wire = self._convert(wire, cls, config)
-        return wire
+        row = self._row(meet, node)
+        if row is None:
+            self._mismatch(node, len(wires) - 1, meet)
+            return None
+        return [self._convert(tuple(wires), row)], row.gives
 
-    def _row(self, given: Format, takes: Takes) -> list[tuple[Converter, Config]] | None:
-        """The shortest row of converters from ``given`` to what ``takes`` matches; None when there is none."""
-        offers = [(cls, config) for cls in self.converters if (config := cls.converts(takes)) is not None]
-        for length in range(1, LONGEST_ROW + 1):
-            for row in product(offers, repeat=length):
-                form: Format | None = given
-                for cls, config in row:
-                    if form is None or not any(port.matches(form) for port in cls.takes):
-                        form = None
-                        break
-                    form = cls.gives(config, form)
-                if form is not None and takes.matches(form):
-                    return list(row)
-        return None
+    def _row(self, given: Format, node: GraphNode) -> Row | None:
+        """The row of converters to ``node``, empty where none is needed; None when there is none, or no single one."""
+        if _takes(node, given):
+            return Row((), given)
+        rows = self._rows(given, node)
+        if len({row.meaning for row in rows}) != 1:
+            return None
+        return max(rows, key=lambda row: sum((step in {made for _, made in self.shared}) for step in row.steps))
 
-    def _convert(self, wire: Wire, cls: Converter, config: Config) -> Wire:
-        name = self.shared.get((wire, cls, config))
-        if name is None:
-            base = name = f"{wire[0]}~{cls.name}"
-            while name in self.done:
-                name = f"{base}{len(self.done)}"
-            given = self.formats[wire]
-            self._add(name, cls, config, (wire,), given, (cls.gives(config, given),), inserted=True)
-            self.shared[wire, cls, config] = name
-        return (name, 0)
+    def _rows(self, given: Format, node: GraphNode) -> list[Row]:
+        """All shortest rows, whatever of what the node takes they lead to."""
+        rows = [row for takes in node.cls.takes for row in shortest(given, takes, offers(self.converters, takes))]
+        least = min((len(row.steps) for row in rows), default=0)
+        return [row for row in rows if len(row.steps) == least]
+
+    def _mismatch(self, node: GraphNode, number: int, given: Format) -> None:
+        """Note that what comes in is nothing that ``node`` takes, or could become several things that it does."""
+        entry = node.inputs[number]
+        ways = list({row.meaning: row for row in self._rows(given, node)}.values())
+        ways = ways or advice.rows(given, node.cls.takes, self.nodes)
+        if len(ways) > 1 and all(is_converter(step.cls) for row in ways for step in row.steps):
+            code, said = "format-ambiguous", "could become several things: say which it is to be"
+        else:
+            code, said = "format-mismatch", "does not fit, and nothing that converts it may be put in unasked"
+        whose = "all inputs together give" if len(node.inputs) > 1 else f"{self._place(entry.node)} gives"
+        help = advice.lines(self._as_said(entry), given, node.name, ways, self.graph.nodes)
+        self.problems.add(
+            code,
+            f'what "{entry.node}" gives "{node.name}" {said}',
+            entry.at,
+            notes=(
+                f"{whose}: {given}",
+                f"{self._place(node.name)} takes: {' or '.join(str(takes) for takes in node.cls.takes)}",
+                *(help or (advice.nothing(given, node.cls.takes),)),
+            ),
+        )
+
+    def _differ(self, node: GraphNode, wires: Sequence[Wire]) -> None:
+        """Note that streams which meet in ``node`` have no format in common."""
+        formats = [self.formats[wire] for wire in wires]
+        notes = [f"{self._place(wire[0])} gives  {form}" for wire, form in zip(wires, formats, strict=True)]
+        if len(set(formats)) == 1:
+            notes.append("nothing tells the chunks of two stereo streams apart: give each a node of its own")
+        for number, given in enumerate(formats):
+            for wanted in dict.fromkeys(form for form in formats if form != given):
+                exact = Takes(wanted.kind, (wanted.encoding,), (wanted.rate,), _MEET.get(wanted.layout, ("stereo",)))
+                ways = shortest(given, exact, offers(self.converters, exact))
+                written = self._as_said(node.inputs[number])
+                notes += advice.lines(written, given, node.name, ways[:1], self.graph.nodes)
+        names = listed(f'"{entry.node}"' for entry in node.inputs)
+        message = f'{names} give unlike formats, so they cannot meet in "{node.name}"'
+        self.problems.add("formats-differ", message, node.inputs[-1].at, notes=tuple(notes[:8]))
+
+    def _place(self, name: str) -> str:
+        node = self.graph.nodes[name]
+        return f'"{name}" ({node.cls.name}, {node.at.path or self.graph.path}:{node.at.line}:{node.at.column})'
+
+    def _as_said(self, entry: Input) -> str:
+        """An input as its own file writes it: inside a part, nodes have shorter names."""
+        at = entry.at
+        return self.problems.line(at)[at.column - 1 : at.column - 1 + at.length].strip("\"'") or entry.node
+
+    def _convert(self, wires: tuple[Wire, ...], row: Row) -> Wire:
+        """Put the row's steps behind the wires, or find them there; the wire at their end."""
+        base = "+".join(dict.fromkeys(self._written(wire, len(wires)) for wire in wires))
+        for step in row.steps:
+            name = self.shared.get((wires, step))
+            if name is None:
+                name = self._unused(f"{base}~{step.cls.name}")
+                given = _merged([self.formats[wire] for wire in wires])
+                assert given is not None  # noqa: S101  # else there would be no row
+                forms = gives(step.cls, step.config, given)
+                self._add(name, step.cls, step.config, wires, given, forms, inserted=True)
+                self.shared[wires, step] = name
+            wires = ((name, 0),)
+        return wires[0]
+
+    def _written(self, wire: Wire, together: int) -> str:
+        """How a graph names the wire; without its output when several come together."""
+        outputs = self.graph.nodes[wire[0]].cls.outputs
+        return f"{wire[0]}.{outputs[wire[1]]}" if outputs and together == 1 else wire[0]
+
+    def _unused(self, base: str) -> str:
+        name, number = base, 2
+        while name in self.done:
+            name, number = f"{base}{number}", number + 1
+        return name
 
     def _add(
         self,
@@ -172,39 +238,22 @@ class _Compiler:
         return BorderPlan(seconds, on_full)
 
 
-def _gives(cls: type[Node], config: Config, given: Format) -> tuple[Format, ...]:
-    if issubclass(cls, Demux):
-        return cls.gives(config, given)
-    if issubclass(cls, Transform):
-        return (cls.gives(config, given),)
-    return ()
+def _takes(node: GraphNode, form: Format) -> bool:
+    return not node.cls.takes or any(takes.matches(form) for takes in node.cls.takes)
 
 
 def _merged(formats: list[Format]) -> Format | None:
-    """The one format of several wires that meet: several one-party streams together are ``tracks``."""
+    """The one format of several wires that meet: several one-party streams together are ``tracks``.
+
+    None when they have none: unlike formats, or stereo streams, whose chunks nothing tells apart.
+    """
     first = formats[0]
     if len(formats) == 1:
         return first
     alike = {(form.kind, form.encoding, form.rate) for form in formats}
     layouts = {form.layout for form in formats}
-    if len(alike) > 1 or (len(layouts) > 1 and not layouts <= {"mono", "tracks"}):
+    if len(alike) > 1 or "stereo" in layouts:
         return None
     if layouts <= {"mono", "tracks"}:
         return Format(first.kind, first.encoding, first.rate, "tracks")
     return first
-
-
-def _installed_converters() -> Iterable[Converter]:
-    """The transforms that can stand between two nodes, of all that are installed."""
-    from flowcore.registry import available
-
-    for name in sorted(available()):
-        entry = available()[name]
-        if ".transforms." not in entry.module:
-            continue
-        try:
-            cls = entry.load()
-        except (ImportError, FlowcoreError):  # a broken package is reported where a graph names its nodes
-            continue
-        if issubclass(cls, Transform) and cls.converts.__func__ is not Transform.converts.__func__:  # type: ignore[attr-defined]
-            yield cls
