@@ -102,6 +102,7 @@ GARBAGE = {
 }
 
 
+@pytest.mark.slow
 def test_row_07_every_illegal_frame_ends_its_own_call_only(tmp_path):
     with recording(tmp_path, calls=len(GARBAGE) + 1) as live:
         good = Phone(live.url, "good")
@@ -156,6 +157,7 @@ def address(live):
     return host, int(port)
 
 
+@pytest.mark.slow
 def test_row_09_reset_at_50_random_bytes_keeps_every_whole_message(tmp_path):
     data, ends = wire(7, 0.2)
     picks = random.Random(9)
@@ -296,11 +298,12 @@ HOSTILE = [
 def test_row_18_no_call_id_names_a_file_outside_the_folder(tmp_path):
     folder = tmp_path / "inside"
     with recording(folder, calls=len(HOSTILE)) as live:
-        for hostile in HOSTILE:
-            phone = Phone(live.url, hostile)
+        phones = [Phone(live.url, hostile) for hostile in HOSTILE]
+        for phone in phones:
             phone.start()
             phone.talk(7, 0.02)
             phone.stop()
+        for phone in phones:
             phone.hang_up()
     assert [path.name for path in tmp_path.iterdir()] == ["inside"]
     files = list(folder.rglob("*"))

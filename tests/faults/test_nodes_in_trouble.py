@@ -64,6 +64,7 @@ def test_row_27_wall_time_that_jumps_back_ends_nothing_and_measures_nothing(tmp_
     everyone_recorded(tmp_path, 1, 3.0)
 
 
+@pytest.mark.slow
 def test_row_28_recognition_at_half_speed_for_10_minutes_stays_within_its_bound(tmp_path):
     clock = Listening.clock = VirtualClock()
     Listening.ages.clear()
@@ -81,6 +82,7 @@ def test_row_28_recognition_at_half_speed_for_10_minutes_stays_within_its_bound(
     everyone_recorded(tmp_path, 1, 600.0)
 
 
+@pytest.mark.slow
 def test_row_29_a_stuck_branch_costs_the_recorder_no_sample(tmp_path):
     clock = Listening.clock = VirtualClock()
     Listening.ages.clear()
@@ -207,6 +209,7 @@ def test_row_32_a_node_that_blocks_the_loop_is_named_and_nobody_loses_a_chunk(tm
     assert live.dropped() == {}
 
 
+@pytest.mark.slow
 def test_isolation_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(tmp_path):
     """Also with really stuck threads: the other calls' writers run in others."""
     stuck = Stuck(at=3)

@@ -53,6 +53,7 @@ def one_call(url, number):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_row_34_after_2000_calls_of_which_600_are_cut_all_counts_are_back(tmp_path):
     warm, calls = 500, 2000
 
@@ -151,6 +152,7 @@ def long(tmp_path, **config: Any):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_row_47_fifty_calls_of_10_minutes_hold_no_more_at_their_end_than_after_2(tmp_path):
     result = run_plan(long(tmp_path, calls=50, length="10min", burst=10), slot=1.0)
     assert Discard.seconds == pytest.approx(50 * 600)
@@ -161,6 +163,7 @@ def test_row_47_fifty_calls_of_10_minutes_hold_no_more_at_their_end_than_after_2
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_day_of_stream_time_holds_no_more_at_its_end_than_after_2_hours(tmp_path):
     result = run_plan(long(tmp_path, calls=1, length="1440min", burst=100), slot=5.0)
     assert Discard.seconds == pytest.approx(86_400)
