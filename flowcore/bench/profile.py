@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import FrameType
 
 from flowcore.engine.chain import NodeRun
@@ -29,11 +29,13 @@ NATIVE = "native threads"
 class Profile:
     """Samples between ``start`` and ``stop``. ``stages`` names modules and packages of the listener.
 
+    ``packages`` are those that nodes come from: a thread that a node started itself is known by their modules.
     ``ignore`` is a node that is part of the measurement and not of the graph.
     """
 
-    def __init__(self, stages: Mapping[str, str], *, ignore: str = "") -> None:
+    def __init__(self, stages: Mapping[str, str], *, packages: Iterable[str] = (), ignore: str = "") -> None:
         self._parts = {**PARTS, **stages}
+        self._packages = frozenset(packages)
         self._ignore = ignore
         self._spent: defaultdict[str, float] = defaultdict(float)
         self._clocks: dict[int, float] = {}
@@ -71,15 +73,19 @@ class Profile:
     def _part(self, frame: FrameType | None) -> str:
         """The name of what a stack is in; what is in nothing that has one belongs to the engine and its event loop."""
         at = frame
+        own = ""
         while at is not None:
-            part = self._module(at.f_globals.get("__name__", ""))
+            name = at.f_globals.get("__name__", "")
+            part = self._module(name)
             if part and (part != ENGINE or at is frame):
                 return part
             run = at.f_locals.get("self")
             if isinstance(run, NodeRun):
                 return run.plan.name
+            if not own and name.partition(".")[0] in self._packages:
+                own = name.partition(".")[2]
             at = at.f_back
-        return ENGINE
+        return own or ENGINE
 
     def _module(self, name: str) -> str:
         while name:

@@ -33,6 +33,7 @@ from flowcore.graph.plan import Plan
 
 LOOK = 0.5
 """Seconds between two looks at the process."""
+QUEUE_FULL = "queue_full"
 MOST = 1_000_000
 """Calls that the engine lets in: here, the listener's own limit and the machine decide."""
 
@@ -52,7 +53,8 @@ class Report:
     packets: int = 0
     """Messages of audio that came in."""
     dropped: dict[str, int] = field(default_factory=dict)
-    """Chunks, by ``node: reason``."""
+    """Chunks, by ``node: reason``: audio, and text for which a queue had no room. A node may leave out text that has
+    become pointless."""
     lost: float = 0.0
     """Seconds of audio that were filled with silence because packets were missing."""
     events: dict[str, int] = field(default_factory=dict)
@@ -109,7 +111,8 @@ class Receiver:
         report.events = dict(self._events)
         for name, stats in totals.nodes.items():
             for reason, tally in stats.dropped.items():
-                report.dropped[f"{name}: {reason}"] = tally.chunks
+                if tally.seconds or reason == QUEUE_FULL:
+                    report.dropped[f"{name}: {reason}"] = tally.chunks
             if "lost" in stats.filled:
                 report.lost += stats.filled["lost"].seconds
         listener = totals.nodes.get(self.engine.plan.listener.name)
@@ -151,7 +154,8 @@ def main() -> int:
             plan = compile_graph(load(options.graph, options.settings))
             if options.probe:
                 plan = with_probe(plan)
-            profile = Profile(_stages(plan), ignore=NAME) if options.profile else None
+            packages = {node.cls.__module__.partition(".")[0] for node in plan.nodes.values()} - {"flowcore"}
+            profile = Profile(_stages(plan), packages=packages, ignore=NAME) if options.profile else None
             receiver = Receiver(Engine(plan, max_calls=MOST), pipe, profile)
             if profile is not None:
                 profile.start()

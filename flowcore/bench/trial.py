@@ -159,11 +159,13 @@ def play(
     core: int | None = None,
     together: bool = True,
     stamps: bool = False,
+    voices: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Have a listener's simulator call ``url``, and return its result: see `nodes.simulators.ringcx.Result`."""
     command = [sys.executable, "-m", simulator, url, "--json", "--calls", str(calls), "--seconds", str(seconds)]
     command += ["--settle", str(calls / SET_UP)]
     command += ["--together"] * together + ["--stamps"] * stamps + ([] if core is None else ["--core", str(core)])
+    command += ["--voices", *voices] * bool(voices)
     limit = seconds + calls / SET_UP + PATIENCE
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)  # noqa: S603
@@ -221,10 +223,20 @@ def trial(
     probe: bool = True,
     profile: bool = False,
     together: bool = True,
+    voices: Sequence[str] = (),
 ) -> Outcome:
-    """Run a graph under load. Raises `TrialFailed`."""
+    """Run a graph under load, of noise or of ``voices``: the agent's and the customer's file. Raises `TrialFailed`."""
     command = ["-m", "flowcore.bench.server", graph, *(f"--set={setting}" for setting in settings)]
     command += ["--probe"] * probe + ["--profile"] * profile
     with Receiver(command, cores.receiver) as receiver:
-        load = play(simulator, receiver.url, calls, seconds, core=cores.callers, together=together, stamps=probe)
+        load = play(
+            simulator,
+            receiver.url,
+            calls,
+            seconds,
+            core=cores.callers,
+            together=together,
+            stamps=probe,
+            voices=voices,
+        )
         return outcome(calls, load, receiver.stop())

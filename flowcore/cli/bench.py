@@ -32,6 +32,8 @@ def bench(
     p99: Annotated[
         str, typer.Option(help="Most latency that 99 of 100 messages may have, to the first node.")
     ] = "100ms",
+    agent: Annotated[Path | None, typer.Option(help="WAV file with an agent's voice.", show_default=False)] = None,
+    caller: Annotated[Path | None, typer.Option(help="WAV file with a caller's voice.", show_default=False)] = None,
     seconds: Annotated[float, typer.Option(min=3, help="How long each load lasts.")] = 5.0,
     most: Annotated[int, typer.Option(min=1, help="Try no more calls than this.")] = 5000,
     to_json: Annotated[Path | None, typer.Option("--json", help="Write all figures there.", show_default=False)] = None,
@@ -39,18 +41,22 @@ def bench(
     """Find the largest number of calls at once that a graph holds here, with nothing lost, and where the time goes.
 
     The graph runs in a process of its own, with simulated calls from another; its files go to a temporary folder.
-    Whatever else it does (send, show, ask a service) it does for each of those calls. They say noise: a node that
-    works only while somebody speaks has less to do than on real ones.
+    Whatever else it does (send, show, ask a service) it does for each of those calls. They say noise, or what
+    --agent and --caller hold: a node that works only while somebody speaks has less to do on noise.
     Exit code: 0 done, 1 not even one call was held, 2 the graph or the command line is wrong.
     """
     bound = parse_seconds(p99, "--p99") * 1000
+    if (agent is None) != (caller is None):
+        raise UsageError("give both voices, --agent and --caller, or none")
+    voices = tuple(str(path) for path in (agent, caller) if path)
     checked = load(graph, settings or [])
     compile_graph(checked)
     with tempfile.TemporaryDirectory(prefix="flowcore-bench-") as folder:
-        subject = Subject.of(graph, checked, settings or [], Path(folder))
+        subject = Subject.of(graph, checked, settings or [], Path(folder), voices)
         search, last = _search(subject, bound, seconds, most)
     if last is None:
-        raise FlowcoreError(f"not even {search.failed} call was held: {search.why}")
+        calls = f"{search.failed} call{'s' * (search.failed != 1)}"
+        raise FlowcoreError(f"not even {calls} could be held: {search.why}")
     _show(subject, search, last, bound)
     if to_json:
         to_json.write_text(json.dumps(_figures(subject, search, last), indent=2) + "\n")
@@ -64,9 +70,10 @@ class Subject:
     settings: list[str]
     simulator: str
     cores: Cores
+    voices: tuple[str, ...]
 
     @classmethod
-    def of(cls, path: Path, graph: Graph, settings: list[str], folder: Path) -> Subject:
+    def of(cls, path: Path, graph: Graph, settings: list[str], folder: Path, voices: tuple[str, ...]) -> Subject:
         """Raises `UsageError` when nobody can call this graph."""
         listener = next(iter(graph.nodes.values()))
         simulator = getattr(listener.cls, "simulator", "")
@@ -75,7 +82,7 @@ class Subject:
                 f'give bench a graph whose listener takes calls, like ringcx: nobody can call "{listener.name}" '
                 f"({listener.cls.name}) of {path}"
             )
-        return cls(path, [*settings, *_elsewhere(graph, folder)], simulator, Cores.share())
+        return cls(path, [*settings, *_elsewhere(graph, folder)], simulator, Cores.share(), voices)
 
     def attempt(self, calls: int, seconds: float, *, profile: bool = False) -> Outcome:
         """One load."""
@@ -88,6 +95,7 @@ class Subject:
             self.cores,
             probe=not profile,
             profile=profile,
+            voices=self.voices,
         )
 
 

@@ -1,11 +1,14 @@
-"""Audio that is known from the number of its call, so that whoever recorded it can be checked."""
+"""What simulated calls say: noise that is known from the number of the call, or voices from files."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import stamps
+from nodes.protocols import g711, wav
 
 TRACKS = ("agent", "customer")
 RATE = 8000
@@ -24,6 +27,27 @@ def mulaw(call: int, track: str, seconds: float) -> bytes:
     cycle = seed.integers(0, 256, CYCLE * CHUNK, dtype=np.uint8).tobytes()
     length = round(seconds / SLOT) * CHUNK
     return (cycle * (length // len(cycle) + 1))[:length]
+
+
+def voice(path: Path) -> bytes:
+    """A WAV file's first channel as mu-law at 8 kHz. Raises `OSError`, or `ValueError` for what is no WAV file."""
+    rate, samples = wav.decode(path.read_bytes())
+    mono = samples[:, 0]
+    if rate != RATE:
+        import soxr
+
+        mono = soxr.resample(mono, rate, RATE)
+    if not len(mono):
+        raise ValueError(f"{path} is empty")
+    return g711.encode(mono).tobytes()
+
+
+def excerpt(voice: bytes, call: int, seconds: float) -> bytes:
+    """``seconds`` of a voice, over and over, in each call from another place, so that calls do not pause together."""
+    length = round(seconds / SLOT) * CHUNK
+    begin = call * 3 * RATE % len(voice)
+    turned = voice[begin:] + voice[:begin]
+    return (turned * (length // len(turned) + 1))[:length]
 
 
 def samples(call: int, track: str, seconds: float) -> NDArray[np.int16]:

@@ -24,12 +24,13 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from flowcore import stamps
-from nodes.simulators.known import CHUNK, CYCLE, RATE, SLOT, STAMPED, TRACKS, mulaw
+from nodes.simulators.known import CHUNK, CYCLE, RATE, SLOT, STAMPED, TRACKS, excerpt, mulaw, voice
 
 STAGES = {"nodes.net.port": "socket", "nodes.net.websocket": "frame", "nodes.protocols.ringcx": "JSON"}
 """What the listener's modules do, for the profile of `flowcore bench`."""
@@ -114,7 +115,7 @@ class Layout:
 
 @dataclass(eq=False)
 class Line:
-    """One call's socket and its prebuilt frames, ``CYCLE`` slots of them."""
+    """One call's socket and its prebuilt frames, slot by slot, to be sent over and over."""
 
     number: int
     socket: socket.socket
@@ -164,6 +165,7 @@ class Load:
         stamping: bool = False,
         settle: float = 0.0,
         timeout: float = 10.0,
+        voices: Mapping[str, bytes] | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme != "ws" or not parts.hostname:
@@ -174,6 +176,8 @@ class Load:
         self._stamping = stamping
         self._settle = settle
         self._timeout = timeout
+        self._voices = voices
+        self._cycle = CYCLE if voices is None else max(1, round(seconds / SLOT))
         self.talking: Callable[[], None] = lambda: None
         """Called when all calls are up and the audio begins: for who measures the receiver."""
         self.result = Result(calls, seconds)
@@ -197,8 +201,8 @@ class Load:
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         frames, begins, digits, stamp = bytearray(), [0], [0], 0
-        audio = {track: mulaw(number, track, CYCLE * SLOT) for track in TRACKS}
-        for slot in range(CYCLE):
+        audio = {track: self._audio(number, track) for track in TRACKS}
+        for slot in range(self._cycle):
             begin = len(frames)
             begins, digits, stamp = [0], [], 0
             for track, perspective in PERSPECTIVES.items():
@@ -210,6 +214,10 @@ class Load:
                 frames += whole
                 begins.append(len(frames) - begin)
         return Line(number, connection, frames, Layout(begins[-1], tuple(begins), tuple(digits), stamp))
+
+    def _audio(self, number: int, track: str) -> bytes:
+        seconds = self._cycle * SLOT
+        return mulaw(number, track, seconds) if self._voices is None else excerpt(self._voices[track], number, seconds)
 
     def _shake_hands(self, lines: list[Line]) -> None:
         """Read all answers, which come in one slot, then begin all calls."""
@@ -264,7 +272,7 @@ class Load:
         if not lines:
             return
         result, layout = self.result, lines[0].layout
-        at = slot % CYCLE * layout.size
+        at = slot % self._cycle * layout.size
         number = b"%d" % (FIRST + slot)
         numbers = [slice(at + digit, at + digit + len(number)) for digit in layout.digits[first:last]]
         whole = slice(at + layout.begins[first], at + layout.begins[last])
@@ -341,6 +349,7 @@ def main() -> int:
     parser.add_argument("--settle", type=float, default=0.0, help="seconds between the last Start and the first audio")
     parser.add_argument("--together", action="store_true", help="both parties' messages in one send")
     parser.add_argument("--stamps", action="store_true", help="write the time of sending into one message in ten")
+    parser.add_argument("--voices", nargs=2, type=Path, metavar=("AGENT", "CUSTOMER"), help="WAV files, not noise")
     parser.add_argument("--core", type=int, help="run on this processor core only")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.add_argument("--announce", action="store_true", help='say "talking" on stderr when the audio begins')
@@ -348,17 +357,18 @@ def main() -> int:
     if options.core is not None:
         os.sched_setaffinity(0, {options.core})
     gc.disable()  # nothing here makes garbage in cycles, and a collection makes the generator late
-    load = Load(
-        options.url,
-        options.calls,
-        options.seconds,
-        together=options.together,
-        stamping=options.stamps,
-        settle=options.settle,
-    )
-    if options.announce:
-        load.talking = lambda: print("talking", file=sys.stderr, flush=True)  # noqa: T201
     try:
+        load = Load(
+            options.url,
+            options.calls,
+            options.seconds,
+            together=options.together,
+            stamping=options.stamps,
+            settle=options.settle,
+            voices=dict(zip(TRACKS, map(voice, options.voices), strict=True)) if options.voices else None,
+        )
+        if options.announce:
+            load.talking = lambda: print("talking", file=sys.stderr, flush=True)  # noqa: T201
         result = load.run()
     except (OSError, ValueError) as error:
         sys.stderr.write(f"no call to {options.url}: {error}\n")

@@ -103,7 +103,7 @@ class Bench:
         for count in (50, 200) if self.quick else (50, 200, 500, 1000):
             self.tell(f"paced load: {count} calls")
             done = calls.receive(calls.RECORD, count, seconds, probe=True, together=True)
-            wrong = "; ".join(done.losses()) or ("" if done.in_time else "the generator was late: no figure")
+            wrong = "; ".join(done.losses()) if done.in_time else "the generator was late: no figure"
             p50, p99 = done.age_ms(0.5), done.age_ms(0.99)
             text = f"{done.us_per_message:.3g} µs a message, {done.cpu:.0%} of a core, latency {p50:.0f}/{p99:.0f} ms"
             row = Row(f"{count} calls", text if done.in_time else "–", "", None, wrong or "nothing lost")
@@ -126,11 +126,13 @@ class Bench:
 
     def capacity(self) -> None:
         search = calls.capacity(3.0 if self.quick else 5.0, 200 if self.quick else 400, self.tell)
-        unknown = search.why == calls.LATE and search.held < 800
+        unknown = search.why == calls.LATE and search.held < 800  # at least so many, and the machine cannot say more
         held = None if unknown else search.held >= 800
         why = f"{search.failed}: {search.why}" if search.failed else "the search's limit"
         self.rows.append(Row("calls held by one core, recording", f"{search.held}", ">= 800", held, why))
         self.figures["capacity"] = {"held": search.held, "failed": search.failed, "why": search.why}
+        if not search.held:
+            return
         half = max(1, search.held // 2)
         self.tell(f"latency at {half} calls")
         done = calls.receive(calls.RECORD, half, 4.0 if self.quick else 8.0, probe=True, together=True)

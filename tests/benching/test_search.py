@@ -32,6 +32,11 @@ def test_nothing_is_held() -> None:
     assert (search.run(), search.failed, search.next) == (0, 1, 0)
 
 
+def test_a_machine_that_cannot_say_ends_the_search() -> None:
+    search = Search(lambda calls: "" if calls <= 100 else LATE, start=50)
+    assert (search.run(), search.failed, search.next) == (100, 200, 0)
+
+
 def test_no_more_than_the_limit_is_tried() -> None:
     tried: list[int] = []
     Search(lambda calls: tried.append(calls) or "", start=25, limit=60).run()  # type: ignore[func-returns-value]

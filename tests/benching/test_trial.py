@@ -22,7 +22,7 @@ def test_all_that_is_sent_arrives_and_has_an_age() -> None:
 @pytest.mark.slow
 def test_the_profile_names_listener_stages_and_nodes(tmp_path: Path) -> None:
     settings = ["call.port=0", f"wav.path={tmp_path}/{{call_id}}.wav"]
-    done = trial(RECORD, settings, SIMULATOR, 40, 4.0, Cores.share(1), probe=False, profile=True)
+    done = trial(RECORD, settings, SIMULATOR, 200, 5.0, Cores.share(1), probe=False, profile=True)
     assert {"socket", "frame", "JSON", "ordered", "wav", "engine"} <= set(done.profile)
     assert sum(done.profile.values()) == pytest.approx(done.cpu, rel=0.2)
     assert done.ages == []

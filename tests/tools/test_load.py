@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-from flowcore import Audio
+from flowcore import Audio, stamps
 from flowcore.testing import joined, run
+from nodes.protocols import g711, wav
+from nodes.simulators.known import excerpt, stamped, voice
 from nodes.transforms.decode_mulaw import DecodeMulaw
 
 PATH = Path(__file__).parents[2] / "tools" / "load.py"
@@ -73,6 +75,45 @@ def test_calls_arrive_whole_in_order_and_are_closed(load: Any, together: bool) -
             own = [message for message in messages if message.get("perspective") == perspective]
             assert b"".join(b64decode(message["media"]) for message in own) == load.mulaw(call, track, 0.5)
             assert [int(message["sequenceId"]) for message in own] == list(range(load.FIRST, load.FIRST + 25))
+
+
+def test_voices_are_said_from_another_place_in_each_call(tmp_path: Any) -> None:
+    path = tmp_path / "voice.wav"
+    spoken = np.arange(8 * 8000, dtype=np.int16)
+    path.write_bytes(wav.header("s16", 8000, 1, spoken.nbytes) + spoken.tobytes())
+    coded = voice(path)
+    assert coded == g711.encode(spoken).tobytes()
+    assert excerpt(coded, 0, 10) == coded + coded[: 2 * 8000]
+    assert excerpt(coded, 1, 5) == coded[3 * 8000 :]
+
+
+def test_stamps_stand_where_they_are_said_to(load: Any) -> None:
+    heard: list[Any] = []
+    over = threading.Semaphore(0)
+
+    def take(connection: ServerConnection) -> None:
+        heard.extend(json.loads(message) for message in connection)
+        over.release()
+
+    with serve(take, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.socket.getsockname()[1]
+        load.Load(f"ws://127.0.0.1:{port}/", 1, 3, stamping=True, together=True).run()
+        assert over.acquire(timeout=5)
+        server.shutdown()
+        thread.join()
+    said = dict.fromkeys(("Participant", "Conference"), b"")
+    for message in heard:
+        if message["event"] == "Media":
+            said[message["perspective"]] += b64decode(message["media"])
+    marked = stamped(0, 3)
+    agent = np.frombuffer(said["Participant"], np.uint8)
+    known = np.frombuffer(load.mulaw(0, "agent", 3), np.uint8)
+    assert np.array_equal(agent[~marked], known[~marked])
+    ages = [stamps.age(said["Participant"][at : at + 160]) for at in range(0, len(agent), 160)]
+    assert [age is not None for age in ages] == list(marked[::160])  # also when the frames have come round again
+    assert said["Conference"] == load.mulaw(0, "customer", 3)
 
 
 def test_refused_calls_are_counted(load: Any) -> None:
