@@ -56,6 +56,8 @@ def bench(
         search, last = _search(subject, bound, seconds, most)
     if last is None:
         calls = f"{search.failed} call{'s' * (search.failed != 1)}"
+        if search.why == LATE:
+            raise FlowcoreError(f"stop what else runs here, and try again: at {calls} {LATE}")
         raise FlowcoreError(f"not even {calls} could be held: {search.why}")
     _show(subject, search, last, bound)
     if to_json:
