@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import parse_qsl
 
 from pydantic import Field
-from websockets.http11 import Request
 
 import flowcore
-from flowcore import Config, Duration, Format, Host, Inlet, Listener, Packet, Refused, node
-from nodes.net.port import CLOSING, Connection, Limits, Port
-from nodes.protocols.ringcx import ENDED, RATE, Broken, Call, Ignored, Start, attributes
+from flowcore import Duration, Format, Host, Listener, Packet, node
+from nodes.net.call_peer import CallPeer
+from nodes.net.port import Limits, Port
+from nodes.protocols.ringcx import RATE
 
 REAL_TIME = 32_000
 """Bytes a second of one call on the wire: two parties, 50 messages of about 310 bytes each."""
-
-LOOK = 0.25
-"""Seconds between two looks at the time limits of a call that goes its usual way."""
 
 
 @node("ringcx")
@@ -72,7 +68,9 @@ class RingCX(Listener[Packet]):
     async def run(self, host: Host) -> None:
         config = self.config
         limits = Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME)
-        port = Port({"/": lambda request: _CallPeer(config, host, request)}, limits, host.room)
+        port = Port(
+            {"/": lambda request: CallPeer(host, request, start=config.start, idle=config.idle)}, limits, host.room
+        )
         number = port.listen(host.listen(config.host, config.port))
         cancel = host.every_slot(lambda: port.poll(host.now))
         address = f"[{config.host}]" if ":" in config.host else config.host
@@ -82,105 +80,3 @@ class RingCX(Listener[Packet]):
         finally:
             cancel()
             port.close()
-
-
-class _CallPeer:
-    """One connection of RingCX, from its upgrade request to its last message."""
-
-    def __init__(self, config: RingCX.Config, host: Host, request: Request) -> None:
-        host.admit()
-        self._config = config
-        self._host = host
-        self._query = request.path.partition("?")[2]
-        self._call = Call()
-        self._connection: Connection | None = None
-        self._inlet: Inlet | None = None
-        self._opened = self._heard = host.now()
-        self._closing = False
-        self._look_at = 0.0  # when to look at time limits again
-        self._hang_up_at = float("inf")
-
-    def opened(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def wants(self, now: float) -> bool:
-        inlet = self._inlet
-        if now < self._look_at and inlet is not None and not inlet.ended and not inlet.paused:
-            return True
-        self._look_at = now + LOOK
-        if self._closing or now < self._hang_up_at < float("inf"):
-            return True
-        if now >= self._hang_up_at:
-            self._close(1000)
-        elif inlet is None:
-            if now - self._opened >= self._config.start:
-                self._close(1008, "no Start came")
-        elif inlet.ended:  # not by us
-            self._close(1001 if self._host.draining else 1011)
-        elif inlet.paused:
-            self._heard = now  # the silence is ours
-            self._call.hold(now)
-            return False
-        elif self._call.poll(now) == ENDED:
-            self._end("stop")
-        elif now - self._heard >= self._config.idle:
-            self._end("idle")
-        return True
-
-    def messages(self, messages: list[bytes], now: float) -> None:
-        self._heard = now
-        receive = self._call.receive
-        try:
-            for data in messages:
-                if self._closing:
-                    return  # what the peer said before it knew is not heard
-                event = receive(data, now)
-                if type(event) is Packet:
-                    self._inlet.push(event)  # type: ignore[union-attr]  # no media gets past the table before Start
-                else:
-                    self._act(event)
-        except Broken as broken:
-            self._break(broken)
-
-    def _act(self, event: object) -> None:
-        """Anything but media."""
-        self._look_at = 0.0
-        if type(event) is Start:
-            self._start(event)
-        elif type(event) is Ignored:
-            (self._inlet or self._host).report.dropped(event.reason)
-        elif self._call.state == ENDED:
-            self._end("stop")
-
-    def closed(self, reason: str) -> None:
-        if self._inlet is not None:
-            self._inlet.end(reason)
-        elif not self._closing:
-            self._host.report.event("closed_without_start", reason=reason)
-
-    def _start(self, start: Start) -> None:
-        asked = attributes(parse_qsl(self._query), "query")
-        try:
-            self._inlet = self._host.accept(asked | start.attributes)
-        except Refused as refused:  # there was room when the connection was let in
-            self._close(1013, refused.reason)
-
-    def _end(self, reason: str) -> None:
-        inlet, call = self._inlet, self._call
-        if inlet is not None:
-            # RingCX announces whole seconds, so one second is no difference yet.
-            if call.announced and abs(call.announced - call.seconds) > max(1.0, 0.02 * call.announced):
-                inlet.report.event("duration_differs", announced=call.announced, received=round(call.seconds, 2))
-            inlet.end(reason)
-        self._hang_up_at = self._host.now() + CLOSING  # RingCX may want to close first
-
-    def _break(self, broken: Broken) -> None:
-        (self._inlet or self._host).report.event("call_refused", reason=broken.reason, detail=broken.detail)
-        if self._inlet is not None:
-            self._inlet.end("peer_broke_protocol")
-        self._close(broken.code, broken.detail)
-
-    def _close(self, code: int, reason: str = "") -> None:
-        self._closing = True
-        if self._connection is not None:
-            self._connection.close(code, reason)
