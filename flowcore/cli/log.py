@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from flowcore.cli.patient import Patient
 from flowcore.engine.engine import Totals
 from flowcore.engine.events import Event
 from flowcore.errors import FlowcoreError
@@ -47,11 +48,12 @@ class Log:
         self.files: deque[str] = deque(maxlen=NAMED_FILES)
         self.written = 0
         self._worker = worker
+        self._stream = Patient(sys.stderr)
         renderer: Any = structlog.processors.JSONRenderer()
         if not as_json:
             renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)
         self._log = structlog.wrap_logger(
-            structlog.WriteLogger(sys.stderr),
+            structlog.WriteLogger(self._stream),  # type: ignore[arg-type]  # it only writes and flushes
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json),
@@ -91,6 +93,9 @@ class Log:
         for name, stats in totals.nodes.items():
             for reason, tally in stats.dropped.items():
                 self._log.warning("dropped", node=name, reason=reason, **tally.json())
+        if self._stream.lost:
+            self._log.warning("log_lost", lines=self._stream.lost)
+        self._stream.close()  # before what is printed
         for path in self.files:
             print(path)  # noqa: T201  # the result of the command
         if self.written > len(self.files):

@@ -134,3 +134,21 @@ def test_rows_19_and_20_no_peer_can_forge_a_log_line_or_find_its_number_and_audi
     for marker in (*MARKERS.values(), media):
         assert marker not in "".join(process.log)
         assert marker not in out
+
+
+@pytest.mark.slow
+def test_isolation_a_log_that_nobody_reads_stops_no_call(tmp_path, started):
+    process = started("--calls", "400")  # whose log is more than a pipe holds
+    for batch in range(0, 400, 100):
+        phones = [Phone(process.url, f"call{number}") for number in range(batch, batch + 100)]
+        for phone in phones:
+            phone.start()
+            phone.talk(7, 0.04)
+            phone.stop()
+        for phone in phones:
+            phone.hang_up()
+    code, _ = process.end()
+    assert code == 0
+    assert len(list(tmp_path.glob("*.wav"))) == 400
+    assert len("".join(process.log)) > 1 << 16
+    assert sum('"event": "closed"' in line for line in process.log) == 400
