@@ -141,6 +141,11 @@ class Node:
         Called beside running flows, after a start and after a worker's death: leave alone what is still being written.
         """
 
+    @classmethod
+    def latency(cls, config: Any, given: Format) -> float:
+        """Seconds that it may hold back what came in, in the format ``given``, as long as it keeps up: never exceeded."""
+        return 0.0
+
     def open(self, session: Session) -> None:
         """Called once before the first chunk, where ``process`` is called. Raises `CannotStart`."""
 
@@ -284,6 +289,9 @@ class Listener(Node, ABC, Generic[Out]):
     """Whether sessions come at their own pace (a phone call) and cannot wait for a slow node (a file can)."""
     simulator: ClassVar[str] = ""
     """A module for ``flowcore bench`` that plays peers of this listener: docs/decisions/0007."""
+
+    rehearsal: ClassVar[str] = ""
+    """A module that stands in for this listener's connections in ``flowcore test``: see `flowcore.scenario.play`."""
 
     @classmethod
     @abstractmethod

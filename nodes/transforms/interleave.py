@@ -44,6 +44,10 @@ class Interleave(Transform[Audio, Audio]):
     def converts(cls, wanted: Takes) -> Config | None:
         return cls.Config() if "stereo" in wanted.layouts else None
 
+    @classmethod
+    def latency(cls, config: Config, given: Format) -> float:
+        return config.wait
+
     def __init__(self, config: Config) -> None:
         self.config = config
         self._waiting: tuple[deque[Audio], ...] = (deque(), deque())  # per channel, in order, nothing before _position

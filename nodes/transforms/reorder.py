@@ -55,6 +55,10 @@ class Reorder(Transform[Packet, Audio]):
     def gives(cls, config: Config, given: Format) -> Format:
         return Format("audio", "mulaw", RATE, "tracks")
 
+    @classmethod
+    def latency(cls, config: Config, given: Format) -> float:
+        return 2.5 * config.window + config.chunk  # a gap, then packets that may be late or come after a pause: settle
+
     def __init__(self, config: Config) -> None:
         self.config = config
         self._chunk = max(1, config.chunk.samples(RATE))

@@ -38,8 +38,7 @@ class _Party:
 class Transcribe(Transform[Audio, Text]):
     """Write down what is said, each party for itself.
 
-    Utterances are cut at pauses and decoded one by one, in a thread that all calls share. When it cannot keep up,
-    interim texts come less often, and final ones are not held up by them.
+    Utterances are cut at pauses and decoded one by one, in a thread that all calls share: final texts before interim.
 
     In: ``Audio``, s16, 16 kHz, one party or several by turns. Out: ``Text`` with the times of the voice: interim ones
     while an utterance is spoken, then a final one, which is empty when there were no words after all.
@@ -82,7 +81,6 @@ class Transcribe(Transform[Audio, Text]):
     takes: ClassVar = (Takes("audio", ("s16",), (RATE,), ("mono", "tracks")),)
     runs: ClassVar = "thread"  # the voice detector costs 75 µs for each 32 ms
     loss: ClassVar = "allowed"
-
     config: Config
     part: Recognizer
 
@@ -104,6 +102,10 @@ class Transcribe(Transform[Audio, Text]):
     @classmethod
     def gives(cls, config: Config, given: Format) -> Format:
         return Format("text")
+
+    @classmethod
+    def latency(cls, config: Config, given: Format) -> float:
+        return config.max_segment
 
     def process(self, chunk: Audio, emit: Emit[Text]) -> None:
         party = self._parties.get(chunk.track) or self._meet(chunk.track)

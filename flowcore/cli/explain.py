@@ -1,0 +1,140 @@
+"""``flowcore explain``: what a graph becomes, before any call comes in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from flowcore.graph.explain import SLOT, Chain, Explanation, Step
+from flowcore.graph.explain import explain as explain_plan
+from flowcore.graph.load import load
+from flowcore.graph.negotiate import compile as compile_graph
+
+
+def explain(
+    graph: Annotated[Path, typer.Argument(help="The graph file.", show_default=False)],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of the graph; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object.")] = False,
+) -> None:
+    """Show what a graph becomes: chains, queues, formats, what was put in, latency and memory.
+
+    Opens no other file, no network, no device and no model. Exit code: 0 done, 2 there are problems.
+    """
+    explained = explain_plan(compile_graph(load(graph, settings or [])))
+    if as_json:
+        print(json.dumps(asdict(explained), indent=2))  # noqa: T201  # the result
+    else:
+        Console(highlight=False).print(Group(*_page(explained)))
+
+
+def _page(explained: Explanation) -> Iterator[RenderableType]:
+    steps = [step for chain in explained.chains for step in chain.nodes]
+    inserted = sum(step.inserted for step in steps)
+    queues = sum(chain.border is not None for chain in explained.chains)
+    yield Text.assemble(
+        (explained.graph, "bold"),
+        f": {_count(len(steps) - inserted, 'node')}, {_count(inserted, 'converter')} put in (marked +), "
+        f"{_count(len(explained.chains), 'chain')}, {_count(queues, 'queue')}",
+    )
+    widths = [max(len(cell) for step in steps for cell in column(step)) for column in (_names, _inputs)]
+    for number, chain in enumerate(explained.chains):
+        yield Text()
+        yield _heading(number, chain)
+        yield Padding(_steps(chain, widths), (0, 0, 0, 2))
+    if explained.shared:
+        yield Text("\nopened once, for all calls", "bold")
+        for part, users in explained.shared:
+            yield Text(f"  {part} for {', '.join(users)}")
+    yield Text("\nlatency added at most, while every node keeps up", "bold")
+    yield from _latency(explained)
+    yield Text("\nmemory of one call, estimated", "bold")
+    yield Text(f"  {_size(explained.memory.usual)} with its queues empty, {_size(explained.memory.most)} with all full")
+    yield Text("  (what a recorded call takes, and each queue's bound in bytes of its format)", "dim")
+
+
+def _heading(number: int, chain: Chain) -> Text:
+    title = Text(f"chain {number}", "bold")
+    if chain.border is None:
+        return title.append(f", in the {chain.runs}, without a queue", "not bold")
+    border = chain.border
+    of_text = chain.nodes[0].takes.startswith("text")
+    bound = _count(border.chunks, "text") if of_text else f"{border.max} of audio"
+    return Text.assemble(
+        ("═ queue ", "yellow"),
+        (f"{bound}, {_size(border.bytes)}, when full {border.on_full}", "yellow"),
+        (" ═▶ ", "yellow"),
+        title,
+        f", in a {chain.runs}",
+    )
+
+
+def _steps(chain: Chain, widths: list[int]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for width in widths:
+        table.add_column(min_width=min(width, 26), overflow="fold")
+    table.add_column(overflow="fold")
+    for step in chain.nodes:
+        cells = zip(_names(step), _inputs(step), _gives(step), strict=False)
+        for number, (name, source, gives) in enumerate(cells):
+            style = "" if number else "green" if step.inserted else "cyan"
+            table.add_row(Text(name, style), Text(source), Text(gives))
+    return table
+
+
+def _names(step: Step) -> list[str]:
+    """The first column; as long as the longest one of the three."""
+    name = f"+ {step.name}" if step.inserted else f"{step.name} ({step.use})"
+    return [name] + [""] * (_lines(step) - 1)
+
+
+def _inputs(step: Step) -> list[str]:
+    sources = [f"← {source}" for source in step.inputs]
+    return sources + [""] * (_lines(step) - len(sources))
+
+
+def _gives(step: Step) -> list[str]:
+    given = [f".{port} → {form}" if port else f"→ {form}" for port, form in step.gives.items()]
+    return given + [""] * (_lines(step) - len(given))
+
+
+def _lines(step: Step) -> int:
+    return max(1, len(step.inputs), len(step.gives))
+
+
+def _latency(explained: Explanation) -> Iterator[RenderableType]:
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    for path in explained.latency:
+        parts = " + ".join(f"{name} {_time(seconds)}" for name, seconds in path.parts)
+        table.add_row(Text(path.to, "cyan"), _time(path.seconds), Text(f"= {parts}" if parts else ""))
+    yield Padding(table, (0, 0, 0, 2))
+    queues = any(chain.border for chain in explained.chains)
+    if queues:
+        yield Text("  (a queue adds up to its bound while the node behind it does not keep up)", "dim")
+    if explained.live:
+        yield Text(f"  (a slot is {SLOT}, and twice that under load)", "dim")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1000:.0f}ms" if seconds < 1 else f"{seconds:.4g}s"
+
+
+def _size(number: int) -> str:
+    return f"{number / 1024:.0f} KiB" if number < 1 << 20 else f"{number / (1 << 20):.1f} MiB"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -1,0 +1,181 @@
+"""A plan as plain data for people and programs: chains, borders, formats, shared parts, latency and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowcore.formats import Format
+from flowcore.graph.model import OnError, OnFull
+from flowcore.graph.plan import Plan, PlanNode
+from flowcore.node import Part
+from flowcore.units import Duration
+
+SLOT = Duration("20ms")
+"""How often the engine wakes, unless ``flowcore run --slot`` says otherwise: what waits for it waits one slot."""
+
+CALL = 50 << 10
+"""Bytes of a call besides what its queues hold: what `make bench` measures for graphs/record.yaml, socket included."""
+
+SAMPLE = {"mulaw": 1, "s16": 2, "f32": 4}
+PACKETS = 50 * 250 + 8000
+"""Bytes a second of packets: 50 of them, 250 bytes of objects around 160 of data."""
+TEXT = 512
+"""Bytes of a text chunk: a sentence, its track and times."""
+
+
+@dataclass(frozen=True)
+class Border:
+    """The queue before a chain. ``bytes`` is what it holds at most, from its bound and the format alone."""
+
+    max: str
+    chunks: int
+    on_full: OnFull
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A node: ``inputs`` as a graph would write them, formats by output (its name, or empty for the only one)."""
+
+    name: str
+    use: str
+    inputs: tuple[str, ...]
+    takes: str
+    gives: Mapping[str, str]
+    inserted: bool
+    on_error: OnError
+    latency: float
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Nodes that call each other plainly, in the event loop or, behind a border, in a thread."""
+
+    runs: str
+    border: Border | None
+    nodes: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Path:
+    """What adds up, by name and in seconds, on the slowest way to a node at which the graph ends."""
+
+    to: str
+    parts: tuple[tuple[str, float], ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of one call: always, and with every queue full."""
+
+    usual: int
+    most: int
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All of it. ``shared`` has the parts that all calls use, each with the nodes that use it."""
+
+    graph: str
+    live: bool
+    chains: tuple[Chain, ...]
+    shared: tuple[tuple[str, tuple[str, ...]], ...]
+    latency: tuple[Path, ...]
+    memory: Memory
+
+
+def explain(plan: Plan) -> Explanation:
+    """Read all of it off a plan; nothing is opened."""
+    chains: dict[int, list[PlanNode]] = {}
+    for node in plan.nodes.values():
+        chains.setdefault(node.chain, []).append(node)
+    explained = tuple(_chain(nodes, plan) for _, nodes in sorted(chains.items()))
+    queues = sum(chain.border.bytes for chain in explained if chain.border)
+    live = bool(getattr(plan.listener.cls, "live", True))
+    memory = Memory(CALL, CALL + queues)
+    return Explanation(plan.name, live, explained, _shared(plan), _paths(plan, live), memory)
+
+
+def wire(plan: Plan, node: str, output: int) -> str:
+    """An output as a graph would write it."""
+    outputs = plan.nodes[node].cls.outputs
+    return f"{node}.{outputs[output]}" if outputs else node
+
+
+def _chain(nodes: list[PlanNode], plan: Plan) -> Chain:
+    head = nodes[0]
+    runs = "event loop" if head.border is None else "thread"
+    return Chain(runs, _border(head), tuple(_step(node, plan) for node in nodes))
+
+
+def _border(head: PlanNode) -> Border | None:
+    border = head.border
+    if border is None:
+        return None
+    size = border.chunks * TEXT if _is_text(head) else round(border.seconds * _rate(head.given))
+    return Border(str(Duration(border.seconds)), border.chunks, border.on_full, size)
+
+
+def _is_text(node: PlanNode) -> bool:
+    return node.given is not None and node.given.kind == "text"
+
+
+def _rate(form: Format | None) -> int:
+    """Bytes a second."""
+    if form is None or form.kind == "packets":
+        return PACKETS
+    return form.rate * SAMPLE.get(form.encoding, 4) * (2 if form.layout == "stereo" else 1)
+
+
+def _step(node: PlanNode, plan: Plan) -> Step:
+    ports = node.cls.outputs or ("",)
+    return Step(
+        node.name,
+        node.cls.name,
+        tuple(wire(plan, *source) for source in node.inputs),
+        str(node.given or ""),
+        {port: str(form) for port, form in zip(ports, node.gives, strict=False)},
+        node.inserted,
+        node.on_error,
+        _latency(node),
+    )
+
+
+def _latency(node: PlanNode) -> float:
+    return 0.0 if node.given is None else float(node.cls.latency(node.config, node.given))
+
+
+def _shared(plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Parts that compare equal are one part, as the engine opens them."""
+    parts: list[tuple[Part, list[str]]] = []
+    for node in plan.nodes.values():
+        part = node.cls.shares(node.config)
+        if part is None:
+            continue
+        users = next((users for same, users in parts if same == part), None)
+        if users is None:
+            parts.append((part, [node.name]))
+        else:
+            users.append(node.name)
+    return tuple((type(part).__name__, tuple(users)) for part, users in parts)
+
+
+def _paths(plan: Plan, live: bool) -> tuple[Path, ...]:
+    slowest: dict[str, list[tuple[str, float]]] = {}
+    ends = dict.fromkeys(plan.nodes)
+    for node in plan.nodes.values():
+        before: list[tuple[str, float]] = []
+        for upstream, _ in node.inputs:
+            ends.pop(upstream, None)
+            before = max(before, slowest[upstream], key=_sum)
+        own = [("slot", float(SLOT))] * (node.border is not None or (live and not node.inputs))
+        held = [(node.name, _latency(node))] if _latency(node) else []
+        slowest[node.name] = [*before, *own, *held]
+    return tuple(Path(name, tuple(slowest[name]), _sum(slowest[name])) for name in ends)
+
+
+def _sum(parts: Any) -> float:
+    return float(sum(seconds for _, seconds in parts))

@@ -1,0 +1,147 @@
+"""What `explain` says is what the engine does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowcore import Audio, Format, Packet
+from flowcore.graph.explain import SLOT, explain
+from flowcore.graph.load import load, load_text
+from flowcore.graph.negotiate import compile
+from flowcore.testing import NodeHarness
+from nodes.transforms.interleave import Interleave
+from nodes.transforms.reorder import Reorder
+from nodes.transforms.resample import AHEAD, Resample
+
+ROOT = Path(__file__).parents[2]
+
+
+def explained(name, *settings):
+    return explain(compile(load(ROOT / "graphs" / f"{name}.yaml", settings)))
+
+
+def test_chains_hold_all_nodes_in_order_each_behind_its_queue():
+    found = explained("transcribe")
+    assert [[node.name for node in chain.nodes] for chain in found.chains] == [
+        ["call", "ordered", "voices", "voices~interleave", "speech", "party"],
+        ["wav"], ["agent"], ["caller"], ["text"], ["page"],
+    ]  # fmt: skip
+    assert [chain.runs for chain in found.chains] == ["event loop"] + ["thread"] * 5
+    assert [chain.border.on_full for chain in found.chains[1:]] == [
+        "drop_newest", "drop_oldest", "drop_oldest", "drop_newest", "drop_oldest",
+    ]  # fmt: skip
+
+
+def test_wires_are_named_as_a_graph_writes_them_and_carry_their_format():
+    steps = {node.name: node for chain in explained("transcribe").chains for node in chain.nodes}
+    assert steps["agent"].inputs == ("party.agent",)
+    assert steps["party"].gives == dict.fromkeys(("agent", "customer"), "audio s16 16 kHz mono")
+    assert steps["text"].inputs == ("agent", "caller")
+    assert (steps["wav"].takes, steps["wav"].gives) == ("audio s16 8 kHz stereo", {})
+    assert [name for name, step in steps.items() if step.inserted] == ["voices~interleave"]
+
+
+def test_parts_are_shared_by_the_nodes_whose_parts_are_equal():
+    assert ("Recognizer", ("agent", "caller")) in explained("transcribe").shared
+
+
+def test_latency_adds_up_along_the_slowest_way_to_each_end():
+    [path] = explained("record", "ordered.window=100ms", "ordered.chunk=40ms").latency
+    assert path.to == "wav"
+    assert path.parts == (("slot", SLOT), ("ordered", 0.29), ("voices~interleave", 1.0), ("slot", SLOT))
+    assert path.seconds == pytest.approx(1.33)
+
+
+def test_a_file_waits_for_no_slot():
+    [path] = explained("simulate").latency
+    assert path.parts == (("slot", SLOT),)  # of the border
+
+
+def test_memory_is_what_the_queues_hold_in_their_formats():
+    found = explained("record", "wav.queue.max=10s")
+    [border] = [chain.border for chain in found.chains if chain.border]
+    assert border.bytes == 10 * 8000 * 2 * 2
+    assert found.memory.most - found.memory.usual == border.bytes
+
+
+@pytest.mark.parametrize("name", ["record", "transcribe", "simulate"])
+def test_all_of_it_is_json(name):
+    found = asdict(explained(name))
+    assert json.loads(json.dumps(found))["chains"][0]["nodes"][0]["gives"]
+
+
+def test_a_graph_of_packets_only_has_their_size():
+    text = "flowcore: 1\nnodes:\n  a: {use: ringcx}\n  b: {use: reorder, from: a, queue: {max: 1s}}\n"
+    found = explain(compile(load_text(text + "  c: {use: wav_file, from: b}\n")))
+    assert found.chains[1].border.bytes > 8000
+
+
+def held_back(harness, chunks, rate):
+    """The longest time, in seconds of media, that what had come in at ``rate`` was not out, over all chunks."""
+    worst = out = came = 0.0
+    for chunk in chunks:
+        came = max(came, chunk.end / chunk.rate)
+        harness.push(chunk)
+        out = max([out, *(one.end / rate for one in harness.out)])
+        worst = max(worst, came - out)
+    return worst
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rates=st.tuples(*[st.sampled_from([8000, 11025, 16000, 22050, 24000, 44100, 48000])] * 2),
+    quality=st.sampled_from(sorted(AHEAD)),
+    chunk=st.sampled_from([0.01, 0.02, 0.1, 0.5]),
+)
+def test_resample_holds_back_no_more_than_it_says(rates, quality, chunk):
+    before, after = rates
+    config = Resample.Config(rate=after, quality=quality)
+    harness = NodeHarness(Resample, {"rate": after, "quality": quality})
+    size = round(before * chunk)
+    sound = [Audio(np.zeros(size, np.int16), "s16", before, "agent", n * size) for n in range(round(2 / chunk))]
+    says = Resample.latency(config, Format("audio", "s16", before, "tracks"))
+    assert held_back(harness, sound, after) <= says
+
+
+@settings(max_examples=40, deadline=None)
+@given(ahead=st.floats(0, 3), wait=st.sampled_from([0.1, 0.5, 1.0]))
+def test_interleave_holds_back_no_more_than_it_says(ahead, wait):
+    harness = NodeHarness(Interleave, {"wait": f"{wait * 1000:.0f}ms"})
+    sound = [Audio(np.zeros(160, np.int16), "s16", 8000, "agent", n * 160) for n in range(200)]
+    late = [Audio(np.zeros(160, np.int16), "s16", 8000, "customer", n * 160) for n in range(round(200 - ahead * 50))]
+    order = sorted(sound + late, key=lambda c: c.start + (ahead * 8000 if c.track == "customer" else 0))
+    config = Interleave.Config(wait=f"{wait * 1000:.0f}ms")
+    says = Interleave.latency(config, Format("audio", "s16", 8000, "tracks"))
+    assert held_back(harness, order, 8000) <= says + 0.02  # the chunk in hand
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lost=st.sets(st.integers(0, 299), max_size=40),
+    late=st.dictionaries(st.integers(0, 299), st.floats(0, 0.1), max_size=40),
+    window=st.sampled_from([0.06, 0.12, 0.3]),
+    chunk=st.sampled_from([0.02, 0.1, 0.2]),
+)
+def test_reorder_holds_back_no_more_than_it_says(lost, late, window, chunk):
+    config = {"window": f"{window * 1000:.0f}ms", "chunk": f"{chunk * 1000:.0f}ms"}
+    harness = NodeHarness(Reorder, config)
+    packets = [
+        Packet("agent", number, bytes(160), number * 0.02 + late.get(number, 0.0))
+        for number in range(300)
+        if number not in lost
+    ]
+    says = Reorder.latency(Reorder.Config(**config), Format("packets", "mulaw", 8000, "tracks"))
+    worst = 0.0
+    for packet in sorted(packets, key=lambda packet: packet.arrived):
+        harness.push(packet)
+        out = max([0.0, *(one.end / 8000 for one in harness.out)])
+        first = min(packet.seq for packet in packets)
+        worst = max(worst, packet.arrived - first * 0.02 - out)
+    assert worst <= says + 0.1 + 0.02  # what the network itself was late, and the packet in hand
