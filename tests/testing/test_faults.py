@@ -64,7 +64,7 @@ def test_a_stuck_node_holds_up_only_itself_and_is_left_behind():
         "flow3": "done",
     }
     assert result.flows[-1].stats["end"].dropped["drain_deadline"].chunks == 44
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # those of other tests may have ended
 
 
 def test_a_really_stuck_thread_is_let_go():
