@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-import re
+import json
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -18,9 +15,8 @@ from rich.text import Text
 
 from flowcore.errors import FlowcoreError, UsageError
 from flowcore.graph.problems import did_you_mean
-from flowcore.node import Demux, Listener, Node, Sink
+from flowcore.reference import Reference, reference
 from flowcore.registry import available
-from flowcore.units import Quantity
 
 FAMILIES = ("sources", "transforms", "sinks")
 
@@ -29,34 +25,61 @@ def nodes(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="A node, to read all about it.", show_default=False)
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON array of all, or one object.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The whole reference as a page, like docs/nodes.md.")
+    ] = False,
 ) -> None:
     """List the nodes that a graph can use, or explain one: ports, formats, config."""
-    console = Console(highlight=False)
-    if name is None:
-        console.print(_list())
-        return
+    references, broken = _installed() if name is None else ([_named(name)], {})
+    if as_json:
+        found = [asdict(one) for one in references]
+        print(json.dumps(found if name is None else found[0], indent=2))  # noqa: T201  # the result
+    elif markdown:
+        print(page(references), end="")  # noqa: T201
+    elif name is None:
+        Console(highlight=False).print(_list(references, broken))
+    else:
+        Console(highlight=False).print(Group(*_reference(references[0])), crop=False)
+
+
+def page(references: list[Reference]) -> str:
+    """The reference in Markdown."""
+    lines = ["# Nodes", "", "Made by `flowcore nodes --markdown` from the nodes' own code: change it there.", ""]
+    for title in FAMILIES:
+        members = [one for one in references if one.family == title]
+        lines += [f"## {title.capitalize()}", "", "| | |", "|---|---|"]
+        lines += [f"| [{one.name}](#{one.name}) | {one.purpose} |" for one in members]
+        lines.append("")
+        for one in members:
+            lines += _section(one)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _named(name: str) -> Reference:
     entry = available().get(name)
     if entry is None:
         help = did_you_mean(name, available(), "`flowcore nodes` lists them all")
         raise UsageError(f'there is no node "{name}": {help}')
-    console.print(Group(*_reference(entry.load())), crop=False)
+    return reference(entry.load())
 
 
-def family(cls: type[Node]) -> str:
-    """Where a node belongs: it gives, it works, or it takes."""
-    return "sources" if issubclass(cls, Listener) else "sinks" if issubclass(cls, Sink) else "transforms"
-
-
-def _list() -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    rows: dict[str, list[tuple[str, str]]] = {name: [] for name in FAMILIES}
+def _installed() -> tuple[list[Reference], dict[str, str]]:
+    """All references, and why others cannot be loaded: one broken package must not hide the others."""
+    found: list[Reference] = []
+    broken: dict[str, str] = {}
     for name, entry in sorted(available().items()):
         try:
-            cls = entry.load()
-        except (ImportError, FlowcoreError) as error:  # one broken package must not hide the others
-            rows.setdefault("cannot be loaded", []).append((name, str(error)))
-        else:
-            rows[family(cls)].append((name, _text(cls).partition("\n")[0]))
+            found.append(reference(entry.load()))
+        except (ImportError, FlowcoreError) as error:
+            broken[name] = str(error)
+    return found, broken
+
+
+def _list(references: list[Reference], broken: dict[str, str]) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    rows = {title: [(one.name, one.purpose) for one in references if one.family == title] for title in FAMILIES}
+    rows["cannot be loaded"] = list(broken.items())
     for title, lines in rows.items():
         if lines:
             table.add_row(Text(title, "bold"))
@@ -65,94 +88,57 @@ def _list() -> RenderableType:
     return table
 
 
-def _reference(cls: type[Node]) -> Iterator[RenderableType]:
-    yield Text.assemble((cls.name, "bold cyan"), f"  ({family(cls)})\n")
-    for line in _text(cls).split("\n"):
+def _reference(one: Reference) -> Iterator[RenderableType]:
+    yield Text.assemble((one.name, "bold cyan"), f"  ({one.family})\n")
+    for line in one.text.split("\n"):
         # An example stays on its line, so that it can be copied.
         yield Text(line, no_wrap=line.startswith(" "), overflow="ignore")
     yield Text("\nports", "bold")
-    for way, what in _ports(cls):
+    for way, what in _ports(one):
         yield Text.assemble((f"  {way}", "cyan"), f"  {what}")
-    if issubclass(cls, Sink) or cls.runs == "thread":
-        loss = "may be dropped when it is too slow" if cls.loss == "allowed" else "must not be lost"
-        where = "in a thread, behind a queue" if cls.runs == "thread" else "in line"
-        yield Text(f"  works {where}; what comes in {loss}")
+    if works := _works(one):
+        yield Text(f"  {works}")
     yield Text("\nconfig", "bold")
-    if not cls.Config.model_fields:
+    if not one.fields:
         yield Text("  none")
-    yield from _fields(cls.Config, "")
+    for field in one.fields:
+        default = "required" if field.required else f"default {field.default}"
+        yield Text.assemble("  ", (field.name, "cyan"), f"  {field.type}, {default}")
+        if field.description:
+            yield Padding(Text(field.description), (0, 0, 0, 6))
 
 
-def _ports(cls: type[Node]) -> Iterator[tuple[str, str]]:
-    if not issubclass(cls, Listener):
-        yield "in", " or ".join(str(takes) for takes in cls.takes) or "anything"
-    if issubclass(cls, Demux):
-        yield from ((f"out .{port}", f"write  from: NAME.{port}") for port in cls.outputs)
-    elif issubclass(cls, Listener):
-        try:
-            yield "out", str(cls.gives(cls.Config()))
-        except ValidationError:  # it cannot do without config, which then tells the format
-            yield "out", "as its config says"
-    elif not issubclass(cls, Sink):
-        yield "out", "one"
+def _ports(one: Reference) -> Iterator[tuple[str, str]]:
+    if one.family != "sources":
+        yield "in", " or ".join(one.takes) or "anything"
+    for port, form in one.outputs.items():
+        if port:
+            yield f"out .{port}", f"write  from: NAME.{port}"
+        else:
+            yield "out", form or ("as its config says" if one.family == "sources" else "one")
 
 
-def _fields(model: type[BaseModel], prefix: str) -> Iterator[RenderableType]:
-    for name, info in model.model_fields.items():
-        default = "required" if info.is_required() else f"default {_plain(_default(info))}"
-        yield Text.assemble("  ", (f"{prefix}{name}", "cyan"), f"  {described(info)}, {default}")
-        if info.description:
-            yield Padding(Text(info.description), (0, 0, 0, 6))
-        for inner in (info.annotation, *get_args(info.annotation)):
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
-                yield from _fields(inner, f"{prefix}{name}.")
+def _works(one: Reference) -> str:
+    if one.family != "sinks" and one.runs != "thread":
+        return ""
+    loss = "may be dropped when it is too slow" if one.loss == "allowed" else "must not be lost"
+    where = "in a thread, behind a queue" if one.runs == "thread" else "in line"
+    return f"works {where}; what comes in {loss}"
 
 
-def described(info: FieldInfo) -> str:
-    """A field's type as a graph's author needs it: ``duration (us, ms, s, min, h)``, ``one of wait, skip_late``."""
-    bounds = [text for limit in info.metadata for text in _bounds(limit)]
-    return " ".join([_type(info.annotation), *bounds])
-
-
-def _bounds(limit: Any) -> Iterator[str]:
-    for attribute, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<")):
-        if getattr(limit, attribute, None) is not None:
-            yield f"{sign} {getattr(limit, attribute)}"
-
-
-def _type(annotation: Any) -> str:
-    if get_origin(annotation) is Annotated:
-        return _type(get_args(annotation)[0])
-    if get_origin(annotation) is Literal:
-        return "one of " + ", ".join(str(choice) for choice in get_args(annotation))
-    if isinstance(annotation, type) and issubclass(annotation, Quantity):
-        units = ", ".join(unit for unit in annotation.UNITS if unit)
-        return f"{annotation.__name__.lower()} ({units})"
-    if get_origin(annotation) in (list, tuple, dict, set, frozenset):
-        return f"{get_origin(annotation).__name__} of {' and '.join(_type(arg) for arg in get_args(annotation))}"
-    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
-    if arguments:
-        return " or ".join(_type(argument) for argument in arguments)
-    names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}
-    name = getattr(annotation, "__name__", str(annotation))
-    return names.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()  # PathTemplate: path template
-
-
-def _default(info: FieldInfo) -> Any:
-    value = info.get_default(call_default_factory=True, validated_data={})
-    return None if value is PydanticUndefined else value
-
-
-def _plain(value: Any) -> str:
-    """A value as a graph would write it."""
-    if isinstance(value, BaseModel):
-        return "as below"
-    words = {None: "none", True: "true", False: "false", "": '""'}
-    simple = value is None or isinstance(value, bool | str)
-    return words.get(value, str(value)) if simple else str(value)
-
-
-def _text(cls: type[Node]) -> str:
-    """The class's docstring, its paragraphs in one line each: the terminal breaks them where it ends."""
-    text = re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(cls) or "")
-    return text.replace("``", "`").replace("Example::", "Example:")
+def _section(one: Reference) -> list[str]:
+    body = one.text.partition("Example:")[0].rstrip()
+    lines = [f"### {one.name}", "", body, ""]
+    if one.example:
+        lines += ["```yaml", one.example, "```", ""]
+    lines += [f"- **{way}**: {what}" for way, what in _ports(one)]
+    lines += [f"- {works}" for works in [_works(one)] if works]
+    lines.append("")
+    if one.fields:
+        lines += ["| field | type | default | |", "|---|---|---|---|"]
+        for field in one.fields:
+            default = "*required*" if field.required else f"`{field.default}`"
+            cells = (f"`{field.name}`", field.type, default, field.description.replace("``", "`"))
+            lines.append("| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |")
+        lines.append("")
+    return lines

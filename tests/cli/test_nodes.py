@@ -1,8 +1,15 @@
 """`flowcore nodes`: the reference comes from the code of the nodes that are installed."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from flowcore.cli.nodes import page
+from flowcore.reference import reference
 from flowcore.registry import available
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_nodes_are_listed_by_family_with_their_purpose(flowcore, acme):
@@ -79,3 +86,37 @@ def test_every_node_has_a_reference_with_a_text_for_each_field(flowcore, name):
     assert outcome.out.startswith(f"{name}  (")
     for field in available()[name].load().Config.model_fields.values():
         assert field.description
+
+
+def test_json_has_what_the_reference_says(flowcore, acme):
+    [shelf] = [one for one in json.loads(flowcore("nodes", "--json").out) if one["name"] == "acme_shelf"]
+    assert json.loads(flowcore("nodes", "acme_shelf", "--json").out) == shelf
+    assert (shelf["family"], shelf["purpose"]) == ("sinks", "Keep sound in boxes, one beside the other.")
+    assert shelf["takes"] == ["audio s16 8 kHz|16 kHz"]
+    assert shelf["outputs"] == {}
+    fields = {field["name"]: field for field in shelf["fields"]}
+    assert fields["path"]["required"]
+    assert fields["keep"] == {
+        "name": "keep",
+        "type": "duration (us, µs, ms, s, min, h)",
+        "required": False,
+        "default": "1h",
+        "description": "How long.",
+    }
+    assert fields["box.size"]["default"] == "64KiB"
+    [bell] = [one for one in json.loads(flowcore("nodes", "--json").out) if one["name"] == "acme_bell"]
+    assert bell["example"].startswith("bell: {use: acme_bell")
+    assert bell["outputs"] == {"": "audio s16 8 kHz mono"}
+
+
+def test_a_page_of_the_users_own_nodes_has_them_too(flowcore, acme):
+    text = flowcore("nodes", "--markdown").out
+    assert "### acme_shelf\n" in text
+    assert "- **in**: audio s16 8 kHz|16 kHz\n" in text
+    assert "| `box.size` | size (B, KiB, MiB, GiB, kB, MB, GB) | `64KiB` | How large. |\n" in text
+
+
+def test_the_page_in_docs_is_what_the_nodes_say_now():
+    ours = [entry.load() for name, entry in sorted(available().items()) if entry.module.startswith("nodes.")]
+    current = page([reference(cls) for cls in ours])
+    assert (ROOT / "docs" / "nodes.md").read_text() == current, "run  make docs"

@@ -1,0 +1,145 @@
+"""The reference of a node, read from its code: what `flowcore nodes` prints, and docs/nodes.md and editors show."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from flowcore.node import Demux, Listener, Node, Sink
+from flowcore.units import Quantity
+
+
+@dataclass(frozen=True)
+class Field:
+    """One value of a config; ``name`` has dots where it lies within another, ``default`` is written as in a graph."""
+
+    name: str
+    type: str
+    required: bool
+    default: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """All that an author of graphs needs of a node.
+
+    ``text`` is the docstring, a paragraph a line; ``purpose`` is its first line and ``example`` a line of a graph.
+    ``outputs`` maps names (empty for the only one) to what comes out, as far as that is known without a graph.
+    """
+
+    name: str
+    family: str
+    purpose: str
+    text: str
+    example: str
+    takes: tuple[str, ...]
+    outputs: dict[str, str]
+    runs: str
+    loss: str
+    fields: tuple[Field, ...]
+
+
+def reference(cls: type[Node]) -> Reference:
+    """Read it off the class."""
+    text = _text(cls)
+    return Reference(
+        cls.name,
+        family(cls),
+        text.partition("\n")[0],
+        text,
+        _example(cls),
+        tuple(str(takes) for takes in cls.takes),
+        dict(_outputs(cls)),
+        cls.runs,
+        cls.loss,
+        tuple(_fields(cls.Config, "")),
+    )
+
+
+def family(cls: type[Node]) -> str:
+    """Where a node belongs: it gives, it works, or it takes."""
+    return "sources" if issubclass(cls, Listener) else "sinks" if issubclass(cls, Sink) else "transforms"
+
+
+def _text(cls: type[Node]) -> str:
+    """The class's docstring, its paragraphs in one line each: whoever shows them breaks them."""
+    text = re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(cls) or "")
+    return text.replace("``", "`").replace("Example::", "Example:")
+
+
+def _example(cls: type[Node]) -> str:
+    found = re.search(r"Example::\n\n((?: +.+\n?)+)", inspect.getdoc(cls) or "")
+    return inspect.cleandoc(found[1]) if found else ""
+
+
+def _outputs(cls: type[Node]) -> Iterator[tuple[str, str]]:
+    if issubclass(cls, Demux):
+        yield from ((port, "") for port in cls.outputs)
+    elif issubclass(cls, Listener):
+        try:
+            yield "", str(cls.gives(cls.Config()))
+        except ValidationError:  # it cannot do without config, which then tells the format
+            yield "", ""
+    elif not issubclass(cls, Sink):
+        yield "", ""
+
+
+def _fields(model: type[BaseModel], prefix: str) -> Iterator[Field]:
+    for name, info in model.model_fields.items():
+        default = "" if info.is_required() else _plain(_default(info))
+        yield Field(f"{prefix}{name}", described(info), info.is_required(), default, info.description or "")
+        for inner in (info.annotation, *get_args(info.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from _fields(inner, f"{prefix}{name}.")
+
+
+def described(info: FieldInfo) -> str:
+    """A field's type as a graph's author needs it: ``duration (us, ms, s, min, h)``, ``one of wait, skip_late``."""
+    bounds = [text for limit in info.metadata for text in _bounds(limit)]
+    return " ".join([_type(info.annotation), *bounds])
+
+
+def _bounds(limit: Any) -> Iterator[str]:
+    for attribute, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<")):
+        if getattr(limit, attribute, None) is not None:
+            yield f"{sign} {getattr(limit, attribute)}"
+
+
+def _type(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        return _type(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        return "one of " + ", ".join(str(choice) for choice in get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, Quantity):
+        units = ", ".join(unit for unit in annotation.UNITS if unit)
+        return f"{annotation.__name__.lower()} ({units})"
+    if get_origin(annotation) in (list, tuple, dict, set, frozenset):
+        return f"{get_origin(annotation).__name__} of {' and '.join(_type(arg) for arg in get_args(annotation))}"
+    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
+    if arguments:
+        return " or ".join(_type(argument) for argument in arguments)
+    names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}
+    name = getattr(annotation, "__name__", str(annotation))
+    return names.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()  # PathTemplate: path template
+
+
+def _default(info: FieldInfo) -> Any:
+    value = info.get_default(call_default_factory=True, validated_data={})
+    return None if value is PydanticUndefined else value
+
+
+def _plain(value: Any) -> str:
+    """A value as a graph would write it."""
+    if isinstance(value, BaseModel):
+        return "as below"
+    words = {None: "none", True: "true", False: "false", "": '""'}
+    simple = value is None or isinstance(value, bool | str)
+    return words.get(value, str(value)) if simple else str(value)
