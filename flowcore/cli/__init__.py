@@ -15,10 +15,12 @@ import typer
 from flowcore.cli.bench import bench
 from flowcore.cli.calls import calls
 from flowcore.cli.check import check
+from flowcore.cli.new import new
 from flowcore.cli.nodes import nodes
 from flowcore.cli.run import run
 from flowcore.cli.show import show_error, show_problems
 from flowcore.cli.simulate import simulate
+from flowcore.cli.test import run_tests
 from flowcore.errors import FlowcoreError, GraphError, MissingExtra, UsageError
 
 app = typer.Typer(
@@ -28,6 +30,8 @@ app = typer.Typer(
 )
 for command in (run, calls, check, nodes, simulate, bench):
     app.command()(command)
+app.command("test")(run_tests)
+app.add_typer(new, name="new")
 
 # What typer raises for a wrong command line; it moved from click into typer, and has no public name there.
 _WrongUsage: Any = typer.BadParameter.__base__

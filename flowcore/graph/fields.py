@@ -134,7 +134,9 @@ def _nested(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel] | No
     """The model that holds the fields at ``path``; None when it is no model."""
     for name in path:
         info = model.model_fields.get(name)
-        inner = None if info is None else next(_models(info.annotation), None)
+        if info is None:
+            continue  # a name in a mapping, or a place in a list, of such models
+        inner = next(_models(info.annotation), None)
         if inner is None:
             return None
         model = inner

@@ -1,6 +1,7 @@
 """The public test kit: run one node, or one whole graph on a virtual clock, and make trouble for either.
 
 - `flowcore.testing.nodes`: one node between two hands, and sound to put into it
+- `flowcore.testing.listeners`: one listener, and what its sessions bring
 - `flowcore.testing.graphs`: a whole graph on a virtual clock
 - `flowcore.testing.threads`: threads on that clock, in which nodes may be slow or stuck
 - `flowcore.testing.faults`: nodes that are slow, stuck or broken, and processes that are killed
@@ -11,6 +12,7 @@
 from flowcore.testing.disk import FakeDisk
 from flowcore.testing.faults import Fail, Killed, Slow, Stuck, afflict, kill_at_random, troubled
 from flowcore.testing.graphs import FlowResult, GraphResult, run_graph, run_plan
+from flowcore.testing.listeners import Heard, hear, keeper
 from flowcore.testing.nodes import SESSION, NodeHarness, duration, joined, run, silence, tone
 from flowcore.testing.proxy import Proxy
 from flowcore.testing.threads import VirtualPool, spend
@@ -21,6 +23,7 @@ __all__ = [
     "FakeDisk",
     "FlowResult",
     "GraphResult",
+    "Heard",
     "Killed",
     "NodeHarness",
     "Proxy",
@@ -29,7 +32,9 @@ __all__ = [
     "VirtualPool",
     "afflict",
     "duration",
+    "hear",
     "joined",
+    "keeper",
     "kill_at_random",
     "run",
     "run_graph",

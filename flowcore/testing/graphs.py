@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,11 @@ class FlowResult:
 def run_plan(plan: Plan, **options: Any) -> GraphResult:
     """Run a whole plan on a virtual clock, all of it in this thread, until its listener has no more sessions.
 
-    ``options`` go to the `Engine`; with ``pool=VirtualPool()`` nodes behind borders may take time. Raises `LawBroken`
-    if any flow's books do not balance, and what the engine raises.
+    ``options`` go to the `Engine`; with ``pool=VirtualPool()`` nodes behind borders may take time. ``prepare`` is
+    called with the engine before it runs. Raises `LawBroken` if any flow's books do not balance, and what the engine
+    raises.
     """
+    prepare: Callable[[Engine], None] = options.pop("prepare", lambda engine: None)
     clock = options.pop("clock", None) or VirtualClock()
     numbers = itertools.count(1)
     began = clock.now()
@@ -62,6 +64,7 @@ def run_plan(plan: Plan, **options: Any) -> GraphResult:
         engine.on_closed.append(
             lambda flow: flows.append(FlowResult(flow.id, flow.reason, tuple(flow.failures), flow.stats()))
         )
+        prepare(engine)
         await engine.run()
         return GraphResult(engine, events, flows, clock.now() - began)
 

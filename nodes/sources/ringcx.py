@@ -30,6 +30,7 @@ class RingCX(Listener[Packet]):
     """
 
     simulator = "nodes.simulators.ringcx"
+    rehearsal = "nodes.simulators.ringcx_rehearsal"
 
     class Config(flowcore.Config):
         """Where to listen, and what connections may take."""

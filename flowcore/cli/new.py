@@ -1,0 +1,93 @@
+"""``flowcore new``: a node or a graph to begin with, and a test of it that passes."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowcore.errors import UsageError
+from flowcore.registry import available
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+NAME = re.compile("[a-z][a-z0-9_]{0,63}")
+
+new = typer.Typer(help="Write a node or a graph to begin with, and a test of it that passes.", no_args_is_help=True)
+Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where to put the files.")]
+
+
+class Kind(StrEnum):
+    """The kinds of node that a beginner's file exists for."""
+
+    transform = "transform"
+    sink = "sink"
+    listener = "listener"
+
+
+@new.command()
+def node(
+    name: Annotated[str, typer.Argument(help="Its name in graphs, and of its file.", show_default=False)],
+    kind: Annotated[
+        Kind, typer.Option(help="It works on what comes in, takes it, or is where calls come from.")
+    ] = Kind.transform,
+    folder: Folder = Path(),
+) -> None:
+    """Write NAME.py, a node that works, and test_NAME.py."""
+    _check(name)
+    if name in available():
+        raise UsageError(f'there is a node "{name}" in {available()[name].place}: choose another name')
+    if keyword.iskeyword(name) or find_spec(name) is not None:
+        raise UsageError(f"Python has a module or word {name} already: choose another name")
+    camel = "".join(word.capitalize() for word in name.split("_"))
+    words = {f"my_{kind}": name, f"My{kind.capitalize()}": camel}
+    file, test = _write(folder, words, {f"my_{kind}.py": f"{name}.py", f"test_my_{kind}.py": f"test_{name}.py"})
+    typer.echo(f"wrote {file} and {test}\n")
+    typer.echo(f"its test:       python -m pytest {test}")
+    typer.echo(f"in a graph:     import: [{name}.py]          (relative to the graph)")
+    use = f"{{use: {name}}}" if kind == Kind.listener else f"{{use: {name}, from: NODE}}"
+    typer.echo(f"                nodes: {{…, step: {use}}}")
+
+
+@new.command()
+def graph(
+    name: Annotated[str, typer.Argument(help="The name of its file.", show_default=False)],
+    folder: Folder = Path(),
+) -> None:
+    """Write NAME.yaml, a graph that records calls, and NAME.test.yaml."""
+    name = name.removesuffix(".yaml")
+    _check(name)
+    files = {"my_graph.yaml": f"{name}.yaml", "my_graph.test.yaml": f"{name}.test.yaml"}
+    file, test = _write(folder, {"my_graph": name}, files)
+    typer.echo(f"wrote {file} and {test}\n")
+    typer.echo(f"is it right:    flowcore check {file}")
+    typer.echo(f"its tests:      flowcore test {test}")
+    typer.echo(f"take calls:     flowcore run {file}")
+
+
+def _check(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise UsageError(f'"{name}" is no name: use a small letter, then small letters, digits and _ (64 at most)')
+
+
+def _write(folder: Path, words: Mapping[str, str], files: Mapping[str, str]) -> list[Path]:
+    """Copy templates with other words in them; nothing that exists is touched."""
+    written = [folder / file for file in files.values()]
+    for path in written:
+        if path.exists():
+            raise UsageError(f"{path} exists: choose another name, or remove it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for template, path in zip(files, written, strict=True):
+            text = (TEMPLATES / template).read_text(encoding="utf-8")
+            for old, other in words.items():
+                text = text.replace(old, other)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror or error}") from error
+    return written

@@ -1,0 +1,98 @@
+"""``flowcore test``: run tests of whole graphs, on a virtual clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from xml.etree import ElementTree
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from flowcore.cli.show import show_problems
+from flowcore.errors import GraphError, UsageError
+from flowcore.scenario.load import load
+from flowcore.scenario.run import Verdict, record, recorded, run
+
+
+def run_tests(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Test files.", show_default=False)],
+    update: Annotated[
+        bool, typer.Option("--update", help="Record what the graphs do, as what is expected from now on.")
+    ] = False,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="XML", help="Write a report that CI systems read.", show_default=False)
+    ] = None,
+) -> None:
+    """Run tests of graphs: what comes in, what goes wrong, and what must come of it.
+
+    No socket, no waiting: time is virtual, and files go to a temporary folder. What a test does not expect (a drop, a
+    failure, a file) makes it fail.
+    Exit code: 0 all passed, 1 some failed, 2 a test file or a graph is wrong.
+    """
+    console = Console(highlight=False)
+    verdicts: list[Verdict] = []
+    wrong = False
+    for path in files:
+        try:
+            scenarios = load(path)
+        except GraphError as error:
+            wrong = True
+            show_problems(error.problems)
+            continue
+        before = {} if update else recorded(path)
+        ours = []
+        for scenario in scenarios:
+            ours.append(run(scenario, before.get(scenario.name)))
+            if not update:
+                _show(console, ours[-1])
+        verdicts += ours
+        if update:
+            console.print(f"{path}: recorded {len(ours)} in {record(path, ours)}", soft_wrap=True)
+    failed = [verdict for verdict in verdicts if verdict.differences and not update]
+    if junit is not None:
+        _write(junit, verdicts)
+    if not update and verdicts:
+        total = f"{len(verdicts) - len(failed)} passed" + (f", {len(failed)} failed" if failed else "")
+        console.print(total, style="bold red" if failed else "bold green")
+    raise typer.Exit(2 if wrong else 1 if failed else 0)
+
+
+def _show(console: Console, verdict: Verdict) -> None:
+    scenario = verdict.scenario
+    passed = not verdict.differences
+    mark = ("ok    ", "green") if passed else ("FAILED", "bold red")
+    place = f"{scenario.path}:{scenario.line}"
+    console.print(Text.assemble(mark, f"  {place}: {scenario.name}  ({verdict.seconds:.2f} s)"), soft_wrap=True)
+    for difference in verdict.differences:
+        console.print(Text(f"          {difference}"), soft_wrap=True)
+
+
+def _write(path: Path, verdicts: list[Verdict]) -> None:
+    """The XML of JUnit, as far as CI systems read it."""
+    suites = ElementTree.Element("testsuites")
+    by_file: dict[Path, list[Verdict]] = {}
+    for verdict in verdicts:
+        by_file.setdefault(verdict.scenario.path, []).append(verdict)
+    for file, group in by_file.items():
+        failures = sum(1 for verdict in group if verdict.differences)
+        suite = ElementTree.SubElement(
+            suites,
+            "testsuite",
+            name=str(file),
+            tests=str(len(group)),
+            failures=str(failures),
+            time=f"{sum(verdict.seconds for verdict in group):.3f}",
+        )
+        for verdict in group:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=str(file), name=verdict.scenario.name, time=f"{verdict.seconds:.3f}"
+            )
+            if verdict.differences:
+                failure = ElementTree.SubElement(case, "failure", message=verdict.differences[0])
+                failure.text = "\n".join(verdict.differences)
+    try:
+        ElementTree.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,155 @@
+"""From a test file to checked tests: all problems with their places, those of the graph included."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowcore.errors import GraphError
+from flowcore.graph.fields import check
+from flowcore.graph.load import load as load_graph
+from flowcore.graph.model import Position
+from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.graph.parts import plain_text
+from flowcore.graph.plan import Plan
+from flowcore.graph.problems import Problems, did_you_mean, listed
+from flowcore.graph.source import LARGEST, Fields, Items, Tree, read
+from flowcore.graph.values import Values
+from flowcore.node import Listener, Sink
+from flowcore.scenario.model import Test, TestFile
+
+START = Position(1, 1)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One test, ready to run: ``path`` and ``line`` are where it stands, ``folder`` what its files are relative to."""
+
+    path: Path
+    line: int
+    name: str
+    test: Test
+    plan: Plan
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+
+def load(path: str | Path) -> list[Scenario]:
+    """Read a test file and the graph it is about. Raises `GraphError` with every problem of either."""
+    path = Path(path)
+    problems = Problems(str(path), "")
+    try:
+        raw = path.read_bytes()
+        text = plain_text(raw[: LARGEST + 1].decode("utf-8"))
+    except OSError as error:
+        problems.add("unreadable", f"the test file cannot be read: {error.strerror or error}", START)
+    except UnicodeDecodeError as error:
+        problems.add("not-utf8", f"the test file is not text in UTF-8: see byte {error.start}", START)
+    problems.raise_if_any()
+    problems = Problems(str(path), text)
+    tree = read(text, problems)
+    if not isinstance(tree, Fields):
+        if not len(problems):
+            problems.add("not-a-test", "the file is no mapping", tree.at if tree else START, "begin with  flowcore: 1")
+        problems.raise_if_any()
+        raise AssertionError("unreachable")
+    values = Values(os.environ, problems)
+    file = check(TestFile, tree, tree.at, "the test file", values)
+    problems.raise_if_any()
+    if file is None:
+        raise AssertionError("no test file and no problem")
+    scenarios = list(_scenarios(path, file, tree, problems))
+    problems.raise_if_any()
+    return scenarios
+
+
+def _scenarios(path: Path, file: TestFile, tree: Fields, problems: Problems) -> Iterator[Scenario]:
+    for name, test in file.tests.items():
+        settings = [f"{key}={json.dumps(value)}" for key, value in {**file.set, **test.set}.items()]
+        try:
+            plan = compile_graph(load_graph(path.parent / file.graph, settings))
+        except GraphError as error:
+            if any(problem.code == "unreadable" for problem in error.problems):
+                problems.add("unreadable", error.problems[0].message, tree.entries["graph"].value.at)
+                return
+            raise
+        _names(plan, test, ("tests", name), tree, problems)
+        tests = tree.entries["tests"].value
+        at = tests.entries[name].key if isinstance(tests, Fields) else START
+        yield Scenario(path, at.line, name, test, plan)
+
+
+def _names(plan: Plan, test: Test, where: tuple[str, ...], tree: Fields, problems: Problems) -> None:
+    """Every node that a test names must be there."""
+
+    def known(name: str, *path: str | int) -> bool:
+        if name not in plan.nodes:
+            help = did_you_mean(name, plan.nodes, f"the nodes are {listed(list(plan.nodes)[:20])}")
+            problems.add("unknown-node", f'there is no node "{name}" in the graph', place(tree, *where, *path), help)
+        return name in plan.nodes
+
+    for number, name in enumerate(test.catch):
+        if known(name, "catch", number) and not issubclass(plan.nodes[name].cls, Sink):
+            at = place(tree, *where, "catch", number)
+            problems.add("not-a-sink", f"{name} is no sink: only what comes to a sink can be caught", at)
+    for number, fault in enumerate(test.faults):
+        for kind in ("slow", "fail", "stuck"):
+            trouble = getattr(fault, kind)
+            if trouble is not None and known(trouble.node, "faults", number, kind, "node"):
+                _can_fail(plan, trouble.node, place(tree, *where, "faults", number, kind, "node"), problems)
+        if test.input is None and (fault.reorder or fault.duplicate or fault.gap or fault.freeze or fault.disconnect):
+            at = place(tree, *where, "faults", number)
+            problems.add("fault-without-input", "this fault is one of the input: give the test an input", at)
+        elif (fault.reorder or fault.duplicate) and not plan.listener.cls.rehearsal:  # type: ignore[attr-defined]
+            at = place(tree, *where, "faults", number)
+            message = f"{plan.listener.name} gives no packets that could overtake each other or come twice"
+            problems.add("fault-without-packets", message, at)
+    if test.input is not None:
+        _input(plan, test, place(tree, *where, "input"), problems)
+    expect = test.expect
+    if expect is None:
+        return
+    for key in ("dropped", "filled", "nodes", "caught"):
+        for name in getattr(expect, key):
+            if known(name, "expect", key, name) and key == "caught" and name not in test.catch:
+                message = f"{name} is not caught"
+                problems.add("not-caught", message, place(tree, *where, "expect", key, name), f"add  catch: [{name}]")
+    for number, name in enumerate(expect.failed):
+        known(name, "expect", "failed", number)
+
+
+def _can_fail(plan: Plan, name: str, at: Position, problems: Problems) -> None:
+    if issubclass(plan.nodes[name].cls, Listener):
+        problems.add("fault-at-listener", f"{name} accepts calls: give the fault to a node after it", at)
+
+
+def _input(plan: Plan, test: Test, at: Position, problems: Problems) -> None:
+    listener: Any = plan.listener
+    form = listener.gives[0]
+    if not listener.cls.rehearsal and (form.kind != "audio" or form.encoding != "s16"):
+        message = f"flowcore test cannot stand in for {listener.name} ({listener.cls.name}), which gives {form}"
+        problems.add("no-rehearsal", message, at, "name a rehearsal module in the listener's class")
+    assert test.input is not None  # noqa: S101  # for the type checker
+    if test.input.script and not listener.cls.rehearsal:
+        problems.add("no-messages", f"{listener.name} ({listener.cls.name}) reads no messages", at, "give voices only")
+
+
+def place(tree: Tree, *path: str | int) -> Position:
+    """Where the value at ``path`` stands, or as much of the path as the file has."""
+    at = tree.at
+    for step in path:
+        if isinstance(tree, Fields) and step in tree.entries:
+            at = tree.entries[str(step)].key
+            tree = tree.entries[str(step)].value
+        elif isinstance(tree, Items) and isinstance(step, int):
+            tree = tree.items[step]
+            at = tree.at
+        else:
+            break
+    return at

@@ -1,0 +1,114 @@
+"""What a graph did, as plain data that can be compared, shown and kept in a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import wave
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowcore.engine.stats import NodeStats
+from flowcore.testing.graphs import GraphResult
+from flowcore.testing.listeners import Heard
+
+USUAL = ("listening", "opened", "closed", "file", "control")
+"""Events of every run."""
+
+
+@dataclass
+class Outcome:
+    """One run: flows in the order of their ends, books summed over flows, files below ``folder``."""
+
+    flows: list[dict[str, Any]]
+    nodes: dict[str, NodeStats]
+    events: list[dict[str, Any]]
+    caught: dict[str, dict[str, Any]]
+    files: dict[str, dict[str, Any]]
+    seconds: float
+    folder: Path = field(default_factory=Path)
+
+    @classmethod
+    def of(cls, result: GraphResult, times: list[float], caught: Mapping[str, list[Heard]], folder: Path) -> Outcome:
+        """``times`` are those of the result's events, in seconds from the beginning."""
+        flows = [
+            {
+                "reason": flow.reason,
+                "failed": [error.node for error in flow.failures],
+                "why": [*map(str, flow.failures)],
+            }
+            for flow in result.flows
+        ]
+        nodes = {name: result.engine.totals.nodes.get(name, NodeStats()) for name in result.engine.plan.nodes}
+        events = [
+            {"event": event.name, "node": event.node, "at_ms": round(time * 1000)}
+            for event, time in zip(result.events, times, strict=True)
+        ]
+        heard = {name: _caught(sessions) for name, sessions in caught.items()}
+        files = {str(path.relative_to(folder)): described(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+        return cls(flows, nodes, events, heard, files, result.seconds, folder)
+
+    def lost(self, books: str) -> dict[str, dict[str, dict[str, float]]]:
+        """``dropped`` or ``filled``, by node and reason, without those that are nothing."""
+        found: dict[str, dict[str, dict[str, float]]] = {}
+        for name, stats in self.nodes.items():
+            for reason, tally in getattr(stats, books).items():
+                if tally.chunks or tally.seconds > 1e-6:
+                    found.setdefault(name, {})[reason] = tally.json()
+        return found
+
+    def json(self) -> dict[str, Any]:
+        """All of it that is the same in each run."""
+        return {
+            "flows": [{key: flow[key] for key in ("reason", "failed")} for flow in self.flows],
+            "nodes": {name: {"in": s.arrived.json(), "out": s.left.json()} for name, s in self.nodes.items()},
+            "dropped": self.lost("dropped"),
+            "filled": self.lost("filled"),
+            "events": [event for event in self.events if event["event"] not in USUAL],
+            "caught": self.caught,
+            "files": self.files,
+        }
+
+
+def _caught(sessions: list[Heard]) -> dict[str, Any]:
+    chunks = [chunk for session in sessions for chunk in session.chunks]
+    texts = [chunk.text for chunk in chunks if getattr(chunk, "final", False)]
+    return {"chunks": len(chunks), "seconds": round(sum(chunk.seconds for chunk in chunks), 6), "texts": texts}
+
+
+def described(path: Path) -> dict[str, Any]:
+    """What is in a file: a WAV file's form and samples, a text's lines, or how many bytes of what digest."""
+    if path.suffix == ".wav":
+        try:
+            rate, samples = read_wav(path)
+        except (OSError, EOFError, wave.Error) as error:
+            return {"broken": str(error)}
+        return {
+            "channels": samples.shape[1],
+            "rate": rate,
+            "seconds": round(len(samples) / rate, 6),
+            "sha256": hashlib.sha256(samples.tobytes()).hexdigest(),
+        }
+    data = path.read_bytes()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    if path.suffix == ".jsonl":
+        return {"lines": [json.loads(line) for line in text.splitlines()]}
+    return {"lines": text.splitlines()}
+
+
+def read_wav(path: Path) -> tuple[int, NDArray[Any]]:
+    """Rate and samples of shape (frames, channels)."""
+    with wave.open(str(path), "rb") as file:
+        kind = {1: "u1", 2: "<i2", 4: "<i4"}.get(file.getsampwidth())
+        if kind is None:
+            raise wave.Error(f"samples of {file.getsampwidth()} bytes")
+        samples: NDArray[Any] = np.frombuffer(file.readframes(file.getnframes()), np.dtype(kind))
+        return file.getframerate(), samples.reshape(-1, file.getnchannels())

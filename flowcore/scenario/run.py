@@ -1,0 +1,144 @@
+"""One test from beginning to end, on a virtual clock and in a directory of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flowcore.engine.clock import VirtualClock
+from flowcore.engine.engine import Engine
+from flowcore.engine.events import Bus, Event
+from flowcore.errors import FlowcoreError
+from flowcore.graph.plan import Plan
+from flowcore.scenario.judge import compared, judged
+from flowcore.scenario.load import Scenario
+from flowcore.scenario.model import Expectation, Fault
+from flowcore.scenario.outcome import Outcome
+from flowcore.scenario.play import rehearsed
+from flowcore.testing.faults import Fail, Slow, Stuck, afflict
+from flowcore.testing.graphs import run_plan
+from flowcore.testing.listeners import Heard, keeper
+from flowcore.testing.threads import VirtualPool
+
+ENDS_OF_OWN_LISTENERS = ("end_of_file", "done", "end", "stop")
+"""Why flows end in which nothing went wrong, when the graph's own listener works."""
+
+
+PATIENCE = 60.0
+"""Real seconds that a speech model may take, in one test."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``differences`` is empty when the test passed; ``outcome`` None when the graph did not even start."""
+
+    scenario: Scenario
+    differences: tuple[str, ...]
+    seconds: float
+    outcome: Mapping[str, Any] | None
+
+
+def recordings(path: Path) -> Path:
+    """Where the recorded outcomes of a test file are."""
+    return path.with_name(f"{path.name.removesuffix('.yaml').removesuffix('.test')}.recorded.json")
+
+
+def recorded(path: Path) -> dict[str, Any]:
+    """The recorded outcomes of a test file, by the name of the test; none when nothing was recorded."""
+    try:
+        found = json.loads(recordings(path).read_text())
+    except FileNotFoundError:
+        return {}
+    return dict(found)
+
+
+def record(path: Path, verdicts: list[Verdict]) -> Path:
+    """Keep the outcomes of all tests of a file, as what is expected from now on."""
+    outcomes = {verdict.scenario.name: verdict.outcome for verdict in verdicts if verdict.outcome is not None}
+    file = recordings(path)
+    file.write_text(json.dumps(outcomes, indent=1, ensure_ascii=False) + "\n")
+    return file
+
+
+def run(scenario: Scenario, before: Mapping[str, Any] | None = None) -> Verdict:
+    """Run one test; ``before`` is its recorded outcome."""
+    began = time.perf_counter()
+    outcome = None
+    try:
+        outcome, differences = _run(scenario, before)
+    except FlowcoreError as error:
+        differences = [f"{type(error).__name__}: {error}"]
+    return Verdict(scenario, tuple(differences), time.perf_counter() - began, outcome)
+
+
+def _run(scenario: Scenario, before: Mapping[str, Any] | None) -> tuple[dict[str, Any], list[str]]:
+    test = scenario.test
+    plan = scenario.plan
+    end = ""
+    caught: dict[str, list[Heard]] = {name: [] for name in test.catch}
+    for name, kept in caught.items():
+        step = plan.nodes[name]
+        plan = replace(plan, nodes={**plan.nodes, name: replace(step, cls=keeper(kept))})
+    for fault in test.faults:
+        plan = _afflicted(plan, fault)
+    if test.input is not None:
+        plan, end = rehearsed(plan, test.input, test.calls, test.faults, scenario.folder)
+    with tempfile.TemporaryDirectory(prefix="flowcore-test-") as folder, contextlib.chdir(folder):
+        outcome = _outcome(plan, caught, Path(folder))
+        # A recorded outcome also says what was to be expected beside what the file says.
+        differences = [] if before is None else list(compared(_plain(outcome.json()), before))
+        expect = test.expect
+        if expect is None and before is None:
+            differences = ["it expects nothing: write  expect: …, or record what it does with --update"]
+        elif before is None:
+            if not end:
+                usual = [flow["reason"] for flow in outcome.flows if flow["reason"] in ENDS_OF_OWN_LISTENERS]
+                end = usual[0] if usual else ENDS_OF_OWN_LISTENERS[0]
+            calls = test.calls if test.input is not None and not test.input.script else 0
+            differences = judged(outcome, expect or Expectation(), calls, end, scenario.folder)
+    return _plain(outcome.json()), differences
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _outcome(plan: Plan, caught: Mapping[str, list[Heard]], folder: Path) -> Outcome:
+    clock = VirtualClock()
+    began = clock.now()
+    times: list[float] = []
+    bus = Bus()
+
+    def heard(event: Event) -> None:
+        times.append(clock.now() - began)
+
+    bus.subscribe(heard)
+
+    def prepare(engine: Engine) -> None:
+        patience = time.monotonic() + PATIENCE
+        clock.hold(lambda: time.monotonic() < patience and _awaits_results(engine))
+
+    result = run_plan(plan, clock=clock, bus=bus, pool=VirtualPool(), recover=False, prepare=prepare)
+    return Outcome.of(result, times, caught, folder)
+
+
+def _awaits_results(engine: Engine) -> bool:
+    """Whether a flow that has ended waits for a real thread, such as a speech model's: virtual time must wait too."""
+    flows = (flow for flow in engine.flows.values() if flow.ended)
+    return any(run.busy() for flow in flows for run in flow.runs.values())
+
+
+def _afflicted(plan: Plan, fault: Fault) -> Plan:
+    if fault.slow is not None:
+        return afflict(plan, fault.slow.node, Slow(fault.slow.factor, float(fault.slow.each)))
+    if fault.fail is not None:
+        return afflict(plan, fault.fail.node, Fail(fault.fail.at))
+    if fault.stuck is not None:
+        return afflict(plan, fault.stuck.node, Stuck(fault.stuck.at, float(fault.stuck.length)))
+    return plan
