@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check fix bench fuzz again debs clean
+.PHONY: demo test check fix docs bench fuzz again debs clean
 
 # The demo needs what a user installs and no more; the tests and checks need the developers' packages.
 $(STAMP)-user: pyproject.toml
@@ -37,6 +37,11 @@ check: $(STAMP)-dev
 fix: $(STAMP)-dev
 	@$(BIN)/ruff check -q --fix .
 	@$(BIN)/ruff format -q .
+
+# What is written by code: the reference of nodes, and the schema that editors read.
+docs: $(STAMP)-dev
+	@$(BIN)/flowcore nodes --markdown > docs/nodes.md
+	@$(BIN)/flowcore schema -o docs/graph.schema.json
 
 bench: $(STAMP)-dev
 	@$(BIN)/python -m tests.bench

@@ -15,9 +15,11 @@ import typer
 from flowcore.cli.bench import bench
 from flowcore.cli.calls import calls
 from flowcore.cli.check import check
+from flowcore.cli.explain import explain
 from flowcore.cli.new import new
 from flowcore.cli.nodes import nodes
 from flowcore.cli.run import run
+from flowcore.cli.schema import schema
 from flowcore.cli.show import show_error, show_problems
 from flowcore.cli.simulate import simulate
 from flowcore.cli.test import run_tests
@@ -28,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a traceback is for a mistake in code, and plain ones can be searched for
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, calls, check, nodes, simulate, bench):
+for command in (run, calls, check, explain, nodes, schema, simulate, bench):
     app.command()(command)
 app.command("test")(run_tests)
 app.add_typer(new, name="new")

@@ -1,0 +1,43 @@
+"""``flowcore schema``: what editors need to complete and check graphs while they are written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowcore.errors import FlowcoreError
+from flowcore.graph.schema import schema as schema_of
+from flowcore.node import Node
+from flowcore.registry import available, from_file
+
+
+def schema(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it there.", show_default="standard output")
+    ] = None,
+    imports: Annotated[
+        list[Path] | None, typer.Option("--import", help="A Python file with own nodes; repeatable.")
+    ] = None,
+) -> None:
+    """Write the JSON Schema of graph files, with the config of every node that is installed.
+
+    An editor with a YAML language server uses it where a graph says: # yaml-language-server: $schema=FILE
+    """
+    text = json.dumps(schema_of(_nodes(imports or [])), indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        print(text, end="")  # noqa: T201  # the result
+    else:
+        output.write_text(text)
+
+
+def _nodes(imports: list[Path]) -> list[type[Node]]:
+    found = [entry.load() for path in imports for entry in from_file(path.resolve())]
+    for entry in available().values():
+        try:
+            found.append(entry.load())
+        except (ImportError, FlowcoreError):  # `flowcore nodes` says why; the others need no less of a schema
+            continue
+    return found

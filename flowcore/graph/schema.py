@@ -1,0 +1,166 @@
+"""JSON Schema of graph files, for editors: made from the nodes there are, so that it completes and marks their fields.
+
+It says what can be said of one place of a file: keys, types, units, choices. That names in ``from`` exist, that
+formats meet and the like is for `flowcore check`. The draft is 07, which every editor's language server reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flowcore.graph import drafts
+from flowcore.graph.model import OnError, QueueConfig
+from flowcore.graph.parts import NAME, PARAMETER_KEYS, VERSION
+from flowcore.node import Config, Listener, Node
+from flowcore.reference import reference
+
+Schema = dict[str, Any]
+
+PORT = rf"^{NAME.pattern}(\.{NAME.pattern})?$"
+PART = r"/|\.ya?ml$"
+FILLED_IN: Schema = {"type": "string", "pattern": r"\$\{|^\$[a-z]"}
+"""A value of the environment (``${NAME}``) or a part's parameter (``$name``): only loading tells what it is."""
+
+
+def schema(nodes: Iterable[type[Node]]) -> Schema:
+    """The schema for graphs that use ``nodes``."""
+    known = sorted(nodes, key=lambda cls: cls.name)
+    unknown = {"not": {"required": ["import"]}}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "flowcore graph",
+        "type": "object",
+        "required": ["flowcore", "nodes"],
+        "additionalProperties": False,
+        "properties": {
+            "flowcore": {"const": int(VERSION), "description": "The version of the format."},
+            "description": {"type": "string", "description": "What the graph is for."},
+            "import": _list({"type": "string", "pattern": r"\.py$"}, "Python files beside the graph with own nodes."),
+            "nodes": {
+                "type": "object",
+                "description": "The steps of the graph, by names of your own.",
+                "minProperties": 1,
+                "propertyNames": {"pattern": f"^{NAME.pattern}$"},
+                "additionalProperties": _node(known),
+            },
+            "parameters": _named(
+                {"type": ["object", "null"], "propertyNames": {"enum": list(PARAMETER_KEYS)}},
+                "Of a part: what its user may set; $name stands for the value.",
+            ),
+            "input": {"type": "string", "pattern": f"^{NAME.pattern}$", "description": "Of a part: names its input."},
+            "outputs": _named({"type": "string", "pattern": PORT}, "Of a part: what comes out of it, by port."),
+        },
+        # A graph that imports has nodes that nothing is known of here.
+        "if": unknown,
+        "then": {"properties": {"nodes": {"additionalProperties": {"properties": {"use": _use(known)}}}}},
+    }  # fmt: skip
+
+
+def _use(nodes: list[type[Node]]) -> Schema:
+    purposes = [reference(cls).purpose for cls in nodes]
+    return {
+        "anyOf": [
+            {"enum": [cls.name for cls in nodes], "markdownEnumDescriptions": purposes},
+            {"type": "string", "pattern": PART},
+        ]
+    }
+
+
+def _node(nodes: list[type[Node]]) -> Schema:
+    port = {"type": "string", "pattern": PORT}
+    with_ = {"type": ["object", "null"], "description": "The node's config."}
+    return {
+        "type": "object",
+        "required": ["use"],
+        "additionalProperties": False,
+        "properties": {
+            "use": {"type": "string", "description": "The type of the node.", "anyOf": [*_use(nodes)["anyOf"], True]},
+            "from": {
+                "description": "The node before this one, or several; one of its outputs is written node.port.",
+                "anyOf": [port, _list(port, "") | {"minItems": 1, "uniqueItems": True}],
+            },
+            "with": with_,
+            "queue": _config(QueueConfig) | {"description": "The queue before the node: how long, and then what."},
+            "on_error": {"enum": list(OnError.__args__), "description": "What happens when the node fails."},  # type: ignore[attr-defined]
+        },
+        "allOf": [_of_type(cls) for cls in nodes] + [_of_part()],
+    }
+
+
+def _of_type(cls: type[Node]) -> Schema:
+    """What holds where ``use`` names this type."""
+    config = _config(cls.Config)
+    then: Schema = {"properties": {"with": config}}
+    if issubclass(cls, Listener):
+        then["properties"] |= {"from": False, "queue": False}
+        required = []
+    else:
+        required = ["from"]
+    if config.get("required"):
+        required.append("with")
+        config["type"] = "object"
+    if required:
+        then["required"] = required
+    text = reference(cls).text
+    config["description"] = text
+    return {"if": {"required": ["use"], "properties": {"use": {"const": cls.name}}}, "then": then}
+
+
+def _of_part() -> Schema:
+    no = dict.fromkeys(set(drafts.KEYS) - set(drafts.PART_KEYS), False)
+    then = {"required": ["from"], "properties": dict(sorted(no.items()))}
+    return {"if": {"required": ["use"], "properties": {"use": {"pattern": PART}}}, "then": then}
+
+
+def _config(model: type[Config] | type[QueueConfig]) -> Schema:
+    """The mapping of a model's fields, as pydantic says it."""
+    said = model.model_json_schema()
+    inlined: Schema = _inlined(said, said.pop("$defs", {}))
+    fields = {name: _open(field) for name, field in inlined.get("properties", {}).items()}
+    found: Schema = {"type": ["object", "null"], "additionalProperties": False, "properties": fields}
+    if inlined.get("required"):
+        found["required"] = inlined["required"]
+    return found
+
+
+def _inlined(said: Any, definitions: Mapping[str, Schema]) -> Any:
+    """Without references, beside which draft 07 sees nothing; and without titles, which only repeat names."""
+    if isinstance(said, list):
+        return [_inlined(one, definitions) for one in said]
+    if not isinstance(said, dict):
+        return said
+    meant = {key: value for key, value in said.items() if key != "$ref"}
+    if "$ref" in said:
+        meant = definitions[said["$ref"].rpartition("/")[2]] | meant
+    return {
+        key: {name: _inlined(field, definitions) for name, field in value.items()}
+        if key == "properties"
+        else _inlined(value, definitions)
+        for key, value in meant.items()
+        if key != "title"
+    }
+
+
+def _open(field: Schema) -> Schema:
+    """A field that may also be filled in. A bound on a quantity is not for its text."""
+    if field.get("type") == "object" and "properties" in field:
+        return field | {"properties": {name: _open(inner) for name, inner in field["properties"].items()}}
+    about = {key: field.pop(key) for key in ("description", "default", "examples") if key in field}
+    about["description"] = about.get("description", "").replace("``", "`")
+    if field.get("type") == "string":
+        for bound in ("ge", "le", "gt", "lt"):  # pydantic's words for what it finds no keyword for
+            field.pop(bound, None)
+        if field == {"type": "string"}:
+            return about | field
+    return about | {"anyOf": [field, FILLED_IN]}
+
+
+def _list(items: Schema, description: str) -> Schema:
+    found: Schema = {"type": "array", "items": items}
+    return found | {"description": description} if description else found
+
+
+def _named(values: Schema, description: str) -> Schema:
+    names = {"pattern": f"^{NAME.pattern}$"}
+    return {"type": "object", "description": description, "propertyNames": names, "additionalProperties": values}
