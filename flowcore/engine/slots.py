@@ -15,9 +15,9 @@ PERIOD = 0.020
 """Length of a slot in seconds: one packet time of telephony."""
 STRETCH = 2
 """How many times longer slots get under load: half the wake-ups and half the reads, for one packet time of latency."""
-STRETCH_ABOVE = 0.5
+STRETCH_ABOVE = 0.25
 """Part of a slot that is work, above which slots are stretched."""
-SHRINK_BELOW = 0.3
+SHRINK_BELOW = 0.15
 """Part of a stretched slot that is work, below which slots shrink again."""
 
 

@@ -33,7 +33,7 @@ def test_idle_slots_are_even():
 
 
 def test_a_busy_engine_wakes_half_as_often_and_goes_back_when_load_falls():
-    began = beats(lambda n: 0.015 if n <= 5 else 0.001)
+    began = beats(lambda n: 0.008 if n <= 5 else 0.001)
     steps = [round(b - a, 6) for a, b in itertools.pairwise(began)]
     assert steps[:6] == [0.04] * 5 + [0.02]
     assert set(steps[6:]) == {0.02}
