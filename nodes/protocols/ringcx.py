@@ -142,8 +142,7 @@ def _parse_slowly(text: bytes) -> Event:
             rate = fields.get("sampleratehertz", fields.get("samplerate", RATE))
             return Start(attributes(fields.items(), "start"), _text(encoding), _text(rate))
         case "stop":
-            duration = fields.get("duration")
-            return Stop(float(duration) if isinstance(duration, (int, float)) else None)
+            return Stop(_number(fields.get("duration")))
         case "connected":
             return Connected()
     return Unknown()
@@ -181,7 +180,7 @@ def attributes(pairs: Iterable[tuple[str, object]], origin: str) -> dict[str, st
             if name:
                 known[name] = _text(value)
             elif len(other) < FIELD_LIMIT:
-                other[f"{origin}.{key}"[:TEXT_LIMIT]] = _text(value)
+                other[_text(f"{origin}.{key}")] = _text(value)
     return other | known
 
 
@@ -190,7 +189,15 @@ def _plain(key: str) -> str:
 
 
 def _text(value: object) -> str:
-    return str(value)[:TEXT_LIMIT]
+    # Raw bytes of a query are lone surrogates by now, which no terminal and no file takes.
+    return str(value)[:TEXT_LIMIT].encode(errors="replace").decode()
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(value) if isinstance(value, (int, float)) else None
+    except OverflowError:  # JSON has integers of any length
+        return None
 
 
 WAITING, OPEN, STOPPING, ENDED = "waiting", "open", "stopping", "ended"

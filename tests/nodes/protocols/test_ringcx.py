@@ -74,6 +74,11 @@ def test_attributes_get_our_names_and_unknown_ones_keep_theirs() -> None:
     assert len(known) == 5
 
 
+def test_attributes_can_be_written_down_whatever_bytes_they_were() -> None:
+    known = ringcx.attributes([("callId", "\udcff7"), ("\udcfe", "x")], "query")
+    assert known == {"call_id": "?7", "query.?": "x"}
+
+
 def test_a_flood_of_unknown_attributes_is_capped() -> None:
     assert len(ringcx.attributes(((f"k{n}", n) for n in range(10_000)), "query")) == ringcx.FIELD_LIMIT
 
@@ -122,6 +127,11 @@ def test_bad_message_is_named(text: bytes, reason: str) -> None:
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize(("said", "heard"), [("7.5", 7.5), ("7", 7.0), ("1" + "0" * 400, None), ('"7"', None)])
+def test_duration_of_a_stop_is_a_number_of_this_world_or_none(said: str, heard: float | None) -> None:
+    assert parse(b'{"event":"Stop","duration":%s}' % said.encode()) == Stop(heard)
+
+
 def test_repeated_keys_take_the_last() -> None:
     assert parse(b'{"event":"Stop","event":"Connected"}') == Connected()
 
@@ -133,7 +143,8 @@ JSON = st.recursive(
 )
 NAMES = st.sampled_from(["event", "EVENT", "perspective", "sequenceId", "sequence_id", "media", "metadata", "duration"])
 VALUES = (
-    st.sampled_from(["Media", "start", "STOP", "Connected", "Participant", "CONFERENCE", "1", 1, "//8=", "AAA"]) | JSON
+    st.sampled_from(["Media", "start", "STOP", "Connected", "Participant", "CONFERENCE", "1", 10**400, "//8=", "AAA"])
+    | JSON
 )
 
 
