@@ -21,6 +21,7 @@ LONGEST = 256
 """Characters of a value in the log; what a peer sent could be of any length."""
 NAMED_FILES = 10
 ERRORS = {
+    "connection_failed",
     "hangs",
     "law_broken",
     "loop_blocked",

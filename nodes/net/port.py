@@ -41,6 +41,9 @@ RECEIVE_BUFFER = 128 * 1024
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 4))
 """Seconds, seconds, probes: a peer that vanished is found within 30 s."""
 
+MISTAKE = "listener_failed"
+"""The reason for the end of a connection that found a mistake in the code."""
+
 UNSENT = 30_000
 """Milliseconds that sent bytes may stay unacknowledged or unread by the peer (TCP_USER_TIMEOUT)."""
 
@@ -58,7 +61,7 @@ class Peer(Protocol):
         """Whole messages, in order. After a ``close`` of its own it ignores the rest of them."""
 
     def closed(self, reason: str) -> None:
-        """No message follows; ``reason`` is one of `WebSocket.ended`. Called once, whoever closed."""
+        """No message follows; ``reason`` is one of `WebSocket.ended` or `MISTAKE`. Called once, whoever closed."""
 
 
 Route = Callable[[Request], Peer]
@@ -75,13 +78,23 @@ class Limits:
 
 
 class Port:
-    """The listening socket, and the connections it brought; ``room`` says how many more to take in a slot."""
+    """The listening socket, and the connections it brought; ``room`` says how many more to take in a slot.
 
-    def __init__(self, routes: Mapping[str, Route], limits: Limits, room: Callable[[], int] = lambda: ACCEPTS) -> None:
+    A connection whose bytes or peer find a mistake in the code ends alone, and ``mistaken`` is told what was raised.
+    """
+
+    def __init__(
+        self,
+        routes: Mapping[str, Route],
+        limits: Limits,
+        room: Callable[[], int] = lambda: ACCEPTS,
+        mistaken: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
         self.connections: list[Connection] = []
         self.limits = limits
         self._routes = routes
         self._room = room
+        self._mistaken = mistaken
         self._listening: socket.socket | None = None
 
     def listen(self, listening: socket.socket) -> int:
@@ -95,7 +108,11 @@ class Port:
         self._accept(now())
         for connection in self.connections:
             # Asked anew: a node of the call before may have held us up, and what is read then came later.
-            connection.poll(now())
+            try:
+                connection.poll(now())
+            except Exception as error:  # what one peer's bytes bring to light must not end the calls of the others
+                self._mistaken(error)
+                connection.drop(MISTAKE)
         self.connections = [connection for connection in self.connections if not connection.gone]
 
     def close(self) -> None:
@@ -151,7 +168,7 @@ class Connection:
     def poll(self, now: float) -> None:
         """One slot of this connection."""
         if now >= self._deadline:
-            self._drop()
+            self.drop()
             return
         if self._credit <= 0:
             self._earn(now)
@@ -171,7 +188,7 @@ class Connection:
         """Close at once, with a goodbye (1001) as far as the socket takes it."""
         self._websocket.close(1001)
         self._write(self._earned)
-        self._drop()
+        self.drop()
 
     def _read(self, now: float) -> None:
         try:
@@ -179,12 +196,12 @@ class Connection:
         except BlockingIOError:
             return
         except OSError:  # reset, or found dead by TCP keepalive
-            self._drop()
+            self.drop()
             return
         websocket = self._websocket
         if not data:
             websocket.receive_eof()
-            self._drop()
+            self.drop()
             return
         frames = websocket.frames
         messages = websocket.receive(data)
@@ -233,7 +250,7 @@ class Connection:
             except BlockingIOError:
                 pass
             except OSError:
-                self._drop()
+                self.drop()
                 return
         if self.answered and not self._websocket.open and self._deadline == float("inf"):
             self._deadline = now + CLOSING
@@ -242,13 +259,14 @@ class Connection:
             try:
                 self._socket.shutdown(socket.SHUT_WR)
             except OSError:  # the peer was faster
-                self._drop()
+                self.drop()
 
-    def _drop(self) -> None:
+    def drop(self, reason: str = "") -> None:
+        """Close the socket without a word, for ``reason`` or the one that the peer gave."""
         if not self.gone:
             self.gone = True
             self._socket.close()
-            self._tell(self._websocket.ended or "peer_lost")
+            self._tell(reason or self._websocket.ended or "peer_lost")
 
     def _tell(self, reason: str) -> None:
         peer, self._peer = self._peer, None

@@ -41,6 +41,8 @@ class Recorder:
     def messages(self, messages: list[bytes], now: float) -> None:
         for data in messages:
             self.heard.append(data)
+            if data == b"find a mistake":
+                raise ZeroDivisionError
             if data == b"hang up" and self.connection is not None:
                 self.connection.close(1008, "as you say")
                 return
@@ -56,7 +58,8 @@ class Rig:
         self.peers: list[Recorder] = []
         self.full = False
         self.now = 100.0
-        self.port = Port({"/": self.route}, Limits(connections, 5.0, RATE))
+        self.mistakes: list[Exception] = []
+        self.port = Port({"/": self.route}, Limits(connections, 5.0, RATE), mistaken=self.mistakes.append)
         self.number = self.port.listen(listen("127.0.0.1", 0))
         self.clients: list[socket.socket] = []
 
@@ -309,6 +312,19 @@ def test_reset_in_the_middle_of_a_message_keeps_the_whole_ones(rig: Rig) -> None
     rig.slots()
     assert (peer.heard, peer.reasons) == ([b"whole"], ["peer_lost"])
     assert rig.port.connections == []
+
+
+def test_mistake_in_the_code_ends_the_connection_that_found_it_and_no_other(rig: Rig) -> None:
+    bad, bad_peer = rig.call()
+    good, good_peer = rig.call()
+    bad.sendall(text(b"find a mistake"))
+    good.sendall(text(b"hello"))
+    rig.slots()
+    good.sendall(text(b"again"))
+    rig.slots()
+    assert (bad_peer.reasons, good_peer.reasons, good_peer.heard) == (["listener_failed"], [], [b"hello", b"again"])
+    assert [type(mistake) for mistake in rig.mistakes] == [ZeroDivisionError]
+    assert bad.recv(100) == b""
 
 
 def test_announcing_1_gib_gets_1009(rig: Rig) -> None:
