@@ -27,7 +27,10 @@ FRAME = 256
 """Bytes that a frame counts at least against the rate of its connection, as small ones cost as much work."""
 
 BURST = 2.0
-"""Seconds of its rate that a connection may save up, for what a stall of the network or of this process held back."""
+"""Seconds of its rate that a connection may save up, for what a stall of the network or of this process held back.
+
+What was earned is looked up only once the savings are spent, so that a short burst may have it twice.
+"""
 
 CLOSING = 5.0
 """Seconds that a peer has to do its part of closing, before the socket is closed without it."""
@@ -205,7 +208,6 @@ class Connection:
             return
         frames = websocket.frames
         messages = websocket.receive(data)
-        self._earn(now)
         self._credit -= max(len(data), FRAME * (websocket.frames - frames))
         if not self.answered and (websocket.request is not None or websocket.finished):
             self._answer()
