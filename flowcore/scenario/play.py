@@ -1,8 +1,8 @@
 """What takes the listener's place in a test: calls made of voices and messages, with faults on their way.
 
 A listener that reads messages names a module as its ``rehearsal``. That has ``messages(attributes, voices)``: what a
-peer would send for these voices (int16 at ``RATE``), as (second, party or nothing, message); ``Line(host)``: the
-listener's end of a connection, see `Line`; and ``END``: why a call ends in which nothing went wrong. For a listener
+peer would send for these voices (int16 at ``RATE``), as (second, party or nothing, message); ``Line(host, config)``:
+the listener's end of a connection, see `Line`; and ``END``: why a call ends in which nothing went wrong. For a listener
 that gives plain audio this module has all of that.
 """
 
@@ -36,15 +36,18 @@ CUT = object()
 """In the place of a message: the connection is cut."""
 PATIENCE = 10.0
 """Seconds that a call may take to end by itself after its last message."""
-LOST = "connection_lost"
+LOST = "peer_lost"
 """Why a call ends whose connection was cut."""
+HUNG_UP = "peer_closed"
+"""Why a call ends whose peer said nothing any more, and closed."""
 
 
 class Line(Protocol):
     """A listener's end of one connection, without the connection."""
 
-    over: bool
-    """Whether the call has ended, on whichever side."""
+    @property
+    def over(self) -> bool:
+        """Whether the call has ended, on whichever side."""
 
     @property
     def paused(self) -> bool:
@@ -166,7 +169,7 @@ class _Rehearsed(Listener[Any]):
     """Plays calls, all at once, at the pace in which their messages come."""
 
     timelines: ClassVar[list[list[Sent]]]
-    connect: ClassVar[Callable[[Host], Line]]
+    connect: ClassVar[Callable[[Host, Any], Line]]
     form: ClassVar[Format]
 
     @classmethod
@@ -177,7 +180,7 @@ class _Rehearsed(Listener[Any]):
         await asyncio.gather(*(self._play(host, timeline) for timeline in self.timelines))
 
     async def _play(self, host: Host, timeline: list[Sent]) -> None:
-        line = type(self).connect(host)
+        line = type(self).connect(host, self.config)
         cancel = host.every_slot(lambda: line.poll(host.now()))
         try:
             began = host.now()
@@ -195,7 +198,7 @@ class _Rehearsed(Listener[Any]):
             while not line.over and host.now() < until:
                 await host.slot()
             if not line.over:
-                line.end("silent_peer")
+                line.end(HUNG_UP)
         finally:
             cancel()
 
@@ -225,7 +228,7 @@ class _Plain:
         yield longest / self.RATE, "", None
 
     @staticmethod
-    def Line(host: Host) -> Line:  # noqa: N802  # as the class of that name in a rehearsal module
+    def Line(host: Host, config: Any) -> Line:  # noqa: N802  # as the class of that name in a rehearsal module
         return _PlainLine(host)
 
 

@@ -91,18 +91,26 @@ def _run(scenario: Scenario, before: Mapping[str, Any] | None) -> tuple[dict[str
         plan, end = rehearsed(plan, test.input, test.calls, test.faults, scenario.folder)
     with tempfile.TemporaryDirectory(prefix="flowcore-test-") as folder, contextlib.chdir(folder):
         outcome = _outcome(plan, caught, Path(folder))
-        # A recorded outcome also says what was to be expected beside what the file says.
-        differences = [] if before is None else list(compared(_plain(outcome.json()), before))
-        expect = test.expect
-        if expect is None and before is None:
+        if before is None and test.expect is None:
             differences = ["it expects nothing: write  expect: …, or record what it does with --update"]
-        elif before is None:
-            if not end:
-                usual = [flow["reason"] for flow in outcome.flows if flow["reason"] in ENDS_OF_OWN_LISTENERS]
-                end = usual[0] if usual else ENDS_OF_OWN_LISTENERS[0]
-            calls = test.calls if test.input is not None and not test.input.script else 0
-            differences = judged(outcome, expect or Expectation(), calls, end, scenario.folder)
+        else:
+            differences = _judged(scenario, outcome, end, known=before is not None)
+            differences += [] if before is None else compared(_plain(outcome.json()), before)
     return _plain(outcome.json()), differences
+
+
+def _judged(scenario: Scenario, outcome: Outcome, end: str, *, known: bool) -> list[str]:
+    """What the file expects and is not so; what it does not mention is left to the recorded outcome if one is known."""
+    test = scenario.test
+    expect = test.expect or Expectation()
+    reasons = [flow["reason"] for flow in outcome.flows]
+    if known and expect.ended is None:
+        expect = expect.model_copy(update={"ended": reasons})
+    if not end:
+        end = next((reason for reason in reasons if reason in ENDS_OF_OWN_LISTENERS), ENDS_OF_OWN_LISTENERS[0])
+    calls = test.calls if test.input is not None and not test.input.script and not known else 0
+    lines = judged(outcome, expect, calls, end, scenario.folder)
+    return [line for line in lines if not (known and ", unexpected:" in line)]
 
 
 def _plain(value: Any) -> Any:

@@ -1,20 +1,22 @@
 """RingCX calls without a socket, for ``flowcore test``: the messages of a call, and the listener's end of them.
 
-What comes in goes through the protocol's parser and state table, as in the listener; only WebSocket and TCP are left
-out.
+What comes in goes the listener's own way, from the protocol's parser on; only TCP and WebSocket are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from websockets.datastructures import Headers
+from websockets.http11 import Request
 
-from flowcore import Host, Inlet, Packet
+from flowcore import Host, Inlet
+from nodes.net.call_peer import CallPeer
 from nodes.protocols import g711
-from nodes.protocols.ringcx import ENDED, RATE, Broken, Call, Caller, Ignored, Start
+from nodes.protocols.ringcx import RATE, Caller
 
 CHUNK = 160
 """Samples in a message: 20 ms."""
@@ -41,46 +43,55 @@ def messages(
 
 
 class Line:
-    """The listener's end of one connection."""
+    """The listener's own end of one connection, `CallPeer`, without the connection."""
 
-    def __init__(self, host: Host) -> None:
-        self.over = False
-        self._host = host
-        self._call = Call()
-        self._inlet: Inlet | None = None
+    def __init__(self, host: Host, config: Any) -> None:
+        self._watched = _Watched(host)
+        self._closed = False
+        self._reading = True
+        self._peer = CallPeer(cast(Host, self._watched), Request("/", Headers()), start=config.start, idle=config.idle)
+        self._peer.opened(self)  # type: ignore[arg-type]  # all that it does with a connection is to close it
+
+    @property
+    def over(self) -> bool:
+        """Whether the call has ended, on whichever side."""
+        inlet = self._watched.inlet
+        return self._closed or (inlet is not None and inlet.ended)
 
     @property
     def paused(self) -> bool:
         """Whether the flow asks not to read on."""
-        return self._inlet is not None and self._inlet.paused and not self._inlet.ended
+        return not self._reading
 
     def receive(self, data: Any, now: float) -> None:
         """One message."""
-        report = (self._inlet or self._host).report
-        try:
-            event = self._call.receive(data, now)
-        except Broken as broken:
-            report.event("call_refused", reason=broken.reason, detail=broken.detail)
-            self.end("peer_broke_protocol")
-            return
-        if isinstance(event, Packet) and self._inlet is not None:
-            self._inlet.push(event)
-        elif isinstance(event, Start):
-            self._inlet = self._host.accept(event.attributes)
-        elif isinstance(event, Ignored):
-            report.dropped(event.reason)
+        self._peer.messages([data], now)
 
     def poll(self, now: float) -> None:
-        """Once a slot: time alone may end the call, or the flow itself."""
-        if self.paused:
-            self._call.hold(now)
-        elif self._call.poll(now) == ENDED:
-            self.end(END)
-        elif self._inlet is not None and self._inlet.ended:
-            self.over = True
+        """Once a slot."""
+        if not self._closed:
+            self._reading = self._peer.wants(now)
 
     def end(self, reason: str) -> None:
-        """No more messages."""
-        self.over = True
-        if self._inlet is not None:
-            self._inlet.end(reason)
+        """The connection is gone."""
+        self._closed = True
+        self._peer.closed(reason)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """The listener's end hangs up."""
+        self._closed = True
+
+
+class _Watched:
+    """A host that remembers the inlet which it gave."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.inlet: Inlet | None = None
+
+    def accept(self, attributes: Mapping[str, str]) -> Inlet:
+        self.inlet = self._host.accept(attributes)
+        return self.inlet
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
