@@ -16,6 +16,7 @@ from flowcore.cli.bench import bench
 from flowcore.cli.calls import calls
 from flowcore.cli.check import check
 from flowcore.cli.explain import explain
+from flowcore.cli.graph import graph
 from flowcore.cli.new import new
 from flowcore.cli.nodes import nodes
 from flowcore.cli.run import run
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a traceback is for a mistake in code, and plain ones can be searched for
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, calls, check, explain, nodes, schema, simulate, bench):
+for command in (run, calls, check, explain, graph, nodes, schema, simulate, bench):
     app.command()(command)
 app.command("test")(run_tests)
 app.add_typer(new, name="new")
