@@ -47,7 +47,8 @@ class _Frame:
 
     @property
     def box(self) -> Box:
-        return Box(self.layout.width + 2 * PADDING, self.above + self.layout.height + PADDING)
+        below = PADDING + 4 if self.chain.border else PADDING  # where it says who runs it
+        return Box(self.layout.width + 2 * PADDING, self.above + self.layout.height + below)
 
 
 def svg(explained: Explanation) -> str:
@@ -138,7 +139,7 @@ def _drawn(frame: _Frame, x: float, y: float) -> Iterator[str]:
     for (upper, lower), points in frame.layout.routes.items():
         moved = [(x + px, y + py) for px, py in points]
         if lower.startswith("exit "):
-            moved.append((moved[-1][0], y + frame.layout.height + PADDING))
+            moved.append((moved[-1][0], y + box.height - frame.above))
         yield _wire(moved, arrow=not lower.startswith(("label ", "exit ")) and upper != "queue")
     kinds = {step.name: step for step in chain.nodes}
     for name, at in frame.layout.boxes.items():
