@@ -32,7 +32,9 @@ class Kind(StrEnum):
 
 @new.command()
 def node(
-    name: Annotated[str, typer.Argument(help="Its name in graphs, and of its file.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Its name in graphs, and of its file.", show_default=False)
+    ],
     kind: Annotated[
         Kind, typer.Option(help="It works on what comes in, takes it, or is where calls come from.")
     ] = Kind.transform,
@@ -56,7 +58,7 @@ def node(
 
 @new.command()
 def graph(
-    name: Annotated[str, typer.Argument(help="The name of its file.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of its file.", show_default=False)],
     folder: Folder = Path(),
 ) -> None:
     """Write NAME.yaml, a graph that records calls, and NAME.test.yaml."""
