@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from flowcore.engine.border import EMPTY, END, Border
 from flowcore.engine.pool import Pool, Strand
@@ -23,9 +23,15 @@ Put = Callable[[Any], None]
 PAYLOAD = {"packets": attrgetter("data"), "audio": attrgetter("samples"), "text": attrgetter("words")}
 """What of a chunk has its length: a byte of a packet is a sample, and text has no length in time at all."""
 
+RAISED = (Exception, SystemExit)
+"""Whatever a node raises ends that node, and nothing else: also a library in it that asks the process to exit."""
+
 RESTART_FIRST = 0.5
 """Seconds before the first restart of a failed node; doubled each time, up to ``RESTART_LONGEST``."""
 RESTART_LONGEST = 30.0
+
+FAILED: Final = "failed"
+"""The reason under which is counted what a failed node does not take, or took and never gave out."""
 
 
 class Owner(Protocol):
@@ -68,7 +74,10 @@ class NodeRun:
         self._restart_at = float("inf")
         self.node: Any = None
         self.work: Callable[..., None] = self._discard
-        if not issubclass(plan.cls, Listener):
+
+    def make(self) -> None:
+        """Make the node, once its whole flow is there to hear of a failure. The listener makes itself."""
+        if not issubclass(self.plan.cls, Listener):
             self._guard(self._make)
 
     def _make(self) -> None:
@@ -117,21 +126,35 @@ class NodeRun:
 
     def busy(self) -> bool:
         """Whether results are still to come."""
-        return self.node is not None and not self.failed and self.node.busy()
+        if self.node is None or self.failed:
+            return False
+        try:
+            return bool(self.node.busy())
+        except RAISED as error:
+            self.fail(error)
+            return False
 
     def close(self) -> None:
         """Let go of the node, failed or not."""
         if self.node is not None:
             self._guard(self.node.close)
+        if self.failed:
+            self.write_off(FAILED)
         self.work = self._discard
+
+    def write_off(self, reason: str) -> None:
+        """Count as dropped what a balanced node took in and never gave out."""
+        taken, given = self._balance()
+        if self.plan.cls.balanced and taken > given:
+            self.stats.dropped.count(reason, 0, taken - given)
 
     def _guard(self, call: Callable[[], Any]) -> None:
         try:
             call()
-        except Exception as error:  # whatever a node raises ends that node, and nothing else
+        except RAISED as error:
             self.fail(error)
 
-    def fail(self, cause: Exception) -> None:
+    def fail(self, cause: BaseException) -> None:
         """Cut the node out: from now on its input is dropped and counted."""
         if self.failed:
             return
@@ -152,7 +175,12 @@ class NodeRun:
             self.open()
             self.work(chunk, *emits)
             return
-        self.stats.dropped.count("failed" if self.failed else "closed", 1, chunk.seconds * self.plan.channels_in)
+        self.stats.dropped.count(FAILED if self.failed else "closed", 1, chunk.seconds * self.plan.channels_in)
+
+    def _fail_on(self, chunk: Any, cause: BaseException) -> None:
+        """The node raised while it had ``chunk``, part of which a balanced one may have given out: see `write_off`."""
+        self.fail(cause)
+        self.stats.dropped.count(FAILED, 1, 0.0 if self.plan.cls.balanced else chunk.seconds * self.plan.channels_in)
 
     def hop(self) -> Put:
         """The function that hands a chunk to this node: counts it, times it in sampled slots, survives it.
@@ -174,8 +202,8 @@ class NodeRun:
                     self._timed(chunk, emit)
                 else:
                     self.work(chunk, emit)
-            except Exception as error:  # whatever a node raises ends that node, and nothing else
-                self.fail(error)
+            except RAISED as error:
+                self._fail_on(chunk, error)
 
         def last_hop(chunk: Any) -> None:
             tally.chunks += 1
@@ -185,8 +213,8 @@ class NodeRun:
                     self._timed(chunk)
                 else:
                     self.work(chunk)
-            except Exception as error:  # as above
-                self.fail(error)
+            except RAISED as error:
+                self._fail_on(chunk, error)
 
         if issubclass(self.plan.cls, Sink):
             return last_hop
@@ -239,14 +267,18 @@ class NodeRun:
         stats.left = Tally(sum(t.chunks for t in self._outlets), sum(t.seconds for t in self._outlets))
         return stats
 
-    def unlawful(self) -> list[str]:
-        """What does not balance, for a node that says it does and did not fail."""
-        if not self.plan.cls.balanced or self.failed:
-            return []
+    def _balance(self) -> tuple[float, float]:
+        """Channel-seconds that were taken or made up, and those that were given out or dropped."""
         stats = self.settle()
-        left = stats.arrived.seconds * self.plan.channels_in + stats.filled.total().seconds
-        right = stats.left.seconds * self.plan.channels_out + stats.dropped.total().seconds
-        return list(unbalanced(f"node {self.plan.name}, channel-seconds", left, right, 1e-3))
+        taken = stats.arrived.seconds * self.plan.channels_in + stats.filled.total().seconds
+        given = stats.left.seconds * self.plan.channels_out + stats.dropped.total().seconds
+        return taken, given
+
+    def unlawful(self) -> list[str]:
+        """What does not balance, for a node that says it does, did not fail and was not given up."""
+        if not self.plan.cls.balanced or self.failed or self.chain.given_up:
+            return []
+        return list(unbalanced(f"node {self.plan.name}, channel-seconds", *self._balance(), 1e-3))
 
 
 class Chain:
@@ -336,7 +368,7 @@ class Chain:
     def finish(self) -> None:
         """Flush node after node, waiting for those with results to come; then end the borders and close the nodes."""
         self._flushing = True
-        while self._at < len(self.runs) * 2:
+        while self._at < len(self.runs) * 2 and not self.given_up:
             run = self.runs[self._at // 2]
             if self._at % 2 == 0:
                 run.flush()

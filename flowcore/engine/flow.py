@@ -21,6 +21,7 @@ from flowcore.engine.clock import Clock
 from flowcore.engine.events import Bus
 from flowcore.engine.pool import Pool
 from flowcore.engine.stats import HopTally, NodeStats, Sampler, Tally
+from flowcore.engine.watchdog import guilty
 from flowcore.errors import CannotStart, LawBroken, NodeFailed
 from flowcore.graph.plan import Plan
 from flowcore.node import Report, Session
@@ -78,6 +79,8 @@ class Flow:
         listener = self.runs[plan.listener.name]
         self.report: Report = listener
         self.push: Put = listener.emits[0]
+        for run in self.runs.values():
+            run.make()
 
     def _build(self, plan: Plan, pool: Pool, loop_pool: Pool) -> None:
         for node in plan.nodes.values():
@@ -201,17 +204,26 @@ class Flow:
         for chain in self.chains:
             if chain.done:
                 continue
+            hanging = self._hanging(chain)
             chain.give_up()
-            hanging = next((run for run in chain.runs if run.busy()), chain.runs[0])
+            for run in chain.runs:
+                run.write_off(DRAIN_DEADLINE)
             queued = chain.border.depth if chain.border is not None else 0.0
-            self._bus.emit(
-                "hangs", self.id, hanging.plan.name, queued_ms=round(queued * 1000), stack=chain.strand.stack()
-            )
+            self._bus.emit("hangs", self.id, hanging, queued_ms=round(queued * 1000), stack=chain.strand.stack())
             cause = TimeoutError(f"hung for {self._drain:g} s after the end of its flow, {queued:.1f} s still queued")
-            self.failures.append(NodeFailed(self.id, hanging.plan.name, cause))
+            self.failures.append(NodeFailed(self.id, hanging, cause))
             if chain.border is not None:
                 chain.border.abandon(DRAIN_DEADLINE)
         self._close()
+
+    @staticmethod
+    def _hanging(chain: Chain) -> str:
+        """The node that the chain waits for. Only the stack is asked while its thread is in one."""
+        first = chain.runs[0].plan.name
+        frame = chain.strand.frame()
+        if frame is not None:
+            return guilty(frame)[1] or first
+        return next((run.plan.name for run in chain.runs if run.busy()), first)
 
     def _close(self) -> None:
         self._move(CLOSED)
@@ -234,7 +246,7 @@ class Flow:
             if border is None:
                 continue
             stats.arrived = Tally(border.entered.chunks, border.entered.seconds)
-            for reason, tally in border.dropped.items():
+            for reason, tally in tuple(border.dropped.items()):  # a thread that was given up may still put
                 if reason not in stats.dropped:
                     stats.dropped[reason] = tally
             stats.waited, stats.waits, stats.depth = border.waited, border.waits, border.depth
@@ -263,7 +275,8 @@ class Flow:
         for border in self.borders.values():
             border.producers.clear()
         for run in self.runs.values():
-            run.emits.clear()
+            if run.chain.done:
+                run.emits.clear()
 
 
 def _counted(put: Put) -> tuple[Put, Tally]:

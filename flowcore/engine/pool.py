@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from types import FrameType
 from typing import Protocol
 
 MAX_THREADS = 64
@@ -66,9 +67,13 @@ class Strand:
         if self.work.has_work():
             self.ready()
 
+    def frame(self) -> FrameType | None:
+        """The innermost call of the strand's thread now; None when it is not running."""
+        return sys._current_frames().get(self.thread)
+
     def stack(self) -> str:
         """Where the strand's thread is now, innermost call last; empty when it is not running."""
-        frame = sys._current_frames().get(self.thread)
+        frame = self.frame()
         return "".join(traceback.format_stack(frame)[-4:]) if frame else ""
 
 
@@ -163,28 +168,20 @@ class ThreadPool:
 
 
 class InlinePool:
-    """Runs strands in the caller's thread, in the order they got ready: one possible outcome, for tests."""
+    """Runs strands in the event loop's thread at the end of the slot, in the order they got ready."""
 
     def __init__(self) -> None:
         self._line: deque[Strand] = deque()
-        self._running = False
 
     def submit(self, strand: Strand) -> None:
         self._line.append(strand)
 
     def kick(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self.relieve()
+        """The end of the slot will do: who kicks may be in the middle of a node, or in another thread."""
 
     def relieve(self) -> None:
-        if self._running:
-            return
-        self._running = True
-        try:
-            while self._line:
-                self._line.popleft().run()
-        finally:
-            self._running = False
+        while self._line:
+            self._line.popleft().run()
 
     def close(self) -> None:
         self._line.clear()
