@@ -6,35 +6,25 @@ error says what to do.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from flowcore.cli.bench import bench
-from flowcore.cli.calls import calls
-from flowcore.cli.check import check
-from flowcore.cli.explain import explain
-from flowcore.cli.graph import graph
-from flowcore.cli.new import new
-from flowcore.cli.nodes import nodes
-from flowcore.cli.run import run
-from flowcore.cli.schema import schema
-from flowcore.cli.show import show_error, show_problems
-from flowcore.cli.simulate import simulate
-from flowcore.cli.test import run_tests
+from flowcore.cli.commands import Commands
+from flowcore.cli.show import plainly, show_error, show_problems
+from flowcore.cli.streams import give_up_output, occupy_closed
 from flowcore.errors import FlowcoreError, GraphError, MissingExtra, UsageError
 
 app = typer.Typer(
+    cls=Commands,
     add_completion=False,
+    rich_markup_mode=None,  # help as plain text: it fits in 80 columns and can be piped
     pretty_exceptions_enable=False,  # a traceback is for a mistake in code, and plain ones can be searched for
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, calls, check, explain, graph, nodes, schema, simulate, bench):
-    app.command()(command)
-app.command("test")(run_tests)
-app.add_typer(new, name="new")
 
 # What typer raises for a wrong command line; it moved from click into typer, and has no public name there.
 _WrongUsage: Any = typer.BadParameter.__base__
@@ -64,8 +54,10 @@ def _flowcore(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; ``arguments`` are those of the process by default."""
+    occupy_closed()
     try:
         code = app(args=arguments, prog_name="flowcore", standalone_mode=False)
+        sys.stdout.flush()  # while an error of it can still be told
     except _WrongUsage as error:
         show_error(f"{error.format_message()}\nsee  {error.ctx.command_path if error.ctx else 'flowcore'} --help")
         code = 2
@@ -75,4 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except FlowcoreError as error:
         show_error(str(error))
         code = 2 if isinstance(error, UsageError | MissingExtra) else 1
+    except OSError as error:  # a full disk under the output, as a rule: what nodes meet has been reported by now
+        give_up_output()
+        if not isinstance(error, BrokenPipeError):  # `| head` has read what it wanted
+            show_error(plainly(error))
+        code = 1
     raise SystemExit(code or 0)

@@ -27,7 +27,7 @@ START = 25
 
 
 def bench(
-    graph: Annotated[Path, typer.Argument(help="The graph file.", show_default=False)],
+    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)],
     settings: Settings = None,
     p99: Annotated[
         str, typer.Option(help="Most latency that 99 of 100 messages may have, to the first node.")
@@ -38,11 +38,13 @@ def bench(
     most: Annotated[int, typer.Option(min=1, help="Try no more calls than this.")] = 5000,
     to_json: Annotated[Path | None, typer.Option("--json", help="Write all figures there.", show_default=False)] = None,
 ) -> None:
-    """Find the largest number of calls at once that a graph holds here, with nothing lost, and where the time goes.
+    """Find how many calls at once a graph holds here, and why not more.
 
-    The graph runs in a process of its own, with simulated calls from another; its files go to a temporary folder.
-    Whatever else it does (send, show, ask a service) it does for each of those calls. They say noise, or what
-    --agent and --caller hold: a node that works only while somebody speaks has less to do on noise.
+    Holds: nothing is lost, and it is in time. The graph runs in a process of its own, with simulated calls from
+    another; its files go to a temporary folder. Whatever else it does (send, show, ask a service) it does for each of
+    those calls. They say noise, or what --agent and --caller hold: a node that works only while somebody speaks
+    has less to do on noise.
+
     Exit code: 0 done, 1 not even one call was held, 2 the graph or the command line is wrong.
     """
     bound = parse_seconds(p99, "--p99") * 1000

@@ -35,7 +35,9 @@ def calls(
     """List the live calls of a running flowcore.
 
     For each: its flow, call id and worker, when it began, its state, and the audio that was dropped so far and that
-    waits in queues, in milliseconds. Exit code: 0 done, 2 nothing is running, or more than one.
+    waits in queues, in milliseconds.
+
+    Exit code: 0 done, 2 nothing is running, or more than one.
     """
     path = control or _the_one(running())
     try:

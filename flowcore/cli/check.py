@@ -21,9 +21,11 @@ def check(
         typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of every graph; repeatable."),
     ] = None,
 ) -> None:
-    """Check graphs and report every problem, with its place and what would fix it.
+    """Report every problem of graphs, its place and what would fix it.
 
-    Opens no other file, no network, no device and no model. Exit code: 0 all are fine, 2 there are problems.
+    Opens no other file, no network, no device and no model.
+
+    Exit code: 0 all are fine, 2 there are problems.
     """
     wrong = False
     for path in graphs:

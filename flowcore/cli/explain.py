@@ -21,15 +21,17 @@ from flowcore.graph.negotiate import compile as compile_graph
 
 
 def explain(
-    graph: Annotated[Path, typer.Argument(help="The graph file.", show_default=False)],
+    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)],
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of the graph; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object.")] = False,
 ) -> None:
-    """Show what a graph becomes: chains, queues, formats, what was put in, latency and memory.
+    """Show what a graph becomes: its chains, queues, latency, memory.
 
-    Opens no other file, no network, no device and no model. Exit code: 0 done, 2 there are problems.
+    Shows the formats, too, and what was put in. Opens no other file, no network, no device and no model.
+
+    Exit code: 0 done, 2 there are problems.
     """
     explained = explain_plan(compile_graph(load(graph, settings or [])))
     if as_json:

@@ -17,7 +17,7 @@ DRAW = {"svg": svg, "mermaid": mermaid, "dot": dot}
 
 
 def graph(
-    graph: Annotated[Path, typer.Argument(help="The graph file.", show_default=False)],
+    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)],
     form: Annotated[Literal["svg", "mermaid", "dot"], typer.Option("--format", help="The language of it.")] = "svg",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write it there.", show_default="standard output")
@@ -26,9 +26,11 @@ def graph(
         list[str] | None, typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of the graph; repeatable.")
     ] = None,
 ) -> None:
-    """Draw a graph: chains as frames, queues between them, formats on the wires.
+    """Draw a graph: its chains, its queues, the formats on its wires.
 
-    Opens no other file, no network, no device and no model. Exit code: 0 done, 2 there are problems.
+    Opens no other file, no network, no device and no model.
+
+    Exit code: 0 done, 2 there are problems.
     """
     text = DRAW[form](explain(compile_graph(load(graph, settings or []))))
     if output is None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import traceback
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
+from structlog.typing import EventDict
 
 from flowcore.cli.patient import Patient
+from flowcore.cli.show import plainly
 from flowcore.engine.engine import Totals
 from flowcore.engine.events import Event
 from flowcore.errors import FlowcoreError
@@ -20,6 +24,8 @@ from flowcore.errors import FlowcoreError
 LONGEST = 256
 """Characters of a value in the log; what a peer sent could be of any length."""
 NAMED_FILES = 10
+ERASE = "\x1b[K"
+"""To the end of the row (EL of ECMA-48)."""
 ERRORS = {
     "connection_failed",
     "hangs",
@@ -52,7 +58,7 @@ class Log:
         self._stream = Patient(sys.stderr)
         renderer: Any = structlog.processors.JSONRenderer()
         if not as_json:
-            renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)
+            renderer = _for_people(sys.stderr)
         self._log = structlog.wrap_logger(
             structlog.WriteLogger(self._stream),  # type: ignore[arg-type]  # it only writes and flushes
             processors=[
@@ -103,10 +109,23 @@ class Log:
             print(f"… and {self.written - len(self.files)} files before these")  # noqa: T201
 
 
+def _for_people(stream: TextIO) -> Callable[[Any, str, EventDict], str]:
+    terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+    coloured = terminal and not os.environ.get("NO_COLOR")
+    renderer = structlog.dev.ConsoleRenderer(colors=coloured, pad_event_to=0, pad_level=False, sort_keys=False)
+
+    def line(logger: Any, method: str, event: EventDict) -> str:
+        shown = {key: value for key, value in event.items() if value != []}
+        # A long line runs into the live lines of the console node: what would show behind its end is erased.
+        return f"{renderer(logger, method, shown)}{' ' + ERASE if terminal else ''}"
+
+    return line
+
+
 def _explained(cause: BaseException) -> dict[str, Any]:
     """The cause in a line; for a mistake in a node's code also where it was made."""
     if isinstance(cause, FlowcoreError | OSError):
-        return {"cause": plain(str(cause))}
+        return {"cause": plain(plainly(cause) if isinstance(cause, OSError) else str(cause))}
     frames = traceback.extract_tb(cause.__traceback__)
     where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return {"cause": plain(f"{type(cause).__name__}: {cause}"), "where": where}

@@ -30,7 +30,7 @@ def nodes(
         bool, typer.Option("--markdown", help="The whole reference as a page, like docs/nodes.md.")
     ] = False,
 ) -> None:
-    """List the nodes that a graph can use, or explain one: ports, formats, config."""
+    """List the nodes, or explain one: ports, formats, config."""
     references, broken = _installed() if name is None else ([_named(name)], {})
     if as_json:
         found = [asdict(one) for one in references]

@@ -31,7 +31,7 @@ WORKER = (sys.executable, "-m", "flowcore.cli.worker")
 
 
 def run(
-    graph: Annotated[Path, typer.Argument(help="The graph file.", show_default=False)],
+    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)],
     settings: Settings = None,
     calls: Annotated[int | None, typer.Option(min=1, help="End after this many calls.", show_default=False)] = None,
     max_calls: Annotated[int, typer.Option(min=1, help="Refuse more calls than this at once.")] = 2000,
@@ -53,12 +53,15 @@ def run(
     """Run a graph.
 
     Ctrl-C (or SIGTERM) ends the running calls in order, within 20 seconds; a second one ends at once.
+
     Exit code: 0 done, 1 a call failed, 2 the graph or the command line is wrong.
     """
     options: dict[str, Any] = {"slot": parse_seconds(slot, "--slot"), "drain": parse_seconds(drain, "--drain")}
     processes = _processes(workers)
     loaded = load(graph, settings or [])
     plan = compile_graph(loaded)
+    if stats is not None:
+        _try_to_write(stats)
     log = Log(as_json=log_json, quiet=quiet, stats=stats)
     bus = Bus()
     bus.subscribe(log.event)
@@ -175,6 +178,14 @@ def _raise_open_files() -> None:
     """As many files and sockets as this user may open; the usual soft limit of 1024 is 400 calls."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _try_to_write(path: Path) -> None:
+    """Now, and not after hours of calls. Raises `typer.BadParameter`."""
+    try:
+        path.touch()
+    except OSError as error:
+        raise typer.BadParameter(f"cannot write {path}: {error.strerror}", param_hint="--stats") from None
 
 
 def _processes(workers: str) -> int:

@@ -22,7 +22,7 @@ def schema(
         list[Path] | None, typer.Option("--import", help="A Python file with own nodes; repeatable.")
     ] = None,
 ) -> None:
-    """Write the JSON Schema of graph files, with the config of every node that is installed.
+    """Write the JSON Schema of graph files, with all installed nodes.
 
     An editor with a YAML language server uses it where a graph says: # yaml-language-server: $schema=FILE
     """

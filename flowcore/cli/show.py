@@ -24,6 +24,13 @@ def show_error(message: str) -> None:
     Console(stderr=True, highlight=False).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
 
 
+def plainly(error: OSError) -> str:
+    """What the system says, without its number: ``No space left on device: /data/a.wav``."""
+    if not error.strerror:
+        return str(error)
+    return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+
+
 def coloured(problem: Problem) -> Text:
     """The text of a problem with its parts in colour."""
     text = Text(str(problem))

@@ -18,17 +18,20 @@ GRAPH = "simulate.yaml"
 
 
 def simulate(
-    url: Annotated[str, typer.Argument(help="The receiver, as `flowcore run` prints it: ws://127.0.0.1:3333/")],
-    agent: Annotated[Path, typer.Option(help="WAV file with the agent's voice.", show_default=False)],
-    caller: Annotated[Path, typer.Option(help="WAV file with the caller's voice.", show_default=False)],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="The receiver, as `flowcore run` prints it: ws://127.0.0.1:3333/")
+    ],
+    agent: Annotated[Path, typer.Option(help="WAV file with the agent's voice.", exists=True, dir_okay=False)],
+    caller: Annotated[Path, typer.Option(help="WAV file with the caller's voice.", exists=True, dir_okay=False)],
     calls: Annotated[int, typer.Option(min=1, help="So many calls at once.")] = 1,
     speed: Annotated[float, typer.Option(min=0, help="1 is real time, 2 twice as fast, 0 as fast as it goes.")] = 1.0,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON lines.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
 ) -> None:
-    """Send simulated RingCX calls with two recorded voices to a receiver.
+    """Send simulated RingCX calls with two recorded voices.
 
     This runs graphs/simulate.yaml: copy it to build a call of your own.
+
     Exit code: 0 done, 1 a call failed, 2 the command line is wrong.
     """
     settings = [

@@ -25,10 +25,11 @@ def run_tests(
         Path | None, typer.Option(metavar="XML", help="Write a report that CI systems read.", show_default=False)
     ] = None,
 ) -> None:
-    """Run tests of graphs: what comes in, what goes wrong, and what must come of it.
+    """Run tests of graphs: what comes in, and what must come of it.
 
     No socket, no waiting: time is virtual, and files go to a temporary folder. What a test does not expect (a drop, a
     failure, a file) makes it fail.
+
     Exit code: 0 all passed, 1 some failed, 2 a test file or a graph is wrong.
     """
     console = Console(highlight=False)
