@@ -14,13 +14,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from flowcore.cli.commands import Commands
-from flowcore.cli.commands import Commands
 from flowcore.cli.show import plainly, show_error, show_problems
 from flowcore.cli.streams import give_up_output, occupy_closed
 from flowcore.errors import FlowcoreError, GraphError, MissingExtra, UsageError
 
 app = typer.Typer(
-    cls=Commands,
     cls=Commands,
     add_completion=False,
     rich_markup_mode=None,  # help as plain text: it fits in 80 columns and can be piped
