@@ -1,0 +1,141 @@
+"""The contract of a border, see docs/border.md: any row of puts and gets keeps to it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowcore import Audio
+from flowcore.engine.border import EMPTY, END, Border
+from flowcore.graph.plan import BorderPlan
+
+
+def chunk(number, frames=160):
+    return Audio(np.zeros(frames, np.int16), "s16", 8000, "agent", number)
+
+
+def border(seconds=0.1, on_full="drop_oldest", chunks=4096):
+    return Border("node", BorderPlan(seconds, on_full, chunks), lambda: 0.0)
+
+
+def drained(full):
+    found = []
+    while (got := full.get()) is not EMPTY:
+        found.append(got)
+    return found
+
+
+class Played:
+    """A border of 100 ms and 6 chunks in use: what came, and what left."""
+
+    def __init__(self, on_full):
+        self.border = border(0.1, on_full, 6)
+        self.came = []
+        self.left = []
+
+    def step(self, frames):
+        if frames is not None:
+            self.border.put(chunk(len(self.came), frames))
+            self.came.append(len(self.came))
+        elif (got := self.border.get()) is not EMPTY:
+            self.left.append(got.start)
+
+
+POLICIES = st.sampled_from(["drop_oldest", "drop_newest", "fail"])
+STEPS = st.lists(st.one_of(st.integers(1, 900), st.none()), max_size=60)
+"""A length to put, or None to get."""
+
+
+@given(STEPS, POLICIES)
+def test_a_border_never_holds_more_than_its_bound(steps, on_full):
+    played = Played(on_full)
+    for step in steps:
+        played.step(step)
+        assert played.border.depth <= 0.1 + 1e-6
+        assert len(played.border) <= 6
+
+
+@given(STEPS, POLICIES)
+def test_what_leaves_is_what_came_in_its_order_without_what_was_dropped(steps, on_full):
+    played = Played(on_full)
+    for step in steps:
+        played.step(step)
+    left = played.left + [got.start for got in drained(played.border)]
+    assert left == sorted(set(left))
+    assert set(left) <= set(played.came)
+    assert len(played.came) - len(left) == played.border.dropped.total().chunks
+
+
+@given(STEPS, POLICIES)
+def test_the_law_holds_at_all_times(steps, on_full):
+    played = Played(on_full)
+    for step in steps:
+        played.step(step)
+        assert list(played.border.unlawful()) == []
+
+
+@given(STEPS, POLICIES)
+def test_the_end_comes_last_whatever_is_dropped(steps, on_full):
+    played = Played(on_full)
+    for step in steps:
+        played.step(step)
+    played.border.end()
+    assert drained(played.border)[-1] is END
+
+
+def test_what_is_abandoned_is_counted():
+    full = border()
+    for number in range(3):
+        full.put(chunk(number))
+    full.end()
+    full.abandon("drain_deadline")
+    assert full.dropped.json() == {"drain_deadline": {"chunks": 3, "ms": 60.0}}
+    assert full.get() is EMPTY
+    assert list(full.unlawful()) == []
+
+
+def test_drop_oldest_keeps_the_newest():
+    full = border(on_full="drop_oldest")
+    for number in range(8):
+        full.put(chunk(number))
+    assert [got.start for got in drained(full)] == [3, 4, 5, 6, 7]
+
+
+def test_drop_newest_keeps_the_oldest():
+    full = border(on_full="drop_newest")
+    for number in range(8):
+        full.put(chunk(number))
+    assert [got.start for got in drained(full)] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("on_full", ["drop_oldest", "drop_newest", "fail"])
+def test_text_is_bounded_by_count(on_full):
+    full = border(on_full=on_full, chunks=3)
+    for number in range(8):
+        full.put(chunk(number, 0))
+    assert len(full) == 3
+
+
+class Producer:
+    def __init__(self):
+        self.said = []
+
+    def block(self, border):
+        self.said.append("block")
+
+    def unblock(self, border):
+        self.said.append("unblock")
+
+
+def test_blocked_producers_go_on_when_half_is_read():
+    full, producers = border(on_full="block"), [Producer(), Producer()]
+    full.producers += producers
+    for number in range(6):
+        full.put(chunk(number))
+    assert [producer.said for producer in producers] == [["block"], ["block"]]
+    for _ in range(3):
+        full.get()
+    assert producers[0].said == ["block"]
+    full.get()
+    assert [producer.said for producer in producers] == [["block", "unblock"]] * 2
+    assert full.dropped.total().chunks == 0
