@@ -143,7 +143,7 @@ class Node:
 
     @classmethod
     def latency(cls, config: Any, given: Format) -> float:
-        """Seconds that it may hold back what came in, in the format ``given``, as long as it keeps up: never exceeded."""
+        """Seconds that it holds back what comes in, in the format ``given``, at most, as long as it keeps up."""
         return 0.0
 
     def open(self, session: Session) -> None:
