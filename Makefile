@@ -38,10 +38,11 @@ fix: $(STAMP)-dev
 	@$(BIN)/ruff check -q --fix .
 	@$(BIN)/ruff format -q .
 
-# What is written by code: the reference of nodes, and the schema that editors read.
+# What is written by code: the reference of nodes, the schema that editors read, a picture.
 docs: $(STAMP)-dev
 	@$(BIN)/flowcore nodes --markdown > docs/nodes.md
 	@$(BIN)/flowcore schema -o docs/graph.schema.json
+	@$(BIN)/flowcore graph graphs/transcribe.yaml -o docs/transcribe.svg
 
 bench: $(STAMP)-dev
 	@$(BIN)/python -m tests.bench

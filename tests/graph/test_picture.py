@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
@@ -122,3 +123,8 @@ def test_graphviz_reads_our_dot(name):
     drawn = subprocess.run(["dot", "-Tplain"], input=dot(EXPLAINED[name]), capture_output=True, text=True, check=True)
     assert drawn.stderr == ""
     assert drawn.stdout.count("\nedge ") >= len(list(wires(EXPLAINED[name])))
+
+
+def test_the_picture_in_docs_is_current():
+    shown = replace(EXPLAINED["transcribe"], graph="graphs/transcribe.yaml")
+    assert (ROOT / "docs" / "transcribe.svg").read_text() == svg(shown), "run  make docs"
