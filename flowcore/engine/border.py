@@ -15,7 +15,7 @@ from flowcore.engine.stats import Reasons, Tally, unbalanced
 from flowcore.graph.plan import BorderPlan
 
 END: Final = object()
-"""Travels through borders behind the last chunk: one from every chain that feeds the border."""
+"""Comes out of a border when it is empty: once for every chain that feeds it and has ended."""
 
 EMPTY: Final = object()
 ROUNDING: Final = 1e-9
@@ -43,8 +43,8 @@ class Border:
     """
 
     __slots__ = (
-        "_blocking", "_gone", "_lock", "_probe", "_queue", "consumer_ready", "depth", "dropped", "entered", "left",
-        "name", "now", "on_fail", "plan", "producers", "waited", "waits",
+        "_blocking", "_ends", "_gone", "_lock", "_probe", "_queue", "consumer_ready", "depth", "dropped", "entered",
+        "left", "name", "now", "on_fail", "plan", "producers", "waited", "waits",
     )  # fmt: skip
 
     def __init__(self, name: str, plan: BorderPlan, now: Callable[[], float]) -> None:
@@ -63,11 +63,12 @@ class Border:
         self._queue: deque[Any] = deque()
         self._lock = threading.Lock()
         self._blocking = False
+        self._ends = 0  # of producers, not yet told to the consumer
         self._gone = 0
         self._probe: tuple[int, float] | None = None  # number of the chunk whose wait is being timed, and since when
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._queue) + self._ends
 
     def put(self, chunk: Any) -> None:
         """Take a chunk, or do as the policy says."""
@@ -93,7 +94,7 @@ class Border:
                     producer.block(self)
             return True
         if policy == "drop_oldest" and seconds <= self.plan.seconds:
-            while self._queue and self._queue[0] is not END and not self._fits(seconds):
+            while self._queue and not self._fits(seconds):
                 oldest = self._queue.popleft()
                 self.depth -= oldest.seconds
                 self._drop("queue_full", oldest.seconds)
@@ -114,20 +115,20 @@ class Border:
     def end(self) -> None:
         """One producer has sent its last chunk."""
         with self._lock:
-            self._queue.append(END)
+            self._ends += 1
         self.consumer_ready()
 
     def get(self) -> Any:
         """The next chunk, ``END``, or ``EMPTY``."""
         with self._lock:
             if not self._queue:
-                return EMPTY
-            chunk = self._queue.popleft()
-            if chunk is END:
+                if not self._ends:
+                    return EMPTY
+                self._ends -= 1
                 return END
+            chunk = self._queue.popleft()
             seconds = chunk.seconds
-            empty = not self._queue or self._queue[0] is END
-            self.depth = 0.0 if empty else self.depth - seconds  # no rounding error outlives an empty queue
+            self.depth = self.depth - seconds if self._queue else 0.0  # no rounding error outlives an empty queue
             self.left.chunks += 1
             self.left.seconds += seconds
             self._gone += 1
@@ -145,8 +146,7 @@ class Border:
         """Nobody will read what is queued any more: drop and count it, and let the producers go."""
         with self._lock:
             for chunk in self._queue:
-                if chunk is not END:
-                    self._drop(reason, chunk.seconds)
+                self._drop(reason, chunk.seconds)
             self._queue.clear()
             self.depth = 0.0
             if self._blocking:
@@ -158,9 +158,7 @@ class Border:
         """A line for each side of the law that is broken."""
         with self._lock:
             lost = self.dropped.total()
-            queued = sum(1 for chunk in self._queue if chunk is not END)
-            yield from unbalanced(
-                f"border before {self.name}, chunks", self.entered.chunks, self.left.chunks + lost.chunks + queued, 0
-            )
+            chunks = self.left.chunks + lost.chunks + len(self._queue)
+            yield from unbalanced(f"border before {self.name}, chunks", self.entered.chunks, chunks, 0)
             seconds = self.left.seconds + lost.seconds + self.depth
             yield from unbalanced(f"border before {self.name}, seconds", self.entered.seconds, seconds, 1e-3)

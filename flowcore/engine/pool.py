@@ -133,7 +133,10 @@ class ThreadPool:
                 self._free.notify()
             elif self.threads < self.max_threads:
                 self.threads += 1
-                threading.Thread(target=self._serve, name=f"flowcore-{self.threads}", daemon=True).start()
+                try:
+                    threading.Thread(target=self._serve, name=f"flowcore-{self.threads}", daemon=True).start()
+                except RuntimeError:  # the system gives no more: those that are there must do, and a later slot tries
+                    self.threads -= 1
 
     def _serve(self) -> None:
         me = threading.get_ident()

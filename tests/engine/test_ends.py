@@ -201,6 +201,22 @@ def test_a_stuck_strand_holds_up_nobody_else():
     pool.close()
 
 
+def test_a_system_that_gives_no_more_threads_ends_nothing():
+    pool = ThreadPool()
+    fine = Stuck()
+    fine.let_go.set()
+    usual = threading.stack_size(1 << 46)  # more than any machine has
+    try:
+        Strand(pool, fine).ready()
+        pool.relieve()
+        assert pool.threads == 0
+    finally:
+        threading.stack_size(usual)
+    pool.relieve()
+    assert fine.done.wait(10)
+    pool.close()
+
+
 class Counter:
     """Work that notes when two threads are in it at once."""
 
