@@ -153,6 +153,11 @@ def _open(field: Schema) -> Schema:
             field.pop(bound, None)
         if field == {"type": "string"}:
             return about | field
+        if "pattern" in field and "examples" in about:
+            # One type and its own words: `window: 120` needs another answer than: expected "string".
+            said = f"needs a unit: write for example {about['examples'][0]}"
+            pattern = f"{field['pattern']}|{FILLED_IN['pattern']}"
+            return about | field | {"pattern": pattern, "errorMessage": said, "patternErrorMessage": said}
     return about | {"anyOf": [field, FILLED_IN]}
 
 

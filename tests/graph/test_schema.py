@@ -167,3 +167,10 @@ def test_the_file_in_docs_is_what_the_nodes_say_now():
 def test_every_graph_tells_editors_where_the_schema_is(path):
     [line] = [line for line in path.read_text().splitlines() if line.startswith("# yaml-language-server:")]
     assert (path.parent / line.partition("$schema=")[2]).resolve() == ROOT / "docs" / "graph.schema.json"
+
+
+@pytest.mark.parametrize("value", ["120", "120 m", '"120"', "120kHz"])
+def test_editors_are_told_that_a_unit_is_missing(value):
+    [error] = [error for error in wrong(GOOD.replace("window: 120ms", f"window: {value}")) if "window" in error.path]
+    assert error.schema["errorMessage"] == "needs a unit: write for example 120ms"
+    assert error.schema["patternErrorMessage"] == error.schema["errorMessage"]
