@@ -148,6 +148,7 @@ class Border:
             for chunk in self._queue:
                 self._drop(reason, chunk.seconds)
             self._queue.clear()
+            self._ends = 0
             self.depth = 0.0
             if self._blocking:
                 self._blocking = False

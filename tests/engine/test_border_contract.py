@@ -83,6 +83,28 @@ def test_the_end_comes_last_whatever_is_dropped(steps, on_full):
     assert drained(played.border)[-1] is END
 
 
+def test_depth_is_right_while_one_of_two_producers_has_ended():
+    full = border(on_full="block")
+    full.put(chunk(0))
+    full.end()
+    for number in range(1, 4):
+        full.put(chunk(number))
+    depths = []
+    for _ in range(4):
+        depths.append(round(full.depth, 6))
+        full.get()
+        assert list(full.unlawful()) == []
+    assert depths == [0.08, 0.06, 0.04, 0.02]
+
+
+def test_drop_oldest_goes_on_after_one_of_two_producers_has_ended():
+    full = border(on_full="drop_oldest")
+    full.end()
+    for number in range(8):
+        full.put(chunk(number))
+    assert [got if got is END else got.start for got in drained(full)] == [3, 4, 5, 6, 7, END]
+
+
 def test_what_is_abandoned_is_counted():
     full = border()
     for number in range(3):
