@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -103,14 +103,24 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[Field]:
 
 def described(info: FieldInfo) -> str:
     """A field's type as a graph's author needs it: ``duration (us, ms, s, min, h)``, ``one of wait, skip_late``."""
-    bounds = [text for limit in info.metadata for text in _bounds(limit)]
-    return " ".join([_type(info.annotation), *bounds])
+    quantity = quantity_of(info)
+    bounds = [text for limit in info.metadata for text in _bounds(limit, quantity or str)]
+    return " ".join(filter(None, [_type(info.annotation), " and ".join(bounds)]))
 
 
-def _bounds(limit: Any) -> Iterator[str]:
+def quantity_of(info: FieldInfo) -> Callable[[Any], Quantity] | None:
+    """What makes a field's quantity of a number; None when the field holds something else."""
+    return next((of for of in (info.annotation, *get_args(info.annotation)) if _is_quantity(of)), None)
+
+
+def _is_quantity(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Quantity)
+
+
+def _bounds(limit: Any, kind: Callable[[Any], object]) -> Iterator[str]:
     for attribute, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<")):
         if getattr(limit, attribute, None) is not None:
-            yield f"{sign} {getattr(limit, attribute)}"
+            yield f"{sign} {kind(getattr(limit, attribute))}"
 
 
 def _type(annotation: Any) -> str:
@@ -118,8 +128,8 @@ def _type(annotation: Any) -> str:
         return _type(get_args(annotation)[0])
     if get_origin(annotation) is Literal:
         return "one of " + ", ".join(str(choice) for choice in get_args(annotation))
-    if isinstance(annotation, type) and issubclass(annotation, Quantity):
-        units = ", ".join(unit for unit in annotation.UNITS if unit)
+    if _is_quantity(annotation):
+        units = ", ".join(unit for unit in annotation.UNITS if unit and unit.isascii())
         return f"{annotation.__name__.lower()} ({units})"
     if get_origin(annotation) in (list, tuple, dict, set, frozenset):
         return f"{get_origin(annotation).__name__} of {' and '.join(_type(arg) for arg in get_args(annotation))}"

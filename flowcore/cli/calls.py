@@ -19,6 +19,8 @@ from flowcore.cli.log import plain
 from flowcore.engine.hub import ask, running
 from flowcore.errors import UsageError
 
+LONGEST = 1000
+"""Columns of a table that goes into a pipe."""
 AGAIN = 1.0
 """Seconds between two looks."""
 
@@ -47,7 +49,10 @@ def calls(
             with Live(console=Console(), auto_refresh=False) as screen:
                 _repeat(lambda: screen.update(_table(*_ask(path)), refresh=True), watch)
         else:
-            Console().print(_table(*_ask(path)))
+            console = Console()
+            # In a pipe nothing is cut: `grep` finds a whole call id.
+            width = None if console.is_terminal else LONGEST
+            console.print(_table(*_ask(path)), width=width, crop=False)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 

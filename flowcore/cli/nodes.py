@@ -97,7 +97,7 @@ def _reference(one: Reference) -> Iterator[RenderableType]:
     for way, what in _ports(one):
         yield Text.assemble((f"  {way}", "cyan"), f"  {what}")
     if works := _works(one):
-        yield Text(f"  {works}")
+        yield Padding(Text(works), (0, 0, 0, 2))
     yield Text("\nconfig", "bold")
     if not one.fields:
         yield Text("  none")
@@ -105,7 +105,7 @@ def _reference(one: Reference) -> Iterator[RenderableType]:
         default = "required" if field.required else f"default {field.default}"
         yield Text.assemble("  ", (field.name, "cyan"), f"  {field.type}, {default}")
         if field.description:
-            yield Padding(Text(field.description), (0, 0, 0, 6))
+            yield Padding(Text(field.description.replace("``", "`")), (0, 0, 0, 6))
 
 
 def _ports(one: Reference) -> Iterator[tuple[str, str]]:
@@ -115,7 +115,7 @@ def _ports(one: Reference) -> Iterator[tuple[str, str]]:
         if port:
             yield f"out .{port}", f"write  from: NAME.{port}"
         else:
-            yield "out", form or ("as its config says" if one.family == "sources" else "one")
+            yield "out", form or ("as its config says" if one.family == "sources" else "write  from: NAME")
 
 
 def _works(one: Reference) -> str:

@@ -14,6 +14,7 @@ from flowcore.graph.model import Position
 from flowcore.graph.problems import did_you_mean, listed
 from flowcore.graph.source import Fields, Items, Scalar, Tree
 from flowcore.graph.values import Values, whole
+from flowcore.reference import quantity_of
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -98,7 +99,7 @@ class _Errors:
     def _wrong(self, at: Position, found: list[tuple[str, Tree, ErrorDetails]]) -> None:
         name, tree, first = found[0]
         secrets = dict(self._secrets(tree))
-        texts = dict.fromkeys(re.sub(r"^(Value error|Assertion failed), |^Input ", "", e["msg"]) for _, _, e in found)
+        texts = dict.fromkeys(self._text(name, error) for _, _, error in found)
         own_words = any(error["type"] not in _DISCREET for _, _, error in found)
         quoted = any(secret in text for secret in secrets.values() for text in texts)
         if secrets and (quoted or (own_words and name)):
@@ -108,6 +109,18 @@ class _Errors:
         if name:
             message = f"{name} {message}" if re.match("should|needs|cannot", message) else f"{name}: {message}"
         self.problems.add("unit-missing" if unit else "bad-value", f"{self.owner}: {message}", at, _help(tree, first))
+
+    def _text(self, name: str, error: ErrorDetails) -> str:
+        """What is wrong in pydantic's words; a bound of a quantity with its unit, as a graph would write it."""
+        text = re.sub(r"^(Value error|Assertion failed), |^Input ", "", error["msg"])
+        text = text.partition(", unable to parse")[0]
+        *outer, last = name.split(".")
+        model = _nested(self.model, outer)
+        quantity = quantity_of(model.model_fields[last]) if model and last in model.model_fields else None
+        bounds = [error.get("ctx", {})[key] for key in ("ge", "gt", "le", "lt") if key in error.get("ctx", {})]
+        if quantity and bounds:
+            text = re.sub(r"\S+$", str(quantity(bounds[0])), text)
+        return text
 
     def _secrets(self, tree: Tree) -> Iterator[tuple[str, str]]:
         if isinstance(tree, Scalar):

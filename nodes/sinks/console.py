@@ -27,7 +27,8 @@ class Console(Sink[Text]):
     """Both parties, each in its colour; an interim text stands below the finals until its final replaces it.
 
     On a pipe, or with TERM=dumb, there are finals only, a line each: ``[00:12.3] agent: hello``. The flow's short
-    id follows the time while more than one flow is open. NO_COLOR is respected; control characters are left out.
+    id follows the time from when a second flow opens until none is open. NO_COLOR is respected; control characters
+    are left out.
 
     In: ``Text`` of any tracks. Out: standard output. A terminal that stands still (Ctrl-S) holds up nothing:
     finals beyond its backlog are dropped as ``terminal_stuck``.
@@ -76,6 +77,7 @@ class Screen(Part):
         self._lock = threading.Lock()  # guards all below; never held while writing
         self._pen = threading.Lock()  # held by the one who writes
         self._flows: set[str] = set()
+        self._several = False  # stays while any flow is open: a line without an id among others would belong to anyone
         self._live: dict[tuple[str, str], Text] = {}  # the interim text of each flow and track
         self._finals: deque[str] = deque()
         self._changed = False
@@ -95,11 +97,13 @@ class Screen(Part):
         """A flow begins to show text."""
         with self._lock:
             self._flows.add(flow)
+            self._several = self._several or len(self._flows) > 1
 
     def leave(self, flow: str) -> None:
         """The flow shows no more; an interim text of it goes."""
         with self._lock:
             self._flows.discard(flow)
+            self._several = self._several and bool(self._flows)
             self._live = {key: text for key, text in self._live.items() if key[0] != flow}
             self._changed = True
         self._draw()
@@ -147,7 +151,7 @@ class Screen(Part):
     def _line(self, flow: str, text: Text, cells: int = 0) -> str:
         """One line of ``text``; when ``cells`` is given, the end of the words that fits into so many cells."""
         minutes, tenths = divmod(round(text.start * 10), 600)
-        short = f"{flow.rpartition('-')[2]} " if len(self._flows) > 1 else ""
+        short = f"{flow.rpartition('-')[2]} " if self._several else ""
         head = f"[{minutes:02}:{tenths / 10:04.1f}] {short}{_plain(text.track)}: "
         words = _plain(text.text)
         if cells and cell_len(head + words) > cells:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.frames import CLOSE_CODE_EXPLANATIONS
 from websockets.sync.client import ClientConnection, connect
 
 import flowcore
@@ -128,5 +129,6 @@ class RingCXCall(Sink[Audio]):
             raise self._lost(self._socket)
 
     def _lost(self, connection: ClientConnection) -> FlowcoreError:
-        reason = f" {connection.close_reason}" if connection.close_reason else ""
-        return FlowcoreError(f"{self.config.url} ended the call with {connection.close_code}{reason}")
+        code = connection.close_code or 1006
+        meaning = connection.close_reason or CLOSE_CODE_EXPLANATIONS.get(code, "")
+        return FlowcoreError(f"{self.config.url} ended the call with {code} {meaning}".rstrip())

@@ -42,9 +42,9 @@ ports
 config
   path  text, required
       Where it stands.
-  count  whole number >= 1 <= 9, default 3
+  count  whole number >= 1 and <= 9, default 3
       How many boxes.
-  keep  duration (us, µs, ms, s, min, h), default 1h
+  keep  duration (us, ms, s, min, h), default 1h
       How long.
   order  one of first, last, default first
       Which one to open.
@@ -98,7 +98,7 @@ def test_json_has_what_the_reference_says(flowcore, acme):
     assert fields["path"]["required"]
     assert fields["keep"] == {
         "name": "keep",
-        "type": "duration (us, µs, ms, s, min, h)",
+        "type": "duration (us, ms, s, min, h)",
         "required": False,
         "default": "1h",
         "description": "How long.",

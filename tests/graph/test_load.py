@@ -111,7 +111,7 @@ BROKEN += [
         ("bad-value", 'did you mean "skip_late"?', "mode: ⟦skip-late⟧"),
         ("bad-value", "valid number", "gain: ⟦.nan⟧"),
         ("bad-value", "valid number", "weights: [1, ⟦two⟧]"),
-        ("bad-value", "integer, unable to parse string as an integer or should be 'none'", "limit: ⟦some⟧"),
+        ("bad-value", "integer or should be 'none'", "limit: ⟦some⟧"),
         ("missing-field", 'needs "detector.name"', "⟦detector⟧: {level: -40dB}"),
         ("unknown-field", 'did you mean "level"?', "detector: {name: x, ⟦lvel⟧: -40dB}"),
         ("unit-missing", "-45dB", "detector: {name: x, level: ⟦-40⟧}"),

@@ -105,14 +105,16 @@ def test_each_party_has_its_colour_and_no_color_is_respected(monkeypatch):
     assert plain.rows() == coloured.rows()
 
 
-def test_flows_are_told_apart_while_more_than_one_is_open():
+def test_flows_are_told_apart_from_the_second_one_on_until_none_is_open():
     pipe = io.StringIO()
     screen = screen_on(pipe)
     first, second = console(screen, "20260102T030405-ab12"), console(screen, "20260102T030406-cd34")
     first.push(said("one"))
     second.push(said("two")).end()
     first.push(said("three")).end()
-    expected = ["[00:12.3] ab12 agent: one", "[00:12.3] cd34 agent: two", "[00:12.3] agent: three"]
+    console(screen, "20260102T030407-ef56").push(said("four")).end()
+    expected = ["ab12 agent: one", "cd34 agent: two", "ab12 agent: three", "agent: four"]
+    expected = [f"[00:12.3] {line}" for line in expected]
     assert pipe.getvalue().splitlines() == expected
 
 
@@ -123,7 +125,7 @@ def test_interim_of_a_flow_that_ends_goes_and_the_others_stay():
     first.push(said("one", final=False))
     second.push(said("two", final=False))
     first.end()
-    assert terminal.rows() == ["", "[00:12.3] agent: two"]
+    assert terminal.rows() == ["", "[00:12.3] 2 agent: two"]
 
 
 def test_control_characters_reach_no_terminal():
