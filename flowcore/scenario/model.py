@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from flowcore.units import Decibels, Duration, Rate
 
 Track = Literal["agent", "customer"]
-Amount = int | Duration
-"""Chunks as a number, or audio as a duration."""
+Amount = int | Duration | Literal["any"]
+"""Chunks as a number, audio as a duration, or ``any`` where it depends on the speed of the machine."""
 
 
 class _Model(BaseModel):
