@@ -1,0 +1,64 @@
+"""What the log writes for people and for machines."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from flowcore.cli.log import ERASE, Log
+from flowcore.engine.engine import Totals
+from flowcore.engine.events import Event
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+def logged(monkeypatch, stream, event, **options):
+    monkeypatch.setattr(sys, "stderr", stream)
+    log = Log(**options)
+    log.event(event)
+    log.close(Totals())
+    return stream.getvalue()
+
+
+def ended(**data):
+    return Event("closed", "f-1", "", {"reason": "stop", "failed": [], **data})
+
+
+def test_a_line_in_a_file_is_plain_and_says_nothing_empty(monkeypatch):
+    line = logged(monkeypatch, io.StringIO(), ended())
+    assert line[9:] == "[info] closed flow=f-1 reason=stop\n"
+
+
+def test_a_line_on_a_terminal_erases_what_stands_behind_its_end(monkeypatch):
+    line = logged(monkeypatch, Terminal(), ended())
+    assert line.endswith(f" {ERASE}\n")
+    assert "\x1b[36m" in line
+
+
+@pytest.mark.parametrize(("name", "value", "erases"), [("NO_COLOR", "1", True), ("TERM", "dumb", False)])
+def test_colours_can_be_refused(monkeypatch, name, value, erases):
+    monkeypatch.setenv(name, value)
+    line = logged(monkeypatch, Terminal(), ended())
+    assert "mclosed" not in line
+    assert line.count("\x1b") == int(erases)
+
+
+def test_machines_get_all_fields(monkeypatch):
+    line = logged(monkeypatch, io.StringIO(), ended(), as_json=True)
+    assert json.loads(line)["failed"] == []
+
+
+def test_the_systems_word_for_an_error_comes_without_its_number(monkeypatch):
+    full = OSError(28, "No space left on device", "/data/a.wav")
+    line = logged(monkeypatch, io.StringIO(), Event("node_failed", "f-1", "wav", {"cause": full}))
+    assert line[9:] == "[error] node_failed flow=f-1 node=wav cause='No space left on device: /data/a.wav'\n"
