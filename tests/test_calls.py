@@ -51,8 +51,8 @@ def test_garbage_ends_its_own_call_and_no_other(tmp_path):
         bad.talk(1, 0.5)
         good.talk(2, 1.0)
         bad.say(*[b"no json"] * 16)
-        while bad.socket.recv(4096):
-            pass
+        assert bad.socket.recv(4096)[:1] == b"\x88"  # a close frame, which a well-behaved peer would answer
+        bad.socket.close()
         good.stop()
         good.hang_up()
     assert np.array_equal(stereo(tmp_path / "good.wav"), said(2, 1.0))
@@ -122,7 +122,7 @@ def packets_of(call: int, seconds: float):
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_reorder_within_the_window_and_any_repeats_give_the_input_bit_by_bit(data):
     packets = packets_of(data.draw(st.integers(0, 1000)), data.draw(st.sampled_from([0.3, 1.0])))
