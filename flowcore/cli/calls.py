@@ -61,7 +61,11 @@ def _repeat(show: Any, watch: bool) -> None:
     show()
     while watch:
         time.sleep(AGAIN)
-        show()
+        try:
+            show()
+        except UsageError:  # it answered a second ago
+            typer.echo("it has ended", err=True)
+            return
 
 
 def _the_one(paths: Iterable[Path]) -> Path:

@@ -127,7 +127,9 @@ def _explained(cause: BaseException) -> dict[str, Any]:
     if isinstance(cause, FlowcoreError | OSError):
         return {"cause": plain(plainly(cause) if isinstance(cause, OSError) else str(cause))}
     frames = traceback.extract_tb(cause.__traceback__)
-    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    if not frames:  # nothing was raised: the engine says so of a node
+        return {"cause": plain(str(cause))}
+    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
     return {"cause": plain(f"{type(cause).__name__}: {cause}"), "where": where}
 
 

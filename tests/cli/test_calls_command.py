@@ -87,8 +87,20 @@ def test_watch_ends_when_the_process_does(running, flowcore, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _: looks.append(1) or len(looks) < 2 or path.unlink())
     done = flowcore("calls", "--json", "--watch")
     assert done.out.count("\n") == 2
-    assert done.code == 2
-    assert f"no answer at {path}" in done.err
+    assert (done.code, done.err) == (0, "it has ended\n")
+
+
+def test_watch_of_a_process_that_is_not_there_is_an_error(running, flowcore, tmp_path):
+    done = flowcore("calls", "--watch", "--control", tmp_path / "none.sock")
+    assert (done.code, done.err.splitlines()[0]) == (
+        2,
+        f"error: no answer at {tmp_path}/none.sock: No such file or directory",
+    )
+
+
+def test_a_long_call_id_is_whole_in_a_pipe(running, flowcore):
+    running([call("20260102T030405-ab12cd34", call_id="x" * 60)])
+    assert "x" * 60 in flowcore("calls").out
 
 
 def test_none_is_running(running, flowcore):

@@ -62,3 +62,9 @@ def test_the_systems_word_for_an_error_comes_without_its_number(monkeypatch):
     full = OSError(28, "No space left on device", "/data/a.wav")
     line = logged(monkeypatch, io.StringIO(), Event("node_failed", "f-1", "wav", {"cause": full}))
     assert line[9:] == "[error] node_failed flow=f-1 node=wav cause='No space left on device: /data/a.wav'\n"
+
+
+def test_what_the_engine_says_of_a_node_looks_like_no_mistake_in_code(monkeypatch):
+    told = OverflowError("its queue is full")
+    line = logged(monkeypatch, io.StringIO(), Event("node_failed", "f-1", "wav", {"cause": told}))
+    assert line[9:] == "[error] node_failed flow=f-1 node=wav cause='its queue is full'\n"
