@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -49,10 +50,8 @@ def calls(
             with Live(console=Console(), auto_refresh=False) as screen:
                 _repeat(lambda: screen.update(_table(*_ask(path)), refresh=True), watch)
         else:
-            console = Console()
             # In a pipe nothing is cut: `grep` finds a whole call id.
-            width = None if console.is_terminal else LONGEST
-            console.print(_table(*_ask(path)), width=width, crop=False)
+            Console(width=None if sys.stdout.isatty() else LONGEST).print(_table(*_ask(path)))
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
