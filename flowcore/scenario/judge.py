@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,11 @@ def _file(outcome: Outcome, name: str, wanted: FileExpectation, folder: Path) ->
         for level in wanted.levels:
             yield from _level(level, rate, samples)
         if wanted.samples_of:
-            other = read_wav(folder / wanted.samples_of)
+            try:
+                other = read_wav(folder / wanted.samples_of)
+            except (OSError, EOFError, wave.Error) as error:
+                yield f"samples_of: {wanted.samples_of} cannot be read: {error}"
+                return
             if other[0] != rate or not np.array_equal(other[1], samples):
                 yield f"samples_of: they are not those of {wanted.samples_of}"
     if wanted.lines is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import wave
@@ -99,9 +100,11 @@ def described(path: Path) -> dict[str, Any]:
         text = data.decode()
     except UnicodeDecodeError:
         return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    lines = text.splitlines()
     if path.suffix == ".jsonl":
-        return {"lines": [json.loads(line) for line in text.splitlines()]}
-    return {"lines": text.splitlines()}
+        with contextlib.suppress(json.JSONDecodeError):  # then its lines are text
+            return {"lines": [json.loads(line) for line in lines]}
+    return {"lines": lines}
 
 
 def read_wav(path: Path) -> tuple[int, NDArray[Any]]:

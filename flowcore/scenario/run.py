@@ -14,7 +14,7 @@ from typing import Any
 from flowcore.engine.clock import VirtualClock
 from flowcore.engine.engine import Engine
 from flowcore.engine.events import Bus, Event
-from flowcore.errors import FlowcoreError
+from flowcore.errors import FlowcoreError, UsageError
 from flowcore.graph.plan import Plan
 from flowcore.scenario.judge import compared, judged
 from flowcore.scenario.load import Scenario
@@ -51,11 +51,13 @@ def recordings(path: Path) -> Path:
 
 def recorded(path: Path) -> dict[str, Any]:
     """The recorded outcomes of a test file, by the name of the test; none when nothing was recorded."""
+    file = recordings(path)
     try:
-        found = json.loads(recordings(path).read_text())
+        return dict(json.loads(file.read_text()))
     except FileNotFoundError:
         return {}
-    return dict(found)
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{file} cannot be read ({error}): record it again with --update") from error
 
 
 def record(path: Path, verdicts: list[Verdict]) -> Path:

@@ -350,6 +350,24 @@ def test_what_was_recorded_does_not_replace_what_the_file_expects(written, capsy
     assert "seconds: expected 3" in out
 
 
+def test_recording_that_is_damaged_is_said_with_what_helps(written, capsys, tmp_path):
+    path = written()
+    (tmp_path / "t.recorded.json").write_text('{"it_rec')
+    code, _, err = command(capsys, path)
+    assert code == 2
+    assert "record it again with --update" in err
+    assert command(capsys, path, "--update")[0] == 0
+
+
+def test_samples_are_compared_with_those_of_a_file(written, tmp_path):
+    path = written(TEST.replace("rate: 8kHz", "samples_of: same.wav"))
+    assert any("samples_of: same.wav cannot be read" in line for line in differences(path))
+    with wave.open(str(tmp_path / "same.wav"), "wb") as file:
+        file.setparams((2, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(64000))
+    assert any("they are not those of same.wav" in line for line in differences(path))
+
+
 def test_junit_report(written, capsys, tmp_path):
     path = written(TEST.replace("seconds: 2", "seconds: 3"))
     command(capsys, path, "--junit", tmp_path / "report.xml")
