@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from flowcore.node import Config, Node
 from flowcore.units import Duration
@@ -30,12 +30,18 @@ class Position:
     path: str = ""
 
 
+def _holds_something(length: Duration) -> Duration:
+    if not length:
+        raise ValueError("a queue of no length would drop all, or always block: give it a few chunks' length")
+    return length
+
+
 class QueueConfig(BaseModel):
     """The key ``queue`` of a node: the border before it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    max: Duration | None = None
+    max: Annotated[Duration, AfterValidator(_holds_something)] | None = None
     """How much audio the border holds at most; picked by the kind of node when left out."""
 
     on_full: OnFull | None = None
