@@ -241,23 +241,27 @@ class Flow:
         """The books of every node, up to date, by name."""
         books = {}
         for name, run in self.runs.items():
-            stats = books[name] = run.settle()
+            node = run.plan
+            stats = books[name] = run.settle().shown(
+                node.channels_in, node.channels_out if node.gives else node.channels_in
+            )
             border = self.borders.get(name)
             if border is None:
                 continue
             stats.arrived = Tally(border.entered.chunks, border.entered.seconds)
             for reason, tally in tuple(border.dropped.items()):  # a thread that was given up may still put
-                if reason not in stats.dropped:
-                    stats.dropped[reason] = tally
+                stats.dropped.count(reason, tally.chunks, tally.seconds)
             stats.waited, stats.waits, stats.depth = border.waited, border.waits, border.depth
         return books
 
     def lost(self) -> float:
         """Seconds of audio dropped so far, by nodes and borders, for any reason. From any thread."""
-        books = [run.stats.dropped for run in tuple(self.runs.values())]
-        books += [border.dropped for border in tuple(self.borders.values())]
-        tallies = {id(tally): tally for reasons in books for tally in tuple(reasons.values())}  # `stats` shares some
-        return sum(tally.seconds for tally in tallies.values())
+        nodes = sum(run.stats.dropped.total().seconds / run.plan.channels_in for run in self.runs.values())
+        return nodes + sum(border.dropped.total().seconds for border in self.borders.values())
+
+    def queued(self) -> float:
+        """Seconds of audio that are now in borders. From any thread."""
+        return sum(border.depth for border in self.borders.values())
 
     def check_law(self) -> None:
         """Raise `LawBroken` unless everything that went in is accounted for."""

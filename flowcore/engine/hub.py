@@ -44,7 +44,7 @@ def answer(engine: Engine, request: Mapping[str, Any]) -> Any:
 
 
 def calls(engine: Engine) -> list[dict[str, Any]]:
-    """The live calls: flow, call id, beginning, state, audio dropped so far and now in queues (channel-ms)."""
+    """The live calls: flow, call id, beginning, state, audio dropped so far and now in queues (ms of their streams)."""
     return [
         {
             "flow": flow.id,
@@ -52,7 +52,7 @@ def calls(engine: Engine) -> list[dict[str, Any]]:
             "since": flow.session.started.isoformat(timespec="seconds"),
             "state": flow.state,
             "dropped_ms": round(flow.lost() * 1000),
-            "queue_ms": round(sum(border.depth for border in tuple(flow.borders.values())) * 1000),
+            "queue_ms": round(flow.queued() * 1000),
         }
         for flow in tuple(engine.flows.values())
     ]

@@ -93,12 +93,21 @@ class NodeStats:
         self.arrived.add(other.arrived.chunks, other.arrived.seconds)
         self.left.add(other.left.chunks, other.left.seconds)
         for mine, theirs in ((self.dropped, other.dropped), (self.filled, other.filled)):
-            for reason, tally in theirs.items():
+            for reason, tally in tuple(theirs.items()):  # a thread that was given up may still count
                 mine.count(reason, tally.chunks, tally.seconds)
         self.own += other.own
         self.waited += other.waited
         self.waits += other.waits
         self.depth += other.depth
+
+    def shown(self, channels_in: int, channels_out: int) -> NodeStats:
+        """A copy in seconds of the streams: a node reports those of one channel, of which a stereo chunk has two."""
+        stats = NodeStats()
+        stats.add(self)
+        for reasons, channels in ((stats.dropped, channels_in), (stats.filled, channels_out)):
+            for tally in reasons.values():
+                tally.seconds /= channels
+        return stats
 
     def json(self) -> dict[str, Any]:
         """For machines."""

@@ -4,6 +4,7 @@ import pytest
 from engine.nodes import Broken, Double, FileTones, Halves, Keep, KeepInThread, Tones, plan, step
 
 from flowcore.testing import run_plan
+from nodes.transforms.interleave import Interleave
 
 
 @pytest.fixture(autouse=True)
@@ -134,3 +135,11 @@ def test_a_flow_whose_every_sink_has_failed_ends_as_nothing_comes_of_it():
     assert result.flows[0].reason == "node_failed"
     assert result.seconds == pytest.approx(60, abs=1)  # the listener of this test does not look at `ended`
     assert result.named("closed")[0].data["seconds"] < 1
+
+
+def test_stereo_that_is_dropped_by_a_border_or_a_node_counts_as_the_stereo_that_came():
+    interleaved = step("both", Interleave, "call")
+    steps = [step("call", Tones, length="40s"), interleaved, step("end", KeepInThread, "both", fail_at=1000)]
+    stats = run_plan(plan(*steps)).flows[0].stats["end"]
+    assert stats.dropped.keys() == {"queue_full", "failed"}
+    assert stats.arrived.seconds == pytest.approx(20 + sum(tally.seconds for tally in stats.dropped.values()))
