@@ -83,7 +83,7 @@ class CallPeer:
         if type(event) is Start:
             self._start(event)
         elif type(event) is Ignored:
-            (self._inlet or self._host).report.dropped(event.reason)
+            (self._inlet or self._host).report.dropped(event.reason, event.seconds)
         elif self._call.state == ENDED:
             self._end("stop")
 

@@ -92,9 +92,10 @@ class Unknown(msgspec.Struct, frozen=True):
 
 
 class Ignored(msgspec.Struct, frozen=True):
-    """A message that changed nothing; ``reason`` is a short name to count it under."""
+    """A message that changed nothing; ``reason`` is a short name to count it under, ``seconds`` the audio in it."""
 
     reason: str
+    seconds: float = 0.0
 
 
 Event = Connected | Start | Media | Stop | Unknown
@@ -285,7 +286,7 @@ class Call:
         self._bad = 0
         self.state, ignored = _TABLE[self.state][type(event)]
         if ignored:
-            return Ignored(ignored)
+            return Ignored(ignored, len(event.data) / RATE if type(event) is Media else 0.0)
         if type(event) is Media:
             track = TRACKS[event.perspective]
             self._heard = now

@@ -224,6 +224,15 @@ def test_another_format_is_refused_and_never_played_at_a_wrong_speed(metadata: d
     assert (caught.value.code, caught.value.reason) == (1003, "unsupported_format")
 
 
+def test_media_that_may_not_come_now_is_counted_with_its_length() -> None:
+    call = Call()
+    assert call.receive(MEDIA, 0.0) == Ignored("media_before_start", 2 / 8000)
+    for message in (START, STOP, STOP):
+        call.receive(message, 0.0)
+    assert call.receive(MEDIA, 0.0) == Ignored("after_end", 2 / 8000)
+    assert call.receive(START, 0.0) == Ignored("after_end")
+
+
 def test_second_stop_may_never_come_but_media_after_the_first_counts() -> None:
     call = Call()
     call.receive(START, 0.0)
