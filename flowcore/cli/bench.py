@@ -16,7 +16,7 @@ from rich.table import Table
 
 from flowcore.bench.search import LATE, NEAR, Search, verdict
 from flowcore.bench.trial import Cores, Outcome, trial
-from flowcore.cli.run import Settings, parse_seconds
+from flowcore.cli.run import Settings, parse_seconds, try_to_write
 from flowcore.errors import FlowcoreError, UsageError
 from flowcore.graph.load import load
 from flowcore.graph.model import Graph
@@ -48,6 +48,8 @@ def bench(
     Exit code: 0 done, 1 not even one call was held, 2 the graph or the command line is wrong.
     """
     bound = parse_seconds(p99, "--p99") * 1000
+    if to_json is not None:
+        try_to_write(to_json, "--json")
     if (agent is None) != (caller is None):
         raise UsageError("give both voices, --agent and --caller, or none")
     voices = tuple(str(path) for path in (agent, caller) if path)

@@ -18,7 +18,7 @@ from flowcore.registry import available
 TEMPLATES = Path(__file__).parents[1] / "templates"
 NAME = re.compile("[a-z][a-z0-9_]{0,63}")
 
-new = typer.Typer(help="Write a node or a graph to begin with, and a test of it that passes.", no_args_is_help=True)
+new = typer.Typer(help="Write a node or a graph to begin with, and a test of it that passes.")
 Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where to put the files.")]
 
 

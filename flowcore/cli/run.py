@@ -61,7 +61,7 @@ def run(
     loaded = load(graph, settings or [])
     plan = compile_graph(loaded)
     if stats is not None:
-        _try_to_write(stats)
+        try_to_write(stats, "--stats")
     log = Log(as_json=log_json, quiet=quiet, stats=stats)
     bus = Bus()
     bus.subscribe(log.event)
@@ -180,12 +180,12 @@ def _raise_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _try_to_write(path: Path) -> None:
-    """Now, and not after hours of calls. Raises `typer.BadParameter`."""
+def try_to_write(path: Path, option: str) -> None:
+    """Find out now, and not after hours of work. Raises `typer.BadParameter`."""
     try:
         path.touch()
     except OSError as error:
-        raise typer.BadParameter(f"cannot write {path}: {error.strerror}", param_hint="--stats") from None
+        raise typer.BadParameter(f"cannot write {path}: {error.strerror}", param_hint=option) from None
 
 
 def _processes(workers: str) -> int:

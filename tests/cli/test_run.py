@@ -119,6 +119,7 @@ SHELL = [
     ("output full", "nodes >/dev/full", 1, "error: No space left on device\n"),
     ("output closed", "nodes >&-", 0, ""),
     ("errors closed", "nodes --wrong 2>&-", 2, ""),
+    ("no subcommand", "new", 2, "error: Missing command.\nsee  flowcore new --help\n"),
     ("reader gone", "nodes | true", 0, ""),
 ]
 
