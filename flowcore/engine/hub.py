@@ -108,6 +108,8 @@ class Hub:
                 await asyncio.wait_for(writer.drain(), LINGER)
         except (OSError, TimeoutError, ValueError):  # gone, not reading, or a line without end
             pass
+        except asyncio.CancelledError:  # by close() only; Python 3.11 would print a traceback of it
+            pass
         finally:
             self._clients.discard(task)
             writer.close()

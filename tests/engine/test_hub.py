@@ -91,6 +91,28 @@ def test_noise_and_a_line_without_end_cost_their_own_connection_only(tmp_path):
     assert answer == ({1: "who"}, [])
 
 
+def test_an_end_while_somebody_asks_prints_nothing(tmp_path):
+    printed = []
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: printed.append(context))
+        being_asked = asyncio.Event()
+
+        async def busy(request):
+            being_asked.set()
+            await asyncio.Event().wait()
+
+        async with hub(tmp_path / "hub", _1=busy):
+            reader, writer = await asyncio.open_unix_connection(tmp_path / "hub")
+            writer.write(b'{"ask": "calls"}\n')
+            await being_asked.wait()
+        assert await reader.read() == b""
+        writer.close()
+
+    asyncio.run(main())
+    assert not printed
+
+
 def test_nobody_else_may_connect_and_the_path_is_given_back(tmp_path):
     path = tmp_path / "hub"
 
