@@ -138,7 +138,7 @@ class Port:
     def answer(self, request: Request) -> Peer:
         """Who takes this request. Raises `KeyError` for a path without a route, and `Refused`."""
         route = self._routes[request.path.partition("?")[0]]
-        if sum(connection.answered for connection in self.connections) >= self.limits.connections:
+        if sum(connection.taken for connection in self.connections) >= self.limits.connections:
             raise Refused("too many connections", retry_after=1)
         return route(request)
 
@@ -167,6 +167,11 @@ class Connection:
         for option, value in KEEPALIVE:
             accepted.setsockopt(socket.IPPROTO_TCP, option, value)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT)
+
+    @property
+    def taken(self) -> bool:
+        """Somebody hears of it: it was not turned away, and has not ended."""
+        return self._peer is not None
 
     def poll(self, now: float) -> None:
         """One slot of this connection."""

@@ -208,6 +208,16 @@ def test_one_more_than_max_connections_is_503_and_the_next_after_a_close_is_let_
         client.close()
 
 
+def test_those_turned_away_take_no_place_while_they_linger() -> None:
+    rig = Rig(connections=1)
+    lost = rig.connect(UPGRADE.replace(b"/?a=1", b"/lost"))
+    assert lost.recv(4096).startswith(b"HTTP/1.1 404 ")
+    rig.call()
+    rig.port.close()
+    for client in rig.clients:
+        client.close()
+
+
 def test_pings_of_a_peer_that_never_reads_stop_being_read(rig: Rig) -> None:
     client, _peer = rig.call()
     rig.port.limits = Limits(100, 5.0, 1e9)  # so that nothing else holds the flood back
