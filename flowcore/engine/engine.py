@@ -139,7 +139,7 @@ class Engine:
         return self.places.room()
 
     def announce(self, what: str, address: str) -> None:
-        self.bus.emit("listening", node=self.plan.listener.name, what=what, address=address)
+        self.bus.emit("listening", node=self.plan.listener.name, address=address, what=what)
 
     def admit(self) -> None:
         if self.draining or self.places.full:
