@@ -52,7 +52,8 @@ def run(
 ) -> None:
     """Run a graph.
 
-    Ctrl-C (or SIGTERM) ends the running calls in order, within 20 seconds; a second one ends at once.
+    Ctrl-C (SIGTERM, or a closed terminal) ends the running calls in order, within 20 seconds; a second Ctrl-C ends at
+    once.
 
     Exit code: 0 done, 1 a call failed, 2 the graph or the command line is wrong.
     """
@@ -103,8 +104,10 @@ def run_engine(plan: Plan, log: Log, *, bus: Bus, hub: Hub | None = None, **opti
 
 
 async def _until_done(engine: Engine, hub: Hub | None) -> None:
-    def asked_to_stop() -> None:
+    def asked_to_stop(number: int) -> None:
         if engine.draining:
+            if number == signal.SIGHUP:
+                return
             os._exit(1)  # asked twice: at once, without waiting for anything that may hang
         engine.bus.emit("stopping", calls=len(engine.flows))
         engine.stop()
@@ -121,8 +124,10 @@ async def _until_done(engine: Engine, hub: Hub | None) -> None:
 
 
 async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None) -> None:
-    def asked_to_stop() -> None:
+    def asked_to_stop(number: int) -> None:
         if supervisor.draining:
+            if number == signal.SIGHUP:
+                return
             supervisor.kill()
             os._exit(1)
         bus.emit("stopping", workers=len(supervisor.holders))
@@ -140,9 +145,12 @@ async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None) -> None:
             await hub.close()
 
 
-def _on_signals(asked_to_stop: Callable[[], None]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked_to_stop)
+def _on_signals(asked_to_stop: Callable[[int], None]) -> None:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        numbers.append(signal.SIGHUP)  # the terminal is gone; it may be said twice, by the shell and by the system
+    for number in numbers:
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_stop, number)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

@@ -18,7 +18,8 @@ from flowcore.graph.negotiate import compile as compile_graph
 
 def main(channel: int) -> int:
     """Do the job that comes down the channel; the exit code."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor passes it on
+    for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group: the supervisor passes them on
+        signal.signal(number, signal.SIG_IGN)
     try:
         seat = Seat(channel)
         job = seat.job

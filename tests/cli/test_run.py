@@ -78,7 +78,7 @@ def test_a_simulated_call_is_recorded_and_its_file_named_last(tmp_path):
             assert int(np.argmax(spectrum)) == hertz
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_drains_and_leaves_with_0(tmp_path, number):
     server = Server("record.yaml", cwd=tmp_path)
     server.process.send_signal(number)
