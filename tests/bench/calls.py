@@ -17,6 +17,7 @@ import numpy as np
 
 from flowcore.bench.search import LATE, Search, verdict
 from flowcore.bench.trial import Cores, Outcome, Receiver, TrialFailed, outcome, play, trial
+from flowcore.engine.slots import PERIOD, STRETCH
 from nodes.simulators.known import RATE, samples, stamped
 from nodes.simulators.ringcx import call_id
 
@@ -27,8 +28,12 @@ RECORD = str(ROOT / "graphs" / "record.yaml")
 RECORD_16K = str(Path(__file__).parent / "graphs" / "record_16k.yaml")
 BARE = str(Path(__file__).parent / "bare_reader.py")
 CALLS = 200
-SLOT_MS = 20.0
+SLOT_MS = PERIOD * STRETCH * 1000
+"""The slot of a core under load."""
 LATENCY_MS = SLOT_MS + 20.0
+"""The budget of the added latency at half of what a core holds."""
+HELD_MS = 100.0
+"""The bound of the added latency at all that a core holds: there the core has hardly a slot to spare."""
 COMPARED = 5
 """Recordings of each trial that are compared sample by sample; of all others the length is."""
 
@@ -109,11 +114,11 @@ def cost(rounds: int, seconds: float) -> Iterator[str | Cost]:
 
 
 def capacity(seconds: float, start: int, told: Callable[[str], None]) -> Search:
-    """The most calls of graphs/record.yaml that are held with nothing lost and the latency of the budget."""
+    """The most calls of graphs/record.yaml that are held with nothing lost and the latency within `HELD_MS`."""
 
     def attempt(calls: int) -> str:
         told(f"calls held: {calls}")
-        return verdict(receive(RECORD, calls, seconds, probe=True, together=True), LATENCY_MS)
+        return verdict(receive(RECORD, calls, seconds, probe=True, together=True), HELD_MS)
 
     search = Search(attempt, start)
     search.run()
