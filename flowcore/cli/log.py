@@ -37,7 +37,7 @@ ERRORS = {
     "recovery_failed",
     "worker_died",
 }
-WARNINGS = {"refused", "stopping", "thread_stuck", "call_refused", "repaired", "no_control"}
+WARNINGS = {"refused", "stopping", "thread_stuck", "call_refused", "repaired", "no_control", "events_lost"}
 FILES = {"file", "repaired"}
 
 

@@ -27,12 +27,14 @@ class Event:
 class Bus:
     """Delivers events in the order of their emission.
 
-    ``lost`` counts those that found the backlog full, ``failed`` the calls of subscribers that raised.
+    ``lost`` counts those that found the backlog full, which is told by an event ``events_lost``; ``failed`` counts
+    the calls of subscribers that raised.
     """
 
     def __init__(self) -> None:
         self.lost = 0
         self.failed = 0
+        self._told = 0
         self._waiting: deque[Event] = deque()
         self._subscribers: list[Callable[[Event], None]] = []
 
@@ -49,6 +51,9 @@ class Bus:
 
     def deliver(self) -> None:
         """Call the subscribers with all that waits."""
+        if self.lost > self._told:
+            self._waiting.append(Event("events_lost", data={"events": self.lost - self._told}))
+            self._told = self.lost
         while self._waiting:
             event = self._waiting.popleft()
             for subscriber in self._subscribers:
