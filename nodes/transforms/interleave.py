@@ -71,8 +71,10 @@ class Interleave(Transform[Audio, Audio]):
             self._emit_pair(channel, chunk, other.popleft(), emit)  # the usual case, in half the time
             return
         own.append(chunk)
-        behind, ahead = sorted(self._ends)
-        self._emit_until(max(behind, ahead - self.config.wait.samples(chunk.rate)), emit)
+        # What both have, or what the other one will not be waited for any longer; usually nothing new yet.
+        limit = max(min(self._ends), chunk.end - self.config.wait.samples(chunk.rate))
+        if limit > self._position:
+            self._emit_until(limit, emit)
 
     def flush(self, emit: Emit[Audio]) -> None:
         self._emit_until(max(self._ends), emit)
