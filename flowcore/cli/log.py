@@ -37,7 +37,16 @@ ERRORS = {
     "recovery_failed",
     "worker_died",
 }
-WARNINGS = {"refused", "stopping", "thread_stuck", "call_refused", "repaired", "no_control", "events_lost"}
+WARNINGS = {
+    "call_refused",
+    "events_lost",
+    "faster_than_real_time",
+    "no_control",
+    "refused",
+    "repaired",
+    "stopping",
+    "thread_stuck",
+}
 FILES = {"file", "repaired"}
 
 

@@ -17,6 +17,7 @@ from flowcore.cli.log import Log
 from flowcore.engine.engine import Engine
 from flowcore.engine.events import Bus, Event
 from flowcore.engine.hub import Hub, directory, holder
+from flowcore.engine.notify import Notifier
 from flowcore.engine.workers import Supervisor
 from flowcore.errors import CannotStart
 from flowcore.graph.load import load
@@ -113,6 +114,7 @@ async def _until_done(engine: Engine, hub: Hub | None) -> None:
         engine.stop()
 
     _on_signals(asked_to_stop)
+    Notifier(engine)
     if hub is not None:
         hub.holders[1] = holder(engine)
         await hub.open()

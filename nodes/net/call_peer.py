@@ -13,6 +13,11 @@ from nodes.protocols.ringcx import ENDED, Broken, Call, Ignored, Start, attribut
 LOOK = 0.25
 """Seconds between two looks at the time limits of a call that goes its usual way."""
 
+PACE_AFTER = 2.0
+"""Seconds of audio after which the pace of a call is compared with real time."""
+PACE = 1.5
+"""How much faster than real time a call may be before that is told."""
+
 
 class CallPeer:
     """One connection of RingCX, from its upgrade request to its last message. A `nodes.net.port.Peer`.
@@ -32,6 +37,8 @@ class CallPeer:
         self._inlet: Inlet | None = None
         self._opened = self._heard = host.now()
         self._closing = False
+        self._started = 0.0
+        self._paced = False  # whether the pace was looked at
         self._look_at = 0.0  # when to look at time limits again
         self._hang_up_at = float("inf")
 
@@ -60,7 +67,16 @@ class CallPeer:
             self._end("stop")
         elif now - self._heard >= self._idle_limit:
             self._end("idle")
+        elif not self._paced and self._call.seconds >= PACE_AFTER:
+            self._check_pace(inlet, now)
         return True
+
+    def _check_pace(self, inlet: Inlet, now: float) -> None:
+        """Once: 16 kHz that was announced as 8 kHz comes twice as fast as real time; a recording may as well."""
+        self._paced = True
+        took = now - self._started
+        if self._call.seconds > PACE * took:
+            inlet.report.event("faster_than_real_time", speed=round(self._call.seconds / max(took, 0.1), 1))
 
     def messages(self, messages: list[bytes], now: float) -> None:
         self._heard = now
@@ -97,6 +113,7 @@ class CallPeer:
         asked = attributes(parse_qsl(self._query), "query")
         try:
             self._inlet = self._host.accept(asked | start.attributes)
+            self._started = self._host.now()
         except Refused as refused:  # there was room when the connection was let in
             self._close(1013, refused.reason)
 
