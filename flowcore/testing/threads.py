@@ -93,6 +93,8 @@ class _Worker:
 
     def go_on(self) -> float | None:
         """Let the thread run until it is done (None) or wants so many seconds to pass first."""
+        if self._ended:  # the loop's own end may pass the time for which a strand was put aside
+            return float("inf")
         self._mine.release()
         self._theirs.acquire()
         return self._asked
