@@ -38,6 +38,8 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "NO_COLOR": "1"},
+            # These tests may run under nohup, which flowcore would respect.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         assert self.process.stderr is not None
         for line in self.process.stderr:
@@ -47,7 +49,10 @@ class Server:
         raise AssertionError(f"it ended with {self.process.wait()}")
 
     def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=60)
+        try:
+            out, err = self.process.communicate(timeout=60)
+        finally:
+            self.process.kill()  # at most one test shall fail of it
         return self.process.returncode, out, err
 
 
