@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import wave
 from pathlib import Path
@@ -63,7 +64,8 @@ class Phone:
 
     def hang_up(self) -> None:
         """The closing handshake, then the end of the stream."""
-        self.socket.sendall(frame((1000).to_bytes(2, "big"), opcode=8))
-        while self.socket.recv(4096):
-            pass
+        with contextlib.suppress(ConnectionError):  # an engine that has had its calls may be gone already
+            self.socket.sendall(frame((1000).to_bytes(2, "big"), opcode=8))
+            while self.socket.recv(4096):
+                pass
         self.socket.close()
