@@ -50,8 +50,12 @@ class Watchdog:
             self._thread.join(1)
 
     def _watch(self) -> None:
+        last = time.monotonic()
         while not self._stop.wait(LOOK):
             now = time.monotonic()
+            late, last = now - last > 2 * LOOK, now
+            if late:  # this thread got no time either: the machine is too busy, and no node is to blame
+                continue
             self._look("loop_blocked", self._loop_thread, self._slots.beat, now, LOOP_BLOCKED + self._slots.period)
             for thread, since in tuple(self._pool.working_since.items()):
                 self._look("thread_stuck", thread, since, now, THREAD_STUCK)

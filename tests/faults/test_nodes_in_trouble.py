@@ -176,14 +176,15 @@ def _compiled(*steps):
 class Freeing(Bus):
     """Lets a stuck node go once somebody was told of it."""
 
-    def __init__(self, stuck: Stuck, event: str) -> None:
+    def __init__(self, stuck: Stuck, event: str, node: str) -> None:
         super().__init__()
+        self.node = node
         self.stuck = stuck
         self.event = event
 
     def emit(self, name: str, flow: str = "", node: str = "", **data: Any) -> None:
         super().emit(name, flow, node, **data)
-        if name == self.event:
+        if name == self.event and node == self.node:
             self.stuck.let_go()
 
 
@@ -199,12 +200,13 @@ def test_row_32_a_node_that_blocks_the_loop_is_named_and_nobody_loses_a_chunk(tm
         [f"wav.path={tmp_path}/{{call_id}}.wav"],
         calls=10,
         change=lambda plan: afflict(plan, "voices", stuck, nth(4)),
-        bus=Freeing(stuck, "loop_blocked"),
+        bus=Freeing(stuck, "loop_blocked", "voices"),
         new_id=numbered(),
     ) as live:
         Load(live.url, 10, 2.0).run()
-    (report,) = live.named("loop_blocked")[:1]
-    assert (report.node, report.flow[-6:]) == ("voices", "-flow4")
+    # (On a machine that gives this process no time for 200 ms, a node that is just at work may be named as well.)
+    (report,) = [event for event in live.named("loop_blocked") if event.node == "voices"][:1]
+    assert report.flow[-6:] == "-flow4"
     assert "in _meet" in report.data["stack"] or "in wait" in report.data["stack"]
     everyone_recorded(tmp_path, 10, 2.0)
     assert live.dropped() == {}
