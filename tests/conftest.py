@@ -24,3 +24,11 @@ def pytest_collection_modifyitems(items):
     seed = os.environ.get("FLOWCORE_TEST_ORDER")
     if seed:
         random.Random(seed).shuffle(items)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Figures that tests recorded, also those of xdist's workers, whose own output nobody sees."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, figure in report.user_properties:
+            if name == "figure":
+                terminalreporter.write_line(figure)

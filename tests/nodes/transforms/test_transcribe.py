@@ -258,13 +258,13 @@ def call_audio(track: str, recording: str) -> list[Audio]:
 
 @pytest.mark.model
 @pytest.mark.parametrize("interim", ["0s", "1s"])
-def test_word_error_rate_of_both_parties(moonshine, interim, capsys):
+def test_word_error_rate_of_both_parties(moonshine, interim, record_property):
     agent, customer = call_audio("agent", "two_cities.wav"), call_audio("customer", "beckett.wav")
     both = sorted([*agent, *customer], key=lambda chunk: chunk.end)
     call = Call({"interim": interim}, moonshine).push(*both).settle()
     rates = {track: wer.wer(text, call.said(track)) for track, text in wer.SPOKEN.items()}
-    with capsys.disabled():
-        print(f"\ntranscribe, interim {interim}: WER", ", ".join(f"{t} {100 * r:.1f} %" for t, r in rates.items()))
+    said = ", ".join(f"{track} {100 * rate:.1f} %" for track, rate in rates.items())
+    record_property("figure", f"transcribe, interim {interim}: WER {said}")
     assert max(rates.values()) <= 0.15
     for before, after in zip(call.finals, call.finals[1:], strict=False):
         assert before.track != after.track or before.end <= after.start
