@@ -122,7 +122,7 @@ def packets_of(call: int, seconds: float):
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_reorder_within_the_window_and_any_repeats_give_the_input_bit_by_bit(data):
     packets = packets_of(data.draw(st.integers(0, 1000)), data.draw(st.sampled_from([0.3, 1.0])))
