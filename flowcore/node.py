@@ -1,7 +1,8 @@
 """The contract between a node and the engine: all that a node author sees.
 
 A node holds its own idea and nothing else. Queues, threads, clocks, counters, restarts and deadlines are the
-engine's. What a node may call is on this page: ``emit``, ``self.report``, ``self.wake`` and ``self.part``.
+engine's. What a node may call is on this page: ``emit``, ``self.report``, ``self.part``, ``self.wake``,
+``self.alarm`` and ``self.now``.
 """
 
 from __future__ import annotations
@@ -119,6 +120,14 @@ class Node:
     part: Any = None
     wake: Callable[[], None] = staticmethod(lambda: None)
     """Call it from any thread when results came in later: the engine then calls ``collect``."""
+    alarm: Callable[[float], None] = staticmethod(lambda when: None)
+    """Ask from any thread for one ``collect`` at this time of ``now``, or a slot later, although no chunk comes.
+
+    It replaces what was asked for before; ``inf`` takes that back. The end of the stream does not wait for it.
+    """
+    now: Callable[[], float] = staticmethod(lambda: 0.0)
+    """Monotonic seconds, for what depends on pace: a hold, a retry, a measured delay. Never decide order or loss by
+    it, else a recorded call does not replay to the same bytes."""
 
     def __init__(self, config: Any) -> None:
         """Keep ``config`` and set the first state. No file, network, device or model: ``check`` makes nodes too."""
@@ -180,7 +189,7 @@ class Transform(_Working, ABC, Generic[In, Out]):
         """Work on one chunk: a plain function that neither waits nor looks at a clock."""
 
     def collect(self, emit: Emit[Out]) -> None:
-        """Emit results that came in since; called after ``wake``, never at the same time as ``process``."""
+        """Emit what came in since; called after ``wake``, ``alarm`` and ``flush``, never together with ``process``."""
 
     def flush(self, emit: Emit[Out]) -> None:
         """The stream has ended: emit what is still held."""
@@ -208,6 +217,9 @@ class Sink(_Working, ABC, Generic[In]):
     @abstractmethod
     def process(self, chunk: In) -> None:
         """Take one chunk."""
+
+    def collect(self) -> None:  # most sinks ask for no alarm
+        """Called after ``wake`` and ``alarm``, never together with ``process``."""
 
     def flush(self) -> None:
         """The stream has ended; ``close`` follows."""

@@ -11,6 +11,7 @@ from operator import attrgetter
 from time import perf_counter
 from typing import Any, Final, Protocol
 
+from flowcore.engine.alarms import Alarm, Alarms
 from flowcore.engine.border import EMPTY, END, Border
 from flowcore.engine.pool import Pool, Strand
 from flowcore.engine.stats import HopTally, NodeStats, Sampler, Tally, unbalanced
@@ -41,6 +42,7 @@ class Owner(Protocol):
     session: Session
     parts: dict[str, Any]
     sampler: Sampler
+    alarms: Alarms
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -85,6 +87,8 @@ class NodeRun:
         node.report = self
         node.part = self.owner.parts.get(self.plan.name)
         node.wake = self.chain.wake
+        node.alarm = Alarm(self.owner.alarms, self.chain.wake)
+        node.now = self.owner.now
 
     # The node's report: see flowcore.node.Report.
 
@@ -121,8 +125,8 @@ class NodeRun:
 
     def collect(self) -> None:
         """Take results that came in since."""
-        if isinstance(self.node, Transform) and not self.failed:
-            self._guard(lambda: self.node.collect(self.emits[0]))
+        if isinstance(self.node, Transform | Sink) and not self.failed:
+            self._guard(lambda: self.node.collect(*self.emits))  # a sink has none
 
     def busy(self) -> bool:
         """Whether results are still to come."""

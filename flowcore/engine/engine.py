@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from flowcore.engine.alarms import Alarms
 from flowcore.engine.clock import Clock, SystemClock
 from flowcore.engine.events import Bus
 from flowcore.engine.flow import Flow
@@ -108,6 +109,7 @@ class Engine:
         self._new_id = new_id or (lambda: secrets.token_hex(4))
         self._loop_pool = InlinePool()
         self._sampler = Sampler()
+        self._alarms = Alarms(self.clock.now)
         self._attention: dict[Flow, None] = {}  # a set that keeps its order: a replay closes flows as the call did
         self._parts: dict[str, Any] = {}
         self._opened: list[Part] = []
@@ -115,6 +117,7 @@ class Engine:
         self._last_session_came = False
         self.report = _ProcessReport(self)
         self.slots.every(self._sampler.tick)
+        self.slots.every(self._alarms.ring)
         self.slots.at_end(self._sweep)
 
     # The listener's view: see flowcore.node.Host.
@@ -163,6 +166,7 @@ class Engine:
             loop_pool=self._loop_pool,
             bus=self.bus,
             sampler=self._sampler,
+            alarms=self._alarms,
             parts=self._parts,
             drain=self._drain,
             attention=self._wants_attention,

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from flowcore.engine.alarms import Alarms
 from flowcore.engine.border import Border
 from flowcore.engine.chain import Chain, NodeRun, Put
 from flowcore.engine.clock import Clock
@@ -52,6 +53,7 @@ class Flow:
         loop_pool: Pool,
         bus: Bus,
         sampler: Sampler,
+        alarms: Alarms,
         parts: dict[str, Any],
         drain: float,
         attention: Callable[[Flow], None],
@@ -60,6 +62,7 @@ class Flow:
         self.session = session
         self.parts = parts
         self.sampler = sampler
+        self.alarms = alarms
         self.now = clock.now
         self.state = OPENING
         self.ended = False

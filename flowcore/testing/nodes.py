@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from flowcore.audio import Audio
+from flowcore.engine.alarms import Alarm, Alarms
+from flowcore.engine.slots import PERIOD
 from flowcore.errors import LawBroken
 from flowcore.node import Demux, Listener, Node, Session, Sink, Transform
 from flowcore.units import Duration
@@ -41,7 +43,11 @@ class NodeHarness:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self._in = 0.0
         self._closed = False
+        self.now = 0.0
+        self._alarms = Alarms(lambda: self.now)
         self.node.report = _Books(self)
+        self.node.now = lambda: self.now
+        self.node.alarm = Alarm(self._alarms, self._woken)
         self.node.open(session)
 
     def push(self, *chunks: Any) -> NodeHarness:
@@ -60,6 +66,19 @@ class NodeHarness:
         """What the engine does after ``wake``."""
         if isinstance(self.node, Transform):
             self.node.collect(self.out.append)
+        elif isinstance(self.node, Sink):
+            self.node.collect()
+        return self
+
+    def _woken(self) -> None:
+        self.collect()
+
+    def wait(self, seconds: float) -> NodeHarness:
+        """Let time pass in slots of 20 ms, and ring the node's alarm when it is due."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now = min(self.now + PERIOD, until)
+            self._alarms.ring()
         return self
 
     def end(self) -> NodeHarness:

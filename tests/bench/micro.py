@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from flowcore import ANY_AUDIO, Audio, Config, Emit, Format, Host, Listener, Packet, Session, Sink, Transform, node
+from flowcore.engine.alarms import Alarms
 from flowcore.engine.clock import SystemClock
 from flowcore.engine.events import Bus
 from flowcore.engine.flow import Flow
@@ -98,13 +99,15 @@ class Bench:
 
     def __init__(self, plan: Plan, flow: str = "bench") -> None:
         self.pool = InlinePool()
+        clock = SystemClock()
         session = Session(flow, datetime(2026, 1, 2, 3, 4, 5), {"call_id": flow})
         self.flow = Flow(
             plan,
             session,
-            clock=SystemClock(),
+            clock=clock,
             pool=self.pool,
             loop_pool=InlinePool(),
+            alarms=Alarms(clock.now),
             bus=Bus(),
             sampler=Sampler(),
             parts={},

@@ -35,6 +35,8 @@ class Tones(Listener[Audio]):
         length: Duration = Duration("1s")
         pace: bool = False
         live: bool = True
+        hold: Duration = Duration("0s")
+        """A pause in the middle."""
 
     @classmethod
     def gives(cls, config: Any) -> Format:
@@ -42,7 +44,10 @@ class Tones(Listener[Audio]):
 
     async def run(self, host: Host) -> None:
         inlets = [host.accept({"call_id": str(number)}) for number in range(self.config.sessions)]
-        for chunk in tone(str(self.config.length)):
+        chunks = tone(str(self.config.length))
+        for number, chunk in enumerate(chunks):
+            if self.config.hold and number == len(chunks) // 2:
+                await host.sleep(self.config.hold)
             for inlet in inlets:
                 while inlet.paused and not inlet.ended:
                     await host.slot()

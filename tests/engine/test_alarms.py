@@ -1,0 +1,133 @@
+"""A node that asked for a time is called then, once, whatever comes or does not come."""
+
+from typing import Any
+
+import pytest
+from engine.nodes import Keep, Tones, plan, step
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowcore import Audio, Emit, Sink, Transform, node
+from flowcore.engine.alarms import NEVER, Alarm, Alarms
+from flowcore.testing import VirtualPool, duration, run_plan
+
+
+class Hand:
+    """A clock moved by hand, and the alarms that look at it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.alarms = Alarms(lambda: self.now)
+        self.rung: list[float] = []
+        self.alarm = Alarm(self.alarms, lambda: self.rung.append(self.now))
+
+    def until(self, when: float, slot: float = 1.0) -> list[float]:
+        while self.now < when:
+            self.now += slot
+            self.alarms.ring()
+        return self.rung
+
+
+def test_it_rings_once_in_the_first_slot_after_its_time() -> None:
+    hand = Hand()
+    hand.alarm(2.5)
+    assert hand.until(10) == [3.0]
+
+
+def test_put_off_again_and_again_it_rings_once_at_the_last_time() -> None:
+    hand = Hand()
+    for now in range(20):
+        hand.alarm(now + 5.0)
+        hand.until(now + 1)
+    assert hand.until(40) == [24.0]
+    assert not hand.alarms._due  # and left nothing behind
+
+
+def test_a_sooner_time_replaces_a_later_one() -> None:
+    hand = Hand()
+    hand.alarm(9)
+    hand.alarm(2)
+    assert hand.until(20) == [2.0]
+
+
+def test_taken_back_it_does_not_ring() -> None:
+    hand = Hand()
+    hand.alarm(3)
+    hand.alarm(NEVER)
+    assert hand.until(20) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40)), max_size=30))
+def test_the_last_wish_counts(wishes: list[tuple[int, int]]) -> None:
+    hand = Hand()
+    expected: list[float] = []
+    wanted = NEVER
+    by_slot: dict[int, list[int]] = {}
+    for slot, when in wishes:
+        by_slot.setdefault(slot, []).append(when)
+    for slot in range(80):
+        for when in by_slot.get(slot, []):
+            hand.alarm(when)
+            wanted = when
+        hand.until(slot + 1)
+        if wanted <= slot + 1:
+            expected.append(slot + 1.0)
+            wanted = NEVER
+    assert hand.rung == expected
+
+
+@node("patient")
+class Patient(Transform[Audio, Audio]):
+    """Gives a chunk out only when nothing came for half a second, or at the end."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.held: list[Audio] = []
+
+    def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
+        self.held.append(chunk)
+        self.alarm(self.now() + 0.5)
+
+    def collect(self, emit: Emit[Audio]) -> None:
+        if self.held:
+            self.report.event("rang", held=len(self.held))
+        self.flush(emit)
+
+    def flush(self, emit: Emit[Audio]) -> None:
+        for chunk in self.held:
+            emit(chunk)
+        self.held.clear()
+
+
+@node("patient_sink")
+class PatientSink(Sink[Audio]):
+    """The same at the end of a flow, behind a border."""
+
+    runs = "thread"
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.asked = 0.0
+
+    def process(self, chunk: Audio) -> None:
+        self.asked = self.now() + 0.5
+        self.alarm(self.asked)
+
+    def collect(self) -> None:
+        assert self.asked <= self.now() < self.asked + 0.1
+        self.report.event("rang")
+
+
+@pytest.mark.parametrize("pool", [None, VirtualPool])
+@pytest.mark.parametrize("cls", [Patient, PatientSink])
+def test_in_a_flow_it_rings_in_a_hold_and_not_after_the_end(cls: type[Any], pool: type[VirtualPool] | None) -> None:
+    Keep.kept.clear()
+    steps = [step("source", Tones, length="1s", pace=True, hold="2s"), step("it", cls, "source")]
+    if cls is Patient:
+        steps.append(step("end", Keep, "it"))
+    result = run_plan(plan(*steps), **({"pool": pool()} if pool else {}))
+    rang = result.named("rang")
+    assert len(rang) == 1
+    if cls is Patient:
+        assert rang[0].data["held"] == 25
+        assert duration([kept for kept in next(iter(Keep.kept.values())) if isinstance(kept, Audio)]) == "1000ms"
