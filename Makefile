@@ -16,7 +16,7 @@ $(STAMP)-user: pyproject.toml
 $(STAMP)-dev: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing flowcore and what its tests need into $(VENV) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[moonshine,monitor,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all,dev]'
 	@touch $@ $(STAMP)-user
 
 # One simulated call with two real voices, transcribed and recorded: no account, no sound card, no download.
@@ -59,7 +59,7 @@ again: debs $(STAMP)-dev
 		FLOWCORE_TEST_ORDER=$$seed $(BIN)/python -m pytest -n 2 --dist worksteal || exit 1; done
 
 # Debian packages that the tests use. Without root their absence is an error of the test that needs them.
-DEBS := sox graphviz
+DEBS := sox graphviz chromium libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins
 debs:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(DEBS) >/dev/null 2>&1; then \
 		echo "installing $(DEBS) …"; \
