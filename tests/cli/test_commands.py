@@ -69,3 +69,37 @@ def test_looking_at_graphs_opens_nothing_but_them_and_loads_nothing_heavy(argume
     allowed = {TRANSCRIBE} if TRANSCRIBE in arguments else set()
     assert set(found["seen"]) - allowed == set()
     assert not (HEAVY | ENGINE) & set(found["modules"])
+
+
+@pytest.fixture
+def brought(tmp_path, monkeypatch):
+    """A package with a command, one that cannot be imported, and one that wants the name of ours."""
+    package = tmp_path / "site"
+    for name, text in {
+        "brought-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: brought\nVersion: 1\n",
+        "brought-1.dist-info/entry_points.txt": "[flowcore.commands]\nhail = brought_hail:hail\n"
+        "torn = brought_torn:torn\ncheck = brought_hail:hail\n",
+        "brought_hail.py": 'def hail(name: str) -> None:\n    """Greet somebody."""\n    print("hail", name)\n',
+        "brought_torn.py": "import no_such_module_at_all\n",
+    }.items():
+        file = package / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    monkeypatch.syspath_prepend(package)
+    yield
+    for module in ("brought_hail", "brought_torn"):
+        sys.modules.pop(module, None)
+
+
+def test_other_packages_bring_commands_but_take_no_name_of_ours(flowcore, brought):
+    assert "Greet somebody." in flowcore("--help").out
+    assert flowcore("hail", "Ada").out == "hail Ada\n"
+    assert "Greet" not in flowcore("check", "--help").out
+
+
+def test_a_command_that_cannot_be_imported_says_so_and_leaves_the_others_alone(flowcore, brought):
+    assert "\n  torn " in flowcore("--help").out
+    outcome = flowcore("torn")
+    assert outcome.code == 1
+    assert "brought_torn:torn cannot be imported: ModuleNotFoundError" in outcome.err
+    assert "'hail'" in flowcore("hial").err
