@@ -3,15 +3,15 @@
 No task, no queue and no callback of the event loop: a slot reads what each socket has, at once, and hands the
 messages on by plain calls. Handshakes, pings, answers and closing go the same way.
 
-A `Port` knows paths; what stands behind a path says which connections it wants (`Route`) and hears of each through a
-`Peer`. So pages and other protocols can join on the same port.
+A `Port` knows paths; what stands behind a path (`Route`) answers a request with a `Page`, or takes the connection and
+hears of it through a `Peer`. So pages and other protocols can join on the same port: see `nodes.net.site`.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
 
@@ -67,8 +67,17 @@ class Peer(Protocol):
         """No message follows; ``reason`` is one of `WebSocket.ended` or `MISTAKE`. Called once, whoever closed."""
 
 
-Route = Callable[[Request], Peer]
-"""Decides on an upgrade request; raises `Refused` to answer 503."""
+@dataclass(frozen=True)
+class Page:
+    """An answer of plain HTTP; the connection ends behind it."""
+
+    status: HTTPStatus
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "text/plain; charset=utf-8"})
+
+
+Route = Callable[[Request], Peer | Page]
+"""Decides on a request; raises `Refused` to answer 503."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +144,8 @@ class Port:
                 return
             self.connections.append(Connection(accepted, self, now))
 
-    def answer(self, request: Request) -> Peer:
-        """Who takes this request. Raises `KeyError` for a path without a route, and `Refused`."""
+    def answer(self, request: Request) -> Peer | Page:
+        """Who takes this request, or what answers it. Raises `KeyError` for a path without a route, and `Refused`."""
         route = self._routes[request.path.partition("?")[0]]
         if sum(connection.taken for connection in self.connections) >= self.limits.connections:
             raise Refused("too many connections", retry_after=1)
@@ -187,6 +196,15 @@ class Connection:
         if self._websocket.stirred or self._unsent:
             self._write(now)
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the peer to read: send no more while there are any, and the wait is bounded."""
+        return len(self._unsent)
+
+    def send(self, text: bytes) -> None:
+        """Send one message of text. Nothing happens once the connection closes."""
+        self._websocket.send(text)
+
     def close(self, code: int, reason: str = "") -> None:
         """Start closing; the peer has `CLOSING` seconds to answer. Its messages are no longer handed on."""
         self._closing = True
@@ -234,17 +252,19 @@ class Connection:
         websocket = self._websocket
         if websocket.request is not None and not websocket.finished:
             try:
-                peer = self._port.answer(websocket.request)
+                found = self._port.answer(websocket.request)
             except KeyError:
                 websocket.refuse(HTTPStatus.NOT_FOUND, "Nothing is here: calls come to the path /.")
             except Refused as refused:
                 retry = {"Retry-After": str(max(1, round(refused.retry_after)))}
                 websocket.refuse(HTTPStatus.SERVICE_UNAVAILABLE, refused.reason, retry)
             else:
-                if websocket.accept():
-                    self._peer = peer
+                if isinstance(found, Page) and websocket.request.method == "GET":
+                    websocket.answer(found.status, found.body, found.headers)
+                elif websocket.accept() and not isinstance(found, Page):
+                    self._peer = found
                     self._deadline = float("inf")
-                    peer.opened(self)
+                    found.opened(self)
         self.answered = True
 
     def _write(self, now: float) -> None:

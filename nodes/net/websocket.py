@@ -91,10 +91,24 @@ class WebSocket:
         return self._live
 
     def refuse(self, status: HTTPStatus, text: str, headers: Mapping[str, str] | None = None) -> None:
-        """Answer the request with an HTTP error, or with any other page."""
-        response: Response = self._protocol.reject(status, text + "\n")
-        response.headers.update(headers or {})
+        """Answer the request with an HTTP error."""
+        plain = {"Content-Type": "text/plain; charset=utf-8"}
+        self.answer(status, f"{text}\n".encode(), plain | dict(headers or {}))
+
+    def answer(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
+        """Answer the request with a page; ``headers`` say of what type it is."""
+        response: Response = self._protocol.reject(status, "")
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            response.headers.pop(name, None)
+            response.headers[name] = value
+        response.body = body
         self._protocol.send_response(response)
+
+    def send(self, text: bytes) -> None:
+        """Send a message of text, as long as the connection is open."""
+        if self.open:
+            self.stirred = True
+            self._protocol.send_text(text)
 
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake, if none runs. A long ``reason`` is cut: a close frame has room for 123 bytes."""

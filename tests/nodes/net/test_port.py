@@ -13,7 +13,7 @@ from websockets.http11 import Request
 
 from flowcore import Refused
 from flowcore.engine.sockets import listen
-from nodes.net.port import BURST, FRAME, READ, Connection, Limits, Port
+from nodes.net.port import BURST, FRAME, READ, Connection, Limits, Page, Port
 
 HEADERS = (
     "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -59,7 +59,12 @@ class Rig:
         self.full = False
         self.now = 100.0
         self.mistakes: list[Exception] = []
-        self.port = Port({"/": self.route}, Limits(connections, 5.0, RATE), mistaken=self.mistakes.append)
+        page = Page(HTTPStatus.OK, b"hello", {"Content-Type": "text/html"})
+        self.port = Port(
+            {"/": self.route, "/page": lambda request: page},
+            Limits(connections, 5.0, RATE),
+            mistaken=self.mistakes.append,
+        )
         self.number = self.port.listen(listen("127.0.0.1", 0))
         self.clients: list[socket.socket] = []
 
@@ -186,6 +191,44 @@ def test_bad_request_gets_its_status_and_harms_nobody(rig: Rig, request_: bytes,
     good.sendall(text(b"still here"))
     rig.slots()
     assert peer.heard == [b"still here"]
+
+
+def test_page_is_whole_and_the_connection_ends_behind_it(rig: Rig) -> None:
+    client = rig.connect(b"GET /page?a=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    head, _, body = b"".join(iter(lambda: client.recv(4096), b"")).partition(b"\r\n\r\n")
+    assert (head.split(b"\r\n")[0], body) == (b"HTTP/1.1 200 OK", b"hello")
+    assert b"\r\nContent-Length: 5\r\n" in head
+    assert b"\r\nContent-Type: text/html" in head
+    client.close()
+    rig.slots(2)
+    assert rig.port.connections == []
+    assert rig.peers == []
+
+
+@pytest.mark.parametrize("request_", [b"POST /page HTTP/1.1\r\n\r\n", UPGRADE.replace(b"GET /?a=1", b"PUT /page")])
+def test_page_is_for_get_only(rig: Rig, request_: bytes) -> None:
+    assert rig.connect(request_).recv(4096).startswith(b"HTTP/1.1 405 ")
+
+
+def test_what_is_sent_arrives_in_order_and_waits_for_a_peer_that_does_not_read(rig: Rig) -> None:
+    client, peer = rig.call()
+    assert peer.connection is not None
+    peer.connection.send(b"one")
+    rig.slots()
+    assert (client.recv(100), peer.connection.unsent) == (b"\x81\x03one", 0)
+    while not peer.connection.unsent:
+        peer.connection.send(b"x" * 60_000)
+        rig.slots()
+    waiting = peer.connection.unsent
+    rig.slots(10)
+    assert peer.connection.unsent == waiting < 70_000
+    peer.connection.close(1000)
+    peer.connection.send(b"too late")
+    while peer.connection.unsent:
+        client.recv(1 << 20)
+        rig.slots()
+    rig.slots()
+    assert not client.recv(1 << 20).endswith(b"too late")
 
 
 def test_refused_is_503_with_retry_after(rig: Rig) -> None:
