@@ -24,6 +24,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 Chunk = TypeVar("Chunk", contravariant=True)
 NodeClass = TypeVar("NodeClass", bound="type[Node]")
+PartKind = TypeVar("PartKind", bound="Part")
 
 
 class Config(BaseModel):
@@ -284,8 +285,18 @@ class Host(Protocol):
     def room(self) -> int:
         """How many new connections to accept in this slot at most: others may hold fewer."""
 
+    @property
+    def public(self) -> str:
+        """The address of a proxy or tunnel in front of this process, as the user gave it; empty when there is none."""
+
+    def parts(self, kind: type[PartKind]) -> Sequence[PartKind]:
+        """The opened parts of the graph's nodes that are of this kind: what they want of the listener."""
+
     def announce(self, what: str, address: str) -> None:
-        """Say what listens where, as an address to paste."""
+        """Say what listens where, as an address to paste; it is given as seen through ``public``."""
+
+    def offer(self, what: str, address: str) -> None:
+        """Say at which address people can look at something, once it listens; likewise."""
 
     def admit(self) -> None:
         """Raise `Refused` if a session that came now would not be let in: ask before answering a peer."""

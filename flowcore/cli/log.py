@@ -80,8 +80,8 @@ class Log:
 
     def event(self, event: Event) -> None:
         """Log one event of the bus."""
-        if self._worker is not None and event.name == "listening":
-            return  # all workers listen at the same ports
+        if self._worker is not None and event.name in ("listening", "page"):
+            return  # all workers are at the same addresses
         fields: dict[str, Any] = {} if self._worker is None else {"worker": self._worker}
         fields |= {key: value for key, value in (("flow", event.flow), ("node", event.node)) if value}
         fields |= {key: plain(value) for key, value in event.data.items() if key != "cause"}

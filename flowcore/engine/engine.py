@@ -18,12 +18,12 @@ from flowcore.engine.places import Places
 from flowcore.engine.pool import InlinePool, Pool, ThreadPool
 from flowcore.engine.recovery import Recovery
 from flowcore.engine.slots import PERIOD, Slots
-from flowcore.engine.sockets import Address, listen
+from flowcore.engine.sockets import Address, listen, seen_through
 from flowcore.engine.stats import NodeStats, Sampler
 from flowcore.engine.watchdog import Watchdog
 from flowcore.errors import CannotStart, LawBroken, Refused
 from flowcore.graph.plan import Plan
-from flowcore.node import Listener, Part, Session
+from flowcore.node import Listener, Part, PartKind, Session
 
 DRAIN = 10.0
 """Seconds that a flow may take to end by itself; then what hangs is named and left behind."""
@@ -72,7 +72,8 @@ class Engine:
 
     ``calls`` ends the engine after that many flows have closed; ``max_calls`` refuses more at once. A worker gets
     ``places``, shared with the others, instead of ``max_calls``, and the listening ``sockets`` that all share; it
-    leaves it to its supervisor to ``recover`` what a killed process left. Everything here happens in the event loop's
+    leaves it to its supervisor to ``recover`` what a killed process left. ``public`` is the address at which a proxy or
+    tunnel shows this process. Everything here happens in the event loop's
     thread.
     """
 
@@ -91,6 +92,7 @@ class Engine:
         sockets: Mapping[Address, socket.socket] | None = None,
         recover: bool = True,
         new_id: Callable[[], str] | None = None,
+        public: str = "",
     ) -> None:
         self.plan = plan
         self.clock = clock or SystemClock()
@@ -100,6 +102,7 @@ class Engine:
         self.flows: dict[str, Flow] = {}
         self.totals = Totals()
         self.draining = False
+        self.public = public
         self.places = places or Places(max_calls)
         self.on_closed: list[Callable[[Flow], None]] = []
         self._drain = drain
@@ -141,8 +144,16 @@ class Engine:
     def room(self) -> int:
         return self.places.room()
 
+    def parts(self, kind: type[PartKind]) -> list[PartKind]:
+        return [part for part in self._opened if isinstance(part, kind)]
+
     def announce(self, what: str, address: str) -> None:
+        address = seen_through(self.public, address)
         self.bus.emit("listening", node=self.plan.listener.name, address=address, what=what)
+
+    def offer(self, what: str, address: str) -> None:
+        address = seen_through(self.public, address)
+        self.bus.emit("page", node=self.plan.listener.name, address=address, what=what)
 
     def admit(self) -> None:
         if self.draining or self.places.full:

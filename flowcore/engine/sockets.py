@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from urllib.parse import urlsplit
 
 from flowcore.errors import CannotStart
 
@@ -22,6 +23,19 @@ def listen(host: str, port: int) -> socket.socket:
         raise _cannot_listen(host, port, error) from error
     listening.setblocking(False)
     return listening
+
+
+def seen_through(public: str, address: str) -> str:
+    """A ws:// or http:// ``address`` of this process as it is seen at ``public``: wss:// or https:// at a secure one.
+
+    A path that is only ``/`` is left out: some who are given the address take none with a path.
+    """
+    if not public:
+        return address
+    outside, (scheme, _, rest) = urlsplit(public), address.partition("://")
+    plain = "ws" if scheme.startswith("ws") else "http"
+    path = rest.partition("/")[2]
+    return f"{plain}{'s' if outside.scheme in ('https', 'wss') else ''}://{outside.netloc}{'/' if path else ''}{path}"
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> CannotStart:

@@ -43,7 +43,7 @@ CALM = 60.0
 GRACE = 1.0
 """Seconds beyond ``STOP`` after which a worker is killed."""
 WORKER_DIED: Final = "worker_died"
-TOLD: Final = frozenset({"listening", "file", "closed"})
+TOLD: Final = frozenset({"listening", "page", "file", "closed"})
 """Events of a worker that its supervisor is told."""
 
 
@@ -204,14 +204,20 @@ class Supervisor:
         if event.name == "listening":
             self._ready.set()
             self.holders[worker.number] = lambda request: self._ask(worker, request)
-            if event.data["address"] not in self._announced:
-                self._announced.add(event.data["address"])
-                self._tell(event.name, node=event.node, **event.data)
+            self._announce(event)
             self._tell("worker_started", worker=worker.number, pid=worker.process.pid)
+        elif event.name == "page":
+            self._announce(event)
         elif event.name == "file":
             self._on_file(event.data["path"])
         elif event.name == "closed":
             self._count_closed(1)
+
+    def _announce(self, event: Event) -> None:
+        """All workers are at the same addresses: say each once."""
+        if event.data["address"] not in self._announced:
+            self._announced.add(event.data["address"])
+            self._tell(event.name, node=event.node, **event.data)
 
     def _count_closed(self, calls: int) -> None:
         self._closed += calls

@@ -18,7 +18,7 @@ from flowcore.engine.stats import NodeStats
 from flowcore.testing.graphs import GraphResult
 from flowcore.testing.listeners import Heard
 
-USUAL = ("listening", "opened", "closed", "file", "control")
+USUAL = ("listening", "page", "opened", "closed", "file", "control")
 """Events of every run."""
 
 

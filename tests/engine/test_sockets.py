@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from flowcore import CannotStart
-from flowcore.engine.sockets import listen
+from flowcore.engine.sockets import listen, seen_through
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
@@ -30,3 +30,17 @@ def test_a_taken_port_is_named_with_a_fix():
         number = taken.getsockname()[1]
         with pytest.raises(CannotStart, match=rf"^port: port {number} of 127.0.0.1 is taken: stop what listens there"):
             listen("127.0.0.1", number)
+
+
+@pytest.mark.parametrize(
+    ("public", "address", "seen"),
+    [
+        ("", "ws://127.0.0.1:3333/", "ws://127.0.0.1:3333/"),
+        ("https://x.example", "ws://127.0.0.1:3333/", "wss://x.example"),
+        ("https://x.example:8443/", "http://[::1]:3333/client?a=b://c", "https://x.example:8443/client?a=b://c"),
+        ("wss://x.example", "https://127.0.0.1/client", "https://x.example/client"),
+        ("http://x.example", "ws://127.0.0.1:3333/", "ws://x.example"),
+    ],
+)
+def test_address_seen_through_a_proxy_has_its_host_and_its_security(public, address, seen):
+    assert seen_through(public, address) == seen

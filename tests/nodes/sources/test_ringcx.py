@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
-from flowcore import CannotStart, Packet, Refused
+from flowcore import CannotStart, Packet, Part, Refused
 from flowcore.engine.sockets import listen
 from nodes.protocols.ringcx import Caller
 from nodes.sources.ringcx import RingCX
@@ -107,8 +107,16 @@ class TestHost:
     def room(self) -> int:
         return 64
 
+    public = ""
+
+    def parts(self, kind: type[Part]) -> list[Part]:
+        return []
+
     def announce(self, what: str, address: str) -> None:
         self.url = address
+
+    def offer(self, what: str, address: str) -> None:
+        raise NotImplementedError
 
     def admit(self) -> None:
         if self.full or self.draining:
