@@ -2,7 +2,7 @@
 
 from flowcore.audio import Audio, Encoding, Packet
 from flowcore.errors import BadMessage, CannotStart, FlowcoreError, MissingExtra, Refused
-from flowcore.files import Folder, NewFile, abandoned, publish
+from flowcore.files import Folder, NewFile, abandoned, publish, publish_from, write_whole
 from flowcore.formats import ANY_AUDIO, LINEAR, PACKETS, TEXT, Format, Takes
 from flowcore.node import (
     Config,
@@ -62,4 +62,6 @@ __all__ = [
     "abandoned",
     "node",
     "publish",
+    "publish_from",
+    "write_whole",
 ]

@@ -1,4 +1,7 @@
-"""Files that nobody loses: new names only, append only, and a ``.part`` at the end of the name until all is on disk."""
+"""Files that nobody loses: new names only, append only, and a ``.part`` at the end of the name until all is on disk.
+
+What cannot be appended to (JSON, subtitles) is written whole by `write_whole`, or from a ``.part`` by `publish_from`.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from flowcore.node import Part, Session
 from flowcore.paths import PathTemplate
 
 PART = ".part"
+NEW = ".new"
 NEWBORN = 60.0
 """Seconds for which an empty ``.part`` that nobody has locked is left alone."""
 
@@ -59,14 +63,12 @@ class NewFile:
 
     def append(self, data: bytes) -> None:
         """Write all of ``data`` or, raising OSError, nothing of it."""
-        done = 0
         try:
-            while done < len(data):
-                done += os.write(self._fd, data[done:] if done else data)
+            _write(self._fd, data)
         except OSError:
             os.ftruncate(self._fd, self.size)  # a full disk takes a part of the data first
             raise
-        self.size += done
+        self.size += len(data)
 
     def close(self, *, sync: bool = True) -> None:
         """Let go of the file; with ``sync``, when it is on the disk. Raises OSError."""
@@ -109,18 +111,69 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + PART)
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Give ``path`` this content, new or in place of what it had, whole or not at all. Raises OSError.
+
+    A reader, also one after a kill or a power cut, finds the old content or the new one. One writer at a time: until
+    all is on the disk it lies beside ``path`` with ``.new`` after the name, where the next writer begins anew.
+    """
+    new = path.with_name(path.name + NEW)
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    try:
+        _write(fd, data)
+        os.fsync(fd)
+    except OSError:
+        new.unlink()
+        raise
+    finally:
+        os.close(fd)
+    os.rename(new, path)
+    _sync_directory(path.parent)
+
+
 def publish(part: Path) -> Path:
     """Give a finished ``.part`` file its name, or a numbered one where that is taken. Returns it; raises OSError."""
-    for name in _numbered(part.with_name(part.name.removesuffix(PART))):
+    name = _name_for(part, b"")
+    os.rename(part, name)
+    _sync_directory(name.parent)
+    return name
+
+
+def publish_from(part: Path, data: bytes) -> Path:
+    """Write what was made of a ``.part`` file to the name that it stands for, or a numbered one where that is taken.
+
+    The part stays. Whoever is killed before removing it does all again and comes to the same file. Returns the name;
+    raises OSError.
+    """
+    name = _name_for(part, data)
+    write_whole(name, data)
+    return name
+
+
+def _name_for(part: Path, data: bytes) -> Path:
+    """The name for ``part``: made as an empty file, because renaming overwrites, or found to hold ``data`` already."""
+    own = part.with_name(part.name.removesuffix(PART))
+    for name in _numbered(own):
+        if name != own and part_of(name).exists():
+            continue  # it belongs to another flow
         try:
-            # Renaming overwrites, so an empty file of our own takes the name first.
             os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         except FileExistsError:
-            continue
-        os.rename(part, name)
-        _sync_directory(name.parent)
+            # Somebody else's, or of our own: its writer was killed at this point, or just behind it.
+            if not (name == own and _holds(name, b"")) and not (data and _holds(name, data)):
+                continue
         return name
     raise AssertionError("count() does not end")
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
+
+
+def _write(fd: int, data: bytes) -> None:
+    done = 0
+    while done < len(data):
+        done += os.write(fd, data[done:] if done else data)
 
 
 def abandoned(template: PathTemplate) -> Iterator[Path]:

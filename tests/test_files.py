@@ -1,3 +1,4 @@
+import json
 import os
 import resource
 import subprocess
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flowcore import CannotStart, Folder, NewFile, PathTemplate, abandoned, publish
-from flowcore.testing import SESSION
+from flowcore import CannotStart, Folder, NewFile, PathTemplate, abandoned, publish, publish_from, write_whole
+from flowcore.testing import SESSION, FakeDisk, kill_at_random
 
 
 @contextmanager
@@ -166,3 +167,73 @@ def test_a_hundred_new_files_while_others_look_for_abandoned_ones_are_all_their_
         looking.result()
     whole = [path.read_bytes() for path in tmp_path.iterdir()]
     assert sorted(int(data) for data in whole if data) == list(range(100))
+
+
+def test_what_is_written_whole_is_new_or_takes_the_place_of_the_old(tmp_path):
+    write_whole(tmp_path / "x.json", b"a longer first content")
+    write_whole(tmp_path / "x.json", b"second")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"x.json": b"second"}
+
+
+def test_disk_that_is_full_leaves_the_old_content_and_nothing_else(tmp_path):
+    write_whole(tmp_path / "x.json", b"old")
+    with disk_for_files_of(10_000), pytest.raises(OSError, match="File too large"):
+        write_whole(tmp_path / "x.json", b"n" * 20_000)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"x.json": b"old"}
+
+
+def test_a_power_cut_leaves_what_write_whole_returned_from(tmp_path):
+    with FakeDisk(tmp_path) as disk:
+        for number in range(3):
+            write_whole(tmp_path / "x.json", b"%d" % number)
+    disk.power_cut()
+    assert (tmp_path / "x.json").read_bytes() == b"2"
+
+
+def test_a_link_in_the_place_of_the_new_content_is_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("old")
+    (tmp_path / "x.json.new").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="symbolic links"):
+        write_whole(tmp_path / "x.json", b"new")
+    assert (tmp_path / "precious").read_text() == "old"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_row_49_killed_at_random_it_is_whole_and_not_older_than_what_was_acknowledged(tmp_path, seed):
+    program = f"""
+import json, pathlib
+from flowcore import write_whole
+path = pathlib.Path({str(tmp_path)!r}) / "x.json"
+for number in range(1_000_000):
+    write_whole(path, json.dumps([number, "x" * (number % 7 * 30_000)]).encode())
+    print(number, flush=True)
+"""
+    killed = kill_at_random([sys.executable, "-c", program], seed, lines=(1, 60))
+    assert not killed.survived
+    number, padding = json.loads((tmp_path / "x.json").read_bytes())
+    assert number in (len(killed.lines) - 1, len(killed.lines))
+    assert padding == "x" * (number % 7 * 30_000)
+
+
+def test_what_is_made_of_a_part_has_its_name_and_the_part_stays(tmp_path):
+    part = NewFile(tmp_path / "x.srt", part=True)
+    for _ in range(2):  # whoever was killed before the part was gone does it again
+        assert publish_from(part.path, b"text") == tmp_path / "x.srt"
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"x.srt": b"text", "x.srt.part": b""}
+
+
+def test_what_is_made_of_a_part_overwrites_neither_strangers_nor_other_flows(tmp_path):
+    mine, other = (NewFile(tmp_path / "x.srt", part=True) for _ in range(2))
+    assert other.path.name == "x-2.srt.part"
+    (tmp_path / "x.srt").write_text("came in between")
+    assert publish_from(mine.path, b"mine") == tmp_path / "x-3.srt"
+    assert publish_from(other.path, b"other") == tmp_path / "x-2.srt"
+    assert (tmp_path / "x.srt").read_text() == "came in between"
+
+
+def test_killed_between_taking_its_name_and_renaming_a_part_gets_its_name_nevertheless(tmp_path):
+    file = NewFile(tmp_path / "x.wav", part=True)
+    file.append(b"sound")
+    (tmp_path / "x.wav").touch()
+    assert publish(file.path) == tmp_path / "x.wav"
+    assert (tmp_path / "x.wav").read_bytes() == b"sound"
