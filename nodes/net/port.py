@@ -10,6 +10,7 @@ hears of it through a `Peer`. So pages and other protocols can join on the same 
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -18,6 +19,8 @@ from typing import Protocol
 from websockets.http11 import Request
 
 from flowcore import Refused
+from nodes.net.front import Address, Contradiction, Front, plain
+from nodes.net.tls import WRONG_PORT
 from nodes.net.websocket import WebSocket
 
 READ = 16 * 1024
@@ -37,6 +40,12 @@ CLOSING = 5.0
 
 ACCEPTS = 64
 """Connections taken in one slot at most, if nobody says less."""
+
+HANDSHAKES = 8
+"""TLS handshakes that a slot goes on with: each costs up to 1 ms (RSA 2048), and calls wait for it.
+
+At 20 ms a slot they are 2,000 in the 5 s that each may take.
+"""
 
 RECEIVE_BUFFER = 128 * 1024
 """Bytes that the kernel holds for a connection that is not read: 4 s of a call."""
@@ -76,8 +85,8 @@ class Page:
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "text/plain; charset=utf-8"})
 
 
-Route = Callable[[Request], Peer | Page]
-"""Decides on a request; raises `Refused` to answer 503."""
+Route = Callable[[Request, Address], Peer | Page]
+"""Decides on a request and who makes it; raises `Refused` to answer 503."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,7 @@ class Limits:
 class Port:
     """The listening socket, and the connections it brought; ``room`` says how many more to take in a slot.
 
+    ``front`` says how the world gets here, and ``turned_away`` is told why a connection got no further than that.
     A connection whose bytes or peer find a mistake in the code ends alone, and ``mistaken`` is told what was raised.
     """
 
@@ -101,9 +111,15 @@ class Port:
         limits: Limits,
         room: Callable[[], int] = lambda: ACCEPTS,
         mistaken: Callable[[Exception], None] = lambda error: None,
+        front: Front = Front(),  # noqa: B008  # it is frozen
+        turned_away: Callable[[str, Address], None] = lambda reason, address: None,
     ) -> None:
         self.connections: list[Connection] = []
         self.limits = limits
+        self.front = front
+        self.handshakes = HANDSHAKES
+        """How many TLS handshakes may go on in this slot."""
+        self.turned_away = turned_away
         self._routes = routes
         self._room = room
         self._mistaken = mistaken
@@ -117,6 +133,7 @@ class Port:
 
     def poll(self, now: Callable[[], float]) -> None:
         """One slot: take new connections, read and write all of them. ``now`` gives monotonic seconds."""
+        self.handshakes = HANDSHAKES
         self._accept(now())
         for connection in self.connections:
             # Asked anew: a node of the call before may have held us up, and what is read then came later.
@@ -136,32 +153,50 @@ class Port:
         self.connections = []
 
     def _accept(self, now: float) -> None:
+        limit = self.limits.connections
         shaking = sum(not connection.answered for connection in self.connections)
-        for _ in range(min(self._room(), self.limits.connections - shaking)):
+        for _ in range(min(self._room(), limit - shaking)):
             try:
-                accepted, _address = self._listening.accept()  # type: ignore[union-attr]  # listening comes first
+                accepted, address = self._listening.accept()  # type: ignore[union-attr]  # listening comes first
             except OSError:  # none waits, another process took it, or no file handle is left: the next slot tries
-                return
-            self.connections.append(Connection(accepted, self, now))
+                break
+            neighbour = plain(address[0])
+            if self.front.meets(neighbour):
+                self.connections.append(Connection(accepted, neighbour, self, now))
+            else:
+                accepted.close()
+                self.turned_away("no_trusted_proxy", neighbour)
+        if len(self.connections) > 2 * limit:  # those that were turned away and linger take file handles all the same
+            over = len(self.connections) - 2 * limit
+            for connection in [one for one in self.connections if one.answered and not one.taken][:over]:
+                connection.drop()
 
-    def answer(self, request: Request) -> Peer | Page:
+    def answer(self, request: Request, neighbour: Address) -> Peer | Page:
         """Who takes this request, or what answers it. Raises `KeyError` for a path without a route, and `Refused`."""
         route = self._routes[request.path.partition("?")[0]]
+        try:
+            caller = self.front.caller(neighbour, request.headers)
+        except Contradiction:
+            self.turned_away("proxy_contradicts_itself", neighbour)
+            return Page(HTTPStatus.BAD_REQUEST, b"X-Forwarded-For and Forwarded name different callers.\n")
         if sum(connection.taken for connection in self.connections) >= self.limits.connections:
             raise Refused("too many connections", retry_after=1)
-        return route(request)
+        return route(request, caller)
 
 
 class Connection:
     """One socket with its WebSocket and its peer."""
 
-    def __init__(self, accepted: socket.socket, port: Port, now: float) -> None:
+    def __init__(self, accepted: socket.socket, neighbour: Address, port: Port, now: float) -> None:
         self.gone = False
         """The socket is closed."""
         self.answered = False
         """The handshake is over, for better or worse."""
         self._socket = accepted
+        self._neighbour = neighbour
         self._port = port
+        certificate = port.front.certificate
+        self._tls = None if certificate is None else certificate.connection()
         self._websocket = WebSocket()
         self._peer: Peer | None = None
         self._unsent = bytearray()
@@ -217,6 +252,8 @@ class Connection:
         self.drop()
 
     def _read(self, now: float) -> None:
+        if self._tls is not None and not self._tls.shaken and not self._port.handshakes:
+            return
         try:
             data = self._socket.recv(READ)
         except BlockingIOError:
@@ -229,9 +266,12 @@ class Connection:
             websocket.receive_eof()
             self.drop()
             return
+        size = len(data)
+        if self._tls is not None:
+            data = self._decrypt(data)
         frames = websocket.frames
-        messages = websocket.receive(data)
-        self._credit -= max(len(data), FRAME * (websocket.frames - frames))
+        messages = websocket.receive(data) if data else []
+        self._credit -= max(size, FRAME * (websocket.frames - frames))
         if not self.answered and (websocket.request is not None or websocket.finished):
             self._answer()
             messages = websocket.receive(b"")  # what came behind the request
@@ -243,6 +283,22 @@ class Connection:
         if websocket.stirred and websocket.ended:
             self._tell(websocket.ended)
 
+    def _decrypt(self, data: bytes) -> bytes:
+        tls = self._tls
+        assert tls is not None  # noqa: S101  # for the type checker
+        self._port.handshakes -= not tls.shaken
+        try:
+            data = tls.receive(data)
+        except ssl.SSLError as error:
+            if not self.answered:
+                self._port.turned_away("bad_tls", self._neighbour)
+            self._unsent += WRONG_PORT if error.reason == "HTTP_REQUEST" else tls.output()
+            self._flush()
+            self.drop()
+            return b""
+        self._unsent += tls.output()  # of the handshake
+        return data
+
     def _earn(self, now: float) -> None:
         rate = self._port.limits.rate
         self._credit = min(self._credit + rate * (now - self._earned), BURST * rate)
@@ -252,7 +308,7 @@ class Connection:
         websocket = self._websocket
         if websocket.request is not None and not websocket.finished:
             try:
-                found = self._port.answer(websocket.request)
+                found = self._port.answer(websocket.request, self._neighbour)
             except KeyError:
                 websocket.refuse(HTTPStatus.NOT_FOUND, "Nothing is here: calls come to the path /.")
             except Refused as refused:
@@ -269,16 +325,15 @@ class Connection:
 
     def _write(self, now: float) -> None:
         for data in self._websocket.output():
-            self._unsent += data
+            if self._tls is None:
+                self._unsent += data
+            else:
+                self._tls.send(data)
             self._eof = self._eof or not data
+        if self._tls is not None:
+            self._unsent += self._tls.output()
         if self._unsent:
-            try:
-                del self._unsent[: self._socket.send(self._unsent)]
-            except BlockingIOError:
-                pass
-            except OSError:
-                self.drop()
-                return
+            self._flush()
         if self.answered and not self._websocket.open and self._deadline == float("inf"):
             self._deadline = now + CLOSING
         if self._eof and not self._unsent and not self.gone:
@@ -287,6 +342,14 @@ class Connection:
                 self._socket.shutdown(socket.SHUT_WR)
             except OSError:  # the peer was faster
                 self.drop()
+
+    def _flush(self) -> None:
+        try:
+            del self._unsent[: self._socket.send(self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.drop()
 
     def drop(self, reason: str = "") -> None:
         """Close the socket without a word, for ``reason`` or the one that the peer gave."""

@@ -70,7 +70,7 @@ class RingCX(Listener[Packet]):
         config = self.config
         limits = Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME)
         port = Port(
-            {"/": lambda request: CallPeer(host, request, start=config.start, idle=config.idle)},
+            {"/": lambda request, caller: CallPeer(host, request, start=config.start, idle=config.idle)},
             limits,
             host.room,
             lambda error: host.report.event("connection_failed", cause=error),

@@ -8,90 +8,10 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from rig import HEADERS, RATE, UPGRADE, Rig, close_code, text
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
 
-from flowcore import Refused
-from flowcore.engine.sockets import listen
-from nodes.net.port import BURST, FRAME, READ, Connection, Limits, Page, Port
-
-HEADERS = (
-    "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
-)
-UPGRADE = f"GET /?a=1 HTTP/1.1\r\n{HEADERS}\r\n".encode()
-RATE = 128_000
-
-
-class Recorder:
-    """A peer that writes down what it hears."""
-
-    def __init__(self) -> None:
-        self.heard: list[bytes] = []
-        self.reasons: list[str] = []
-        self.connection: Connection | None = None
-        self.reading = True
-
-    def opened(self, connection: Connection) -> None:
-        self.connection = connection
-
-    def wants(self, now: float) -> bool:
-        return self.reading
-
-    def messages(self, messages: list[bytes], now: float) -> None:
-        for data in messages:
-            self.heard.append(data)
-            if data == b"find a mistake":
-                raise ZeroDivisionError
-            if data == b"hang up" and self.connection is not None:
-                self.connection.close(1008, "as you say")
-                return
-
-    def closed(self, reason: str) -> None:
-        self.reasons.append(reason)
-
-
-class Rig:
-    """A port that listens, its peers in order of arrival, and a clock in the hand of the test."""
-
-    def __init__(self, connections: int = 100) -> None:
-        self.peers: list[Recorder] = []
-        self.full = False
-        self.now = 100.0
-        self.mistakes: list[Exception] = []
-        page = Page(HTTPStatus.OK, b"hello", {"Content-Type": "text/html"})
-        self.port = Port(
-            {"/": self.route, "/page": lambda request: page},
-            Limits(connections, 5.0, RATE),
-            mistaken=self.mistakes.append,
-        )
-        self.number = self.port.listen(listen("127.0.0.1", 0))
-        self.clients: list[socket.socket] = []
-
-    def route(self, request: Request) -> Recorder:
-        if self.full:
-            raise Refused("busy", retry_after=7)
-        self.peers.append(Recorder())
-        return self.peers[-1]
-
-    def slots(self, count: int = 1) -> None:
-        for _ in range(count):
-            self.now += 0.020
-            self.port.poll(lambda: self.now)
-
-    def connect(self, request: bytes = b"", slots: int = 1) -> socket.socket:
-        client = socket.create_connection(("127.0.0.1", self.number))
-        client.settimeout(5)
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent is there for the next slot
-        self.clients.append(client)
-        client.sendall(request)
-        self.slots(slots)
-        return client
-
-    def call(self) -> tuple[socket.socket, Recorder]:
-        client = self.connect(UPGRADE)
-        assert client.recv(4096).startswith(b"HTTP/1.1 101 ")
-        return client, self.peers[-1]
+from nodes.net.port import BURST, FRAME, READ, Limits
 
 
 @pytest.fixture
@@ -101,15 +21,6 @@ def rig() -> Iterator[Rig]:
     rig.port.close()
     for client in rig.clients:
         client.close()
-
-
-def text(data: bytes) -> bytes:
-    return Frame(Opcode.TEXT, data).serialize(mask=True)
-
-
-def close_code(data: bytes) -> int:
-    assert data[0] == 0x88
-    return int.from_bytes(data[2:4], "big")
 
 
 def memory() -> int:

@@ -1,0 +1,91 @@
+"""What stands between a port and the world: TLS of its own, or proxies that are trusted to speak for others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from websockets.datastructures import Headers
+
+from nodes.net.tls import Certificate
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_FOR = re.compile(r'(?:^|[;,])\s*for\s*=\s*("[^"]*"|[^;,\s]*)', re.IGNORECASE)  # RFC 7239
+
+
+class Contradiction(Exception):
+    """Two headers name different callers, so one of them was written by the caller."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """``proxies`` are the addresses whose word on who calls is taken: X-Forwarded-For, or Forwarded (RFC 7239).
+
+    A port without a certificate that has proxies speaks with them and with this machine only: what comes from
+    elsewhere came through the network in the clear.
+    """
+
+    certificate: Certificate | None = None
+    proxies: Sequence[Network] = ()
+
+    def meets(self, neighbour: Address) -> bool:
+        """Whether to speak with a connection from this address at all."""
+        secure = self.certificate is not None or not self.proxies or neighbour.is_loopback
+        return secure or within(neighbour, self.proxies)
+
+    def caller(self, neighbour: Address, headers: Headers) -> Address:
+        """Who calls: the nearest address on the way that is no trusted proxy. Raises `Contradiction`.
+
+        A proxy writes one of the two headers and may pass on what the caller put into the other, so both must agree.
+        """
+        if not within(neighbour, self.proxies):
+            return neighbour
+        hops = (",".join(headers.get_all("X-Forwarded-For")).split(","), _forwarded(headers))
+        callers = {self._nearest(neighbour, way) for way in hops if any(way)}
+        if len(callers) > 1:
+            raise Contradiction
+        return callers.pop() if callers else neighbour
+
+    def _nearest(self, neighbour: Address, hops: Sequence[str]) -> Address:
+        for hop in reversed(hops):
+            address = _read(hop)
+            if address is None:  # "unknown", or a name for one: what stands behind it was written by anybody
+                break
+            neighbour = address
+            if not within(neighbour, self.proxies):
+                break
+        return neighbour
+
+
+def within(address: Address, networks: Iterable[Network]) -> bool:
+    """Whether one of ``networks`` has this address."""
+    return any(address in network for network in networks)
+
+
+def plain(text: str) -> Address:
+    """An address without its zone, and as IPv4 where IPv6 only carries it. Raises `ValueError`."""
+    address = ip_address(text.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _forwarded(headers: Headers) -> list[str]:
+    return [match[1].strip('"') for match in _FOR.finditer(",".join(headers.get_all("Forwarded")))]
+
+
+def _read(hop: str) -> Address | None:
+    """``192.0.2.1``, ``192.0.2.1:80``, ``2001:db8::1`` or ``[2001:db8::1]:80``."""
+    for text in _spellings(hop.strip()):
+        try:
+            return plain(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _spellings(hop: str) -> Iterator[str]:
+    yield hop
+    yield hop.partition("]")[0].lstrip("[") if hop.startswith("[") else hop.partition(":")[0]
