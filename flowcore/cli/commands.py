@@ -55,7 +55,7 @@ class Commands(TyperGroup):
         """The commands of other packages, looked for only when ours will not do."""
         if self._brought is None:
             self._brought = {point.name: point for point in entry_points(group=GROUP) if point.name not in COMMANDS}
-            self.commands |= dict.fromkeys(self._brought, self)
+            self.commands.update(dict.fromkeys(self._brought, self))
         return self._brought
 
 

@@ -1,0 +1,73 @@
+"""Which addresses RingCX streams to: ``wss://``, a host name or an IPv4 address, perhaps a port, and nothing more.
+
+RingCX refuses others without saying why, and does not try whether anybody answers: so this says it before it is asked.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+LONGEST = 253
+"""Characters of a host name (RFC 1035)."""
+
+
+class BadAddress(ValueError):
+    """RingCX would not take this address; the text says why, and what to write."""
+
+
+def check(address: str) -> str:
+    """Return ``address`` if RingCX takes it; an empty one, which stops the streaming, is taken too.
+
+    Raises `BadAddress`.
+    """
+    if not address:
+        return address
+    scheme, mark, rest = address.partition("://")
+    if not mark:
+        raise BadAddress(f"it must begin with wss://: write  wss://{address}")
+    if scheme != "wss":
+        raise BadAddress(f"only wss:// is allowed, as RingCX connects over TLS: write  wss://{rest}")
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if host != rest:
+        kind = {"/": "path", "?": "query", "#": "fragment"}[rest[len(host)]]
+        slash = ", not even a slash at the end" if rest == f"{host}/" else ""
+        raise BadAddress(
+            f"no {kind} is allowed{slash}: RingCX always asks for / and adds a query of its own; write  wss://{host}"
+        )
+    if "@" in host:
+        raise BadAddress("no user name or password is allowed: set a secret in RINGCX_SECRET instead")
+    if host.startswith("["):
+        raise BadAddress("no IPv6 address is allowed: give a host name, or an IPv4 address")
+    name, colon, port = host.partition(":")
+    if colon and not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise BadAddress(f"{port or 'nothing'} is no port: give a number from 1 to 65535 after the colon")
+    if not name:
+        raise BadAddress("the host name is missing: write  wss://HOST  or  wss://HOST:PORT")
+    labels = name.split(".")
+    if labels[-1].isdecimal():
+        _check_numbers(name)
+    elif len(name) > LONGEST or not all(_LABEL.fullmatch(label) for label in labels):
+        raise BadAddress(f"{name} is no host name: letters, digits and hyphens between dots are allowed")
+    return address
+
+
+def _check_numbers(name: str) -> None:
+    try:
+        ipaddress.IPv4Address(name)
+    except ValueError:
+        raise BadAddress(f"{name} is no IPv4 address: it has four numbers from 0 to 255") from None
+
+
+def unreachable(address: str) -> str:
+    """Why RingCX, out on the internet, cannot reach an address that `check` took; empty if it may."""
+    name = urlsplit(address).hostname or ""
+    if not name:
+        return ""
+    try:
+        private = not ipaddress.IPv4Address(name).is_global
+    except ValueError:
+        private = "." not in name or name.endswith((".local", ".localhost", ".internal"))
+    return f"RingCX cannot reach {name} from the internet" if private else ""
