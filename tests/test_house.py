@@ -7,7 +7,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(path.relative_to(ROOT) for top in ("flowcore", "nodes") for path in (ROOT / top).rglob("*.py"))
-SUPPORT = ("nodes.filters", "nodes.protocols", "nodes.speech", "nodes.net", "nodes.simulators")
+SUPPORT = (
+    "nodes.doctor",
+    "nodes.filters",
+    "nodes.net",
+    "nodes.protocols",
+    "nodes.ringcentral",
+    "nodes.simulators",
+    "nodes.speech",
+)
 """Packages of nodes/ that hold no nodes, and that nodes may therefore use."""
 
 

@@ -213,6 +213,11 @@ class Connection:
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT)
 
     @property
+    def websocket(self) -> WebSocket:
+        """What is known of the connection beside its messages."""
+        return self._websocket
+
+    @property
     def taken(self) -> bool:
         """Somebody hears of it: it was not turned away, and has not ended."""
         return self._peer is not None

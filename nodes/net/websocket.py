@@ -7,11 +7,12 @@ result for any bytes, which a property test compares.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from websockets.exceptions import InvalidMessage
-from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-defined]  # apply_mask: C, or Python without
+from websockets.frames import Close, Frame, Opcode, apply_mask  # type: ignore[attr-defined]  # apply_mask: C, or Python without
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
@@ -41,6 +42,8 @@ class WebSocket:
         """Frames received so far: what a peer's bytes cost is counted in these."""
         self.stirred = False
         """Something other than plain messages happened: look at `request`, `open`, `ended` and `output` again."""
+        self.unusual: Counter[str] = Counter()
+        """How many frames came that no call needs, by the names that RFC 6455 gives them: ``ping``, ``binary``, …"""
         self._protocol = ServerProtocol(max_size=MAX_MESSAGE)
         self._live = False  # accepted, and not finished yet
         self._tail = b""  # the start of a frame whose end is not here yet
@@ -110,6 +113,17 @@ class WebSocket:
             self.stirred = True
             self._protocol.send_text(text)
 
+    def ping(self) -> None:
+        """Ask the peer for a pong, which comes to be counted in `unusual`."""
+        if self.open:
+            self.stirred = True
+            self._protocol.send_ping(b"")
+
+    @property
+    def goodbye(self) -> Close | None:
+        """The code and reason with which the peer closed, or agreed to close."""
+        return self._protocol.close_rcvd
+
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake, if none runs. A long ``reason`` is cut: a close frame has room for 123 bytes."""
         if self.open:
@@ -177,7 +191,10 @@ class WebSocket:
         self._protocol.receive_data(frame)
         messages = []
         for event in self._protocol.events_received():
-            if isinstance(event, Frame) and event.opcode in _DATA:
+            if not isinstance(event, Frame):
+                continue
+            self.unusual[event.opcode.name.lower()] += 1
+            if event.opcode in _DATA:
                 self._parts.append(bytes(event.data))
                 if event.fin:
                     messages.append(b"".join(self._parts))

@@ -184,3 +184,22 @@ def test_long_reason_is_cut_to_what_a_close_frame_holds() -> None:
     websocket.close(1011, "ä" * 100)
     sent = b"".join(websocket.output())
     assert sent == b"\x88\x7c" + (1011).to_bytes(2, "big") + ("ä" * 61).encode()
+
+
+def test_unusual_frames_are_counted_and_the_peers_goodbye_is_known() -> None:
+    websocket = opened()
+    websocket.receive(text(b"usual") + frame(Opcode.PING) + frame(Opcode.BINARY, b"x") + frame(Opcode.PONG))
+    assert websocket.unusual == {"ping": 1, "binary": 1, "pong": 1}
+    assert websocket.goodbye is None
+    websocket.receive(frame(Opcode.CLOSE, (1000).to_bytes(2, "big") + b"done"))
+    assert (websocket.goodbye.code, websocket.goodbye.reason) == (1000, "done")
+
+
+def test_ping_asks_for_a_pong_while_the_connection_is_open() -> None:
+    websocket = opened()
+    websocket.ping()
+    assert b"".join(websocket.output()) == b"\x89\x00"
+    websocket.receive(frame(Opcode.CLOSE, (1000).to_bytes(2, "big")))
+    websocket.output()
+    websocket.ping()
+    assert websocket.output() == []
