@@ -24,7 +24,6 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 Chunk = TypeVar("Chunk", contravariant=True)
 NodeClass = TypeVar("NodeClass", bound="type[Node]")
-PartKind = TypeVar("PartKind", bound="Part")
 
 
 class Config(BaseModel):
@@ -289,8 +288,8 @@ class Host(Protocol):
     def public(self) -> str:
         """The address of a proxy or tunnel in front of this process, as the user gave it; empty when there is none."""
 
-    def parts(self, kind: type[PartKind]) -> Sequence[PartKind]:
-        """The opened parts of the graph's nodes that are of this kind: what they want of the listener."""
+    def parts(self) -> Sequence[Part]:
+        """The opened parts of the graph's nodes: some may be of a kind that this listener can serve."""
 
     def announce(self, what: str, address: str) -> None:
         """Say what listens where, as an address to paste; it is given as seen through ``public``."""
@@ -325,6 +324,12 @@ class Listener(Node, ABC, Generic[Out]):
     def listens(cls, config: Any) -> Sequence[tuple[str, int]]:
         """The addresses and ports that ``run`` will ask `Host.listen` for, so that workers can share them."""
         return ()
+
+    def reload(self) -> None:  # noqa: B027  # most listeners have read nothing
+        """Read anew what may have changed on disk, such as a certificate, and end nothing; while it runs.
+
+        Raises `CannotStart` when that is no good: then all stays as it was.
+        """
 
     @abstractmethod
     async def run(self, host: Host) -> None:

@@ -23,7 +23,7 @@ from flowcore.engine.stats import NodeStats, Sampler
 from flowcore.engine.watchdog import Watchdog
 from flowcore.errors import CannotStart, LawBroken, Refused
 from flowcore.graph.plan import Plan
-from flowcore.node import Listener, Part, PartKind, Session
+from flowcore.node import Listener, Part, Session
 
 DRAIN = 10.0
 """Seconds that a flow may take to end by itself; then what hangs is named and left behind."""
@@ -144,8 +144,8 @@ class Engine:
     def room(self) -> int:
         return self.places.room()
 
-    def parts(self, kind: type[PartKind]) -> list[PartKind]:
-        return [part for part in self._opened if isinstance(part, kind)]
+    def parts(self) -> list[Part]:
+        return self._opened
 
     def announce(self, what: str, address: str) -> None:
         address = seen_through(self.public, address)

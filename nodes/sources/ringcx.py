@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
+from websockets.http11 import Request
 
 import flowcore
 from flowcore import Duration, Format, Host, Listener, Packet, node
 from nodes.net.call_peer import CallPeer
-from nodes.net.port import Limits, Port
+from nodes.net.doorman import Doorman, Rules, SecretMode
+from nodes.net.front import Address, Front, is_loopback
+from nodes.net.port import Limits, Page, Peer, Port
+from nodes.net.site import offer, pages
+from nodes.net.tls import TlsFiles
 from nodes.protocols.ringcx import RATE
 
 REAL_TIME = 32_000
@@ -33,13 +39,37 @@ class RingCX(Listener[Packet]):
     rehearsal = "nodes.simulators.ringcx_rehearsal"
 
     class Config(flowcore.Config):
-        """Where to listen, and what connections may take."""
+        """Where to listen, who may call, and what connections may take."""
 
         host: str = "127.0.0.1"
-        """Address to listen at; the default takes calls of this machine only, 0.0.0.0 those of any."""
+        """Address to listen at: by default for this machine only; 0.0.0.0 for any needs ``tls`` or ``behind_proxy``."""
 
         port: int = Field(default=3333, ge=0, le=65535)
         """TCP port to listen on; 0 picks one that is free."""
+
+        tls: TlsFiles | None = None
+        """Certificate and key for wss://; without them the port speaks ws://."""
+
+        behind_proxy: tuple[IPvAnyNetwork, ...] = ()
+        """Networks of the proxies before this port: their X-Forwarded-For or Forwarded is believed, nobody else's."""
+
+        secret: SecretStr | None = Field(default=None, min_length=8, max_length=200)
+        """The secret of the streaming profile, as ``${NAME}``: looked for in all that a caller says up to Start."""
+
+        secret_mode: SecretMode = "require"
+        """Whether a call without the ``secret`` is refused; ``observe`` lets it in and logs where the secret was."""
+
+        accounts: tuple[str, ...] = ()
+        """Accounts, subaccounts or RingCentral accounts of which a call must name one; any when left out."""
+
+        networks: tuple[IPvAnyNetwork, ...] = ()
+        """Networks that may call; any when left out."""
+
+        origins: tuple[str, ...] = ()
+        """Web pages that may call, like https://example.com: RingCX is none and sends no Origin."""
+
+        max_calls_per_ip: int | None = Field(default=None, ge=1)
+        """Connections that one address may hold at once in each process; RingCX calls from few addresses."""
 
         max_connections: int = Field(default=2000, ge=1)
         """Connections at once in each process; more are answered 503, which makes RingCX try again."""
@@ -56,7 +86,19 @@ class RingCX(Listener[Packet]):
         max_speed: float = Field(default=4, gt=0)
         """How much faster than real time one call may send, in the long run; TCP holds the rest back."""
 
+        @model_validator(mode="after")
+        def _is_safe(self) -> Self:
+            if not is_loopback(self.host) and self.tls is None and not self.behind_proxy:
+                raise ValueError(
+                    f"at {self.host or 'all addresses'} calls would come through the network in the clear: give tls a "
+                    "certificate, or name in behind_proxy the proxy that has one"
+                )
+            if self.secret is None and "secret_mode" in self.model_fields_set and self.secret_mode != "off":
+                raise ValueError(f"secret_mode {self.secret_mode} needs a secret: write  secret: ${{NAME}}")
+            return self
+
     config: Config
+    _front: Front
 
     @classmethod
     def gives(cls, config: Config) -> Format:
@@ -68,19 +110,53 @@ class RingCX(Listener[Packet]):
 
     async def run(self, host: Host) -> None:
         config = self.config
-        limits = Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME)
+        doorman = Doorman(_rules(config), host.report)
+
+        def call(request: Request, caller: Address) -> Peer | Page:
+            visit = doorman.ask(request, caller)
+            if isinstance(visit, Page):
+                return visit
+            return CallPeer(host, request, visit, start=config.start, idle=config.idle)
+
+        self._front = Front.of(config.tls, config.behind_proxy)
         port = Port(
-            {"/": lambda request, caller: CallPeer(host, request, start=config.start, idle=config.idle)},
-            limits,
+            {"/": call} | pages(host, config.host),
+            Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME),
             host.room,
             lambda error: host.report.event("connection_failed", cause=error),
+            self._front,
+            doorman.turned_away,
         )
         number = port.listen(host.listen(config.host, config.port))
-        cancel = host.every_slot(lambda: port.poll(host.now))
+
+        def poll() -> None:
+            port.poll(host.now)
+            doorman.poll(host.now())
+
+        cancel = host.every_slot(poll)
+        secure = "s" if config.tls else ""
         address = f"[{config.host}]" if ":" in config.host else config.host
-        host.announce("RingCX call streaming", f"ws://{address}:{number}/")
+        if not (doorman.rules.guarded or is_loopback(config.host)):
+            host.report.event("open_to_all", advice="whoever finds this port may call: set secret or networks")
+        host.announce("RingCX call streaming", f"ws{secure}://{address}:{number}/")
+        offer(host, f"http{secure}://{address}:{number}")
         try:
             await asyncio.Event().wait()  # until cancelled
         finally:
             cancel()
             port.close()
+
+    def reload(self) -> None:
+        if self._front.certificate is not None:
+            self._front.certificate.renew()
+
+
+def _rules(config: RingCX.Config) -> Rules:
+    return Rules(
+        config.secret.get_secret_value() if config.secret else "",
+        config.secret_mode,
+        config.networks,
+        {origin.lower().rstrip("/") for origin in config.origins},
+        set(config.accounts),
+        config.max_calls_per_ip,
+    )

@@ -109,7 +109,7 @@ class TestHost:
 
     public = ""
 
-    def parts(self, kind: type[Part]) -> list[Part]:
+    def parts(self) -> list[Part]:
         return []
 
     def announce(self, what: str, address: str) -> None:
