@@ -15,6 +15,8 @@ SUPPORT = (
     "nodes.ringcentral",
     "nodes.simulators",
     "nodes.speech",
+    "nodes.transcripts",
+    "nodes.web",
 )
 """Packages of nodes/ that hold no nodes, and that nodes may therefore use."""
 

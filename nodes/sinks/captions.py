@@ -1,0 +1,94 @@
+"""Show both parties' words on a page while they speak: text in, a small web page out, made for an agent's desktop."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+import flowcore
+from flowcore import TEXT, Duration, Part, Session, Sink, Text, node
+from nodes.web.access import SHORTEST, Mode
+from nodes.web.captions import CaptionsSite
+
+ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:\d+)?")
+
+
+def _origin(text: str) -> str:
+    if not ORIGIN.fullmatch(text):
+        raise ValueError(f"{text!r} is no origin: write it like https://desk.example.com, without a path")
+    return text
+
+
+@node("captions")
+class Captions(Sink[Text]):
+    """Show each call at ``/client?callId=…`` of the listener's own port, so that one certificate serves both.
+
+    An interim text stands until its final replaces it. The page may be opened before the call, in the middle, or a
+    while after; a transfer (the same call id in another session) goes on on the same page. Any number may watch: one
+    that reads slowly sees fewer interim texts, and holds up nobody. The feed behind it is a WebSocket of JSON,
+    ``/client-ws?callId=…``.
+
+    In: ``Text`` of any tracks. Out: pages; a call's oldest texts are dropped as ``page_full`` beyond 1000.
+
+    Example::
+
+        page: {use: captions, from: words, with: {access: key, secret: "${VIEWER_KEY}"}}
+    """
+
+    takes = (TEXT,)
+    loss = "allowed"
+
+    class Config(flowcore.Config):
+        """Who may look, from where, and for how long."""
+
+        access: Mode = "off"
+        """Who may look: ``key``, whoever gives the secret as ``key=…``; ``token``, whoever gives a signed ``token=…``
+        for this call (``flowcore token``); ``off``, anybody on this machine, and nobody else."""
+
+        secret: SecretStr = SecretStr("")
+        """The viewers' key, or what signs tokens: 16 characters or more, from the environment."""
+
+        frame_ancestors: tuple[Annotated[str, AfterValidator(_origin)], ...] = ("https://*.ringcentral.com",)
+        """Origins whose pages may hold this one in an iFrame: that of the agents' desktop, as the browser shows it."""
+
+        keep: Duration = Duration("15min")
+        """How long a call can still be looked at after its end; the last 200 at most."""
+
+        viewers: int = Field(default=500, ge=1)
+        """Pages that may watch at once in each process; more are answered 503."""
+
+        @model_validator(mode="after")
+        def _has_a_secret(self) -> Captions.Config:
+            if self.access != "off" and len(self.secret.get_secret_value()) < SHORTEST:
+                raise ValueError(
+                    f'give secret {SHORTEST} characters or more, like "${{VIEWER_KEY}}": access is {self.access}'
+                )
+            return self
+
+    config: Config
+    part: CaptionsSite
+
+    @classmethod
+    def shares(cls, config: Config) -> Part:
+        secret = config.secret.get_secret_value()
+        return CaptionsSite(config.access, secret, config.frame_ancestors, config.keep, config.viewers)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._flow = self._call = ""
+
+    def open(self, session: Session) -> None:
+        self._flow = session.flow
+        self._call = session.attributes.get("call_id") or session.flow
+        self.part.calls.join(self._call, self._flow, session.started, self.now())
+
+    def process(self, chunk: Text) -> None:
+        pushed_out = self.part.calls.say(self._call, self._flow, chunk)
+        if pushed_out:
+            self.report.dropped("page_full", chunks=pushed_out)
+
+    def close(self) -> None:
+        if self._flow:
+            self.part.calls.leave(self._call, self._flow, self.now())
