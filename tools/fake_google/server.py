@@ -1,0 +1,297 @@
+"""The gRPC around `rules` and `stream`: StreamingRecognize of v1 and v2, with the client library's own message types.
+
+No base class for servers ships with google-cloud-speech, so the methods are registered by their paths.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from google.cloud.speech_v1.types import cloud_speech as v1
+from google.cloud.speech_v2.types import cloud_speech as v2
+
+from .rules import EXHAUSTED, LIMITS, Limits, Refused, Rules
+from .stream import Heard, Recogniser, StreamLog, Troubles
+from .words import RATE
+
+TICK = 0.01
+"""Seconds of real time between two looks at the streams' ages."""
+STABLE, UNSTABLE = 0.9, 0.1
+
+SERVICES = {1: ("google.cloud.speech.v1.Speech", v1), 2: ("google.cloud.speech.v2.Speech", v2)}
+
+
+class FakeGoogle:
+    """The service, in a thread of its own, from ``with`` to its end; ``address`` is where, ``streams`` what came.
+
+    ``clock`` tells the seconds by which limits are measured: real time, ``speed`` times as fast, or a test's own.
+    ``quota`` is how many streams may be open at once, ``connection`` how many of one connection are served at once.
+    ``drain`` is how long it thinks about the last words after the end of the audio. ``certificate`` is a key and a
+    chain, both PEM: then only TLS is spoken, and clients have to bring an ``authorization``.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        speed: float = 1.0,
+        clock: Callable[[], float] | None = None,
+        limits: dict[int, Limits] | None = None,
+        quota: int | None = None,
+        connection: int = 100,
+        trouble: Troubles = lambda number: None,
+        drain: float = 0.0,
+        certificate: tuple[bytes, bytes] | None = None,
+    ) -> None:
+        self.streams: list[StreamLog] = []
+        self.address = ""
+        self.peak = 0
+        """The most streams that were open at once."""
+        self.trouble = trouble
+        self.limits = {**LIMITS, **(limits or {})}
+        self.quota = quota
+        self.clock = clock or (lambda: time.monotonic() * speed)
+        self._port = port
+        self._options = [("grpc.max_concurrent_streams", connection), ("grpc.so_reuseport", 0)]
+        self._drain = drain
+        self._certificate = certificate
+        self._open: dict[StreamLog, tuple[Rules, asyncio.Future[None]]] = {}
+        self._listening: Future[str] = Future()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="fake-google", daemon=True)
+
+    @property
+    def live(self) -> int:
+        """How many streams are open now."""
+        return len(self._open)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.address = self._listening.result()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    async def _main(self) -> None:
+        server = grpc.aio.server(options=self._options)
+        for version, (service, types) in SERVICES.items():
+            method = grpc.stream_stream_rpc_method_handler(
+                self._handler(version),
+                request_deserializer=types.StreamingRecognizeRequest.deserialize,
+                response_serializer=types.StreamingRecognizeResponse.serialize,
+            )
+            server.add_generic_rpc_handlers(
+                (grpc.method_handlers_generic_handler(service, {"StreamingRecognize": method}),)
+            )
+        host = f"127.0.0.1:{self._port}"
+        try:
+            if self._certificate is None:
+                port = server.add_insecure_port(host)
+            else:
+                port = server.add_secure_port(host, grpc.ssl_server_credentials([self._certificate]))
+            await server.start()
+        except BaseException as error:  # whoever waits for the address has to hear of it
+            self._listening.set_exception(error)
+            return
+        self._listening.set_result(f"127.0.0.1:{port}")
+        while not self._stopped.is_set():
+            self._check()
+            await asyncio.sleep(TICK)
+        await server.stop(grace=None)
+
+    def _check(self) -> None:
+        """End the streams whose time is over."""
+        now = self.clock()
+        for log, (rules, over) in tuple(self._open.items()):
+            try:
+                rules.check(now, half_closed=log.half_closed)
+            except Refused as refused:
+                if not over.done():
+                    over.set_exception(refused)
+
+    def _handler(self, version: int) -> Callable[[Any, Any], Any]:
+        async def handler(_: Any, context: Any) -> None:
+            log = StreamLog(len(self.streams), version, self.clock())
+            log.metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+            self.streams.append(log)
+            over = asyncio.get_running_loop().create_future()
+            rules = Rules(version, self.limits[version], log.opened)
+            self._open[log] = (rules, over)
+            self.peak = max(self.peak, len(self._open))
+            work = asyncio.ensure_future(self._serve(version, log, rules, context))
+            outcome = Refused("CANCELLED", "")
+            try:
+                await asyncio.wait((work, over), return_when=asyncio.FIRST_COMPLETED)
+                error = over.exception() if over.done() else work.exception()
+                if isinstance(error, Refused):
+                    outcome = error
+                    work.cancel()
+                    await context.abort(grpc.StatusCode[error.code], error.text)
+                elif error is not None:
+                    raise error
+                outcome = Refused("OK", "")
+            finally:
+                log.outcome = outcome.code
+                log.closed = self.clock()
+                work.cancel()
+                over.cancel()
+                if over.done() and not over.cancelled():
+                    over.exception()
+                with contextlib.suppress(asyncio.CancelledError, Refused, grpc.aio.BaseError):
+                    await work
+                del self._open[log]
+
+        return handler
+
+    async def _serve(self, version: int, log: StreamLog, rules: Rules, context: Any) -> None:
+        if self._certificate is not None and not log.metadata.get("authorization", "").startswith("Bearer "):
+            raise Refused("UNAUTHENTICATED", "Request is missing required authentication credential.")
+        if self.quota is not None and len(self._open) > self.quota:
+            raise Refused("RESOURCE_EXHAUSTED", EXHAUSTED)
+        trouble = self.trouble(log.number)
+        first = await context.read()
+        if first is grpc.aio.EOF:
+            raise Refused("INVALID_ARGUMENT", "No configuration came before the end of the stream.")
+        log.config = (_config_v1 if version == 1 else _config_v2)(first)
+        width = 1 if log.config["encoding"] == "mulaw" else 2
+        recogniser = Recogniser()
+        while True:
+            if trouble is not None and log.seconds >= trouble.after:
+                if trouble.kind == "hang":
+                    await asyncio.get_running_loop().create_future()
+                elif trouble.kind != "silent":
+                    raise Refused(trouble.kind, trouble.text)
+            request = await context.read()
+            if request is grpc.aio.EOF:
+                break
+            if request.streaming_config or not (audio := _audio(version, request)):
+                raise Refused("INVALID_ARGUMENT", "Only the first request may hold a configuration; others hold audio.")
+            seconds = len(audio) / width / log.config["rate"]
+            rules.audio(self.clock(), len(audio), seconds)
+            log.requests += 1
+            log.largest = max(log.largest, len(audio))
+            log.seconds += seconds
+            await self._say(version, log, context, recogniser.hear(_codes(audio, width)), trouble)
+            log.broken = recogniser.ear.broken
+        log.half_closed = True
+        thought = self.clock() + self._drain
+        while self.clock() < thought:  # noqa: ASYNC110  # the clock is no event: a test may hold it in its hand
+            await asyncio.sleep(TICK)
+        await self._say(version, log, context, recogniser.end(), trouble)
+
+    async def _say(self, version: int, log: StreamLog, context: Any, results: Iterable[Heard], trouble: Any) -> None:
+        for heard in results:
+            if trouble is not None and trouble.kind == "silent":
+                continue
+            if heard.final:
+                log.words.extend(heard.words)
+            if heard.final or log.config["interim"]:
+                await context.write(_response(version, heard, log.config))
+
+
+def _config_v1(request: Any) -> dict[str, Any]:
+    config = request.streaming_config.config
+    if not request.streaming_config:
+        raise Refused("INVALID_ARGUMENT", "Invalid 'streaming_config': the first request must hold it.")
+    return _checked(
+        config.encoding.name,
+        config.sample_rate_hertz,
+        language=[config.language_code, *config.alternative_language_codes],
+        model=config.model,
+        phrases=[phrase for context in config.speech_contexts for phrase in context.phrases],
+        alternatives=config.max_alternatives,
+        times=config.enable_word_time_offsets,
+        interim=request.streaming_config.interim_results,
+        punctuation=config.enable_automatic_punctuation,
+    )
+
+
+def _config_v2(request: Any) -> dict[str, Any]:
+    config = request.streaming_config.config
+    if not request.streaming_config or not request.recognizer:
+        raise Refused("INVALID_ARGUMENT", "The first request must hold a recognizer and a streaming_config.")
+    decoding = config.explicit_decoding_config
+    return _checked(
+        decoding.encoding.name,
+        decoding.sample_rate_hertz,
+        recognizer=request.recognizer,
+        language=list(config.language_codes),
+        model=config.model,
+        phrases=[phrase.value for s in config.adaptation.phrase_sets for phrase in s.inline_phrase_set.phrases],
+        alternatives=config.features.max_alternatives,
+        times=config.features.enable_word_time_offsets,
+        interim=request.streaming_config.streaming_features.interim_results,
+        punctuation=config.features.enable_automatic_punctuation,
+    )
+
+
+def _checked(encoding: str, rate: int, **config: Any) -> dict[str, Any]:
+    known = {"MULAW": "mulaw", "LINEAR16": "s16"}
+    if encoding not in known or not 8000 <= rate <= 48000:
+        raise Refused("INVALID_ARGUMENT", f"Encoding {encoding} at {rate} Hz is not understood here.")
+    if not config["language"] or not config["language"][0]:
+        raise Refused("INVALID_ARGUMENT", "Invalid recognition 'config': language is missing.")
+    return {"encoding": known[encoding], "rate": rate, **config}
+
+
+def _audio(version: int, request: Any) -> bytes:
+    return bytes(request.audio_content if version == 1 else request.audio)
+
+
+def _codes(audio: bytes, width: int) -> bytes:
+    """As mu-law, in which words are written."""
+    if width == 1:
+        return audio
+    import numpy as np
+
+    from nodes.protocols import g711
+
+    return g711.encode(np.frombuffer(audio, "<i2")).tobytes()
+
+
+def _response(version: int, heard: Heard, config: dict[str, Any]) -> Any:
+    """As Google does: an interim text comes in two results, the last word being unsure; only finals carry times."""
+    types = SERVICES[version][1]
+    texts = [word.text for word in heard.words]
+    parts = [texts] if heard.final or len(texts) == 1 else [texts[:-1], [" " + texts[-1]]]
+    results = []
+    for part in parts:
+        alternatives = [{"transcript": " ".join(part)}]
+        if heard.final:
+            alternatives[0] |= {"confidence": 0.9}
+            if config["times"]:
+                alternatives[0] |= {"words": [_word(version, word) for word in heard.words]}
+            alternatives += [
+                {"transcript": " ".join(part) + f" ({number})", "confidence": 0.9 - number / 10}
+                for number in range(1, min(config["alternatives"] or 1, 3))
+            ]
+        ended = timedelta(seconds=heard.end)
+        results.append(
+            types.StreamingRecognitionResult(
+                alternatives=alternatives,
+                is_final=heard.final,
+                stability=0.0 if heard.final else (STABLE if part is parts[0] and len(parts) > 1 else UNSTABLE),
+                language_code=config["language"][0].lower(),
+                **({"result_end_time": ended} if version == 1 else {"result_end_offset": ended}),
+            )
+        )
+    return types.StreamingRecognizeResponse(results=results)
+
+
+def _word(version: int, word: Any) -> dict[str, Any]:
+    start, end = timedelta(seconds=word.start / RATE), timedelta(seconds=word.end / RATE)
+    times = {"start_time": start, "end_time": end} if version == 1 else {"start_offset": start, "end_offset": end}
+    return {"word": word.text, **times}
