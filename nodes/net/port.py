@@ -53,6 +53,13 @@ RECEIVE_BUFFER = 128 * 1024
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 4))
 """Seconds, seconds, probes: a peer that vanished is found within 30 s."""
 
+ASK = 9.0
+"""Seconds between two looks whether a peer has said anything; one that has not is asked (ping)."""
+
+SILENT = 3
+"""So many looks in a row at a silent peer mean that it is gone, if it has ever answered a ping: within 36 s. A proxy
+in between keeps TCP alive for it, and a call on hold says nothing for long; whoever never answers is not judged."""
+
 MISTAKE = "listener_failed"
 """The reason for the end of a connection that found a mistake in the code."""
 
@@ -205,6 +212,9 @@ class Connection:
         self._deadline = now + port.limits.handshake
         self._credit = BURST * port.limits.rate
         self._earned = now
+        self._ask_at = now + ASK
+        self._frames = 0  # that had come at the last look
+        self._silent = 0  # looks since the last word
         accepted.setblocking(False)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -233,8 +243,23 @@ class Connection:
         # A peer that does not read what we answer is not read either: answers could pile up without end.
         if wanted and not self._unsent and self._credit > 0:
             self._read(now)
+        else:
+            self._silent = 0  # it may well have said something
+        if now >= self._ask_at:
+            self._ask(now)
         if self._websocket.stirred or self._unsent:
             self._write(now)
+
+    def _ask(self, now: float) -> None:
+        websocket = self._websocket
+        answers = websocket.unusual["pong"] > 0
+        self._ask_at = now + ASK
+        self._silent = self._silent + 1 if websocket.frames == self._frames else 0
+        self._frames = websocket.frames
+        if self._silent >= SILENT and answers and websocket.open:
+            self.drop()
+        elif self._silent or not answers:
+            websocket.ping()
 
     @property
     def unsent(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import socket
@@ -17,7 +18,9 @@ from live import Live, until
 from load import Load, call_id, frame, mulaw
 from phone import MESSAGE, Phone, said, stereo
 
+from flowcore.engine.clock import SystemClock
 from flowcore.testing.proxy import Proxy, black_hole, reset_peer, slicer
+from nodes.net.port import ASK
 from nodes.protocols.ringcx import Caller
 
 MIB = 1 << 20
@@ -316,7 +319,48 @@ def test_row_18_no_call_id_names_a_file_outside_the_folder(tmp_path):
         assert len(stereo(path)) == 160
 
 
-def test_row_08_a_peer_that_vanishes_behind_a_live_proxy_is_given_up_and_its_recording_whole(tmp_path):
+class Skipping(SystemClock):
+    """The machine's clock, of which a test skips what it does not want to wait for."""
+
+    skipped = 0.0
+
+    def now(self):
+        return super().now() + self.skipped
+
+    async def sleep_until(self, when):
+        await asyncio.sleep(max(0.0, when - self.now()))
+
+
+def test_row_08_a_peer_that_vanishes_behind_a_live_proxy_is_lost_within_40_s_and_its_recording_whole(tmp_path):
+    data, _ = wire(7, 1.0)
+    pong, ping = frame(b"", opcode=10), frame(b"", opcode=9)
+    sent = HANDSHAKE + data + pong + ping
+    clock = Skipping()
+    with (
+        Live("record", [f"wav.path={tmp_path}/x.wav"], calls=1, clock=clock) as live,
+        Proxy(address(live), up=[black_hole(len(sent))]) as proxy,
+    ):
+        line = dial(proxy.address)
+        line.sendall(data)
+        clock.skipped += ASK
+        assert line.recv(2) == b"\x89\x00"  # is anybody there?
+        line.sendall(pong + ping)
+        assert line.recv(2) == b"\x8a\x00"  # so our own answer was read before
+        line.sendall(data)  # which nobody hears: the proxy takes it, and all that follows
+        for second in range(1, 41):
+            clock.skipped += 1.0
+            slot = live.engine.slots.count
+            until(lambda slot=slot: live.engine.slots.count > slot + 1 or live.named("closed"))
+            if live.named("closed"):
+                break
+        assert second > ASK  # it was asked again, and again
+        until(lambda: live.named("closed"))
+        line.close()
+    assert live.named("closed")[0].data["reason"] == "peer_lost"
+    assert np.array_equal(stereo(tmp_path / "x.wav"), said(7, 1.0))
+
+
+def test_row_08_one_that_never_answers_pings_is_given_up_after_idle_and_its_recording_whole(tmp_path):
     data, _ = wire(7, 1.0)
     with (
         Live("record", [f"wav.path={tmp_path}/x.wav", "call.idle=1s"], calls=1) as live,

@@ -8,10 +8,10 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from rig import HEADERS, RATE, UPGRADE, Rig, close_code, text
+from rig import HEADERS, RATE, UPGRADE, Recorder, Rig, close_code, text
 from websockets.frames import Frame, Opcode
 
-from nodes.net.port import BURST, FRAME, READ, Limits
+from nodes.net.port import ASK, BURST, FRAME, READ, Limits
 
 
 @pytest.fixture
@@ -333,6 +333,57 @@ def test_vanished_peer_is_found_by_the_kernel_within_40_s(rig: Rig) -> None:
     assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert idle + interval * count <= 40
     assert 0 < accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 40_000
+
+
+PING, PONG = b"\x89\x00", Frame(Opcode.PONG, b"").serialize(mask=True)
+
+
+def seconds_until_given_up(rig: Rig, peer: Recorder, most: int) -> int:
+    for second in range(1, most + 1):
+        rig.now += 1.0
+        rig.slots()
+        if peer.reasons:
+            return second
+    return 0
+
+
+def test_peer_that_answered_a_ping_and_then_nothing_at_all_is_gone_within_40_s(rig: Rig) -> None:
+    client, peer = rig.call()
+    rig.now += ASK
+    rig.slots()
+    assert client.recv(100) == PING
+    client.sendall(PONG)
+    rig.slots()
+    assert 0 < seconds_until_given_up(rig, peer, 40)
+    assert peer.reasons == ["peer_lost"]
+
+
+def test_peer_that_answers_pings_or_talks_may_be_on_hold_for_ever(rig: Rig) -> None:
+    client, peer = rig.call()
+    for turn in range(200):
+        rig.now += ASK
+        rig.slots()
+        if turn % 2:
+            client.sendall(PONG)
+        elif turn % 3:
+            client.sendall(text(b"still here"))
+    assert peer.reasons == []
+
+
+def test_peer_that_never_answered_a_ping_is_not_judged_by_its_silence(rig: Rig) -> None:
+    _, peer = rig.call()
+    assert not seconds_until_given_up(rig, peer, 600)
+
+
+def test_silence_of_a_peer_that_we_do_not_read_is_ours(rig: Rig) -> None:
+    client, peer = rig.call()
+    client.sendall(PONG)
+    rig.slots()
+    peer.reading = False
+    assert not seconds_until_given_up(rig, peer, 600)
+    client.sendall(PONG)
+    peer.reading = True
+    assert not seconds_until_given_up(rig, peer, 20)
 
 
 def test_idle_connection_takes_little_memory(rig: Rig) -> None:
