@@ -325,7 +325,7 @@ class Listener(Node, ABC, Generic[Out]):
         """The addresses and ports that ``run`` will ask `Host.listen` for, so that workers can share them."""
         return ()
 
-    def reload(self) -> None:  # noqa: B027  # most listeners have read nothing
+    def reload(self) -> None:
         """Read anew what may have changed on disk, such as a certificate, and end nothing; while it runs.
 
         Raises `CannotStart` when that is no good: then all stays as it was.

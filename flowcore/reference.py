@@ -131,12 +131,15 @@ def _type(annotation: Any) -> str:
     if _is_quantity(annotation):
         units = ", ".join(unit for unit in annotation.UNITS if unit and unit.isascii())
         return f"{annotation.__name__.lower()} ({units})"
+    if get_origin(annotation) is tuple and get_args(annotation)[1:] == (...,):
+        return f"list of {_type(get_args(annotation)[0])}"
     if get_origin(annotation) in (list, tuple, dict, set, frozenset):
         return f"{get_origin(annotation).__name__} of {' and '.join(_type(arg) for arg in get_args(annotation))}"
     arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
     if arguments:
         return " or ".join(_type(argument) for argument in arguments)
     names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}
+    names |= {"SecretStr": "secret", "IPvAnyNetwork": "network (10.0.0.0/8)"}
     name = getattr(annotation, "__name__", str(annotation))
     return names.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()  # PathTemplate: path template
 
@@ -150,6 +153,8 @@ def _plain(value: Any) -> str:
     """A value as a graph would write it."""
     if isinstance(value, BaseModel):
         return "as below"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_plain(item) for item in value)}]"
     words = {None: "none", True: "true", False: "false", "": '""'}
     simple = value is None or isinstance(value, bool | str)
     return words.get(value, str(value)) if simple else str(value)

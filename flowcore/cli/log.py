@@ -32,6 +32,7 @@ ERRORS = {
     "law_broken",
     "loop_blocked",
     "node_failed",
+    "not_reloaded",
     "not_repaired",
     "part_failed",
     "recovery_failed",
@@ -42,10 +43,12 @@ WARNINGS = {
     "events_lost",
     "faster_than_real_time",
     "no_control",
+    "open_to_all",
     "refused",
     "repaired",
     "stopping",
     "thread_stuck",
+    "turned_away",
 }
 FILES = {"file", "repaired"}
 

@@ -54,7 +54,7 @@ def run(
     """Run a graph.
 
     Ctrl-C (SIGTERM, or a closed terminal) ends the running calls in order, within 20 seconds; a second Ctrl-C ends at
-    once.
+    once. Without a terminal, SIGHUP reads certificates anew and ends nothing.
 
     Exit code: 0 done, 1 a call failed, 2 the graph or the command line is wrong.
     """
@@ -113,7 +113,7 @@ async def _until_done(engine: Engine, hub: Hub | None) -> None:
         engine.bus.emit("stopping", calls=len(engine.flows))
         engine.stop()
 
-    _on_signals(asked_to_stop)
+    _on_signals(asked_to_stop, engine.reload)
     Notifier(engine)
     if hub is not None:
         hub.holders[1] = holder(engine)
@@ -136,7 +136,7 @@ async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None) -> None:
         bus.deliver()
         supervisor.stop()
 
-    _on_signals(asked_to_stop)
+    _on_signals(asked_to_stop, supervisor.reload)
     if hub is not None:
         hub.holders = supervisor.holders
         await hub.open()
@@ -147,12 +147,24 @@ async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None) -> None:
             await hub.close()
 
 
-def _on_signals(asked_to_stop: Callable[[int], None]) -> None:
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
-        numbers.append(signal.SIGHUP)  # the terminal is gone; it may be said twice, by the shell and by the system
-    for number in numbers:
-        asyncio.get_running_loop().add_signal_handler(number, asked_to_stop, number)
+def _on_signals(asked_to_stop: Callable[[int], None], reload: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked_to_stop, number)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # nohup
+        return
+    if _has_terminal():  # which is gone then; it may be said twice, by the shell and by the system
+        loop.add_signal_handler(signal.SIGHUP, asked_to_stop, signal.SIGHUP)
+    else:  # a service: what its manager sends to have files read anew
+        loop.add_signal_handler(signal.SIGHUP, reload)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

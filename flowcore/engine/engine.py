@@ -111,6 +111,7 @@ class Engine:
         self._recover = recover
         self._new_id = new_id or (lambda: secrets.token_hex(4))
         self._loop_pool = InlinePool()
+        self._listener: Any = plan.listener.cls(plan.listener.config)
         self._sampler = Sampler()
         self._alarms = Alarms(self.clock.now)
         self._attention: dict[Flow, None] = {}  # a set that keeps its order: a replay closes flows as the call did
@@ -194,7 +195,7 @@ class Engine:
 
         Raises `CannotStart` or `MissingExtra` before the first flow; afterwards only a listener's own failure.
         """
-        listener: Any = self.plan.listener.cls(self.plan.listener.config)
+        listener = self._listener
         listener.report = self.report
         beat = finished = listening = None
         watchdog = Watchdog(self.slots, self.pool, self.bus) if isinstance(self.pool, ThreadPool) else None
@@ -232,6 +233,16 @@ class Engine:
                 recovery.wait(RECOVERY)
             self.bus.deliver()
             self.pool.close()
+
+    def reload(self) -> None:
+        """Let the listener read its files anew, for sessions from now on; what is wrong with them is told."""
+        try:
+            self._listener.reload()
+        except CannotStart as error:
+            error.node = error.node or self.plan.listener.name
+            self.bus.emit("not_reloaded", cause=error)
+        else:
+            self.bus.emit("reloaded")
 
     def stop(self) -> None:
         """Take no more sessions, end all flows, and let `run` return within ``STOP`` seconds."""

@@ -134,6 +134,11 @@ class Supervisor:
                 _signal(worker, signal.SIGTERM)
             asyncio.get_running_loop().call_later(STOP + GRACE, self.kill)
 
+    def reload(self) -> None:
+        """Let all workers read their files anew."""
+        for worker in self._workers.values():
+            _signal(worker, signal.SIGHUP)
+
     def kill(self) -> None:
         """End all workers at once."""
         for worker in self._workers.values():

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 from websockets.http11 import Request
 
 from flowcore import Host, Inlet, Packet, Refused
+from nodes.net.doorman import Visit
 from nodes.net.port import CLOSING, Connection
 from nodes.protocols.ringcx import ENDED, Broken, Call, Ignored, Start, attributes
 
@@ -23,11 +24,13 @@ class CallPeer:
     """One connection of RingCX, from its upgrade request to its last message. A `nodes.net.port.Peer`.
 
     ``start`` is the time in seconds that it has to say Start, ``idle`` the time without a message after which it is
-    given up. Raises `Refused` when no call would be let in now.
+    given up. ``visit`` is what the doorman knows of it. Raises `Refused` when no call would be let in now.
     """
 
-    def __init__(self, host: Host, request: Request, *, start: float, idle: float) -> None:
+    def __init__(self, host: Host, request: Request, visit: Visit, *, start: float, idle: float) -> None:
         host.admit()
+        self._visit = visit
+        self._looking = visit.looking  # asked for each message
         self._start_limit = start
         self._idle_limit = idle
         self._host = host
@@ -44,6 +47,8 @@ class CallPeer:
 
     def opened(self, connection: Connection) -> None:
         self._connection = connection
+        self._visit.opened()
+        self._tell_place()
 
     def wants(self, now: float) -> bool:
         inlet = self._inlet
@@ -85,6 +90,8 @@ class CallPeer:
             for data in messages:
                 if self._closing:
                     return  # what the peer said before it knew is not heard
+                if self._looking:
+                    self._look(data)
                 event = receive(data, now)
                 if type(event) is Packet:
                     self._inlet.push(event)  # type: ignore[union-attr]  # no media gets past the table before Start
@@ -103,16 +110,34 @@ class CallPeer:
         elif self._call.state == ENDED:
             self._end("stop")
 
+    def _look(self, data: bytes) -> None:
+        """For the secret: in all that is said up to Start, or in all of the call when its place is wanted."""
+        self._visit.heard(data)
+        self._looking = self._visit.looking
+        self._tell_place()
+
+    def _tell_place(self) -> None:
+        if self._visit.watched and self._visit.place:
+            (self._inlet or self._host).report.event("secret_found", place=self._visit.place)
+
     def closed(self, reason: str) -> None:
+        self._visit.closed()
         if self._inlet is not None:
+            if self._visit.watched and self._looking:
+                self._inlet.report.event("secret_not_found")
             self._inlet.end(reason)
         elif not self._closing:
             self._host.report.event("closed_without_start", reason=reason)
 
     def _start(self, start: Start) -> None:
         asked = attributes(parse_qsl(self._query), "query")
+        said = self._visit.clean(asked | start.attributes)
+        objection = self._visit.objection(said)
+        if objection:
+            self._close(1008, objection)
+            return
         try:
-            self._inlet = self._host.accept(asked | start.attributes)
+            self._inlet = self._host.accept(said)
             self._started = self._host.now()
         except Refused as refused:  # there was room when the connection was let in
             self._close(1013, refused.reason)

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from websockets.datastructures import Headers
 
-from nodes.net.tls import Certificate
+from nodes.net.tls import Certificate, TlsFiles
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -31,6 +31,11 @@ class Front:
 
     certificate: Certificate | None = None
     proxies: Sequence[Network] = ()
+
+    @classmethod
+    def of(cls, tls: TlsFiles | None, proxies: Sequence[Network]) -> Front:
+        """Read the certificate, if there is one. Raises `CannotStart`."""
+        return cls(None if tls is None else Certificate(tls.cert, tls.key), proxies)
 
     def meets(self, neighbour: Address) -> bool:
         """Whether to speak with a connection from this address at all."""
@@ -64,6 +69,14 @@ class Front:
 def within(address: Address, networks: Iterable[Network]) -> bool:
     """Whether one of ``networks`` has this address."""
     return any(address in network for network in networks)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens at ``host``."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name, or nothing at all, which is every address
+        return False
 
 
 def plain(text: str) -> Address:

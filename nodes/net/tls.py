@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+import flowcore
 from flowcore import CannotStart
 
 RECORD = 16 * 1024
@@ -18,6 +19,16 @@ WRONG_PORT = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"
     b"This port speaks TLS only: use wss:// or https://.\n"
 )
+
+
+class TlsFiles(flowcore.Config):
+    """Where a certificate is, in PEM format as certbot writes it. SIGHUP reads it anew."""
+
+    cert: Path
+    """File with the certificate, and those between it and a known authority."""
+
+    key: Path
+    """File with its private key, not encrypted."""
 
 
 class Certificate:

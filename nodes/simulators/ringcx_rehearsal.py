@@ -15,6 +15,8 @@ from websockets.http11 import Request
 
 from flowcore import Host, Inlet
 from nodes.net.call_peer import CallPeer
+from nodes.net.doorman import Doorman, Rules, Visit
+from nodes.net.front import plain
 from nodes.protocols import g711
 from nodes.protocols.ringcx import RATE, Caller
 
@@ -45,11 +47,13 @@ def messages(
 class Line:
     """The listener's own end of one connection, `CallPeer`, without the connection."""
 
-    def __init__(self, host: Host, config: Any) -> None:
+    def __init__(self, host: Host, config: Any, path: str = "/") -> None:
         self._watched = _Watched(host)
         self._closed = False
         self._reading = True
-        self._peer = CallPeer(cast(Host, self._watched), Request("/", Headers()), start=config.start, idle=config.idle)
+        visit = Visit(Doorman(Rules(), host.report), plain("127.0.0.1"))  # nobody knocks here
+        request = Request(path, Headers())
+        self._peer = CallPeer(cast(Host, self._watched), request, visit, start=config.start, idle=config.idle)
         self._peer.opened(self)  # type: ignore[arg-type]  # all that it does with a connection is to close it
 
     @property

@@ -56,7 +56,7 @@ class RingCX(Listener[Packet]):
         secret: SecretStr | None = Field(default=None, min_length=8, max_length=200)
         """The secret of the streaming profile, as ``${NAME}``: looked for in all that a caller says up to Start."""
 
-        secret_mode: SecretMode = "require"
+        secret_mode: SecretMode = "require"  # noqa: S105  # no password
         """Whether a call without the ``secret`` is refused; ``observe`` lets it in and logs where the secret was."""
 
         accounts: tuple[str, ...] = ()
@@ -93,12 +93,14 @@ class RingCX(Listener[Packet]):
                     f"at {self.host or 'all addresses'} calls would come through the network in the clear: give tls a "
                     "certificate, or name in behind_proxy the proxy that has one"
                 )
-            if self.secret is None and "secret_mode" in self.model_fields_set and self.secret_mode != "off":
+            asked = "secret_mode" in self.model_fields_set and self.secret_mode in ("observe", "require")
+            if asked and self.secret is None:
                 raise ValueError(f"secret_mode {self.secret_mode} needs a secret: write  secret: ${{NAME}}")
             return self
 
-    config: Config
-    _front: Front
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._front = Front()
 
     @classmethod
     def gives(cls, config: Config) -> Format:
