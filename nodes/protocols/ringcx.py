@@ -28,6 +28,9 @@ STOP_QUIET = 2.0
 PATIENCE = 16
 """So many bad messages in a row mean that the peer does not speak this protocol."""
 
+DOUBT = 100
+"""So many bad messages in all, and more than half of what came, mean that it speaks it too badly: decision 13."""
+
 TEXT_LIMIT = 256
 """Characters of an attribute that are kept."""
 
@@ -246,7 +249,10 @@ class Call:
         self.state = WAITING
         self.announced: float | None = None
         """The longest duration that a Stop announced, presumably in seconds."""
+        self._good = 0  # messages so far
         self._bad = 0
+        self._row = 0  # bad ones since the last good one
+        self._good_before = 0  # good ones when that row began
         self._heard = 0.0
         self._bytes = dict.fromkeys(TRACKS.values(), 0)
 
@@ -267,7 +273,7 @@ class Call:
         if self.state is not OPEN and self.state is not STOPPING:
             return self._judge(text, now)
         # The table's one frequent row by itself: 100 times a second for each call.
-        self._bad = 0
+        self._good += 1
         self._heard = now
         track = TRACKS[media.perspective]
         self._bytes[track] += len(media.data)
@@ -277,13 +283,9 @@ class Call:
         try:
             event = parse(text)
         except BadMessage as bad:
-            self._bad += 1
-            if self._bad >= PATIENCE:
-                raise Broken(
-                    1008, "too_many_bad_messages", f"{PATIENCE} messages in a row are none of RingCX"
-                ) from None
+            self._count_bad()
             return Ignored(f"bad_message:{bad.reason}")
-        self._bad = 0
+        self._good += 1
         self.state, ignored = _TABLE[self.state][type(event)]
         if ignored:
             return Ignored(ignored, len(event.data) / RATE if type(event) is Media else 0.0)
@@ -298,6 +300,15 @@ class Call:
             self._heard = now
             self.announced = max(event.duration or 0.0, self.announced or 0.0) or None
         return event  # type: ignore[return-value]  # no Unknown gets here: the table ignores it in every state
+
+    def _count_bad(self) -> None:
+        self._bad += 1
+        self._row = self._row + 1 if self._good == self._good_before else 1
+        self._good_before = self._good
+        if self._row >= PATIENCE:
+            raise Broken(1008, "too_many_bad_messages", f"{PATIENCE} messages in a row are none of RingCX")
+        if self._bad >= DOUBT and self._bad > self._good:
+            raise Broken(1008, "too_many_bad_messages", "most messages are none of RingCX")
 
     def hold(self, now: float) -> None:
         """Nothing was read until ``now``: that is no silence of the peer."""

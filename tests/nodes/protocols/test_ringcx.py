@@ -1,6 +1,7 @@
 """The RingCX parser and the state of a call, without a socket."""
 
 import base64
+import contextlib
 import json
 import random
 from typing import Any
@@ -233,6 +234,20 @@ def test_media_that_may_not_come_now_is_counted_with_its_length() -> None:
     assert call.receive(START, 0.0) == Ignored("after_end")
 
 
+@pytest.mark.parametrize(("each", "most"), [(1, 0), (2, 100), (15, 120)])
+def test_peer_most_of_whose_messages_are_bad_is_sent_away(each: int, most: int) -> None:
+    call = Call()
+    call.receive(Caller({"call_id": "x"}).start(), 0.0)
+    bad = 0
+    with contextlib.suppress(Broken):
+        for number in range(1000):
+            for _ in range(each):
+                bad += 1
+                call.receive(GARBAGE, 0.0)
+            call.receive(media(sequenceId=number), 0.0)
+    assert bad <= most if most else bad == 1000
+
+
 def test_second_stop_may_never_come_but_media_after_the_first_counts() -> None:
     call = Call()
     call.receive(START, 0.0)
@@ -251,13 +266,14 @@ class Conversation(RuleBasedStateMachine):
         self.call = Call()
         self.now = 0.0
         self.started = self.ended = self.broken = False
-        self.stops = self.bad = 0
+        self.stops = self.bad = self.bad_in_all = self.good = 0
         self.heard = 0.0
 
     def say(self, text: bytes) -> Any:
         if self.broken:
             return None
         self.bad = 0
+        self.good += 1
         return self.call.receive(text, self.now)
 
     @rule()
@@ -301,7 +317,8 @@ class Conversation(RuleBasedStateMachine):
             if self.broken:
                 return
             self.bad += 1
-            if self.bad == 16:
+            self.bad_in_all += 1
+            if self.bad == 16 or self.bad_in_all >= max(100, self.good + 1):
                 with pytest.raises(Broken) as caught:
                     self.call.receive(GARBAGE, self.now)
                 assert caught.value.code == 1008
