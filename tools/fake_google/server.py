@@ -126,6 +126,7 @@ class FakeGoogle:
         async def handler(_: Any, context: Any) -> None:
             log = StreamLog(len(self.streams), version, self.clock())
             log.metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+            log.metadata["peer"] = context.peer()
             self.streams.append(log)
             over = asyncio.get_running_loop().create_future()
             rules = Rules(version, self.limits[version], log.opened)
@@ -143,6 +144,8 @@ class FakeGoogle:
                 elif error is not None:
                     raise error
                 outcome = Refused("OK", "")
+            except asyncio.CancelledError:
+                pass  # the client gave up, or the server ends: gRPC answers
             finally:
                 log.outcome = outcome.code
                 log.closed = self.clock()
@@ -179,11 +182,10 @@ class FakeGoogle:
                 break
             if request.streaming_config or not (audio := _audio(version, request)):
                 raise Refused("INVALID_ARGUMENT", "Only the first request may hold a configuration; others hold audio.")
-            seconds = len(audio) / width / log.config["rate"]
-            rules.audio(self.clock(), len(audio), seconds)
+            rules.audio(self.clock(), len(audio), len(audio) / width / log.config["rate"])
             log.requests += 1
             log.largest = max(log.largest, len(audio))
-            log.seconds += seconds
+            log.samples += len(audio) // width
             await self._say(version, log, context, recogniser.hear(_codes(audio, width)), trouble)
             log.broken = recogniser.ear.broken
         log.half_closed = True

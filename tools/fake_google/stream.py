@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from .words import RATE, Ear, Word
 
@@ -57,12 +58,12 @@ class StreamLog:
     number: int
     version: int
     opened: float
-    config: dict[str, object] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     requests: int = 0
     largest: int = 0
     """Bytes of audio in the largest request."""
-    seconds: float = 0.0
+    samples: int = 0
     """Of audio that came."""
     words: list[Word] = field(default_factory=list)
     """All that were said in final results."""
@@ -72,6 +73,11 @@ class StreamLog:
     closed: float | None = None
     outcome: str = ""
     """``OK``, the name of a status, or ``CANCELLED`` when the client gave up; empty while it runs."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the audio that came."""
+        return self.samples / int(self.config.get("rate", RATE))
 
 
 class Recogniser:
