@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flowcore import Demux, Format, Packet, Sink, Takes, Text, Transform
+from flowcore.node import Node
 from flowcore.registry import available
 from flowcore.testing import tone
 
@@ -14,6 +16,12 @@ CLASSES = {name: entry.load() for name, entry in sorted(available().items())}
 WORKING = {name: cls for name, cls in CLASSES.items() if issubclass(cls, Transform | Demux | Sink)}
 OUTSIDE = {"ringcx_call", "transcribe"}
 """Nodes that need a peer or a model to work; their own tests give them one."""
+
+
+def placed(cls: type[Node], stem: str) -> dict[str, Any]:
+    """The config with which a node that writes a file writes it to ``stem`` with the end of a name that it knows."""
+    field = cls.Config.model_fields.get("path")
+    return {"path": stem + Path(field.default).suffix} if field else {}
 
 
 def given(takes: Takes) -> Format:

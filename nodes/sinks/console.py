@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import threading
@@ -13,13 +12,11 @@ from typing import TextIO
 from rich.cells import cell_len
 
 from flowcore import TEXT, Config, Part, Session, Sink, Text, node
+from nodes.transcripts.plain import plain
 
 COLOURS = {"agent": "36", "customer": "33"}  # SGR codes of ECMA-48: cyan, yellow; who else speaks is magenta
 OTHER_COLOUR = "35"
 BACKLOG = 1000  # final lines kept for a terminal that takes none
-
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # would turn the rest of the line around
 
 
 @node("console")
@@ -111,7 +108,7 @@ class Screen(Part):
     def show(self, flow: str, text: Text) -> bool:
         """Show ``text``; False when it was left out because nothing more reaches the terminal."""
         with self._lock:
-            words = _plain(text.text)
+            words = plain(text.text)
             if words and not text.final:
                 self._live[flow, text.track] = text
             else:
@@ -152,8 +149,8 @@ class Screen(Part):
         """One line of ``text``; when ``cells`` is given, the end of the words that fits into so many cells."""
         minutes, tenths = divmod(round(text.start * 10), 600)
         short = f"{flow.rpartition('-')[2]} " if self._several else ""
-        head = f"[{minutes:02}:{tenths / 10:04.1f}] {short}{_plain(text.track)}: "
-        words = _plain(text.text)
+        head = f"[{minutes:02}:{tenths / 10:04.1f}] {short}{plain(text.track)}: "
+        words = plain(text.text)
         if cells and cell_len(head + words) > cells:
             words = words[-cells:]
             while words and cell_len(f"{head}…{words}") > cells:
@@ -163,7 +160,3 @@ class Screen(Part):
             return head + words
         faint = "" if text.final else "2;"
         return f"\x1b[{faint}{COLOURS.get(text.track, OTHER_COLOUR)}m{head}{words}\x1b[0m"
-
-
-def _plain(text: str) -> str:
-    return _CONTROL.sub(" ", _BIDI.sub("", text)).strip()

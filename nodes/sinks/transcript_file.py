@@ -1,25 +1,64 @@
-"""Write the call's words down: text in, one JSON object a line out."""
+"""Write the call's words down: text in, JSON lines, subtitles or plain text out."""
 
-import msgspec
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 import flowcore
-from flowcore import TEXT, Folder, NewFile, Part, PathTemplate, Session, Sink, Text, node
+from flowcore import (
+    TEXT,
+    Config,
+    Folder,
+    NewFile,
+    Part,
+    PathTemplate,
+    Report,
+    Session,
+    Sink,
+    Text,
+    abandoned,
+    node,
+    publish_from,
+    write_whole,
+)
+from nodes.transcripts import journal
+from nodes.transcripts.formats import FORMATS
+from nodes.transcripts.metadata import metadata
+
+
+class Names(Config):
+    """What the parties are called."""
+
+    agent: str = "Agent"
+    """The agent."""
+
+    customer: str = "Caller"
+    """Whoever the agent speaks to."""
 
 
 @node("transcript_file")
 class TranscriptFile(Sink[Text]):
-    """Append each final text as one line of JSON, as soon as it comes: ``tail -f`` shows the call.
+    """Write the final texts of a call into one file, in the format that the end of its name says.
 
-    A line: ``{"track":"agent","start":1.24,"end":2.9,"text":"hello","final":true}``, with times in seconds on the
-    flow's clock, to the millisecond. Each line is one write, so the file holds whole lines at all times. The file is
-    made when the flow opens, so that a call in which nobody speaks has an empty one; a name that is taken gets
-    ``-2``, ``-3``, ….
+    ``.jsonl``: a line ``{"track":"agent","start":1.24,"end":2.9,"text":"hello","final":true,"utterance":0,"lag":0.61}``
+    for each text as it came. ``.srt`` and ``.vtt``: subtitles by the time at which they begin; parties who talk at once
+    have cues at once. ``.txt``: lines ``[00:01.2] Agent: hello``. Times are those of the recording, in seconds.
+
+    Where no engine understood the voice, ``[untranscribed 3.2 s]`` stands (in JSON: ``"gap"``). Words that never became
+    final end in ``…`` (``"final":false``).
+
+    While the call goes on, its texts are in ``….part``, each written as it comes, as lines of JSON (``tail -f`` shows
+    them). A killed process loses none: the next one makes the file of them. A name that is taken gets ``-2``, ….
+    Beside the file, ``….json`` tells of the session, the parties, gaps, and how late the words were.
 
     In: ``Text`` of any tracks. Out: event ``file`` (``path``) at the end; OSError when the disk is full.
 
     Example::
 
-        text: {use: transcript_file, from: words, with: {path: "transcripts/{flow}.jsonl"}}
+        text: {use: transcript_file, from: words, with: {path: "transcripts/{flow}.vtt", names: {agent: Kim}}}
     """
 
     takes = (TEXT,)
@@ -27,41 +66,87 @@ class TranscriptFile(Sink[Text]):
     loss = "forbidden"
 
     class Config(flowcore.Config):
-        """Where to, and which texts."""
+        """Where to, in what form, and which texts."""
 
         path: PathTemplate = PathTemplate("transcripts/{started:%Y-%m-%d}/{flow}.jsonl")
         """Where the file goes, with fields of the session in it; directories are made."""
 
+        format: Literal["jsonl", "srt", "vtt", "txt"] | None = None
+        """The format, where the end of ``path`` does not say it."""
+
         interim: bool = False
-        """Write interim texts too: each is replaced by the next text of its track."""
+        """Write interim texts too (jsonl only): each is replaced by the next text of its track and utterance."""
+
+        names: Names = Names()
+        """What the parties are called in subtitles and plain text."""
+
+        metadata: bool = True
+        """Write ``….json`` beside it; of several transcripts of a call, one may be enough."""
+
+        @property
+        def kind(self) -> str:
+            """The format's name; empty when nothing says it."""
+            suffix = Path(self.path).suffix.removeprefix(".").lower()
+            return self.format or (suffix if suffix in FORMATS else "")
+
+        @model_validator(mode="after")
+        def _has_a_format(self) -> Self:
+            if not self.kind:
+                raise ValueError(f"path: give it one of the ends .{', .'.join(FORMATS)}, or say format: jsonl")
+            if self.interim and self.kind != "jsonl":
+                raise ValueError(f"interim: {self.kind} has no place for interim texts; leave it out, or write .jsonl")
+            return self
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self._file: NewFile | None = None
+        self._opened = 0.0
 
     @classmethod
     def shares(cls, config: Config) -> Part:
         return Folder(config.path.root)
 
+    @classmethod
+    def recover(cls, config: Config, report: Report) -> None:
+        for part in abandoned(config.path):
+            try:
+                if part.stat().st_size:
+                    report.event("repaired", path=str(_finish(part, config)))
+                else:
+                    part.unlink()  # its writer was killed before the first word, and before it said whose call it is
+            except (OSError, journal.NotAJournal) as error:
+                report.event("not_repaired", path=str(part), detail=str(error))
+
     def open(self, session: Session) -> None:
-        self._file = NewFile.create(self.config.path, session)
+        self._opened = self.now()
+        self._file = NewFile.create(self.config.path, session, part=True)
+        self._file.append(journal.head(session))
 
     def process(self, chunk: Text) -> None:
-        # A final text may be empty: there were no words after all, and it only takes back the interim ones.
-        wanted = self.config.interim or (chunk.final and chunk.text)
-        if self._file is None or not wanted:
-            return
-        line = {
-            "track": chunk.track,
-            "start": round(chunk.start, 3),
-            "end": round(chunk.end, 3),
-            "text": chunk.text,
-            "final": chunk.final,
-        }
-        self._file.append(msgspec.json.encode(line) + b"\n")
+        if self._file is not None:
+            self._file.append(journal.entry(chunk))
+
+    def flush(self) -> None:
+        if self._file is not None:
+            self._file.append(journal.tail(self.now() - self._opened))
 
     def close(self) -> None:
-        if self._file is not None:
-            file, self._file = self._file, None
-            file.close()
-            self.report.event("file", path=str(file.path))
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        try:
+            path = _finish(file.path, self.config)
+        finally:
+            file.close(sync=False)  # only now: until then its lock says that it is not abandoned
+        self.report.event("file", path=str(path))
+
+
+def _finish(part: Path, config: TranscriptFile.Config) -> Path:
+    """Make the transcript and its metadata of a journal, which goes last: killed before that, all is done again."""
+    transcript = journal.read(part, interim=config.interim)
+    names = config.names.model_dump()
+    path = publish_from(part, FORMATS[config.kind](transcript, names))
+    if config.metadata:
+        write_whole(path.with_name(f"{path.name}.json"), metadata(transcript, names, path.name))
+    part.unlink()
+    return path

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examples import CLASSES, OUTSIDE, WORKING, chunks, given
+from examples import CLASSES, OUTSIDE, WORKING, chunks, given, placed
 from pydantic import ValidationError
 
 from flowcore import Listener, Sink
@@ -31,7 +31,7 @@ def example(cls: type[Node]) -> str:
 
 def harness(name: str, tmp_path: Any) -> NodeHarness:
     cls = WORKING[name]
-    config = {"path": str(tmp_path / "{flow}.out")} if "path" in cls.Config.model_fields else {}
+    config = placed(cls, f"{tmp_path}/{{flow}}")
     return NodeHarness(cls, config, part=_opened_part(cls, config))
 
 

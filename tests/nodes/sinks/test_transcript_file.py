@@ -1,19 +1,31 @@
+import errno
 import json
-import subprocess
+import os
 import sys
 from pathlib import Path
 
 import pytest
+import srt
+import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from flowcore import CannotStart, Text
-from flowcore.testing import NodeHarness
+from flowcore.testing import FakeDisk, NodeHarness, kill_at_random
 from nodes.sinks.transcript_file import TranscriptFile
 
+HELLO = Text("agent", 1.23456, 2.0, "hello", True, 0, confidence=0.9, lag=0.4)
+HEL = Text("agent", 1.23456, 1.5, "hel", False, 0, lag=0.2)
+KINDS = ("jsonl", "srt", "vtt", "txt")
 
-def write(folder: Path, *texts: Text, **config: object) -> NodeHarness:
-    return NodeHarness(TranscriptFile, {"path": f"{folder}/{{flow}}.jsonl", **config}).push(*texts).end()
+
+def node(path: str, **config: object) -> NodeHarness:
+    return NodeHarness(TranscriptFile, {"path": path, **config})
+
+
+def write(folder: Path, *texts: Text, kind: str = "jsonl", **config: object) -> NodeHarness:
+    return node(f"{folder}/{{flow}}.{kind}", **config).push(*texts).end()
 
 
 def lines(harness: NodeHarness) -> list[dict[str, object]]:
@@ -21,41 +33,87 @@ def lines(harness: NodeHarness) -> list[dict[str, object]]:
     return [json.loads(line) for line in Path(data["path"]).read_text("utf-8").splitlines()]
 
 
-HELLO = Text("agent", 1.23456, 2.0, "hello", True, 0, confidence=0.9)
-HEL = Text("agent", 1.23456, 1.5, "hel", False, 0)
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def recover(path: str, **config: object) -> list[tuple[str, str]]:
+    """What a new process tells of what a killed one left."""
+    told: list[tuple[str, str]] = []
+
+    class Told:
+        def event(self, event: str, **data: str) -> None:
+            told.append((event, Path(data["path"]).name))
+
+    TranscriptFile.recover(TranscriptFile.Config(path=path, **config), Told())
+    return told
 
 
 def test_final_text_is_one_line_with_times_to_the_millisecond(tmp_path):
-    harness = write(tmp_path, HELLO)
+    harness = write(tmp_path, HEL, HELLO)
     assert harness.events == [("file", {"path": f"{tmp_path}/test-flow.jsonl"})]
-    expected = '{"track":"agent","start":1.235,"end":2.0,"text":"hello","final":true}\n'
-    assert (tmp_path / "test-flow.jsonl").read_text() == expected
+    assert lines(harness) == [
+        {
+            "track": "agent",
+            "start": 1.235,
+            "end": 2.0,
+            "text": "hello",
+            "final": True,
+            "utterance": 0,
+            "confidence": 0.9,
+            "lag": 0.4,
+        }
+    ]
 
 
-def test_interim_text_is_left_out_unless_asked_for(tmp_path):
-    assert [line["text"] for line in lines(write(tmp_path, HEL, HELLO))] == ["hello"]
+def test_interim_texts_are_lines_too_when_asked_for(tmp_path):
     both = write(tmp_path, HEL, HELLO, interim=True)
     assert [(line["text"], line["final"]) for line in lines(both)] == [("hel", False), ("hello", True)]
 
 
-def test_call_in_which_nobody_speaks_has_an_empty_file_from_the_start(tmp_path):
-    harness = NodeHarness(TranscriptFile, {"path": f"{tmp_path}/x.jsonl"})
-    assert (tmp_path / "x.jsonl").read_bytes() == b""
-    assert lines(harness.end()) == []
+def test_the_end_of_the_name_says_the_format(tmp_path):
+    for kind in KINDS:
+        write(tmp_path, HEL, HELLO, kind=kind)
+    (cue,) = srt.parse((tmp_path / "test-flow.srt").read_text())
+    assert cue.content == "Agent: hello"
+    (caption,) = webvtt.read(tmp_path / "test-flow.vtt", strict=True)
+    assert (caption.voice, caption.text) == ("Agent", "hello")
+    assert (tmp_path / "test-flow.txt").read_text() == "[00:01.2] Agent: hello\n"
+    assert names(tmp_path) == {f"test-flow.{kind}{more}" for kind in KINDS for more in ("", ".json")}
 
 
-def test_each_line_is_there_as_soon_as_it_was_said(tmp_path):
-    harness = NodeHarness(TranscriptFile, {"path": f"{tmp_path}/x.jsonl"})
+def test_a_name_that_does_not_say_the_format_needs_it_said(tmp_path):
+    with pytest.raises(ValidationError, match=r"path: give it one of the ends \.jsonl, \.srt, \.vtt, \.txt, or say f"):
+        write(tmp_path, kind="sub")
+    write(tmp_path, HELLO, kind="sub", format="srt", names={"agent": "Kim"})
+    assert "\nKim: hello\n" in (tmp_path / "test-flow.sub").read_text()
+
+
+def test_interim_texts_have_a_place_in_json_lines_only(tmp_path):
+    with pytest.raises(ValidationError, match=r"interim: srt has no place for interim texts"):
+        write(tmp_path, kind="srt", interim=True)
+
+
+def test_a_party_that_is_not_there_cannot_be_named(tmp_path):
+    with pytest.raises(ValidationError, match=r"names\.agnet"):
+        write(tmp_path, names={"agnet": "Kim"})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_call_in_which_nobody_speaks_has_a_transcript(kind, tmp_path):
+    write(tmp_path, kind=kind)
+    assert (tmp_path / f"test-flow.{kind}").read_text() == ("WEBVTT\n" if kind == "vtt" else "")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_text_is_on_the_way_to_the_disk_as_soon_as_it_came(kind, tmp_path):
+    harness = node(f"{tmp_path}/x.{kind}")
     for number in range(1, 4):
         harness.push(HELLO)
-        assert (tmp_path / "x.jsonl").read_bytes().count(b"\n") == number
+        assert (tmp_path / f"x.{kind}.part").read_bytes().count(b'"hello"') == number
+    assert names(tmp_path) == {f"x.{kind}.part"}
     harness.end()
-
-
-def test_an_empty_final_text_is_no_line_but_takes_back_an_interim_one(tmp_path):
-    nothing = Text("agent", 1.23456, 1.5, "", True, 0)
-    assert lines(write(tmp_path, HEL, nothing)) == []
-    assert [line["text"] for line in lines(write(tmp_path, HEL, nothing, interim=True))] == ["hel", ""]
+    assert names(tmp_path) == {f"x.{kind}", f"x.{kind}.json"}
 
 
 @given(st.lists(st.text()))
@@ -64,39 +122,147 @@ def test_any_words_stay_on_their_line(tmp_path_factory, words):
     harness = write(tmp_path_factory.mktemp("words"), *texts)
     raw = Path(harness.events[0][1]["path"]).read_bytes()
     assert [json.loads(line)["text"] for line in raw.split(b"\n")[:-1]] == [word for word in words if word]
-    assert raw.endswith(b"\n") or not any(words)
 
 
-def test_same_name_twice_gives_two_transcripts(tmp_path):
+def test_same_name_twice_gives_two_transcripts_each_with_its_metadata(tmp_path):
     first, second = write(tmp_path, HELLO), write(tmp_path)
     assert (len(lines(first)), len(lines(second))) == (1, 0)
     assert second.events[0][1]["path"] == f"{tmp_path}/test-flow-2.jsonl"
+    for name in ("test-flow.jsonl", "test-flow-2.jsonl"):
+        assert json.loads((tmp_path / f"{name}.json").read_text())["transcript"] == name
+
+
+def test_metadata_tells_of_the_session_and_how_late_the_words_were(tmp_path):
+    harness = node(f"{tmp_path}/x.srt")
+    harness.push(HEL, HELLO).wait(12.5).end()
+    about = json.loads((tmp_path / "x.srt.json").read_text())
+    assert (about["flow"], about["session"]) == ("test-flow", {"call_id": "call-1", "session_id": "1"})
+    assert (about["seconds"], about["complete"]) == (12.5, True)
+    assert about["lag"]["final"] == {"texts": 1, "p50": 0.4, "p95": 0.4, "max": 0.4}
+    assert about["lag"]["interim"]["max"] == 0.2
+
+
+def test_metadata_can_be_left_out(tmp_path):
+    write(tmp_path, HELLO, metadata=False)
+    assert names(tmp_path) == {"test-flow.jsonl"}
 
 
 def test_place_that_cannot_be_written_names_field_and_fix(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(CannotStart, match=r"^path: cannot write to .*: Not a directory; give a path in"):
-        NodeHarness(TranscriptFile, {"path": f"{tmp_path}/file/x.jsonl"})
+        node(f"{tmp_path}/file/x.jsonl")
 
 
-def test_killed_writer_leaves_whole_lines(tmp_path):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_node_that_was_cut_out_keeps_what_it_had_and_says_that_it_is_not_all(kind, tmp_path):
+    harness = node(f"{tmp_path}/x.{kind}").push(HELLO)
+    harness.node.close()
+    assert "hello" in (tmp_path / f"x.{kind}").read_text()
+    assert json.loads((tmp_path / f"x.{kind}.json").read_text())["complete"] is False
+
+
+def test_a_full_disk_keeps_the_journal_for_a_time_with_room(tmp_path):
+    path = f"{tmp_path}/x.srt"
+    harness = node(path).push(HELLO)
+    with FakeDisk(tmp_path) as disk:
+        disk.room = 10
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            harness.push(HELLO)
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            harness.node.close()
+    assert recover(path) == [("repaired", "x.srt")]
+    assert len(list(srt.parse((tmp_path / "x.srt").read_text()))) == 1
+    assert names(tmp_path) == {"x.srt", "x.srt.json"}
+
+
+def test_what_another_program_left_is_named_and_not_touched(tmp_path):
+    (tmp_path / "x.srt.part").write_text("1\n")
+    assert recover(f"{tmp_path}/{{flow}}.srt") == [("not_repaired", "x.srt.part")]
+    assert names(tmp_path) == {"x.srt.part"}
+
+
+def test_a_part_killed_before_its_first_line_is_removed(tmp_path):
+    (tmp_path / "x.srt.part").touch()
+    os.utime(tmp_path / "x.srt.part", (0, 0))
+    assert recover(f"{tmp_path}/{{flow}}.srt") == []
+    assert names(tmp_path) == set()
+
+
+def test_what_is_being_written_is_left_alone(tmp_path):
+    harness = node(f"{tmp_path}/x.srt").push(HELLO)
+    assert recover(f"{tmp_path}/{{flow}}.srt") == []
+    harness.end()
+    assert names(tmp_path) == {"x.srt", "x.srt.json"}
+
+
+class Killed(BaseException):
+    """Nothing of the process runs after it."""
+
+
+def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch, folder: Path) -> bool:
+    """Recover as a process that is killed before its ``moment``-th change of the disk does; whether it got that far."""
+    left = moment
+
+    def dying(change):
+        def call(*args, **options):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return change(*args, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("open", "write", "rename", "unlink"):
+            patch.setattr(os, name, dying(getattr(os, name)))
+        try:
+            recover(f"{folder}/{{flow}}.srt")
+        except Killed:
+            return True
+    return False
+
+
+def test_killed_before_any_step_of_its_end_the_next_one_comes_to_the_same_files(tmp_path, monkeypatch):
+    for moment in range(100):
+        folder = tmp_path / str(moment)
+        node(f"{folder}/x.srt").push(HELLO).node._file.close()  # killed
+        died = killed_at(moment, monkeypatch, folder)
+        recover(f"{folder}/{{flow}}.srt")
+        assert names(folder) == {"x.srt", "x.srt.json"}
+        assert [cue.content for cue in srt.parse((folder / "x.srt").read_text())] == ["Agent: hello"]
+        assert json.loads((folder / "x.srt.json").read_text())["transcript"] == "x.srt"
+        if not died:
+            break
+    assert 8 < moment < 100
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_writer_loses_nothing_that_it_took(kind, seed, tmp_path):
     program = f"""
 from flowcore import Text
 from flowcore.testing import NodeHarness
 from nodes.sinks.transcript_file import TranscriptFile
-harness = NodeHarness(TranscriptFile, {{"path": {str(tmp_path / "x.jsonl")!r}}})
-for number in range(30_000):
-    harness.push(Text("agent", number, number, "word " * (1 + number % 50), True, number))
-    print(number + 1, flush=True)
+for call in range(1_000_000):
+    harness = NodeHarness(TranscriptFile, {{"path": "{tmp_path}/" + str(call) + ".{kind}"}})
+    for number in range(20):
+        harness.push(Text("agent", number, number + 1, f"call {{call}} text {{number}}.", True, number))
+        print(f"call {{call}} text {{number}}.", flush=True)
+    harness.end()
 """
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    for _ in range(1000):
-        process.stdout.readline()
-    process.kill()
-    acknowledged = 1000 + process.communicate()[0].count("\n")
-    raw = (tmp_path / "x.jsonl").read_bytes()
-    starts = [json.loads(line)["start"] for line in raw.split(b"\n")[:-1]]
-    assert raw.endswith(b"\n")
-    assert starts == list(range(len(starts)))
-    assert len(starts) >= acknowledged
+    killed = kill_at_random([sys.executable, "-c", program], seed, lines=(1, 200))
+    assert not killed.survived
+    for part in tmp_path.glob("*.part"):
+        os.utime(part, (0, 0))  # an empty one might be a newborn's
+    told = recover(f"{tmp_path}/{{flow}}.{kind}")
+    assert len(told) <= 1
+    found = sorted(names(tmp_path), key=lambda name: int(name.split(".")[0]))
+    assert {name for name in found if not name.endswith(".json")} == {name.removesuffix(".json") for name in found}
+    whole = "".join((tmp_path / name).read_text() for name in found if name.endswith(f".{kind}"))
+    for line in killed.lines:
+        assert whole.count(line.decode()) == 1
+    for name in found:
+        if name.endswith(".json"):
+            about = json.loads((tmp_path / name).read_text())
+            assert about["complete"] is (("repaired", about["transcript"]) not in told or about["seconds"] is not None)
