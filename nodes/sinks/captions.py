@@ -12,7 +12,7 @@ from flowcore import TEXT, Duration, Part, Session, Sink, Text, node
 from nodes.web.access import SHORTEST, Mode
 from nodes.web.captions import CaptionsSite
 
-ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:\d+)?")
+ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:(\d+|\*))?")
 
 
 def _origin(text: str) -> str:

@@ -55,6 +55,7 @@ class Call:
         self._started = started
         self._flows: dict[str, float] = {}  # live ones, with the second of the call in which they began
         self._lines: dict[str, tuple[int, Line]] = {}  # in the order of their last change
+        self._last = 0.0  # the second of the call up to which something was said
         self._first: dict[str, None] = {}  # in the order of their first appearance
 
     @property
@@ -62,7 +63,8 @@ class Call:
         return LIVE if self._flows else OVER
 
     def join(self, flow: str, started: datetime) -> None:
-        at = max(0.0, (started - self._started).total_seconds())
+        # A recording may be played faster than time passes: what comes later never stands before what was said.
+        at = max((started - self._started).total_seconds(), self._last)
         self.revision += 1
         self._flows[flow] = at
         self.sessions = [*self.sessions, round(at, 3)][-SESSIONS:]
@@ -73,6 +75,7 @@ class Call:
         id = f"{flow}.{text.track}.{text.utterance}"
         self.revision += 1
         start, end = round(begin + text.start, 3), round(begin + text.end, 3)
+        self._last = max(self._last, end)
         self._lines.pop(id, None)
         self._lines[id] = self.revision, Line(id, text.track, start, end, text.text, text.final, text.gap)
         self._first[id] = None
