@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
@@ -34,11 +34,33 @@ def check(model: type[Model], fields: Fields, at: Position, owner: str, values: 
     plain = values.of(fields)
     if len(values.problems) > before:
         return None
+    for name, key in _open_secrets(model, fields, plain, values):
+        message = f"{owner}: {name} must not stand where others read it"
+        values.problems.add("open-secret", message, key, f"write  {name}: ${{NAME}}  and set NAME in the environment")
+    if len(values.problems) > before:
+        return None
     try:
         return model.model_validate(plain)
     except ValidationError as error:
         _Errors(model, fields, at, owner, values).note(error.errors(include_url=False))
         return None
+
+
+def _open_secrets(
+    model: type[BaseModel], fields: Fields, plain: Mapping[str, Any], values: Values
+) -> Iterator[tuple[str, Position]]:
+    """Secrets that the file or the command line holds, by name and place: what is not from the environment."""
+    for name in model.model_fields.keys() & fields.entries.keys():
+        entry, annotation = fields.entries[name], model.model_fields[name].annotation
+        if isinstance(entry.value, Fields):
+            for inner in _models(annotation):
+                yield from _open_secrets(inner, entry.value, plain[name], values)
+        elif _is_secret(annotation) and plain[name] and entry.value.at not in values.secrets:
+            yield name, entry.key
+
+
+def _is_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or any(_is_secret(argument) for argument in get_args(annotation))
 
 
 class _Errors:

@@ -10,9 +10,12 @@ import base64
 import binascii
 import hmac
 from collections.abc import Iterator
+from typing import Annotated
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
+from pydantic import AfterValidator, SecretStr
+from pydantic_core import PydanticKnownError
 from websockets.http11 import Request
 
 DEPTH = 8
@@ -20,7 +23,23 @@ DEPTH = 8
 
 MASKED = "***"
 
+SHORTEST, LONGEST = 8, 200
+"""Characters of a secret: fewer can be guessed, more would be cut where a value is kept."""
+
 _decode = msgspec.json.Decoder().decode
+
+
+def _has_a_good_length(secret: SecretStr) -> SecretStr:
+    # Errors whose texts quote nothing.
+    if len(secret) < SHORTEST:
+        raise PydanticKnownError("string_too_short", {"min_length": SHORTEST})
+    if len(secret) > LONGEST:
+        raise PydanticKnownError("string_too_long", {"max_length": LONGEST})
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_has_a_good_length)]
+"""A secret as a config holds it: never printed."""
 
 
 class Credentials:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Self
 
-from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
+from pydantic import Field, IPvAnyNetwork, model_validator
 from websockets.http11 import Request
 
 import flowcore
 from flowcore import Duration, Format, Host, Listener, Packet, node
 from nodes.net.call_peer import CallPeer
+from nodes.net.credentials import Secret
 from nodes.net.doorman import Doorman, Rules, SecretMode
 from nodes.net.front import Address, Front, is_loopback
 from nodes.net.port import Limits, Page, Peer, Port
@@ -53,8 +54,8 @@ class RingCX(Listener[Packet]):
         behind_proxy: tuple[IPvAnyNetwork, ...] = ()
         """Networks of the proxies before this port: their X-Forwarded-For or Forwarded is believed, nobody else's."""
 
-        secret: SecretStr | None = Field(default=None, min_length=8, max_length=200)
-        """The secret of the streaming profile, as ``${NAME}``: looked for in all that a caller says up to Start."""
+        secret: Secret | None = None
+        """The streaming profile's, as ``${NAME}``: 8 to 200 characters, looked for in all that is said up to Start."""
 
         secret_mode: SecretMode = "require"  # noqa: S105  # no password
         """Whether a call without the ``secret`` is refused; ``observe`` lets it in and logs where the secret was."""
@@ -90,8 +91,8 @@ class RingCX(Listener[Packet]):
         def _is_safe(self) -> Self:
             if not is_loopback(self.host) and self.tls is None and not self.behind_proxy:
                 raise ValueError(
-                    f"at {self.host or 'all addresses'} calls would come through the network in the clear: give tls a "
-                    "certificate, or name in behind_proxy the proxy that has one"
+                    "other machines would send their calls through the network in the clear: give tls a certificate, "
+                    "name in behind_proxy the proxy that has one, or listen at host 127.0.0.1"
                 )
             asked = "secret_mode" in self.model_fields_set and self.secret_mode in ("observe", "require")
             if asked and self.secret is None:

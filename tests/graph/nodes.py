@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from flowcore import (
     CannotStart,
@@ -153,6 +153,15 @@ class Picky(Lamp):
         super().__init__(config)
         if config.device.startswith("no"):
             raise CannotStart(f"a lamp needs a device, not {config.device}", field="device")
+
+
+@node("safe")
+class Safe(Phone):
+    """Accept calls of those who know a word."""
+
+    class Config(Config):
+        key: SecretStr | None = None
+        """The word."""
 
 
 CLASSES = (Phone, Filter, Halves, Store, Lamp, Heavy, Picky)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from flowcore.errors import GraphError
 from flowcore.graph.load import load_text
 from flowcore.graph.values import plain
+from flowcore.registry import Entry
 
 SECRET = "s3cr3t 'value\""
 
@@ -103,3 +104,25 @@ def test_what_a_variable_holds_is_never_printed(old, new):
 def test_default_of_a_variable_is_no_secret():
     with pytest.raises(GraphError, match="'fast' is not a quantity"):
         load_text(GOOD.replace("100ms", '"${SPEED:-fast}"'), registry=REGISTRY, environ={})
+
+
+def safe(key, **environ):
+    entry = Entry("safe", "graph.nodes", "Safe")
+    text = f"flowcore: 1\nnodes:\n  call: {{use: safe, with: {{key: {key}}}}}\n  light: {{use: lamp, from: call}}\n"
+    return load_text(text, registry={**REGISTRY, "safe": entry}, environ=environ).nodes["call"].config.key
+
+
+@pytest.mark.parametrize("key", ["s3cr3t-of-mine", '"s3cr3t ${EMPTY:-of-mine}"', '"${EMPTY:-s3cr3t}"'])
+def test_a_secret_that_stands_in_the_file_is_refused(key):
+    with pytest.raises(GraphError, match=r"3:28: error\[open-secret\]: call \(safe\): key must not stand where others"):
+        safe(key)
+
+
+@pytest.mark.parametrize(
+    ("key", "held"),
+    [('"${KEY}"', "s3cr3t"), ('"a ${KEY}"', "a s3cr3t"), ('"${NONE:-}"', ""), ("null", None), ('""', "")],
+)
+def test_a_secret_comes_from_the_environment_or_not_at_all(key, held):
+    found = safe(key, KEY="s3cr3t")
+    assert (None if found is None else found.get_secret_value()) == held
+    assert "s3cr3t" not in repr(found)
