@@ -134,6 +134,11 @@ class Node:
         self.config = config
 
     @classmethod
+    def accepts(cls, config: Any) -> tuple[Takes, ...]:
+        """The formats that it takes with this config: all of ``takes`` by default."""
+        return cls.takes
+
+    @classmethod
     def requires(cls, config: Any) -> Sequence[Extra]:
         """The optional packages that this config needs."""
         return ()

@@ -20,7 +20,7 @@ def rows(given: Format, wanted: Iterable[Takes], nodes: Sequence[type[Node]]) ->
     converters: list[Converter] = [cls for cls in nodes if is_converter(cls)]  # type: ignore[misc]  # transforms all
     written = list(as_written(cls for cls in nodes if not is_converter(cls)))
     # Converters are put in before the nodes on the way, too.
-    midway = [step for own in written for takes in own.cls.takes for step in offers(converters, takes)]
+    midway = [step for own in written for takes in own.cls.accepts(own.config) for step in offers(converters, takes)]
     found: dict[object, Row] = {}
     for takes in wanted:
         for exact in narrowed(takes):

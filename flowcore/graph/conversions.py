@@ -28,7 +28,8 @@ class Step:
 
     def after(self, form: Format) -> Format | None:
         """What it gives for ``form``; None when it does not take that."""
-        if self.cls.takes and not any(takes.matches(form) for takes in self.cls.takes):
+        taken = self.cls.accepts(self.config)
+        if taken and not any(takes.matches(form) for takes in taken):
             return None
         return gives(self.cls, self.config, form)[self.output]
 

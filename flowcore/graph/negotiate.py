@@ -120,7 +120,7 @@ class _Compiler:
 
     def _rows(self, given: Format, node: GraphNode) -> list[Row]:
         """All shortest rows, whatever of what the node takes they lead to."""
-        rows = [row for takes in node.cls.takes for row in shortest(given, takes, offers(self.converters, takes))]
+        rows = [row for takes in _taken(node) for row in shortest(given, takes, offers(self.converters, takes))]
         least = min((len(row.steps) for row in rows), default=0)
         return [row for row in rows if len(row.steps) == least]
 
@@ -128,7 +128,7 @@ class _Compiler:
         """Note that what comes in is nothing that ``node`` takes, or could become several things that it does."""
         entry = node.inputs[number]
         ways = list({row.meaning: row for row in self._rows(given, node)}.values())
-        ways = ways or advice.rows(given, node.cls.takes, self.nodes)
+        ways = ways or advice.rows(given, _taken(node), self.nodes)
         if len(ways) > 1 and all(is_converter(step.cls) for row in ways for step in row.steps):
             code, said = "format-ambiguous", "could become several things: say which it is to be"
         else:
@@ -141,8 +141,8 @@ class _Compiler:
             entry.at,
             notes=(
                 f"{whose}: {given}",
-                f"{self._place(node.name)} takes: {' or '.join(str(takes) for takes in node.cls.takes)}",
-                *(help or (advice.nothing(given, node.cls.takes),)),
+                f"{self._place(node.name)} takes: {' or '.join(str(takes) for takes in _taken(node))}",
+                *(help or (advice.nothing(given, _taken(node)),)),
             ),
         )
 
@@ -239,7 +239,11 @@ class _Compiler:
 
 
 def _takes(node: GraphNode, form: Format) -> bool:
-    return not node.cls.takes or any(takes.matches(form) for takes in node.cls.takes)
+    return not _taken(node) or any(takes.matches(form) for takes in _taken(node))
+
+
+def _taken(node: GraphNode) -> tuple[Takes, ...]:
+    return node.cls.accepts(node.config)
 
 
 def _merged(formats: list[Format]) -> Format | None:

@@ -33,6 +33,21 @@ class Either(Narrow):
     takes = (Takes("audio", ("s16",), (8000,)), Takes("audio", ("s16",), (16000,)))
 
 
+@node("choosy")
+class Choosy(Narrow):
+    """What it takes depends on its config, as on a recogniser's engine."""
+
+    takes = (Takes("audio", ("s16", "mulaw")),)
+
+    class Config(Config):
+        encoding: str = "s16"
+        """The only one."""
+
+    @classmethod
+    def accepts(cls, config: Config) -> tuple[Takes, ...]:
+        return (Takes("audio", (config.encoding,), (8000,)),)
+
+
 @node("louder")
 class Louder(Transform[Audio, Audio]):
     """A way to the same format as ``interleave`` that means something else."""
@@ -51,7 +66,7 @@ class Louder(Transform[Audio, Audio]):
         raise NotImplementedError
 
 
-REGISTRY = dict(available()) | {cls.name: Entry(cls.name, __name__, cls.__name__) for cls in (Narrow, Either)}
+REGISTRY = dict(available()) | {cls.name: Entry(cls.name, __name__, cls.__name__) for cls in (Narrow, Either, Choosy)}
 TRANSFORMS = tuple(entry.load() for entry in available().values() if ".transforms." in entry.module)
 
 
@@ -223,3 +238,10 @@ def test_every_conflict_of_a_graph_is_reported_and_what_follows_from_one_is_not(
 def test_the_rate_that_advice_writes_is_the_one_that_is_wanted():
     for hertz in (8000, 11025, 16000, 44100):
         assert int(Rate(str(Rate(hertz)))) == hertz
+
+
+@pytest.mark.parametrize(("encoding", "inserted"), [("mulaw", []), ("s16", ["decode_mulaw"])])
+def test_what_a_node_takes_may_depend_on_its_config(encoding, inserted):
+    plan = plan_of(f"{CALL}  heard: {{use: choosy, from: ordered, with: {{encoding: {encoding}}}}}\n")
+    assert [node.cls.name for node in plan.nodes.values() if node.inserted] == inserted
+    assert plan.nodes["heard"].given == Format("audio", encoding, 8000, "tracks")
