@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator
 
 import flowcore
 from flowcore import (
@@ -68,11 +68,11 @@ class TranscriptFile(Sink[Text]):
     class Config(flowcore.Config):
         """Where to, in what form, and which texts."""
 
-        path: PathTemplate = PathTemplate("transcripts/{started:%Y-%m-%d}/{flow}.jsonl")
-        """Where the file goes, with fields of the session in it; directories are made."""
-
         format: Literal["jsonl", "srt", "vtt", "txt"] | None = None
         """The format, where the end of ``path`` does not say it."""
+
+        path: PathTemplate = PathTemplate("transcripts/{started:%Y-%m-%d}/{flow}.jsonl")
+        """Where the file goes, with fields of the session in it; directories are made."""
 
         interim: bool = False
         """Write interim texts too (jsonl only): each is replaced by the next text of its track and utterance."""
@@ -85,17 +85,23 @@ class TranscriptFile(Sink[Text]):
 
         @property
         def kind(self) -> str:
-            """The format's name; empty when nothing says it."""
-            suffix = Path(self.path).suffix.removeprefix(".").lower()
-            return self.format or (suffix if suffix in FORMATS else "")
+            """The name of the format."""
+            return _kind(self.path, self.format)
 
-        @model_validator(mode="after")
-        def _has_a_format(self) -> Self:
-            if not self.kind:
-                raise ValueError(f"path: give it one of the ends .{', .'.join(FORMATS)}, or say format: jsonl")
-            if self.interim and self.kind != "jsonl":
-                raise ValueError(f"interim: {self.kind} has no place for interim texts; leave it out, or write .jsonl")
-            return self
+        @field_validator("path")
+        @classmethod
+        def _says_the_format(cls, path: PathTemplate, others: ValidationInfo) -> PathTemplate:
+            if _kind(path, others.data.get("format")) not in FORMATS:
+                raise ValueError(f"end it in .{', .'.join(FORMATS)}, or say which of them it is: format: jsonl")
+            return path
+
+        @field_validator("interim")
+        @classmethod
+        def _has_a_place(cls, interim: bool, others: ValidationInfo) -> bool:
+            kind = _kind(others.data.get("path", ""), others.data.get("format"))
+            if interim and kind in FORMATS and kind != "jsonl":
+                raise ValueError(f"{kind} has no place for interim texts: leave it out, or write jsonl")
+            return interim
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -139,6 +145,10 @@ class TranscriptFile(Sink[Text]):
         finally:
             file.close(sync=False)  # only now: until then its lock says that it is not abandoned
         self.report.event("file", path=str(path))
+
+
+def _kind(path: str, said: str | None) -> str:
+    return said or Path(path).suffix.removeprefix(".").lower()
 
 
 def _finish(part: Path, config: TranscriptFile.Config) -> Path:
