@@ -10,6 +10,7 @@ import srt
 import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
+from watching import browser
 
 from flowcore import Text
 from flowcore.testing import SESSION
@@ -210,3 +211,31 @@ def _seconds(line: str) -> float:
     match = re.match(r"\[(\d+):(\d\d\.\d)\] (Agent|Caller): .", line)
     assert match, line
     return timedelta(minutes=int(match[1]), seconds=float(match[2])).total_seconds()
+
+
+CUES = """async (text) => {
+    const track = document.createElement("track");
+    track.src = URL.createObjectURL(new Blob([text], {type: "text/vtt"}));
+    document.body.appendChild(document.createElement("video")).append(track);
+    const read = new Promise((done, failed) => { track.onload = done; track.onerror = failed; });
+    track.track.mode = "hidden";
+    await read;
+    return [...track.track.cues].map((cue) => {
+        const shown = cue.getCueAsHTML();
+        return [cue.startTime, cue.endTime, shown.firstElementChild.title, shown.textContent];
+    });
+}"""
+
+
+@pytest.mark.slow
+def test_a_browser_shows_who_said_what_when(tmp_path):
+    odd = Text("customer", 9, 10, "<b>a & b</b> &lt; --> {x}\n\n00:01.000 --> 00:02.000", True, 2)
+    text = rendered("vtt", *CALL, odd, folder=tmp_path)
+    with browser() as chromium:
+        assert chromium.new_page().evaluate(CUES, text) == [
+            [1.2, 2.9, "Agent", "hello, how can I help?"],
+            [2.5, 4, "Caller", "it's no good"],
+            [4, 7.2, "Caller", "[untranscribed 3.2 s]"],
+            [8, 8.5, "Agent", "I see that …"],
+            [9, 10, "Caller", "<b>a & b</b> &lt; --> {x} 00:01.000 --> 00:02.000"],
+        ]
