@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import wave
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,21 +31,34 @@ def said(call: int, seconds: float):
     return np.stack([samples(call, track, seconds) for track in ("agent", "customer")], axis=1)
 
 
-class Phone:
-    """One call's socket in the test's hands."""
+def knock(
+    url: str, *, headers: str = "", tls: ssl.SSLContext | None = None, source: str = ""
+) -> tuple[socket.socket, bytes]:
+    """Ask for the upgrade, from the address ``source``; the connection, and the head of the answer."""
+    address = urlsplit(url)
+    connection = socket.create_connection(
+        (address.hostname, address.port), timeout=30, source_address=(source, 0) if source else None
+    )
+    if tls is not None:
+        connection = tls.wrap_socket(connection, server_hostname="localhost")
+    connection.sendall(
+        f"GET {address.path or '/'}?{address.query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+        f"{headers}\r\n".encode()
+    )
+    answer = b""
+    while b"\r\n\r\n" not in answer and (data := connection.recv(4096)):
+        answer += data
+    return connection, answer
 
-    def __init__(self, url: str, call: str = "one") -> None:
-        address = urlsplit(url)
-        self.socket = socket.create_connection((address.hostname, address.port), timeout=30)
+
+class Phone:
+    """One call's socket in the test's hands, once it was let in. ``tls`` is for wss://."""
+
+    def __init__(self, url: str, call: str = "one", *, headers: str = "", tls: ssl.SSLContext | None = None) -> None:
+        self.socket, answer = knock(url, headers=headers, tls=tls)
         self.caller = Caller({"call_id": call, "session_id": "1"})
-        self.socket.sendall(
-            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
         OPEN.append(self)
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += self.socket.recv(4096)
         assert b" 101 " in answer
 
     def say(self, *messages: bytes) -> None:

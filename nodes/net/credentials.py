@@ -110,9 +110,7 @@ def _of_message(value: object, place: str, depth: int) -> Iterator[tuple[str, st
 
 def _pieces(value: str) -> Iterator[str]:
     """A value, and what it may be made of: ``Bearer …``, ``Basic …``, ``name=…; name=…``, ``a, b``."""
-    yield value
-    for piece in value.replace(";", ",").split(","):
-        piece = piece.strip()
+    for piece in (value, *map(str.strip, value.replace(";", ",").split(","))):
         yield piece
         yield piece.partition("=")[2]
         scheme, _, rest = piece.partition(" ")
