@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from abc import abstractmethod
 from collections.abc import Mapping
 
@@ -26,14 +25,14 @@ class Site(Part):
         """Others than users of this machine will reach the pages; raises `CannotStart` where they must not."""
 
 
-def pages(host: Host, address: str) -> dict[str, Route]:
-    """The paths of all sites of the graph whose listener will listen at ``address``, a name or a number.
+def pages(host: Host, exposed: bool) -> dict[str, Route]:
+    """The paths of all sites of the graph; ``exposed`` says whether others than this machine's users will reach them.
 
     Raises `CannotStart` when two want the same path, or one must not be shown beyond this machine.
     """
     found: dict[str, Route] = {}
     for site in _sites(host):
-        if host.public or not is_loopback(address):
+        if host.public or exposed:
             site.expose()
         for path, route in site.routes().items():
             if path in found:
@@ -51,11 +50,3 @@ def offer(host: Host, base: str) -> None:
 
 def _sites(host: Host) -> list[Site]:
     return [part for part in host.parts() if isinstance(part, Site)]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens at this address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

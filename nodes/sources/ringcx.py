@@ -123,7 +123,7 @@ class RingCX(Listener[Packet]):
 
         self._front = Front.of(config.tls, config.behind_proxy)
         port = Port(
-            {"/": call} | pages(host, config.host),
+            {"/": call} | pages(host, bool(config.behind_proxy) or not is_loopback(config.host)),
             Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME),
             host.room,
             lambda error: host.report.event("connection_failed", cause=error),

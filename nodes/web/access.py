@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
 
-from nodes.net.site import is_loopback
+from nodes.net.front import is_loopback
 from nodes.web.calls import normal
 
 Mode = Literal["token", "key", "off"]

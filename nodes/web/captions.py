@@ -67,9 +67,8 @@ class CaptionsSite(Site):
     def expose(self) -> None:
         if self._access == "off":
             raise CannotStart(
-                "it would show the words of all calls to anybody: set access to key or token, and give a secret;"
-                " without one it is for this machine only",
-                field="access",
+                "captions with access off are for this machine only, and others will reach this port:"
+                " set access to key or token, and give a secret"
             )
 
     def _page(self, request: Request, caller: Address) -> Page:

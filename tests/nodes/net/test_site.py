@@ -1,0 +1,102 @@
+"""Pages on the listener's port: where they may be shown, and who gets them."""
+
+from __future__ import annotations
+
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from watching import Talk, address, stage
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from flowcore import CannotStart
+from flowcore.graph.load import load_text
+from flowcore.graph.negotiate import compile
+from flowcore.testing import run_plan
+
+TWO = """
+flowcore: 1
+nodes:
+  call: {use: ringcx, with: {port: 0}}
+  voices: {use: decode_mulaw, from: ordered}
+  ordered: {use: reorder, from: call}
+  speech: {use: resample, from: voices, with: {rate: 16000}}
+  words: {use: transcribe, from: speech}
+  page: {use: captions, from: words}
+  again: {use: captions, from: words, with: {keep: 1min}}
+"""
+
+
+def get(url, **headers):
+    """Status, headers and body."""
+    try:
+        with urlopen(Request(url, headers=headers)) as answer:
+            return answer.status, answer.headers, answer.read()
+    except HTTPError as refused:
+        with refused:
+            return refused.code, refused.headers, refused.read()
+
+
+def test_open_to_all_is_refused_where_others_can_come(tmp_path):
+    elsewhere = stage(tmp_path, public="https://captions.example")
+    with pytest.raises(CannotStart, match=r"^call: captions with access off are for this machine only"), elsewhere:
+        pass
+
+
+def test_pages_are_announced_as_they_are_seen_through_a_proxy(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIEWER_KEY", "0123456789abcdef")
+    with stage(tmp_path, "access: token, secret: '${VIEWER_KEY}'", public="https://captions.example") as live:
+        addresses = [event.data["address"] for event in live.events if event.name in ("listening", "page")]
+    assert addresses == [
+        "wss://captions.example",
+        "https://captions.example/client?callId={{model.call.uii}}&token=…",
+    ]
+
+
+def test_the_page_says_what_it_may_do_and_who_may_hold_it(tmp_path):
+    with stage(tmp_path, "frame_ancestors: ['https://desk.example', 'https://*.example.org:8443']") as live:
+        status, headers, body = get(address(live, "?callId=one"))
+        assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert b"Live captions" in body
+        policy = headers["Content-Security-Policy"].split("; ")
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'self' https://desk.example https://*.example.org:8443" in policy
+        assert not any("unsafe" in rule for rule in policy)
+        assert (headers["Referrer-Policy"], headers["Cache-Control"]) == ("no-referrer", "no-store")
+        for name in ("client.js", "client.css"):
+            assert get(address(live).replace("client", name))[0] == 200
+        assert get(address(live).replace("client", "calls.py"))[0] == 404
+        assert get(address(live, "-ws?callId=one"))[0] == 426
+
+
+@pytest.mark.parametrize("wrong", [{"Host": "evil.example"}, {"X-Forwarded-For": "192.0.2.1"}, {"Origin": "http://e"}])
+def test_without_a_secret_a_foreign_page_gets_nothing(tmp_path, wrong):
+    with stage(tmp_path) as live:
+        talk = Talk(live.url, "one")
+        talk.words("agent", 1.0, "very private")
+        assert get(address(live, "?callId=one"), **wrong)[0] == 403
+        feed = address(live, "-ws?callId=one").replace("http:", "ws:")
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(feed, additional_headers=wrong, proxy=None)
+        with connect(feed, proxy=None) as socket:
+            while "very private" not in socket.recv(timeout=30):
+                pass
+        talk.hang_up()
+
+
+def test_more_viewers_than_allowed_are_503_and_the_next_is_let_in_after_one_left(tmp_path):
+    with stage(tmp_path, "viewers: 2") as live:
+        feed = address(live, "-ws?callId=one").replace("http:", "ws:")
+        with connect(feed, proxy=None):
+            with connect(feed, proxy=None), pytest.raises(InvalidStatus) as refused:
+                connect(feed, proxy=None)
+            assert (refused.value.response.status_code, refused.value.response.headers["Retry-After"]) == (503, "5")
+            with connect(feed, proxy=None) as third:
+                assert '"waiting"' in third.recv(timeout=30)
+
+
+def test_two_nodes_that_want_the_same_path_are_told_so():
+    plan = compile(load_text(TWO))
+    with pytest.raises(CannotStart, match=r"two nodes want to show pages at /client: give both the same settings"):
+        run_plan(plan)
