@@ -1,0 +1,324 @@
+"""The doctor over real sockets: what it says of a call, and that its recording is that call."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from live import until
+from phone import Phone, said, stereo
+from websockets.sync.client import connect
+
+from flowcore.cli import main
+from flowcore.graph.load import load
+from flowcore.graph.negotiate import compile
+from flowcore.testing import run_plan
+from nodes.doctor.command import Clinic
+from nodes.doctor.report import page, remarks
+from nodes.net.front import Front
+from nodes.protocols.ringcx import Caller
+from nodes.simulators.known import mulaw
+
+SECRET = "s3cr3t-of-the-profile"
+ROOT = Path(__file__).parents[3]
+FLOWCORE = (sys.executable, "-c", "from flowcore.cli import main; main()")
+
+
+class Practice:
+    """A doctor in a thread: ``url``, and after the block the ``clinic`` with its findings."""
+
+    def __init__(self, folder: Path | None, secret: str = "") -> None:
+        self.told: list[str] = []
+        self.clinic = Clinic(Front(), secret, folder / "call.jsonl" if folder else None, self.told.append)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self.url = f"ws://127.0.0.1:{self.clinic.listen(self._socket)}"
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: self.clinic.serve(self._stop.is_set))
+
+    def __enter__(self) -> Practice:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join(60)
+        self.clinic.close()
+
+    def wait(self, calls: int = 1) -> list[dict]:
+        until(lambda: len(self.clinic.reported) >= calls)
+        return self.clinic.facts()
+
+
+def conversation(caller: Caller, seconds: float = 0.4, **limits):
+    """All messages of a call."""
+    parts = {track: mulaw(0, track, seconds) for track in ("agent", "customer")}
+    yield caller.connected()
+    yield caller.start()
+    for at in range(0, len(parts["agent"]), 160):
+        for track, data in parts.items():
+            yield caller.media(track, data[at : at + 160])
+    yield from [caller.stop(round(seconds), "2026-01-01T00:00:00Z")] * 2
+
+
+def test_call_as_documented_has_no_remarks(tmp_path):
+    with Practice(tmp_path) as practice:
+        phone = Phone(practice.url)
+        phone.start()
+        phone.talk(0, 2.0)
+        phone.stop()
+        phone.hang_up()
+        facts = practice.wait()[0]
+    assert facts["remarks"] == []
+    assert facts["messages"]["opening"][:3] == ["Connected", "Start", "Media"]
+    assert facts["messages"]["events"] == {"Media": 200, "Stop": 2, "Connected": 1, "Start": 1}
+    assert facts["sequence"]["counts"] == "per perspective"
+    assert facts["sequence"]["written_as"] == "text"
+    assert facts["media"]["Participant"]["bytes_per_message"] == {"160": 100}
+    assert facts["media"]["Participant"]["seconds"] == 2.0
+    assert (facts["end"]["by"], facts["end"]["code"]) == ("peer", 1000)
+    assert facts["format"] == {"encoding": "audio/x-mulaw", "rate": "8000"}
+    assert practice.told == ["a connection is open", "audio flows", "the connection has ended"]
+    assert "none: this call is as `ringcx` expects it" in page([facts], [])
+
+
+def test_its_recording_is_the_call(tmp_path):
+    with Practice(tmp_path) as practice:
+        phone = Phone(practice.url, "the-call")
+        phone.start()
+        phone.talk(7, 2.0)
+        phone.stop()
+        phone.hang_up()
+        facts = practice.wait()[0]
+    graph = (ROOT / "graphs" / "record.yaml").read_text()
+    graph = graph.replace(
+        "{use: ringcx, with: {port: 3333}}", f"{{use: ringcx_recording, with: {{path: {facts['recording']}}}}}"
+    )
+    (tmp_path / "again.yaml").write_text(graph)
+    run_plan(compile(load(tmp_path / "again.yaml", [f"wav.path={tmp_path}/{{flow}}.wav"])))
+    assert (stereo(next(tmp_path.glob("*.wav"))) == said(7, 2.0)).all()
+
+
+@pytest.mark.parametrize(
+    ("where", "place"),
+    [
+        ("header", "header.X-Profile-Secret"),
+        ("bearer", "header.Authorization"),
+        ("basic", "header.Authorization"),
+        ("query", "query.secret"),
+        ("start", "Start.metadata.secret"),
+        ("connected", "Connected.hello.key"),
+    ],
+)
+def test_secret_is_found_wherever_it_is_and_stays_out_of_everything(tmp_path, where, place):
+    headers = {
+        "header": {"X-Profile-Secret": SECRET},
+        "bearer": {"Authorization": f"Bearer {SECRET}"},
+        "basic": {"Authorization": "Basic " + base64.b64encode(f"ringcx:{SECRET}".encode()).decode()},
+    }.get(where, {})
+    query = f"?callId=1&secret={SECRET}" if where == "query" else ""
+    with Practice(tmp_path, SECRET) as practice:
+        with connect(f"{practice.url}/{query}", additional_headers=headers) as line:
+            for data in conversation(Caller({"call_id": "1"})):
+                message = json.loads(data)
+                if where == "start" and message["event"] == "Start":
+                    message["metadata"]["secret"] = SECRET
+                if where == "connected" and message["event"] == "Connected":
+                    message["hello"] = {"key": SECRET}
+                line.send(json.dumps(message))
+        facts = practice.wait()
+    assert list(facts[0]["secret"]["places"]) == [place]
+    assert not any("secret" in remark for remark in facts[0]["remarks"])
+    written = page(facts, []) + json.dumps(facts) + Path(facts[0]["recording"]).read_text() + str(practice.told)
+    encoded = base64.b64encode(f"ringcx:{SECRET}".encode()).decode()
+    assert SECRET not in written
+    assert encoded not in written
+
+
+def test_secret_that_is_nowhere_and_fields_that_may_be_one_are_said(tmp_path):
+    with Practice(None, SECRET) as practice:
+        with connect(practice.url + "/?token=abc", additional_headers={"X-Secret-Thing": "1"}) as line:
+            line.send('{"event":"Start","metadata":{"callId":"1","profileSecret":"hidden-value"}}')
+        facts = practice.wait()
+    assert facts[0]["secret"] == {
+        "known": True,
+        "places": {},
+        "fields_named_so": ["header.X-Secret-Thing", "query.token", "Start.metadata.profileSecret"],
+    }
+    assert "the secret of RINGCX_SECRET was nowhere" in " ".join(facts[0]["remarks"])
+    assert "hidden-value" not in page(facts, [])
+
+
+def test_names_are_shown_and_values_are_not(tmp_path):
+    query = "?Call-Id=20261122-0001&ANI=4155550100&weather=sunshine"
+    with Practice(tmp_path) as practice:
+        with connect(practice.url + "/" + query, additional_headers={"X-Agent": "Ada Lovelace"}) as line:
+            for data in conversation(Caller({"call_id": "20261122-0001", "ani": "4155550100"})):
+                line.send(data.decode())
+        facts = practice.wait()
+    text = page(facts, [])
+    for words in ("? Call-Id", "13 characters = call_id", "10 digits = ani", "8 characters (not known)", "X-Agent:"):
+        assert words in text
+    for value in ("20261122", "4155550100", "sunshine", "Lovelace"):
+        assert value not in text + json.dumps(facts)
+
+
+def test_anything_is_taken_and_everything_that_is_odd_is_said():
+    with Practice(None) as practice:
+        with connect(practice.url + "/somewhere", subprotocols=["audio"]) as line:
+            line.send("hello")
+            line.send(b"\x00\x01")
+            line.send('{"event":"Weather","sun":true}')
+            line.send('{"event":"Start","metadata":{"contentType":"audio/l16","sampleRateHertz":16000}}')
+            for n in range(20):
+                data = base64.b64encode(bytes(320)).decode()
+                line.send(
+                    json.dumps({"event": "Media", "perspective": "Participant", "sequenceId": n * 7, "media": data})
+                )
+            line.send('{"event":"Stop","metadata":{"duration":99999}}')
+            line.ping()
+            line.close(4000, "done")
+        facts = practice.wait()[0]
+    assert remarks(facts) == facts["remarks"]
+    said = "\n".join(facts["remarks"])
+    for words in (
+        "path /somewhere",
+        "unknown event weather",
+        "2 messages are none of the protocol (not_json)",
+        "audio/l16 at 16000 Hz",
+        "no audio of the customer (Conference) came",
+        "sequence ids count in a way",
+        "unit of Stop's duration cannot be told",
+    ):
+        assert words in said
+    assert facts["end"]["code"] == 4000
+    assert facts["end"]["pings"] == 1
+    assert facts["end"]["unusual_frames"] == {"binary": 1}
+    assert facts["sequence"]["written_as"] == "number"
+
+
+def test_numbers_shared_by_both_parties_and_the_dialect_of_2021_are_recognised():
+    caller = Caller({"call_id": "1", "session_id": "2"}, "upper", "shared")
+    with Practice(None) as practice:
+        with connect(practice.url) as line:
+            for data in conversation(caller, 2.0):
+                line.send(data.decode())
+        facts = practice.wait()[0]
+    assert facts["sequence"]["counts"] == "shared"
+    assert facts["messages"]["opening"][:3] == ["CONNECTED", "START", "MEDIA"]
+    assert facts["stop"] == {"count": 2, "durations": [2.0, 2.0], "unit": "seconds"}
+    assert facts["remarks"] == []
+
+
+def test_what_is_no_call_is_told_and_not_counted():
+    with Practice(None) as practice:
+        address = urlsplit(practice.url)
+        with socket.create_connection((address.hostname, address.port), timeout=30) as browser:
+            browser.sendall(b"GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert browser.recv(4096).startswith(b"HTTP/1.1 ")
+        until(lambda: practice.clinic.strangers)
+    assert practice.clinic.strangers == ["GET /favicon.ico from 127.0.0.1, which is no request for a WebSocket"]
+    assert not practice.clinic.reported
+
+
+def test_transfer_of_a_call_is_two_reports_and_two_recordings(tmp_path):
+    with Practice(tmp_path) as practice:
+        for _ in range(2):
+            phone = Phone(practice.url)
+            phone.start()
+            phone.talk(0, 0.4)
+            phone.stop()
+            phone.hang_up()
+        facts = practice.wait(2)
+    assert [Path(one["recording"]).name for one in facts] == ["call.jsonl", "call-2.jsonl"]
+    assert "Call 2" in page(facts, [])
+
+
+def test_connection_that_is_lost_and_one_that_is_still_there_are_reported(tmp_path):
+    with Practice(tmp_path) as practice:
+        lost = Phone(practice.url)
+        lost.start()
+        lost.socket.close()
+        practice.wait()
+        there = Phone(practice.url)
+        there.start()
+        there.talk(0, 1.0)
+        until(lambda: "audio flows" in practice.told)
+    facts = practice.clinic.facts()
+    assert facts[0]["end"]["how"] == "peer_lost"
+    assert "the connection was lost, not closed" in facts[0]["remarks"]
+    assert facts[1]["media"]["Participant"]["messages"] > 0
+    assert Path(facts[1]["recording"]).is_file()
+
+
+def test_recording_that_cannot_be_made_leaves_the_report(tmp_path):
+    (tmp_path / "call.jsonl").mkdir()
+    (tmp_path / "folder").write_text("a file")
+    with Practice(tmp_path / "folder") as practice:
+        phone = Phone(practice.url)
+        phone.start()
+        phone.hang_up()
+        facts = practice.wait()
+    assert facts[0]["recording"] is None
+    assert any("nothing is recorded" in told for told in practice.told)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--host", "0.0.0.0"], "would cross the network in the clear: give --cert and --key, or --behind-proxy"),
+        (["--cert", "a.pem"], "give both, or neither"),
+        (["--behind-proxy", "nowhere"], "nowhere is no network: write 10.0.0.0/8"),
+    ],
+)
+def test_wrong_command_line_is_one_clear_line(arguments, says, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", *arguments])
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_host_that_is_not_there_is_named(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--host", "192.0.2.1", "--behind-proxy", "192.0.2.0/24"])
+    assert ended.value.code == 1
+    assert "cannot listen at 192.0.2.1:3333: Cannot assign requested address" in capsys.readouterr().err
+
+
+def test_port_that_is_taken_is_named(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as ended:
+        main(["doctor", "--port", str(taken.getsockname()[1])])
+    assert ended.value.code == 1
+    assert "Address already in use; give another with --port" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_simulated_call_from_one_terminal_to_the_other(tmp_path, as_json):
+    flags = {"cwd": tmp_path, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    doctor = subprocess.Popen([*FLOWCORE, "doctor", "--port", "0", *["--json"] * as_json], **flags)
+    url = next(word for word in doctor.stderr.readline().split() if word.startswith("ws://"))
+    sound = ["synth", "1", "sine", "300"]
+    for party in ("agent.wav", "caller.wav"):
+        subprocess.run(["sox", "-n", "-r", "8000", "-c", "1", party, *sound], cwd=tmp_path, check=True)
+    voices = ["--agent", "agent.wav", "--caller", "caller.wav"]
+    subprocess.run([*FLOWCORE, "simulate", *voices, url], cwd=tmp_path, check=True, timeout=60, capture_output=True)
+    out, _ = doctor.communicate(timeout=60)
+    assert doctor.returncode == 0
+    if as_json:
+        call = json.loads(out)["calls"][0]
+        assert call["media"]["Conference"]["seconds"] == 1.0
+        assert call["recording"] == "ringcx-call.jsonl"
+    else:
+        assert "none: this call is as `ringcx` expects it" in out
+        assert "Recording: ringcx-call.jsonl" in out
+    assert (tmp_path / "ringcx-call.jsonl").is_file()
