@@ -2,4 +2,6 @@
 
 from flowcore.speech import DecodeFailed, Decoder
 
-__all__ = ["DecodeFailed", "Decoder"]
+RATE = 16000
+
+__all__ = ["RATE", "DecodeFailed", "Decoder"]

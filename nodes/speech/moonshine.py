@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import CannotStart, Extra
-from nodes.speech.decoder import DecodeFailed, Decoder
+from nodes.speech.decoder import RATE, DecodeFailed, Decoder
 
-RATE = 16000
 VERSION = "0.0.73"
 BLOCK = 512  # samples: the library ignores what does not fill one
 OPTIONS = {
@@ -33,7 +32,8 @@ class Moonshine(Decoder):
 
     REQUIRES = (Extra("moonshine_voice", "moonshine"),)
 
-    def __init__(self) -> None:
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)
         self._model: Any = None
 
     def open(self) -> None:

@@ -1,95 +1,140 @@
-"""One thread that decodes for all calls, so that a model which serves one caller at a time has only one.
+"""Workers: a thread for each decoder, all fed by one `Line`.
 
-Finals go before interims. A party has at most one interim waiting: a newer one takes its place in the line, its final
-takes it out. So under load the interims get rarer, and a final waits for other finals and for one decode at most.
+A thread only hands audio to its decoder and waits; where the decoding happens (a process, as here, or another machine)
+is the decoder's affair. A decoder that dies is opened again, and what it had goes back to the line, once: audio that
+two decoders died of is given up.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import Future
 
-import numpy as np
-from numpy.typing import NDArray
+from flowcore import CannotStart
+from nodes.speech.decoder import DecodeFailed, Decoder
+from nodes.speech.line import Job, Line, Outcome, Overloaded
 
-from nodes.speech.decoder import DecodeFailed
+RETRY_FIRST = 0.5
+"""Seconds before a decoder that could not be opened again is tried once more; doubled up to ``RETRY_LONGEST``."""
+RETRY_LONGEST = 30.0
+DEATHS = 2
+"""Decoders that may die of one utterance."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """Audio to decode: of ``party``, whose results come back in order, for ``owner``, who can take all jobs back.
-
-    ``done`` is called in the worker's thread with the text, or with the error that came instead.
-    """
-
-    owner: object
-    party: object
-    samples: NDArray[np.int16]
-    final: bool
-    done: Callable[[str | Exception], None]
+class DecoderDied(DecodeFailed):
+    """The decoder can do nothing more until it is opened again."""
 
 
 class Worker:
-    """Decodes jobs with ``decode`` in a thread of its own, which calls ``cleanup`` last."""
+    """Has jobs decoded by ``decoders``, which it opens; ``backlog`` bounds the seconds of audio that may wait.
 
-    def __init__(self, decode: Callable[[NDArray[np.int16]], str], cleanup: Callable[[], None]) -> None:
-        self._decode = decode
-        self._cleanup = cleanup
-        self._finals: deque[Job] = deque()
-        self._interims: dict[object, Job] = {}  # by party; a dict keeps a place in the line when its job changes
-        self._changed = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
-        self._thread.start()
+    Raises `CannotStart` when one of them cannot be opened. A decoder is opened, used and closed in one thread.
+    """
+
+    def __init__(self, decoders: Sequence[Decoder], backlog: float) -> None:
+        self._line = Line(backlog)
+        self._closed = threading.Event()
+        self._decoders = decoders
+        opened: list[Future[None]] = [Future() for _ in decoders]
+        self._threads = [
+            threading.Thread(target=self._run, args=each, name="decode", daemon=True)
+            for each in zip(decoders, opened, strict=True)
+        ]
+        for thread in self._threads:
+            thread.start()
+        errors = [error for each in opened if (error := each.exception()) is not None]
+        if errors:
+            self.close(RETRY_LONGEST)
+            raise CannotStart(str(errors[0]), field="engine") if isinstance(errors[0], DecoderDied) else errors[0]
 
     def submit(self, job: Job) -> bool:
         """Put a job in line; True when an interim of the same party was still waiting and gave way.
 
         Raises `DecodeFailed` once closed.
         """
-        with self._changed:
-            if self._closed:
-                raise DecodeFailed("the engine is closed")
-            if job.final:
-                stale = self._interims.pop(job.party, None)
-                self._finals.append(job)
-            else:
-                stale = self._interims.get(job.party)
-                self._interims[job.party] = job
-            self._changed.notify()
-            return stale is not None
+        return self._line.put(job)
 
     def forget(self, owner: object) -> None:
         """Take all waiting jobs of ``owner`` back; one that is being decoded still reports."""
-        with self._changed:
-            self._finals = deque(job for job in self._finals if job.owner is not owner)
-            self._interims = {party: job for party, job in self._interims.items() if job.owner is not owner}
+        self._line.forget(owner)
 
     def close(self, timeout: float) -> bool:
-        """Refuse what waits, and end the thread; False when it still decodes after ``timeout`` seconds."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        """Refuse what waits, cut off what is being decoded, where that is possible, and end the threads.
 
-    def _run(self) -> None:
-        while (job := self._next()) is not None:
+        False when a decoder still works after ``timeout`` seconds; it is freed when it returns.
+        """
+        self._closed.set()
+        self._line.close()
+        for decoder in self._decoders:
+            if isinstance(decoder, Stoppable):
+                decoder.stop()
+        for thread in self._threads:
+            thread.join(timeout)
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _run(self, decoder: Decoder, opened: Future[None]) -> None:
+        try:
+            decoder.open()
+        except Exception as error:  # whatever it is, the one who wanted the decoder is told
+            decoder.close()
+            opened.set_exception(error)
+            return
+        opened.set_result(None)
+        while (job := self._line.take()) is not None:
             try:
-                outcome: str | Exception = self._decode(job.samples)
-            except Exception as error:  # whatever it is, it is this job's, and other calls need the thread
-                outcome = error
+                outcome = self._decode(decoder, job)
+            except DecoderDied as error:
+                self._mourn(job, error)
+                self._open_again(decoder)
+                continue
             job.done(outcome)
-        for job in (*self._finals, *self._interims.values()):
-            job.done(DecodeFailed("the engine was closed"))
-        self._cleanup()
+            self._line.finished(job)
+        decoder.close()
 
-    def _next(self) -> Job | None:
-        with self._changed:
-            while not (self._finals or self._interims or self._closed):
-                self._changed.wait()
-            if self._closed:
-                return None
-            return self._finals.popleft() if self._finals else self._interims.pop(next(iter(self._interims)))
+    def _decode(self, decoder: Decoder, job: Job) -> Outcome:
+        if job.refused:
+            return Overloaded("too much audio waits for its text")
+        try:
+            return decoder.decode(job.samples)
+        except DecoderDied:
+            raise
+        except DecodeFailed as error:
+            return error
+        except Exception as error:  # whatever it is, it is this job's, and other calls need the thread
+            failed = DecodeFailed(f"{type(error).__name__}: {error}")
+            failed.__cause__ = error
+            return failed
+
+    def _mourn(self, job: Job, error: DecoderDied) -> None:
+        """A decoder has died of ``job``, or while it had it."""
+        job.deaths += 1
+        if not self._closed.is_set():
+            job.trouble(str(error))
+        if job.deaths < DEATHS:
+            self._line.give_back(job)
+        else:
+            job.done(DecodeFailed(f"{job.deaths} decoders in a row: {error}"))
+            self._line.finished(job)
+
+    def _open_again(self, decoder: Decoder) -> None:
+        """Until it is open, or the worker is closed. Meanwhile others take the jobs, or the line refuses them."""
+        delay = RETRY_FIRST
+        decoder.close()
+        while not self._closed.is_set():
+            try:
+                decoder.open()
+            except (CannotStart, DecoderDied, OSError):
+                decoder.close()
+                self._closed.wait(delay)
+                delay = min(2 * delay, RETRY_LONGEST)
+            else:
+                return
+
+
+class Stoppable:
+    """A decoder whose running ``decode`` can be cut off."""
+
+    def stop(self) -> None:
+        """Make it raise `DecoderDied` at once, also in another thread, and refuse to be opened again."""
+        raise NotImplementedError

@@ -9,7 +9,7 @@ from flowcore import Audio
 from nodes.speech.segmenter import RATE, WINDOW, Limits, Segment, Segmenter
 
 LIMITS = Limits(threshold=0.3, pause=0.5, long_pause=1.6, enough=0, pre_roll=0.5, longest=12)
-PATIENT = Limits(threshold=0.3, pause=0.5, long_pause=1.6, enough=5, pre_roll=0.5, longest=12)
+PATIENT = Limits(threshold=0.3, pause=0.2, long_pause=1.2, enough=4, pre_roll=0.5, longest=12)
 
 
 class Loudness:
@@ -78,20 +78,51 @@ def test_the_last_sample_is_kept_when_the_call_ends_in_mid_word():
 
 
 def test_a_short_utterance_waits_for_a_long_pause():
-    samples = sound(silence(1), speech(1), silence(0.8), speech(1), silence(3))
+    samples = sound(silence(1), speech(1), silence(0.7), speech(1), silence(3))
     assert len(segments(samples, LIMITS)) == 2
-    assert ends(segments(samples, PATIENT)) == [(1.0, 3.8)]
+    assert ends(segments(samples, PATIENT)) == [(1.0, 3.7)]
 
 
 def test_a_long_utterance_ends_at_a_short_pause():
-    samples = sound(silence(1), speech(6), silence(0.8), speech(6), silence(3))
-    assert ends(segments(samples, PATIENT)) == [(1.0, 7.0), (7.8, 13.8)]
+    samples = sound(silence(1), speech(9), silence(0.3), speech(9), silence(3))
+    assert ends(segments(samples, PATIENT)) == [(1.0, 10.0), (10.3, 19.3)]
 
 
-def test_a_lone_short_answer_does_not_wait():
-    segmenter = Segmenter(Loudness(), PATIENT)
-    assert list(segmenter.push(Audio(sound(silence(3), speech(0.4)), "s16", RATE, "agent", 0))) == []
-    assert len(list(segmenter.push(Audio(silence(0.5), "s16", RATE, "agent", round(3.4 * RATE))))) == 1
+def pause_that_ends(seconds: float) -> float:
+    """How much silence ends an utterance with so much speech in it."""
+    segmenter, quiet = Segmenter(Loudness(), PATIENT), 0.0
+    list(segmenter.push(Audio(speech(seconds), "s16", RATE, "agent", 0)))
+    while not list(segmenter.push(Audio(silence(0.032), "s16", RATE, "agent", round((seconds + quiet) * RATE)))):
+        quiet += 0.032
+    return quiet
+
+
+def test_the_pause_that_ends_an_utterance_shrinks_with_the_speech_in_it():
+    needed = [pause_that_ends(seconds) for seconds in (2, 3.9, 5, 6, 7, 8, 11)]
+    assert needed[0] == pytest.approx(needed[1], abs=0.04)
+    assert needed[1] > needed[2] > needed[3] > needed[4] > needed[5]
+    assert needed[5] == pytest.approx(needed[6], abs=0.04)
+    assert 0.7 < needed[0] < 0.9  # 70 % of 1.2 s: the mean falls under the threshold
+    assert 0.1 < needed[-1] < 0.2
+
+
+def test_a_lone_short_answer_ends_as_soon_as_others():
+    assert 0.3 < pause_that_ends(0.3) < 0.9
+
+
+def test_in_a_pause_what_there_is_will_be_the_whole_segment():
+    segmenter, guesses, found = Segmenter(Loudness(), PATIENT), [], []
+    samples = sound(silence(1), speech(2), silence(0.7), speech(1), silence(2))
+    for at in range(0, len(samples), 1600):
+        found += segmenter.push(Audio(samples[at : at + 1600], "s16", RATE, "agent", at))
+        if segmenter.pausing:
+            guess = segmenter.so_far()
+            assert segmenter.reaches == guess.end
+            guesses.append(guess)
+    assert len({guess.end for guess in guesses}) == 2
+    assert guesses[-1].end == found[0].end
+    assert np.array_equal(guesses[-1].samples, found[0].samples)
+    assert 0.6 < (found[0].end / RATE) - 4.7 < 0.7
 
 
 def test_endless_speech_is_cut_at_its_quietest_place():
@@ -114,7 +145,7 @@ def test_a_hold_ends_the_segment_and_later_times_stay_right():
     found = list(segmenter.push(Audio(speech(2), "s16", RATE, "agent", 0)))
     found += segmenter.push(Audio(sound(speech(1), silence(1)), "s16", RATE, "agent", 60 * RATE))
     assert ends(found) == [(0.0, 2.0), (60.0, 61.0)]
-    assert voice.resets == 1
+    assert voice.resets >= 1
     assert found[1].start == 60 * RATE
 
 
@@ -134,12 +165,24 @@ def test_a_call_need_not_start_at_zero():
 
 def test_so_far_grows_while_somebody_speaks():
     segmenter = Segmenter(Loudness(), LIMITS)
-    assert segmenter.open_seconds == 0
+    assert not segmenter.speaking
     list(segmenter.push(Audio(speech(1), "s16", RATE, "agent", 0)))
-    assert segmenter.open_seconds == pytest.approx(1, abs=WINDOW / RATE)
-    assert segmenter.so_far().seconds == segmenter.open_seconds
+    assert segmenter.speaking
+    assert segmenter.so_far().seconds == pytest.approx(1, abs=WINDOW / RATE)
+    assert segmenter.reaches == segmenter.so_far().end
     list(segmenter.push(Audio(silence(1), "s16", RATE, "agent", RATE)))
-    assert segmenter.open_seconds == 0
+    assert not segmenter.speaking
+
+
+def test_after_an_end_by_silence_of_the_line_no_sample_comes_twice():
+    samples = sound(silence(1), speech(1.01), speech(2), silence(2))
+    segmenter = Segmenter(Loudness(), LIMITS)
+    cut = round(2.01 * RATE)
+    found = list(segmenter.push(Audio(samples[:cut], "s16", RATE, "agent", 0)))
+    found.append(segmenter.end())
+    found += segmenter.push(Audio(samples[cut:], "s16", RATE, "agent", cut))
+    assert found[0].end == cut == found[1].start
+    assert np.array_equal(found[1].samples, samples[cut : found[1].end])
 
 
 PATTERN = st.lists(st.tuples(st.floats(0.4, 13), st.floats(0.05, 4)), min_size=1, max_size=3)

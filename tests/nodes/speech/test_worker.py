@@ -1,4 +1,4 @@
-"""The decoding thread, with decoders that the tests hold and release."""
+"""Workers, with decoders that the tests hold, release and let die."""
 
 import threading
 from collections.abc import Iterator
@@ -6,122 +6,183 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from nodes.speech.decoder import DecodeFailed
-from nodes.speech.worker import Job, Worker
+from flowcore import CannotStart
+from nodes.speech import worker
+from nodes.speech.decoder import DecodeFailed, Decoder
+from nodes.speech.line import Job, Outcome, Overloaded
+from nodes.speech.worker import DecoderDied, Worker
 
-SOON = 5.0  # seconds; a test that waits so long has failed
+SOON = 20.0  # seconds; a test that waits so long has failed
 
 
-class Desk:
-    """A worker whose decoder waits for ``go`` before each job, and notes what it was given and what came back."""
+class Held(Decoder):
+    """Waits for ``go`` before each job; 13 samples are bad luck, 66 kill it, 99 kill it once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, opens: bool = True) -> None:
+        self.opens = opens
         self.go = threading.Semaphore(0)
         self.started = threading.Semaphore(0)
-        self.reported = threading.Semaphore(0)
-        self.cleaned = threading.Event()
-        self.results: list[tuple[str, str | Exception]] = []
-        self.worker = Worker(self.decode, self.cleaned.set)
+        self.opened = 0
+        self.closed = 0
+        self.spent: set[int] = set()
+
+    def open(self) -> None:
+        if not self.opens:
+            raise CannotStart("no model", field="engine")
+        self.opened += 1
 
     def decode(self, samples: np.ndarray) -> str:
         self.started.release()
         assert self.go.acquire(timeout=SOON)
         if len(samples) == 13:
             raise ValueError("13")
+        if len(samples) == 66 or (len(samples) == 99 and not self.spent):
+            self.spent.add(99)
+            raise DecoderDied("killed")
         return f"{len(samples)} samples"
 
-    def submit(
-        self, name: str, *, party: object = "agent", owner: object = "call", final: bool = True, samples: int = 1
-    ) -> bool:
-        def done(outcome: str | Exception) -> None:
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Desk:
+    """A worker, and what came back from it."""
+
+    def __init__(self, *decoders: Held, backlog: float = 60) -> None:
+        self.decoders = decoders or (Held(),)
+        self.results: list[tuple[str, Outcome]] = []
+        self.troubles: list[str] = []
+        self.reported = threading.Semaphore(0)
+        self.worker = Worker(self.decoders, backlog)
+
+    def submit(self, name: str, samples: int = 1, *, party: object = None, final: bool = True) -> bool:
+        def done(outcome: Outcome) -> None:
             self.results.append((name, outcome))
             self.reported.release()
 
-        return self.worker.submit(Job(owner, party, np.zeros(samples, np.int16), final, done))
+        job = Job("call", party or name, np.zeros(samples, np.int16), final, done, self.troubles.append)
+        return self.worker.submit(job)
 
-    def busy(self) -> None:
-        """Occupy the worker with a first job."""
-        self.submit("first", party="other", owner="other")
-        assert self.started.acquire(timeout=SOON)
-
-    def finish(self, jobs: int) -> list[str]:
-        for _ in range(jobs):
-            self.go.release()
+    def finish(self, jobs: int) -> dict[str, Outcome]:
+        for decoder in self.decoders:
+            decoder.go.release(100)
         for _ in range(jobs):
             assert self.reported.acquire(timeout=SOON)
-        return [name for name, _ in self.results]
+        return dict(self.results)
+
+    def end(self) -> None:
+        for decoder in self.decoders:
+            decoder.go.release(1000)
+        assert self.worker.close(SOON)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch) -> None:
+    monkeypatch.setattr(worker, "RETRY_FIRST", 0.001)
 
 
 @pytest.fixture
 def desk() -> Iterator[Desk]:
     desk = Desk()
     yield desk
-    desk.go.release(1000)
-    assert desk.worker.close(SOON)
-    assert desk.cleaned.is_set()
+    desk.end()
+    assert all(decoder.closed for decoder in desk.decoders)
 
 
-def test_finals_go_before_interims_that_came_earlier(desk):
-    desk.busy()
-    desk.submit("interim", party=1, final=False)
-    desk.submit("final", party=2)
-    assert desk.finish(3) == ["first", "final", "interim"]
-
-
-def test_finals_keep_their_order(desk):
-    desk.busy()
-    for name in ("a", "b", "c"):
-        desk.submit(name)
-    assert desk.finish(4) == ["first", "a", "b", "c"]
-
-
-def test_a_newer_interim_takes_the_place_of_the_one_that_waits(desk):
-    desk.busy()
-    assert not desk.submit("agent 1", party="agent", final=False)
-    assert not desk.submit("customer 1", party="customer", final=False)
-    assert desk.submit("agent 2", party="agent", final=False)
-    assert desk.finish(3) == ["first", "agent 2", "customer 1"]
-
-
-def test_a_final_takes_its_interim_out_of_the_line(desk):
-    desk.busy()
+def test_finals_go_before_an_interim_that_came_earlier(desk):
+    desk.submit("first")
+    assert desk.decoders[0].started.acquire(timeout=SOON)
     desk.submit("interim", final=False)
-    assert desk.submit("final")
-    assert desk.finish(2) == ["first", "final"]
+    desk.submit("final")
+    desk.finish(3)
+    assert [name for name, _ in desk.results] == ["first", "final", "interim"]
 
 
-def test_forgotten_jobs_are_never_decoded(desk):
-    desk.busy()
-    desk.submit("gone final", owner="ended")
-    desk.submit("gone interim", owner="ended", party=7, final=False)
-    desk.submit("stays")
-    desk.worker.forget("ended")
-    assert desk.finish(2) == ["first", "stays"]
+def test_every_decoder_works(desk):
+    one, other = Held(), Held()
+    both = Desk(one, other)
+    both.submit("a")
+    both.submit("b")
+    assert one.started.acquire(timeout=SOON)
+    assert other.started.acquire(timeout=SOON)
+    assert both.finish(2) == {"a": "1 samples", "b": "1 samples"}
+    both.end()
 
 
 def test_an_error_goes_to_the_one_who_asked_and_the_thread_goes_on(desk):
-    desk.submit("bad", samples=13)
-    desk.submit("good", samples=4)
-    desk.finish(2)
-    (_, error), (_, text) = desk.results
-    assert isinstance(error, ValueError)
-    assert text == "4 samples"
+    desk.submit("bad", 13)
+    desk.submit("good", 4)
+    results = desk.finish(2)
+    assert isinstance(results["bad"], DecodeFailed)
+    assert str(results["bad"]) == "ValueError: 13"
+    assert results["good"] == "4 samples"
+    assert desk.decoders[0].opened == 1
+
+
+def test_what_a_dead_decoder_had_is_decoded_by_its_successor_once(desk):
+    desk.submit("unlucky", 99)
+    desk.submit("next", 2)
+    assert desk.finish(2) == {"unlucky": "99 samples", "next": "2 samples"}
+    assert len(desk.results) == 2
+    assert desk.decoders[0].opened == 2
+    assert desk.troubles == ["killed"]
+
+
+def test_audio_that_kills_every_decoder_is_given_up_and_the_next_is_not(desk):
+    desk.submit("poison", 66)
+    desk.submit("next", 2)
+    results = desk.finish(2)
+    assert isinstance(results["poison"], DecodeFailed)
+    assert str(results["poison"]) == "2 decoders in a row: killed"
+    assert results["next"] == "2 samples"
+    assert desk.troubles == ["killed", "killed"]
+
+
+def test_while_a_decoder_cannot_be_opened_again_another_takes_its_job():
+    one, other = Held(), Held()
+    desk = Desk(one, other)
+    desk.submit("a", 66)
+    desk.submit("b", 66)
+    for decoder in (one, other):
+        assert decoder.started.acquire(timeout=SOON)
+    one.opens = False
+    one.go.release()  # dies of its job, and stays dead
+    other.go.release(3)
+    results = desk.finish(2)
+    assert {type(outcome) for outcome in results.values()} == {DecodeFailed}
+    assert one.opened == 1
+    desk.end()
+
+
+def test_past_the_backlog_utterances_are_refused_in_order():
+    desk = Desk(backlog=1)
+    desk.submit("first", party="agent")
+    assert desk.decoders[0].started.acquire(timeout=SOON)
+    desk.submit("waits", 16000, party="agent")
+    desk.submit("too much", 16000, party="agent")
+    results = desk.finish(3)
+    assert [name for name, _ in desk.results] == ["first", "waits", "too much"]
+    assert isinstance(results["too much"], Overloaded)
+    desk.end()
+
+
+def test_a_model_that_cannot_be_loaded_is_said_at_once_and_nothing_stays():
+    good, bad = Held(), Held(opens=False)
+    with pytest.raises(CannotStart, match="no model"):
+        Desk(good, bad)
+    assert good.closed
+    assert bad.closed
 
 
 def test_who_still_waits_at_the_end_is_told():
     desk = Desk()
-    desk.busy()
+    desk.submit("first")
+    assert desk.decoders[0].started.acquire(timeout=SOON)
     desk.submit("final")
-    desk.submit("interim", party=2, final=False)
+    desk.submit("interim", final=False)
     assert not desk.worker.close(0)
-    desk.finish(1)
-    assert desk.cleaned.wait(SOON)
-    assert [type(outcome) for name, outcome in desk.results if name != "first"] == [DecodeFailed, DecodeFailed]
+    assert not desk.decoders[0].closed  # nothing is freed under a decode
+    desk.end()
+    assert {name for name, outcome in desk.results if isinstance(outcome, DecodeFailed)} == {"final", "interim"}
     with pytest.raises(DecodeFailed):
         desk.submit("late")
-
-
-def test_close_gives_up_on_a_decoder_that_hangs_but_frees_nothing_under_it(desk):
-    desk.busy()
-    assert not desk.worker.close(0.01)
-    assert not desk.cleaned.is_set()
