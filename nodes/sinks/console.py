@@ -12,7 +12,7 @@ from typing import TextIO
 from rich.cells import cell_len
 
 from flowcore import TEXT, Config, Part, Session, Sink, Text, node
-from nodes.transcripts.plain import plain
+from nodes.transcripts.plain import plain, words
 
 COLOURS = {"agent": "36", "customer": "33"}  # SGR codes of ECMA-48: cyan, yellow; who else speaks is magenta
 OTHER_COLOUR = "35"
@@ -23,9 +23,9 @@ BACKLOG = 1000  # final lines kept for a terminal that takes none
 class Console(Sink[Text]):
     """Both parties, each in its colour; an interim text stands below the finals until its final replaces it.
 
-    On a pipe, or with TERM=dumb, there are finals only, a line each: ``[00:12.3] agent: hello``. The flow's short
-    id follows the time from when a second flow opens until none is open. NO_COLOR is respected; control characters
-    are left out.
+    On a pipe, or with TERM=dumb, there are finals only, a line each: ``[00:12.3] agent: hello``. Where no engine
+    understood the voice, ``[untranscribed 3.2 s]`` stands. The flow's short id follows the time from when a second
+    flow opens until none is open. NO_COLOR is respected; control characters are left out.
 
     In: ``Text`` of any tracks. Out: standard output. A terminal that stands still (Ctrl-S) holds up nothing:
     finals beyond its backlog are dropped as ``terminal_stuck``.
@@ -108,12 +108,12 @@ class Screen(Part):
     def show(self, flow: str, text: Text) -> bool:
         """Show ``text``; False when it was left out because nothing more reaches the terminal."""
         with self._lock:
-            words = plain(text.text)
-            if words and not text.final:
+            shows = bool(words(text))
+            if shows and not text.final:
                 self._live[flow, text.track] = text
             else:
                 self._live.pop((flow, text.track), None)
-            if words and text.final:
+            if shows and text.final:
                 if len(self._finals) >= BACKLOG:
                     return False
                 self._finals.append(self._line(flow, text))
@@ -150,13 +150,13 @@ class Screen(Part):
         minutes, tenths = divmod(round(text.start * 10), 600)
         short = f"{flow.rpartition('-')[2]} " if self._several else ""
         head = f"[{minutes:02}:{tenths / 10:04.1f}] {short}{plain(text.track)}: "
-        words = plain(text.text)
-        if cells and cell_len(head + words) > cells:
-            words = words[-cells:]
-            while words and cell_len(f"{head}…{words}") > cells:
-                words = words[1:]
-            words = f"…{words}"
+        said = words(text)
+        if cells and cell_len(head + said) > cells:
+            said = said[-cells:]
+            while said and cell_len(f"{head}…{said}") > cells:
+                said = said[1:]
+            said = f"…{said}"
         if not self._coloured:
-            return head + words
+            return head + said
         faint = "" if text.final else "2;"
-        return f"\x1b[{faint}{COLOURS.get(text.track, OTHER_COLOUR)}m{head}{words}\x1b[0m"
+        return f"\x1b[{faint}{COLOURS.get(text.track, OTHER_COLOUR)}m{head}{said}\x1b[0m"

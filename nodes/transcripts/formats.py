@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from flowcore import Text
 from nodes.transcripts.journal import Transcript, entry
-from nodes.transcripts.plain import plain
+from nodes.transcripts.plain import plain, words
 
 Names = Mapping[str, str]
 """What the parties are called, by track; one without a name is called by its track."""
@@ -29,8 +29,8 @@ def srt(transcript: Transcript, names: Names) -> bytes:
     """Numbered cues, ``Agent: hello``; brackets and braces, for which SRT knows no escape, become look-alikes."""
     cues = []
     for number, (start, end, text) in enumerate(_cues(transcript), 1):
-        words = f"{who(text, names)}: {said(text)}".translate(_SRT)
-        cues.append(f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{words}\n")
+        line = f"{who(text, names)}: {said(text)}".translate(_SRT)
+        cues.append(f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{line}\n")
     return "\n".join(cues).encode()
 
 
@@ -38,8 +38,8 @@ def vtt(transcript: Transcript, names: Names) -> bytes:
     """Cues with the party as their voice, ``<v Agent>hello``, which a style sheet can tell apart."""
     cues = ["WEBVTT\n"]
     for start, end, text in _cues(transcript):
-        words = f"<v {who(text, names).translate(_VTT)}>{said(text).translate(_VTT)}"
-        cues.append(f"{_clock(start, '.')} --> {_clock(end, '.')}\n{words}\n")
+        line = f"<v {who(text, names).translate(_VTT)}>{said(text).translate(_VTT)}"
+        cues.append(f"{_clock(start, '.')} --> {_clock(end, '.')}\n{line}\n")
     return "\n".join(cues).encode()
 
 
@@ -53,10 +53,9 @@ FORMATS: dict[str, Callable[[Transcript, Names], bytes]] = {"jsonl": jsonl, "srt
 
 
 def said(text: Text) -> str:
-    """The words on one line; a gap as ``[untranscribed 3.2 s]``, and ``…`` behind words that never became final."""
-    gap = f"[{plain(text.gap)} {max(text.end - text.start, 0):.1f} s]" if text.gap else ""
-    words = plain(text.text)
-    return " ".join(filter(None, (gap, words if text.final or not words else f"{words} …")))
+    """The words on one line, with ``…`` behind those that never became final."""
+    line = words(text)
+    return line if text.final or not line else f"{line} …"
 
 
 def who(text: Text, names: Names) -> str:

@@ -253,3 +253,9 @@ def test_encoding_without_the_letter_shows_a_question_mark():
     stream = io.TextIOWrapper(raw, "ascii")
     console(screen_on(stream)).push(said("caf\u00e9"))
     assert raw.getvalue() == b"[00:12.3] agent: caf?\n"
+
+
+def test_a_stretch_without_words_says_why():
+    out = io.StringIO()
+    console(screen_on(out)).push(Text("agent", 61.0, 64.2, "", True, 0, gap="untranscribed")).end()
+    assert out.getvalue() == "[01:01.0] agent: [untranscribed 3.2 s]\n"

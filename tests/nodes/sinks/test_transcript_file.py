@@ -175,6 +175,14 @@ def test_a_full_disk_keeps_the_journal_for_a_time_with_room(tmp_path):
     assert names(tmp_path) == {"x.srt", "x.srt.json"}
 
 
+def test_a_power_cut_after_the_end_takes_nothing(tmp_path):
+    with FakeDisk(tmp_path) as disk:
+        write(tmp_path, HELLO, kind="vtt")
+    disk.power_cut()
+    assert webvtt.read(tmp_path / "test-flow.vtt", strict=True)[0].text == "hello"
+    assert json.loads((tmp_path / "test-flow.vtt.json").read_text())["complete"] is True
+
+
 def test_what_another_program_left_is_named_and_not_touched(tmp_path):
     (tmp_path / "x.srt.part").write_text("1\n")
     assert recover(f"{tmp_path}/{{flow}}.srt") == [("not_repaired", "x.srt.part")]

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.transcripts.plain import plain
+from flowcore import Text
+from nodes.transcripts.plain import plain, words
 
 
 def test_what_would_break_or_hide_a_line_is_one_space():
@@ -16,3 +17,9 @@ def test_marks_that_turn_the_rest_of_a_line_around_are_left_out():
 def test_it_is_one_line_that_stays_as_it_is(text):
     assert len(plain(text).splitlines()) <= 1
     assert plain(plain(text)) == plain(text)
+
+
+def test_a_gap_is_shown_with_its_length_before_any_words():
+    assert words(Text("agent", 1, 4.2, "", True, 0, gap="un\ntranscribed")) == "[un transcribed 3.2 s]"
+    assert words(Text("agent", 4, 1, " a\nb", True, 0, gap="x")) == "[x 0.0 s] a b"
+    assert words(Text("agent", 1, 2, "\0", True, 0)) == ""
