@@ -145,9 +145,12 @@ class Streaming:
         """Monotonic time at which to call `poll` although nothing came; ``inf``: not at all."""
         now = self.party.now()
         times = [leg.drain_by for leg in self._legs]
-        if any(self._behind(leg) for leg in self._legs):
+        fed = [leg for leg in self._legs if leg.drain_by == inf]
+        if any(self._at_its_end(leg, now) for leg in fed):
+            times.append(now)
+        if any(self._reach(leg) - leg.sent >= REQUEST * self._rate for leg in fed):
             times.append(now + REQUEST)
-        if any(leg.drain_by == inf for leg in self._legs):
+        if fed:
             times += [when for pause in (2 * REQUEST, self._hold) if (when := self._last_audio + pause) > now]
         elif self._left:
             times.append(max(self._retry_at, now + REQUEST))
@@ -287,11 +290,10 @@ class Streaming:
                 continue
             if leg.stop is not None and self._at_its_end(leg, now):
                 leg.stop = leg.sent
-            upto = min(
-                self._reach(leg), leg.begin + round((BURST + self._limits.pace * (now - leg.opened)) * self._rate)
-            )
-            enough = round(REQUEST * self._rate)
-            if upto - leg.sent >= enough or upto == leg.stop or not self._live(now):
+            reach = self._reach(leg)
+            upto = min(reach, leg.begin + round((BURST + self._limits.pace * (now - leg.opened)) * self._rate))
+            whole = upto == reach and (self._ring.stretch(reach) is not None or not self._live(now))
+            if whole or upto - leg.sent >= round(REQUEST * self._rate):
                 self._send(leg, upto)
             if leg.stop is not None and leg.sent >= leg.stop:
                 leg.drain_by = now + DRAIN
@@ -332,9 +334,6 @@ class Streaming:
         found = self._ring.stretch(leg.sent)
         end = leg.sent if found is None or found[0] > leg.sent else found[1]
         return end if leg.stop is None else min(end, leg.stop)
-
-    def _behind(self, leg: _Leg) -> bool:
-        return leg.drain_by == inf and self._reach(leg) - leg.sent >= REQUEST * self._rate
 
     def _at_its_end(self, leg: _Leg, now: float) -> bool:
         """Whether no audio will come that goes on where the leg has got to."""

@@ -1,0 +1,96 @@
+"""The field ``engine`` of a node's config: an engine by its name, alone or with its own config beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, Self
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+from flowcore import Config, Extra, FlowcoreError
+from flowcore.speech import Decoder, Engine, Streamer, available, find
+
+
+class SpeechEngine:
+    """``google``, or ``{use: google, language: de-DE}``; equal ones are the same engine. Imports it, opens nothing."""
+
+    def __init__(self, name: str, cls: type[Engine], config: Config) -> None:
+        self.name = name
+        self.cls = cls
+        self.config = config
+
+    def make(self) -> Engine:
+        """A new engine, not yet opened."""
+        return self.cls(self.config)
+
+    @property
+    def streams(self) -> bool:
+        """Whether it is given audio while it is spoken, and not whole utterances."""
+        return issubclass(self.cls, Streamer)
+
+    @property
+    def decoder(self) -> type[Decoder]:
+        """The class of an engine that is given whole utterances."""
+        assert issubclass(self.cls, Decoder)  # noqa: S101  # not `streams`
+        return self.cls
+
+    @property
+    def requires(self) -> Sequence[Extra]:
+        """The optional packages it needs."""
+        return self.cls.REQUIRES
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SpeechEngine) and (self.cls, self.config) == (other.cls, other.config)
+
+    def __hash__(self) -> int:
+        return hash((self.cls, self.config))
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def _validate(cls, value: Any) -> Self:
+        if isinstance(value, cls):
+            return value
+        fields = {"use": value} if isinstance(value, str) else dict(value) if isinstance(value, dict) else {}
+        name = fields.pop("use", None)
+        if not isinstance(name, str):
+            raise PydanticCustomError("engine_unnamed", "needs a name: write for example google or {{use: google}}")
+        try:
+            found = find(name)
+        except FlowcoreError as error:
+            raise ValueError(str(error)) from error
+        try:
+            return cls(name, found, found.Config(**fields))
+        except ValidationError as error:
+            raise _explained(name, found, error) from None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._validate, serialization=core_schema.to_string_ser_schema()
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        name = {"type": "string", "examples": sorted(available())}
+        return {"anyOf": [name, {"type": "object", "required": ["use"], "properties": {"use": name}}]}
+
+
+def _explained(name: str, found: type[Engine], error: ValidationError) -> ValidationError:
+    """The same errors at the same places, but for a field that the engine does not have: which was meant?"""
+    details: list[InitErrorDetails] = []
+    for one in error.errors():
+        if one["type"] == "extra_forbidden":
+            near = get_close_matches(str(one["loc"][-1])[:64], list(found.Config.model_fields), n=1)
+            known = ", ".join(found.Config.model_fields) or "no fields"
+            help = f'did you mean "{near[0]}"?' if near else f"it has {known}"
+            wrong = PydanticCustomError("engine_field", "{text}", {"text": f"{name} has no such field: {help}"})
+        elif one["type"] == "missing":
+            wrong = PydanticCustomError("engine_field", "{text}", {"text": f'{name} needs "{one["loc"][-1]}"'})
+        else:
+            wrong = PydanticCustomError("engine_field", "{text}", {"text": one["msg"]})
+        details.append(InitErrorDetails(type=wrong, loc=one["loc"], input=one["input"]))
+    return ValidationError.from_exception_data(name, details)
