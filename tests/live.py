@@ -97,6 +97,12 @@ class Live:
             self.url = event.data["address"]
             self._listening.set()
 
+    def call(self, function: Callable[[], None]) -> None:
+        """Call it in the engine's thread, and wait until that is done."""
+        done = threading.Event()
+        self._loop.call_soon_threadsafe(lambda: (function(), done.set()))
+        assert done.wait(PATIENCE)
+
     def named(self, name: str) -> list[Event]:
         """The events of one name so far."""
         return [event for event in self.events if event.name == name]
