@@ -40,6 +40,8 @@ RESTART_FIRST = 0.5
 RESTART_LONGEST = 30.0
 CALM = 60.0
 """Seconds after which a worker's death is no longer taken for the same trouble as the one before."""
+SHARING: Final = "FLOWCORE_WORKERS"
+"""Tells a worker how many there are, itself included: what it takes a core for each is to be shared by all."""
 GRACE = 1.0
 """Seconds beyond ``STOP`` after which a worker is killed."""
 WORKER_DIED: Final = "worker_died"
@@ -179,9 +181,10 @@ class Supervisor:
     async def _start(self, number: int) -> tuple[Worker, asyncio.StreamReader]:
         ours, theirs = socket.socketpair()
         fds = [theirs.fileno(), self._places.fd, *(listening.fileno() for listening in self._sockets.values())]
+        environment = {**os.environ, SHARING: str(self._count)}
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *self._command, str(theirs.fileno()), pass_fds=fds, stdin=asyncio.subprocess.DEVNULL
+                *self._command, str(theirs.fileno()), pass_fds=fds, stdin=asyncio.subprocess.DEVNULL, env=environment
             )
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE)
         worker = self._workers[number] = Worker(number, process, writer)
