@@ -23,7 +23,10 @@ OPENING = 8
 FIELDS = 64
 """Fields of one message, headers and query parameters that are told at most."""
 
-SPELT = {"contenttype", "audiocontenttype", "encoding", "sampleratehertz", "samplerate", "protocol", "version"}
+SPELT = {
+    "audiocontenttype", "contenttype", "encoding", "perspective", "protocol", "samplerate", "sampleratehertz",
+    "version",
+}  # fmt: skip
 """Fields whose values are shown: they are the same in all calls. So is the product's type."""
 
 _decode = msgspec.json.Decoder().decode

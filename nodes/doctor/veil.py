@@ -49,9 +49,9 @@ def shape(value: object) -> str:
             return json.dumps(value)
         case str():
             kind = "digit" if value.isascii() and value.isdecimal() else "character"
-            return f"{len(value)} {kind}{'s' * (len(value) != 1)}" if value else "empty"
+            return _several(len(value), kind) if value else "empty"
         case int() | float():
-            return f"number of {len(str(value).lstrip('-'))} digits"
+            return f"number of {_several(len(str(value).lstrip('-')), 'digit')}"
         case dict():
             return f"object of {len(value)}"
         case _:
@@ -100,6 +100,10 @@ class Veil:
         if isinstance(value, str) and plain != "media":
             return self.text(value)
         return value
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _masked(value: object) -> object:

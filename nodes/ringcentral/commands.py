@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from flowcore import Duration
+from nodes.net.credentials import LONGEST, SHORTEST
 from nodes.ringcentral import address, profiles
 from nodes.ringcentral.platform import MASK, Login, Platform, Request, Servers, masked
 from nodes.ringcentral.profiles import Accounts, Product
@@ -90,8 +91,8 @@ def create(
     settings) or campaign (Dialing > Campaigns > campaign > Recording settings).
     """
     product = Product(kind.value, number, sub_account)
-    secret = _secret(changing=False)
-    request = profiles.create(product, Accounts(main_account, rc_account), _checked(url), secret)
+    accounts = Accounts(main_account, rc_account)
+    request = profiles.create(product, accounts, _checked(url), _secret(changing=False))
     answer = _sent(request, how := _How(server, login_server, timeout, dry_run, as_json))
     _show(answer, how, f"made the profile of {product}")
 
@@ -127,8 +128,7 @@ def update(
 ) -> None:
     """Stream to another address, or with another secret."""
     product = Product(kind.value, number, sub_account)
-    secret = _secret(changing=True)
-    request = profiles.update(product, _checked(url), secret)
+    request = profiles.update(product, _checked(url), _secret(changing=True))
     answer = _sent(request, how := _How(server, login_server, timeout, dry_run, as_json))
     _show(answer, how, f"changed the profile of {product}")
 
@@ -166,6 +166,10 @@ def _secret(*, changing: bool) -> str:
     if not secret:
         known = "; whether RingCX keeps one that was set before is not documented" if changing else ""
         _say(f"no secret: {SECRET} is not set, so anybody who finds the address could call it{known}")
+    elif not SHORTEST <= len(secret) <= LONGEST:
+        raise typer.BadParameter(
+            f"{SECRET} has {len(secret)} characters, and node ringcx takes {SHORTEST} to {LONGEST}: choose another"
+        )
     return secret
 
 

@@ -17,7 +17,7 @@ import pytest
 from flowcore.graph.load import load
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("first-graph.md", "first-node.md")
+PAGES = ("first-graph.md", "first-node.md", "first-live-call.md")
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.M | re.S)
 PORT = "3333"
 PATIENCE = 60

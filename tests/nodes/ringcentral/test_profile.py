@@ -250,6 +250,15 @@ def test_address_is_checked_before_anybody_is_asked(profile, platform):
     assert not platform.seen
 
 
+@pytest.mark.parametrize("secret", ["short", "x" * 201])
+def test_secret_that_the_listener_would_not_take_is_not_set(profile, platform, monkeypatch, secret):
+    monkeypatch.setenv("RINGCX_SECRET", secret)
+    code, _, err = profile("create", *QUEUE, "--url", URL)
+    assert code == 2
+    assert f"RINGCX_SECRET has {len(secret)} characters, and node ringcx takes 8 to 200: choose another" in err
+    assert not platform.seen
+
+
 def test_doubts_are_said_but_do_not_stop(profile, platform, monkeypatch):
     monkeypatch.delenv("RINGCX_SECRET")
     code, _, err = profile("create", *QUEUE, "--url", "wss://127.0.0.1")
