@@ -57,7 +57,7 @@ class SpeechEngine:
         fields = {"use": value} if isinstance(value, str) else dict(value) if isinstance(value, dict) else {}
         name = fields.pop("use", None)
         if not isinstance(name, str):
-            raise PydanticCustomError("engine_unnamed", "needs a name: write for example google or {{use: google}}")
+            raise PydanticCustomError("engine_unnamed", "needs a name: write for example google or {use: google}")
         try:
             found = find(name)
         except FlowcoreError as error:

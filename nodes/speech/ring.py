@@ -72,7 +72,7 @@ class Ring:
     def stretch(self, position: int) -> tuple[int, int] | None:
         """Begin and end of the stretch that ``position`` lies in, or of the first one after it; None at the end."""
         for number, (start, _) in enumerate(self._stretches):
-            if self._end_of(number) > position:
+            if self._end_of(number) > max(position, start):  # the last one may be empty
                 return start, self._end_of(number)
         return None
 

@@ -15,6 +15,7 @@ from nodes.speech.party import Party
 from nodes.speech.provider import Provider
 from nodes.speech.recognizer import Recognizer
 from nodes.speech.segmenter import Limits
+from nodes.speech.streaming import STALLED
 from nodes.speech.streams import Driver, Host, Streams
 from nodes.speech.utterances import Utterances
 from nodes.speech.voice import RATE, VoiceModel
@@ -121,7 +122,7 @@ class Transcribe(Transform[Audio, Text]):
 
     @classmethod
     def latency(cls, config: Config, given: Format) -> float:
-        return config.max_segment
+        return STALLED if config.engine.streams else config.max_segment
 
     def open(self, session: Session) -> None:
         self._parties: dict[str, Party] = {}
