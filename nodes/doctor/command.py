@@ -121,6 +121,9 @@ class Clinic:
 
     def close(self) -> None:
         """Hang up whoever is still there: they are reported as far as they came."""
+        for witness in self._witnesses:
+            if not witness.over:
+                witness.interrupt()
         self._port.close()
 
     def facts(self) -> list[dict[str, Any]]:

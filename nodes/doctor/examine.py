@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 from websockets.http11 import Request
 
 from flowcore import BadMessage
 from nodes.doctor.media import Party, Tally, counting
-from nodes.doctor.veil import HEADERS, NAME_LIMIT, Veil, meaning, shape
+from nodes.doctor.veil import HEADERS, NAME_LIMIT, Veil, asked, meaning, shape
 from nodes.net.credentials import Credentials
 from nodes.net.doorman import SENSITIVE
 from nodes.protocols.ringcx import Media, Start, parse
@@ -135,7 +134,7 @@ class Examination:
         }
 
     def _query(self) -> list[tuple[str, str]]:
-        return parse_qsl(self._request.path.partition("?")[2], keep_blank_values=True)[:FIELDS]
+        return asked(self._request.path)[:FIELDS]
 
     def _open(self, name: str, now: float) -> None:
         if len(self._opening) < OPENING:

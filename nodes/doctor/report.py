@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nodes.doctor.witness import INTERRUPTED
 from nodes.net.port import CLOSING
 from nodes.protocols.ringcx import RATE
 
@@ -59,6 +60,8 @@ def _remarks(facts: Facts) -> Iterator[str]:
         yield "the unit of Stop's duration cannot be told from this call"
     if facts["end"] and facts["end"]["how"] == "peer_lost":
         yield "the connection was lost, not closed"
+    if facts["end"] and facts["end"]["how"] == INTERRUPTED:
+        yield "the doctor was ended before the call: this is how the call began"
 
 
 def _call(number: int, facts: Facts) -> str:
@@ -84,7 +87,10 @@ def _request(request: Facts) -> Iterator[tuple[str, str]]:
     yield "from", request["from"]
     yield "path", request["path"]
     for entry in request["query"]:
-        yield f"? {entry['name']}", entry["value"] + (f" = {entry['means']}" if entry["means"] else " (not known)")
+        yield (
+            f"? {entry['name'] or '(no name)'}",
+            entry["value"] + (f" = {entry['means']}" if entry["means"] else " (not known)"),
+        )
     if not request["query"]:
         yield "query", "(none)"
     for entry in request["headers"]:

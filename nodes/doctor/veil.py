@@ -58,6 +58,12 @@ def shape(value: object) -> str:
             return "list"
 
 
+def asked(path: str) -> list[tuple[str, str]]:
+    """The names and values of a request's query; what stands there alone may be a value, so it has no name."""
+    pairs = parse_qsl(path.partition("?")[2], keep_blank_values=True)
+    return [(name, value) if value or meaning(name) else ("", name) for name, value in pairs]
+
+
 class Veil:
     """``credentials`` knows the secret, if anybody does."""
 
@@ -66,9 +72,8 @@ class Veil:
 
     def path(self, path: str) -> str:
         """A request's path; of its query, the values that are known to be no secret."""
-        path, mark, query = path.partition("?")
-        pairs = parse_qsl(query, keep_blank_values=True)
-        kept = [(self.text(name), self.text(value) if meaning(name) else MASK) for name, value in pairs]
+        kept = [(self.text(name), self.text(value) if meaning(name) else MASK) for name, value in asked(path)]
+        path, mark, _ = path.partition("?")
         return self.text(path) + mark + urlencode(kept, safe="*")
 
     def header(self, name: str, value: str) -> str:

@@ -16,6 +16,9 @@ from nodes.net.port import Connection
 PING_AFTER = 1.0
 """Seconds after which the peer is asked whether it answers pings."""
 
+INTERRUPTED = "interrupted"
+"""How a connection ended that was still there when the doctor was told to stop."""
+
 GOODBYE = 10.0
 """Seconds without a message after a Stop, after which the doctor closes: who wanted to has done it by then."""
 
@@ -48,7 +51,7 @@ class Witness:
         self._tape: Tape | None = None
         self._tell = tell
         self._connection: Connection | None = None
-        self._pinged = self._closing = self._talking = False
+        self._pinged = self._closing = self._interrupted = self._talking = False
 
     @property
     def wanted(self) -> str:
@@ -89,6 +92,10 @@ class Witness:
             self._talking = True
             self._tell("audio flows")
 
+    def interrupt(self) -> None:
+        """The doctor stops: the end that follows is not the peer's."""
+        self._interrupted = self._closing = True
+
     def closed(self, reason: str) -> None:
         websocket = self._connection.websocket if self._connection is not None else None
         goodbye = websocket.goodbye if websocket is not None else None
@@ -97,7 +104,7 @@ class Witness:
         stopped = self.examination.last_stop
         facts: dict[str, Any] = {
             "by": "doctor" if self._closing else "peer",
-            "how": reason,
+            "how": INTERRUPTED if self._interrupted else reason,
             "code": code,
             "seconds_after_last_message": round(self._now() - self._heard, 3),
             "seconds_after_last_stop": round(self._now() - stopped, 3) if stopped else None,

@@ -11,11 +11,14 @@ import sys
 import threading
 from itertools import zip_longest
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 from live import until
 from phone import Phone, said, stereo
+from websockets.datastructures import Headers
+from websockets.http11 import Request
 from websockets.sync.client import connect
 
 from flowcore.cli import main
@@ -24,6 +27,7 @@ from flowcore.graph.negotiate import compile
 from flowcore.testing import run_plan
 from nodes.doctor.command import Clinic
 from nodes.doctor.report import page, remarks
+from nodes.doctor.witness import Witness
 from nodes.net.front import Front
 from nodes.protocols.ringcx import Caller
 from nodes.simulators.known import mulaw
@@ -219,6 +223,29 @@ def test_numbers_shared_by_both_parties_and_the_dialect_of_2021_are_recognised()
     assert facts["remarks"] == []
 
 
+def test_peer_that_does_not_close_after_stop_is_closed_after_ten_seconds():
+    now, closes, pings = [100.0], [], []
+    websocket = SimpleNamespace(ping=lambda: pings.append(now[0]), goodbye=None, unusual={})
+    line = SimpleNamespace(websocket=websocket, close=lambda code: closes.append((now[0], code)))
+    witness = Witness(
+        Request("/", Headers()), "192.0.2.1", now=lambda: now[0], credentials=None, tape=lambda: None, tell=print
+    )
+    witness.opened(line)
+    messages = list(conversation(Caller({})))
+    for at in (0.5, 60.0, 120.0):  # a hold is no end
+        now[0] = 100.0 + at
+        witness.wants(now[0])
+        witness.messages([messages.pop(0)], now[0])
+    witness.messages(messages, now[0])
+    for second in range(12):
+        now[0] = 220.0 + second
+        witness.wants(now[0])
+    assert (pings, closes) == ([160.0], [(230.0, 1000)])
+    witness.closed("peer_closed")
+    assert witness.examination.facts()["end"]["by"] == "doctor"
+    assert witness.examination.facts()["end"]["seconds_after_last_stop"] == 11.0
+
+
 def test_what_is_no_call_is_told_and_not_counted():
     with Practice(None) as practice:
         address = urlsplit(practice.url)
@@ -257,6 +284,8 @@ def test_connection_that_is_lost_and_one_that_is_still_there_are_reported(tmp_pa
     assert facts[0]["end"]["how"] == "peer_lost"
     assert "the connection was lost, not closed" in facts[0]["remarks"]
     assert facts[1]["media"]["Participant"]["messages"] > 0
+    assert (facts[1]["end"]["how"], facts[1]["end"]["by"]) == ("interrupted", "doctor")
+    assert "the doctor was ended before the call: this is how the call began" in facts[1]["remarks"]
     assert Path(facts[1]["recording"]).is_file()
 
 

@@ -53,6 +53,7 @@ def test_path_keeps_its_shape_and_the_ids_of_the_call():
     assert Veil(None).path("/in?callId=c-1&key=abc&uii=7") == "/in?callId=c-1&key=***&uii=7"
     assert Veil(Credentials("c-1")).path("/?callId=c-1") == "/?callId=***"
     assert Veil(None).path("/") == "/"
+    assert Veil(None).path(f"/?{SECRET}&callId=1") == "/?=***&callId=1"  # it has no name, so it may be anything
 
 
 def test_headers_are_kept_by_name_only_where_they_are_no_secret():
