@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from flowcore.cli.log import Log
+from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url
 from flowcore.engine.engine import Engine
 from flowcore.engine.events import Bus, Event
 from flowcore.engine.hub import Hub, directory, holder
@@ -41,6 +42,12 @@ def run(
     ] = "1",
     slot: Annotated[str, typer.Option(help="How often the engine wakes; the most it adds to latency.")] = "20ms",
     drain: Annotated[str, typer.Option(help="How long a call may take to finish after its end.")] = "10s",
+    public: Annotated[
+        str, typer.Option("--public-url", metavar="URL", help="Address of a proxy in front.", show_default=False)
+    ] = "",
+    tunnel: Annotated[
+        Tunnel | None, typer.Option(help="Open a tunnel to the port; with --public-url, at that address.")
+    ] = None,
     control: Annotated[
         Path | None, typer.Option(help="Socket for `flowcore calls` to ask at.", show_default="one for this process")
     ] = None,
@@ -53,17 +60,23 @@ def run(
 ) -> None:
     """Run a graph.
 
+    It says at which address it listens, and at which it shows pages: as seen at --public-url or through the tunnel, if
+    there is one, so as RingCX and browsers need them. A tunnel needs NGROK_AUTHTOKEN in the environment.
+
     Ctrl-C (SIGTERM, or a closed terminal) ends the running calls in order, within 20 seconds; a second Ctrl-C ends at
     once. Without a terminal, SIGHUP reads certificates anew and ends nothing.
 
     Exit code: 0 done, 1 a call failed, 2 the graph or the command line is wrong.
     """
     options: dict[str, Any] = {"slot": parse_seconds(slot, "--slot"), "drain": parse_seconds(drain, "--drain")}
+    options["public"] = public_url(public)
     processes = _processes(workers)
     loaded = load(graph, settings or [])
     plan = compile_graph(loaded)
     if stats is not None:
         try_to_write(stats, "--stats")
+    if tunnel is not None:
+        options["public"] = open_tunnel(plan, options["public"])
     log = Log(as_json=log_json, quiet=quiet, stats=stats)
     bus = Bus()
     bus.subscribe(log.event)

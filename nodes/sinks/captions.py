@@ -34,7 +34,7 @@ class Captions(Sink[Text]):
 
     Example::
 
-        page: {use: captions, from: words, with: {access: key, secret: "${VIEWER_KEY}"}}
+        page: {use: captions, from: words, with: {secret: "${VIEWER_KEY}"}}
     """
 
     takes = (TEXT,)
@@ -43,12 +43,13 @@ class Captions(Sink[Text]):
     class Config(flowcore.Config):
         """Who may look, from where, and for how long."""
 
-        access: Mode = "off"
+        access: Mode | None = None
         """Who may look: ``key``, whoever gives the secret as ``key=…``; ``token``, whoever gives a signed ``token=…``
-        for this call (``flowcore token``); ``off``, anybody on this machine, and nobody else."""
+        for this call (``flowcore token``); ``off``, anybody on this machine and nobody else. Left out, it is ``key``
+        when there is a secret, else ``off``."""
 
         secret: SecretStr = SecretStr("")
-        """The viewers' key, or what signs tokens: 16 characters or more, from the environment."""
+        """The viewers' key, or what signs tokens, as ``${NAME}``: 16 characters or more."""
 
         frame_ancestors: tuple[Annotated[str, AfterValidator(_origin)], ...] = ("https://*.ringcentral.com",)
         """Origins whose pages may hold this one in an iFrame: that of the agents' desktop, as the browser shows it."""
@@ -59,11 +60,16 @@ class Captions(Sink[Text]):
         viewers: int = Field(default=500, ge=1)
         """Pages that may watch at once in each process; more are answered 503."""
 
+        @property
+        def mode(self) -> Mode:
+            """Who may look."""
+            return self.access or ("key" if self.secret else "off")
+
         @model_validator(mode="after")
         def _has_a_secret(self) -> Captions.Config:
-            if self.access != "off" and len(self.secret.get_secret_value()) < SHORTEST:
+            if self.mode != "off" and len(self.secret) < SHORTEST:
                 raise ValueError(
-                    f'give secret {SHORTEST} characters or more, like "${{VIEWER_KEY}}": access is {self.access}'
+                    f'access {self.mode} needs a secret of {SHORTEST} characters or more: "${{VIEWER_KEY}}"'
                 )
             return self
 
@@ -73,7 +79,7 @@ class Captions(Sink[Text]):
     @classmethod
     def shares(cls, config: Config) -> Part:
         secret = config.secret.get_secret_value()
-        return CaptionsSite(config.access, secret, config.frame_ancestors, config.keep, config.viewers)
+        return CaptionsSite(config.mode, secret, config.frame_ancestors, config.keep, config.viewers)
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -61,14 +61,16 @@ class CaptionsSite(Site):
         }
 
     def shown(self) -> Mapping[str, str]:
-        credential = "" if self._access == "off" else f"&{self._access}=…"
-        return {"captions, for the agent script": f"{PAGE}?callId={CALL}{credential}"}
+        script = {"captions, for the agent script": f"{PAGE}?callId={CALL}"}
+        if self._access == "off":
+            return {"captions of the newest call": PAGE, **script}
+        return {what: f"{path}&{self._access}=…" for what, path in script.items()}
 
     def expose(self) -> None:
         if self._access == "off":
             raise CannotStart(
-                "captions with access off are for this machine only, and others will reach this port:"
-                " set access to key or token, and give a secret"
+                "captions without a secret are for this machine only, and others will reach this port:"
+                ' give them  secret: "${VIEWER_KEY}"  and set VIEWER_KEY to 16 characters or more'
             )
 
     def _page(self, request: Request, caller: Address) -> Page:

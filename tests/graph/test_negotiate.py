@@ -102,7 +102,7 @@ def test_transcribe_works_without_its_decoder_and_its_resampler():
     assert text.count("\n") == len(lines) - 2
     text = text.replace("from: voices", "from: ordered").replace("from: speech", "from: ordered")
     short, full = compile(load_text(text)), compile(load(path))
-    for name in ("agent", "caller", "text", "page"):
+    for name in ("agent", "caller", "text", "console", "page"):
         assert short.nodes[name].given == full.nodes[name].given
         assert short.nodes[name].border == full.nodes[name].border
     for name in ("agent", "caller"):

@@ -40,7 +40,7 @@ def get(url, **headers):
 
 def test_open_to_all_is_refused_where_others_can_come(tmp_path):
     elsewhere = stage(tmp_path, public="https://captions.example")
-    with pytest.raises(CannotStart, match=r"^call: captions with access off are for this machine only"), elsewhere:
+    with pytest.raises(CannotStart, match=r"^call: captions without a secret are for this machine only"), elsewhere:
         pass
 
 

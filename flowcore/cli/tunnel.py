@@ -1,0 +1,64 @@
+"""``flowcore run --tunnel``: a way in for calls and viewers, for machines that have no address of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+import typer
+
+from flowcore.errors import CannotStart, UsageError
+from flowcore.graph.plan import Plan
+from flowcore.node import Extra
+
+NGROK_TOKEN = "NGROK_AUTHTOKEN"  # noqa: S105  # a name, not a secret
+
+
+class Tunnel(StrEnum):
+    """The services there are."""
+
+    ngrok = "ngrok"
+
+
+def open_tunnel(plan: Plan, public: str) -> str:
+    """Let ngrok lead to the listener's port; returns the address there, ``public`` if that was asked for.
+
+    It stays open as long as the process. Raises `UsageError`, `MissingExtra` or `CannotStart`.
+    """
+    host, port = _inside(plan)
+    Extra("ngrok", "tunnel").check("--tunnel ngrok")
+    token = os.environ.get(NGROK_TOKEN)
+    if not token:
+        raise UsageError(
+            f"--tunnel ngrok needs your token in {NGROK_TOKEN}: https://dashboard.ngrok.com/get-started/your-authtoken"
+        )
+    import ngrok
+
+    options: dict[str, Any] = {"domain": urlsplit(public).hostname} if public else {}
+    try:
+        return str(ngrok.forward(f"{host}:{port}", authtoken=token, **options).url())
+    except ValueError as error:  # all that it raises; its texts name no token
+        raise CannotStart(f"no tunnel through ngrok: {': '.join(map(str, error.args))}") from None
+
+
+def public_url(text: str) -> str:
+    """An address as it was given, without a path. Raises `typer.BadParameter`."""
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query):
+        fix = "write it like https://calls.example.com: neither a path nor a query"
+        raise typer.BadParameter(f"{text} is no address of a proxy: {fix}", param_hint="--public-url")
+    return text.rstrip("/")
+
+
+def _inside(plan: Plan) -> tuple[str, int]:
+    listener = plan.listener
+    addresses: Sequence[tuple[str, int]] = listener.cls.listens(listener.config)  # type: ignore[attr-defined]  # it is one
+    if len(addresses) != 1:
+        raise UsageError(f"{listener.name} ({listener.cls.name}) listens at no port: leave out --tunnel")
+    host, port = addresses[0]
+    if not port:
+        raise UsageError(f"--tunnel has to know the port: give {listener.name} one that is not 0")
+    return f"[{host}]" if ":" in host else host, port
