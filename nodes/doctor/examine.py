@@ -69,7 +69,7 @@ class Examination:
             self._bad.add(bad.reason)
             self._open("(not RingCX's)", now)
             return
-        fields = _decode(data)
+        fields = _fields(data)
         name = self._veil.text(str(next((fields[key] for key in fields if key.lower() == "event"), ""))[:NAME_LIMIT])
         self._events.add(name)
         self._open(name, now)
@@ -174,6 +174,14 @@ class Examination:
             return self._veil.text(str(value)[:NAME_LIMIT])
         known = meaning(name)
         return shape(value) + (f" = {known}" if known else "")
+
+
+def _fields(data: bytes) -> dict[str, Any]:
+    """A message's fields; none of one that only the listener's parser reads, which skips what it need not know."""
+    try:
+        return _decode(data)  # type: ignore[no-any-return]  # `parse` has seen that it is an object
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
 
 
 def _durations(stops: list[Mapping[str, Any]], seconds: float, parties: Mapping[str, Party]) -> Mapping[str, Any]:

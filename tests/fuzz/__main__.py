@@ -97,8 +97,55 @@ def graphs() -> tuple[Target, list[bytes]]:
     return target, [GOOD.encode(), *(path.read_bytes() for path in sorted((ROOT / "graphs").glob("*.yaml")))]
 
 
+def doctor() -> tuple[Target, list[bytes]]:
+    """`nodes.doctor`: whatever a connection says is reported and recorded, and the secret is in neither."""
+    import json
+
+    from websockets.datastructures import Headers
+    from websockets.http11 import Request
+
+    from nodes.doctor.examine import Examination
+    from nodes.doctor.report import page, remarks
+    from nodes.doctor.veil import Veil
+    from nodes.net.credentials import Credentials
+
+    secret = "s3cr3t-0f-all"
+    credentials = Credentials(secret)
+    veil = Veil(credentials)
+
+    def target(data: bytes) -> None:
+        path, *lines = data.split(b"\n")
+        examination = Examination(Request(path.decode("latin-1"), Headers()), "192.0.2.1", 0.0, credentials)
+        kept = [veil.path(path.decode("latin-1"))]
+        for number, line in enumerate(lines):
+            examination.hear(line, number * 0.5)
+            kept.append(veil.message(line))
+        facts = examination.facts()
+        written = json.dumps(facts) + page([facts], []) + "".join(remarks(facts))
+        assert secret not in "\n".join(kept)
+        assert secret not in written
+
+    said = messages()[1]
+    told = b'{"event":"Start","metadata":{"callId":"1","key":["%s"]}}' % secret.encode()
+    return target, [b"/?callId=1&x=%s\n" % secret.encode() + b"\n".join([*said, told, told.replace(b"key", b"ani")])]
+
+
+def recordings() -> tuple[Target, list[bytes]]:
+    """`nodes.protocols.recording.read`."""
+    from nodes.protocols.recording import VERSION, Closed, Message, NotRecording, Opened, line, read
+
+    def target(data: bytes) -> None:
+        with contextlib.suppress(NotRecording):
+            list(read(data.splitlines(keepends=True)))
+
+    events = [Opened(VERSION, 1.5, "2026-01-02", "/", [("Host", "***")]), Message(2.5, '{"event":"Stop"}')]
+    return target, [b"".join(map(line, [*events, Closed(3.5, "peer_closed", 1000)]))]
+
+
 TARGETS: dict[str, Callable[[], tuple[Target, list[bytes]]]] = {
     "messages": messages,
+    "doctor": doctor,
+    "recordings": recordings,
     "websocket": websocket,
     "graphs": graphs,
 }
