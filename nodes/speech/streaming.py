@@ -148,7 +148,8 @@ class Streaming:
         fed = [leg for leg in self._legs if leg.drain_by == inf]
         if any(self._at_its_end(leg, now) for leg in fed):
             times.append(now)
-        if any(self._reach(leg) - leg.sent >= REQUEST * self._rate for leg in fed):
+        least = REQUEST * self._rate if self._live(now) else 1
+        if any(self._reach(leg) - leg.sent >= least for leg in fed):
             times.append(now + REQUEST)
         if fed:
             times += [when for pause in (2 * REQUEST, self._hold) if (when := self._last_audio + pause) > now]
@@ -288,11 +289,12 @@ class Streaming:
         for leg in self._legs:
             if leg.drain_by < inf:
                 continue
-            if leg.stop is not None and self._at_its_end(leg, now):
-                leg.stop = leg.sent
             reach = self._reach(leg)
+            last = self._ring.stretch(reach) is not None or not self._live(now)  # nothing follows on it just now
+            if leg.stop is not None and leg.sent == reach and last:
+                leg.stop = reach
             upto = min(reach, leg.begin + round((BURST + self._limits.pace * (now - leg.opened)) * self._rate))
-            whole = upto == reach and (self._ring.stretch(reach) is not None or not self._live(now))
+            whole = upto == reach and last
             if whole or upto - leg.sent >= round(REQUEST * self._rate):
                 self._send(leg, upto)
             if leg.stop is not None and leg.sent >= leg.stop:
