@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parrot import DELAY, PATIENCE, Parrot, speak
 
-from flowcore import speech
-from flowcore.speech import Rejected
+from flowcore import Word, speech
+from flowcore.speech import Rejected, Result
 from flowcore.testing.speech import Call, Spoken, StreamingConformance, Trouble, cut, made_up
 
 
@@ -89,17 +90,66 @@ def streams(call: Call) -> list[tuple[float, float]]:
     return [(round(s.opened, 1), round(s.bytes / 8000, 1)) for s in call.watched.streams]
 
 
-@settings(max_examples=15, deadline=None)
-@given(
-    fates=st.lists(st.sampled_from(["", "refuse", "reset", "expire", "hang"]), max_size=8),
-    seed=st.integers(0, 1000),
-)
-def test_every_word_once_whatever_befalls_the_first_streams(fates, seed):
-    words, holds = made_up(60, seed)
-    running = call(trouble=fates, max_stream=30.0)
-    say(running, words, words[-1].end + 60, holds)  # time enough to hear all of it again
+FATES = st.lists(st.sampled_from(["", "refuse", "reset", "expire", "quota", "hang"]), max_size=8)
+
+
+@settings(max_examples=30, deadline=None)
+@given(FATES.filter(lambda fates: fates.count("hang") <= 2), st.integers(0, 1000), st.sampled_from([15.0, 30.0, 300.0]))
+def test_every_word_once_whatever_befalls_the_first_streams(fates, seed, max_stream):
+    words, holds = made_up(40, seed)
+    running = call(trouble=fates, max_stream=max_stream)
+    say(running, words, words[-1].end + 100, holds)  # time enough to notice hangs, and to hear all of it again
     running.finish()
     TestParrot().right(running, words)
+
+
+class Lossy(Parrots):
+    """Forgets every tenth word."""
+
+    def stream(self, encoding: Any, rate: int, listener: Any) -> Any:
+        def heard(event: Any) -> None:
+            if isinstance(event, Result) and event.final:
+                words = tuple(word for word in event.words if not word.text.endswith("7"))
+                event = replace(event, words=words, text=" ".join(word.text for word in words))
+            listener(event)
+
+        return super().stream(encoding, rate, heard)
+
+
+class Echoing(Parrots):
+    """Says everything twice."""
+
+    def stream(self, encoding: Any, rate: int, listener: Any) -> Any:
+        def heard(event: Any) -> None:
+            listener(event)
+            if isinstance(event, Result) and event.final:
+                words = tuple(Word(word.text, word.start + 0.5, word.end + 0.5) for word in event.words)
+                listener(replace(event, words=words, end=event.end + 0.5))
+
+        return super().stream(encoding, rate, heard)
+
+
+class Late(Parrots):
+    """Tells all times a tenth of a second too late."""
+
+    def stream(self, encoding: Any, rate: int, listener: Any) -> Any:
+        def heard(event: Any) -> None:
+            if isinstance(event, Result):
+                words = tuple(Word(word.text, word.start + 0.1, word.end + 0.1) for word in event.words)
+                event = replace(event, words=words, end=event.end + 0.1)
+            listener(event)
+
+        return super().stream(encoding, rate, heard)
+
+
+@pytest.mark.parametrize("broken", [Lossy, Echoing, Late])
+def test_the_suite_finds_an_engine_that_does_not_keep_the_contract(broken, monkeypatch):
+    monkeypatch.setitem(speech.available(), "parrot", SimpleNamespace(load=lambda: broken))
+    words, holds = made_up(20, 1)
+    running = say(call(), words, words[-1].end + 5, holds)
+    running.finish()
+    with pytest.raises(AssertionError):
+        TestParrot().right(running, words)
 
 
 def test_speech_without_a_pause_is_cut_before_the_stream_gets_too_old():
