@@ -20,8 +20,14 @@ def stamp() -> bytes:
     return MARK + time.monotonic_ns().to_bytes(8, "big")
 
 
-def age(data: bytes) -> float | None:
-    """Seconds since the stamp at the start of ``data`` was made; None when there is none."""
+def made(data: bytes) -> float | None:
+    """When the stamp at the start of ``data`` was made, in monotonic seconds; None when there is none."""
     if not data.startswith(MARK):
         return None
-    return (time.monotonic_ns() - int.from_bytes(data[len(MARK) : LENGTH], "big")) / 1e9
+    return int.from_bytes(data[len(MARK) : LENGTH], "big") / 1e9
+
+
+def age(data: bytes) -> float | None:
+    """Seconds since the stamp at the start of ``data`` was made; None when there is none."""
+    since = made(data)
+    return None if since is None else time.monotonic() - since

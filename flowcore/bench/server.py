@@ -1,6 +1,6 @@
 """The receiver under load: runs one graph in a process of its own and says on a pipe what it did.
 
-    python -m flowcore.bench.server GRAPH --set call.port=0 --report FD [--probe] [--profile] [--core N]
+    python -m flowcore.bench.server GRAPH --set call.port=0 --report FD [--probe] [--stages] [--profile] [--core N]
 
 On the pipe stand JSON objects, one a line: ``{"url": …}`` once it listens, and after SIGTERM one `Report`. It is
 `flowcore run` with a probe and a profile, if asked for, and with a look at its own CPU and memory twice a second.
@@ -23,6 +23,7 @@ from typing import Any
 
 from flowcore.bench.probe import NAME, Probe, with_probe
 from flowcore.bench.profile import Profile
+from flowcore.bench.stages import measured, with_stages
 from flowcore.cli.run import new_loop
 from flowcore.engine.engine import Engine
 from flowcore.engine.events import Event
@@ -60,6 +61,8 @@ class Report:
     events: dict[str, int] = field(default_factory=dict)
     ages: list[float] = field(default_factory=list)
     """Seconds from a sender's `send` to the node behind the listener, sorted."""
+    stages: dict[str, list[float]] = field(default_factory=dict)
+    """Seconds that stamped audio spent in each stage, sorted: see `flowcore.bench.stages`."""
     profiles: list[dict[str, float]] = field(default_factory=list)
     """At each look, the CPU seconds so far by part."""
     error: str = ""
@@ -118,6 +121,7 @@ class Receiver:
         listener = totals.nodes.get(self.engine.plan.listener.name)
         report.packets = listener.left.chunks if listener else 0
         report.ages = sorted(Probe.ages)
+        report.stages = measured()
         return report
 
 
@@ -145,6 +149,7 @@ def main() -> int:
     parser.add_argument("--report", type=int, required=True, help="file descriptor of a pipe")
     parser.add_argument("--core", default="", help="run on these processor cores only, like 0,1")
     parser.add_argument("--probe", action="store_true", help="measure latency")
+    parser.add_argument("--stages", action="store_true", help="measure latency by stage")
     parser.add_argument("--profile", action="store_true", help="measure where CPU time goes")
     options = parser.parse_args()
     if options.core:
@@ -154,6 +159,8 @@ def main() -> int:
             plan = compile_graph(load(options.graph, options.settings))
             if options.probe:
                 plan = with_probe(plan)
+            if options.stages:
+                plan = with_stages(plan)
             packages = {node.cls.__module__.partition(".")[0] for node in plan.nodes.values()} - {"flowcore"}
             profile = Profile(_stages(plan), packages=packages, ignore=NAME) if options.profile else None
             receiver = Receiver(Engine(plan, max_calls=MOST), pipe, profile)

@@ -55,7 +55,11 @@ class Outcome:
 
     def age_ms(self, quantile: float) -> float:
         """Latency in ms that this part of the stamped messages did not exceed; NaN when none came."""
-        return self.ages[math.ceil(len(self.ages) * quantile) - 1] * 1000 if self.ages else math.nan
+        return _at(self.ages, quantile) * 1000 if self.ages else math.nan
+
+    def stages_ms(self, quantile: float) -> dict[str, float]:
+        """The same by stage, in their order."""
+        return {stage: _at(seconds, quantile) * 1000 for stage, seconds in self.report.get("stages", {}).items()}
 
     @property
     def in_time(self) -> bool:
@@ -85,6 +89,11 @@ class Outcome:
         if report["events"].get("hold"):
             wrong.append(f"{report['events']['hold']} pauses heard where nobody paused")
         return wrong + [self.damage] * bool(self.damage)
+
+
+def _at(ordered: Sequence[float], quantile: float) -> float:
+    """What this part of the values does not exceed."""
+    return ordered[math.ceil(len(ordered) * quantile) - 1]
 
 
 class Receiver:
@@ -221,13 +230,14 @@ def trial(
     cores: Cores,
     *,
     probe: bool = True,
+    stages: bool = False,
     profile: bool = False,
     together: bool = True,
     voices: Sequence[str] = (),
 ) -> Outcome:
     """Run a graph under load, of noise or of ``voices``: the agent's and the customer's file. Raises `TrialFailed`."""
     command = ["-m", "flowcore.bench.server", graph, *(f"--set={setting}" for setting in settings)]
-    command += ["--probe"] * probe + ["--profile"] * profile
+    command += ["--probe"] * probe + ["--stages"] * stages + ["--profile"] * profile
     with Receiver(command, cores.receiver) as receiver:
         load = play(
             simulator,
@@ -236,7 +246,7 @@ def trial(
             seconds,
             core=cores.callers,
             together=together,
-            stamps=probe,
+            stamps=probe or stages,
             voices=voices,
         )
         return outcome(calls, load, receiver.stop())

@@ -22,6 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flowcore.bench.trial import Outcome
 from tests.bench import calls, machine, micro
 
 PARTS = ("micro", "cost", "paced", "capacity", "growth")
@@ -30,6 +31,16 @@ TOLERANCE = 1.2
 """A ratio may be this many times the expected one."""
 TRIES = 3
 """Times that a ratio is measured before the gate calls it worse: what else runs can only make it look worse."""
+
+
+STAGES = {
+    "socket to slot": "from `send` to the read, as sent by the generator",
+    "reorder": "waits on purpose: pieces of 100 ms, so 0 to 100 ms",
+    "chain": "decoding, and until both parties' piece is there",
+    "border": "until a thread takes the piece",
+    "sink": "appending it to the file",
+}
+"""What `flowcore.bench.stages` measures, in words."""
 
 
 @dataclass
@@ -103,10 +114,12 @@ class Bench:
         for count in (50, 200) if self.quick else (50, 200, 500, 1000):
             self.tell(f"paced load: {count} calls")
             done = calls.receive(calls.RECORD, count, seconds, probe=True, together=True)
-            wrong = "; ".join(done.losses()) if done.in_time else "the generator was late: no figure"
+            wrong = "; ".join(done.losses()) or "nothing lost"
+            if not done.in_time:  # stamps are made when a message is really sent, so latency is right all the same
+                wrong += f"; the generator was late, {_late(done)}"
             p50, p99 = done.age_ms(0.5), done.age_ms(0.99)
             text = f"{done.us_per_message:.3g} µs a message, {done.cpu:.0%} of a core, latency {p50:.0f}/{p99:.0f} ms"
-            row = Row(f"{count} calls", text if done.in_time else "–", "", None, wrong or "nothing lost")
+            row = Row(f"{count} calls", text, "", None, wrong)
             self.rows.append(row)
             found[count] = {
                 "us_per_message": done.us_per_message,
@@ -116,6 +129,8 @@ class Bench:
                 "resident": done.resident,
                 "losses": done.losses(),
                 "in_time": done.in_time,
+                "late_p99_ms": done.load["lag_p99_ms"],
+                "late_most_ms": done.load["lag_max_ms"],
             }
         self.figures["paced"] = found
         counts = sorted(found)
@@ -140,7 +155,21 @@ class Bench:
         self.at_most(
             "added latency p99, socket → node", done.age_ms(0.99), "ms", calls.LATENCY_MS, note, not done.in_time
         )
+        self._stages(half)
         self.figures["latency"] = {"calls": half, "p50_ms": done.age_ms(0.5), "p99_ms": done.age_ms(0.99)}
+
+    def _stages(self, count: int) -> None:
+        """Where the time between a sender and the file goes."""
+        self.tell(f"latency by stage at {count} calls")
+        seconds = 4.0 if self.quick else 8.0
+        done = calls.receive(calls.RECORD, count, seconds, probe=False, stages=True, together=True)
+        p50, p99 = done.stages_ms(0.5), done.stages_ms(0.99)
+        for stage, about in STAGES.items():
+            if stage in p50:
+                self.rows.append(Row(f"  {stage}", f"{p50[stage]:.3g} ms, p99 {p99[stage]:.3g} ms", note=about))
+        if not done.in_time:
+            self.rows.append(Row("  (the generator was late)", _late(done)))
+        self.figures["stages"] = {"calls": count, "p50_ms": p50, "p99_ms": p99, "late_p99_ms": done.load["lag_p99_ms"]}
 
     def growth(self) -> None:
         self.tell("growth with nodes and with the length of a call")
@@ -156,6 +185,10 @@ class Bench:
             Row("a long call: last third / first", f"{late / early:.2f} x", "<= 1.1 x", late / early <= 1.1, note)
         )
         self.figures["growth"] = {"nodes_us": by_nodes, "length_us": tenths}
+
+
+def _late(done: Outcome) -> str:
+    return f"{done.load['lag_p99_ms']:.0f} ms at p99, {done.load['lag_max_ms']:.0f} at most"
 
 
 def gate(bench: Bench) -> int:

@@ -38,15 +38,15 @@ COMPARED = 5
 """Recordings of each trial that are compared sample by sample; of all others the length is."""
 
 
-def receive(graph: str, calls: int, seconds: float, *, probe: bool, together: bool) -> Outcome:
+def receive(graph: str, calls: int, seconds: float, *, probe: bool, together: bool, stages: bool = False) -> Outcome:
     """One trial that records; where nothing was counted as lost, the recordings must be whole."""
     with tempfile.TemporaryDirectory(prefix="flowcore-bench-") as folder:
         settings = ["call.port=0", "call.max_connections=10000", f"wav.path={folder}/{{call_id}}.wav"]
-        done = trial(graph, settings, SIMULATOR, calls, seconds, Cores.share(1), probe=probe, together=together)
+        cores = Cores.share(1)
+        done = trial(graph, settings, SIMULATOR, calls, seconds, cores, probe=probe, stages=stages, together=together)
         if not done.losses():
-            done = replace(
-                done, damage=damage(Path(folder), calls, seconds, RATE if graph == RECORD else 2 * RATE, probe)
-            )
+            rate = RATE if graph == RECORD else 2 * RATE
+            done = replace(done, damage=damage(Path(folder), calls, seconds, rate, probe or stages))
     return done
 
 

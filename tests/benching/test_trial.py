@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from bench.calls import RECORD, SIMULATOR, receive
 
+from flowcore.bench.stages import STAGES
 from flowcore.bench.trial import Cores, TrialFailed, trial
 
 
@@ -17,6 +18,18 @@ def test_all_that_is_sent_arrives_and_has_an_age() -> None:
     assert 0 < done.age_ms(0.5) <= done.age_ms(0.99)
     assert done.cpu > 0
     assert done.resident > 1e6
+
+
+@pytest.mark.slow
+def test_latency_is_told_by_stage_and_the_recordings_are_as_ever() -> None:
+    done = receive(RECORD, 10, 4.0, probe=False, stages=True, together=False)
+    assert done.losses() == []
+    middle, most = done.stages_ms(0.5), done.stages_ms(0.99)
+    assert tuple(middle) == tuple(most) == STAGES
+    assert all(0 <= middle[stage] <= most[stage] for stage in STAGES)
+    assert most["reorder"] > 70  # the first message of a piece of 100 ms waits for four others
+    assert len({len(seconds) for seconds in done.report["stages"].values()}) == 1
+    assert 10 * 50 / 10 <= len(done.report["stages"]["sink"]) <= 10 * 3 * 50 / 10
 
 
 @pytest.mark.slow
