@@ -7,6 +7,7 @@
 - `flowcore.testing.faults`: nodes that are slow, stuck or broken, and processes that are killed
 - `flowcore.testing.proxy`: a network that is slow, cuts, stops or resets
 - `flowcore.testing.disk`: a disk that is slow, full, broken or loses its power
+- `flowcore.testing.speech`, `flowcore.testing.decoders`: suites that speech engines inherit
 """
 
 from flowcore.testing.disk import FakeDisk

@@ -20,6 +20,7 @@ from nodes.speech.decoder import RATE, DecodeFailed, Decoder
 
 VERSION = "0.0.73"
 BLOCK = 512  # samples: the library ignores what does not fill one
+LEAST = 8 * BLOCK  # of less, the model's convolutions can make nothing, and it is an error
 OPTIONS = {
     "vad_threshold": "0",  # off: the utterance is cut already
     "vad_max_segment_duration": "0",  # unlimited
@@ -59,7 +60,9 @@ class Moonshine(Decoder):
         self._result = ctypes.POINTER(TranscriptC)
 
     def decode(self, samples: NDArray[np.int16]) -> str:
-        audio = np.zeros(-(-len(samples) // BLOCK) * BLOCK, np.float32)
+        if not len(samples):
+            return ""
+        audio = np.zeros(max(LEAST, -(-len(samples) // BLOCK) * BLOCK), np.float32)
         np.multiply(samples, np.float32(1 / 32768), out=audio[: len(samples)])
         result = self._result()
         code = self._model._lib.moonshine_transcribe_without_streaming(

