@@ -1,0 +1,170 @@
+"""What TLS costs the port, beside the same without: CPU of a message and a handshake, and how soon one is answered.
+
+    python tools/tls_cost.py [--calls 100] [--seconds 5] [--json]
+
+The callers are a process of their own. Each sends two messages of a call's size every 20 ms; in the second half of the
+time others connect, one after the other, and take the time until they are answered. CPU is the polling thread's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import trustme
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from flowcore.engine.sockets import listen
+from nodes.net.front import Front
+from nodes.net.port import Connection, Limits, Port
+from nodes.net.tls import Certificate
+
+SLOT = 0.020
+MESSAGE = (
+    b"\x81\xfe\x01\x28" + bytes(4) + b'{"event":"Media","media":"' + b"A" * 268 + b'"}'
+)  # 296 bytes, mask of zeros
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+class Counter:
+    """A peer that only counts."""
+
+    heard = 0
+
+    def opened(self, connection: Connection) -> None: ...
+    def closed(self, reason: str) -> None: ...
+
+    def wants(self, now: float) -> bool:
+        return True
+
+    def messages(self, messages: list[bytes], now: float) -> None:
+        Counter.heard += len(messages)
+
+
+def connect(port: int, authority: str) -> socket.socket:
+    line: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if authority:
+        line = ssl.create_default_context(cafile=authority).wrap_socket(line, server_hostname="localhost")
+    line.sendall(UPGRADE)
+    assert line.recv(4096).startswith(b"HTTP/1.1 101 ")
+    return line
+
+
+def callers(port: int, authority: str, calls: int, seconds: float) -> None:
+    """The other process: says on standard output how far it is, and at last what it saw."""
+    lines = [connect(port, authority) for _ in range(calls)]
+    tell("talking")
+    late = talk(lines, seconds)
+    tell("knocking")
+    answered: list[float] = []
+    over = threading.Event()
+
+    def knock() -> None:
+        while not over.is_set():
+            before = time.monotonic()
+            connect(port, authority).close()
+            answered.append(1000 * (time.monotonic() - before))
+
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    late = max(late, talk(lines, seconds))
+    over.set()
+    knocking.join()
+    tell(json.dumps({"late_ms": late * 1000, "answered_ms": answered}))
+
+
+def talk(lines: list[socket.socket], seconds: float) -> float:
+    """Two messages on each line in each slot; returns how late that was at most, in seconds."""
+    begin, late = time.monotonic(), 0.0
+    for slot in range(round(seconds / SLOT)):
+        due = begin + slot * SLOT
+        time.sleep(max(0.0, due - time.monotonic()))
+        late = max(late, time.monotonic() - due)
+        for line in lines:
+            line.sendall(MESSAGE + MESSAGE)
+    return late
+
+
+def tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def measure(calls: int, seconds: float, front: Front, authority: str) -> dict[str, Any]:
+    port = Port({"/": lambda request, caller: Counter()}, Limits(10_000, 5.0, 1e9), front=front)
+    number = port.listen(listen("127.0.0.1", 0))
+    command = [sys.executable, __file__, "--client", str(number), authority or "-", "--calls", str(calls)]
+    with subprocess.Popen([*command, "--seconds", str(seconds)], stdout=subprocess.PIPE, bufsize=0) as client:
+        assert client.stdout is not None
+        os.set_blocking(client.stdout.fileno(), False)
+        said, spent, at, marks = b"", 0.0, time.monotonic(), {}
+        while client.poll() is None or b"}" not in said:
+            before = time.thread_time()
+            port.poll(time.monotonic)
+            spent += time.thread_time() - before
+            said += client.stdout.read() or b""
+            for word in (b"talking", b"knocking"):
+                if word in said and word not in marks:
+                    marks[word] = (spent, Counter.heard)
+            at += SLOT
+            time.sleep(max(0.0, at - time.monotonic()))
+    port.close()
+    (begun, first), (ended, last) = marks[b"talking"], marks[b"knocking"]
+    found = json.loads(said.splitlines()[-1])
+    centiles = quantiles(found["answered_ms"], n=100)
+    return {
+        "us_per_message": (ended - begun) / (last - first) * 1e6,
+        "ms_per_connection": begun / calls * 1000,
+        "answered_p50_ms": centiles[49],
+        "answered_p99_ms": centiles[98],
+        "callers_late_ms": found["late_ms"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--calls", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--client", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.client:
+        port, authority = options.client
+        callers(int(port), "" if authority == "-" else authority, options.calls, options.seconds)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        found = {"plain": measure(options.calls, options.seconds, Front(), "")}
+        for kind in trustme.KeyType:
+            authority = trustme.CA(key_type=kind)
+            issued = authority.issue_cert("localhost", key_type=kind)
+            authority.cert_pem.write_to_path(place / "ca.pem")
+            issued.cert_chain_pems[0].write_to_path(place / "cert.pem")
+            issued.private_key_pem.write_to_path(place / "key.pem")
+            front = Front(Certificate(place / "cert.pem", place / "key.pem"))
+            found[f"TLS, {kind.name}"] = measure(options.calls, options.seconds, front, str(place / "ca.pem"))
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return
+    for name, figures in found.items():
+        print(f"{name:>12}  " + "  ".join(f"{what} {value:.2f}" for what, value in figures.items()))
+
+
+if __name__ == "__main__":
+    main()
