@@ -1,7 +1,15 @@
-"""Count the wrong words of a transcript: ``python tools/wer.py TRANSCRIPT.jsonl`` prints each party's word error rate.
+"""How well speech is understood, in numbers.
+
+    python tools/wer.py TRANSCRIPT.jsonl                    # the word error rate of each party of a transcript
+    python tools/wer.py --engine moonshine                  # of an engine, on telephone speech, with what it costs
+    python tools/wer.py --engine whisper --model FOLDER
+    python tools/wer.py --silence 300                       # words made up where nobody speaks, which should be none
 
 The word error rate is the share of words substituted, left out or put in. What was really said is that of the demo's
-two recordings (see voices.py), or the text file given with ``--agent`` or ``--customer``.
+two recordings (see voices.py), or the text file given with ``--agent`` or ``--customer``; for an engine, that of the
+prompts in prompts.py. Two channels are always heard at once, through everything that stands between a call's mu-law
+and its transcript: g711, resample and transcribe with its processes. CPU seconds are those of all these processes, for
+final texts; what interim texts cost shows in a live run (speech_load.py).
 """
 
 from __future__ import annotations
@@ -9,9 +17,13 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterable, Mapping
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 # Charles Dickens, A Tale of Two Cities (1859), the first sentence, as read in two_cities.wav.
 TWO_CITIES = """
@@ -29,9 +41,21 @@ BECKETT = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail bette
 SPOKEN = {"agent": TWO_CITIES, "customer": BECKETT}
 
 
+ALIKE = {
+    "voicemail": "voice mail",
+    "mailbox": "mail box",
+    "rerecord": "re record",
+    "login": "log in",
+    "thru": "through",
+}
+"""Words that may be written in two ways."""
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
 def normalised(text: str) -> str:
-    """Lower case, without punctuation, one space between words."""
-    return " ".join(re.sub(r"[^\w\s']", " ", text.lower()).split())
+    """Lower case, without punctuation, digits as words, one space between words, one way to write a word."""
+    spelled = re.sub(r"\d", lambda digit: f" {DIGITS[int(digit[0])]} ", text.lower().replace("’", "'"))
+    return " ".join(ALIKE.get(word, word) for word in re.sub(r"[^\w\s']", " ", spelled).split())
 
 
 def transcript(events: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -50,17 +74,135 @@ def wer(spoken: str, heard: str) -> float:
     return float(jiwer.wer(normalised(spoken), normalised(heard)))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Print each party's word error rate.")
-    parser.add_argument("transcript", type=Path, help="a JSONL file as transcript_file writes it")
+class Heard:
+    """What became of two channels: their final texts and gaps, and the CPU seconds for a second of one channel."""
+
+    def __init__(self, engine: Mapping[str, Any], channels: Mapping[str, Any]) -> None:
+        """``engine`` as in a graph; ``channels``: s16 at 8 kHz, by track."""
+        import threading
+
+        import psutil
+
+        from flowcore import Audio, Text
+        from flowcore.testing import NodeHarness
+        from nodes.transforms.resample import Resample
+        from nodes.transforms.transcribe import Transcribe
+
+        config = {"engine": dict(engine), "interim": "0s", "backlog": "1000s", "processes": 1}
+        part: Any = Transcribe.shares(Transcribe.Config(**config))
+        part.open()
+        try:
+            woken = threading.Event()
+            call = NodeHarness(Transcribe, config, part=part)
+            call.node.wake = woken.set
+            narrow = NodeHarness(Resample, {"rate": 16000})
+            decoders = [psutil.Process().children()[-1]]
+            before = time.process_time() + sum(_cpu(decoder) for decoder in decoders)
+            for at in range(0, max(map(len, channels.values())), 800):
+                for track, samples in channels.items():
+                    if at < len(samples):
+                        narrow.push(Audio(samples[at : at + 800], "s16", 8000, track, at))
+                call.push(*narrow.out)
+                narrow.out.clear()
+            narrow.node.flush(narrow.out.append)
+            call.push(*narrow.out)
+            call.node.flush(call.out.append)
+            call.collect()
+            while call.node.busy():
+                woken.wait(1)
+                woken.clear()
+                call.collect()
+            cpu = time.process_time() + sum(_cpu(decoder) for decoder in decoders) - before
+            self.texts: list[Text] = [text for text in call.out if text.final]
+            self.cost = cpu / sum(len(samples) / 8000 for samples in channels.values())
+            call.node.close()
+        finally:
+            part.close()
+
+    def said(self, track: str) -> str:
+        """All words of one party."""
+        return " ".join(text.text for text in self.texts if text.track == track)
+
+
+def _cpu(process: Any) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def judge(
+    engine: Mapping[str, Any], first: str, last: str, most: int = 1000, pause: float = 2.0
+) -> tuple[float, int, float]:
+    """Word error rate, number of words and cost on the prompts named ``first`` to ``last``, half of them a channel."""
+    import jiwer
+
+    from tools.prompts import monologue, prompts
+
+    said = prompts(first, last)[:most]
+    halves = {"agent": said[::2], "customer": said[1::2]}
+    heard = Heard(engine, {track: monologue(half, pause) for track, half in halves.items()})
+    spoken = [normalised(" ".join(prompt.text for prompt in half)) for half in halves.values()]
+    found = [normalised(heard.said(track)) for track in halves]
+    return float(jiwer.wer(spoken, found)), sum(len(text.split()) for text in spoken), heard.cost
+
+
+def invented(engine: Mapping[str, Any], seconds: float) -> dict[str, str]:
+    """The words made up of each sound in which nobody speaks."""
+    from tools.prompts import wordless
+
+    return {name: Heard(engine, {"agent": sound}).said("agent") for name, sound in wordless(seconds).items()}
+
+
+def report(engine: Mapping[str, Any], recordings: bool = True) -> Iterable[str]:
+    """Lines of a table."""
+    from tools.voices import RECORDINGS, telephone
+
+    name = str(engine["use"])
+    for first, last, use in (("a", "m", "tuned on"), ("n", "z", "reported")):
+        rate, words, cost = judge(engine, first, last)
+        yield _row(name, f"prompts {first}-{last}, {use}", rate, words, cost)
+    if recordings:
+        heard = Heard(engine, {"agent": telephone(RECORDINGS["agent"]), "customer": telephone(RECORDINGS["caller"])})
+        for track, text in SPOKEN.items():
+            yield _row(
+                name, f"the demo's {track}", wer(text, heard.said(track)), len(normalised(text).split()), heard.cost
+            )
+
+
+def _row(engine: str, what: str, rate: float, words: int, cost: float) -> str:
+    return f"{engine:10} {what:24} WER {100 * rate:5.1f} %  of {words:5} words  {cost:.3f} CPU s/s"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="How well speech is understood.")
+    parser.add_argument("transcript", type=Path, nargs="?", help="a JSONL file as transcript_file writes it")
     for track in SPOKEN:
         parser.add_argument(f"--{track}", type=Path, metavar="TEXT", help="a file with what this party really said")
-    options = vars(parser.parse_args())
+    parser.add_argument("--engine", default="moonshine", help="the engine to judge (default moonshine)")
+    parser.add_argument("--model", help="its model: the name or the folder of one that whisper knows")
+    parser.add_argument("--silence", type=float, metavar="SECONDS", help="so much of each sound without words instead")
+    options = parser.parse_args(arguments)
+    engine = {"use": options.engine} | ({"model": options.model} if options.model else {})
+    try:
+        if options.transcript:
+            for line in of_transcript(vars(options)):
+                print(line)
+        elif options.silence:
+            for name, words in invented(engine, options.silence).items():
+                print(f"{options.engine:10} {name:14} {options.silence:5.0f} s  {words or 'no words'}", flush=True)
+        else:
+            for line in report(engine):
+                print(line, flush=True)
+    except FileNotFoundError as error:
+        sys.exit(str(error))
+
+
+def of_transcript(options: Mapping[str, Any]) -> Iterable[str]:
+    """A line for each party of a transcript."""
     heard = transcript(json.loads(line) for line in options["transcript"].read_text().splitlines())
     for track, text in SPOKEN.items():
         spoken = options[track].read_text() if options[track] else text
         words = len(normalised(spoken).split())
-        print(f"{track:9} WER {100 * wer(spoken, heard.get(track, '')):5.1f} %  of {words} words")
+        yield f"{track:9} WER {100 * wer(spoken, heard.get(track, '')):5.1f} %  of {words} words"
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class Transcribe(Transform[Audio, Text]):
         threshold: Annotated[float, Field(gt=0, lt=1)] = 0.3
         """Probability of voice, as a mean, above which somebody is held to speak."""
 
-        pause: Annotated[Duration, Field(ge=0.1, le=3)] = Duration("200ms")
+        pause: Annotated[Duration, Field(ge=0.1, le=3)] = Duration("100ms")
         """The pause that ends an utterance with much speech in it, twice ``enough`` or more."""
 
         long_pause: Annotated[Duration, Field(ge=0.1, le=5)] = Duration("1200ms")

@@ -1,0 +1,106 @@
+"""Telephone speech whose words are known, and sounds that hold none.
+
+Speech: the prompts of Asterisk, a studio voice at 8 kHz, as Debian ships them (``asterisk-core-sounds-en-wav``) with
+their texts (``asterisk-core-sounds-en``), through mu-law. What flowcore is tuned on has names from a to m; what is
+reported has names from n to z. Left out are prompts of fewer than six words, and those whose text says how something
+is written rather than said (numbers of two digits, symbols, addresses, stage directions).
+
+No speech: silence, hiss, a telephone line's idle pattern, and Debian's hold music (``asterisk-moh-opsound-wav``).
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import wave
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nodes.protocols import g711
+from tools.wer import normalised
+
+RATE = 8000
+SOUNDS = Path("/usr/share/asterisk/sounds/en")
+TEXTS = Path("/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz")
+MUSIC = Path("/usr/share/asterisk/moh")
+NEEDED = "apt-get install asterisk-core-sounds-en-wav asterisk-core-sounds-en asterisk-moh-opsound-wav"
+WRITTEN = re.compile(r"[\[\](){}<>#*@]|www|\d\d")
+LEAST_WORDS = 6
+MISPRINTS = {
+    "represenatives": "representatives",
+    "umute": "unmute",
+    "Un-indentified": "Unidentified",
+    "witheld": "withheld",
+}
+"""What is said otherwise than it is printed."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt: its name, what is said, and the samples, s16 at 8 kHz."""
+
+    name: str
+    text: str
+    samples: Any
+
+
+def prompts(first: str, last: str) -> list[Prompt]:
+    """Those whose names begin with a letter from ``first`` to ``last``. Raises `FileNotFoundError` with the remedy."""
+    if not TEXTS.exists() or not SOUNDS.exists():
+        raise FileNotFoundError(f"the prompts are not here: {NEEDED}")
+    with gzip.open(TEXTS, "rt") as file:
+        lines = file.read().splitlines()
+    found = []
+    for line in lines:
+        match = re.match(r"([\w/-]+): (.*)", line)
+        if match is None or not first <= match[1][0] <= last or WRITTEN.search(match[2]):
+            continue
+        path = SOUNDS / f"{match[1]}.wav"
+        if len(normalised(match[2]).split()) >= LEAST_WORDS and path.exists():
+            text = " ".join(MISPRINTS.get(word, word) for word in match[2].split())
+            found.append(Prompt(match[1], text, telephone(path)))
+    return found
+
+
+def telephone(path: Path) -> Any:
+    """The samples of a WAV file at 8 kHz, through mu-law."""
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getframerate()) == (1, RATE)
+        return g711.decode(g711.encode(np.frombuffer(file.readframes(file.getnframes()), np.int16)))
+
+
+def monologue(said: Sequence[Prompt], pause: float) -> Any:
+    """One after another, with ``pause`` seconds of silence around each."""
+    silence = np.zeros(round(pause * RATE), np.int16)
+    return np.concatenate([silence, *(part for prompt in said for part in (prompt.samples, silence))])
+
+
+def conversation(said: Sequence[Prompt], pause: float) -> tuple[Any, Any]:
+    """Two parties by turns, ``pause`` seconds between them; both channels are of one length."""
+    parties: tuple[list[Any], list[Any]] = ([], [])
+    for number, prompt in enumerate(said):
+        turn = np.concatenate([prompt.samples, np.zeros(round(pause * RATE), np.int16)])
+        parties[number % 2].append(turn)
+        parties[1 - number % 2].append(np.zeros_like(turn))
+    return np.concatenate(parties[0]), np.concatenate(parties[1])
+
+
+def wordless(seconds: float) -> dict[str, Any]:
+    """Sounds in which nobody says anything, s16 at 8 kHz, through mu-law. Raises `FileNotFoundError`."""
+    if not MUSIC.exists():
+        raise FileNotFoundError(f"the hold music is not here: {NEEDED}")
+    length = round(seconds * RATE)
+    noise = np.random.default_rng(1)
+    pieces = sorted(MUSIC.glob("*.wav"))
+    music = np.concatenate([telephone(path)[: -(-length // len(pieces))] for path in pieces])
+    return {
+        "silence": np.zeros(length, np.int16),
+        "idle pattern": g711.decode(np.where(np.arange(length) % 2, 0x7F, 0xFF).astype(np.uint8)),
+        "hiss, -54 dB": g711.decode(g711.encode(noise.normal(0, 65, length).astype(np.int16))),
+        "noise, -26 dB": g711.decode(g711.encode(noise.normal(0, 1640, length).astype(np.int16))),
+        "hold music": np.resize(music, length),
+    }
