@@ -59,7 +59,8 @@ again: debs $(STAMP)-dev
 		FLOWCORE_TEST_ORDER=$$seed $(BIN)/python -m pytest -n 2 --dist worksteal || exit 1; done
 
 # Debian packages that the tests use. Without root their absence is an error of the test that needs them.
-DEBS := sox graphviz chromium libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins
+DEBS := sox graphviz chromium libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins \
+	asterisk-core-sounds-en-wav asterisk-core-sounds-en asterisk-moh-opsound-wav
 debs:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(DEBS) >/dev/null 2>&1; then \
 		echo "installing $(DEBS) …"; \
