@@ -274,8 +274,8 @@ class Streaming:
         if found is None or self._ring.lost > position:  # what is lost is told of after all before it
             return
         leg = _Leg(max(found[0], position - round(PRE_ROLL * self._rate)), now)
-        self._legs.append(leg)
         leg.stream = self._engine.stream(self._ring.encoding, self._rate, partial(self._came, leg))
+        self._legs.append(leg)
 
     def _came(self, leg: _Leg, event: Result | Ended) -> None:  # in any thread
         self._events.put((leg, event))

@@ -76,7 +76,8 @@ class Transcribe(Transform[Audio, Text]):
 
         backlog: Annotated[Duration, Field(ge=10)] = Duration("2min")
         """How much audio may wait for its final text before some is left ``untranscribed``: of all calls together, or
-        of each party for an engine in the network, which can be given it once more."""
+        of each party for an engine in the network, which may have to hear it again. Such an engine hears no faster than
+        people speak: play files to it at ``speed: 1``."""
 
         processes: Annotated[int, Field(ge=1, le=512)] | Literal["auto"] = "auto"
         """How many processes decode at once; ``auto``: one for each core."""
