@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 from live import until
 from phone import Phone, said, stereo
 from websockets.datastructures import Headers
@@ -29,6 +31,7 @@ from nodes.doctor.command import Clinic
 from nodes.doctor.report import page, remarks
 from nodes.doctor.witness import Witness
 from nodes.net.front import Front
+from nodes.net.tls import Certificate
 from nodes.protocols.ringcx import Caller
 from nodes.simulators.known import mulaw
 
@@ -40,9 +43,9 @@ FLOWCORE = (sys.executable, "-c", "from flowcore.cli import main; main()")
 class Practice:
     """A doctor in a thread: ``url``, and after the block the ``clinic`` with its findings."""
 
-    def __init__(self, folder: Path | None, secret: str = "") -> None:
+    def __init__(self, folder: Path | None, secret: str = "", front: Front | None = None) -> None:
         self.told: list[str] = []
-        self.clinic = Clinic(Front(), secret, folder / "call.jsonl" if folder else None, self.told.append)
+        self.clinic = Clinic(front or Front(), secret, folder / "call.jsonl" if folder else None, self.told.append)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._socket.setblocking(False)
         self.url = f"ws://127.0.0.1:{self.clinic.listen(self._socket)}"
@@ -354,3 +357,28 @@ def test_a_simulated_call_from_one_terminal_to_the_other(tmp_path, as_json):
         for line, wanted in zip_longest(out.splitlines(), shown.splitlines(), fillvalue=""):
             assert re.fullmatch(".+".join(map(re.escape, wanted.split("…"))), line)
     assert (tmp_path / "ringcx-call.jsonl").is_file()
+
+
+def test_call_over_tls_right_to_its_port(tmp_path):
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    for pem in issued.cert_chain_pems:
+        pem.write_to_path(tmp_path / "chain.pem", append=True)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    certificate = Certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
+    with Practice(tmp_path, front=Front(certificate)) as practice:
+        port = urlsplit(practice.url).port
+        with connect(
+            f"wss://localhost:{port}", ssl=trusting, sock=socket.create_connection(("127.0.0.1", port))
+        ) as line:
+            for data in conversation(Caller({"call_id": "1"}), 1.0):
+                line.send(data.decode())
+        facts = practice.wait()
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert b"TLS only" in plain.recv(4096)
+        until(lambda: practice.clinic.strangers)
+    assert facts[0]["media"]["Participant"]["seconds"] == 1.0
+    assert practice.clinic.strangers == ["bad_tls from 127.0.0.1"]
