@@ -73,9 +73,6 @@ class Google(Streamer):
         punctuation: bool = True
         """Write commas, full stops and capitals."""
 
-        interim: bool = True
-        """Give texts while an utterance is spoken; without, the final ones only."""
-
         location: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = "global"
         """Where audio is processed, such as ``eu``, ``us`` or ``europe-west4``."""
 

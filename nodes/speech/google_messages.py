@@ -144,7 +144,7 @@ class V2(Version):
                     if config.phrases
                     else None,
                 },
-                "streaming_features": {"interim_results": config.interim},
+                "streaming_features": {"interim_results": True},
             },
         )
 
@@ -186,7 +186,7 @@ class V1(Version):
                     if config.phrases
                     else [],
                 },
-                "interim_results": config.interim,
+                "interim_results": True,
             },
         )
 

@@ -67,6 +67,7 @@ class FakeGoogle:
         self._open: dict[StreamLog, tuple[Rules, asyncio.Future[None]]] = {}
         self._listening: Future[str] = Future()
         self._stopped = threading.Event()
+        self._loop: asyncio.AbstractEventLoop
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="fake-google", daemon=True)
 
     @property
@@ -85,7 +86,12 @@ class FakeGoogle:
         self._stopped.set()
         self._thread.join()
 
+    def turn(self) -> None:
+        """Return once its event loop has gone round: for a clock that must not run away from it on a busy machine."""
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result()
+
     async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
         server = grpc.aio.server(options=self._options)
         for version, (service, types) in SERVICES.items():
             method = grpc.stream_stream_rpc_method_handler(

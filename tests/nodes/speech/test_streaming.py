@@ -269,3 +269,27 @@ def test_two_parties_are_two_streams_and_nothing_of_one_is_in_the_other():
     running.finish()
     assert {(text.track, text.text) for text in running.finals} == {("a", "w1 w2 w3"), ("b", "w7 w8 w9")}
     assert len(running.watched.streams) == 2
+
+
+class Unsteady(Parrots):
+    """Streams that do not agree about times: every other one tells them 60 ms sooner or later."""
+
+    def stream(self, encoding: Any, rate: int, listener: Any) -> Any:
+        by = (-0.06, 0.06)[len(self.streams) % 2]
+
+        def heard(event: Any) -> None:
+            if isinstance(event, Result) and event.words:
+                words = tuple(Word(w.text, max(0.0, w.start + by), max(0.0, w.end + by)) for w in event.words)
+                event = replace(event, words=words)
+            listener(event)
+
+        return super().stream(encoding, rate, heard)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_streams_that_differ_about_times_still_say_each_word_once(seed, monkeypatch):
+    monkeypatch.setitem(speech.available(), "parrot", SimpleNamespace(load=lambda: Unsteady))
+    words, holds = made_up(90, seed)
+    running = say(call(trouble=["", "reset", "", "expire", "reset"], max_stream=20.0), words, holds=holds)
+    running.finish()
+    assert " ".join(said(running)).split() == [f"w{word.number}" for word in words]
