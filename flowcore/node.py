@@ -86,7 +86,20 @@ class Part(ABC):
 
     Two parts that compare equal are the same part. The engine opens it before the first flow and closes it after the
     last. Both may block: they run in a thread. Flows call it from several threads at once.
+
+    With ``--workers`` each process has its own. What they have to know of each other they ``tell``.
     """
+
+    tell: Callable[[Any], None] = staticmethod(lambda message: None)
+    """Send this part in all other workers a message made of JSON's values; from any thread, and without waiting."""
+    now: Callable[[], float] = staticmethod(lambda: 0.0)
+    """Monotonic seconds, as `Node.now`."""
+
+    def heard(self, worker: int, message: Any) -> None:  # noqa: B027  # most parts tell nothing
+        """Worker number ``worker`` told this, in the order in which it did; in the event loop's thread."""
+
+    def left(self, worker: int) -> None:  # noqa: B027
+        """That worker has ended, and takes no more part."""
 
     @abstractmethod
     def open(self) -> None:

@@ -42,6 +42,7 @@ WARNINGS = {
     "call_refused",
     "events_lost",
     "faster_than_real_time",
+    "messages_lost",
     "no_control",
     "open_to_all",
     "refused",

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from flowcore.engine.alarms import Alarms
 from flowcore.engine.clock import Clock, SystemClock
 from flowcore.engine.events import Bus
+from flowcore.engine.exchange import Exchange
 from flowcore.engine.flow import Flow
 from flowcore.engine.places import Places
 from flowcore.engine.pool import InlinePool, Pool, ThreadPool
@@ -101,6 +102,7 @@ class Engine:
         self.slots = Slots(self.clock, slot)
         self.flows: dict[str, Flow] = {}
         self.totals = Totals()
+        self.exchange = Exchange(self.bus)
         self.draining = False
         self.public = public
         self.places = places or Places(max_calls)
@@ -314,6 +316,8 @@ class Engine:
                 continue
             same = next((opened for opened in self._opened if opened == part), None)
             if same is None:
+                part.now = self.clock.now
+                self.exchange.join(node.name, part)
                 try:
                     await asyncio.to_thread(part.open)
                 except CannotStart as error:

@@ -3,7 +3,8 @@
 Each worker is a process of its own with an engine of its own; a call lives in one of them from its first byte to its
 last. They share the listening sockets (each takes connections from the same queue, once a slot) and `Places`, nothing
 else. A socket pair, the *channel*, joins each with the supervisor, in lines of JSON: the job goes down; events, totals
-and answers come up. When it closes, the other side is dead.
+and answers come up, and what parts tell each other goes up from one and down to the others. When it closes, the other
+side is dead.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from flowcore.graph.plan import Plan
 
 LINE = 16 * 1024 * 1024
 """Bytes of a line on the channel at most: the answer of a worker with thousands of calls."""
+TOGETHER = 20
+"""Messages of parts in one line at most."""
 PUBLISH = 1.0
 """Seconds between two totals of a worker; a killed one takes its last second of books with it."""
 RESTART_FIRST = 0.5
@@ -139,7 +142,7 @@ class Supervisor:
     def reload(self) -> None:
         """Let all workers read their files anew."""
         for worker in self._workers.values():
-            _signal(worker, signal.SIGHUP)
+            worker.send({"reload": True})  # no signal: it would kill one that is about to start
 
     def kill(self) -> None:
         """End all workers at once."""
@@ -204,9 +207,17 @@ class Supervisor:
                     self._heard(worker, Event(**message["event"]))
                 elif "totals" in message:
                     worker.totals = Totals.read(message["totals"])
+                elif "told" in message:
+                    self._pass_on(worker, message["told"])
                 elif (future := worker.asked.pop(message["id"], None)) and not future.done():
                     future.set_result(message)
         worker.writer.close()
+
+    def _pass_on(self, worker: Worker, told: list[Any] | None) -> None:
+        """Tell all others; a worker that is stuck misses what it has no room for."""
+        for other in self._workers.values():
+            if other is not worker and other.writer.transport.get_write_buffer_size() < LINE:
+                other.send({"heard": worker.number, "told": told})
 
     def _heard(self, worker: Worker, event: Event) -> None:
         if event.name == "listening":
@@ -238,6 +249,7 @@ class Supervisor:
         del self._workers[worker.number]
         for future in worker.asked.values():
             future.cancel()
+        self._pass_on(worker, None)
         lost = self._places.clear(worker.number - 1)
         self.totals.add(worker.totals)
         if lost:
@@ -303,9 +315,11 @@ class Seat:
 
     async def run(self, engine: Engine) -> None:
         """Run the engine, tell what happens, and answer; ends in order when the supervisor is dead."""
-        reader, self._writer = await asyncio.open_unix_connection(sock=self._channel)
+        reader, self._writer = await asyncio.open_unix_connection(sock=self._channel, limit=LINE)
         threading.Thread(target=_die_soon_after, args=(os.dup(self._channel.fileno()),), daemon=True).start()
         engine.bus.subscribe(self._tell)
+        engine.exchange.connected = True
+        engine.slots.at_end(lambda: self._tell_others(engine))
         asides = [asyncio.create_task(self._answer(reader, engine)), asyncio.create_task(self._publish(engine))]
         try:
             await engine.run()
@@ -320,6 +334,11 @@ class Seat:
     def _tell(self, event: Event) -> None:
         if event.name in TOLD:
             self._send({"event": {**vars(event), "data": dict(event.data)}})
+
+    def _tell_others(self, engine: Engine) -> None:
+        told = engine.exchange.take()
+        for at in range(0, len(told), TOGETHER):
+            self._send({"told": told[at : at + TOGETHER]})
 
     def _send(self, message: Mapping[str, Any]) -> None:
         if not self._writer.is_closing():  # by a supervisor that died; then nobody wants to know
@@ -338,6 +357,12 @@ class Seat:
         with suppress(ConnectionResetError):
             while line := await reader.readline():
                 request = json.loads(line)
+                if "heard" in request:
+                    engine.exchange.hear(request["heard"], request["told"])
+                    continue
+                if "reload" in request:
+                    engine.reload()
+                    continue
                 try:
                     self._send({"id": request["id"], "answer": await asyncio.to_thread(answer, engine, request)})
                 except LookupError:

@@ -83,18 +83,17 @@ class Captions(Sink[Text]):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._flow = self._call = ""
+        self._flow = ""
 
     def open(self, session: Session) -> None:
         self._flow = session.flow
-        self._call = session.attributes.get("call_id") or session.flow
-        self.part.calls.join(self._call, self._flow, session.started, self.now())
+        self.part.words.begin(session.attributes.get("call_id") or session.flow, session.flow, session.started)
 
     def process(self, chunk: Text) -> None:
-        pushed_out = self.part.calls.say(self._call, self._flow, chunk)
+        pushed_out = self.part.words.say(self._flow, chunk)
         if pushed_out:
             self.report.dropped("page_full", chunks=pushed_out)
 
     def close(self) -> None:
         if self._flow:
-            self.part.calls.leave(self._call, self._flow, self.now())
+            self.part.words.end(self._flow)

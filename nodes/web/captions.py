@@ -19,6 +19,7 @@ from nodes.protocols.ringcx import attributes
 from nodes.web.access import Mode, allows_key, allows_token, is_local
 from nodes.web.calls import Calls, normal
 from nodes.web.viewer import Viewer
+from nodes.web.words import Words
 
 PAGE = "/client"
 FEED = "/client-ws"
@@ -29,10 +30,12 @@ CALL = "{{model.call.uii}}"
 
 
 class CaptionsSite(Site):
-    """Serves the page at ``/client?callId=…`` and its feed at ``/client-ws?callId=…``; knows the ``calls``."""
+    """Serves the page ``/client?callId=…`` and its feed ``/client-ws?callId=…``; sinks give it their ``words``."""
+
+    words: Words
 
     def __init__(self, access: Mode, secret: str, ancestors: tuple[str, ...], keep: float, viewers: int) -> None:
-        self.calls = Calls(keep)
+        self._calls = Calls(keep)
         self._settings = (access, secret, ancestors, keep, viewers)
         self._access = access
         self._secret = secret
@@ -49,8 +52,16 @@ class CaptionsSite(Site):
 
     def open(self) -> None:
         folder = files("nodes.web")
+        self.words = Words(self._calls, self.now, self.tell)
+        self.words.ask()
         for name in ("client.html", "client.js", "client.css", "denied.html"):
             self._files[name] = (folder / name).read_bytes()
+
+    def heard(self, worker: int, message: Any) -> None:
+        self.words.heard(worker, message)
+
+    def left(self, worker: int) -> None:
+        self.words.left(worker)
 
     def routes(self) -> Mapping[str, Route]:
         return {
@@ -83,7 +94,8 @@ class CaptionsSite(Site):
             return self._file("denied.html", HTTPStatus.FORBIDDEN)
         if self._watching >= self._viewers:
             raise Refused("too many viewers", retry_after=5)
-        return Viewer(self.calls, normal(_asked(request)["call_id"]), self._came, self._went)
+        self._calls.forget(self.now())
+        return Viewer(self._calls, normal(_asked(request)["call_id"]), self._came, self._went)
 
     def _came(self) -> None:
         self._watching += 1
