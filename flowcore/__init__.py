@@ -2,7 +2,18 @@
 
 from flowcore.audio import Audio, Encoding, Packet
 from flowcore.errors import BadMessage, CannotStart, FlowcoreError, MissingExtra, Refused
-from flowcore.files import Folder, NewFile, abandoned, publish, publish_from, write_whole
+from flowcore.files import (
+    PART,
+    Folder,
+    NewFile,
+    abandoned,
+    free_space,
+    part_of,
+    publish,
+    publish_from,
+    set_aside,
+    write_whole,
+)
 from flowcore.formats import ANY_AUDIO, LINEAR, PACKETS, TEXT, Format, Takes
 from flowcore.node import (
     Config,
@@ -27,6 +38,7 @@ __all__ = [
     "ANY_AUDIO",
     "LINEAR",
     "PACKETS",
+    "PART",
     "TEXT",
     "Audio",
     "BadMessage",
@@ -60,8 +72,11 @@ __all__ = [
     "Transform",
     "Word",
     "abandoned",
+    "free_space",
     "node",
+    "part_of",
     "publish",
     "publish_from",
+    "set_aside",
     "write_whole",
 ]

@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import socket
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Self
@@ -24,6 +26,10 @@ PART = ".part"
 NEW = ".new"
 NEWBORN = 60.0
 """Seconds for which an empty ``.part`` that nobody has locked is left alone."""
+LOCK = ".flowcore.lock"
+"""Locked, in a folder that only one run may write to, by all of its processes."""
+_WORKERS = "FLOWCORE_WORKERS"
+"""In the environment of a worker (`flowcore.engine.workers`): its run is that of its parent process."""
 
 
 class NewFile:
@@ -51,6 +57,7 @@ class NewFile:
             os.close(self._fd)  # `abandoned` found it before it was locked
         self.size = 0
         """Length in bytes."""
+        self._synced = -1  # the size at the last sync; before the first one even its name may be lost
 
     @classmethod
     def create(cls, template: PathTemplate, session: Session, *, part: bool = False) -> Self:
@@ -70,6 +77,18 @@ class NewFile:
             raise
         self.size += len(data)
 
+    def sync(self) -> None:
+        """Have on the disk what was appended: from here on a power cut does not lose it. Raises OSError.
+
+        Never call it again after it has raised: the kernel may have thrown away what it could not write, and would
+        say that all is well (PostgreSQL, "fsync() surprise", 2018).
+        """
+        if self._synced < self.size:
+            os.fdatasync(self._fd)
+            if self._synced < 0:
+                _sync_directory(self.path.parent)
+            self._synced = self.size
+
     def close(self, *, sync: bool = True) -> None:
         """Let go of the file; with ``sync``, when it is on the disk. Raises OSError."""
         try:
@@ -80,23 +99,90 @@ class NewFile:
             os.close(self._fd)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Folder(Part):
-    """The root of a `PathTemplate`, made and found writable before the first call instead of failing in each."""
+    """The root of a `PathTemplate`, made and found writable before the first call instead of failing in each.
+
+    With ``alone``, another run of flowcore that also wants it for itself is refused; the workers of one run share it.
+    """
 
     path: Path
+    alone: bool = False
+    _lock: int | None = field(default=None, init=False, compare=False, repr=False)
 
     def open(self) -> None:
         try:
             _make(self.path)
             tempfile.TemporaryFile(dir=self.path).close()  # asking for permission only guesses: try
+            self._lock = _lock_run(self.path / LOCK) if self.alone else None
         except OSError as error:
             raise _cannot_create(self.path, error) from error
 
+    def close(self) -> None:
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            _unlock_run(self.path / LOCK, lock)
+
+
+def _lock_run(path: Path) -> int:
+    """Lock a folder by its file ``path`` for this run, until `_unlock_run`. Raises OSError and `CannotStart`.
+
+    All processes of a run hold a shared lock, and the file says whose it is: who finds nobody there writes that.
+    """
+    process = os.getppid() if _WORKERS in os.environ else os.getpid()
+    run = f"{process} on {socket.gethostname()}"  # containers that share a folder all have a process 1
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        try:
+            if _try_lock(fd):
+                os.ftruncate(fd, 0)
+                os.pwrite(fd, run.encode(), 0)
+            fcntl.flock(fd, fcntl.LOCK_SH)  # waits while another one writes; then it may be theirs
+            holder = os.pread(fd, 512, 0).decode(errors="replace")
+            if holder == run and _is_at(fd, path):
+                return fd
+        except OSError as error:
+            if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+                return fd  # the file system knows no locks: then nobody is kept out
+            os.close(fd)
+            raise
+        there = _is_at(fd, path)
+        os.close(fd)
+        if there:  # else whoever had it has just gone
+            text = f"{path.parent} is in use by another flowcore (process {holder})"
+            raise CannotStart(f"{text}: stop it, or give one of the two another folder", field="path")
+
+
+def _unlock_run(path: Path, fd: int) -> None:
+    with suppress(OSError):  # what is left behind harms nobody
+        if _try_lock(fd) and _is_at(fd, path):  # nobody else of this run is there
+            path.unlink()
+    os.close(fd)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    """Whether the open file is the one that is at ``path``."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
+
 
 def _make(directory: Path) -> None:
+    """Make it and those above it, so that no power cut takes it away with the files that were synced in it."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        if not directory.is_dir():
+            _make(directory.parent)
+            directory.mkdir(exist_ok=True)
+            _sync_directory(directory.parent)
     except FileExistsError as error:  # it stands there, but is no directory
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
 
@@ -131,9 +217,15 @@ def write_whole(path: Path, data: bytes) -> None:
     _sync_directory(path.parent)
 
 
-def publish(part: Path) -> Path:
-    """Give a finished ``.part`` file its name, or a numbered one where that is taken. Returns it; raises OSError."""
+def publish(part: Path, before: Callable[[Path], None] | None = None) -> Path:
+    """Give a finished ``.part`` file its name, or a numbered one where that is taken. Returns it; raises OSError.
+
+    ``before`` is called with the name, to write beside it what tells of the file: whoever is killed in between does
+    both again. Where it raises, the file stays a ``.part``.
+    """
     name = _name_for(part, b"")
+    if before is not None:
+        before(name)
     os.rename(part, name)
     _sync_directory(name.parent)
     return name
@@ -148,6 +240,28 @@ def publish_from(part: Path, data: bytes) -> Path:
     name = _name_for(part, data)
     write_whole(name, data)
     return name
+
+
+def set_aside(part: Path, mark: str) -> Path:
+    """Rename a ``.part`` file that is damaged: ``x.wav.part`` becomes ``x.damaged.wav.part``; what it holds is left
+    alone. Returns the new name; raises OSError.
+    """
+    own = part.with_name(part.name.removesuffix(PART))
+    for name in _numbered(own.with_stem(f"{own.stem}.{mark}")):
+        try:
+            os.close(os.open(part_of(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        except FileExistsError:
+            continue
+        os.rename(part, part_of(name))
+        return part_of(name)
+    raise AssertionError("count() does not end")
+
+
+def free_space(path: Path) -> int:
+    """Bytes that may still be written below ``path``, which need not be there yet. Raises OSError."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    found = os.statvfs(there)
+    return found.f_bavail * found.f_frsize
 
 
 def _name_for(part: Path, data: bytes) -> Path:
@@ -199,15 +313,9 @@ def _newborn(fd: int) -> bool:
 def _lock(fd: int, path: Path, *, unlockable: bool = True) -> bool:
     """Lock the open file and see that it is still at ``path``; ``unlockable`` where the file system knows no locks."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return _try_lock(fd) and _is_at(fd, path)
     except OSError:
         return unlockable
-    try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))
-    except FileNotFoundError:
-        return False
 
 
 def _numbered(path: Path) -> Iterator[Path]:

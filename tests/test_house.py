@@ -12,6 +12,7 @@ SUPPORT = (
     "nodes.filters",
     "nodes.net",
     "nodes.protocols",
+    "nodes.recording",
     "nodes.ringcentral",
     "nodes.simulators",
     "nodes.speech",

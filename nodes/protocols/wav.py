@@ -123,14 +123,15 @@ _DECODERS: dict[tuple[int, int], Callable[[bytes], NDArray[np.int16]]] = {
 }
 
 
-def seal(path: Path) -> None:
-    """Write the true sizes into a header of ours, in a file that is complete, and bring it to the disk.
+def seal(path: Path) -> float:
+    """Write the true sizes into a header of ours, in a file that is complete, and bring it to the disk. Its seconds.
 
     The file's length decides, so this also repairs a file whose writer was killed; half a frame at its end is cut
     off. A file too short for a header becomes an empty one. Raises OSError and, for other files than ours, `NotWav`.
     """
     with path.open("r+b") as file:
         length = os.fstat(file.fileno()).st_size
+        seconds = 0.0
         if length < 44:
             file.truncate(0)
             file.write(header("s16", 8000, 1, 0))
@@ -146,8 +147,10 @@ def seal(path: Path) -> None:
             file.write(b"\0" * (size % 2))  # chunks of RIFF have even lengths
             file.seek(0)
             file.write(head)
+            seconds = size / found.frame / found.rate
         file.flush()
         os.fsync(file.fileno())
+    return seconds
 
 
 def repair(part: Path) -> Path:
