@@ -74,9 +74,9 @@ def doctor(
     with _listen(host, port) as listening:
         number = clinic.listen(listening)
         name = f"[{host}]" if ":" in host else host
-        _tell(f"waiting for a call at {'wss' if front.certificate else 'ws'}://{name}:{number}/  (Ctrl-C to end)")
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
+            _tell(f"waiting for a call at {'wss' if front.certificate else 'ws'}://{name}:{number}/  (Ctrl-C to end)")
             clinic.serve(lambda: len(clinic.reported) >= calls)
         clinic.close()
     if as_json:
