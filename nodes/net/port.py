@@ -131,6 +131,7 @@ class Port:
         self._room = room
         self._mistaken = mistaken
         self._listening: socket.socket | None = None
+        self._shaking: list[Connection] = []  # those whose handshake goes on: few, of the many that are looked at
 
     def listen(self, listening: socket.socket) -> int:
         """Take connections from this socket, which other processes may do as well; returns its port's number."""
@@ -161,22 +162,24 @@ class Port:
 
     def _accept(self, now: float) -> None:
         limit = self.limits.connections
-        shaking = sum(not connection.answered for connection in self.connections)
-        for _ in range(min(self._room(), limit - shaking)):
+        self._shaking = [one for one in self._shaking if not (one.answered or one.gone)]
+        for _ in range(min(self._room(), limit - len(self._shaking))):
             try:
                 accepted, address = self._listening.accept()  # type: ignore[union-attr]  # listening comes first
             except OSError:  # none waits, another process took it, or no file handle is left: the next slot tries
                 break
             neighbour = plain(address[0])
             if self.front.meets(neighbour):
-                self.connections.append(Connection(accepted, neighbour, self, now))
+                connection = Connection(accepted, neighbour, self, now)
+                self.connections.append(connection)
+                self._shaking.append(connection)
             else:
                 accepted.close()
                 self.turned_away("no_trusted_proxy", neighbour)
         if len(self.connections) > 2 * limit:  # those that were turned away and linger take file handles all the same
             over = len(self.connections) - 2 * limit
-            for connection in [one for one in self.connections if one.answered and not one.taken][:over]:
-                connection.drop()
+            for lingering in [one for one in self.connections if one.answered and not one.taken][:over]:
+                lingering.drop()
 
     def answer(self, request: Request, neighbour: Address) -> Peer | Page:
         """Who takes this request, or what answers it. Raises `KeyError` for a path without a route, and `Refused`."""
