@@ -101,3 +101,24 @@ def free_port() -> int:
     """A port that is free now, to be listened at twice."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+FEED = (
+    b"GET /client-ws?callId=%s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+"""What a browser asks for a feed."""
+
+
+def frames(data: bytes) -> Iterator[bytes]:
+    """The messages in whole frames of a server; pings and their like are left out."""
+    at = 0
+    while at < len(data):
+        length, body = data[at + 1], at + 2
+        if length == 126:
+            length, body = int.from_bytes(data[body : body + 2], "big"), body + 2
+        elif length == 127:
+            length, body = int.from_bytes(data[body : body + 8], "big"), body + 8
+        if data[at] == 0x81:
+            yield data[body : body + length]
+        at = body + length
