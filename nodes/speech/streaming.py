@@ -33,7 +33,7 @@ PATIENCE = 10.0  # seconds of failures in a row after which the fallback takes o
 QUOTA = 3  # refusals for want of quota in a row, likewise
 REQUEST = 0.1  # seconds of audio in a request, as Google recommends
 BURST = 1.0  # seconds of audio that a new stream may be sent at once
-NEAR = 0.1  # seconds by which two streams may differ about the time of a word
+NEAR = 0.15  # seconds by which two streams may differ about the time of a word
 TAIL = 0.4  # seconds of silence that make a pause worth a cut
 QUIET = 150.0  # mean absolute sample of a pause, of 32768: -47 dB
 LOOK_BACK = 4.0  # seconds in which the quietest place is looked for when a cut cannot wait
@@ -90,7 +90,7 @@ class Streaming:
         self._events: SimpleQueue[tuple[_Leg, Result | Ended]] = SimpleQueue()  # from any thread
         self._legs: list[_Leg] = []  # in the order of their audio; only the last may have no end yet
         self._done: int | None = None  # position up to which all is told
-        self._said = -inf  # seconds: where the last word ended
+        self._said: tuple[_Leg, Word] | None = None  # the last word of a final text, and who said it
         self._backoff = Backoff(chance)
         self._retry_at = -inf
         self._failing_since = inf
@@ -189,12 +189,12 @@ class Streaming:
     def _say(self, leg: _Leg, result: Result, now: float) -> None:
         begin = leg.begin / self._rate
         until = inf if leg.cut is None else leg.cut / self._rate
-        since = max(self._said, self._told / self._rate - NEAR)
+        since = max(self._said[1].end if self._said else -inf, self._told / self._rate - NEAR)
         end = begin + result.end
         start = self._told / self._rate if result.start is None else begin + result.start
         words = tuple(Word(w.text, begin + w.start, begin + w.end) for w in result.words)
         counted = words or _spread(result.text, min(start, end), end)
-        mine = tuple(word for word in counted if since < (word.start + word.end) / 2 < until)
+        mine = tuple(w for w in counted if since < (w.start + w.end) / 2 < until and not self._again(leg, w))
         text = result.text if len(mine) == len(counted) else " ".join(word.text for word in mine)
         if mine:
             start, end = (mine[0].start, mine[-1].end) if words else (max(start, since), min(end, until))
@@ -203,12 +203,19 @@ class Streaming:
             if self._interim and mine and leg.cut is None:
                 self.party.interim(start, end, text, told, result.confidence)
             return
-        self._said = max([self._said, *(word.end for word in mine)])
+        self._said = (leg, mine[-1]) if mine else self._said
         self.party.final(start, end, text if mine else "", told, result.confidence)
         position = min(leg.sent, leg.begin + round(result.end * self._rate))
         self._told_up_to(position if leg.cut is None else min(position, leg.cut))
         if leg is self._feeding and self._age(leg, now) >= SOFT * self._limits.max_stream:
             self._roll(leg, self._told, now)
+
+    def _again(self, leg: _Leg, word: Word) -> bool:
+        """Whether it is what another stream said last, although the two differ about its times by more than half."""
+        if self._said is None or self._said[0] is leg:
+            return False
+        said = self._said[1]
+        return abs(word.start - said.start) < NEAR and _plain(word.text) == _plain(said.text)
 
     def _works(self) -> None:
         self._backoff.reset()
@@ -254,7 +261,10 @@ class Streaming:
         if len(self._legs) > 1 or now < self._retry_at:
             return
         age, most, ring = self._age(leg, now), self._limits.max_stream, self._ring
-        tail = max(leg.begin, leg.sent - round(TAIL * self._rate))
+        if self._close_by < inf and age < HARD * most:
+            return  # the end is near, and will do
+        oldest = max(leg.begin, ring.lost)
+        tail = max(oldest, leg.sent - round(TAIL * self._rate))
         if age >= SOFT * most and leg.sent - tail >= TAIL * self._rate:
             cut, level = ring.quietest(tail, leg.sent)
             if level <= QUIET:
@@ -263,7 +273,7 @@ class Streaming:
         full = (leg.sent - self._told) > FULL * self._longest * self._rate
         stalled = now - leg.heard >= STALLED and leg.sent - leg.begin >= STALLED * self._rate
         if age >= HARD * most or full or stalled:
-            cut, _ = ring.quietest(max(leg.begin, self._told, leg.sent - round(LOOK_BACK * self._rate)), leg.sent)
+            cut, _ = ring.quietest(max(oldest, self._told, leg.sent - round(LOOK_BACK * self._rate)), leg.sent)
             self._roll(leg, cut, now)
 
     def _begin(self, position: int, now: float) -> None:
@@ -339,7 +349,7 @@ class Streaming:
 
     def _at_its_end(self, leg: _Leg, now: float) -> bool:
         """Whether no audio will come that goes on where the leg has got to."""
-        if self._reach(leg) > leg.sent or leg.sent == leg.begin:
+        if self._reach(leg) > leg.sent:
             return False
         more = self._ring.stretch(leg.sent) is not None
         return more or self._close_by < inf or now >= self._last_audio + self._hold
@@ -364,6 +374,11 @@ class Streaming:
         for leg in self._legs[first:]:
             leg.stream.cancel()
         del self._legs[first:]
+
+
+def _plain(text: str) -> str:
+    """A word as it sounds, however it is written."""
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
 def _spread(text: str, start: float, end: float) -> tuple[Word, ...]:

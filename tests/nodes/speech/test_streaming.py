@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parrot import DELAY, PATIENCE, Parrot, speak
 
+import nodes.speech.streams as streaming_of_a_node
 from flowcore import Word, speech
 from flowcore.speech import Rejected, Result
 from flowcore.testing.speech import Call, Spoken, StreamingConformance, Trouble, cut, made_up
@@ -43,6 +44,7 @@ class Parrots(Parrot):
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(speech.available(), "parrot", SimpleNamespace(load=lambda: Parrots))
+    monkeypatch.setattr(streaming_of_a_node, "random", lambda: 0.5)
 
 
 class TestParrot(StreamingConformance):
@@ -269,6 +271,23 @@ def test_two_parties_are_two_streams_and_nothing_of_one_is_in_the_other():
     running.finish()
     assert {(text.track, text.text) for text in running.finals} == {("a", "w1 w2 w3"), ("b", "w7 w8 w9")}
     assert len(running.watched.streams) == 2
+
+
+@pytest.mark.parametrize("faster", [3.0, 20.0, 1e9])
+def test_audio_that_comes_faster_than_a_provider_hears_leaves_gaps_and_nothing_else(faster):
+    words, holds = made_up(60, 4)
+    running = call(settings={"backlog": "10s"}, max_stream=30.0)
+    for chunk in cut(speak(words, words[-1].end), "mulaw", 8000, holds):
+        running.wait(chunk.end / chunk.rate / faster - running.harness.now)
+        running.harness.push(chunk)
+        running._look()
+    running.finish()
+    heard = [word.text for text in running.finals for word in text.words]
+    lost = [w for w in words if any(w.end > start and w.start < end for start, end in running.gaps)]
+    assert lost
+    assert len(heard) == len(set(heard))
+    assert {f"w{w.number}" for w in words} - {f"w{w.number}" for w in lost} <= set(heard)
+    assert running.harness.dropped["untranscribed"] == pytest.approx(sum(end - start for start, end in running.gaps))
 
 
 class Unsteady(Parrots):
