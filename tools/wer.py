@@ -130,14 +130,14 @@ def _cpu(process: Any) -> float:
 
 
 def judge(
-    engine: Mapping[str, Any], first: str, last: str, most: int = 1000, pause: float = 2.0
+    engine: Mapping[str, Any], first: str, last: str, every: int = 1, pause: float = 2.0
 ) -> tuple[float, int, float]:
-    """Word error rate, number of words and cost on the prompts named ``first`` to ``last``, half of them a channel."""
+    """Word error rate, number of words and cost on prompts named ``first`` to ``last``, half of them a channel."""
     import jiwer
 
     from tools.prompts import monologue, prompts
 
-    said = prompts(first, last)[:most]
+    said = prompts(first, last)[::every]
     halves = {"agent": said[::2], "customer": said[1::2]}
     heard = Heard(engine, {track: monologue(half, pause) for track, half in halves.items()})
     spoken = [normalised(" ".join(prompt.text for prompt in half)) for half in halves.values()]

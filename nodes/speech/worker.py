@@ -1,8 +1,8 @@
 """Workers: a thread for each decoder, all fed by one `Line`.
 
 A thread only hands audio to its decoder and waits; where the decoding happens (a process, as here, or another machine)
-is the decoder's affair. A decoder that dies is opened again, and what it had goes back to the line, once: audio that
-two decoders died of is given up.
+is the decoder's affair. A decoder that dies is opened again, and what it had goes back to the line, unless it seems to be
+the audio that kills decoders.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from nodes.speech.line import Job, Line, Outcome, Overloaded
 RETRY_FIRST = 0.5
 """Seconds before a decoder that could not be opened again is tried once more; doubled up to ``RETRY_LONGEST``."""
 RETRY_LONGEST = 30.0
-DEATHS = 2
-"""Decoders that may die of one utterance."""
+DEATHS = 3
+"""Decoders that may die of one utterance, before it is held to be what kills them."""
 
 
 class DecoderDied(DecodeFailed):
