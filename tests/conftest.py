@@ -6,9 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tools")]  # so that tests share helpers by name, and use the tools
+
+settings.register_profile("any-machine", deadline=None)  # an example may take long where others have the processor
+settings.load_profile("any-machine")
 
 
 @pytest.fixture(autouse=True)
