@@ -18,7 +18,7 @@ from flowcore.graph.negotiate import compile as compile_graph
 
 def main(channel: int) -> int:
     """Do the job that comes down the channel; the exit code."""
-    for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group; the supervisor says what is to be done
+    for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group: the supervisor passes them on
         signal.signal(number, signal.SIG_IGN)
     try:
         seat = Seat(channel)
@@ -38,7 +38,6 @@ def main(channel: int) -> int:
 async def _until_done(seat: Seat, engine: Engine) -> None:
     # A second SIGTERM means the same: a service manager's may come beside the supervisor's.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, engine.stop)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, engine.reload)
     await seat.run(engine)
 
 

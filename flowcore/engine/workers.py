@@ -298,10 +298,10 @@ class Seat:
         self._channel = socket.socket(fileno=channel)
         hello = b""
         while not hello.endswith(b"\n"):
-            data = self._channel.recv(65536)
+            data = self._channel.recv(65536, socket.MSG_PEEK)
             if not data:
                 raise UsageError("a worker is started by `flowcore run --workers`, not by hand")
-            hello += data
+            hello += self._channel.recv(data.find(b"\n") + 1 or len(data))  # what follows is for `run`
         given = json.loads(hello)
         self.number: int = given["number"]
         self.job: dict[str, Any] = given["job"]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import termios
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
+import trustme
+from live import until
+from phone import Phone, said, stereo
 
 from flowcore.testing import tone
 
@@ -27,9 +33,15 @@ def flowcore(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 class Server:
-    """`flowcore run` in the background, once it listens."""
+    """`flowcore run` in the background, once it listens; ``terminal`` is the one that it has, and else it has none."""
 
-    def __init__(self, graph: str, *arguments: str, cwd: Path) -> None:
+    def __init__(self, graph: str, *arguments: str, cwd: Path, terminal: int | None = None) -> None:
+        def prepare() -> None:
+            # These tests may run under nohup, which flowcore would respect.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+            if terminal is not None:
+                fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
         command = [str(FLOWCORE), "run", str(ROOT / "graphs" / graph), "--set", "call.port=0", *arguments]
         self.process = subprocess.Popen(
             command,
@@ -38,15 +50,26 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "NO_COLOR": "1"},
-            # These tests may run under nohup, which flowcore would respect.
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+            start_new_session=True,
+            pass_fds=() if terminal is None else (terminal,),
+            preexec_fn=prepare,
         )
         assert self.process.stderr is not None
         for line in self.process.stderr:
             if "listening" in line:
-                self.url = re.search(r"ws://\S+", line)[0]  # type: ignore[index]
+                self.url = re.search(r"wss?://\S+", line)[0]  # type: ignore[index]
                 return
         raise AssertionError(f"it ended with {self.process.wait()}")
+
+    def until(self, *words: str) -> None:
+        """Read the log until it had all these words."""
+        assert self.process.stderr is not None
+        missing = set(words)
+        for line in self.process.stderr:
+            missing -= {word for word in missing if word in line}
+            if not missing:
+                return
+        raise AssertionError(f"it ended without {missing}")
 
     def end(self) -> tuple[int, str, str]:
         try:
@@ -83,13 +106,62 @@ def test_a_simulated_call_is_recorded_and_its_file_named_last(tmp_path):
             assert int(np.argmax(spectrum)) == hertz
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_and_leaves_with_0(tmp_path, number):
     server = Server("record.yaml", cwd=tmp_path)
     server.process.send_signal(number)
     code, _, err = server.end()
     assert code == 0
     assert "stopping" in err
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_closed_terminal_ends_all_in_order(tmp_path, workers):
+    ours, theirs = os.openpty()
+    server = Server("record.yaml", "--workers", workers, cwd=tmp_path, terminal=theirs)
+    os.close(theirs)
+    os.close(ours)
+    code, _, err = server.end()
+    assert code == 0
+    assert "stopping" in err
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_without_a_terminal_sighup_reads_the_certificate_anew_and_ends_no_call(tmp_path, workers):
+    authority = trustme.CA()
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    files = tmp_path / "cert.pem", tmp_path / "key.pem"
+
+    def issue(name: str) -> None:
+        issued = authority.issue_cert(name)
+        issued.cert_chain_pems[0].write_to_path(files[0])
+        issued.private_key_pem.write_to_path(files[1])
+
+    issue("localhost")
+    tls = f"call.tls={{cert: {files[0]}, key: {files[1]}}}"
+    server = Server("record.yaml", "--set", tls, "--workers", workers, cwd=tmp_path)
+    before = Phone(server.url, "before", tls=trusting)
+    before.start()
+    issue("renewed.example")
+    server.process.send_signal(signal.SIGHUP)  # maybe while the second worker is about to start
+    server.until("reloaded", *["worker=2"] * (workers == "2"))
+
+    def renewed() -> bool:
+        try:
+            Phone(server.url, tls=trusting).socket.close()
+        except ssl.SSLCertVerificationError:
+            return True
+        return False
+
+    until(lambda: all(renewed() for _ in range(8)))  # whichever worker takes them
+    before.talk(7, 0.2)
+    before.stop()
+    before.hang_up()
+    server.process.send_signal(signal.SIGTERM)
+    code, out, _ = server.end()
+    assert code == 0
+    assert np.array_equal(stereo(tmp_path / out.strip()), said(7, 0.2))
 
 
 ONE_LINE = [

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 from live import ROOT
-from phone import Phone, said, stereo
+from load import mulaw
+from phone import Phone, knock, said, stereo
 
 from nodes.protocols import wav
 
@@ -166,6 +167,40 @@ def test_rows_19_and_20_no_peer_can_forge_a_log_line_or_find_its_number_and_audi
     for marker in (*MARKERS.values(), media):
         assert marker not in "".join(process.log)
         assert marker not in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["off", "observe", "require"])
+def test_row_20_no_marker_gets_into_log_output_counters_or_answers(mode, tmp_path, started, monkeypatch):
+    secret, ani, dnis, wrong = "s3cret-MARKER-4711", "+15550100078", "+15550100079", "wr0ng-MARKER-0815"
+    monkeypatch.setenv("RINGCX_SECRET", secret)
+    settings = ["--set", "call.secret=${RINGCX_SECRET}", "--set", f"call.secret_mode={mode}"]
+    process = started(*settings, "--stats", str(tmp_path / "stats.json"), "--control", str(tmp_path / "control"))
+    stranger, answer = knock(process.url, headers=f"Authorization: Bearer {wrong}\r\n")
+    stranger.close()
+    assert (b" 401 " in answer) == (mode == "require")
+    phone = Phone(f"{process.url}?secret={secret}&ani={ani}", headers=f"Authorization: Bearer {secret}\r\n")
+    phone.caller = type(phone.caller)({"call_id": "one", "session_id": "1", "ani": ani, "dnis": dnis, "secret": secret})
+    phone.start()
+    phone.talk(7, 0.2)
+    phone.say(b"no json " + secret.encode(), json.dumps({"event": secret, "secret": wrong}).encode())
+    process.until("opened")
+    told = subprocess.run(
+        [Path(sys.executable).with_name("flowcore"), "calls", "--json", "--control", str(tmp_path / "control")],
+        capture_output=True,
+        text=True,
+    )
+    assert "one" in told.stdout
+    phone.stop()
+    phone.hang_up()
+    process.process.send_signal(signal.SIGTERM)
+    code, out = process.end()
+    assert code == 0
+    said_of_it = [*process.log, out, answer.decode(), told.stdout, told.stderr, (tmp_path / "stats.json").read_text()]
+    assert any('"secret_found"' in line for line in process.log) == (mode == "observe")
+    media = phone.caller.media("agent", mulaw(7, "agent", 0.2)[:160])[80:200].decode()
+    for marker in (secret, wrong, ani, dnis, media):
+        assert marker not in "".join(said_of_it)
 
 
 @pytest.mark.slow
