@@ -157,7 +157,7 @@ def sign_in(path: str) -> tuple[Any, str]:
             credentials, project = google.auth.default(scopes=SCOPES)
     except OSError as error:
         raise CannotStart(f"cannot read {path}: {error.strerror}", field="engine.credentials") from error
-    except (GoogleAuthError, ValueError) as error:
+    except (GoogleAuthError, ValueError, AttributeError) as error:  # the last: JSON, but no object
         what = f"{path} is no service account's key file" if path else "there are no credentials for Google"
         raise CannotStart(f"{what}: {HOW_TO_SIGN_IN}", field="engine.credentials") from error
     if isinstance(credentials, key_file):  # a key signs its own tokens: no request to get one
