@@ -1,0 +1,63 @@
+"""Row 35, its second half: who asks twice does not want to wait."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from phone import Phone
+
+NODE = """
+import threading
+
+from flowcore import ANY_AUDIO, Audio, Sink, node
+
+
+@node("never")
+class Never(Sink[Audio]):
+    takes = (ANY_AUDIO,)
+    runs = "thread"
+
+    def process(self, chunk: Audio) -> None: ...
+
+    def flush(self) -> None:
+        threading.Event().wait()
+"""
+GRAPH = """
+flowcore: 1
+import: [never.py]
+nodes:
+  call: {use: ringcx, with: {port: 0}}
+  ordered: {use: reorder, from: call}
+  never: {use: never, from: ordered}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_row_35_a_second_signal_ends_at_once_what_would_drain_for_an_hour(tmp_path, workers):
+    (tmp_path / "never.py").write_text(NODE)
+    (tmp_path / "graph.yaml").write_text(GRAPH)
+    command = [str(Path(sys.executable).with_name("flowcore")), "run", str(tmp_path / "graph.yaml"), "--log-json"]
+    command += ["--drain", "60min", "--workers", workers]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+
+            def until(event):
+                return next(found for line in process.stderr if (found := json.loads(line))["event"] == event)
+
+            phone = Phone(until("listening")["address"])
+            phone.start()
+            phone.talk(7, 0.5)
+            until("opened")
+            process.send_signal(signal.SIGTERM)
+            until("stopping")
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 1
