@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from typing import Any, ClassVar, Literal
+from abc import abstractmethod
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,6 @@ class Recorder(Sink[Audio]):
 
     runs = "thread"
     loss = "forbidden"
-    container: ClassVar[type[Container]]
 
     def __init__(self, config: Keeping) -> None:
         self.config: Any = config
@@ -87,8 +87,13 @@ class Recorder(Sink[Audio]):
         return Folder(config.path.root, alone=True)
 
     @classmethod
+    @abstractmethod
+    def keeps(cls, config: Any) -> type[Container]:
+        """The container that this config asks for."""
+
+    @classmethod
     def recover(cls, config: Keeping, report: Report) -> None:
-        segment.recover(config.path, cls.container, report)
+        segment.recover(config.path, cls.keeps(config), report)
 
     def open(self, session: Session) -> None:
         self._session = session
@@ -160,7 +165,7 @@ class Recorder(Sink[Audio]):
         if floor and (free := free_space(self.config.path.root)) < self.config.min_free:
             raise OSError(errno.ENOSPC, f"{free >> 20} MiB are free, and min_free is {self.config.min_free}")
         start = self._position / self._form[1] if self._form else 0.0
-        new = Segment(self.config.path, self._session, self.container, self._number + 1, self._previous, start)
+        new = Segment(self.config.path, self._session, self.keeps(self.config), self._number + 1, self._previous, start)
         if self._form is not None:
             encoding, rate, channels = self._form
             try:
@@ -209,13 +214,16 @@ class Recorder(Sink[Audio]):
         tail = journal.Tail(end, {reason: round(seconds, 4) for reason, seconds in self._dropped.items()})
         self._dropped = {}
         try:
-            path = file.finish(tail, self.report)
+            done = file.finish(tail, self.report)
         except (OSError, CannotRepair) as error:
             self.report.event("not_finished", path=str(file.path), detail=str(error))
-        else:
-            if path is not None:
-                self._previous = path.name
-                self.report.event("file", path=str(path))
+            return
+        if done is not None:
+            path, seconds = done
+            if self._form and (missing := file.frames - round(seconds * self._form[1])) > 0:
+                self._drop(end, missing, chunks=0)  # an encoder still held it
+            self._previous = path.name
+            self.report.event("file", path=str(path))
 
     # The disk's troubles.
 

@@ -73,18 +73,20 @@ class Segment:
         self._file.sync()
         self._journal.sync()
 
-    def finish(self, tail: journal.Tail, report: Report) -> Path | None:
-        """Make it complete and give it its name, which is returned; None where nothing was recorded, and the container
-        has no file of nothing. Lets go of it whatever happens; also raises `CannotRepair`."""
+    def finish(self, tail: journal.Tail, report: Report) -> tuple[Path, float] | None:
+        """Make it complete and give it its name, which is returned with its seconds; None where nothing was recorded,
+        and the container has no file of nothing. Lets go of it whatever happens; also raises `CannotRepair`.
+        """
         try:
             if self._container is not None:
-                self._container.end()
+                with suppress(OSError):  # a full disk: who asked compares what is in the file with what was to be
+                    self._container.end()
             elif not self._kind.empty:
                 self.discard()
                 return None
             with suppress(OSError):  # a full disk: the metadata will say that the end is not known
                 self._journal.append(journal.line(tail))
-            return complete(self.path, self._kind, report)[0]
+            return complete(self.path, self._kind, report)
         finally:
             self._close()  # only now: until then its lock says that it is not abandoned
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import field_validator
 
 from flowcore import PathTemplate, Takes, node
-from nodes.recording.containers import Wav
+from nodes.recording.containers import Container, Wav
 from nodes.recording.recorder import Keeping, Recorder
 
 
@@ -33,7 +33,6 @@ class WavFile(Recorder):
     """
 
     takes = (Takes("audio", ("s16", "mulaw"), layouts=("mono", "stereo")),)
-    container = Wav
 
     class Config(Keeping):
         """Where to, how much of it in one file, and how sure."""
@@ -56,3 +55,7 @@ class WavFile(Recorder):
         if config.encoding is None:
             return cls.takes
         return (Takes("audio", ("mulaw" if config.encoding == "mulaw" else "s16",), layouts=("mono", "stereo")),)
+
+    @classmethod
+    def keeps(cls, config: Config) -> type[Container]:
+        return Wav
