@@ -138,6 +138,11 @@ class Bench:
         slope = (found[many]["resident"] - found[few]["resident"]) / (many - few) / 1024
         note = f"{few} to {many} calls"
         self.at_most("memory of a call", slope, "KiB", 200, note, not found[many]["in_time"])
+        self.tell("memory of a call that is resampled")
+        small, large = (calls.receive(calls.RECORD_16K, n, seconds, probe=False, together=True) for n in (50, 200))
+        slope = (large.resident - small.resident) / 150 / 1024
+        self.at_most("  with resampling to 16 kHz", slope, "KiB", 200, "50 to 200 calls", not large.in_time)
+        self.figures["memory_16k_kib"] = slope
 
     def capacity(self) -> None:
         search = calls.capacity(3.0 if self.quick else 5.0, 200 if self.quick else 400, self.tell)
