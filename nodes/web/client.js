@@ -34,6 +34,11 @@ function tell(state) {
   empty.textContent = { ended: "Nothing was said", waiting: "The captions begin with the call" }[state] ?? "Waiting for the first words";
 }
 
+// A server that is gone, or has forgotten the call, changes nothing about a call that has ended.
+function over() {
+  return at("state").dataset.state === "ended";
+}
+
 function element(tag, text, kind) {
   const made = document.createElement(tag);
   made.textContent = text;
@@ -115,7 +120,7 @@ function state(news) {
   call = news.call;
   at("call").textContent = at("call").title = call;
   sessions(news.sessions);
-  tell(news.state);
+  if (!over() || news.state !== "waiting") tell(news.state);
 }
 
 function receive(message) {
@@ -152,7 +157,7 @@ async function connect() {
   };
   socket.onclose = async () => {
     clearTimeout(watchdog);
-    tell("reconnecting");
+    if (!over()) tell("reconnecting");
     if (!opened && (await denied())) return tell("denied");
     setTimeout(connect, retry * (0.5 + Math.random()));
     retry = Math.min(2 * retry, LONGEST_RETRY);

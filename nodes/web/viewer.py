@@ -51,6 +51,7 @@ class Viewer:
             elif self._told is None:
                 self._say({"event": "state", "call": self._id, "state": "waiting", "sessions": []}, now)
                 self._told = {}
+                self._be_ready(now)
             elif now >= self._alive_at:
                 self._calls.forget(now)
                 self._say({"event": "alive"}, now)
@@ -64,7 +65,7 @@ class Viewer:
 
     def _show(self, call: Call, now: float) -> None:
         if call is not self._call:
-            self._call, self._seen, self._told, self._ready = call, 0, None, False
+            self._call, self._seen, self._told = call, 0, None
         news = call.revision  # looked at first: what comes while we send is for the next slot
         state, lines = self._calls.changes(call, self._seen)
         if state != self._told:
@@ -76,6 +77,10 @@ class Viewer:
             self._seen = lines[TEXTS - 1][0]
             return
         self._seen = max(news, lines[-1][0] if lines else 0)
+        self._be_ready(now)
+
+    def _be_ready(self, now: float) -> None:
+        """From now on everything is news."""
         if not self._ready:
             self._ready = True
             self._say({"event": "ready"}, now)

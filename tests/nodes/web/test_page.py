@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import expect
 from watching import Talk, address, browser, desktop, free_port, stage
 
+from flowcore.testing.proxy import Proxy, limit_data
+
 pytestmark = pytest.mark.slow
 
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>&amp;'
@@ -158,22 +160,48 @@ def test_even_markup_that_got_in_could_run_nothing(chromium, tmp_path):
         page.close()
 
 
-def test_it_finds_back_to_a_server_that_was_away_and_repeats_nothing(page, tmp_path):
+def test_a_lost_connection_is_said_and_comes_back_with_nothing_missing_or_twice(page, tmp_path):
+    with stage(tmp_path) as live:
+        port = int(address(live).split(":")[2].split("/")[0])
+        with Proxy(("127.0.0.1", port), down=[limit_data(20_000)]) as proxy:  # of each connection
+            page.goto(f"http://127.0.0.1:{proxy.address[1]}/client?callId=five")
+            state(page, "waiting")
+            page.evaluate(
+                """() => {
+                  window.states = [];
+                  const watch = () => states.push(document.getElementById("state").dataset.state);
+                  new MutationObserver(watch).observe(document.getElementById("state"), { attributes: true });
+                }"""
+            )
+            talk = Talk(live.url, "five")
+            talk.words("agent", 1.0, "before")
+            for number in range(25):
+                talk.words("customer", 3.0, f"{number} {'word ' * 200}", final=False)
+                expect(page.locator("li.interim p")).to_contain_text(f"{number} word")
+            talk.words("customer", 3.0, "after")
+            expect(page.locator("li.interim")).to_have_count(0)
+            assert words(page) == ["before", "after"]
+            assert page.locator("#spoken p").all_inner_texts() == ["Agent: before", "Customer: after"]
+            assert page.evaluate("states.join(' ')") == "live reconnecting live"
+
+
+def test_a_server_that_was_away_is_found_again_and_an_ended_call_stays_ended(page, tmp_path):
     port = free_port()
     with stage(tmp_path, port=port) as live:
-        page.goto(address(live, "?callId=five"))
-        talk = Talk(live.url, "five")
-        talk.words("agent", 1.0, "before")
-        expect(page.locator("li")).to_have_count(1)
+        page.goto(address(live, "?callId=six"))
+        state(page, "waiting")
     state(page, "reconnecting")
     with stage(tmp_path, port=port) as live:
         state(page, "waiting")
-        talk = Talk(live.url, "five")
-        talk.words("agent", 3.0, "after")
-        expect(page.locator("li")).to_have_count(2)
+        talk = Talk(live.url, "six")
+        talk.words("agent", 3.0, "hello")
         state(page, "live")
-        page.context.set_offline(True)  # does not end what is connected
-        assert words(page) == ["before", "after"]
+        talk.stop()
+        state(page, "ended")
+    with page.expect_websocket() as feed, stage(tmp_path, port=port):
+        feed.value.wait_for_event("framereceived")
+        state(page, "ended")  # although this server knows nothing of the call
+        assert words(page) == ["hello"]
 
 
 def test_without_a_good_key_there_is_a_plain_answer_and_no_endless_knocking(chromium, tmp_path, monkeypatch):
