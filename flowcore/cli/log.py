@@ -28,10 +28,13 @@ ERASE = "\x1b[K"
 """To the end of the row (EL of ECMA-48)."""
 ERRORS = {
     "connection_failed",
+    "damaged",
     "hangs",
     "law_broken",
     "loop_blocked",
     "node_failed",
+    "not_finished",
+    "not_recording",
     "not_reloaded",
     "not_repaired",
     "part_failed",
@@ -41,13 +44,17 @@ ERRORS = {
 WARNINGS = {
     "call_refused",
     "events_lost",
+    "fallback",
     "faster_than_real_time",
     "messages_lost",
     "no_control",
+    "no_metadata",
     "open_to_all",
+    "recording_again",
     "refused",
     "repaired",
     "stopping",
+    "stream_failed",
     "thread_stuck",
     "turned_away",
 }
