@@ -19,7 +19,20 @@ GROUP = "flowcore.commands"
 
 COMMANDS = {
     name: EntryPoint(name, f"flowcore.cli.{name}:{'run_tests' if name == 'test' else name}", GROUP)
-    for name in ("run", "calls", "check", "explain", "graph", "nodes", "schema", "new", "test", "simulate", "bench")
+    for name in (
+        "run",
+        "calls",
+        "check",
+        "explain",
+        "graph",
+        "nodes",
+        "schema",
+        "new",
+        "test",
+        "simulate",
+        "recover",
+        "bench",
+    )
 }
 """Our own, in the order of --help; each module holds a function or a `typer.Typer` of the command's name."""
 

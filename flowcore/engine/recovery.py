@@ -13,7 +13,7 @@ def recover(plan: Plan, bus: Bus) -> None:
     """Let every node of the plan look for leftovers. Blocks; what a process still writes is left alone."""
     for node in plan.nodes.values():
         try:
-            node.cls.recover(node.config, _Recovery(bus, node.name))
+            node.cls.recover(node.config, RecoveryReport(bus, node.name))
         except Exception as error:  # a leftover that cannot be put right must not keep calls from being taken
             bus.emit("recovery_failed", node=node.name, cause=error)
 
@@ -31,7 +31,7 @@ class Recovery:
         self._thread.join(seconds)
 
 
-class _Recovery:
+class RecoveryReport:
     """A node's report while it recovers: events only, as there is no audio to count."""
 
     def __init__(self, bus: Bus, node: str) -> None:

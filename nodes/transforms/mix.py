@@ -12,7 +12,7 @@ from flowcore import Audio, Emit, Format, Takes, Transform, node
 class Mix(Transform[Audio, Audio]):
     """Add the channels of stereo, sample by sample; what would be too loud for 16 bits is held at their limit.
 
-    In: ``Audio``, s16, stereo (two parties' tracks are joined before it). Out: one channel without a track's name.
+    In: ``Audio``, s16, stereo (two parties' tracks are joined before it). Out: one channel, as the track ``mix``.
 
     Example::
 
@@ -39,4 +39,4 @@ class Mix(Transform[Audio, Audio]):
         if self.config.halve:
             total >>= 1
         mixed = np.clip(total, -32768, 32767).astype(np.int16)
-        emit(Audio(mixed, "s16", chunk.rate, "", chunk.start))
+        emit(Audio(mixed, "s16", chunk.rate, "mix", chunk.start))

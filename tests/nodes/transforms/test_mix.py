@@ -11,7 +11,7 @@ def test_both_channels_are_added_and_held_at_the_limit(halve, wanted):
     frames = np.array([[1, 2], [30000, 30000], [-30000, -30000], [7, -7]], np.int16)
     (mixed,) = run(Mix, {"halve": halve}, [Audio(frames, "s16", 8000, "", 40)])
     assert mixed.samples.tolist() == wanted
-    assert (mixed.samples.dtype, mixed.start, mixed.track) == (np.int16, 40, "")
+    assert (mixed.samples.dtype, mixed.start, mixed.track) == (np.int16, 40, "mix")
 
 
 def test_it_gives_one_channel():

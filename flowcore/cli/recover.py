@@ -1,0 +1,106 @@
+"""``flowcore recover``: complete the files that killed processes left, and say what was done."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from flowcore.engine.events import Bus, Event
+from flowcore.engine.recovery import RecoveryReport
+from flowcore.engine.recovery import recover as recover_plan
+from flowcore.errors import UsageError
+from flowcore.files import PART
+from flowcore.graph.load import load
+from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.node import Node
+from flowcore.registry import available
+
+
+JOURNAL = f".json{PART}"
+"""The end of a name that belongs to the file beside it."""
+
+
+def recover(
+    place: Annotated[
+        Path, typer.Argument(metavar="DIR|GRAPH", help="A directory with recordings, or a graph file.")
+    ] = Path("recordings"),
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each file.")] = False,
+) -> None:
+    """Complete recordings and transcripts that a killed process left.
+
+    `flowcore run` does it too, for the files of its own graph, whenever it starts. What another process still writes is
+    left alone. With a graph, transcripts get the names and the format that it says.
+
+    Exit code: 0 done, 1 some could not be completed, 2 the command line or the graph is wrong.
+    """
+    began = time.time()
+    done: list[Event] = []
+    bus = Bus()
+    bus.subscribe(done.append)
+    if place.is_dir():
+        for cls, config in _who_can(place):
+            cls.recover(config, RecoveryReport(bus, cls.name))
+    elif place.exists():
+        recover_plan(compile_graph(load(place, [])), bus)
+    else:
+        raise UsageError(f"{place} is not there: give a directory with recordings, or a graph")
+    bus.deliver()
+    rows = [_row(event) for event in done]
+    left = sorted(path for path in place.rglob(f"*{PART}") if not path.name.endswith(JOURNAL) and not _told(path, rows))
+    for row in rows:
+        typer.echo(json.dumps(row) if as_json else f"{row['what']:<13} {row['path']}{_more(row)}")
+    if not as_json:
+        for path in left:
+            typer.echo(f"{'left alone':<13} {path}  (no file that flowcore completes, or somebody is writing it)")
+        repaired = sum(row["what"] == "repaired" for row in rows)
+        took = time.time() - began
+        typer.echo(f"{repaired} completed, {len(rows) - repaired} not, {len(left)} left alone, in {took:.1f} s")
+    raise typer.Exit(int(any(row["what"] != "repaired" for row in rows)))
+
+
+def _who_can(root: Path) -> Iterator[tuple[type[Node], Any]]:
+    """Each node that completes files, with the config that it would have written those below ``root`` with."""
+    kinds = sorted({(part.parent, _suffix(part)) for part in root.rglob(f"*{PART}")})
+    if not kinds:
+        return
+    classes = [entry.load() for entry in available().values() if not entry.rival]
+    able = [cls for cls in classes if cls.recover.__func__ is not Node.recover.__func__]  # type: ignore[attr-defined]
+    for folder, suffix in kinds:
+        template = f"{folder.as_posix().replace('{', '{{').replace('}', '}}')}/{{flow}}{suffix}"
+        for cls in able:
+            if "path" in cls.Config.model_fields:
+                try:
+                    yield cls, cls.Config(path=template)  # type: ignore[call-arg]  # it has that field
+                except ValidationError:
+                    continue  # another node writes files of that kind
+
+
+def _suffix(part: Path) -> str:
+    """Of the file that it will be; the journal beside a recording is called ``x.wav.json.part``."""
+    name = Path(part.name.removesuffix(PART))
+    return Path(name.stem).suffix or name.suffix if name.suffix == ".json" else name.suffix
+
+
+def _told(part: Path, rows: list[dict[str, Any]]) -> bool:
+    return any(str(part) == row["path"] for row in rows)
+
+
+def _row(event: Event) -> dict[str, Any]:
+    return {"what": event.name.replace("_", " "), "node": event.node, **{k: _plain(v) for k, v in event.data.items()}}
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, int | float) else str(value)
+
+
+def _more(row: dict[str, Any]) -> str:
+    if "seconds" in row:
+        return f"  {row['seconds']:g} s"
+    why = row.get("detail") or row.get("cause")
+    return f"  ({why})" if why else ""
