@@ -21,7 +21,6 @@ from flowcore.graph.negotiate import compile as compile_graph
 from flowcore.node import Node
 from flowcore.registry import available
 
-
 JOURNAL = f".json{PART}"
 """The end of a name that belongs to the file beside it."""
 
