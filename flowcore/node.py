@@ -330,6 +330,9 @@ class Listener(Node, ABC, Generic[Out]):
     simulator: ClassVar[str] = ""
     """A module for ``flowcore bench`` that plays peers of this listener: docs/decisions/0007."""
 
+    simulated: ClassVar[Mapping[str, str]] = {}
+    """Values of its config, as in a graph, with which it lets the peers of ``simulator`` in."""
+
     rehearsal: ClassVar[str] = ""
     """A module that stands in for this listener's connections in ``flowcore test``: see `flowcore.scenario.play`."""
 

@@ -106,7 +106,7 @@ class Subject:
 
 
 def _elsewhere(graph: Graph, folder: Path) -> list[str]:
-    """Settings that put every file below ``folder``, and the listener on a free port."""
+    """Settings that put every file below ``folder``, and the listener where its simulator gets in."""
     settings = []
     for number, node in enumerate(graph.nodes.values()):
         for field in type(node.config).model_fields:
@@ -114,8 +114,8 @@ def _elsewhere(graph: Graph, folder: Path) -> list[str]:
             if isinstance(value, PathTemplate):
                 name = value[value.rfind("/", 0, (value + "{").index("{")) + 1 :]
                 settings.append(f"{node.name}.{field}={folder}/{node.name}/{name}")
-            elif number == 0 and field == "port":
-                settings.append(f"{node.name}.{field}=0")
+        if number == 0:
+            settings += [f"{node.name}.{field}={value}" for field, value in getattr(node.cls, "simulated", {}).items()]
     return settings
 
 
