@@ -66,6 +66,7 @@ class RingCXCall(Sink[Audio]):
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._shown = config.url.partition("?")[0]  # a query may hold what proves who calls
         self._stack = ExitStack()
         self._socket: ClientConnection | None = None
         self._caller = Caller({})
@@ -82,13 +83,13 @@ class RingCXCall(Sink[Audio]):
                 connect(config.url, compression=None, proxy=None, ping_interval=None, close_timeout=CLOSING)
             )
         except InvalidURI:
-            raise CannotStart(f"{config.url} is no WebSocket address: write ws://HOST:PORT/", field="url") from None
+            raise CannotStart(f"{self._shown} is no WebSocket address: write ws://HOST:PORT/", field="url") from None
         except InvalidStatus as error:
             status = error.response.status_code
-            raise CannotStart(f"{config.url} refuses the call with HTTP status {status}", field="url") from None
+            raise CannotStart(f"{self._shown} refuses the call with HTTP status {status}", field="url") from None
         except (OSError, InvalidHandshake) as error:
             fix = "start a receiver there, or correct the address"
-            raise CannotStart(f"no call to {config.url} ({error}): {fix}", field="url") from None
+            raise CannotStart(f"no call to {self._shown} ({error}): {fix}", field="url") from None
         self._send(self._caller.connected())
         self._send(self._caller.start())
 
@@ -131,4 +132,4 @@ class RingCXCall(Sink[Audio]):
     def _lost(self, connection: ClientConnection) -> FlowcoreError:
         code = connection.close_code or 1006
         meaning = connection.close_reason or CLOSE_CODE_EXPLANATIONS.get(code, "")
-        return FlowcoreError(f"{self.config.url} ended the call with {code} {meaning}".rstrip())
+        return FlowcoreError(f"{self._shown} ended the call with {code} {meaning}".rstrip())
