@@ -53,12 +53,12 @@ class Talk(Phone):
 
 
 @contextmanager
-def stage(folder: Path, settings: str = "", *, port: int = 0, **options: Any) -> Iterator[Live]:
-    """An engine that takes such calls and shows them; ``settings`` go into the node ``captions``."""
+def stage(folder: Path, settings: str = "", *, port: int = 0, call: str = "", **options: Any) -> Iterator[Live]:
+    """An engine that takes such calls and shows them: ``settings`` of the node captions, ``call`` of ringcx."""
     graph = folder / "stage.yaml"
     graph.write_text(
         f"flowcore: 1\nimport: [{SPOKEN.name}]\nnodes:\n"
-        "  call: {use: ringcx, with: {port: 0}}\n"
+        f"  call: {{use: ringcx, with: {{port: 0, {call}}}}}\n"
         "  words: {use: spoken, from: call}\n"
         f"  page: {{use: captions, from: words, with: {{{settings}}}}}\n"
     )
@@ -69,7 +69,8 @@ def stage(folder: Path, settings: str = "", *, port: int = 0, **options: Any) ->
 
 def address(live: Live, query: str = "", host: str = "127.0.0.1") -> str:
     """The page's address."""
-    return f"http://{host}:{live.url.rstrip('/').rpartition(':')[2]}/client{query}"
+    secure = "s" if live.url.startswith("wss") else ""
+    return f"http{secure}://{host}:{live.url.rstrip('/').rpartition(':')[2]}/client{query}"
 
 
 @contextmanager

@@ -47,6 +47,7 @@ WARNINGS = {
     "fallback",
     "faster_than_real_time",
     "messages_lost",
+    "no_page",
     "no_control",
     "no_metadata",
     "open_to_all",

@@ -17,6 +17,7 @@ from flowcore import Host, Inlet
 from nodes.net.call_peer import CallPeer
 from nodes.net.doorman import Doorman, Rules, Visit
 from nodes.net.front import plain
+from nodes.net.site import pages
 from nodes.protocols import g711
 from nodes.protocols.ringcx import RATE, Caller
 
@@ -51,6 +52,7 @@ class Line:
         self._watched = _Watched(host)
         self._closed = False
         self._reading = True
+        pages(host, exposed=False)  # which the listener would serve
         visit = Visit(Doorman(Rules(), host.report), plain("127.0.0.1"))  # nobody knocks here
         request = Request(path, Headers())
         self._peer = CallPeer(cast(Host, self._watched), request, visit, start=config.start, idle=config.idle)

@@ -30,7 +30,8 @@ class Captions(Sink[Text]):
     that reads slowly sees fewer interim texts, and holds up nobody. The feed behind it is a WebSocket of JSON,
     ``/client-ws?callId=…``.
 
-    In: ``Text`` of any tracks. Out: pages; a call's oldest texts are dropped as ``page_full`` beyond 1000.
+    In: ``Text`` of any tracks. Out: pages; a call's oldest texts are dropped as ``page_full`` beyond 1000; event
+    ``no_page`` when the listener has no port.
 
     Example::
 
@@ -87,6 +88,8 @@ class Captions(Sink[Text]):
 
     def open(self, session: Session) -> None:
         self._flow = session.flow
+        if not self.part.served:
+            self.report.event("no_page", advice="this graph's first node has no port to show it at: ringcx has one")
         self.part.words.begin(session.attributes.get("call_id") or session.flow, session.flow, session.started)
 
     def process(self, chunk: Text) -> None:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 from pydantic import Field
 
 import flowcore
-from flowcore import CannotStart, Duration, Format, Host, Listener, Packet, Refused, node
+from flowcore import CannotStart, Duration, Format, Host, Listener, Packet, Part, Refused, node
 from nodes.protocols import recording
 from nodes.protocols.recording import Closed, Message, NotRecording, Opened
 from nodes.protocols.ringcx import RATE
@@ -110,7 +110,7 @@ class RingCXRecording(Listener[Packet]):
 
 
 class _Then:
-    """A host whose clock shows the time of the recording."""
+    """A host whose clock shows the time of the recording, and whose listener has no port."""
 
     def __init__(self, host: Host, time: float) -> None:
         self.time = time
@@ -118,6 +118,9 @@ class _Then:
 
     def now(self) -> float:
         return self.time
+
+    def parts(self) -> list[Part]:
+        return []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._host, name)

@@ -33,6 +33,8 @@ class CaptionsSite(Site):
     """Serves the page ``/client?callId=…`` and its feed ``/client-ws?callId=…``; sinks give it their ``words``."""
 
     words: Words
+    served = False
+    """A listener has asked for the routes."""
 
     def __init__(self, access: Mode, secret: str, ancestors: tuple[str, ...], keep: float, viewers: int) -> None:
         self._calls = Calls(keep)
@@ -64,6 +66,7 @@ class CaptionsSite(Site):
         self.words.left(worker)
 
     def routes(self) -> Mapping[str, Route]:
+        self.served = True
         return {
             PAGE: self._page,
             f"{PAGE}.js": lambda request, caller: self._file("client.js"),

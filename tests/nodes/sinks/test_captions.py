@@ -47,6 +47,13 @@ def test_what_no_longer_fits_on_the_page_is_counted():
     assert len(shown(part, "call-1")) == LINES
 
 
+def test_listener_without_a_port_is_told_of():
+    harness, part = captions()
+    assert [name for name, _ in harness.events] == ["no_page"]
+    part.routes()
+    assert NodeHarness(Captions, {}, part=part).events == []
+
+
 def test_flows_of_equal_settings_share_a_page():
     assert Captions.shares(Captions.Config()) == Captions.shares(Captions.Config())
     assert Captions.shares(Captions.Config()) != Captions.shares(Captions.Config(keep="1min"))

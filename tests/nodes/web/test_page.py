@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
+import trustme
 from playwright.sync_api import expect
 from watching import Talk, address, browser, desktop, free_port, stage
 
 from flowcore.testing.proxy import Proxy, limit_data
+from nodes.web.access import mint
 
 pytestmark = pytest.mark.slow
 
@@ -297,6 +300,27 @@ def test_everything_can_be_read_in_light_and_dark(chromium, tmp_path, scheme):
         assert dark == (scheme == "dark")
         for item in page.locator("h1, #call, #state, li p, li time, li .who, #latest").all():
             assert item.evaluate(CONTRAST) >= 4.5, item.evaluate("item => item.outerHTML")
+        page.close()
+
+
+def test_one_certificate_serves_the_page_and_its_feed(chromium, tmp_path, monkeypatch):
+    monkeypatch.setenv("VIEWER_KEY", "0123456789abcdef")
+    trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    with stage(
+        tmp_path,
+        "access: token, secret: '${VIEWER_KEY}'",
+        call=f"tls: {{cert: {tmp_path}/both.pem, key: {tmp_path}/both.pem}}",
+    ) as live:
+        [said] = [event.data["address"] for event in live.events if event.name == "page"]
+        assert said == address(live, "?callId={{model.call.uii}}&token=…")
+        assert said.startswith("https://")
+        token = mint("0123456789abcdef", "twelve", int(time.time()) + 60)
+        page = chromium.new_page(ignore_https_errors=True)  # nobody knows this certificate's authority
+        with page.expect_websocket() as feed:
+            page.goto(address(live, f"?callId=twelve&token={token}"))
+        state(page, "waiting")
+        assert feed.value.url.startswith("wss://")
+        assert page.goto(address(live, f"?callId=thirteen&token={token}")).status == 403
         page.close()
 
 
