@@ -141,7 +141,7 @@ class RingCX(Listener[Packet]):
         cancel = host.every_slot(poll)
         secure = "s" if config.tls else ""
         address = f"[{config.host}]" if ":" in config.host else config.host
-        if not (doorman.rules.guarded or is_loopback(config.host)):
+        if not doorman.rules.guarded and (host.public or not is_loopback(config.host)):
             host.report.event("open_to_all", advice="whoever finds this port may call: set secret or networks")
         host.announce("RingCX call streaming", f"ws{secure}://{address}:{number}/")
         offer(host, f"http{secure}://{address}:{number}")

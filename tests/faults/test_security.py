@@ -385,6 +385,9 @@ def test_strangers_are_warned_of_where_nothing_keeps_them_out(tmp_path, monkeypa
     with recording(tmp_path, "call.host=0.0.0.0", tls) as live:
         pass
     assert len(live.named("open_to_all")) == 1
+    with recording(tmp_path, public="https://calls.example") as live:
+        pass
+    assert len(live.named("open_to_all")) == 1
     monkeypatch.setenv("RINGCX_SECRET", SECRET)
     for rule in ("call.secret=${RINGCX_SECRET}", "call.networks=[192.0.2.0/24]"):
         with recording(tmp_path, "call.host=0.0.0.0", tls, rule) as live:
