@@ -18,6 +18,7 @@ from flowcore.speech import Limits, Listener, Stream, Streamer
 from nodes.speech.google_calls import Calls, GoogleStream
 from nodes.speech.google_messages import VERSIONS
 
+HOST = "speech.googleapis.com"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 PER_CONNECTION = 90
 """Streams on one connection. Measured: up to 100 are served at once; more wait for others to end, or fail."""
@@ -124,18 +125,22 @@ class Google(Streamer):
         begin = self._version.first(self.config, self._project, encoding, rate)
         return GoogleStream(self._calls, self._version, begin, rate * WIDTH[encoding], listener)
 
+    @property
+    def address(self) -> str:
+        """Host of the service, with its port if it has one of its own."""
+        region = "" if self.config.location == "global" else f"{self.config.location}-"
+        return self.config.endpoint or f"{region}{HOST}"
+
     def _connect(self) -> Any:
         """A client with a connection of its own."""
         import grpc.aio
 
         client = self._version.client
         transport = client.get_transport_class("grpc_asyncio")
-        region = "" if self.config.location == "global" else f"{self.config.location}-"
-        host = self.config.endpoint or f"{region}{client.DEFAULT_ENDPOINT}"
         if self.config.plaintext:
-            channel = grpc.aio.insecure_channel(host, options=OPTIONS)
+            channel = grpc.aio.insecure_channel(self.address, options=OPTIONS)
         else:
-            channel = transport.create_channel(host, credentials=self._credentials, options=OPTIONS)
+            channel = transport.create_channel(self.address, credentials=self._credentials, options=OPTIONS)
         return client(transport=transport(channel=channel))
 
 

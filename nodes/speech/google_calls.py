@@ -133,10 +133,10 @@ class GoogleStream(Stream):
         from google.api_core.exceptions import GoogleAPICallError
 
         error: StreamError | None = None
-        connection = self._calls.connection()
-        connection.streams += 1
-        call = None
+        connection = call = None
         try:
+            connection = self._calls.connection()
+            connection.streams += 1
             # v1's own retry would use up the requests, the first of them the configuration: never let it.
             call = await connection.client.streaming_recognize(
                 requests=self._requests(), retry=None, timeout=self._version.max_stream + LINGER
@@ -157,7 +157,8 @@ class GoogleStream(Stream):
         except Exception as caught:  # whatever the library raises, the stream's owner has to hear of its end
             error = Unavailable(f"{type(caught).__name__}: {caught}")
         finally:
-            connection.streams -= 1
+            if connection is not None:
+                connection.streams -= 1
             if call is not None:
                 call.cancel()
             over, self._over = self._over, True

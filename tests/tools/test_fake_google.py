@@ -155,3 +155,19 @@ def test_trouble_comes_when_it_was_ordered():
         assert raw(google.address, 2, first(2), *sound)[1:] == ("OK", "")
         assert raw(google.address, 2, first(2), *sound)[1:] == ("DATA_LOSS", "gone")
     assert [stream.seconds for stream in google.streams] == [1.0, 0.5]
+
+
+def test_a_recording_that_it_writes_is_one_that_it_understands(tmp_path, monkeypatch, capsys):
+    import wave
+
+    from fake_google.__main__ import main
+
+    path = tmp_path / "agent.wav"
+    monkeypatch.setattr("sys.argv", ["fake_google", "--write", str(path), "--seconds", "10", "--first", "7"])
+    assert main() == 0
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getframerate(), file.getnframes()) == (1, 8000, 80_000)
+        samples = np.frombuffer(file.readframes(80_000), "<i2")
+    heard, _ = listen(g711.encode(samples).tobytes())
+    assert [word.number for word in heard] == list(range(7, 7 + 15))
+    assert "words w7 to w21" in capsys.readouterr().out

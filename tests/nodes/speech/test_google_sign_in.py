@@ -113,3 +113,9 @@ def test_v2_needs_a_project_and_plaintext_stays_on_this_machine(tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "project_id": ""}))
     with pytest.raises(CannotStart, match="belong to no project"):
         Google(Google.Config(credentials=str(path))).open()
+
+
+def test_a_location_has_an_address_of_its_own():
+    assert Google().address == "speech.googleapis.com"
+    assert Google(Google.Config(location="eu")).address == "eu-speech.googleapis.com"
+    assert Google(Google.Config(location="eu", endpoint="10.0.0.1:443")).address == "10.0.0.1:443"
