@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import hmac
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,13 @@ NOON = 1_800_000_000
 def test_a_token_is_what_its_description_says():
     digest = hmac.new(SECRET.encode(), b"flowcore captions 1\n1800000060\ncall-7", hashlib.sha256).digest()
     assert mint(SECRET, " Call-7", NOON + 60) == "1800000060." + base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def test_the_page_of_docs_makes_the_same_token():
+    page = (Path(__file__).parents[3] / "docs" / "captions.md").read_text()
+    names = {"base64": base64, "hmac": hmac, "secret": SECRET, "expires": NOON + 60, "call_id": "Call-7"}
+    exec(page.partition("```python\n")[2].partition("```")[0], names)
+    assert names["token"] == mint(SECRET, "call-7", NOON + 60)
 
 
 def test_a_token_opens_its_call_until_it_expires():
