@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check fix docs bench fuzz again debs clean
+.PHONY: demo test check fix docs proto bench fuzz again debs clean
 
 # The demo needs what a user installs and no more; the tests and checks need the developers' packages.
 $(STAMP)-user: pyproject.toml
@@ -43,6 +43,13 @@ docs: $(STAMP)-dev
 	@$(BIN)/flowcore nodes --markdown > docs/nodes.md
 	@$(BIN)/flowcore schema -o docs/graph.schema.json
 	@$(BIN)/flowcore graph graphs/transcribe.yaml -o docs/transcribe.svg
+
+# The classes of a .proto. Written by a compiler that is old on purpose: its code runs with the protobuf of its own major
+# version and of the next (6 and 7), so users are not bound to the newest. A test says when they are not current.
+PROTOC := grpcio-tools==1.72.2
+proto: $(STAMP)-dev
+	@test -d build/protoc || $(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/protoc $(PROTOC)
+	@PYTHONPATH=build/protoc $(BIN)/python -W ignore -m grpc_tools.protoc -I. --python_out=. --pyi_out=. nodes/protocols/*.proto
 
 bench: $(STAMP)-dev
 	@$(BIN)/python -m tests.bench
