@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from phone import OPEN, Phone
 
-from flowcore.engine.hub import ask
+from flowcore.control.client import ask
 from nodes.simulators.known import mulaw
 from nodes.simulators.ringcx import frame
 

@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flowcore.cli.log import plain
-from flowcore.engine.hub import ask, running
+from flowcore.control.address import running
+from flowcore.control.client import ask
 from flowcore.errors import UsageError
 
 LONGEST = 1000

@@ -15,9 +15,11 @@ import typer
 
 from flowcore.cli.log import Log
 from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url
+from flowcore.control.address import directory
+from flowcore.control.answers import holder
+from flowcore.control.hub import Hub
 from flowcore.engine.engine import Engine
 from flowcore.engine.events import Bus, Event
-from flowcore.engine.hub import Hub, directory, holder
 from flowcore.engine.notify import Notifier
 from flowcore.engine.workers import Supervisor
 from flowcore.errors import CannotStart

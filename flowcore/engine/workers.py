@@ -23,9 +23,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from flowcore.control.answers import Holder, answer
 from flowcore.engine.engine import STOP, Engine, Totals
 from flowcore.engine.events import Bus, Event
-from flowcore.engine.hub import Holder, answer
 from flowcore.engine.places import Places
 from flowcore.engine.recovery import recover
 from flowcore.engine.sockets import Address, listen

@@ -20,7 +20,7 @@ import pytest
 from load import Load, call_id
 from phone import Phone, said, stereo
 
-from flowcore.engine.hub import ask
+from flowcore.control.client import ask
 
 ROOT = Path(__file__).parents[2]
 FLOWCORE = Path(sys.executable).with_name("flowcore")
@@ -242,7 +242,7 @@ def test_workers_outlive_a_killed_supervisor_only_to_end_their_calls(tmp_path):
         pids = service.pids()
         service.process.kill()
         assert gone(pids)
-    assert sorted(path.name for path in tmp_path.glob("call*")) == [f"call{number}.wav" for number in range(4)]
+    assert sorted(path.name for path in tmp_path.glob("call*.wav")) == [f"call{number}.wav" for number in range(4)]
 
 
 def test_what_no_worker_can_do_is_said_once(tmp_path):

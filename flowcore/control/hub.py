@@ -13,14 +13,12 @@ import asyncio
 import json
 import os
 import socket
-import stat
-import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from flowcore.engine.engine import Engine
-from flowcore.errors import CannotStart, UsageError
+from flowcore.control.address import is_stale
+from flowcore.control.answers import Holder
+from flowcore.errors import CannotStart
 
 ANSWER = 2.0
 """Seconds that a holder has to answer."""
@@ -30,44 +28,6 @@ REQUEST = 64 * 1024
 """Bytes of a request at most."""
 LINGER = 5.0
 """Seconds that a client may leave an answer unread."""
-
-Holder = Callable[[Mapping[str, Any]], Awaitable[Any]]
-"""Answers a request; `LookupError` when it does not know what is asked for."""
-
-
-# What a holder answers.
-
-
-def answer(engine: Engine, request: Mapping[str, Any]) -> Any:
-    """What this engine says to ``request``; from any thread. Raises `LookupError`."""
-    return {"calls": calls}[request["ask"]](engine)
-
-
-def calls(engine: Engine) -> list[dict[str, Any]]:
-    """The live calls: flow, call id, beginning, state, audio dropped so far and now in queues (ms of their streams)."""
-    return [
-        {
-            "flow": flow.id,
-            "call_id": flow.session.attributes.get("call_id", ""),
-            "since": flow.session.started.isoformat(timespec="seconds"),
-            "state": flow.state,
-            "dropped_ms": round(flow.lost() * 1000),
-            "queue_ms": round(flow.queued() * 1000),
-        }
-        for flow in tuple(engine.flows.values())
-    ]
-
-
-def holder(engine: Engine) -> Holder:
-    """The holder for an engine of this process."""
-
-    async def ask(request: Mapping[str, Any]) -> Any:
-        return await asyncio.to_thread(answer, engine, request)
-
-    return ask
-
-
-# The server's side.
 
 
 class Hub:
@@ -151,63 +111,3 @@ def _listen(path: Path) -> socket.socket:
         os.umask(mask)
     listening.setblocking(False)
     return listening
-
-
-# The client's side.
-
-
-def ask(path: Path, request: Mapping[str, Any], timeout: float = ANSWER + LINGER) -> tuple[dict[int, Any], list[int]]:
-    """Ask the hub at ``path``: the answers by worker, and the workers that gave none. Raises `UsageError`."""
-    answers: dict[int, Any] = {}
-    try:
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(timeout)
-            client.connect(str(path))
-            client.sendall(json.dumps(request).encode() + b"\n")
-            for line in client.makefile("rb"):
-                reply = json.loads(line)
-                if "error" in reply:
-                    raise UsageError(reply["error"])
-                if "done" in reply:
-                    return answers, reply["missing"]
-                answers[reply["worker"]] = reply["answer"]
-    except (OSError, ValueError) as error:
-        raise UsageError(f"no answer at {path}: {getattr(error, 'strerror', None) or error}") from error
-    raise UsageError(f"no answer at {path}: it hung up")
-
-
-def is_stale(path: Path) -> bool:
-    """Whether this is the socket of a process that is dead."""
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            return False
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(str(path))
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def directory() -> Path:
-    """Where the sockets of this user's processes lie. Raises `CannotStart` when another user could get at them."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(runtime) / "flowcore" if runtime else Path(tempfile.gettempdir()) / f"flowcore-{os.getuid()}"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-    except OSError as error:
-        raise CannotStart(f"cannot make {folder}: {error.strerror}; give --control a path") from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise CannotStart(f"{folder} is not this user's alone: remove it, or give --control a path")
-    return folder
-
-
-def running() -> Iterator[Path]:
-    """The sockets of this user's running processes."""
-    for path in sorted(directory().glob("*.sock")):
-        if is_stale(path):
-            path.unlink(missing_ok=True)
-        else:
-            yield path

@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from flowcore import CannotStart
-from flowcore.engine.hub import Hub, ask, directory, running
+from flowcore.control.address import directory, running
+from flowcore.control.client import ask
+from flowcore.control.hub import Hub
 from flowcore.errors import UsageError
 
 
@@ -49,7 +51,7 @@ def test_every_holder_answers(tmp_path):
 
 
 def test_a_holder_that_does_not_answer_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("flowcore.engine.hub.ANSWER", 0.01)
+    monkeypatch.setattr("flowcore.control.hub.ANSWER", 0.01)
     assert asked(tmp_path / "hub", {"ask": "who"}, _1=deaf, _2=echo) == ({2: "who"}, [1])
 
 
