@@ -1,0 +1,41 @@
+"""What one engine says when it is asked: from what it holds anyway, in a thread beside its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from flowcore.engine.engine import Engine
+
+Holder = Callable[[Mapping[str, Any]], Awaitable[Any]]
+"""Answers a request; `LookupError` when it does not know what is asked for."""
+
+
+def answer(engine: Engine, request: Mapping[str, Any]) -> Any:
+    """What this engine says to ``request``; from any thread. Raises `LookupError`."""
+    return {"calls": calls}[request["ask"]](engine)
+
+
+def calls(engine: Engine) -> list[dict[str, Any]]:
+    """The live calls: flow, call id, beginning, state, audio dropped so far and now in queues (ms of their streams)."""
+    return [
+        {
+            "flow": flow.id,
+            "call_id": flow.session.attributes.get("call_id", ""),
+            "since": flow.session.started.isoformat(timespec="seconds"),
+            "state": flow.state,
+            "dropped_ms": round(flow.lost() * 1000),
+            "queue_ms": round(flow.queued() * 1000),
+        }
+        for flow in tuple(engine.flows.values())
+    ]
+
+
+def holder(engine: Engine) -> Holder:
+    """The holder for an engine of this process."""
+
+    async def ask(request: Mapping[str, Any]) -> Any:
+        return await asyncio.to_thread(answer, engine, request)
+
+    return ask
