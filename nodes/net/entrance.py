@@ -93,7 +93,7 @@ class Entrance(flowcore.Config):
 
     def warn(self, host: Host) -> None:
         """Tell when whoever finds the port may call."""
-        if not (self.rules().guarded or is_loopback(self.host)):
+        if not self.rules().guarded and (self.exposed or host.public):
             host.report.event("open_to_all", advice="whoever finds this port may call: set secret or networks")
 
     def address(self, scheme: str, port: int) -> str:
