@@ -1,8 +1,8 @@
 """Workers: a thread for each decoder, all fed by one `Line`.
 
 A thread only hands audio to its decoder and waits; where the decoding happens (a process, as here, or another machine)
-is the decoder's affair. A decoder that dies is opened again, and what it had goes back to the line, unless it seems to be
-the audio that kills decoders.
+is the decoder's affair. A decoder that dies is opened again, and what it had goes back to the line, unless it seems
+to be the audio that kills decoders.
 """
 
 from __future__ import annotations
