@@ -92,7 +92,7 @@ def line(what: Line) -> bytes:
 def head(session: Session, segment: int, previous: str, start: float) -> bytes:
     """The first line, for a session."""
     said = {str(name)[:LONGEST]: str(value)[:LONGEST] for name, value in session.attributes.items()}
-    return line(Head(session.flow, session.started, said, segment, previous, round(start, 4)))
+    return line(Head(session.flow, session.started, said, segment, previous, round(start, 6)))
 
 
 def read(path: Path) -> Journal:
@@ -136,7 +136,7 @@ def metadata(journal: Journal, name: str, file: Path, form: str, seconds: float)
         "recording": name,
         "flow": head.flow if head else "",
         "started": head.started.isoformat() if head else None,
-        "seconds": round(seconds, 4),
+        "seconds": round(seconds, 6),
         "complete": end in ("call", "max", "length"),
         "end": end,
         "segment": head.segment if head else None,

@@ -171,7 +171,7 @@ class Recorder(Sink[Audio]):
             try:
                 new.begin(encoding, rate, channels, self._parties)
                 if self._why:
-                    new.note(journal.Gap(round(self._lost_from / rate, 4), round(start, 4), self._why))
+                    new.note(journal.Gap(round(self._lost_from / rate, 6), round(start, 6), self._why))
             except OSError:
                 new.discard()
                 raise
@@ -183,7 +183,7 @@ class Recorder(Sink[Audio]):
         """Silence up to a position, and a note of it."""
         if start > self._position and self._form is not None:
             rate = self._form[1]
-            (self._segment or self._begin()).note(journal.Hold(round(self._position / rate, 4), round(start / rate, 4)))
+            (self._segment or self._begin()).note(journal.Hold(round(self._position / rate, 6), round(start / rate, 6)))
             while start > self._position:
                 self._write(self._silence[: start - self._position])
 
@@ -211,7 +211,7 @@ class Recorder(Sink[Audio]):
         file, self._segment = self._segment, None
         if file is None:
             return
-        tail = journal.Tail(end, {reason: round(seconds, 4) for reason, seconds in self._dropped.items()})
+        tail = journal.Tail(end, {reason: round(seconds, 6) for reason, seconds in self._dropped.items()})
         self._dropped = {}
         try:
             done = file.finish(tail, self.report)
@@ -271,9 +271,9 @@ class Recorder(Sink[Audio]):
 
     def _drop(self, why: str, frames: int, chunks: int = 1) -> None:
         if self._form is not None:
-            seconds = frames / self._form[1] * self._form[2]
+            seconds = frames / self._form[1]
             self._dropped[why] = self._dropped.get(why, 0.0) + seconds
-            self.report.dropped(why, seconds, chunks=chunks)
+            self.report.dropped(why, seconds * self._form[2], chunks=chunks)
 
 
 def _reason(error: OSError) -> str:
