@@ -75,7 +75,7 @@ def test_media_before_start_is_counted_and_stop_without_start_is_no_call(tmp_pat
         early.hang_up()
     assert live.dropped()["media_before_start"] == 1
     assert live.dropped()["stop_before_start"] == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["early.wav"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["early.wav", "early.wav.json"]
 
 
 def test_the_same_call_twice_at_once_is_two_whole_recordings(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from abc import abstractmethod
 from typing import Any, Literal
 
@@ -72,6 +73,7 @@ class Recorder(Sink[Audio]):
         self._form: tuple[str, int, int] | None = None  # encoding, rate, channels: the first chunk's, then all chunks'
         self._parties: tuple[str, ...] = ()
         self._silence: NDArray[Any] = np.zeros(0)
+        self._max = int(config.max)
         self._longest = 1 << 62  # frames of a segment
         self._position = 0  # on the flow's clock: frames before this one are in a file, or dropped
         self._number = 0  # of the segment
@@ -111,16 +113,18 @@ class Recorder(Sink[Audio]):
             self._adopt(form, chunk.track)
         if self._why and not self._resume(chunk):
             return
-        late = min(max(self._position - chunk.start, 0), chunk.frames)
-        if late:
-            self._drop("late", late, chunks=int(late == chunk.frames))
         hole = chunk.start - self._position
         if hole > 0:
             self.report.filled("hole", hole / chunk.rate * chunk.channels)
+        elif hole:
+            late = min(-hole, chunk.frames)
+            self._drop("late", late, chunks=int(late == chunk.frames))
         for last in (False, True):  # what one file does not take, the next one may
             try:
-                self._fill_to(chunk.start)
-                self._write(chunk.samples[max(self._position - chunk.start, 0) :])
+                done = self._position - chunk.start
+                if done < 0:
+                    self._fill_to(chunk.start)
+                self._write(chunk.samples[done:] if done > 0 else chunk.samples)
                 break
             except OSError as error:
                 self._give_up(error)
@@ -128,11 +132,12 @@ class Recorder(Sink[Audio]):
                     self._stop(error)
                     self._drop(self._why, chunk.end - max(self._position, chunk.start))
                     return
-        if self.config.fsync == "always":
-            self._sync()
-        elif self._sync_at is None and self.config.fsync != "end":
-            self._sync_at = self.now() + self.config.fsync
-            self.alarm(self._sync_at)
+        if self._sync_at is None:
+            if self.config.fsync == "always":
+                self._sync()
+            else:
+                self._sync_at = math.inf if self.config.fsync == "end" else self.now() + self.config.fsync
+                self.alarm(self._sync_at)
 
     def collect(self) -> None:
         if self._sync_at is not None and self.now() >= self._sync_at:
@@ -189,16 +194,22 @@ class Recorder(Sink[Audio]):
 
     def _write(self, samples: NDArray[Any]) -> None:
         """Append frames, in the next file where this one is full."""
-        while len(samples):
+        wanted = len(samples)
+        while wanted:
             file = self._segment or self._begin()
-            fits, left = file.room(self.config.max), self._longest - file.frames
+            fits, left = file.room(self._max), self._longest - file.frames
             if fits <= 0 or left <= 0:
                 self._finish("max" if fits <= 0 else "length")
                 continue
+            if wanted <= fits and wanted <= left:
+                file.write(samples)
+                self._position += wanted
+                return
             piece = samples[: min(fits, left)]
             file.write(piece)
             self._position += len(piece)
             samples = samples[len(piece) :]
+            wanted = len(samples)
 
     def _sync(self) -> None:
         if self._segment is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -19,7 +20,7 @@ from live import ROOT
 from load import mulaw
 from phone import Phone, knock, said, stereo
 
-from nodes.protocols import wav
+from nodes.sinks.wav_file import WavFile
 
 URL = re.compile(r'"(ws://[^"]+)"')
 
@@ -109,6 +110,12 @@ for folder in sys.stdin:  # a process for each, which has nothing to import any 
 """
 
 
+class Quiet:
+    """A report that nobody reads."""
+
+    def event(self, event, **data): ...
+
+
 def readings(path):
     """What three readers make of a recording."""
     with wave.open(str(path)) as file:
@@ -134,13 +141,19 @@ def test_row_36_killed_at_100_random_moments_all_that_was_acknowledged_is_readab
             os.kill(victim, signal.SIGKILL)
             *more, _half = iter(writers.stdout.readline, "killed\n")  # it went on while the signal was on its way
             acknowledged = wanted + len(more)
-            (part,) = folder.glob("*.part")
+            (part,) = folder.glob("*.wav.part")
             for samples in readings(part):
                 assert len(samples) >= 80 * acknowledged
                 assert (samples == np.arange(len(samples)) // 80).all()
-            for samples in readings(wav.repair(part)):
+            WavFile.recover(WavFile.Config(path=f"{folder}/{{call_id}}.wav"), Quiet())
+            (path,) = folder.glob("*.wav")
+            for samples in readings(path):
                 assert len(samples) >= 80 * acknowledged
                 assert (samples == np.arange(len(samples)) // 80).all()
+            told = json.loads((folder / f"{path.name}.json").read_text())  # row 49
+            assert (told["end"], told["complete"], told["session"]["call_id"]) == ("killed", False, "call-1")
+            assert told["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+            assert sorted(os.listdir(folder)) == [path.name, f"{path.name}.json"]
         writers.stdin.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 import socket
 import struct
@@ -318,8 +319,11 @@ def test_row_18_no_call_id_names_a_file_outside_the_folder(tmp_path):
         for phone in phones:
             phone.hang_up()
     assert [path.name for path in tmp_path.iterdir()] == ["inside"]
-    files = list(folder.rglob("*"))
+    files = [path for path in folder.rglob("*") if path.suffix != ".json"]
     assert len(files) == len(HOSTILE)
+    assert {json.loads(path.read_text())["session"]["call_id"] for path in folder.rglob("*.json")} == {
+        hostile[:256] for hostile in HOSTILE
+    }
     for path in files:
         assert path.parent == folder
         assert path.name.isascii()
