@@ -81,6 +81,12 @@ class Session:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
+class _NoReport:
+    def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None: ...
+    def filled(self, reason: str, seconds: float, chunks: int = 0) -> None: ...
+    def event(self, event: str, **data: Any) -> None: ...
+
+
 class Part(ABC):
     """What is opened once per process and shared by flows: a loaded model, a gRPC channel, a sound device.
 
@@ -94,6 +100,15 @@ class Part(ABC):
     """Send this part in all other workers a message made of JSON's values; from any thread, and without waiting."""
     now: Callable[[], float] = staticmethod(lambda: 0.0)
     """Monotonic seconds, as `Node.now`."""
+    report: Report = _NoReport()
+    """For what belongs to no flow: events, from any thread."""
+
+    def asked(self, request: Mapping[str, Any]) -> Any:
+        """Somebody asks this on the control socket (see `flowcore.control.hub`): an answer made of JSON's values.
+
+        From any thread. Raises `LookupError` for what it knows nothing of.
+        """
+        raise LookupError(request["ask"])
 
     def heard(self, worker: int, message: Any) -> None:  # noqa: B027  # most parts tell nothing
         """Worker number ``worker`` told this, in the order in which it did; in the event loop's thread."""
@@ -107,12 +122,6 @@ class Part(ABC):
 
     def close(self) -> None:  # noqa: B027  # most parts have nothing to close
         """Let go of everything; called once, also after a failed flow."""
-
-
-class _NoReport:
-    def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None: ...
-    def filled(self, reason: str, seconds: float, chunks: int = 0) -> None: ...
-    def event(self, event: str, **data: Any) -> None: ...
 
 
 class Node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from flowcore.engine.engine import Engine
@@ -14,7 +15,12 @@ Holder = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
 def answer(engine: Engine, request: Mapping[str, Any]) -> Any:
     """What this engine says to ``request``; from any thread. Raises `LookupError`."""
-    return {"calls": calls}[request["ask"]](engine)
+    if request["ask"] == "calls":
+        return calls(engine)
+    for part in engine.parts():
+        with suppress(LookupError):
+            return part.asked(request)
+    raise LookupError(request["ask"])
 
 
 def calls(engine: Engine) -> list[dict[str, Any]]:

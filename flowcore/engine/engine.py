@@ -121,7 +121,7 @@ class Engine:
         self._opened: list[Part] = []
         self._finished = asyncio.Event()
         self._last_session_came = False
-        self.report = _ProcessReport(self)
+        self.report = _ProcessReport(self, plan.listener.name)
         self.slots.every(self._sampler.tick)
         self.slots.every(self._alarms.ring)
         self.slots.at_end(self._sweep)
@@ -317,6 +317,7 @@ class Engine:
             same = next((opened for opened in self._opened if opened == part), None)
             if same is None:
                 part.now = self.clock.now
+                part.report = _ProcessReport(self, node.name)
                 self.exchange.join(node.name, part)
                 try:
                     await asyncio.to_thread(part.open)
@@ -367,13 +368,14 @@ def _in_thread(call: Callable[[], None]) -> asyncio.Future[None]:
 
 
 class _ProcessReport:
-    """A listener's report on what belongs to no flow."""
+    """A listener's or a part's report on what belongs to no flow."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, node: str) -> None:
         self._engine = engine
+        self._node = node
 
     def _stats(self) -> NodeStats:
-        return self._engine.totals.nodes.setdefault(self._engine.plan.listener.name, NodeStats())
+        return self._engine.totals.nodes.setdefault(self._node, NodeStats())
 
     def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
         self._stats().dropped.count(reason, chunks, seconds)
@@ -382,4 +384,4 @@ class _ProcessReport:
         self._stats().filled.count(reason, chunks, seconds)
 
     def event(self, event: str, **data: Any) -> None:
-        self._engine.bus.emit(event, node=self._engine.plan.listener.name, **data)
+        self._engine.bus.emit(event, node=self._node, **data)
