@@ -176,14 +176,18 @@ class Timeline:
             other.until = float("-inf")
         self._doubtful.append((track, start, data))
         self._lags.append((track, start, lag))
-        if lag <= self._pause or track.position - self._doubtful[0][1] >= self._settle:
+        own = next(began for other, began, _ in self._lags if other is track)
+        # A second packet of the same track at least: long ones cover `settle` alone, and show nothing alone.
+        if lag <= self._pause or (start > own and track.position - own >= self._settle):
             self._decide()
 
     def _decide(self) -> None:
         doubtful, lags = self._doubtful, self._lags
         self._doubtful, self._lags = [], []
-        first, start, most = lags[0]
-        _, end, least = next(late for late in reversed(lags) if late[0] is first)
+        firsts = {track.name: (start, lag) for track, start, lag in reversed(lags)}
+        lasts = {track.name: (start, lag) for track, start, lag in lags}
+        longest = max(firsts, key=lambda name: lasts[name][0] - firsts[name][0])
+        (start, most), (end, least) = firsts[longest], lasts[longest]
         # A network that was stuck delivers much faster than speech.
         caught_up = end > start and most - least >= (end - start) * _SAMPLE / 2
         paused = 0.0 if caught_up else min(lag for _, _, lag in lags)

@@ -465,6 +465,34 @@ def test_hold_after_half_an_hour_of_drift_is_as_long_as_it_was():
     assert hold["seconds"] == pytest.approx(10, abs=0.001)
 
 
+def long_ones(arrivals: Iterable[float]) -> list[Packet]:
+    """Packets of 100 ms as gRPC brings them, one of each party at each of these times."""
+    return [
+        Packet(track, 1 + number + (1 << 40) * which, NOISE[800 * (2 * number + which) :][:800], T0 + when)
+        for number, when in enumerate(arrivals)
+        for which, track in enumerate(BOTH)
+    ]
+
+
+@pytest.mark.parametrize("frozen", [0.3, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize("pace", [0.0, 0.01])
+def test_freeze_and_burst_of_long_packets_is_no_pause(frozen, pace):
+    packets = long_ones(max(0.1 * n, 1 + frozen + pace * (n - 10) if n >= 10 else 0) for n in range(60))
+    harness = play(packets)
+    assert_whole(harness, packets)
+    assert not harness.filled
+    assert names(harness) == []
+
+
+@pytest.mark.parametrize("hold", [0.3, 1.0, 60.0])
+def test_hold_of_long_packets_is_a_hole_of_its_length_in_both(hold):
+    packets = long_ones(0.1 * n + (hold if n >= 10 else 0) for n in range(30))
+    harness = play(packets)
+    assert names(harness) == ["hold"]
+    for track in BOTH:
+        assert holes(harness, track) == [(1.0, pytest.approx(1.0 + hold))]
+
+
 def test_the_same_call_gives_the_same_chunks_again():
     chance = random.Random(3)
     packets = stamped([p for p in call(5) if chance.random() > 0.1], chance, 0.3)
