@@ -362,12 +362,16 @@ class Caller:
             metadata |= {"contentType": "audio/x-mulaw", "sampleRateHertz": RATE}
         return self._message("Start", metadata=metadata)
 
-    def media(self, track: str, data: bytes) -> bytes:
-        """One message of ``track`` (``agent`` or ``customer``); raises `KeyError` for another."""
+    def media(self, track: str, data: bytes, seq: int | None = None) -> bytes:
+        """One message of ``track`` (``agent`` or ``customer``), numbered if it has no ``seq`` of its own.
+
+        Raises `KeyError` for another track.
+        """
         perspective = {"agent": "Participant", "customer": "Conference"}[track]
-        counter = "" if self._shared else track
-        seq = self._next[counter]
-        self._next[counter] += 1
+        if seq is None:
+            counter = "" if self._shared else track
+            seq = self._next[counter]
+            self._next[counter] += 1
         return self._message("Media", perspective=perspective, sequenceId=str(seq), media=data)
 
     def stop(self, duration: int, end_time: str) -> bytes:

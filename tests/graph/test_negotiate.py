@@ -140,7 +140,7 @@ def test_a_conflict_names_both_ends_with_their_places_and_formats_and_the_line_t
         "   4 |   line: {use: ringcx_call, from: voices}\n"
         "     |                                  ^^^^^^\n"
         '     = "voices" (wav_source, g.yaml:3:3) gives: audio s16 24 kHz tracks\n'
-        '     = "line" (ringcx_call, g.yaml:4:3) takes: audio mulaw 8 kHz tracks\n'
+        '     = "line" (ringcx_call, g.yaml:4:3) takes: audio mulaw 8 kHz tracks or packets mulaw 8 kHz tracks\n'
         "     = add  resample: {use: resample, from: voices, with: {rate: 8kHz}}; "
         'encode_mulaw: {use: encode_mulaw, from: resample}  and write  from: encode_mulaw  in "line"'
     )
@@ -232,7 +232,14 @@ def test_every_conflict_of_a_graph_is_reported_and_what_follows_from_one_is_not(
         ("format-mismatch", 4),
         ("format-mismatch", 7),
     ]
-    assert "no installed node makes packets of audio s16 24 kHz tracks" in str(error.value.problems[0])
+    assert "packetize: {use: packetize, from: encode_mulaw}" in str(error.value.problems[0])
+
+
+def test_what_no_node_can_make_is_said():
+    problem = problem_of(
+        CALL + "  a: {use: transcribe, from: ordered}\n  b: {use: reorder, from: a}\n  c: {use: wav_file, from: b}\n"
+    )
+    assert "no installed node makes packets of text" in str(problem)
 
 
 def test_the_rate_that_advice_writes_is_the_one_that_is_wanted():

@@ -1,0 +1,83 @@
+"""A sender's connection to a receiver, and what goes wrong with it in words that help."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import time
+from collections.abc import Iterator
+
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.frames import CLOSE_CODE_EXPLANATIONS
+from websockets.sync.client import connect
+
+from flowcore import CannotStart, FlowcoreError
+
+CLOSING = 5.0
+"""Seconds that the receiver has to close its side; half of what the engine gives a flow to end."""
+
+
+class Line:
+    """One WebSocket. Raises `CannotStart` when nobody answers, `FlowcoreError` when the receiver hangs up."""
+
+    def __init__(self, url: str) -> None:
+        self._shown = url.partition("?")[0]  # a query may hold what proves who calls
+        self._stack = contextlib.ExitStack()
+        try:
+            self._socket = self._stack.enter_context(
+                connect(url, compression=None, proxy=None, ping_interval=None, close_timeout=CLOSING)
+            )
+        except InvalidURI:
+            raise CannotStart(f"{self._shown} is no WebSocket address: write ws://HOST:PORT/", field="url") from None
+        except InvalidStatus as error:
+            status = error.response.status_code
+            raise CannotStart(f"{self._shown} refuses the call with HTTP status {status}", field="url") from None
+        except (OSError, InvalidHandshake) as error:
+            fix = "start a receiver there, or correct the address"
+            raise CannotStart(f"no call to {self._shown} ({error}): {fix}", field="url") from None
+
+    def say(self, message: bytes) -> None:
+        """One text message; waits as long as the receiver does not read."""
+        with self._heard():
+            self._socket.send(message, text=True)
+
+    def say_slowly(self, message: bytes, pieces: int, seconds: float) -> None:
+        """One text message in so many fragments, over so many seconds."""
+        size = -(-len(message) // pieces)
+
+        def fragments() -> Iterator[bytes]:
+            for at in range(0, len(message), size):
+                yield message[at : at + size]
+                time.sleep(seconds / pieces)
+
+        with self._heard():
+            self._socket.send(fragments(), text=True)
+
+    def hang_up(self) -> None:
+        """The closing handshake, which waits for the receiver's part of it."""
+        self._socket.close()
+        if self._socket.close_code not in (1000, 1001):
+            raise self._lost()
+
+    def vanish(self) -> None:
+        """The connection is gone without a word: a reset."""
+        with contextlib.suppress(OSError):  # the receiver was quicker
+            self._socket.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close_socket()
+
+    def close(self) -> None:
+        """Let go, whatever state it is in."""
+        self._stack.close()
+
+    @contextlib.contextmanager
+    def _heard(self) -> Iterator[None]:
+        try:
+            yield
+        except ConnectionClosed:
+            raise self._lost() from None
+
+    def _lost(self) -> FlowcoreError:
+        code = self._socket.close_code or 1006
+        meaning = self._socket.close_reason or CLOSE_CODE_EXPLANATIONS.get(code, "")
+        return FlowcoreError(f"{self._shown} ended the call with {code} {meaning}".rstrip())

@@ -1,0 +1,64 @@
+"""Send packets twice, as a network does that is not sure of itself: an adversary for what has to hear each once."""
+
+import random
+from collections import deque
+
+from pydantic import Field
+
+import flowcore
+from flowcore import PACKETS, Emit, Packet, Session, Transform, node
+from nodes.simulators.fate import dice
+
+
+@node("duplicate")
+class Duplicate(Transform[Packet, Packet]):
+    """Repeat packets, at once or a few packets later, and count the repeats as made up: ``duplicated``.
+
+    In: ``Packet``. Out: the same, with repeats that have their packet's sequence number. The same ``seed`` repeats the
+    same packets again, in each call others.
+
+    Example::
+
+        twice: {use: duplicate, from: packets, with: {ratio: 0.05, later: 4, seed: 7}}
+    """
+
+    class Config(flowcore.Config):
+        """How many, and how late."""
+
+        ratio: float = Field(0.02, ge=0, le=1)
+        """Share of the packets that comes twice."""
+
+        later: int = Field(3, ge=0, le=1000)
+        """Packets that come between a packet and its repeat, at most."""
+
+        seed: int = 0
+        """Decides which."""
+
+    config: Config
+    takes = (PACKETS,)
+    balanced = True
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._dice = random.Random()  # noqa: S311  # `open` seeds it
+        self._repeats: deque[list[Packet]] = deque([] for _ in range(config.later + 1))
+
+    def open(self, session: Session) -> None:
+        self._dice = dice(self.name, self.config.seed, session)
+
+    def process(self, packet: Packet, emit: Emit[Packet]) -> None:
+        emit(packet)
+        if self._dice.random() < self.config.ratio:
+            self._repeats[self._dice.randint(0, self.config.later)].append(packet)
+        self._repeat(emit)
+        self._repeats.append([])
+
+    def flush(self, emit: Emit[Packet]) -> None:
+        while self._repeats:
+            self._repeat(emit)
+
+    def _repeat(self, emit: Emit[Packet]) -> None:
+        """Send again what is to come now."""
+        for packet in self._repeats.popleft():
+            self.report.filled("duplicated", packet.seconds, 1)
+            emit(packet)

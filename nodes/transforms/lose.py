@@ -1,0 +1,58 @@
+"""Lose packets, as a bad line does: an adversary for what has to live with loss."""
+
+import random
+
+from pydantic import Field
+
+import flowcore
+from flowcore import PACKETS, Emit, Packet, Session, Transform, node
+from nodes.simulators.fate import dice
+
+
+@node("lose")
+class Lose(Transform[Packet, Packet]):
+    """Leave packets out, in bursts, and count them as dropped: ``lost_on_purpose``.
+
+    In: ``Packet``. Out: the others, unchanged and in order. Whether a packet is lost depends on the one before it (the
+    model of Gilbert, 1960), whichever party's it is: they share a line. The same ``seed`` loses the same packets again,
+    in each call others.
+
+    Example::
+
+        bad: {use: lose, from: packets, with: {ratio: 0.05, burst: 3, seed: 7}}
+    """
+
+    class Config(flowcore.Config):
+        """How much, and how much at once."""
+
+        ratio: float = Field(0.02, ge=0, le=1)
+        """Share of all packets that is lost in the long run."""
+
+        burst: int = Field(1, ge=1)
+        """Packets that are lost in a row, in the mean."""
+
+        seed: int = 0
+        """Decides which."""
+
+    config: Config
+    takes = (PACKETS,)
+    balanced = True
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._dice = random.Random()  # noqa: S311  # `open` seeds it
+        self._losing = False
+        ratio, burst = config.ratio, config.burst
+        self._stop = 1 / burst if ratio < 1 else 0.0
+        self._start = min(1.0, ratio / burst / (1 - ratio)) if ratio < 1 else 1.0
+
+    def open(self, session: Session) -> None:
+        self._dice = dice(self.name, self.config.seed, session)
+
+    def process(self, packet: Packet, emit: Emit[Packet]) -> None:
+        chance = self._dice.random()
+        self._losing = chance >= self._stop if self._losing else chance < self._start
+        if self._losing:
+            self.report.dropped("lost_on_purpose", packet.seconds)
+        else:
+            emit(packet)

@@ -1,0 +1,63 @@
+"""Let packets overtake each other, as a network does: an adversary for what has to put them in order."""
+
+import random
+
+from pydantic import Field
+
+import flowcore
+from flowcore import PACKETS, Duration, Emit, Format, Packet, Session, Transform, node
+from nodes.simulators.fate import Late, dice
+
+
+@node("shuffle")
+class Shuffle(Transform[Packet, Packet]):
+    """Hold some packets back for a moment, so that others overtake them; event ``shuffled`` tells how many at the end.
+
+    In: ``Packet``, stamped in order. Out: the same ones, none later than ``window``, with the time at which each goes
+    on as its time of arrival. The clock is that of the stamps, so in a pause nothing moves. The same ``seed`` gives
+    the same order again, in each call another.
+
+    Example::
+
+        mixed: {use: shuffle, from: packets, with: {ratio: 0.1, window: 60ms, seed: 7}}
+    """
+
+    class Config(flowcore.Config):
+        """How many, and how far."""
+
+        ratio: float = Field(0.1, ge=0, le=1)
+        """Share of the packets that is held back."""
+
+        window: Duration = Field(Duration("60ms"), le=Duration("1min"))
+        """The longest time for which one is held back."""
+
+        seed: int = 0
+        """Decides which, and for how long."""
+
+    config: Config
+    takes = (PACKETS,)
+    balanced = True
+
+    @classmethod
+    def latency(cls, config: Config, given: Format) -> float:
+        return config.window
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._dice = random.Random()  # noqa: S311  # `open` seeds it
+        self._late = Late()
+        self._held = 0
+
+    def open(self, session: Session) -> None:
+        self._dice = dice(self.name, self.config.seed, session)
+
+    def process(self, packet: Packet, emit: Emit[Packet]) -> None:
+        now = packet.arrived
+        held = self._dice.random() < self.config.ratio
+        self._held += held
+        self._late.hold(packet, now + self._dice.random() * self.config.window * held)
+        self._late.release(now, emit)
+
+    def flush(self, emit: Emit[Packet]) -> None:
+        self._late.release(float("inf"), emit)
+        self.report.event("shuffled", packets=self._held)

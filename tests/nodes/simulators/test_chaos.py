@@ -1,0 +1,163 @@
+"""Bad senders against a real engine: it survives them all, loses no sample that was sent, and no other call notices."""
+
+import threading
+
+import numpy as np
+import pytest
+from live import Live, until
+from load import mulaw
+from phone import Phone, said, stereo
+from pydantic import ValidationError
+
+from flowcore import Audio, Session
+from flowcore.testing import SESSION, NodeHarness
+from nodes.simulators.chaos import KINDS, LATEST, Order
+from nodes.sinks.ringcx_call import RingCXCall
+
+SECONDS = 3.0
+HARMLESS = {"unknown_event", "second_start", "late_connected", "stop_before_start"}
+"""What a receiver may leave out of what these senders say, beside bad messages: none of it is sound."""
+
+
+def call(number):
+    return Session(f"call{number}", SESSION.started, {"call_id": f"call{number}", "session_id": "1"})
+
+
+def make(url, chaos, number=7, seconds=SECONDS):
+    """One call, from its first message to its end."""
+    harness = NodeHarness(RingCXCall, {"url": url, "chaos": chaos}, session=call(number))
+    voices = {track: np.frombuffer(mulaw(number, track, seconds), np.uint8) for track in ("agent", "customer")}
+    for at in range(0, round(seconds * 8000), 160):
+        for track, voice in voices.items():
+            harness.push(Audio(voice[at : at + 160], "mulaw", 8000, track, at))
+    return harness.end()
+
+
+def did(harness):
+    return [data["did"] for name, data in harness.events if name == "chaos"]
+
+
+def live(tmp_path, calls):
+    # A recording of sound as it came, without the silence of holds, so that it can be compared to the sample.
+    settings = [f"wav.path={tmp_path}/{{call_id}}-{{session_id}}.wav", "ordered.hold=collapse"]
+    return Live("record", settings, calls=calls)
+
+
+def heard(*paths):
+    """Each party's samples in recordings that follow each other, without silence."""
+    return [
+        np.concatenate([track[track != 0] for track in tracks])
+        for tracks in zip(*(stereo(p).T for p in paths), strict=True)
+    ]
+
+
+def spoken(number):
+    return [track[track != 0] for track in said(number, SECONDS).T]
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("transfer", "half_open", "no_start")])
+def test_no_sample_is_lost_to(kind, tmp_path):
+    with live(tmp_path, 1) as engine:
+        harness = make(engine.url, f"seed=3,{kind}")
+    assert set(did(harness)) == {kind}
+    assert same(heard(tmp_path / "call7-1.wav"), spoken(7))
+    assert {reason for reason in engine.dropped() if not reason.startswith("bad_message:")} <= HARMLESS
+
+
+def test_a_stop_without_start_is_no_call_and_takes_nothing_from_the_one_after_it(tmp_path):
+    with live(tmp_path, 1) as engine:
+        assert did(make(engine.url, "seed=3,no_start")) == ["no_start"]
+    assert engine.dropped() == {"stop_before_start": 1}
+    assert engine.engine.totals.flows == 1
+    assert same(heard(tmp_path / "call7-1.wav"), spoken(7))
+
+
+def test_a_transfer_is_two_sessions_of_one_call_without_a_sample_between_them(tmp_path):
+    with live(tmp_path, 2) as engine:
+        assert did(make(engine.url, "seed=3,transfer")) == ["transfer"]
+    assert same(heard(tmp_path / "call7-1.wav", tmp_path / "call7-2.wav"), spoken(7))
+
+
+def test_a_half_open_call_keeps_what_was_heard_and_ends(tmp_path):
+    with live(tmp_path, 1) as engine:
+        harness = make(engine.url, "seed=3,half_open")
+    kept = heard(tmp_path / "call7-1.wav")
+    assert same(kept, [voice[: len(part)] for voice, part in zip(spoken(7), kept, strict=True)])
+    assert harness.dropped["half_open"] == pytest.approx(2 * (SECONDS - LATEST), abs=0.05)
+    assert 0.5 * 8000 < len(stereo(tmp_path / "call7-1.wav")) < (LATEST + 0.05) * 8000
+    assert engine.engine.totals.reasons == {"peer_lost": 1}
+
+
+@pytest.mark.slow
+def test_forty_seeds_at_a_live_engine_cost_the_good_call_beside_them_nothing(tmp_path):
+    seeds = range(40)
+    ways = [RingCXCall.Config(chaos=f"seed={seed}").chaos for seed in seeds]
+    made = {}
+
+    def work(own):
+        for seed in own:
+            made[seed] = make(engine.url, ways[seed], seed)
+
+    with live(tmp_path, None) as engine:
+        good = Phone(engine.url, "good")
+        good.start()
+        threads = [threading.Thread(target=work, args=(seeds[n::8],)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        good.talk(99, 1.0)
+        for thread in threads:
+            thread.join()
+        good.talk(99, 1.0)
+        good.stop()
+        good.hang_up()
+        sessions = 1 + len(made) + sum("transfer" in did(harness) for harness in made.values())
+        until(lambda: len(engine.named("closed")) == sessions)
+    assert {kind for harness in made.values() for kind in did(harness)} == set(KINDS)
+    assert not engine.named("node_failed")
+    assert not engine.named("loop_blocked")
+    assert same(heard(tmp_path / "good-1.wav"), [np.tile(voice[voice != 0], 2) for voice in said(99, 1.0).T])
+    for seed, harness in made.items():
+        paths = sorted(tmp_path.glob(f"call{seed}-[12].wav"))
+        assert len(paths) == 1 + ("transfer" in did(harness))
+        kept, voices = heard(*paths), spoken(seed)
+        if "half_open" in did(harness):
+            voices = [voice[: len(part)] for voice, part in zip(voices, kept, strict=True)]
+        assert same(kept, voices), f"seed {seed}: {did(harness)}"
+    assert {reason for reason in engine.dropped() if not reason.startswith("bad_message:")} <= HARMLESS
+
+
+def test_a_seed_does_the_same_again_and_each_call_something_else(tmp_path):
+    with live(tmp_path, 3) as engine:
+        first, again, other = (make(engine.url, "seed=5,garbage", number, 2.1) for number in (1, 1, 2))
+    assert first.events == again.events
+    assert first.events != other.events
+
+
+def test_what_a_call_was_too_short_for_is_told(tmp_path):
+    with live(tmp_path, 1) as engine:
+        harness = make(engine.url, "seed=5,half_open", seconds=1.0)
+    assert harness.events == [("chaos_left_out", {"acts": 1, "reason": "the call was too short"})]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("7", "write seed=NUMBER"),
+        ("hold", "write seed=NUMBER"),
+        ("seed=x", "write seed=NUMBER"),
+        ("seed=7,hodl", "did you mean hold?"),
+        ("seed=7,earthquake", "there are dialect, no_stop"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_with_what_could(text, says):
+    with pytest.raises(ValidationError, match=says.replace("?", r"\?")):
+        RingCXCall.Config(chaos=text)
+
+
+def test_an_order_is_read():
+    assert Order.read("seed=7") == Order(7)
+    assert Order.read(" seed = 7, hold,garbage,hold") == Order(7, ("hold", "garbage"))
