@@ -175,7 +175,7 @@ class Recorder(Sink[Audio]):
             encoding, rate, channels = self._form
             try:
                 new.begin(encoding, rate, channels, self._parties)
-                if self._why:
+                if self._why and self._position > self._lost_from:
                     new.note(journal.Gap(round(self._lost_from / rate, 6), round(start, 6), self._why))
             except OSError:
                 new.discard()

@@ -1,14 +1,18 @@
+import hashlib
+import json
 import random
 import subprocess
 import sys
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from engine.nodes import Tones, plan, step
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from flowcore import Audio, CannotStart
 from flowcore.testing import NodeHarness, joined, run_plan, silence, tone
@@ -131,6 +135,70 @@ def test_other_rate_in_mid_call_fails_instead_of_playing_at_a_wrong_speed(tmp_pa
         harness.push(*tone("20ms", rate=16000, start=320))
     harness.end()
     assert len(read(tmp_path / "x.wav")) == 160
+
+
+def about(path: str | Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(f"{path}.json").read_text())
+    return found
+
+
+def test_length_begins_the_next_file_and_metadata_link_them(tmp_path):
+    harness = record(tmp_path, stereo(0, 10_000), stereo(30_000, 1000), length="1s")
+    told = [about(path) for path in files(harness)]
+    assert [one["seconds"] for one in told] == [1.0, 1.0, 1.0, 0.875]
+    assert [one["start"] for one in told] == [0.0, 1.0, 2.0, 3.0]
+    assert [one["end"] for one in told] == ["length", "length", "length", "call"]
+    assert [one["segment"] for one in told] == [1, 2, 3, 4]
+    assert [one["previous"] for one in told] == [None, *(one["recording"] for one in told[:-1])]
+    assert told[1]["holds"] == [{"start": 1.25, "end": 3.75}]
+
+
+def test_metadata_say_whose_call_it_is_and_what_is_in_the_file(tmp_path):
+    harness = record(tmp_path, stereo(0, 800), stereo(400, 800))
+    (path,) = files(harness)
+    told = about(path)
+    assert told["sha256"] == hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    assert told["bytes"] == Path(path).stat().st_size
+    assert told | {"sha256": "", "bytes": 0} == {
+        "recording": "test-flow.wav",
+        "flow": "test-flow",
+        "started": "2026-01-02T03:04:05",
+        "seconds": 0.15,
+        "complete": True,
+        "end": "call",
+        "segment": 1,
+        "previous": None,
+        "start": 0.0,
+        "session": {"call_id": "call-1", "session_id": "1"},
+        "format": "wav",
+        "encoding": "s16",
+        "rate": 8000,
+        "parties": ["agent", "customer"],
+        "bytes": 0,
+        "sha256": "",
+        "holds": [],
+        "gaps": [],
+        "dropped": {"late": 0.05},
+    }
+
+
+def test_encoding_asks_the_planner_for_what_it_writes():
+    accepted = {
+        encoding: WavFile.accepts(WavFile.Config(encoding=encoding))[0].encodings
+        for encoding in ("pcm16", "mulaw", None)
+    }
+    assert accepted == {"pcm16": ("s16",), "mulaw": ("mulaw",), None: ("s16", "mulaw")}
+
+
+def test_another_kind_of_file_is_refused_when_the_graph_is_read():
+    with pytest.raises(ValidationError, match=r"end it in \.wav; audio_file writes \.flac"):
+        WavFile.Config(path="x.flac")
+
+
+@pytest.mark.parametrize("fsync", ["7", "sometimes", "-1s"])
+def test_wrong_fsync_is_refused(fsync):
+    with pytest.raises(ValidationError):
+        WavFile.Config(fsync=fsync)
 
 
 def test_place_that_cannot_be_written_names_field_and_fix(tmp_path):
