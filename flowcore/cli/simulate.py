@@ -25,6 +25,15 @@ def simulate(
     caller: Annotated[Path, typer.Option(help="WAV file with the caller's voice.", exists=True, dir_okay=False)],
     calls: Annotated[int, typer.Option(min=1, help="So many calls at once.")] = 1,
     speed: Annotated[float, typer.Option(min=0, help="1 is real time, 2 twice as fast, 0 as fast as it goes.")] = 1.0,
+    chaos: Annotated[
+        str,
+        typer.Option(
+            metavar="seed=N[,KIND…]",
+            help="Be a bad phone system: trouble that the seed picks, or of these kinds: dialect, no_stop, no_start, "
+            "hold, transfer, garbage, slow, half_open. The same seed does the same again; the log tells what.",
+            show_default=False,
+        ),
+    ] = "",
     log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON lines.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
 ) -> None:
@@ -40,6 +49,7 @@ def simulate(
         f"voices.calls={calls}",
         f"voices.speed={speed}",
         f"call.url={_quoted(url)}",
+        *([f"call.chaos={_quoted(chaos)}"] if chaos else []),
     ]
     log = Log(as_json=log_json, quiet=quiet)
     bus = Bus()
