@@ -58,4 +58,5 @@ class Delay(Transform[Packet, Packet]):
 
     def flush(self, emit: Emit[Packet]) -> None:
         self._late.release(float("inf"), emit)
-        self.report.event("delayed", longest=round(self._longest, 3))
+        if self._longest:
+            self.report.event("delayed", longest=round(self._longest, 3))

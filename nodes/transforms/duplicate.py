@@ -3,6 +3,7 @@
 import random
 from collections import deque
 
+import msgspec
 from pydantic import Field
 
 import flowcore
@@ -14,8 +15,8 @@ from nodes.simulators.fate import dice
 class Duplicate(Transform[Packet, Packet]):
     """Repeat packets, at once or a few packets later, and count the repeats as made up: ``duplicated``.
 
-    In: ``Packet``. Out: the same, with repeats that have their packet's sequence number. The same ``seed`` repeats the
-    same packets again, in each call others.
+    In: ``Packet``. Out: the same, with repeats that have their packet's sequence number, and the time of arrival of the
+    packet that they follow. The same ``seed`` repeats the same packets again, in each call others.
 
     Example::
 
@@ -41,6 +42,7 @@ class Duplicate(Transform[Packet, Packet]):
     def __init__(self, config: Config) -> None:
         self.config = config
         self._dice = random.Random()  # noqa: S311  # `open` seeds it
+        self._now = 0.0
         self._repeats: deque[list[Packet]] = deque([] for _ in range(config.later + 1))
 
     def open(self, session: Session) -> None:
@@ -48,6 +50,7 @@ class Duplicate(Transform[Packet, Packet]):
 
     def process(self, packet: Packet, emit: Emit[Packet]) -> None:
         emit(packet)
+        self._now = packet.arrived
         if self._dice.random() < self.config.ratio:
             self._repeats[self._dice.randint(0, self.config.later)].append(packet)
         self._repeat(emit)
@@ -61,4 +64,4 @@ class Duplicate(Transform[Packet, Packet]):
         """Send again what is to come now."""
         for packet in self._repeats.popleft():
             self.report.filled("duplicated", packet.seconds, 1)
-            emit(packet)
+            emit(msgspec.structs.replace(packet, arrived=self._now))

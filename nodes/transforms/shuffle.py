@@ -60,4 +60,5 @@ class Shuffle(Transform[Packet, Packet]):
 
     def flush(self, emit: Emit[Packet]) -> None:
         self._late.release(float("inf"), emit)
-        self.report.event("shuffled", packets=self._held)
+        if self._held:
+            self.report.event("shuffled", packets=self._held)

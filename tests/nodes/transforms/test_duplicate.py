@@ -16,7 +16,8 @@ def test_repeats_are_whole_counted_and_no_later_than_asked_for():
     seen: dict[int, int] = {}
     repeats = []
     for place, packet in enumerate(harness.out):
-        assert packet == PACKETS[packet.seq]
+        assert packet.data == PACKETS[packet.seq].data
+        assert packet.arrived == max(PACKETS[other.seq].arrived for other in harness.out[: place + 1])
         if packet.seq in seen:
             between = {other.seq for other in harness.out[seen[packet.seq] + 1 : place]} - {packet.seq}
             repeats.append(sum(seq > packet.seq for seq in between))
