@@ -14,8 +14,8 @@ from flowcore.testing import tone
 
 CLASSES = {name: entry.load() for name, entry in sorted(available().items())}
 WORKING = {name: cls for name, cls in CLASSES.items() if issubclass(cls, Transform | Demux | Sink)}
-OUTSIDE = {"ringcx_call", "transcribe"}
-"""Nodes that need a peer or a model to work; their own tests give them one."""
+OUTSIDE = {"monitor", "ringcx_call", "ringcx_grpc_call", "transcribe"}
+"""Nodes that need a peer, a model or a device to work; their own tests give them one."""
 
 
 def placed(cls: type[Node], stem: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,8 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flowcore.cli.log import plain
-from flowcore.control.address import running
-from flowcore.control.client import ask
+from flowcore.control import all_calls, running, the_one
 from flowcore.errors import UsageError
 
 LONGEST = 1000
@@ -43,16 +42,16 @@ def calls(
 
     Exit code: 0 done, 2 nothing is running, or more than one.
     """
-    path = control or _the_one(running())
+    path = control or the_one(running())
     try:
         if as_json:
-            _repeat(lambda: print(json.dumps(_ask(path)[0]), flush=True), watch)  # noqa: T201  # the result
+            _repeat(lambda: print(json.dumps(all_calls(path)[0]), flush=True), watch)  # noqa: T201  # the result
         elif watch:
             with Live(console=Console(), auto_refresh=False) as screen:
-                _repeat(lambda: screen.update(_table(*_ask(path)), refresh=True), watch)
+                _repeat(lambda: screen.update(_table(*all_calls(path)), refresh=True), watch)
         else:
             # In a pipe nothing is cut: `grep` finds a whole call id.
-            Console(width=None if sys.stdout.isatty() else LONGEST).print(_table(*_ask(path)))
+            Console(width=None if sys.stdout.isatty() else LONGEST).print(_table(*all_calls(path)))
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
@@ -66,22 +65,6 @@ def _repeat(show: Any, watch: bool) -> None:
         except UsageError:  # it answered a second ago
             typer.echo("it has ended", err=True)
             return
-
-
-def _the_one(paths: Iterable[Path]) -> Path:
-    found = list(paths)
-    if not found:
-        raise UsageError("no flowcore is running: start one with  flowcore run GRAPH, or give --control")
-    if len(found) > 1:
-        raise UsageError("\n".join(["several are running: choose one with --control", *map(str, found)]))
-    return found[0]
-
-
-def _ask(path: Path) -> tuple[Calls, list[int]]:
-    """All calls, the oldest first, and the workers that did not answer."""
-    answers, missing = ask(path, {"ask": "calls"})
-    listed = [{**call, "worker": worker} for worker, calls in answers.items() for call in calls]
-    return sorted(listed, key=lambda call: (call["since"], call["flow"])), missing
 
 
 def _table(calls: Calls, missing: list[int]) -> Group:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +30,35 @@ def ask(path: Path, request: Mapping[str, Any], timeout: float = ANSWER + LINGER
     except (OSError, ValueError) as error:
         raise UsageError(f"no answer at {path}: {getattr(error, 'strerror', None) or error}") from error
     raise UsageError(f"no answer at {path}: it hung up")
+
+
+def the_one(paths: Iterable[Path]) -> Path:
+    """The socket of the process that is meant when none is named. Raises `UsageError` unless just one is running."""
+    found = list(paths)
+    if not found:
+        raise UsageError("no flowcore is running: start one with  flowcore run GRAPH, or give --control")
+    if len(found) > 1:
+        raise UsageError("\n".join(["several are running: choose one with --control", *map(str, found)]))
+    return found[0]
+
+
+def all_calls(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """All live calls, the oldest first, with the ``worker`` of each; and the workers that did not answer."""
+    answers, missing = ask(path, {"ask": "calls"})
+    listed = [{**call, "worker": worker} for worker, calls in answers.items() for call in calls]
+    return sorted(listed, key=lambda call: (call["since"], call["flow"])), missing
+
+
+def find_call(path: Path, name: str) -> dict[str, Any]:
+    """The live call that is meant: its flow, its call id, a beginning of one, or ``newest``. Raises `UsageError`."""
+    calls, _ = all_calls(path)
+    if not calls:
+        raise UsageError("there is no live call now: `flowcore calls --watch` shows when one comes")
+    if name == "newest":
+        return calls[-1]
+    same = [call for call in calls if name in (call["flow"], call["call_id"])]
+    found = same or [call for call in calls if call["flow"].startswith(name) or call["call_id"].startswith(name)]
+    if len(found) == 1 or (found and found == same):
+        return found[-1]  # a call that is in two sessions: the later one
+    what = f"{len(found)} live calls begin with" if found else "there is no live call"
+    raise UsageError(f"{what} {name!r}: `flowcore calls` lists them")

@@ -1,0 +1,106 @@
+"""Hear live calls: sound in, the loudspeaker out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+import flowcore
+from flowcore import Audio, Decibels, Duration, Extra, Format, Part, Rate, Session, Sink, Takes, node
+from nodes.sound.card import LATENCY
+from nodes.sound.mixer import Call, Choice
+from nodes.sound.speaker import Speaker
+
+PARTIES = ("agent", "customer")
+
+
+@node("monitor")
+class Monitor(Sink[Audio]):
+    """Play calls on a sound card, which all calls share; another one is heard at once: ``flowcore monitor CALL``.
+
+    The card's clock is not the callers': the audio is played up to 0.1 % faster or slower to make up for it. Listening
+    never slows a call, and goes on through a card that is unplugged: events ``speaker``, ``no_speaker``,
+    ``speaker_lost`` and ``speaker_back`` say so once each. Needs Debian's libportaudio2.
+
+    In: ``Audio``, s16. Out: sound, about 0.13 s later. What is not played of a call that is heard is dropped as
+    ``no_speaker`` or, where it piled up, as ``late``.
+
+    Example::
+
+        sound: {use: monitor, from: voices, with: {select: newest, channels: stereo}}
+    """
+
+    loss = "allowed"
+
+    class Config(flowcore.Config):
+        """What is heard, how, and where; `flowcore monitor` changes the first three while it runs."""
+
+        select: str = Field("newest", min_length=1)
+        """Which calls: ``newest``, ``all``, ``off``, or the id of one."""
+
+        channels: Literal["mix", "stereo", "agent", "customer"] = "mix"
+        """Both parties in both ears; the agent left and the customer right; or one party."""
+
+        volume: Decibels = Field(Decibels(0), ge=-60, le=20)
+        """How much louder, or softer with a minus; too loud is clipped."""
+
+        device: str = ""
+        """A part of the output's name, or its number, as `flowcore devices` lists them; left out: the default one."""
+
+        rate: Rate = Rate(16000)
+        """Sample rate at which the card is opened: 48kHz suits one that no sound server stands before."""
+
+        delay: Duration = Field(Duration("40ms"), ge=Duration("10ms"), le=Duration("300ms"))
+        """How long audio waits here at least, so that what comes unevenly is played evenly; the card adds 80 ms."""
+
+    config: Config
+    part: Speaker
+
+    takes = (Takes("audio", ("s16",), (16000,)),)
+
+    @classmethod
+    def accepts(cls, config: Config) -> tuple[Takes, ...]:
+        return (Takes("audio", ("s16",), (int(config.rate),)),)
+
+    @classmethod
+    def requires(cls, config: Config) -> Sequence[Extra]:
+        return (Extra("sounddevice", "monitor"),)
+
+    @classmethod
+    def shares(cls, config: Config) -> Part:
+        return Speaker(config.device, int(config.rate))
+
+    @classmethod
+    def latency(cls, config: Config, given: Format) -> float:
+        return config.delay + LATENCY
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._call: Call | None = None
+
+    def open(self, session: Session) -> None:
+        config = self.config
+        choice = Choice(config.select, config.channels, 10 ** (config.volume / 20))
+        self._call = Call(session.flow, session.attributes.get("call_id", ""), session.started, choice)
+        self.part.mixer.join(self._call)
+
+    def process(self, chunk: Audio) -> None:
+        call = self._call
+        if call is None or not call.wanted:
+            return
+        parties = [(chunk.track, chunk.samples)]
+        if chunk.channels == 2:
+            parties = [(party, chunk.samples[:, channel]) for channel, party in enumerate(PARTIES)]
+        now = self.now()
+        for party, samples in parties:
+            dropped = self.part.mixer.push(call, party, samples, now, self.config.delay)
+            if dropped:
+                reason = "late" if self.part.playing else "no_speaker"
+                self.report.dropped(reason, dropped / chunk.rate / chunk.channels, chunks=0)
+
+    def close(self) -> None:
+        if self._call is not None:
+            self.part.mixer.leave(self._call)
+            self._call = None

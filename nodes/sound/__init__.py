@@ -1,0 +1,1 @@
+"""Playing calls on a sound card: the clocks between, the mixing, the device."""

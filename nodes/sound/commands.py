@@ -1,0 +1,120 @@
+"""``flowcore devices`` and ``flowcore monitor``: where calls can be heard, and which are."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flowcore import Decibels, Extra
+from flowcore.control import ask, find_call, running, the_one
+from nodes.sound.mixer import ALL, NEWEST, OFF
+from nodes.sound.speaker import ASK
+
+LOUDEST = 20.0
+WIDE = 1000
+"""Columns of a table that goes into a pipe: nothing is cut."""
+
+
+class Channels(StrEnum):
+    """What of a call."""
+
+    mix = "mix"
+    stereo = "stereo"
+    agent = "agent"
+    customer = "customer"
+
+
+Json = Annotated[bool, typer.Option("--json", help="As JSON, on one line.")]
+
+
+def devices(as_json: Json = False) -> None:
+    """List the sound outputs of this machine: the node `monitor` takes a part of a name as its `device`.
+
+    Exit code: 0 done, 1 there is none, 2 what it needs is not installed.
+    """
+    Extra("sounddevice", "monitor").check("`flowcore devices`")
+    from nodes.sound.card import outputs
+
+    found = outputs()
+    if as_json:
+        print(json.dumps(found))  # noqa: T201  # the result
+    elif found:
+        table = Table(box=None, pad_edge=False)
+        for column in ("", "output", "through", "channels", "rate"):
+            table.add_column(column, no_wrap=True)
+        for one in found:
+            mark = "*" if one["default"] else ""
+            table.add_row(mark, Text(one["name"]), one["through"], str(one["channels"]), f"{one['rate']} Hz")
+        _print(table)
+    else:
+        typer.echo("there is no sound output: is a card there, and a sound server (PulseAudio, PipeWire) running?")
+    if not found:
+        raise typer.Exit(1)
+
+
+def monitor(
+    call: Annotated[
+        str,
+        typer.Argument(metavar="[CALL]", help="newest, all, off, or a flow, a call id or the beginning of one."),
+    ] = "",
+    channels: Annotated[Channels | None, typer.Option(help="What of it, and in which ear.", show_default=False)] = None,
+    volume: Annotated[str, typer.Option(metavar="LEVEL", help="How loud, like -6dB.", show_default=False)] = "",
+    reset: Annotated[bool, typer.Option("--reset", help="Back to what the graph says.")] = False,
+    control: Annotated[
+        Path | None, typer.Option(help="The socket of the process to ask, as its log names it.", show_default="the one")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what the node `monitor` of a running graph plays, and change it while it runs.
+
+    Without an argument it only shows the calls there are; the one that is heard has a mark.
+
+    Exit code: 0 done, 2 nothing is running, there is no such call, or the graph has no node `monitor`.
+    """
+    path = control or the_one(running())
+    change: dict[str, Any] = {}
+    if call:
+        change["select"] = call if call in (NEWEST, ALL, OFF) else find_call(path, call)["flow"]
+    if channels is not None:
+        change["channels"] = channels.value
+    if volume:
+        change["volume"] = 10 ** (_level(volume) / 20)
+    answers, _ = ask(path, {"ask": ASK, "reset": reset, "change": change})
+    if as_json:
+        print(json.dumps(answers))  # noqa: T201  # the result
+        return
+    for worker, answer in answers.items():
+        where = f"on {answer['device']}" if answer["device"] else "nowhere: there is no sound output now"
+        _print(Text(f"worker {worker} plays {where}" if len(answers) > 1 else f"plays {where}"))
+        table = Table(box=None, pad_edge=False)
+        for column in ("", "flow", "call id", "select", "channels", "volume"):
+            table.add_column(column, no_wrap=True)
+        for one in answer["calls"]:
+            shown = "".join(c if c.isprintable() else "?" for c in one["call_id"])  # which the peer chose
+            mark = "♪" if one["heard"] else ""
+            table.add_row(
+                mark, one["flow"], Text(shown), Text(one["select"]), one["channels"], f"{one['volume_db']:g} dB"
+            )
+        _print(table if answer["calls"] else Text("no calls"))
+
+
+def _level(text: str) -> float:
+    try:
+        level = float(Decibels(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--volume") from None
+    if not -60 <= level <= LOUDEST:
+        raise typer.BadParameter("it lies between -60dB and 20dB", param_hint="--volume")
+    return level
+
+
+def _print(what: Any) -> None:
+    Console(width=None if sys.stdout.isatty() else WIDE).print(what)

@@ -1,0 +1,115 @@
+"""`flowcore devices` and `flowcore monitor`, against a card that is recorded and a graph that runs."""
+
+import asyncio
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from card import Card
+from live import Live, until
+from phone import Phone
+
+from flowcore.control.address import directory
+from flowcore.control.answers import holder
+from flowcore.control.hub import Hub
+
+
+@pytest.fixture
+def engine(tmp_path, monkeypatch):
+    """graphs/monitor.yaml with two calls, without a card, and a hub where the commands look for one."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
+    with Live("monitor", ["sound.device=pulse"]) as live:
+        ready, stop = threading.Event(), threading.Event()
+
+        async def serve():
+            hub = Hub(directory() / "1.sock")
+            hub.holders[1] = holder(live.engine)
+            await hub.open()
+            ready.set()
+            await asyncio.to_thread(stop.wait)
+            await hub.close()
+
+        thread = threading.Thread(target=lambda: asyncio.run(serve()))
+        thread.start()
+        assert ready.wait(30)
+        for name in ("first", "second"):
+            phone = Phone(live.url, name)
+            phone.start()
+            until(lambda: any(flow.session.attributes["call_id"] == name for flow in live.engine.flows.values()))  # noqa: B023
+        yield live
+        stop.set()
+        thread.join()
+
+
+def state(flowcore, *arguments):
+    done = flowcore("monitor", "--json", *arguments)
+    assert done.code == 0, done.err
+    calls = json.loads(done.out)["1"]["calls"]
+    return {call["call_id"]: call for call in calls}
+
+
+def heard(calls):
+    return [name for name, call in calls.items() if call["heard"]]
+
+
+def test_it_shows_what_is_heard_and_changes_it(engine, flowcore):
+    assert heard(state(flowcore)) == ["second"]
+    assert heard(state(flowcore, "fir")) == ["first"]  # the beginning of a call id
+    calls = state(flowcore, "--channels", "stereo")
+    assert heard(calls) == ["first"]
+    assert calls["first"]["channels"] == "stereo"
+    calls = state(flowcore, "all", "--volume", "-6dB")
+    assert heard(calls) == ["first", "second"]
+    assert (calls["second"]["channels"], calls["second"]["volume_db"]) == ("stereo", -6)
+    assert heard(state(flowcore, "off")) == []
+    assert heard(state(flowcore, "--reset")) == ["second"]
+
+
+def test_it_says_it_in_words(engine, flowcore):
+    lines = flowcore("monitor").out.splitlines()
+    assert lines[0] == "plays nowhere: there is no sound output now"
+    assert lines[1].split() == ["flow", "call", "id", "select", "channels", "volume"]
+    assert lines[3].split()[0] == "♪"
+    assert lines[3].split()[2:] == ["second", "newest", "mix", "0", "dB"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["third"], "there is no live call 'third': `flowcore calls` lists them"),
+        (["--volume", "3"], "'3' is not a quantity"),
+        (["--volume", "30dB"], "it lies between -60dB and 20dB"),
+        (["--channels", "left"], "left"),
+    ],
+)
+def test_what_cannot_be_is_told(engine, flowcore, arguments, said):
+    done = flowcore("monitor", *arguments)
+    assert done.code == 2
+    assert said in " ".join(done.err.split())
+
+
+def test_nothing_runs(tmp_path, monkeypatch, flowcore):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    done = flowcore("monitor")
+    assert (done.code, done.err.split(":")[1]) == (2, " no flowcore is running")
+
+
+def test_devices_lists_the_outputs(monkeypatch, flowcore):
+    with Card() as card:
+        for name, value in card.added.items():
+            monkeypatch.setenv(name, value)
+        done = flowcore("devices")
+        assert done.code == 0
+        assert any(line.split()[:2] == ["*", "default"] for line in done.out.splitlines())
+        outputs = json.loads(flowcore("devices", "--json").out)
+        assert [one["default"] for one in outputs].count(True) == 1
+
+
+@pytest.mark.skipif(Path("/dev/snd").exists(), reason="this machine has a sound card")
+def test_devices_says_that_there_is_none(monkeypatch, tmp_path, flowcore):
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
+    done = flowcore("devices")
+    assert (done.code, done.err) == (1, "")
+    assert "there is no sound output" in done.out

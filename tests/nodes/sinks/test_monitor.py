@@ -1,0 +1,215 @@
+"""Calls on a sound card that is real but for the loudspeaker: what it plays is recorded and compared."""
+
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from card import Card
+from live import Live, until
+from phone import Phone
+from pydantic import ValidationError
+
+from flowcore import CannotStart
+from flowcore.testing import NodeHarness, joined, tone
+from nodes.sinks.monitor import Monitor
+from nodes.sound.speaker import Speaker
+
+CHUNK = 320  # 20 ms
+
+
+@pytest.fixture
+def card(monkeypatch):
+    with Card() as card:
+        for name, value in card.added.items():
+            monkeypatch.setenv(name, value)
+        yield card
+
+
+@pytest.fixture
+def no_card(monkeypatch, tmp_path):
+    """As on a server: a sound system is installed, and there is nothing to hear."""
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
+
+
+class Told:
+    def __init__(self):
+        self.events = []
+
+    def event(self, event, **data):
+        self.events.append((event, data))
+
+    def names(self):
+        return [name for name, _ in self.events]
+
+
+@pytest.fixture
+def speaker():
+    opened = Speaker("pulse", 16000)
+    opened.now = time.monotonic
+    opened.report = Told()
+    yield opened
+    opened.close()
+
+
+def voice(seconds, seed=1):
+    """Noise as loud as speech, in chunks of 20 ms at 16 kHz: no two stretches of it are alike."""
+    samples = np.random.default_rng(seed).integers(-8000, 8000, round(seconds * 16000)).astype(np.int16)
+    blank = tone("20ms", rate=16000)[0]
+    return [blank.replace(samples=samples[at : at + CHUNK], start=at) for at in range(0, len(samples), CHUNK)]
+
+
+def say(harness, chunks):
+    """At the pace of a call; returns when the first chunk was said."""
+    pace, began = threading.Event(), time.monotonic()
+    for number, chunk in enumerate(chunks):
+        pace.wait(max(0.0, began + number * 0.02 - time.monotonic()))
+        harness.push(chunk)
+    return began
+
+
+def play(speaker, chunks, **config):
+    harness = NodeHarness(Monitor, config, part=speaker)
+    harness.node.now = time.monotonic
+    began = say(harness, chunks)
+    return harness, began
+
+
+def found(heard, samples):
+    """Where ``samples`` begin in what was heard in the left ear."""
+    left = heard[:, 0]
+    for at in np.flatnonzero(left[: len(left) - len(samples)] == samples[0]):
+        if (left[at : at + len(samples)] == samples).all():
+            return int(at)
+    return None
+
+
+def test_the_card_plays_every_sample_as_it_came(card, speaker, monkeypatch, record_property):
+    monkeypatch.setattr("nodes.sound.line.SLACK", 1.0)  # on a machine under load the pace of this test is no clock's
+    speaker.open()
+    until(lambda: speaker.playing)
+    recorder = card.recorder()
+    chunks = voice(2.0)
+    harness, _ = play(speaker, chunks, delay="200ms")
+    line = harness.node._call.lines["agent"]
+    until(lambda: not line.playing)
+    harness.end()
+    whole = joined(chunks)
+    until(lambda: found(recorder.heard, whole[-400:-100]) is not None)
+    heard = recorder.stop()
+    first = found(heard, whole[100:400])  # the first 5 ms are a ramp, the last too
+    assert (heard[first : first + len(whole) - 200, 0] == whole[100:-100]).all()
+    assert (heard[:, 0] == heard[:, 1]).all()
+    assert not harness.dropped
+    assert speaker.underruns == 0
+    assert speaker.report.names() == ["speaker"]
+
+
+def test_how_late_it_is(card, speaker, record_property):
+    speaker.open()
+    until(lambda: speaker.playing)
+    recorder = card.recorder()
+    chunks = voice(1.5)
+    harness, began = play(speaker, chunks)
+    line = harness.node._call.lines["agent"]
+    until(lambda: not line.playing)
+    harness.end()
+    stamps = list(recorder.stamps)
+    heard = recorder.stop()
+    late = []
+    for number, chunk in enumerate(chunks[5:-5], 5):
+        at = found(heard, chunk.samples)
+        if at is not None:
+            came = next(when for frames, when in stamps if frames >= at + CHUNK)
+            late.append(came - began - number * 0.02 - 0.02)
+    assert len(late) > 20
+    middle, most = np.median(late) * 1000, max(late) * 1000
+    record_property("figure", f"monitor: from the node to the card's output {middle:.0f} ms, at most {most:.0f} ms")
+
+
+def test_a_card_that_is_unplugged_costs_the_call_nothing_and_is_heard_again(card):
+    with Live("monitor", ["sound.select=all", "sound.device=pulse"]) as live:
+        until(lambda: live.named("speaker"))
+        phone = Phone(live.url)
+        phone.start()
+        talking = threading.Event()
+        stop = threading.Event()
+
+        def talk():
+            while not stop.is_set():
+                phone.talk(1, 0.02)
+                talking.wait(0.02)
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        try:
+            (speaker,) = live.engine.parts()
+            until(lambda: any(line.playing for call in speaker.mixer._calls for line in call.lines.values()))
+            card.pull_out()
+            until(lambda: live.named("speaker_lost"))
+            until(lambda: any(flow.lost() > 0.5 for flow in live.engine.flows.values()))
+            card.plug_in()
+            until(lambda: live.named("speaker_back"))
+            recorder = card.recorder()
+            until(lambda: np.count_nonzero(recorder.heard) > 8000)
+            recorder.stop()
+        finally:
+            stop.set()
+            thread.join()
+        phone.stop()
+        phone.hang_up()
+    assert [len(live.named(name)) for name in ("speaker", "speaker_lost", "speaker_back", "no_speaker")] == [1, 1, 1, 0]
+    assert not live.named("node_failed")
+    assert live.engine.totals.nodes["sound"].dropped["no_speaker"].seconds > 0.5
+
+
+def test_without_a_card_one_line_says_so_and_calls_go_on(no_card, monkeypatch):
+    monkeypatch.setattr("nodes.sound.speaker.RETRY", 0.01)
+    with Live("monitor", ["sound.device=pulse"], calls=1) as live:
+        until(lambda: live.named("no_speaker"))
+        phone = Phone(live.url)
+        phone.start()
+        phone.talk(1, 2.0)
+        phone.stop()
+        phone.hang_up()
+    (said,) = live.named("no_speaker")
+    assert "flowcore devices" in said.data["advice"]
+    assert live.named("closed")[0].data["reason"] == "stop"
+    assert set(live.engine.totals.nodes["sound"].dropped) == {"no_speaker"}
+
+
+def test_a_missing_library_is_named(monkeypatch, tmp_path):
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    with pytest.raises(CannotStart, match=r"PortAudio library not found: run  apt-get install libportaudio2"):
+        Speaker("", 16000).open()
+    sys.modules.pop("sounddevice", None)
+
+
+def test_stereo_is_two_parties_and_a_call_that_nobody_hears_costs_nothing(speaker):
+    chunk = tone("20ms", rate=16000)[0]
+    both = chunk.replace(samples=np.stack([chunk.samples, chunk.samples // 2], axis=1), track="")
+    harness = NodeHarness(Monitor, {"select": "off"}, part=speaker).push(both)
+    assert not harness.node._call.lines
+    speaker.mixer.choose(None)
+    harness = NodeHarness(Monitor, {}, part=speaker).push(both)
+    assert sorted(harness.node._call.lines) == ["agent", "customer"]
+
+
+def test_what_piles_up_is_dropped_and_counted_and_the_call_never_waits(speaker):
+    harness = NodeHarness(Monitor, {}, part=speaker).push(*voice(10.0)).end()
+    assert harness.dropped["no_speaker"] == pytest.approx(9.5)
+
+
+def test_one_card_for_all():
+    of = lambda **config: Monitor.shares(Monitor.Config(**config))  # noqa: E731
+    assert of() == of(select="all", volume="-6dB")
+    assert of() != of(device="usb")
+
+
+@pytest.mark.parametrize("wrong", [{"volume": "40dB"}, {"volume": "3"}, {"channels": "left"}, {"select": ""}])
+def test_what_cannot_be_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        Monitor.Config(**wrong)

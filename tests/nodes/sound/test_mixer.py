@@ -1,0 +1,161 @@
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+
+from nodes.sound.mixer import FADE, Call, Choice, Mixer
+
+RATE, BLOCK, DEPTH = 16000, 160, 0.03
+BEGAN = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
+
+
+class Room:
+    """A mixer, calls that speak in real time, and what is heard of them."""
+
+    def __init__(self, choice=Choice()):  # noqa: B008  # it is frozen
+        self.choice = choice
+        self.mixer = Mixer(RATE)
+        self.now = 0.0
+        self.calls = []
+        self.voices = {}
+
+    def join(self, **voices):
+        """A call whose parties say a constant, or what a function of the time in samples gives."""
+        number = len(self.calls) + 1
+        call = Call(f"flow{number}", f"call{number}", BEGAN + timedelta(seconds=number), self.choice)
+        self.calls.append(call)
+        self.voices[call] = voices
+        self.mixer.join(call)
+        return call
+
+    def hear(self, seconds):
+        out = []
+        for _ in range(round(seconds / 0.01)):
+            at = round(self.now * RATE)
+            for call, voices in self.voices.items():
+                if call.wanted and not call.ended:
+                    for track, voice in voices.items():
+                        said = voice(np.arange(at, at + BLOCK)) if callable(voice) else np.full(BLOCK, voice)
+                        self.mixer.push(call, track, said.astype(np.int16), self.now, DEPTH)
+            out.append(self.mixer.block(BLOCK, self.now))
+            self.now += 0.01
+        return np.concatenate(out)
+
+    def level(self):
+        """What is heard of voices that are constant, once nothing fades any more: left, right."""
+        self.hear(1)
+        return tuple(float(ear) for ear in self.hear(0.01)[0])
+
+
+@pytest.mark.parametrize(
+    ("channels", "heard"),
+    [("mix", (1300, 1300)), ("stereo", (300, 1000)), ("agent", (300, 300)), ("customer", (1000, 1000))],
+)
+def test_who_is_in_which_ear(channels, heard):
+    room = Room(Choice(channels=channels))
+    room.join(agent=300, customer=1000)
+    assert room.level() == heard
+
+
+def test_a_party_that_is_neither_is_in_both_ears():
+    room = Room(Choice(channels="stereo"))
+    room.join(mix=300)
+    assert room.level() == (300, 300)
+
+
+def test_volume_is_a_factor():
+    room = Room(Choice(volume=0.5))
+    room.join(agent=300)
+    assert room.level() == (150, 150)
+
+
+def test_the_newest_call_is_heard_and_after_it_the_one_before():
+    room = Room()
+    room.join(agent=100)
+    assert room.level() == (100, 100)
+    second = room.join(agent=200)
+    assert room.level() == (200, 200)
+    room.mixer.leave(second)
+    assert room.level() == (100, 100)
+
+
+def test_all_calls_are_added_and_off_is_silence():
+    room = Room(Choice("all"))
+    room.join(agent=100)
+    room.join(agent=200)
+    assert room.level() == (300, 300)
+    room.mixer.choose(Choice("off"))
+    assert room.level() == (0, 0)
+    assert not any(call.wanted for call in room.calls)
+
+
+@pytest.mark.parametrize("name", ["call1", "flow1"])
+def test_one_call_by_its_id_or_flow_whatever_comes_later(name):
+    room = Room(Choice(name))
+    room.join(agent=100)
+    room.join(agent=200)
+    assert room.level() == (100, 100)
+
+
+def test_a_call_in_a_newer_process_is_the_newest():
+    told = []
+    room = Room()
+    room.mixer = Mixer(RATE, told.append)
+    room.join(agent=100)
+    assert told[-1] == (BEGAN + timedelta(seconds=1)).timestamp()
+    room.mixer.newest_elsewhere(told[-1] + 10)
+    assert room.level() == (0, 0)
+    room.mixer.newest_elsewhere(0.0)
+    assert room.level() == (100, 100)
+
+
+def sine(hertz):
+    return lambda n: 8000 * np.sin(2 * np.pi * hertz / RATE * n)
+
+
+def largest_step(samples):
+    return float(np.abs(np.diff(samples, axis=0)).max())
+
+
+@pytest.mark.parametrize(
+    "choice", [Choice("call1"), Choice("all"), Choice("off"), Choice(channels="stereo"), Choice(volume=0.1)]
+)
+def test_a_change_makes_no_click(choice):
+    room = Room()
+    room.join(agent=sine(300), customer=sine(200))
+    room.join(agent=sine(250), customer=sine(350))
+    room.hear(1)
+    before = room.hear(0.5)
+    room.mixer.choose(choice)
+    after = room.hear(0.5)
+    steepest = 2 * 8000 * 2 * np.pi * 350 / RATE
+    ramps = 4 * 8000 / (FADE * RATE) + 2 * 8000 / (0.005 * RATE)  # of a fade, and of a line that begins
+    assert largest_step(before) < steepest
+    assert largest_step(np.concatenate([before[-1:], after])) < steepest * 1.5 + ramps
+
+
+def test_a_hard_switch_would_be_found_by_that_test(monkeypatch):
+    monkeypatch.setattr("nodes.sound.mixer.FADE", 1e-6)
+    monkeypatch.setattr("nodes.sound.line.FADE", 2 / RATE)
+    with pytest.raises(AssertionError):
+        test_a_change_makes_no_click(Choice(channels="stereo", volume=10.0))
+
+
+def test_what_came_of_a_call_is_still_played_when_it_ends_and_then_it_is_gone():
+    room = Room()
+    call = room.join(agent=100)
+    room.hear(1)
+    room.mixer.leave(call)
+    rest = room.hear(0.5)[:, 0]
+    assert np.count_nonzero(rest) >= 0.02 * RATE
+    assert not rest[-BLOCK:].any()
+    assert room.mixer._calls == []
+
+
+def test_calls_that_are_not_heard_keep_nothing():
+    room = Room()
+    first = room.join(agent=100)
+    room.join(agent=200)
+    room.hear(1)
+    assert not first.wanted
+    assert not first.lines

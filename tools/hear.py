@@ -1,0 +1,81 @@
+"""Play for minutes on a sound card whose clock is not the caller's, and measure: python tools/hear.py --minutes 10
+
+The card is a PulseAudio of its own that plays to nobody, and is recorded; the caller's clock is ``--ppm`` fast. Prints,
+for each minute, how long the audio is on its way from the node to the card's output, and whatever went wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+
+import numpy as np
+from card import RATE, Card
+
+CHUNK = 320
+CLICK = 16000
+"""A click a second tells where one is."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--ppm", type=float, default=200)
+    options = parser.parse_args()
+    with Card() as card:
+        os.environ.update(card.added)
+        hear(card, options.minutes, options.ppm)
+
+
+def hear(card: Card, minutes: float, ppm: float) -> None:
+    from flowcore.audio import Audio
+    from flowcore.testing import NodeHarness
+    from nodes.sinks.monitor import Monitor
+    from nodes.sound.speaker import Speaker
+
+    speaker = Speaker("pulse", RATE)
+    speaker.now = time.monotonic
+    speaker.open()
+    while not speaker.playing:
+        time.sleep(0.01)
+    recorder = card.recorder()
+    harness = NodeHarness(Monitor, {}, part=speaker)
+    harness.node.now = time.monotonic
+    cpu, began = time.process_time(), time.monotonic()
+    clicks: list[float] = []
+    delays: list[float] = []
+    searched = 0
+    for number in range(round(minutes * 60 * 50)):
+        samples = np.full(CHUNK, 500, np.int16)  # a level that is always heard: whatever is missing shows
+        due = began + number * CHUNK / RATE / (1 + ppm * 1e-6)
+        time.sleep(max(0.0, due - time.monotonic()))
+        if number % 50 == 0:
+            samples[:16] = 20000
+            clicks.append(time.monotonic())
+        harness.push(Audio(samples, "s16", RATE, "agent", number * CHUNK))
+        if number % 3000 == 2999:
+            heard, stamps = recorder.heard[searched:, 0], recorder.stamps
+            at = np.flatnonzero((heard[1:] > 10000) & (heard[:-1] <= 10000)) + searched + 1
+            frames, when = (np.array(column) for column in zip(*stamps, strict=True))
+            came = when[np.minimum(np.searchsorted(frames, at + 1), len(when) - 1)]
+            delays = [t - max((c for c in clicks if c < t - 0.02), default=t) for t in came]
+            line = harness.node._call.lines["agent"]
+            holes = int((heard == 0).sum()) if searched else 0
+            print(
+                f"{(number + 1) // 3000:3d} min: {1000 * np.median(delays):.0f} ms on its way "
+                f"({1000 * min(delays):.0f} to {1000 * max(delays):.0f}), wait {1000 * line.wait:.0f} ms, "
+                f"silence {holes / RATE * 1000:.0f} ms, late {line.late}, "
+                f"dropped {sum(harness.dropped.values()):.3f} s, card underruns {speaker.underruns}",
+                flush=True,
+            )
+            searched, clicks = searched + len(heard), clicks[-2:]
+            recorder.stamps = recorder.stamps[-10:]
+    print(f"CPU {100 * (time.process_time() - cpu) / (time.monotonic() - began):.1f} % of a core, with this tool's own")
+    harness.end()
+    speaker.close()
+    recorder.stop()
+
+
+if __name__ == "__main__":
+    main()
