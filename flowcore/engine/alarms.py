@@ -55,6 +55,11 @@ class Alarm:
             self._asked = when
             self._alarms.ask(when, self)
 
+    def end(self) -> None:
+        """Ring no more, and hold nothing: `Alarms` may know of it for long after its call has ended."""
+        self._when = NEVER
+        self._wake = _nobody
+
     def ring(self, now: float) -> None:
         """The time that was asked for has come, unless it was put off since."""
         self._asked = NEVER  # before the look at what is wanted: who asks from now on asks anew
@@ -63,3 +68,7 @@ class Alarm:
             self._wake()
         elif self._when < NEVER:
             self(self._when)
+
+
+def _nobody() -> None:
+    """Who is woken after the end."""

@@ -142,6 +142,7 @@ class NodeRun:
         """Let go of the node, failed or not."""
         if self.node is not None:
             self._guard(self.node.close)
+            self.node.alarm.end()
         if self.failed:
             self.write_off(FAILED)
         self.work = self._discard

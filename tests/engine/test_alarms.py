@@ -1,5 +1,6 @@
 """A node that asked for a time is called then, once, whatever comes or does not come."""
 
+import weakref
 from typing import Any
 
 import pytest
@@ -74,6 +75,22 @@ def test_the_last_wish_counts(wishes: list[tuple[int, int]]) -> None:
             expected.append(slot + 1.0)
             wanted = NEVER
     assert hand.rung == expected
+
+
+def test_after_its_end_it_holds_nothing_however_long_its_time_is_off() -> None:
+    class Flow:
+        def wake(self) -> None:
+            raise AssertionError
+
+    hand, flow = Hand(), Flow()
+    alarm = Alarm(hand.alarms, flow.wake)
+    alarm(3600)
+    hand.until(1)
+    gone = weakref.ref(flow)
+    alarm.end()
+    del flow
+    assert gone() is None
+    hand.until(4000)
 
 
 @node("patient")

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from alone import alone
 from faults.calls import recording
 from faults.crowd import Crowd
 from live import Live, until
@@ -37,6 +38,7 @@ def rss():
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
+@alone
 def test_row_34_after_2000_calls_of_which_600_are_cut_all_counts_are_back(tmp_path):
     batch, warm, calls, traced = 40, 500, 2000, 300
     pool = ThreadPool(max_threads=2)  # it keeps those that were ever needed, each with its memory
