@@ -68,6 +68,7 @@ again: debs $(STAMP)-dev
 # Debian packages that the tests use. Without root their absence is an error of the test that needs them.
 DEBS := sox graphviz chromium libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins \
 	asterisk-core-sounds-en-wav asterisk-core-sounds-en asterisk-moh-opsound-wav
+DEBS += $(shell command -v npm >/dev/null || echo nodejs npm) # where Node.js is not installed in another way
 debs:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(DEBS) >/dev/null 2>&1; then \
 		echo "installing $(DEBS) …"; \
