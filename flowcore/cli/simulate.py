@@ -15,6 +15,7 @@ from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile as compile_graph
 
 GRAPH = "simulate.yaml"
+GRPC_GRAPH = "simulate_grpc.yaml"
 
 
 def simulate(
@@ -25,6 +26,9 @@ def simulate(
     caller: Annotated[Path, typer.Option(help="WAV file with the caller's voice.", exists=True, dir_okay=False)],
     calls: Annotated[int, typer.Option(min=1, help="So many calls at once.")] = 1,
     speed: Annotated[float, typer.Option(min=0, help="1 is real time, 2 twice as fast, 0 as fast as it goes.")] = 1.0,
+    grpc: Annotated[
+        bool, typer.Option("--grpc", help="Over gRPC, also understood from a URL like grpc://127.0.0.1:3333")
+    ] = False,
     chaos: Annotated[
         str,
         typer.Option(
@@ -39,7 +43,7 @@ def simulate(
 ) -> None:
     """Send simulated RingCX calls with two recorded voices.
 
-    This runs graphs/simulate.yaml: copy it to build a call of your own.
+    This runs graphs/simulate.yaml, or graphs/simulate_grpc.yaml: copy it to build a call of your own.
 
     Exit code: 0 done, 1 a call failed, 2 the command line is wrong.
     """
@@ -54,7 +58,8 @@ def simulate(
     log = Log(as_json=log_json, quiet=quiet)
     bus = Bus()
     bus.subscribe(log.event)
-    run_engine(compile_graph(load(shipped(GRAPH), settings)), log, bus=bus, max_calls=calls)
+    graph = GRPC_GRAPH if grpc or url.startswith("grpc") else GRAPH
+    run_engine(compile_graph(load(shipped(graph), settings)), log, bus=bus, max_calls=calls)
 
 
 def _quoted(text: object) -> str:

@@ -1,0 +1,125 @@
+"""Take calls that RingCX streams over gRPC, each as a flow of packets of two parties: `ringcx` for newer accounts."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from flowcore import CannotStart, Extra, Format, Host, Listener, Packet, node
+from nodes.net.doorman import Doorman, Visit
+from nodes.net.entrance import Entrance
+from nodes.net.front import Front
+from nodes.net.port import Limits, Port
+from nodes.net.site import offer, pages
+from nodes.protocols.ringcx import RATE
+
+if TYPE_CHECKING:
+    from nodes.net.grpc_peer import GrpcPeer
+    from nodes.net.grpc_server import Server
+
+PAGES = 1000
+"""Connections of browsers at once."""
+
+
+@node("ringcx_grpc")
+class RingCXGrpc(Listener[Packet]):
+    """Listen for RingCX's gRPC streams, or for ``flowcore simulate --grpc``; every stream becomes a flow.
+
+    Out: ``Packet``, mu-law 8 kHz, as they arrive: put ``reorder`` behind it. Contacts speak on track ``customer``,
+    agents and bots on ``agent``; those of one side who speak at once are mixed. PCMA and L16 at 8 kHz are taken too.
+    A call ends with its stream; holds are pauses in it.
+
+    Example::
+
+        call: {use: ringcx_grpc, with: {port: 3333}}
+    """
+
+    simulator = "nodes.simulators.ringcx_grpc"
+    rehearsal = "nodes.simulators.ringcx_grpc_rehearsal"
+
+    class Config(Entrance):
+        """Where to listen, who may call, and what streams may take."""
+
+        bot: Literal["agent", "bot"] = "agent"
+        """The track of bots: the agent's, or ``bot`` for nodes of your own (``interleave`` and ``split`` drop it)."""
+
+        pages_port: int = Field(default=3334, ge=0, le=65535)
+        """TCP port for other nodes' pages, such as ``captions``, if there are any: gRPC's own cannot show them."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._front = Front()
+        self._server: Server | None = None
+
+    @classmethod
+    def gives(cls, config: Config) -> Format:
+        return Format("packets", "mulaw", RATE, "tracks")
+
+    @classmethod
+    def requires(cls, config: Config) -> Sequence[Extra]:
+        return (Extra("grpc", "grpc"), Extra("google.protobuf", "grpc"))
+
+    @classmethod
+    def listens(cls, config: Config) -> tuple[tuple[str, int], ...]:
+        return ((config.host, config.port), (config.host, config.pages_port))
+
+    async def run(self, host: Host) -> None:
+        await asyncio.to_thread(importlib.import_module, "nodes.net.grpc_server")  # takes a second on a busy machine
+        from nodes.net.grpc_peer import GrpcPeer
+        from nodes.net.grpc_server import Server
+
+        config = self.config
+        doorman = Doorman(config.rules(), host.report)
+
+        def make(visit: Visit) -> GrpcPeer:
+            return GrpcPeer(host, visit, start=config.start, idle=config.idle, speed=config.max_speed, bot=config.bot)
+
+        self._front = Front.of(config.tls, config.behind_proxy)
+        self._server = server = Server(host, config, doorman, self._front, make)
+        site = self._site(host, doorman)
+        number = await server.open()
+
+        def poll() -> None:
+            server.poll()
+            doorman.poll(host.now())
+            if site is not None:
+                site.poll(host.now)
+
+        cancel = host.every_slot(poll)
+        config.warn(host)
+        host.announce("RingCX call streaming (gRPC)", config.address("grpc", number))
+        try:
+            await asyncio.Event().wait()  # until cancelled
+        finally:
+            cancel()
+            if site is not None:
+                site.close()
+            await server.close()
+
+    def reload(self) -> None:
+        if self._server is not None:
+            self._server.renew()
+
+    def _site(self, host: Host, doorman: Doorman) -> Port | None:
+        """The pages of other nodes, on a port of their own."""
+        config = self.config
+        routes = pages(host, config.exposed)
+        if not routes:
+            return None
+        if config.pages_port == config.port != 0:
+            raise CannotStart("gRPC and pages need a port each", field="pages_port")
+        port = Port(
+            routes,
+            Limits(PAGES, config.handshake, 32_000),
+            host.room,
+            lambda error: host.report.event("connection_failed", cause=error),
+            self._front,
+            doorman.turned_away,
+        )
+        number = port.listen(host.listen(config.host, config.pages_port))
+        offer(host, config.address("http", number))
+        return port

@@ -1,0 +1,355 @@
+"""The gRPC listener on a whole engine, with real streams: the same calls as over WebSocket, one word apart."""
+
+from __future__ import annotations
+
+import base64
+import filecmp
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.request
+
+import grpc
+import msgspec
+import numpy as np
+import pytest
+import trustme
+import voices
+from live import Live, until
+from phone import Phone, said, stereo
+from phone_grpc import GrpcPhone, over_grpc
+from pydantic import ValidationError
+from watching import SPOKEN
+
+from flowcore import CannotStart, Text
+from nodes.net import grpc_server
+from nodes.net.grpc_server import MESSAGE_LIMIT
+from nodes.simulators.known import voice
+from nodes.sources.ringcx_grpc import RingCXGrpc
+
+SECRET = "s3cret/of+ours=4711"
+CA = trustme.CA()
+
+
+@pytest.fixture(autouse=True)
+def _secret(monkeypatch):
+    monkeypatch.setenv("RINGCX_SECRET", SECRET)
+
+
+def recording(folder, *settings, **options):
+    return Live(over_grpc(folder, "record"), [f"wav.path={folder}/{{call_id}}.wav", *settings], **options)
+
+
+def whole_call(url, call="one", seconds=1.0, **how):
+    phone = GrpcPhone(url, call, **how)
+    phone.start()
+    phone.talk(7, seconds)
+    return phone.hang_up()
+
+
+def reasons(live):
+    return live.engine.totals.reasons
+
+
+def sent(live):
+    """Packets that each flow got so far."""
+    return [flow.stats()["call"].left.chunks for flow in live.engine.flows.values()]
+
+
+def test_the_same_call_over_both_transports_gives_the_same_bytes(tmp_path):
+    with recording(tmp_path, calls=1) as live:
+        assert whole_call(live.url, "grpc", 3.1) == "OK"
+    assert reasons(live) == {"stop": 1}
+    with Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav"], calls=1) as live:
+        phone = Phone(live.url, "websocket")
+        phone.start()
+        phone.talk(7, 3.1)
+        phone.stop()
+        phone.hang_up()
+    assert np.array_equal(stereo(tmp_path / "grpc.wav"), said(7, 3.1))
+    assert filecmp.cmp(tmp_path / "grpc.wav", tmp_path / "websocket.wav", shallow=False)
+
+
+def test_calls_at_once_do_not_mix_and_share_a_connection(tmp_path):
+    with recording(tmp_path, calls=5) as live:
+        phones = [GrpcPhone(live.url, f"call-{n}") for n in range(5)]
+        for n, phone in enumerate(phones):
+            phone.start()
+            phone.talk(n, 1.0)
+        assert {phone.hang_up() for phone in phones} == {"OK"}
+    for n in range(5):
+        assert np.array_equal(stereo(tmp_path / f"call-{n}.wav"), said(n, 1.0))
+
+
+BASIC = base64.b64encode(f"ringcx:{SECRET}".encode()).decode()
+NOT_BASIC = base64.b64encode(b"ringcx:s3cret/of+ours=4712").decode()
+
+
+@pytest.mark.parametrize("shown", [SECRET, f"Bearer {SECRET}", f"Basic {BASIC}"], ids=["raw", "bearer", "basic"])
+def test_credentials_in_the_metadata_let_a_call_in_and_are_in_no_file(tmp_path, shown):
+    with recording(tmp_path, "call.secret=${RINGCX_SECRET}", calls=1) as live:
+        assert whole_call(live.url, metadata=(("authorization", shown),)) == "OK"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+    assert SECRET not in str(live.events)
+
+
+@pytest.mark.parametrize("shown", ["", SECRET[:-1], f"Bearer {SECRET}x", f"Basic {NOT_BASIC}", "Basic ???", "Digest x"])
+def test_wrong_or_no_credentials_are_unauthenticated_before_any_flow(tmp_path, shown):
+    with recording(tmp_path, "call.secret=${RINGCX_SECRET}") as live:
+        assert whole_call(live.url, metadata=(("authorization", shown),) if shown else ()) == "UNAUTHENTICATED"
+        until(lambda: live.named("turned_away"))
+    assert live.engine.totals.flows == 0
+    assert not list(tmp_path.rglob("*.wav*"))
+
+
+def test_observe_tells_the_place_of_the_secret(tmp_path):
+    with recording(tmp_path, "call.secret=${RINGCX_SECRET}", "call.secret_mode=observe", calls=2) as live:
+        whole_call(live.url, "a", metadata=(("authorization", f"Bearer {SECRET}"),))
+        whole_call(live.url, "b")
+    assert [event.data["place"] for event in live.named("secret_found")] == ["header.authorization"]
+    assert len(live.named("secret_not_found")) == 1
+
+
+def test_foreign_networks_and_accounts_are_not_permitted(tmp_path):
+    with recording(tmp_path, 'call.networks=["192.0.2.0/24"]') as live:
+        assert whole_call(live.url) == "PERMISSION_DENIED"
+    with recording(tmp_path, 'call.accounts=["ours"]') as live:
+        assert whole_call(live.url) == "PERMISSION_DENIED"
+    assert live.engine.totals.flows == 0
+
+
+def test_too_many_calls_are_told_to_try_again_and_the_others_go_on(tmp_path):
+    with recording(tmp_path, max_calls=2, calls=2) as live:
+        phones = [GrpcPhone(live.url, f"call-{n}") for n in range(2)]
+        for n, phone in enumerate(phones):
+            phone.start()
+            phone.talk(n, 0.5)
+        until(lambda: len(live.engine.flows) == 2)
+        assert whole_call(live.url, "three") == "UNAVAILABLE"
+        for n, phone in enumerate(phones):
+            phone.talk(n, 1.0, since=0.5)
+        assert {phone.hang_up() for phone in phones} == {"OK"}
+    for n in range(2):
+        assert np.array_equal(stereo(tmp_path / f"call-{n}.wav"), said(n, 1.0))
+
+
+def test_more_streams_than_allowed_are_told_so_and_do_not_wait(tmp_path):
+    with recording(tmp_path, "call.max_connections=1", calls=1) as live:
+        phone = GrpcPhone(live.url)
+        phone.start()
+        phone.talk(7, 0.2)
+        until(lambda: live.engine.flows)
+        assert whole_call(live.url, "two") == "UNAVAILABLE"
+        assert phone.hang_up() == "OK"
+
+
+def test_a_cancelled_stream_is_the_end_of_the_call_and_keeps_its_audio(tmp_path):
+    with recording(tmp_path, calls=1) as live:
+        phone = GrpcPhone(live.url)
+        phone.start()
+        phone.talk(7, 1.0)
+        until(lambda: sent(live) == [20])
+        phone.cancel()
+    assert reasons(live) == {"cancelled": 1}
+    assert np.array_equal(stereo(tmp_path / "one.wav"), said(7, 1.0))
+
+
+def test_a_message_too_big_ends_its_call_alone_and_keeps_the_audio(tmp_path):
+    with recording(tmp_path, calls=2) as live:
+        good = GrpcPhone(live.url, "good")
+        good.start()
+        bad = GrpcPhone(live.url, "bad")
+        bad.start()
+        bad.talk(7, 1.0)
+        bad.say(bad.teller.media("agent", bytes(MESSAGE_LIMIT)))
+        assert bad.answer() == "RESOURCE_EXHAUSTED"
+        good.talk(3, 1.0)
+        assert good.hang_up() == "OK"
+    assert np.array_equal(stereo(tmp_path / "bad.wav"), said(7, 1.0))
+    assert np.array_equal(stereo(tmp_path / "good.wav"), said(3, 1.0))
+
+
+def test_garbage_ends_its_call_with_a_word_and_keeps_the_audio(tmp_path):
+    with recording(tmp_path, calls=1) as live:
+        phone = GrpcPhone(live.url)
+        phone.start()
+        phone.talk(7, 1.0)
+        phone.say(*[b"\xff"] * 20)
+        assert phone.answer() == "INVALID_ARGUMENT"
+        assert "too many messages" in phone.call.details()
+    assert reasons(live) == {"peer_broke_protocol": 1}
+    assert np.array_equal(stereo(tmp_path / "one.wav"), said(7, 1.0))
+
+
+def test_a_codec_that_is_not_taken_is_refused_with_what_to_set(tmp_path):
+    with recording(tmp_path) as live:
+        phone = GrpcPhone(live.url)
+        phone.say(phone.teller.dialog_init(), phone.teller.segment_start("agent", 1))
+        assert phone.answer() == "INVALID_ARGUMENT"
+        assert "OPUS at 8000 Hz is not taken: set the Start Stream node to PCMU" in phone.call.details()
+    assert live.engine.totals.flows == 0
+
+
+def test_other_methods_are_unimplemented(tmp_path):
+    with recording(tmp_path) as live, grpc.insecure_channel(live.url.partition("://")[2]) as channel:
+        with pytest.raises(grpc.RpcError) as caught:
+            channel.unary_unary("/other.Service/Method")(b"", timeout=30)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_when_the_process_stops_calls_are_whole_and_told_where_to_go_on(tmp_path):
+    with recording(tmp_path) as live:
+        phones = [GrpcPhone(live.url, f"call-{n}") for n in range(3)]
+        for n, phone in enumerate(phones):
+            phone.start()
+            phone.talk(n, 1.0)
+        until(lambda: sent(live) == [20] * 3)
+    assert {phone.answer() for phone in phones} == {"UNAVAILABLE"}
+    assert reasons(live) == {"stopping": 3}
+    for n in range(3):
+        assert np.array_equal(stereo(tmp_path / f"call-{n}.wav"), said(n, 1.0))
+
+
+def test_a_peer_that_vanished_is_found_and_its_audio_kept(tmp_path, monkeypatch):
+    from flowcore.testing.proxy import Proxy, black_hole
+
+    monkeypatch.setitem(grpc_server.OPTIONS, "grpc.keepalive_time_ms", 1000)  # instead of 20 s
+    monkeypatch.setitem(grpc_server.OPTIONS, "grpc.keepalive_timeout_ms", 500)
+    monkeypatch.setitem(grpc_server.OPTIONS, "grpc.http2.ping_timeout_ms", 500)
+    with recording(tmp_path, calls=1) as live:
+        host, port = live.url.partition("://")[2].split(":")
+        with Proxy((host, int(port)), up=[black_hole(after=20_000)], down=[black_hole(after=20_000)]) as proxy:
+            phone = GrpcPhone("", target=":".join(map(str, proxy.address)))
+            phone.start()
+            phone.talk(7, 3.0)
+            until(lambda: reasons(live))
+            phone.cancel()
+    assert reasons(live) == {"cancelled": 1}
+    heard = stereo(tmp_path / "one.wav")
+    assert 0 < len(heard) < 24_000
+    whole = len(heard) // 800 * 800 - 1600
+    assert np.array_equal(heard[:whole], said(7, 3.0)[:whole])
+
+
+def files(folder, name, *names):
+    pair = CA.issue_cert(*names)
+    pair.private_key_pem.write_to_path(folder / f"{name}.key")
+    (folder / f"{name}.pem").write_bytes(b"".join(blob.bytes() for blob in pair.cert_chain_pems))
+    return folder / f"{name}.pem", folder / f"{name}.key"
+
+
+def names_of(url):
+    """Whom the certificate is for."""
+    host, port = url.partition("://")[2].split(":")
+    context = ssl.create_default_context(cadata=CA.cert_pem.bytes().decode())
+    context.check_hostname = False
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection((host, int(port)), 30) as plain, context.wrap_socket(plain) as secure:
+        return [name for _, name in secure.getpeercert()["subjectAltName"]]
+
+
+def test_a_call_over_tls_and_a_certificate_that_is_renewed_meanwhile(tmp_path):
+    cert, key = files(tmp_path, "call", "127.0.0.1")
+    with recording(tmp_path, f"call.tls.cert={cert}", f"call.tls.key={key}", calls=1) as live:
+        assert live.url.startswith("grpcs://")
+        phone = GrpcPhone(live.url, trust=CA.cert_pem.bytes())
+        phone.start()
+        phone.talk(7, 0.5)
+        until(lambda: live.engine.flows)
+        assert names_of(live.url) == ["127.0.0.1"]
+        files(tmp_path, "call", "127.0.0.1", "renewed.example")
+        live.call(live.engine.reload)
+        assert names_of(live.url) == ["127.0.0.1", "renewed.example"]
+        key.write_text("no key")
+        live.call(live.engine.reload)
+        until(lambda: live.named("not_reloaded"))
+        assert names_of(live.url) == ["127.0.0.1", "renewed.example"]
+        phone.talk(7, 1.0, since=0.5)
+        assert phone.hang_up() == "OK"
+    assert np.array_equal(stereo(tmp_path / "one.wav"), said(7, 1.0))
+
+
+def test_tls_files_that_are_no_good_are_named_before_anything_starts(tmp_path):
+    cert, _ = files(tmp_path, "a", "127.0.0.1")
+    _, key = files(tmp_path, "b", "127.0.0.1")
+    live = recording(tmp_path, f"call.tls.cert={cert}", f"call.tls.key={key}")
+    with pytest.raises(CannotStart, match="is not the key of"):
+        live.__enter__()
+
+
+def test_others_are_not_served_in_the_clear():
+    with pytest.raises(ValidationError, match="in the clear"):
+        RingCXGrpc.Config(host="0.0.0.0")
+    assert RingCXGrpc.Config(host="0.0.0.0", behind_proxy=("10.0.0.0/8",)).exposed
+
+
+def test_behind_a_proxy_the_callers_address_is_the_forwarded_one(tmp_path):
+    settings = ('call.behind_proxy=["127.0.0.1/32"]', 'call.networks=["192.0.2.0/24"]')
+    with recording(tmp_path, *settings, calls=1) as live:
+        assert whole_call(live.url, metadata=(("x-forwarded-for", "198.51.100.1"),)) == "PERMISSION_DENIED"
+        two = (("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=198.51.100.1"))
+        assert whole_call(live.url, metadata=two) == "INVALID_ARGUMENT"
+        assert whole_call(live.url, metadata=(("x-forwarded-for", "192.0.2.7"),)) == "OK"
+
+
+def test_a_port_that_is_taken_is_named(tmp_path):
+    with recording(tmp_path) as live:
+        port = live.url.rpartition(":")[2]
+        for name in ("record", over_grpc(tmp_path, "record")):
+            other = Live(name, [f"wav.path={tmp_path}/x.wav", f"call.port={port}"])
+            with pytest.raises(CannotStart, match=f"port {port} .* is taken"):
+                other.__enter__()
+
+
+def test_pages_of_other_nodes_have_a_port_of_their_own(tmp_path):
+    graph = tmp_path / "stage.yaml"
+    graph.write_text(
+        f"flowcore: 1\nimport: [{SPOKEN.name}]\nnodes:\n  call: {{use: ringcx_grpc, with: {{pages_port: 0}}}}\n"
+        "  words: {use: spoken, from: call}\n  page: {use: captions, from: words}\n"
+    )
+    shutil.copy(SPOKEN, tmp_path)
+    with Live(str(graph.with_suffix("")), calls=1) as live:
+        page, *_ = live.named("page")
+        assert page.data["address"].rpartition(":")[2] != live.url.rpartition(":")[2]
+        with urllib.request.urlopen(page.data["address"].partition("?")[0] + "?callId=one") as answer:
+            assert b"<title>" in answer.read()
+        phone = GrpcPhone(live.url)
+        phone.start()
+        phone.say(phone.teller.media("agent", msgspec.json.encode(Text("agent", 0.0, 1.0, "hello", True, 0))))
+        assert phone.hang_up() == "OK"
+    assert live.engine.totals.nodes["page"].arrived.chunks == 1
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_the_same_call_over_both_transports_gives_the_same_transcript(tmp_path):
+    voices.main(str(tmp_path))
+    said = {"agent": voice(tmp_path / "agent.wav")[: 8 * 8000], "customer": voice(tmp_path / "caller.wav")[: 8 * 8000]}
+    heard = {}
+    for transport, phone in (("websocket", Phone), ("grpc", GrpcPhone)):
+        name = "transcribe" if transport == "websocket" else over_grpc(tmp_path, "transcribe")
+        settings = [f"wav.path={tmp_path}/{transport}.wav", f"text.path={tmp_path}/{transport}.txt"]
+        settings += ["call.pages_port=0"] * (transport == "grpc")
+        with Live(name, settings, calls=1) as live:
+            one = phone(live.url)
+            one.start()
+            size = {"websocket": 160, "grpc": 800}[transport]
+            caller = one.caller if transport == "websocket" else one.teller
+            for at in range(0, 8 * 8000, size):
+                one.say(*(caller.media(track, data[at : at + size]) for track, data in said.items()))
+            if transport == "websocket":
+                one.stop()
+            one.hang_up()
+        heard[transport] = (tmp_path / f"{transport}.txt").read_text()
+    assert filecmp.cmp(tmp_path / "grpc.wav", tmp_path / "websocket.wav", shallow=False)
+    assert heard["grpc"] == heard["websocket"]
+    assert len(heard["grpc"].split()) > 20
+
+
+def test_checking_a_graph_imports_no_grpc():
+    code = "import sys, nodes.sources.ringcx_grpc, nodes.sinks.ringcx_grpc_call\n"
+    code += "print({'grpc', 'google.protobuf'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
