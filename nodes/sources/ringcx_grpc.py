@@ -39,6 +39,8 @@ class RingCXGrpc(Listener[Packet]):
     """
 
     simulator = "nodes.simulators.ringcx_grpc"
+    simulated = {"host": "127.0.0.1", "port": "0", "pages_port": "0", "tls": "null", "secret_mode": "off"}
+    simulated |= {"networks": "[]", "accounts": "[]", "max_calls_per_ip": "null"}
     rehearsal = "nodes.simulators.ringcx_grpc_rehearsal"
 
     class Config(Entrance):

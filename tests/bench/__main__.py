@@ -2,7 +2,7 @@
 
     python -m tests.bench [PART…] [--quick] [--json FILE] [--gate | --expect]
 
-Parts: micro, cost, paced, capacity, growth; all of them when none is named. ``--gate`` compares ratios with
+Parts: micro, cost, paced, capacity, grpc, growth; all of them when none is named. ``--gate`` compares ratios with
 ``expected.json`` and exits 1 when one is more than a fifth higher; ``--expect`` writes that file.
 """
 
@@ -25,7 +25,7 @@ from rich.table import Table
 from flowcore.bench.trial import Outcome
 from tests.bench import calls, machine, micro
 
-PARTS = ("micro", "cost", "paced", "capacity", "growth")
+PARTS = ("micro", "cost", "paced", "capacity", "grpc", "growth")
 EXPECTED = Path(__file__).with_name("expected.json")
 TOLERANCE = 1.2
 """A ratio may be this many times the expected one."""
@@ -175,6 +175,29 @@ class Bench:
         if not done.in_time:
             self.rows.append(Row("  (the generator was late)", _late(done)))
         self.figures["stages"] = {"calls": count, "p50_ms": p50, "p99_ms": p99, "late_p99_ms": done.load["lag_p99_ms"]}
+
+    def grpc(self) -> None:
+        """Both transports side by side: what a second of one call's audio costs, as their messages differ in length."""
+        count, seconds = calls.CALLS, 4.0 if self.quick else 8.0
+        trials = {
+            "WebSocket, 20 ms messages": lambda: calls.receive(
+                calls.RECORD, count, seconds, probe=True, together=False
+            ),
+            "gRPC, 100 ms messages": lambda: calls.over_grpc(count, seconds),
+        }
+        for name, run in trials.items():
+            self.tell(f"{count} calls: {name}")
+            done = run()
+            cost = done.cpu / count * 1e6
+            wrong = "; ".join(done.losses()) or "nothing lost"
+            if not done.in_time:
+                wrong += f"; the generator was late, {_late(done)}"
+            text = f"{cost:.0f} µs, {done.cpu:.0%} of a core"
+            held = None if not done.in_time else not done.losses() and done.cpu < 1
+            note = f"latency {done.age_ms(0.5):.0f}/{done.age_ms(0.99):.0f} ms; {wrong}"
+            self.rows.append(Row(f"a second of a call, {name}", text, f"{count} calls held", held, note))
+            figures = {"us_per_call_second": cost, "cpu": done.cpu, "p99_ms": done.age_ms(0.99)}
+            self.figures.setdefault("grpc", {})[name] = figures | {"losses": done.losses(), "in_time": done.in_time}
 
     def growth(self) -> None:
         self.tell("growth with nodes and with the length of a call")

@@ -24,6 +24,7 @@ from nodes.simulators.ringcx import call_id
 ROOT = Path(__file__).parents[2]
 __all__ = ["LATE"]
 SIMULATOR = "nodes.simulators.ringcx"
+GRPC_SIMULATOR = "nodes.simulators.ringcx_grpc"
 RECORD = str(ROOT / "graphs" / "record.yaml")
 RECORD_16K = str(Path(__file__).parent / "graphs" / "record_16k.yaml")
 BARE = str(Path(__file__).parent / "bare_reader.py")
@@ -38,16 +39,33 @@ COMPARED = 5
 """Recordings of each trial that are compared sample by sample; of all others the length is."""
 
 
-def receive(graph: str, calls: int, seconds: float, *, probe: bool, together: bool, stages: bool = False) -> Outcome:
+def receive(
+    graph: str,
+    calls: int,
+    seconds: float,
+    *,
+    probe: bool,
+    together: bool,
+    stages: bool = False,
+    simulator: str = SIMULATOR,
+) -> Outcome:
     """One trial that records; where nothing was counted as lost, the recordings must be whole."""
     with tempfile.TemporaryDirectory(prefix="flowcore-bench-") as folder:
         settings = ["call.port=0", "call.max_connections=10000", f"wav.path={folder}/{{call_id}}.wav"]
         cores = Cores.share(1)
-        done = trial(graph, settings, SIMULATOR, calls, seconds, cores, probe=probe, stages=stages, together=together)
+        done = trial(graph, settings, simulator, calls, seconds, cores, probe=probe, stages=stages, together=together)
         if not done.losses():
-            rate = RATE if graph == RECORD else 2 * RATE
+            rate = 2 * RATE if graph == RECORD_16K else RATE
             done = replace(done, damage=damage(Path(folder), calls, seconds, rate, probe or stages))
     return done
+
+
+def over_grpc(calls: int, seconds: float) -> Outcome:
+    """graphs/record.yaml with its one word changed, and callers that send 100 ms in a message."""
+    with tempfile.TemporaryDirectory(prefix="flowcore-bench-") as folder:
+        graph = Path(folder) / "record_grpc.yaml"
+        graph.write_text(Path(RECORD).read_text().replace("use: ringcx,", "use: ringcx_grpc,"))
+        return receive(str(graph), calls, seconds, probe=True, together=False, simulator=GRPC_SIMULATOR)
 
 
 def damage(folder: Path, calls: int, seconds: float, rate: int, probe: bool) -> str:

@@ -1,0 +1,224 @@
+"""Many RingCX calls over gRPC at real-time pace: messages of 100 ms, a connection for each call.
+
+    python -m nodes.simulators.ringcx_grpc --calls 200 --seconds 10 grpc://127.0.0.1:3333 [--together] [--json]
+
+Each call sends both parties' messages ten times a second: 50 ms apart, or one right behind the other (``--together``).
+Calls are spread evenly over the 100 ms. What they say, and what is printed, is as in `nodes.simulators.ringcx`; this
+generator costs about as much as its receiver, as both go through gRPC. With ``--stamps`` the agent's messages of one
+call in five begin with the time of sending, every second one.
+Exit code: 0 all calls were sent whole and in time, 1 not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from flowcore import stamps
+from nodes.protocols.ringcx_grpc import CHUNK, METHOD, Teller
+from nodes.simulators.known import CHUNK as PACKET
+from nodes.simulators.known import CYCLE, RATE, SLOT, STAMPED, TRACKS, excerpt, mulaw, voice
+from nodes.simulators.ringcx import Result, call_id
+
+STAGES = {"nodes.net.grpc_server": "gRPC", "nodes.net.grpc_peer": "gRPC", "nodes.protocols.ringcx_grpc": "protobuf"}
+"""What the listener's modules do, for the profile of `flowcore bench`."""
+
+PERIOD = CHUNK / RATE
+SLOTS = CHUNK // PACKET
+"""Of `known`'s slots of 20 ms in a message."""
+OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+
+
+class Load:
+    """N calls to one receiver."""
+
+    def __init__(
+        self,
+        url: str,
+        calls: int,
+        seconds: float,
+        *,
+        together: bool = False,
+        stamping: bool = False,
+        settle: float = 0.0,
+        timeout: float = 10.0,
+        voices: Mapping[str, bytes] | None = None,
+    ) -> None:
+        scheme, _, target = url.partition("://")
+        if scheme != "grpc" or ":" not in target:
+            raise ValueError(f"{url} is no address like grpc://127.0.0.1:3333")
+        self._target = target.rstrip("/")
+        self._apart = 0.0 if together else PERIOD / len(TRACKS)
+        self._stamping = stamping
+        self._settle = settle
+        self._timeout = timeout
+        self._voices = voices
+        self._lags: list[float] = []
+        self.talking: Callable[[], None] = lambda: None
+        """Called when all calls are up and the audio begins: for who measures the receiver."""
+        self.result = Result(calls, seconds)
+
+    async def run(self) -> Result:
+        """Call, talk and hang up. Raises `OSError` when nothing listens."""
+        result = self.result
+        channels = [grpc.aio.insecure_channel(self._target, OPTIONS) for _ in range(result.calls)]
+        try:
+            async with asyncio.timeout(self._timeout):
+                await channels[0].channel_ready()
+        except TimeoutError:
+            raise OSError("nothing listens there") from None
+        lines = [_Line(number, channel, self) for number, channel in enumerate(channels)]
+        lines = [line for line in await asyncio.gather(*(line.start() for line in lines)) if line is not None]
+        result.refused = result.calls - len(lines)
+        await asyncio.sleep(self._settle)
+        self.talking()
+        cpu = time.process_time()
+        result.began = time.monotonic() + PERIOD
+        await asyncio.gather(*(line.talk(result.began + PERIOD * n / len(lines)) for n, line in enumerate(lines)))
+        result.ended = time.monotonic()
+        result.cpu_us_per_message = (time.process_time() - cpu) / max(result.messages, 1) * 1e6
+        await asyncio.gather(*(line.hang_up() for line in lines if line.open))
+        for channel in channels:
+            await channel.close()
+        lags = sorted(self._lags)
+        if lags:
+            result.lag_p50_ms = lags[len(lags) // 2] * 1000
+            result.lag_p99_ms = lags[math.ceil(len(lags) * 0.99) - 1] * 1000
+            result.lag_max_ms = lags[-1] * 1000
+        return result
+
+    def audio(self, number: int, track: str) -> bytes:
+        """What a party says over and over."""
+        if self._voices is not None:
+            return excerpt(self._voices[track], number, self.result.seconds)
+        return mulaw(number, track, CYCLE * SLOT)
+
+    async def wait(self, due: float) -> None:
+        """Sleep until ``due``, and note how late that was."""
+        now = time.monotonic()
+        if now < due:
+            await asyncio.sleep(due - now)
+        self._lags.append(max(0.0, time.monotonic() - due))
+
+    @property
+    def apart(self) -> float:
+        """Seconds between the two parties' messages."""
+        return self._apart
+
+    def stamps(self, number: int, message: int) -> bool:
+        """Whether the agent's message says when it was sent: where `known.stamped` has a stamp at its start."""
+        return self._stamping and (message * SLOTS + number) % STAMPED == 0
+
+
+class _Line:
+    """One call."""
+
+    def __init__(self, number: int, channel: Any, load: Load) -> None:
+        self.open = True
+        self._number = number
+        self._load = load
+        self._stream = channel.stream_unary(METHOD)
+        self._call: Any = None
+        self._teller = Teller({"call_id": call_id(number), "session_id": "1"})
+        self._audio = {track: load.audio(number, track) for track in TRACKS}
+
+    async def start(self) -> _Line | None:
+        self._call = self._stream()
+        with suppress(grpc.RpcError, asyncio.InvalidStateError):
+            for message in (self._teller.dialog_init(), *map(self._teller.segment_start, TRACKS)):
+                await self._call.write(message)
+            return self
+        return None
+
+    async def talk(self, begin: float) -> None:
+        """All that the call says; ends early when the receiver ends it."""
+        load, result = self._load, self._load.result
+        length = round(result.seconds * RATE)
+        for message in range(math.ceil(length / CHUNK)):
+            for which, track in enumerate(TRACKS):
+                if not which or load.apart:
+                    await load.wait(begin + message * PERIOD + which * load.apart)
+                audio = self._audio[track]
+                at = message * CHUNK % len(audio)
+                size = min(CHUNK, length - message * CHUNK)
+                data = audio[at : at + size] + audio[: max(0, at + size - len(audio))]
+                if not which and load.stamps(self._number, message):
+                    data = stamps.stamp() + data[stamps.LENGTH :]
+                told = self._teller.media(track, data)
+                try:
+                    await self._call.write(told)
+                except (grpc.RpcError, asyncio.InvalidStateError):
+                    self.open = False
+                    result.closed += 1
+                    return
+                result.messages += 1
+                result.bytes += len(told)
+
+    async def hang_up(self) -> None:
+        try:
+            for track in TRACKS:
+                await self._call.write(self._teller.segment_stop(track))
+            await self._call.done_writing()
+            await self._call
+        except (grpc.RpcError, asyncio.InvalidStateError):
+            self._load.result.unclosed += 1
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Load a receiver with RingCX's gRPC calls at real-time pace.")
+    parser.add_argument("url", help="the receiver, like grpc://127.0.0.1:3333")
+    parser.add_argument("--calls", type=int, default=200, help="calls at once (default 200)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each call (default 10)")
+    parser.add_argument("--settle", type=float, default=0.0, help="seconds between the last start and the first audio")
+    parser.add_argument("--together", action="store_true", help="both parties' messages at the same time")
+    parser.add_argument("--stamps", action="store_true", help="write the time of sending into some messages")
+    parser.add_argument("--voices", nargs=2, type=Path, metavar=("AGENT", "CUSTOMER"), help="WAV files, not noise")
+    parser.add_argument("--core", type=int, help="run on this processor core only")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.add_argument("--announce", action="store_true", help='say "talking" on stderr when the audio begins')
+    options = parser.parse_args()
+    if options.core is not None:
+        os.sched_setaffinity(0, {options.core})
+    gc.disable()  # a collection makes the generator late
+    try:
+        load = Load(
+            options.url,
+            options.calls,
+            options.seconds,
+            together=options.together,
+            stamping=options.stamps,
+            settle=options.settle,
+            voices=dict(zip(TRACKS, map(voice, options.voices), strict=True)) if options.voices else None,
+        )
+        if options.announce:
+            load.talking = lambda: print("talking", file=sys.stderr, flush=True)  # noqa: T201
+        result = asyncio.run(load.run())
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"no call to {options.url}: {error}\n")
+        return 1
+    figures = asdict(result)
+    if options.json:
+        sys.stdout.write(json.dumps(figures | {"fine": result.fine, "in_time": result.in_time}) + "\n")
+    else:
+        for name, value in figures.items():
+            sys.stdout.write(f"{name:>20}  {value:.3f}\n" if isinstance(value, float) else f"{name:>20}  {value}\n")
+    return 0 if result.fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
