@@ -288,7 +288,7 @@ class Connection:
         if self._tls is not None and not self._tls.shaken and not self._port.handshakes:
             return
         try:
-            data = self._socket.recv(READ)
+            data = b"" if self._tls is not None and self._tls.ended else self._socket.recv(READ)
         except BlockingIOError:
             return
         except OSError:  # reset, or found dead by TCP keepalive

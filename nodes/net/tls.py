@@ -54,6 +54,8 @@ class Tls:
     def __init__(self, context: ssl.SSLContext) -> None:
         self.shaken = False
         """The handshake is done."""
+        self.ended = False
+        """The peer has said goodbye: whatever follows is not TLS."""
         self._came = ssl.MemoryBIO()
         self._goes = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._came, self._goes, server_side=True)
@@ -70,9 +72,13 @@ class Tls:
         said = []
         while self._came.pending:  # asked first, as the error at the end of whole records costs more than they do
             try:
-                said.append(self._tls.read(RECORD))
-            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):  # part of a record, or a goodbye: TCP's follows
+                plain = self._tls.read(RECORD)
+            except ssl.SSLWantReadError:  # part of a record
                 break
+            if not plain:  # a goodbye; from now on every `read` says so, whatever is pending
+                self.ended = True
+                break
+            said.append(plain)
         return said[0] if len(said) == 1 else b"".join(said)
 
     def send(self, data: bytes) -> None:

@@ -137,6 +137,22 @@ def test_what_is_no_tls_is_told_so_and_harms_nobody(rig: Rig, data: bytes, answe
     assert rig.mistakes == []
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_what_follows_a_goodbye_of_tls_is_not_read_and_holds_up_nobody(rig: Rig, version: ssl.TLSVersion) -> None:
+    good, bad = Client(rig), Client(rig, version)
+    good.call()
+    bad.call()
+    with pytest.raises(ssl.SSLWantReadError):
+        bad.tls.unwrap()
+    bad.socket.sendall(bad.goes.read() + b"and on it goes" * 100)
+    rig.slots(2)
+    assert rig.peers[-1].reasons == ["peer_lost"]
+    assert len(rig.port.connections) == 1
+    good.go(good.tls.write, text(b"still here"))
+    rig.slots()
+    assert rig.peers[0].heard == [b"still here"]
+
+
 def test_damaged_records_end_their_own_call_only(rig: Rig) -> None:
     good, bad = Client(rig), Client(rig)
     good.call()
