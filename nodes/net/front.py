@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -13,8 +12,6 @@ from nodes.net.tls import Certificate, TlsFiles
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-
-_FOR = re.compile(r'(?:^|[;,])\s*for\s*=\s*("[^"]*"|[^;,\s]*)', re.IGNORECASE)  # RFC 7239
 
 
 class Contradiction(Exception):
@@ -86,7 +83,19 @@ def plain(text: str) -> Address:
 
 
 def _forwarded(headers: Headers) -> list[str]:
-    return [match[1].strip('"') for match in _FOR.finditer(",".join(headers.get_all("Forwarded")))]
+    """The ``for`` of each element (RFC 7239), empty where there is none.
+
+    Quotes do not count: no address has a comma in it, and a caller who opens one and leaves it open must not swallow
+    what the proxy adds behind it.
+    """
+    elements = ",".join(headers.get_all("Forwarded")).split(",")
+    return [dict(_pairs(element)).get("for", "") for element in elements]
+
+
+def _pairs(element: str) -> Iterator[tuple[str, str]]:
+    for pair in element.split(";"):
+        name, _, value = pair.partition("=")
+        yield name.strip().lower(), value.strip().strip('"')
 
 
 def _read(hop: str) -> Address | None:

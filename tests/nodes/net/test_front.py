@@ -69,8 +69,14 @@ def test_nothing_a_caller_writes_changes_what_the_proxy_adds(written: str) -> No
     assert str(FRONT.caller(PROXY, Headers([("X-Forwarded-For", written), ("X-Forwarded-For", "192.0.2.1")]))) == (
         "192.0.2.1"
     )
-    if '"' not in written:
-        assert str(FRONT.caller(PROXY, Headers([("Forwarded", f"{written}, for=192.0.2.1")]))) == "192.0.2.1"
+    for added, caller in (("for=192.0.2.1", "192.0.2.1"), ('By=_p;For="[2001:db8::1]:80";proto=wss', "2001:db8::1")):
+        for said in ([f"{written}, {added}"], [written, added]):
+            assert str(FRONT.caller(PROXY, Headers([("Forwarded", one) for one in said]))) == caller
+
+
+def test_a_quote_that_a_caller_leaves_open_does_not_swallow_the_proxys_word() -> None:
+    said = Headers([("Forwarded", 'for=", for="[2001:db8::1]"')])
+    assert str(FRONT.caller(PROXY, said)) == "2001:db8::1"
 
 
 @pytest.mark.parametrize(
