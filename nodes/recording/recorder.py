@@ -156,7 +156,8 @@ class Recorder(Sink[Audio]):
         encoding, rate, channels = self._form = form
         self._parties = ("agent", "customer") if channels == 2 else (track or "mix",)
         shape = (PIECE,) if channels == 1 else (PIECE, channels)
-        self._silence = np.full(shape, SILENCE[encoding], np.uint8 if encoding == "mulaw" else np.int16)
+        frame = np.array(SILENCE[encoding], np.uint8 if encoding == "mulaw" else np.int16)
+        self._silence = np.broadcast_to(frame, shape)  # holds one sample: most calls have few holes
         if self.config.length is not None:
             self._longest = self.config.length.samples(rate)
         if self._segment is not None:

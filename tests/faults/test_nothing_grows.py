@@ -67,6 +67,7 @@ def test_row_34_after_2000_calls_of_which_600_are_cut_all_counts_are_back(tmp_pa
         snapshots = []
         for _ in range(2):
             call(0, traced)
+            until(lambda: not live.engine._alarms._due)  # those of ended calls go when their time has come
             gc.collect()
             snapshots.append(tracemalloc.take_snapshot())
         kept = snapshots[1].compare_to(snapshots[0], "lineno")
