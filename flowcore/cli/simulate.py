@@ -47,6 +47,11 @@ def simulate(
 
     Exit code: 0 done, 1 a call failed, 2 the command line is wrong.
     """
+    over_grpc = grpc or url.startswith("grpc")
+    if chaos and over_grpc:
+        raise typer.BadParameter(
+            "works over WebSocket only: take a URL like ws://127.0.0.1:3333/", param_hint="--chaos"
+        )
     settings = [
         f"voices.agent={_quoted(agent)}",
         f"voices.customer={_quoted(caller)}",
@@ -58,7 +63,7 @@ def simulate(
     log = Log(as_json=log_json, quiet=quiet)
     bus = Bus()
     bus.subscribe(log.event)
-    graph = GRPC_GRAPH if grpc or url.startswith("grpc") else GRAPH
+    graph = GRPC_GRAPH if over_grpc else GRAPH
     run_engine(compile_graph(load(shipped(graph), settings)), log, bus=bus, max_calls=calls)
 
 

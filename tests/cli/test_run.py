@@ -231,6 +231,33 @@ def test_a_missing_voice_and_a_missing_receiver_are_named(tmp_path):
     assert "call.url: no call to ws://127.0.0.1:9/" in done.stderr
 
 
+def test_a_bad_phone_system_says_what_it_does_and_does_it_again(tmp_path):
+    server = Server("record.yaml", "--calls", "10", cwd=tmp_path)  # each transfer makes two of one
+    agent, caller = voice(tmp_path / "agent.wav", "2500ms"), voice(tmp_path / "caller.wav", "2500ms", hertz=300)
+    parties = ["--agent", str(agent), "--caller", str(caller), "--calls", "2", "--speed", "0"]
+    did = []
+    for chaos in ("seed=7,transfer,garbage", "seed=7,garbage,transfer", "seed=8,garbage"):
+        client = flowcore("simulate", *parties, "--chaos", chaos, "--log-json", server.url, cwd=tmp_path)
+        assert client.returncode == 0, client.stderr
+        told = [json.loads(line) for line in client.stderr.splitlines()]
+        did.append(sorted([e["did"], e["at"], e.get("message", "")] for e in told if e["event"] == "chaos"))
+    assert server.end()[0] == 0
+    assert did[0] == did[1] != did[2]
+    assert sum(kind == "transfer" for kind, *_ in did[0]) == 2
+    assert {kind for kind, *_ in did[2]} == {"garbage"}
+
+
+@pytest.mark.parametrize(
+    ("chaos", "url", "says"),
+    [("seed=7,hodl", "ws://127.0.0.1:9/", "did you mean hold?"), ("seed=7", "grpc://127.0.0.1:9", "WebSocket only")],
+)
+def test_chaos_that_cannot_be_is_a_wrong_command_line(tmp_path, chaos, url, says):
+    good = voice(tmp_path / "good.wav", "200ms")
+    done = flowcore("simulate", "--agent", str(good), "--caller", str(good), "--chaos", chaos, url, cwd=tmp_path)
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
 def test_every_nodes_counters_are_written_at_the_end(tmp_path):
     server = Server("record.yaml", "--calls", "1", "--stats", "stats.json", cwd=tmp_path)
     agent, caller = voice(tmp_path / "agent.wav"), voice(tmp_path / "caller.wav")
