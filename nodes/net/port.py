@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,6 +21,7 @@ from websockets.http11 import Request
 
 from flowcore import Refused
 from nodes.net.front import Address, Contradiction, Front, plain
+from nodes.net.kernel import prepare
 from nodes.net.tls import WRONG_PORT
 from nodes.net.websocket import WebSocket
 
@@ -42,16 +44,13 @@ ACCEPTS = 64
 """Connections taken in one slot at most, if nobody says less."""
 
 HANDSHAKES = 8
-"""TLS handshakes that a slot goes on with, as calls wait for them: each costs 1 to 2 ms in its two steps.
+"""Steps of TLS handshakes in a slot, as calls wait for them: each handshake costs 1 to 2 ms in its two steps.
 
 At 20 ms a slot 1,000 are done in the 5 s that each may take: `tools/tls_cost.py` measures.
 """
 
 RECEIVE_BUFFER = 128 * 1024
 """Bytes that the kernel holds for a connection that is not read: 4 s of a call."""
-
-KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 4))
-"""Seconds, seconds, probes: a peer that vanished is found within 30 s."""
 
 ASK = 9.0
 """Seconds between two looks whether a peer has said anything; one that has not is asked (ping)."""
@@ -62,9 +61,6 @@ in between keeps TCP alive for it, and a call on hold says nothing for long; who
 
 MISTAKE = "listener_failed"
 """The reason for the end of a connection that found a mistake in the code."""
-
-UNSENT = 30_000
-"""Milliseconds that sent bytes may stay unacknowledged or unread by the peer (TCP_USER_TIMEOUT)."""
 
 
 class Peer(Protocol):
@@ -143,6 +139,9 @@ class Port:
         """One slot: take new connections, read and write all of them. ``now`` gives monotonic seconds."""
         self.handshakes = HANDSHAKES
         self._accept(now())
+        if len(self._shaking) > HANDSHAKES:  # calls first, and who comes alone before the crowd of one address
+            crowd = Counter(one.neighbour for one in self._shaking)
+            self.connections.sort(key=lambda one: 0 if one.answered else crowd[one.neighbour])
         for connection in self.connections:
             # Asked anew: a node of the call before may have held us up, and what is read then came later.
             try:
@@ -202,8 +201,9 @@ class Connection:
         """The socket is closed."""
         self.answered = False
         """The handshake is over, for better or worse."""
+        self.neighbour = neighbour
+        """The address at the other end: a caller, or a proxy that brings one."""
         self._socket = accepted
-        self._neighbour = neighbour
         self._port = port
         certificate = port.front.certificate
         self._tls = None if certificate is None else certificate.connection()
@@ -218,12 +218,7 @@ class Connection:
         self._ask_at = now + ASK
         self._frames = 0  # that had come at the last look
         self._silent = 0  # looks since the last word
-        accepted.setblocking(False)
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in KEEPALIVE:
-            accepted.setsockopt(socket.IPPROTO_TCP, option, value)
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT)
+        prepare(accepted)
 
     @property
     def websocket(self) -> WebSocket:
@@ -319,17 +314,20 @@ class Connection:
     def _decrypt(self, data: bytes) -> bytes:
         tls = self._tls
         assert tls is not None  # noqa: S101  # for the type checker
-        self._port.handshakes -= not tls.shaken
+        shaking = not tls.shaken
         try:
             data = tls.receive(data)
         except ssl.SSLError as error:
+            self._port.handshakes -= shaking
             if not self.answered:
-                self._port.turned_away("bad_tls", self._neighbour)
+                self._port.turned_away("bad_tls", self.neighbour)
             self._unsent += WRONG_PORT if error.reason == "HTTP_REQUEST" else tls.output()
             self._flush()
             self.drop()
             return b""
-        self._unsent += tls.output()  # of the handshake
+        answer = tls.output()  # of the handshake: a piece of a step has none, and costs nothing
+        self._port.handshakes -= shaking and bool(answer)
+        self._unsent += answer
         return data
 
     def _earn(self, now: float) -> None:
@@ -341,7 +339,7 @@ class Connection:
         websocket = self._websocket
         if websocket.request is not None and not websocket.finished:
             try:
-                found = self._port.answer(websocket.request, self._neighbour)
+                found = self._port.answer(websocket.request, self.neighbour)
             except KeyError:
                 websocket.refuse(HTTPStatus.NOT_FOUND, "Nothing is here: calls come to the path /.")
             except Refused as refused:

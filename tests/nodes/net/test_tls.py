@@ -183,26 +183,51 @@ def test_slow_tls_handshakes_are_dropped_at_5_s(rig: Rig) -> None:
     assert slow.recv(1) == b""
 
 
+def hello(rig: Rig) -> tuple[Client, bytes]:
+    """A client whose first message is not sent yet."""
+    client = Client(rig)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.tls.do_handshake()
+    client.socket.settimeout(0)
+    return client, client.goes.read()
+
+
+def is_answered(client: Client) -> bool:
+    try:
+        return bool(client.socket.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False
+
+
 def test_a_flood_of_handshakes_costs_each_slot_a_few(rig: Rig) -> None:
-    flood = [Client(rig) for _ in range(3 * HANDSHAKES)]
-    for client in flood:
-        with pytest.raises(ssl.SSLWantReadError):
-            client.tls.do_handshake()
-        client.socket.sendall(client.goes.read())
-        client.socket.setblocking(False)
-
-    def answered() -> int:
-        count = 0
-        for client in flood:
-            try:
-                count += bool(client.socket.recv(1, socket.MSG_PEEK))
-            except BlockingIOError:
-                continue
-        return count
-
+    flood = [hello(rig) for _ in range(3 * HANDSHAKES)]
+    for client, said in flood:
+        client.socket.sendall(said)
     for slot in range(1, 4):
         rig.slots()
-        assert answered() == slot * HANDSHAKES
+        assert sum(is_answered(client) for client, _ in flood) == slot * HANDSHAKES
+
+
+def test_handshakes_that_come_in_crumbs_take_no_turn_of_others(rig: Rig) -> None:
+    slow = [hello(rig) for _ in range(3 * HANDSHAKES)]
+    good, greeting = hello(rig)
+    for client, said in slow:
+        client.socket.sendall(said[:1])
+    good.socket.sendall(greeting)
+    rig.slots()
+    assert is_answered(good)
+
+
+def test_who_comes_alone_goes_before_the_crowd_of_one_address(rig: Rig) -> None:
+    crowd = [hello(rig) for _ in range(3 * HANDSHAKES)]
+    with socket.create_connection(("127.0.0.1", rig.number), source_address=("127.0.0.2", 0)) as alone:
+        for client, said in crowd:
+            client.socket.sendall(said)
+        alone.sendall(crowd[0][1])
+        alone.settimeout(0)
+        rig.slots()
+        assert alone.recv(1)
+    assert sum(is_answered(client) for client, _ in crowd) == HANDSHAKES - 1
 
 
 def test_a_renewed_certificate_is_for_new_connections_and_old_ones_go_on(rig: Rig, tmp_path: Path) -> None:
