@@ -1,0 +1,196 @@
+"""Rows 5, 9 to 12, 17, 18, 34 over the other transport: gRPC's own core meets the bytes, our peer the messages.
+
+Others stand with the listener's own tests: tests/nodes/sources/test_ringcx_grpc.py.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import threading
+
+import numpy as np
+import psutil
+import pytest
+from live import Live, until
+from load import mulaw
+from phone import said, stereo
+from phone_grpc import CHUNK, TRACKS, GrpcPhone, over_grpc
+
+from flowcore.testing.proxy import Proxy, reset_peer, slicer
+
+MIB = 1 << 20
+HOSTILE = [
+    "",
+    "..",
+    "../../etc/passwd",
+    "a\\b",
+    "-rf",
+    "CON",
+    "\n",
+    "\u202egnp.exe",
+    "x" * 300,
+    "😀",
+    "{flow}",
+    "$(id)",
+]
+
+
+def recording(folder, *settings, **options):
+    return Live(over_grpc(folder, "record"), [f"wav.path={folder}/calls/{{call_id}}.wav", *settings], **options)
+
+
+def address(live):
+    host, port = live.url.partition("://")[2].split(":")
+    return host, int(port)
+
+
+def sent(live):
+    """Packets that each flow got so far."""
+    return [flow.stats()["call"].left.chunks for flow in tuple(live.engine.flows.values())]
+
+
+def through(proxy, call="one"):
+    return GrpcPhone("", call, target=":".join(map(str, proxy.address)))
+
+
+def whole_call(phone, number=7, seconds=0.3):
+    phone.start()
+    phone.talk(number, seconds)
+    return phone.hang_up()
+
+
+def test_row_05_slow_handshakes_are_all_gone_at_their_limit_and_a_good_call_goes_on(tmp_path):
+    with recording(tmp_path, "call.handshake=1s", calls=1) as live:
+        silent = [socket.create_connection(address(live), timeout=30) for _ in range(50)]
+        assert whole_call(GrpcPhone(live.url)) == "OK"
+        for one in silent:
+            while one.recv(4096):  # settings are said first; then the end
+                pass
+            one.close()
+    assert np.array_equal(stereo(tmp_path / "calls" / "one.wav"), said(7, 0.3))
+
+
+def test_row_09_a_reset_at_random_bytes_keeps_all_that_was_read(tmp_path):
+    """At the pace of a call all that came is read; what comes in the very moment of a reset, gRPC's core drops."""
+    picks = random.Random(9)
+    came = []
+    with recording(tmp_path, calls=20) as live:
+        for number in range(20):
+            with Proxy(address(live), up=[reset_peer(picks.randrange(4000, 12_000))]) as proxy:
+                phone = through(proxy, f"cut{number}")
+                phone.start()
+                read = 0
+                for at in range(0, 8000, CHUNK):
+                    phone.say(*(phone.teller.media(track, mulaw(7, track, 1.0)[at : at + CHUNK]) for track in TRACKS))
+                    until(lambda wanted=read + 2: phone.call.done() or sent(live) == [wanted])
+                    if phone.call.done():
+                        break
+                    read += 2
+                assert phone.answer() == "UNAVAILABLE"
+                came.append(read)
+            until(lambda n=number: len(live.named("closed")) > n)
+    assert live.engine.totals.reasons == {"cancelled": 20}
+    assert sum(came) > 20
+    for number, read in enumerate(came):
+        heard = stereo(tmp_path / "calls" / f"cut{number}.wav")
+        assert np.array_equal(heard[: read // 2 * CHUNK], said(7, 1.0)[: read // 2 * CHUNK])
+
+
+@pytest.mark.parametrize(("size", "seed"), [(1, 1), (7, 2), (1000, 3)])
+def test_row_10_any_slicing_gives_a_byte_identical_recording(tmp_path, size, seed):
+    with recording(tmp_path, calls=1) as live, Proxy(address(live), up=[slicer(size, seed)]) as proxy:
+        assert whole_call(through(proxy)) == "OK"
+    assert np.array_equal(stereo(tmp_path / "calls" / "one.wav"), said(7, 0.3))
+
+
+def test_row_11_beyond_max_calls_exactly_the_rest_is_told_to_try_again(tmp_path):
+    with recording(tmp_path, max_calls=5, calls=5) as live:
+        phones = [GrpcPhone(live.url, f"call{n}") for n in range(5)]
+        for n, phone in enumerate(phones):
+            phone.start()
+            phone.talk(n, 0.1)
+        until(lambda: len(live.engine.flows) == 5)
+        assert [whole_call(GrpcPhone(live.url, "more")) for _ in range(10)] == ["UNAVAILABLE"] * 10
+        assert {phone.hang_up() for phone in phones} == {"OK"}
+    assert sorted(path.stem for path in (tmp_path / "calls").glob("*.wav")) == [f"call{n}" for n in range(5)]
+
+
+@pytest.mark.slow
+def test_row_12_a_flooding_call_costs_good_ones_nothing_and_no_memory(tmp_path):
+    with recording(tmp_path, "call.max_speed=20", calls=5) as live:
+        flood = GrpcPhone(live.url, "flood")
+        flood.start()
+        good = [GrpcPhone(live.url, f"good{n}") for n in range(4)]
+        for phone in good:
+            phone.start()
+        flood.talk(7, 60.0)  # all of it at once: it is read in 1 s
+        before = psutil.Process().memory_info().rss
+        for n, phone in enumerate(good):
+            phone.talk(n, 2.0)
+            assert phone.hang_up() == "OK"
+        assert psutil.Process().memory_info().rss - before < 5 * MIB
+        assert flood.hang_up() == "OK"
+    for n in range(4):
+        assert np.array_equal(stereo(tmp_path / "calls" / f"good{n}.wav"), said(n, 2.0))
+    assert np.array_equal(stereo(tmp_path / "calls" / "flood.wav"), said(7, 60.0))
+
+
+def test_row_17_two_clients_of_one_call_id_race_and_no_byte_is_mixed(tmp_path):
+    races = 10
+    with recording(tmp_path, calls=2 * races) as live:
+
+        def race(number):
+            for at in range(races):
+                whole_call(GrpcPhone(live.url, f"same{at}"), number)
+
+        clients = [threading.Thread(target=race, args=(number,)) for number in (0, 1)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join(100)
+    for at in range(races):
+        heard = sorted(stereo(tmp_path / "calls" / f"same{at}{suffix}.wav").tobytes() for suffix in ("", "-2"))
+        assert heard == sorted(said(number, 0.3).tobytes() for number in (0, 1))
+
+
+def test_row_18_no_dialog_id_names_a_file_outside_the_folder(tmp_path):
+    with recording(tmp_path, calls=len(HOSTILE)) as live:
+        for hostile in HOSTILE:
+            assert whole_call(GrpcPhone(live.url, hostile), seconds=0.1) == "OK"
+    files = list((tmp_path / "calls").rglob("*.wav"))
+    assert len(files) == len(HOSTILE)
+    ids = {json.loads(path.read_text())["session"].get("call_id", "") for path in (tmp_path / "calls").glob("*.json")}
+    assert ids == {hostile[:256] for hostile in HOSTILE}
+    for path in files:
+        assert path.parent == tmp_path / "calls"
+        assert path.name.isascii()
+        assert path.name[0].isalnum()
+
+
+@pytest.mark.slow
+def test_row_34_after_many_calls_of_which_some_are_cancelled_all_counts_are_back(tmp_path):
+    calls = 120
+    with recording(tmp_path) as live:
+
+        def counts():
+            process = psutil.Process()
+            return len(live.engine.flows), process.num_fds(), len(threading.enumerate())
+
+        whole_call(GrpcPhone(live.url, "first"))
+        until(lambda: not live.engine.flows)
+        before = counts()
+        chance = random.Random(34)
+        for number in range(calls):
+            phone = GrpcPhone(live.url, f"call{number}")
+            phone.start()
+            phone.say(*(phone.teller.media(track, mulaw(number, track, 0.1)) for track in TRACKS))
+            if chance.random() < 0.3:
+                until(lambda n=number: len(live.named("opened")) > n + 1)
+                phone.cancel()
+            else:
+                assert phone.hang_up() == "OK"
+        until(lambda: not live.engine.flows)
+        until(lambda: counts()[1] <= before[1] + 5 and counts()[2] <= before[2] + 1)
+    assert live.engine.totals.reasons["stop"] + live.engine.totals.reasons["cancelled"] == calls + 1
