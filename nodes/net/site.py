@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+
+from websockets.http11 import Request
 
 from flowcore import CannotStart, Host, Part
-from nodes.net.port import Route
+from nodes.net.front import Address
+from nodes.net.port import Page, Peer, Route
 
 
 class Site(Part):
@@ -25,8 +29,12 @@ class Site(Part):
         """Others than users of this machine will reach the pages; raises `CannotStart` where they must not."""
 
 
-def pages(host: Host, exposed: bool) -> dict[str, Route]:
+def pages(
+    host: Host, exposed: bool, turned_away: Callable[[str, Address], None] = lambda reason, address: None
+) -> dict[str, Route]:
     """The paths of all sites of the graph; ``exposed`` says whether others than this machine's users will reach them.
+
+    ``turned_away`` is told of who may not look: guessing a key should be seen in the log.
 
     Raises `CannotStart` when two want the same path, or one must not be shown beyond this machine.
     """
@@ -37,8 +45,18 @@ def pages(host: Host, exposed: bool) -> dict[str, Route]:
         for path, route in site.routes().items():
             if path in found:
                 raise CannotStart(f"two nodes want to show pages at {path}: give both the same settings")
-            found[path] = route
+            found[path] = _watched(route, turned_away)
     return found
+
+
+def _watched(route: Route, turned_away: Callable[[str, Address], None]) -> Route:
+    def watched(request: Request, caller: Address) -> Page | Peer:
+        answer = route(request, caller)
+        if isinstance(answer, Page) and answer.status == HTTPStatus.FORBIDDEN:
+            turned_away("may_not_look", caller)
+        return answer
+
+    return watched
 
 
 def offer(host: Host, base: str) -> None:

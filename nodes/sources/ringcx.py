@@ -64,7 +64,7 @@ class RingCX(Listener[Packet]):
 
         self._front = Front.of(config.tls, config.behind_proxy)
         port = Port(
-            {"/": call} | pages(host, config.exposed),
+            {"/": call} | pages(host, config.exposed, doorman.turned_away),
             Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME),
             host.room,
             lambda error: host.report.event("connection_failed", cause=error),

@@ -27,7 +27,7 @@ Mode = Literal["token", "key", "off"]
 SHORTEST = 16
 """Characters of a secret at least."""
 
-FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host")
+FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 """Headers that say that a proxy stands in front, so that an address of this machine proves nothing."""
 
 
@@ -39,12 +39,12 @@ def mint(secret: str, call: str, expires: int) -> str:
 
 
 def allows_token(secret: str, call: str, token: str, wall: float) -> bool:
-    """Whether the token is for this call and good at ``wall`` (seconds since 1970)."""
+    """Whether the token is for this call and good at ``wall`` (seconds since 1970); none is for no call at all."""
     expires = token.partition(".")[0]
     if not (expires.isascii() and expires.isdecimal() and len(expires) <= 12):
         return False
     right = hmac.compare_digest(mint(secret, call, int(expires)).encode(), token.encode())
-    return right and wall < int(expires)
+    return bool(normal(call)) and right and wall < int(expires)
 
 
 def allows_key(secret: str, key: str) -> bool:

@@ -111,7 +111,8 @@ class CaptionsSite(Site):
         if self._access == "token":
             return allows_token(self._secret, asked["call_id"], asked["token"], time.time())
         if self._access == "key":
-            return allows_key(self._secret, asked["key"])
+            # An agent whose script filled in nothing must not see the newest call, which is somebody else's.
+            return bool(normal(asked["call_id"])) and allows_key(self._secret, asked["key"])
         return caller.is_loopback and is_local(request.headers)
 
     def _file(self, name: str, status: HTTPStatus = HTTPStatus.OK) -> Page:

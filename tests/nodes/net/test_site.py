@@ -6,6 +6,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from live import until
 from watching import Talk, address, stage
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -14,6 +15,9 @@ from flowcore import CannotStart
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile
 from flowcore.testing import run_plan
+from nodes.web.access import mint
+
+KEY = "0123456789abcdef"
 
 TWO = """
 flowcore: 1
@@ -70,7 +74,16 @@ def test_the_page_says_what_it_may_do_and_who_may_hold_it(tmp_path):
         assert get(address(live, "-ws?callId=one"))[0] == 426
 
 
-@pytest.mark.parametrize("wrong", [{"Host": "evil.example"}, {"X-Forwarded-For": "192.0.2.1"}, {"Origin": "http://e"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"Host": "evil.example"},
+        {"X-Forwarded-For": "192.0.2.1"},
+        {"X-Real-IP": "192.0.2.1"},
+        {"Via": "1.1 proxy"},
+        {"Origin": "http://e"},
+    ],
+)
 def test_without_a_secret_a_foreign_page_gets_nothing(tmp_path, wrong):
     with stage(tmp_path) as live:
         talk = Talk(live.url, "one")
@@ -94,6 +107,31 @@ def test_more_viewers_than_allowed_are_503_and_the_next_is_let_in_after_one_left
             assert (refused.value.response.status_code, refused.value.response.headers["Retry-After"]) == (503, "5")
             with connect(feed, proxy=None) as third:
                 assert '"waiting"' in third.recv(timeout=30)
+
+
+@pytest.mark.parametrize("access", ["key", "token"])
+def test_a_script_that_fills_in_no_call_shows_nobody_elses(tmp_path, monkeypatch, access):
+    monkeypatch.setenv("VIEWER_KEY", KEY)
+    good = {"key": KEY, "token": mint(KEY, "", 99_999_999_999)}[access]
+    with stage(tmp_path, f"access: {access}, secret: '${{VIEWER_KEY}}'") as live:
+        talk = Talk(live.url, "one")
+        for call in ("", "?callId=", "?callId=%20"):
+            assert get(address(live, f"{call or '?'}&{access}={good}"))[0] == 403
+        assert get(address(live, f"?callId=one&{access}={mint(KEY, 'one', 99_999_999_999)}"))[0] == (
+            200 if access == "token" else 403
+        )
+        talk.hang_up()
+
+
+def test_who_guesses_keys_is_seen_in_the_log_without_the_guess(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIEWER_KEY", KEY)
+    with stage(tmp_path, "secret: '${VIEWER_KEY}'") as live:
+        for guess in range(3):
+            assert get(address(live, f"?callId=one&key=guess-{guess}"))[0] == 403
+        until(lambda: sum(event.data["times"] for event in live.named("turned_away")) == 3)
+    told = [event.data for event in live.named("turned_away")]
+    assert {(one["reason"], one["address"]) for one in told} == {("may_not_look", "127.0.0.1")}
+    assert "guess" not in str(told)
 
 
 def test_two_nodes_that_want_the_same_path_are_told_so():
