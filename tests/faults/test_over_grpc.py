@@ -84,7 +84,7 @@ def test_row_09_a_reset_at_random_bytes_keeps_all_that_was_read(tmp_path):
                 read = 0
                 for at in range(0, 8000, CHUNK):
                     phone.say(*(phone.teller.media(track, mulaw(7, track, 1.0)[at : at + CHUNK]) for track in TRACKS))
-                    until(lambda wanted=read + 2: phone.call.done() or sent(live) == [wanted])
+                    until(lambda wanted=read + 2, call=phone.call: call.done() or sent(live) == [wanted])
                     if phone.call.done():
                         break
                     read += 2
