@@ -192,5 +192,6 @@ def test_row_34_after_many_calls_of_which_some_are_cancelled_all_counts_are_back
             else:
                 assert phone.hang_up() == "OK"
         until(lambda: not live.engine.flows)
-        until(lambda: counts()[1] <= before[1] + 5 and counts()[2] <= before[2] + 1)
+        few = 10  # of the client's own, which is in this process too; a leak would leave one for each call
+        until(lambda: all(now <= then + few for now, then in zip(counts(), before, strict=True)))
     assert live.engine.totals.reasons["stop"] + live.engine.totals.reasons["cancelled"] == calls + 1
