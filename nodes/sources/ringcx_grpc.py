@@ -109,7 +109,7 @@ class RingCXGrpc(Listener[Packet]):
     def _site(self, host: Host, doorman: Doorman) -> Port | None:
         """The pages of other nodes, on a port of their own."""
         config = self.config
-        routes = pages(host, config.exposed)
+        routes = pages(host, config.exposed, doorman.turned_away)
         if not routes:
             return None
         if config.pages_port == config.port != 0:
