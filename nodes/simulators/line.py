@@ -44,10 +44,10 @@ class Line:
 
     def say_slowly(self, message: bytes, pieces: int, seconds: float) -> None:
         """One text message in so many fragments, over so many seconds."""
-        size = -(-len(message) // pieces)
+        size = max(1, -(-len(message) // pieces))
 
         def fragments() -> Iterator[bytes]:
-            for at in range(0, len(message), size):
+            for at in range(0, max(1, len(message)), size):
                 yield message[at : at + size]
                 time.sleep(seconds / pieces)
 

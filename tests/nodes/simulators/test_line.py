@@ -1,0 +1,51 @@
+import threading
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import serve
+
+from nodes.simulators.line import Line
+
+
+@pytest.fixture
+def other_end():
+    """What the other end heard, its address, and an event when it has gone."""
+    heard, over = [], threading.Event()
+
+    def take(connection):
+        try:
+            heard.extend(connection)
+            heard.append("closed in order")
+        except ConnectionClosed:
+            heard.append("reset")
+        over.set()
+
+    with serve(take, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield heard, f"ws://127.0.0.1:{server.socket.getsockname()[1]}/", over
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("message", [b"", b"x", b"ab", b"abc", b'{"event":"Connected"}'])
+def test_a_message_in_pieces_is_one(other_end, message):
+    heard, url, over = other_end
+    line = Line(url)
+    line.say_slowly(message, 3, 0.003)
+    line.hang_up()
+    line.close()
+    assert over.wait(10)
+    assert heard == [message.decode(), "closed in order"]
+
+
+def test_what_vanishes_says_no_goodbye(other_end):
+    heard, url, over = other_end
+    line = Line(url)
+    line.say(b"hello")
+    while not heard:
+        over.wait(0.01)
+    line.vanish()
+    line.close()
+    assert over.wait(10)
+    assert heard == ["hello", "reset"]
