@@ -132,6 +132,7 @@ def knock(port: int, context: ssl.SSLContext | None) -> float:
 def knocker(port: int, authority: str) -> None:
     """The third process: knocks until its standard input ends, and says what it had to wait."""
     context = ssl.create_default_context(cafile=authority) if authority else None
+    tell("ready")
     waited = []
     while not select.select([sys.stdin], [], [], 0)[0]:
         waited.append(knock(port, context))
@@ -146,6 +147,8 @@ def callers(port: int, authority: str, calls: int, seconds: float) -> None:
     tell("knocking")
     command = [sys.executable, __file__, "--knock", str(port), authority or "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as knocking:
+        assert knocking.stdout is not None
+        knocking.stdout.readline()  # it is ready
         late = max(late, talk(lines, seconds))
         waited = json.loads(knocking.communicate()[0])
     tell(json.dumps({"late_ms": late * 1000, "answered_ms": waited}))
