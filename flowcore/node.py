@@ -342,6 +342,9 @@ class Listener(Node, ABC, Generic[Out]):
     simulated: ClassVar[Mapping[str, str]] = {}
     """Values of its config, as in a graph, with which it lets the peers of ``simulator`` in."""
 
+    tunnelled: ClassVar[Mapping[str, str]] = {}
+    """Values of its config, as in a graph, with which it knows who calls through a tunnel that ends on this machine."""
+
     rehearsal: ClassVar[str] = ""
     """A module that stands in for this listener's connections in ``flowcore test``: see `flowcore.scenario.play`."""
 

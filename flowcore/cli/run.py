@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from flowcore.cli.log import Log
-from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url
+from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnelled
 from flowcore.control.address import directory
 from flowcore.control.answers import holder
 from flowcore.control.hub import Hub
@@ -79,6 +79,9 @@ def run(
         try_to_write(stats, "--stats")
     if tunnel is not None:
         options["public"] = open_tunnel(plan, options["public"])
+        settings = [*tunnelled(plan), *(settings or [])]
+        loaded = load(graph, settings)
+        plan = compile_graph(loaded)
     log = Log(as_json=log_json, quiet=quiet, stats=stats)
     bus = Bus()
     bus.subscribe(log.event)

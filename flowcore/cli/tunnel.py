@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,6 +42,19 @@ def open_tunnel(plan: Plan, public: str) -> str:
         return str(ngrok.forward(f"{host}:{port}", authtoken=token, **options).url())
     except ValueError as error:  # all that it raises; its texts name no token
         raise CannotStart(f"no tunnel through ngrok: {': '.join(map(str, error.args))}") from None
+
+
+def tunnelled(plan: Plan) -> list[str]:
+    """Settings with which the listener knows who calls through the tunnel, where the graph says nothing else.
+
+    ngrok appends the caller's address to X-Forwarded-For, so its last one is true whatever the caller wrote. Without
+    these all the world would call from 127.0.0.1, and be let in where only this machine is.
+    """
+    node = plan.listener
+    values: Mapping[str, str] = node.cls.tunnelled  # type: ignore[attr-defined]  # it is a listener
+    return [
+        f"{node.name}.{field}={value}" for field, value in values.items() if field not in node.config.model_fields_set
+    ]
 
 
 def public_url(text: str) -> str:

@@ -35,6 +35,7 @@ class RingCX(Listener[Packet]):
     simulator = "nodes.simulators.ringcx"
     simulated = {"host": "127.0.0.1", "port": "0", "tls": "null", "secret_mode": "off"}
     simulated |= {"networks": "[]", "accounts": "[]", "max_calls_per_ip": "null"}
+    tunnelled = {"behind_proxy": "['127.0.0.1', '::1']"}
     rehearsal = "nodes.simulators.ringcx_rehearsal"
 
     class Config(Entrance):
