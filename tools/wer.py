@@ -104,14 +104,11 @@ class Heard:
                         narrow.push(Audio(samples[at : at + 800], "s16", 8000, track, at))
                 call.push(*narrow.out)
                 narrow.out.clear()
+                _catch_up(call, woken)
             narrow.node.flush(narrow.out.append)
             call.push(*narrow.out)
             call.node.flush(call.out.append)
-            call.collect()
-            while call.node.busy():
-                woken.wait(1)
-                woken.clear()
-                call.collect()
+            _catch_up(call, woken)
             cpu = time.process_time() + sum(_cpu(decoder) for decoder in decoders) - before
             self.texts: list[Text] = [text for text in call.out if text.final]
             self.cost = cpu / sum(len(samples) / 8000 for samples in channels.values())
@@ -122,6 +119,15 @@ class Heard:
     def said(self, track: str) -> str:
         """All words of one party."""
         return " ".join(text.text for text in self.texts if text.track == track)
+
+
+def _catch_up(call: Any, woken: Any) -> None:
+    """Wait for the final texts that were asked for, as there is time for them in a call."""
+    call.collect()
+    while call.node.busy():
+        woken.wait(1)
+        woken.clear()
+        call.collect()
 
 
 def _cpu(process: Any) -> float:

@@ -150,6 +150,8 @@ class GoogleStream(Stream):
             if error is None and not self._half_closed:
                 error = Expired("Google ended the stream before the audio did")
         except GoogleAPICallError as caught:
+            # Of a stream that ends while a request is being written, grpc.aio may say INTERNAL ("Internal error from
+            # Core") and forget the reason: then the stream is tried again, and the next one tells it.
             code = caught.grpc_status_code
             error = error_for(code.name if code else "UNKNOWN", caught.message or "")
         except asyncio.CancelledError:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nodes.speech.context import Context
 from nodes.speech.decoder import RATE, DecodeFailed
 
 Outcome = str | DecodeFailed
@@ -42,6 +43,8 @@ class Job:
     final: bool
     done: Callable[[Outcome], None]
     trouble: Callable[[str], None] = _nobody
+    before: Context | None = None
+    """To be decoded together with it, where there is time; what counts is the text of ``samples``."""
     deaths: int = 0
     refused: bool = False
 
@@ -60,7 +63,7 @@ class Line:
         """Seconds of audio that wait for their final texts."""
         self._finals: deque[Job] = deque()
         self._interims: dict[object, Job] = {}  # by party; a dict keeps a place in the line when its job changes
-        self._decoding: set[object] = set()  # parties
+        self._decoding: dict[object, Job] = {}  # by party
         self._changed = threading.Condition()
         self._closed = False
 
@@ -74,16 +77,36 @@ class Line:
                 raise DecodeFailed("the engine is closed")
             if job.final:
                 stale = self._interims.pop(job.party, None)
-                if self.waiting and self.waiting + job.seconds > self.backlog:
-                    job.refused = True
-                    job.samples = job.samples[:0].copy()  # a view would keep the audio
-                self._finals.append(job)
-                self.waiting += job.seconds
+                self._put_final(job)
             else:
                 stale = self._interims.get(job.party)
                 self._interims[job.party] = job
             self._changed.notify()
             return stale is not None
+
+    def make_final(self, job: Job) -> bool:
+        """What an interim job hears turns out to be all there is: its text is to be the final one.
+
+        False when it gave way to another one, or has its outcome already.
+        """
+        with self._changed:
+            if self._interims.get(job.party) is job:
+                del self._interims[job.party]
+                job.final = True
+                self._put_final(job)
+                return True
+            if self._decoding.get(job.party) is job:
+                job.final = True
+                return True
+            return False
+
+    def _put_final(self, job: Job) -> None:
+        if self.waiting and self.waiting + job.seconds > self.backlog:
+            job.refused = True
+            job.samples = job.samples[:0].copy()  # a view would keep the audio
+            job.before = None
+        self._finals.append(job)
+        self.waiting += job.seconds
 
     def take(self) -> Job | None:
         """Wait for the next job whose party has none in a worker's hands; None once closed."""
@@ -91,7 +114,7 @@ class Line:
             while not self._closed:
                 job = self._next()
                 if job is not None:
-                    self._decoding.add(job.party)
+                    self._decoding[job.party] = job
                     return job
                 self._changed.wait()
             return None
@@ -108,13 +131,13 @@ class Line:
     def finished(self, job: Job) -> None:
         """The job that was taken has its outcome: the next one of its party may be taken."""
         with self._changed:
-            self._decoding.discard(job.party)
+            self._decoding.pop(job.party, None)
             self._changed.notify()
 
     def give_back(self, job: Job) -> None:
         """Whoever took the job cannot do it: put it in line again, a final one at its head."""
         with self._changed:
-            self._decoding.discard(job.party)
+            self._decoding.pop(job.party, None)
             if self._closed:
                 job.done(DecodeFailed("the engine was closed"))
             elif job.final:

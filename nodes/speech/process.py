@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -63,6 +64,8 @@ class DecoderProcess(Decoder, Stoppable):
 
     def open(self) -> None:
         ours, theirs = socket.socketpair()
+        patience = struct.pack("@ll", *divmod(round(HANGS * 1e6), 1_000_000))  # struct timeval: seconds, microseconds
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
         command = [sys.executable, "-m", __name__, str(theirs.fileno()), self._job]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         with theirs, self._lock:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
@@ -43,22 +43,22 @@ class Voice(Protocol):
 class Segment:
     """One utterance, or as much of it as there is yet: s16 samples at 16 kHz, with a probability for each window.
 
-    ``start`` is the position of the first sample on the flow's clock.
+    ``start`` and ``end`` are positions on the flow's clock: of the first sample, and after the last.
     """
 
     samples: Samples
     start: int
+    end: int
     voice: tuple[float, ...]
-
-    @property
-    def end(self) -> int:
-        """Position after the last sample."""
-        return self.start + len(self.samples)
 
     @property
     def seconds(self) -> float:
         """Length in seconds, pauses at both ends included."""
-        return len(self.samples) / RATE
+        return (self.end - self.start) / RATE
+
+    def without_audio(self) -> Segment:
+        """All that is known of it but the samples, which take 32 KB a second."""
+        return replace(self, samples=self.samples[:0].copy())  # a view would keep them
 
     @property
     def voice_mean(self) -> float:
@@ -225,7 +225,8 @@ class Segmenter:
         return first + int(np.argmin(around)) + QUIET // 2
 
     def _segment(self, windows: int) -> Segment:
-        return Segment(np.concatenate(self._windows[:windows]), self.start, tuple(self._voices[:windows]))
+        samples = np.concatenate(self._windows[:windows])
+        return Segment(samples, self.start, self.start + len(samples), tuple(self._voices[:windows]))
 
     def _cut(self, windows: int, *, speaking: bool) -> Segment:
         segment = self._segment(windows)

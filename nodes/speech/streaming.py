@@ -17,14 +17,15 @@ from queue import SimpleQueue
 from flowcore import Audio, Report, Word
 from flowcore.speech import Ended, Expired, OverQuota, Rejected, Result, Stream, Streamer, StreamError, Unavailable
 from nodes.speech.backoff import Backoff
+from nodes.speech.driver import UNTRANSCRIBED
 from nodes.speech.party import Party
 from nodes.speech.ring import Ring
+from nodes.speech.words import plain
 
 SOFT, HARD = 2 / 3, 29 / 30  # of a stream's greatest age: renewed at the next final or pause; renewed anyway
 HOLD = 5.0  # seconds without audio after which a stream is ended; less when the provider is quicker
 STALLED = 30.0  # seconds in which a stream said nothing at all: silence, music, or it hangs; renewing it tells
 DRAIN = 4.0  # seconds that a stream may take to finish what it has; official samples see about one
-CLOSING = 8.0  # seconds that a party may take after its last sample; the engine's own deadline is 10 s
 PRE_ROLL = 1.0  # seconds that a stream hears before the place from which its words count: longer than any word
 OVERLAP = 0.5  # seconds that an old stream hears after the new one was begun, which may yet fail to begin
 SETTLED = 10.0  # seconds after which a stream counts as one that works
@@ -105,10 +106,9 @@ class Streaming:
         self._ring.add(chunk)
         self._last_audio = self.party.now()
 
-    def finish(self) -> None:
-        """No more audio; `busy` until all is told, or given up."""
-        if self._close_by == inf:
-            self._close_by = self.party.now() + CLOSING
+    def finish(self, by: float) -> None:
+        """No more audio; `busy` until all is told, or given up at the monotonic time ``by``."""
+        self._close_by = by
 
     def busy(self) -> bool:
         return self._close_by < inf and not self.gave_up and (bool(self._legs) or self._left)
@@ -152,7 +152,9 @@ class Streaming:
         if any(self._reach(leg) - leg.sent >= least for leg in fed):
             times.append(now + REQUEST)
         if fed:
-            times += [when for pause in (2 * REQUEST, self._hold) if (when := self._last_audio + pause) > now]
+            marks = [self._last_audio + 2 * REQUEST, self._last_audio + self._hold]
+            marks += [leg.opened + HARD * self._limits.max_stream for leg in fed]
+            times += [when for when in marks if when > now]
         elif self._left:
             times.append(max(self._retry_at, now + REQUEST))
         if self.busy():
@@ -215,7 +217,7 @@ class Streaming:
         if self._said is None or self._said[0] is leg:
             return False
         said = self._said[1]
-        return abs(word.start - said.start) < NEAR and _plain(word.text) == _plain(said.text)
+        return abs(word.start - said.start) < NEAR and plain(word.text) == plain(said.text)
 
     def _works(self) -> None:
         self._backoff.reset()
@@ -365,8 +367,8 @@ class Streaming:
         return self._told
 
     def _mark(self, start: int, end: int) -> None:
-        self.party.gap(start / self._rate, end / self._rate, "untranscribed")
-        self._report.dropped("untranscribed", (end - start) / self._rate)
+        self.party.gap(start / self._rate, end / self._rate, UNTRANSCRIBED)
+        self._report.dropped(UNTRANSCRIBED, (end - start) / self._rate)
         self._told_up_to(end)
 
     def _drop(self, first: int) -> None:
@@ -374,11 +376,6 @@ class Streaming:
         for leg in self._legs[first:]:
             leg.stream.cancel()
         del self._legs[first:]
-
-
-def _plain(text: str) -> str:
-    """A word as it sounds, however it is written."""
-    return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
 def _spread(text: str, start: float, end: float) -> tuple[Word, ...]:

@@ -5,43 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 from random import random
-from typing import Protocol
 
-from flowcore import Audio, Emit, Report, Text
+from flowcore import Audio, Emit, Text
 from flowcore.speech import Streamer
 from nodes.speech.converter import Converter
+from nodes.speech.driver import Driver, Host
 from nodes.speech.party import Party
 from nodes.speech.ring import Ring
 from nodes.speech.streaming import Streaming
-
-
-class Driver(Protocol):
-    """What hears all parties of one node: this module's `Streams` for providers, `Utterances` for decoders."""
-
-    def push(self, chunk: Audio) -> None:
-        """The next audio of its party."""
-
-    def flush(self) -> None:
-        """No more audio."""
-
-    def busy(self) -> bool:
-        """Whether texts are still to come after `flush`."""
-
-    def collect(self, emit: Emit[Text]) -> None:
-        """Do what is due, and emit what came."""
-
-    def close(self) -> None:
-        """Let go of everything."""
-
-
-class Host(Protocol):
-    """What is used of the node."""
-
-    report: Report
-
-    def wake(self) -> None: ...
-    def alarm(self, when: float, /) -> None: ...
-    def now(self) -> float: ...
 
 
 class Streams:
@@ -70,7 +41,7 @@ class Streams:
         self._given_up: dict[str, Converter] = {}
         self._other: Driver | None = None
         self._other_due = inf
-        self._ended = False
+        self._close_by = inf
 
     def push(self, chunk: Audio) -> None:
         if chunk.track in self._given_up:
@@ -82,10 +53,10 @@ class Streams:
         heard.party.arrived(chunk)
         heard.push(chunk)
 
-    def flush(self) -> None:
-        self._ended = True
+    def flush(self, by: float) -> None:
+        self._close_by = by
         for heard in self._heard.values():
-            heard.finish()
+            heard.finish(by)
         self._flush_other()
 
     def busy(self) -> bool:
@@ -145,7 +116,7 @@ class Streams:
         converter = self._given_up[track] = Converter(track)
         for chunk in heard.untold():
             self._push_other(converter.convert(chunk))
-        if self._ended:
+        if self._close_by < inf:
             self._flush_other()
 
     def _push_other(self, chunks: list[Audio]) -> None:
@@ -157,4 +128,4 @@ class Streams:
         if self._other is not None:
             for converter in self._given_up.values():
                 self._push_other(converter.finish())
-            self._other.flush()
+            self._other.flush(self._close_by)

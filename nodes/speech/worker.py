@@ -55,6 +55,10 @@ class Worker:
         """
         return self._line.put(job)
 
+    def make_final(self, job: Job) -> bool:
+        """Have the text of an interim job be the final one; False when it is no longer in line."""
+        return self._line.make_final(job)
+
     def forget(self, owner: object) -> None:
         """Take all waiting jobs of ``owner`` back; one that is being decoded still reports."""
         self._line.forget(owner)
@@ -96,6 +100,10 @@ class Worker:
         if job.refused:
             return Overloaded("too much audio waits for its text")
         try:
+            if job.before is not None and not self._line.waiting:
+                text = job.before.rest(decoder.decode(job.before.with_(job.samples)))
+                if text:
+                    return text
             return decoder.decode(job.samples)
         except DecoderDied:
             raise

@@ -11,12 +11,13 @@ import flowcore
 from flowcore import Audio, Duration, Emit, Extra, Format, Session, Takes, Text, Transform, node
 from flowcore.speech import Streamer
 from nodes.speech.choice import SpeechEngine
+from nodes.speech.driver import CLOSING, Driver, Host
 from nodes.speech.party import Party
 from nodes.speech.provider import Provider
 from nodes.speech.recognizer import Recognizer
 from nodes.speech.segmenter import Limits
 from nodes.speech.streaming import STALLED
-from nodes.speech.streams import Driver, Host, Streams
+from nodes.speech.streams import Streams
 from nodes.speech.utterances import Utterances
 from nodes.speech.voice import RATE, VoiceModel
 
@@ -62,7 +63,7 @@ class Transcribe(Transform[Audio, Text]):
         pause: Annotated[Duration, Field(ge=0.1, le=3)] = Duration("100ms")
         """The pause that ends an utterance with much speech in it, twice ``enough`` or more."""
 
-        long_pause: Annotated[Duration, Field(ge=0.1, le=5)] = Duration("1200ms")
+        long_pause: Annotated[Duration, Field(ge=0.1, le=5)] = Duration("1s")
         """The pause that ends one with less than ``enough``: few words at a time are understood worse."""
 
         enough: Duration = Duration("3500ms")
@@ -146,7 +147,7 @@ class Transcribe(Transform[Audio, Text]):
         self._driver.collect(emit)
 
     def flush(self, emit: Emit[Text]) -> None:
-        self._driver.flush()
+        self._driver.flush(self.now() + CLOSING)
         self._driver.collect(emit)
 
     def busy(self) -> bool:

@@ -206,7 +206,8 @@ def test_audio_that_comes_too_fast_is_to_be_sent_again_more_slowly(engine):
 def test_each_status_is_told_as_what_is_to_be_done_about_it(engine, version, code, kind):
     sound, _ = spoken(4)
     with FakeGoogle(trouble=lambda number: Trouble(code, 1.9, f"for the test {number}")) as google:
-        talk = Talk(engine(google, version=version)).say(sound)
+        # No more than what it takes: of a stream that ends in the middle of a request gRPC may say INTERNAL instead.
+        talk = Talk(engine(google, version=version)).say(sound[: round(1.9 * 8000)])
         error = talk.rest()
         assert len(google.streams) == 1  # nobody tried again behind our back
     assert type(error) is kind

@@ -185,3 +185,46 @@ def test_every_final_comes_out_once_and_in_the_order_of_its_party(puts, moves):
     assert sorted(out) == put
     for party in range(4):
         assert [n for n in out if puts[n][0] == party] == [n for n in put if puts[n][0] == party]
+
+
+def test_an_interim_job_that_becomes_final_is_in_line_once_and_before_other_interims():
+    line = Line(60)
+    early, other = job("early", "agent", final=False, seconds=2), job("other", "customer", final=False)
+    line.put(other)
+    line.put(early)
+    assert line.make_final(early)
+    assert line.waiting == 2
+    assert line.take() is early
+    assert line.take() is other
+    assert not line._interims
+    line.finished(early)
+    assert not line.make_final(early)  # its outcome is out
+
+
+def test_what_becomes_final_while_it_is_decoded_is_not_lost_with_its_decoder():
+    line = Line(60)
+    early, later = job("early", "agent", final=False), job("later", "agent", final=False)
+    line.put(early)
+    assert line.take() is early
+    line.put(later)
+    assert line.make_final(early)
+    line.give_back(early)
+    assert line.take() is early
+
+
+def test_what_gave_way_to_a_newer_one_cannot_become_final():
+    line = Line(60)
+    old = job("old", "agent", final=False)
+    line.put(old)
+    line.put(job("new", "agent", final=False))
+    assert not line.make_final(old)
+
+
+def test_what_becomes_final_may_be_refused_like_any_other():
+    line = Line(3)
+    early = job("early", "agent", final=False, seconds=2)
+    line.put(job("final", "customer", seconds=2))
+    line.put(early)
+    assert line.make_final(early)
+    assert early.refused
+    assert not len(early.samples)

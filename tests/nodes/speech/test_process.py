@@ -103,6 +103,17 @@ def test_one_that_hangs_is_given_up(parrot, monkeypatch):
     parrot.close()
 
 
+def test_one_that_reads_no_more_is_given_up_as_well(monkeypatch):
+    monkeypatch.setattr(process, "HANGS", 0.2)
+    decoder = DecoderProcess(Parrot, Parrot.Config())
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parent)])
+    decoder.open()
+    os.kill(decoder.pid, signal.SIGSTOP)
+    with pytest.raises(DecoderDied, match=r"hung up|no answer"):
+        decoder.decode(audio(0, 12 * 16000))  # more than a socket holds
+    decoder.close()
+
+
 def test_stop_cuts_a_running_decode_off(parrot):
     caught: list[Exception] = []
 

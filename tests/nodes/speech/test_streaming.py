@@ -184,6 +184,14 @@ def test_a_hold_ends_the_stream_and_its_last_text_comes_at_once():
     assert not running.watched.breaches
 
 
+def test_a_stream_gets_no_older_in_a_hold_than_it_may():
+    words = [Spoken(n + 1, 0.3 * n, 0.3 * n + 0.3) for n in range(90)]  # 27 s without a breath
+    running = say(call(config={"most_words": 1000}, max_stream=30.0), words)
+    running.wait(6.0)  # a hold, which would be noticed after 5 s
+    running.finish()
+    TestParrot().right(running, words)
+
+
 def test_when_the_next_stream_cannot_begin_the_old_one_goes_on():
     words = [Spoken(n, float(n), n + 0.4) for n in range(1, 29)]
     running = say(call(trouble=["", "refuse", "refuse"], max_stream=30.0), words)

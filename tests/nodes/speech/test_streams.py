@@ -19,6 +19,7 @@ from flowcore.testing import joined, run_plan
 from flowcore.testing.decoders import mistaken
 from flowcore.testing.speech import Call, Spoken, cut
 from nodes.protocols import g711, wav
+from nodes.speech.driver import CLOSING
 from nodes.speech.streams import Streams
 from tools.voices import telephone
 from tools.wer import BECKETT
@@ -96,7 +97,7 @@ class Local:
         self.chunks.append(chunk)
         self.host.alarm(self.host.now() + 3.0)
 
-    def flush(self) -> None:
+    def flush(self, by: float) -> None:
         self.flushed = True
 
     def busy(self) -> bool:
@@ -173,7 +174,7 @@ def test_the_fallback_hears_all_that_has_no_final_text_from_its_first_sample(kin
     assert len(heard) >= 2 * len(linear) - 100  # the filter sees ahead by 6 ms
     assert np.array_equal(heard[::2], linear[: -(-len(heard) // 2)])  # every sample, once, in its place
     assert stand.alarms[-1] == pytest.approx(stand.time + 3.0)  # the fallback's own, as no stream wants one
-    stand.streams.flush()
+    stand.streams.flush(stand.time + CLOSING)
     stand.streams.collect(stand.out.append)
     assert local.flushed
     assert not stand.streams.busy()

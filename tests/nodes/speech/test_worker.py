@@ -8,6 +8,7 @@ import pytest
 
 from flowcore import CannotStart
 from nodes.speech import worker
+from nodes.speech.context import Context
 from nodes.speech.decoder import DecodeFailed, Decoder
 from nodes.speech.line import Job, Outcome, Overloaded
 from nodes.speech.worker import DecoderDied, Worker
@@ -55,12 +56,20 @@ class Desk:
         self.reported = threading.Semaphore(0)
         self.worker = Worker(self.decoders, backlog)
 
-    def submit(self, name: str, samples: int = 1, *, party: object = None, final: bool = True) -> bool:
+    def submit(
+        self,
+        name: str,
+        samples: int = 1,
+        *,
+        party: object = None,
+        final: bool = True,
+        before: Context | None = None,
+    ) -> bool:
         def done(outcome: Outcome) -> None:
             self.results.append((name, outcome))
             self.reported.release()
 
-        job = Job("call", party or name, np.zeros(samples, np.int16), final, done, self.troubles.append)
+        job = Job("call", party or name, np.zeros(samples, np.int16), final, done, self.troubles.append, before)
         return self.worker.submit(job)
 
     def finish(self, jobs: int) -> dict[str, Outcome]:
@@ -186,3 +195,22 @@ def test_who_still_waits_at_the_end_is_told():
     assert {name for name, outcome in desk.results if isinstance(outcome, DecodeFailed)} == {"final", "interim"}
     with pytest.raises(DecodeFailed):
         desk.submit("late")
+
+
+def said(text: str, samples: int) -> Context:
+    return Context(np.zeros(samples, np.int16), text, samples)
+
+
+def test_what_follows_on_something_is_decoded_together_with_it_and_only_the_new_words_count(desk):
+    desk.submit("known", 2, before=said("5", 3))
+    assert desk.finish(1) == {"known": "Samples"}  # of "5 samples"
+    desk.submit("other", 2, before=said("five", 3))
+    assert desk.finish(1)["other"] == "2 samples"  # nobody knows which words are new: it is decoded alone
+
+
+def test_where_others_wait_everything_is_decoded_alone(desk):
+    desk.submit("first")
+    assert desk.decoders[0].started.acquire(timeout=SOON)
+    desk.submit("second", 2, before=said("5", 3))
+    desk.submit("third", 3)
+    assert desk.finish(3) == {"first": "1 samples", "second": "2 samples", "third": "3 samples"}

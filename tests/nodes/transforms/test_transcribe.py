@@ -1,6 +1,8 @@
 """`transcribe`: its own logic with a decoder that says what it was given, and the real model on real voices."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +17,7 @@ from nodes.speech.decoder import DecodeFailed, Decoder
 from nodes.speech.line import Job
 from nodes.speech.moonshine import Moonshine
 from nodes.speech.recognizer import Recognizer
-from nodes.speech.segmenter import RATE
+from nodes.speech.segmenter import RATE, Segmenter
 from nodes.speech.worker import DecoderDied, Worker
 from nodes.transforms.resample import Resample
 from nodes.transforms.transcribe import Transcribe
@@ -37,12 +39,16 @@ class Call(NodeHarness):
     def settle(self) -> "Call":
         """What the engine does between flush and close."""
         self.node.flush(self.out.append)
+        self.catch_up().node.close()
+        return self
+
+    def catch_up(self) -> "Call":
+        """Wait for the final texts that were asked for."""
         self.collect()
         while self.node.busy():
             assert self.woken.wait(SOON)
             self.woken.clear()
             self.collect()
-        self.node.close()
         return self
 
     @property
@@ -71,6 +77,7 @@ class Pitches(Decoder):
         self.let.set()
         self.says: dict[int, str | Exception] = {}
         self.decoded = 0
+        self.longest = 0.0  # seconds
 
     def open(self) -> None: ...
     def close(self) -> None: ...
@@ -78,6 +85,7 @@ class Pitches(Decoder):
     def decode(self, samples: np.ndarray) -> str:
         assert self.let.wait(SOON)
         self.decoded += 1
+        self.longest = max(self.longest, len(samples) / RATE)
         heard = " ".join(str(level) for level in np.unique(samples[samples > 0]))
         answer = next((text for level, text in self.says.items() if str(level) in heard.split()), heard)
         if isinstance(answer, Exception):
@@ -210,11 +218,103 @@ def test_the_text_asked_for_in_a_pause_is_the_final_one(part, pitches):
     assert len(call.finals) == 1
 
 
+def test_a_text_that_is_still_being_made_when_the_pause_ends_is_made_once(part, pitches):
+    call = Call(QUICK | {"enough": "4s"}, part)
+    pitches.let.clear()
+    for chunk in chunks(silence(), speech(2000, 2), silence(3)):
+        call.push(chunk)
+    assert call.finals == []
+    assert call.node.busy()
+    pitches.let.set()
+    call.settle()
+    assert [t.text for t in call.finals] == ["2000"]
+    assert pitches.decoded == 1
+
+
 def test_who_goes_on_after_a_pause_is_decoded_whole(part, pitches):
     call = Call(QUICK | {"enough": "4s"}, part)
     call.push(*chunks(silence(), speech(2000, 2), silence(0.7)))
     catch_up(part)
     call.push(*chunks(speech(3000, 2), silence(2), start=3.7)).settle()
+    assert [t.text for t in call.finals] == ["2000 3000"]
+
+
+def test_a_short_utterance_is_decoded_together_with_the_one_before(part, pitches):
+    call = Call({"interim": "0s", "long_pause": "500ms"}, part)
+    call.push(*chunks(silence(), speech(2000), silence()))
+    catch_up(part)
+    call.collect()
+    assert [t.text for t in call.finals] == ["2000"]
+    call.push(*chunks(speech(3000), silence(), start=3)).settle()
+    assert [t.text for t in call.finals] == ["2000", "3000"]
+    assert pitches.longest > 3  # both, and some of the silence around them
+
+
+def test_after_a_longer_pause_nothing_is_decoded_twice(part, pitches):
+    call = Call({"interim": "0s", "long_pause": "500ms"}, part)
+    call.push(*chunks(silence(), speech(2000), silence(3), speech(3000), silence())).settle()
+    assert [t.text for t in call.finals] == ["2000", "3000"]
+    assert pitches.longest < 2.5
+
+
+def test_where_there_are_no_interim_texts_none_counts_as_dropped(part, pitches):
+    call = Call(QUICK | {"enough": "4s"}, part)
+    pitches.let.clear()
+    for chunk in chunks(*[speech(2000, 2), silence(2)] * 3):
+        call.push(chunk)
+    pitches.let.set()
+    call.settle()
+    assert len(call.finals) == 3
+    assert call.dropped_chunks == {}
+
+
+def test_a_decoder_that_hangs_at_the_end_costs_its_texts_and_not_the_call(part, pitches):
+    call = Call(QUICK, part)
+    pitches.let.clear()
+    call.push(*chunks(*[speech(2000), silence()] * 3))
+    call.node.flush(call.out.append)
+    call.collect().wait(7.9)
+    assert call.node.busy()
+    assert call.finals == []
+    call.wait(0.2)
+    assert not call.node.busy()
+    assert [(t.gap, round(t.start)) for t in call.finals] == [
+        ("untranscribed", 0),
+        ("untranscribed", 2),
+        ("untranscribed", 4),
+    ]
+    assert call.dropped_chunks == {"untranscribed": 3}
+    pitches.let.set()
+    catch_up(part)
+    assert len(call.collect().finals) == 3  # what comes now is too late
+    call.node.close()
+
+
+def test_what_is_refused_leaves_no_audio_in_memory(part, pitches, monkeypatch):
+    held: list[Any] = []
+    cut = Segmenter._segment
+
+    def watched(self: Segmenter, windows: int) -> Any:
+        segment = cut(self, windows)
+        held.append(weakref.ref(segment.samples))
+        return segment
+
+    monkeypatch.setattr(Segmenter, "_segment", watched)
+    part.worker._line.backlog = 4
+    part.backlog = 1000
+    call = Call(QUICK, part)
+    pitches.let.clear()
+    call.push(*chunks(*[speech(2000), silence()] * 20))
+    gc.collect()
+    assert sum(len(samples()) for samples in held if samples() is not None) <= 8 * RATE
+    pitches.let.set()
+    assert len(call.settle().finals) == 20
+
+
+def test_an_utterance_goes_on_although_we_were_held_up_ourselves(part):
+    call = Call(QUICK, part).push(*chunks(silence(), speech(2000)))
+    call.now += 5  # the process stood still, and its audio waits
+    call.collect().push(*chunks(speech(3000), silence(), start=2)).settle()
     assert [t.text for t in call.finals] == ["2000 3000"]
 
 
@@ -355,7 +455,10 @@ def call_audio(track: str, recording: str) -> list[Audio]:
 def test_word_error_rate_of_both_parties(moonshine, interim, record_property):
     agent, customer = call_audio("agent", "two_cities.wav"), call_audio("customer", "beckett.wav")
     both = sorted([*agent, *customer], key=lambda chunk: chunk.end)
-    call = Call({"interim": interim}, moonshine).push(*both).settle()
+    call = Call({"interim": interim}, moonshine)
+    for chunk in both:
+        call.push(chunk).catch_up()
+    call.settle()
     rates = {track: wer.wer(text, call.said(track)) for track, text in wer.SPOKEN.items()}
     said = ", ".join(f"{track} {100 * rate:.1f} %" for track, rate in rates.items())
     record_property("figure", f"transcribe, interim {interim}: WER {said}")
@@ -370,11 +473,9 @@ def test_many_calls_at_once_hear_only_their_own_words(moonshine):
     recordings = {"agent": "two_cities.wav", "customer": "beckett.wav"}
     audio = {track: call_audio(track, name) for track, name in recordings.items()}
     audio["agent"] = audio["agent"][:130]  # 13 s
-    alone = {
-        track: Call({"interim": "0s"}, moonshine).push(*heard).settle().said(track) for track, heard in audio.items()
-    }
+    alone = {track: Call(QUICK, moonshine).push(*heard).settle().said(track) for track, heard in audio.items()}
     assert alone["agent"] != alone["customer"]
-    calls = [(track, Call({"interim": "0s"}, moonshine)) for track in list(audio) * 10]
+    calls = [(track, Call(QUICK, moonshine)) for track in list(audio) * 10]
 
     def drive(track: str, call: Call) -> None:
         call.push(*audio[track]).settle()

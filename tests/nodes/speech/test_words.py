@@ -1,0 +1,34 @@
+"""Words as they are compared, and what a text goes on with after words that were said already."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodes.speech.words import after, plain
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "rest"),
+    [
+        ("Try again.", "Try again. Fail again.", "Fail again."),
+        ("Try again.", "try again, fail again, fail better.", "Fail again, fail better."),
+        ("Yes.", "Yes — yes, please.", "Yes, please."),
+        ("Fail again.", "Fare again, fail better.", ""),  # it begins otherwise: nobody knows what is new
+        ("Try again.", "Try again.", ""),
+        ("Try again.", "Try", ""),
+        ("It's two.", "Its two, three.", "Three."),
+        ("", "Hello.", "Hello."),
+        ("...", "Hello.", "Hello."),
+    ],
+)
+def test_what_follows_on_what_was_said(said, heard, rest):
+    assert after(said, heard) == rest
+
+
+WORDS = st.lists(st.sampled_from(["yes", "no", "again", "fail", "better"]), max_size=6)
+
+
+@given(WORDS, WORDS, st.sampled_from([". ", ", ", " "]))
+def test_no_word_is_lost_and_none_is_said_twice(said, new, pause):
+    rest = after(" ".join(said), pause.join([*said, *new]))
+    assert [plain(word) for word in rest.split()] == new
