@@ -94,7 +94,8 @@ class Server:
                     self._server.add_secure_port(address, self._credentials(config.tls))
             except RuntimeError as error:
                 raise CannotStart(f"gRPC cannot listen at {address}: {error}", field="port") from None
-            held.shutdown(socket.SHUT_RDWR)  # or it would get connections too
+            with suppress(OSError):  # another worker was faster
+                held.shutdown(socket.SHUT_RDWR)  # or it would get connections too
         await self._server.start()
         return number
 

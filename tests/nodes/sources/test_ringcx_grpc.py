@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import filecmp
+import json
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import grpc
 import msgspec
@@ -353,3 +355,30 @@ def test_checking_a_graph_imports_no_grpc():
     code += "print({'grpc', 'google.protobuf'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.slow
+def test_workers_share_the_port_and_the_calls(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    graph = over_grpc(tmp_path, "record") + ".yaml"
+    settings = [f"--set=call.port={port}", f"--set=wav.path={tmp_path}/{{call_id}}.wav"]
+    flowcore = Path(sys.executable).with_name("flowcore")
+    command = [flowcore, "run", graph, "--workers", "2", "--calls", "24", "--log-json", *settings]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    log = []
+    for line in process.stderr:
+        log.append(json.loads(line))
+        if [event["event"] for event in log].count("worker_started") == 2:
+            break
+    calls = 0
+    url = f"grpc://127.0.0.1:{port}"
+    for number in range(24):
+        calls += whole_call(url, f"call{number}", 0.2) == "OK"
+    _, rest = process.communicate(timeout=60)
+    log += [json.loads(line) for line in rest.splitlines()]
+    assert calls == 24
+    assert process.returncode == 0
+    assert {event["worker"] for event in log if event["event"] == "opened"} == {1, 2}
+    for number in range(24):
+        assert np.array_equal(stereo(tmp_path / f"call{number}.wav"), said(7, 0.2))
