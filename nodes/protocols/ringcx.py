@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -350,6 +351,12 @@ class Caller:
         self._upper = dialect == "upper"
         self._shared = sequence == "shared"
         self._next = dict.fromkeys(("", *TRACKS.values()), first)
+
+    def asks(self, url: str) -> str:
+        """``url`` with what RingCX adds to it: the call in the query, named as in Start, as no names are published."""
+        address, _, query = url.partition("?")
+        said = urlencode({self._spell(name): value for name, value in self._attributes.items()})
+        return f"{address}?{query}&{said}" if query else f"{address}?{said}"
 
     def connected(self) -> bytes:
         return self._message("Connected", protocol="AgentSession", version="1.0.0")

@@ -167,7 +167,8 @@ class Chaotic(Manner):
         self._report.event("chaos", did=did, at=round(max(self._sent.values()), 2), **how)
 
     def _stop_without_start(self) -> None:
-        line, caller = Line(self.url), Caller(self.said, self.dialect)
+        caller = Caller(self.said, self.dialect)
+        line = Line(caller.asks(self.url))
         try:
             line.say(caller.connected())
             line.say(caller.stop(0, "2021-01-14T00:00:00Z"))

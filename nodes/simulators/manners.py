@@ -28,7 +28,7 @@ class Manner:
     def begin(self) -> None:
         """Connect and say so. Raises `CannotStart`."""
         self.caller = Caller(self.said, self.dialect)
-        self.line = Line(self.url)
+        self.line = Line(self.caller.asks(self.url))
         self.line.say(self.caller.connected())
         self.line.say(self.caller.start())
 

@@ -25,6 +25,7 @@ class Receiver:
     def __init__(self) -> None:
         self.calls: list[list[dict[str, Any]]] = []
         self.over = threading.Semaphore(0)
+        self.asked: list[str] = []
         self.dislikes = ""
         self.status = 0
         self.server: Server = serve(self.take, "127.0.0.1", 0, process_request=self.refuse)
@@ -38,6 +39,8 @@ class Receiver:
     def take(self, connection: ServerConnection) -> None:
         messages: list[dict[str, Any]] = []
         self.calls.append(messages)
+        assert connection.request is not None
+        self.asked.append(connection.request.path)
         for message in connection:
             messages.append(json.loads(message))
             if messages[-1]["event"] == self.dislikes:
@@ -81,6 +84,14 @@ def test_call_is_told_as_ringcx_tells_it(receiver: Receiver) -> None:
         "sampleRateHertz": 8000,
     }
     assert [message["sequenceId"] for message in messages[2:4]] == ["1", "1"]
+
+
+@pytest.mark.parametrize(("address", "query"), [("", "?"), ("?secret=a%20b", "?secret=a%20b&")])
+def test_the_request_tells_of_the_call_beside_what_the_address_says(
+    receiver: Receiver, address: str, query: str
+) -> None:
+    call(receiver, [], url=receiver.url + address, ani="+1 5")
+    assert receiver.asked == [f"/{query}callId=test-flow&sessionId=1&ani=%2B1+5"]
 
 
 def test_upper_dialect_and_a_shared_sequence(receiver: Receiver) -> None:
