@@ -245,6 +245,19 @@ def test_a_renewed_certificate_is_for_new_connections_and_old_ones_go_on(rig: Ri
     assert rig.peers[0].heard == [b"still here"]
 
 
+def test_a_renewal_in_the_middle_of_a_handshake_disturbs_it_not(rig: Rig, tmp_path: Path) -> None:
+    client, greeting = hello(rig)
+    client.socket.settimeout(5)
+    client.socket.sendall(greeting)
+    rig.slots()
+    write(tmp_path, "renewed.example")
+    assert rig.port.front.certificate is not None
+    rig.port.front.certificate.renew()
+    client.came.write(client.socket.recv(65536))
+    client.call()
+    assert client.certificate()["subjectAltName"] == (("DNS", "localhost"),)
+
+
 def no_file(folder: Path) -> None:
     (folder / "key.pem").unlink()
 
