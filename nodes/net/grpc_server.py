@@ -33,7 +33,7 @@ METADATA_LIMIT = 16 * 1024
 """Bytes of metadata of a stream."""
 
 SPARE = 100
-"""Streams above those that are taken, so that one too many is told so instead of waiting for another's end."""
+"""Streams and connections above those that are taken: one too many is told so, and does not wait for another's end."""
 
 OPTIONS = {
     "grpc.max_receive_message_length": MESSAGE_LIMIT,
@@ -67,7 +67,7 @@ class Server:
         limits = {
             "grpc.server_handshake_timeout_ms": round(config.handshake * 1000),
             "grpc.max_concurrent_streams": config.max_connections + SPARE,
-            "grpc.max_allowed_incoming_connections": config.max_connections,
+            "grpc.max_allowed_incoming_connections": config.max_connections + SPARE,
         }
         self._server = grpc.aio.server(options=[*OPTIONS.items(), *limits.items()])
         method = grpc.stream_unary_rpc_method_handler(self._stream)  # bytes, so that a bad message is ours to judge

@@ -143,8 +143,21 @@ def test_more_streams_than_allowed_are_told_so_and_do_not_wait(tmp_path):
         phone.start()
         phone.talk(7, 0.2)
         until(lambda: live.engine.flows)
-        assert whole_call(live.url, "two") == "UNAVAILABLE"
+        more = GrpcPhone(live.url, "two")
+        assert (more.answer(), more.call.details()) == ("UNAVAILABLE", "too many streams")
         assert phone.hang_up() == "OK"
+
+
+def test_connections_that_ask_for_nothing_are_limited_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(grpc_server, "SPARE", 4)
+    with recording(tmp_path, "call.max_connections=1", calls=1) as live:
+        host, port = live.url.partition("://")[2].split(":")
+        idle = [socket.create_connection((host, int(port)), 30) for _ in range(8)]
+        heard = [one.recv(1000) for one in idle]
+        assert heard.count(b"") == 3  # turned away; the others are greeted with HTTP/2's settings
+        for one in idle:
+            one.close()
+        until(lambda: whole_call(live.url) == "OK")  # as soon as their ends are seen
 
 
 def test_a_cancelled_stream_is_the_end_of_the_call_and_keeps_its_audio(tmp_path):
