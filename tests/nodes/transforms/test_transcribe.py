@@ -257,15 +257,18 @@ def test_after_a_longer_pause_nothing_is_decoded_twice(part, pitches):
     assert pitches.longest < 2.5
 
 
-def test_where_there_are_no_interim_texts_none_counts_as_dropped(part, pitches):
-    call = Call(QUICK | {"enough": "4s"}, part)
+@pytest.mark.parametrize(("interim", "dropped"), [("0s", {}), ("60s", {"stale_interim": 1})])
+def test_a_text_that_nobody_would_have_seen_is_no_loss(interim, dropped, part, pitches):
+    call = Call({"enough": "4s", "long_pause": "1500ms", "interim": interim}, part)
     pitches.let.clear()
-    for chunk in chunks(*[speech(2000, 2), silence(2)] * 3):
+    other = Job("test", object(), np.zeros(1, np.int16), True, lambda outcome: None)
+    part.worker.submit(other)  # the decoder has something to do
+    for chunk in chunks(speech(2000, 2), silence(0.7), speech(3000, 1), silence(2)):  # asked for in both pauses
         call.push(chunk)
     pitches.let.set()
     call.settle()
-    assert len(call.finals) == 3
-    assert call.dropped_chunks == {}
+    assert [t.text for t in call.finals] == ["2000 3000"]
+    assert call.dropped_chunks == dropped
 
 
 def test_a_decoder_that_hangs_at_the_end_costs_its_texts_and_not_the_call(part, pitches):
