@@ -2,5 +2,6 @@
 
 from flowcore.control.address import running
 from flowcore.control.client import all_calls, ask, find_call, the_one
+from flowcore.control.listening import Listening
 
-__all__ = ["all_calls", "ask", "find_call", "running", "the_one"]
+__all__ = ["Listening", "all_calls", "ask", "find_call", "running", "the_one"]

@@ -7,20 +7,30 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from flowcore.control.taps import Taps
 from flowcore.engine.engine import Engine
 
 Holder = Callable[[Mapping[str, Any]], Awaitable[Any]]
 """Answers a request; `LookupError` when it does not know what is asked for."""
 
 
-def answer(engine: Engine, request: Mapping[str, Any]) -> Any:
-    """What this engine says to ``request``; from any thread. Raises `LookupError`."""
-    if request["ask"] == "calls":
-        return calls(engine)
-    for part in engine.parts():
-        with suppress(LookupError):
-            return part.asked(request)
-    raise LookupError(request["ask"])
+class Answers:
+    """What one engine says; called from any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._taps = Taps(engine)
+
+    def __call__(self, request: Mapping[str, Any]) -> Any:
+        """The answer to ``request``. Raises `LookupError`."""
+        if request["ask"] == "calls":
+            return calls(self._engine)
+        if request["ask"] == "tap":
+            return self._taps.open(request)
+        for part in self._engine.parts():
+            with suppress(LookupError):
+                return part.asked(request)
+        raise LookupError(request["ask"])
 
 
 def calls(engine: Engine) -> list[dict[str, Any]]:
@@ -41,7 +51,9 @@ def calls(engine: Engine) -> list[dict[str, Any]]:
 def holder(engine: Engine) -> Holder:
     """The holder for an engine of this process."""
 
+    answers = Answers(engine)
+
     async def ask(request: Mapping[str, Any]) -> Any:
-        return await asyncio.to_thread(answer, engine, request)
+        return await asyncio.to_thread(answers, request)
 
     return ask

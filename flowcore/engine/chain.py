@@ -75,7 +75,7 @@ class NodeRun:
         self._restarts = 0
         self._restart_at = float("inf")
         self.node: Any = None
-        self.work: Callable[..., None] = self._discard
+        self.work: Callable[..., None] = self.discard
 
     def make(self) -> None:
         """Make the node, once its whole flow is there to hear of a failure. The listener makes itself."""
@@ -145,7 +145,7 @@ class NodeRun:
             self.node.alarm.end()
         if self.failed:
             self.write_off(FAILED)
-        self.work = self._discard
+        self.work = self.discard
 
     def write_off(self, reason: str) -> None:
         """Count as dropped what a balanced node took in and never gave out."""
@@ -164,14 +164,14 @@ class NodeRun:
         if self.failed:
             return
         self.failed = NodeFailed(self.owner.id, self.plan.name, cause)
-        self.work = self._discard
+        self.work = self.discard
         if self.plan.on_error == "restart":
             delay = min(RESTART_FIRST * 2**self._restarts, RESTART_LONGEST)
             self._restarts += 1
             self._restart_at = self.owner.now() + delay
         self.owner.node_failed(self, self.failed)
 
-    def _discard(self, chunk: Any, *emits: Any) -> None:
+    def discard(self, chunk: Any, *emits: Any) -> None:
         if self.failed and self.owner.now() >= self._restart_at:
             self._restart_at = float("inf")
             self.close()

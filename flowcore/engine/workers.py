@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from flowcore.control.answers import Holder, answer
+from flowcore.control.answers import Answers, Holder
 from flowcore.engine.engine import STOP, Engine, Totals
 from flowcore.engine.events import Bus, Event
 from flowcore.engine.places import Places
@@ -354,6 +354,7 @@ class Seat:
                 self._send({"totals": engine.totals.json()})
 
     async def _answer(self, reader: asyncio.StreamReader, engine: Engine) -> None:
+        answers = Answers(engine)
         with suppress(ConnectionResetError):
             while line := await reader.readline():
                 request = json.loads(line)
@@ -364,7 +365,7 @@ class Seat:
                     engine.reload()
                     continue
                 try:
-                    self._send({"id": request["id"], "answer": await asyncio.to_thread(answer, engine, request)})
+                    self._send({"id": request["id"], "answer": await asyncio.to_thread(answers, request)})
                 except LookupError:
                     self._send({"id": request["id"]})
         engine.stop()

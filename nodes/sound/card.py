@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,49 +29,61 @@ class PortAudio:
 
     _lock: ClassVar[threading.Lock] = threading.Lock()
     _open: ClassVar[int] = 0
-    _quiet: ClassVar[Any] = None
+    _quiet: ClassVar[list[Any]] = []
 
     @classmethod
     def load(cls) -> Any:
         """The module. Raises `CannotStart` when the library is missing."""
+        cls._hush()  # before the import, which already looks for devices
         try:
             import sounddevice
         except OSError as error:
             raise CannotStart(f"{error}: run  apt-get install libportaudio2 libasound2-plugins") from error
-        cls._hush()
         return sounddevice
 
     @classmethod
-    def take(cls) -> Any:
-        """The module, before a stream is opened; `give_back` after that is closed."""
+    @contextmanager
+    def fresh(cls) -> Iterator[Any]:
+        """The module, as up to date as may be, for one at a time: who fails to open a stream holds up nobody's look."""
         module = cls.load()
         with cls._lock:
             if not cls._open:
                 module._terminate()
                 module._initialize()
-            cls._open += 1
-        return module
+            yield module
 
     @classmethod
-    def give_back(cls) -> None:
+    def opened(cls) -> None:
+        """A stream is open; called within `fresh`."""
+        cls._open += 1
+
+    @classmethod
+    def closed(cls) -> None:
         """A stream is closed."""
         with cls._lock:
             cls._open -= 1
 
     @classmethod
     def _hush(cls) -> None:
-        """Let ALSA not write to standard error of each plug-in that has no device: what fails is raised as well."""
-        name = ctypes.util.find_library("asound")
-        if name is not None and cls._quiet is None:
-            kind = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
-            cls._quiet = kind(lambda *_: None)  # kept, as ALSA calls it for as long as the process lives
-            ctypes.CDLL(name).snd_lib_error_set_handler(cls._quiet)
+        """Let ALSA and JACK not write to standard error of all that they look for in vain: what fails is raised too."""
+        if cls._quiet:
+            return
+        text, number = ctypes.c_char_p, ctypes.c_int
+        for library, setter, takes in (
+            ("asound", "snd_lib_error_set_handler", (text, number, text, number, text)),
+            ("jack", "jack_set_error_function", (text,)),
+            ("jack", "jack_set_info_function", (text,)),
+        ):
+            name = ctypes.util.find_library(library)
+            if name is not None:
+                silence = ctypes.CFUNCTYPE(None, *takes)(lambda *_: None)
+                getattr(ctypes.CDLL(name), setter)(silence)
+                cls._quiet.append(silence)  # called for as long as the process lives
 
 
 def outputs() -> list[dict[str, Any]]:
     """What can play: index, name, channels, rate in Hz, and whether it is the default. Raises `CannotStart`."""
-    module = PortAudio.take()
-    try:
+    with PortAudio.fresh() as module:
         default = module.default.device[1]
         apis = module.query_hostapis()
         return [
@@ -83,8 +97,6 @@ def outputs() -> list[dict[str, Any]]:
             for device in module.query_devices()
             if device["max_output_channels"]
         ]
-    finally:
-        PortAudio.give_back()
 
 
 class Card:
@@ -92,27 +104,29 @@ class Card:
 
     def __init__(self, device: str, rate: int) -> None:
         """Open it and fill it with silence. Raises `NoCard`, `CannotStart`."""
-        module = PortAudio.take()
-        self._lost = module.PortAudioError
-        try:
-            index = int(device) if device.isdecimal() else device or None
-            found = module.query_devices(index, "output")
-            self.name = str(found["name"])
-            self.channels = min(2, found["max_output_channels"])
-            self._stream = module.RawOutputStream(
-                samplerate=rate,
-                blocksize=round(BLOCK * rate),
-                device=found["index"],
-                channels=self.channels,
-                dtype="int16",
-                latency=LATENCY,
-            )
-            self._stream.start()
-            self._fill()
-        except (module.PortAudioError, ValueError) as error:
-            PortAudio.give_back()
-            raise NoCard(_plain(error)) from error
+        with PortAudio.fresh() as module:
+            self._lost = module.PortAudioError
+            try:
+                self._stream = self._open(module, device, rate)
+                self._stream.start()
+                self._fill()
+            except (module.PortAudioError, ValueError) as error:
+                raise NoCard(_plain(error)) from error
+            PortAudio.opened()
         self.latency = float(self._stream.latency)
+
+    def _open(self, module: Any, device: str, rate: int) -> Any:
+        found = module.query_devices(int(device) if device.isdecimal() else device or None, "output")
+        self.name = str(found["name"])
+        self.channels = min(2, found["max_output_channels"])
+        return module.RawOutputStream(
+            samplerate=rate,
+            blocksize=round(BLOCK * rate),
+            device=found["index"],
+            channels=self.channels,
+            dtype="int16",
+            latency=LATENCY,
+        )
 
     def write(self, block: NDArray[np.int16]) -> bool:
         """Play ``block``, shape (frames, 2), when there is room; True when it came too late. Raises `NoCard`."""
@@ -129,7 +143,7 @@ class Card:
     def close(self) -> None:
         """Let go of it, at once."""
         self._stream.close(ignore_errors=True)
-        PortAudio.give_back()
+        PortAudio.closed()
 
     def _fill(self) -> None:
         room = self._stream.write_available

@@ -108,6 +108,11 @@ class Line:
         self._measure(began, now)
         return out
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything that is not yet played."""
+        return self.playing or bool(self._came) or bool(self._marks)
+
     def _take(self) -> None:
         """Move what came to what is held; keep one sample before the next to play, for the curve between them."""
         with self._lock:

@@ -98,6 +98,11 @@ class Mixer:
         with self._lock:
             return self._calls[0].choice if self._calls else Choice()
 
+    @property
+    def idle(self) -> bool:
+        """Whether all calls have left, and were played to their end."""
+        return not self._calls
+
     def state(self) -> list[dict[str, Any]]:
         """The calls that there are, and which are heard."""
         with self._lock:
@@ -145,7 +150,7 @@ class Mixer:
         for call in calls:
             if call.wanted:
                 self._add(out, call, now)
-            if call.ended and not (call.wanted and any(line.playing for line in call.lines.values())):
+            if call.ended and not (call.wanted and any(line.busy for line in call.lines.values())):
                 with self._lock:
                     self._calls.remove(call)
         return out

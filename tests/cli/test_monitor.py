@@ -1,18 +1,12 @@
 """`flowcore devices` and `flowcore monitor`, against a card that is recorded and a graph that runs."""
 
-import asyncio
 import json
-import threading
 from pathlib import Path
 
 import pytest
+from asking import call, hub
 from card import Card
-from live import Live, until
-from phone import Phone
-
-from flowcore.control.address import directory
-from flowcore.control.answers import holder
-from flowcore.control.hub import Hub
+from live import Live
 
 
 @pytest.fixture
@@ -20,27 +14,10 @@ def engine(tmp_path, monkeypatch):
     """graphs/monitor.yaml with two calls, without a card, and a hub where the commands look for one."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
-    with Live("monitor", ["sound.device=pulse"]) as live:
-        ready, stop = threading.Event(), threading.Event()
-
-        async def serve():
-            hub = Hub(directory() / "1.sock")
-            hub.holders[1] = holder(live.engine)
-            await hub.open()
-            ready.set()
-            await asyncio.to_thread(stop.wait)
-            await hub.close()
-
-        thread = threading.Thread(target=lambda: asyncio.run(serve()))
-        thread.start()
-        assert ready.wait(30)
+    with Live("monitor", ["sound.device=pulse"]) as live, hub(live):
         for name in ("first", "second"):
-            phone = Phone(live.url, name)
-            phone.start()
-            until(lambda: any(flow.session.attributes["call_id"] == name for flow in live.engine.flows.values()))  # noqa: B023
+            call(live, name)
         yield live
-        stop.set()
-        thread.join()
 
 
 def state(flowcore, *arguments):

@@ -152,6 +152,15 @@ def test_what_came_of_a_call_is_still_played_when_it_ends_and_then_it_is_gone():
     assert room.mixer._calls == []
 
 
+def test_a_word_that_came_just_before_the_end_is_played():
+    room = Room()
+    call = room.join(agent=100)
+    room.mixer.push(call, "agent", np.full(1600, 100, np.int16), room.now, DEPTH)
+    room.mixer.leave(call)
+    assert np.count_nonzero(room.hear(0.5)[:, 0]) > 1500
+    assert room.mixer.idle
+
+
 def test_calls_that_are_not_heard_keep_nothing():
     room = Room()
     first = room.join(agent=100)

@@ -1,0 +1,103 @@
+"""`flowcore tap` on a call that runs."""
+
+import json
+import threading
+import wave
+
+import numpy as np
+import pytest
+from asking import call, hub
+from card import Card
+from live import Live, until
+from phone import said
+
+
+@pytest.fixture
+def live(tmp_path, monkeypatch):
+    """graphs/monitor.yaml, which records nothing, with nobody at the loudspeaker."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
+    with Live("monitor", ["sound.device=pulse", "sound.select=off"]) as live, hub(live):
+        yield live
+
+
+def tapped(live, flowcore, *arguments, seconds=1.0):
+    """What the command says of a call that talks once somebody listens, and then ends."""
+    phone = call(live, "one")
+    (flow,) = live.engine.flows.values()
+    put = flow.runs["voices"].emits[0]
+
+    def talk():
+        until(lambda: flow.runs["voices"].emits[0] is not put)
+        phone.talk(1, seconds)
+        phone.stop()
+        phone.hang_up()
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    try:
+        return flowcore("tap", "one", *arguments)
+    finally:
+        thread.join()
+
+
+def test_wav_is_the_call_in_stereo(live, flowcore, tmp_path):
+    path = tmp_path / "out.wav"
+    done = tapped(live, flowcore, "--wav", path)
+    assert (done.code, done.out, done.err) == (0, f"{path}\n", "")
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getframerate()) == (2, 8000)
+        frames = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+    assert (frames == said(1, 1.0)).all()
+
+
+def test_json_has_a_line_for_each_piece(live, flowcore):
+    done = tapped(live, flowcore, "voices", "--json")
+    assert (done.code, done.err) == (0, "")
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    of_agent = [line for line in lines if line["track"] == "agent"]
+    assert [line["end"] for line in of_agent[:-1]] == [line["start"] for line in of_agent[1:]]
+    assert of_agent[-1]["end"] == 1.0
+    assert all(-60 < line["rms_db"] <= line["peak_db"] <= 0 for line in lines)
+
+
+def test_meter_names_the_call_and_both_parties(live, flowcore):
+    done = tapped(live, flowcore)
+    assert done.code == 0
+    lines = [line.split() for line in done.out.splitlines()]
+    assert ["one", "voices", "00:01.0"] in lines
+    assert {line[0] for line in lines} >= {"agent", "customer"}
+
+
+def test_play_is_heard(live, flowcore, monkeypatch):
+    with Card() as card:
+        for name, value in card.added.items():
+            monkeypatch.setenv(name, value)
+        recorder = card.recorder()
+        done = tapped(live, flowcore, "--play", seconds=0.4)
+        assert (done.code, done.err.splitlines()[1:]) == (0, [])
+        until(lambda: np.count_nonzero(recorder.heard) > 1000)
+        recorder.stop()
+    assert done.err.startswith("playing on ")
+
+
+def test_play_without_a_card_says_what_works_without(live, flowcore):
+    done = tapped(live, flowcore, "--play", seconds=8.0)
+    assert done.code == 1
+    assert "there is no sound output" in done.err
+    assert "--meter shows levels without one" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["one", "--play", "--json"], "give one of --play, --wav, --meter and --json"),
+        (["two"], "there is no live call 'two'"),
+        (["one", "vices"], "there is no node 'vices': name one of call, ordered, voices"),
+    ],
+)
+def test_what_cannot_be_is_told(live, flowcore, arguments, why):
+    call(live, "one")
+    done = flowcore("tap", *arguments)
+    assert done.code == 2
+    assert why in " ".join(done.err.split())

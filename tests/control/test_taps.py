@@ -1,0 +1,278 @@
+"""Listening to calls that run: what is heard, what it leaves behind, and what it costs them."""
+
+import time
+from collections import deque
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from asking import call, hub
+from live import Live, until
+from phone import said, stereo
+
+from flowcore.control import Listening, ask
+from flowcore.control.taps import BACKLOG, Ear, Tap
+from flowcore.errors import UsageError
+
+GRAPH = """
+flowcore: 1
+import: [{nodes}]
+nodes:
+  call: {{use: ringcx, with: {{port: 0}}}}
+  ordered: {{use: reorder, from: call, with: {{window: 40ms, chunk: 20ms}}}}
+  voices: {{use: decode_mulaw, from: ordered}}
+  both: {{use: interleave, from: voices}}
+  wav: {{use: wav_file, from: both, with: {{path: "{folder}/{{call_id}}.wav"}}}}
+  party: {{use: split, from: voices}}
+  shaky: {{use: shaky, from: party.agent, on_error: restart}}
+  left: {{use: gather, from: shaky}}
+  right: {{use: gather, from: party.customer}}
+"""
+NODES = '''
+from flowcore import LINEAR, Audio, Sink, Transform, node
+
+
+@node("shaky")
+class Shaky(Transform[Audio, Audio]):
+    """Fails once, in a call that is called so."""
+
+    takes = (LINEAR,)
+    failed = False
+
+    def open(self, session):
+        self.fails = session.attributes["call_id"] == "shaky"
+
+    def process(self, chunk, emit):
+        if self.fails and not Shaky.failed and chunk.start >= 8000:
+            Shaky.failed = True
+            raise ValueError("shaky")
+        emit(chunk)
+
+
+@node("gather")
+class Gather(Sink[Audio]):
+    """Keeps all."""
+
+    takes = (LINEAR,)
+
+    def process(self, chunk):
+        pass
+'''
+
+
+@pytest.fixture
+def live(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "shaky_nodes.py").write_text(NODES)
+    (tmp_path / "graph.yaml").write_text(GRAPH.format(nodes="shaky_nodes.py", folder=tmp_path))
+    with Live(str(tmp_path / "graph")) as live, hub(live) as live.control:
+        yield live
+
+
+def state_of(flow):
+    """All that a tap could have changed."""
+    runs = flow.runs.values()
+    return [(run.work, tuple(run.emits)) for run in runs], flow.push
+
+
+def at_work(flow):
+    """Wait until all nodes are open."""
+    until(lambda: all(run.node is None or run.work == run.node.process for run in flow.runs.values()))
+
+
+def listen(live, node="", name="one"):
+    return Listening(live.control, name, node)
+
+
+def all_of(listening):
+    """Everything until the end, and the samples of each party."""
+    heads, parts = [], {}
+    while listening.end is None:
+        for head, data in listening.messages(1.0):
+            heads.append(head)
+            parts.setdefault(head["track"], []).append((head["start"], np.frombuffer(data, np.int16)))
+    return heads, parts
+
+
+def line(pieces):
+    """In one array from the first piece's position on, which is returned too."""
+    start = pieces[0][0]
+    return start, np.concatenate([samples for _, samples in pieces])
+
+
+def finish(live, phone):
+    phone.stop()
+    phone.hang_up()
+    until(lambda: not live.engine.flows)
+
+
+@pytest.mark.parametrize(
+    ("node", "tracks"),
+    [
+        ("", ["agent", "customer"]),
+        ("voices", ["agent", "customer"]),
+        ("party.customer", ["customer"]),
+        ("left", ["agent"]),
+    ],
+)
+def test_what_a_node_gives_is_heard_as_it_is(live, node, tracks):
+    phone = call(live, "one")
+    with listen(live, node) as listening:
+        phone.talk(1, 0.5)
+        finish(live, phone)
+        _, parts = all_of(listening)
+    assert sorted(parts) == tracks
+    assert listening.end == "stop"
+    for column, track in enumerate(("agent", "customer")):
+        if track in tracks:
+            start, samples = line(parts[track])
+            assert start == 0
+            assert (samples == said(1, 0.5)[:, column]).all()
+
+
+def test_what_a_sink_takes_is_heard_and_hello_says_what_it_is(live):
+    phone = call(live, "one")
+    with listen(live, "wav") as listening:
+        assert listening.hello["call_id"] == "one"
+        assert listening.hello["format"] == {"kind": "audio", "encoding": "s16", "rate": 8000, "layout": "stereo"}
+        phone.talk(1, 0.5)
+        finish(live, phone)
+        heads, parts = all_of(listening)
+    assert {head["channels"] for head in heads} == {2}
+    _, samples = line(parts[""])
+    assert (samples.reshape(-1, 2) == said(1, 0.5)).all()
+
+
+def test_a_call_that_nobody_listens_to_any_more_is_as_it_was(live):
+    phone = call(live, "one")
+    (flow,) = live.engine.flows.values()
+    phone.talk(1, 0.1)
+    at_work(flow)
+    before = state_of(flow)
+    listenings = [listen(live, node) for node in ("voices", "voices", "party.agent", "shaky", "wav", "left")]
+    assert state_of(flow) != before
+    for listening in listenings:
+        listening.close()
+    until(lambda: state_of(flow) == before)
+    phone.talk(1, 0.4)
+    finish(live, phone)
+
+
+def test_a_node_that_fails_and_is_restarted_is_heard_again(live, monkeypatch):
+    monkeypatch.setattr("flowcore.engine.chain.RESTART_FIRST", 0.0)
+    phone = call(live, "shaky")
+    (flow,) = live.engine.flows.values()
+    with listen(live, "shaky", "shaky") as listening:
+        phone.talk(1, 1.2)
+        until(lambda: live.named("node_failed"))
+        phone.talk(1, 0.5)  # with which it is restarted
+        until(lambda: not flow.runs["shaky"].failed and flow.runs["shaky"].work != flow.runs["shaky"].node.process)
+        phone.talk(1, 0.5)
+        finish(live, phone)
+        _, parts = all_of(listening)
+    ends = [start + len(samples) for start, samples in parts["agent"]]
+    assert max(ends) == 2.2 * 8000
+
+
+def test_a_listener_that_stands_still_loses_audio_and_is_told_how_much(live, tmp_path):
+    phone = call(live, "one")
+    slow = listen(live, "voices")
+    (ear,) = [ear for tap in live_taps(live) for ear in tap.ears]
+    phone.talk(1, 12.0)
+    until(lambda: ear._came >= 1000)
+    assert len(ear._waiting) == BACKLOG
+    finish(live, phone)
+    heads, _ = all_of(slow)
+    slow.close()
+    assert slow.lost > 0
+    assert slow.lost + len(heads) == ear._came
+    assert (stereo(tmp_path / "one.wav") == said(1, 12.0)).all()
+    assert not live.dropped()
+
+
+def live_taps(live):
+    """The taps that stand somewhere now."""
+    found = set()
+    for flow in tuple(live.engine.flows.values()):
+        for run in flow.runs.values():
+            for put in (run.work, *run.emits):
+                owner = getattr(put, "__self__", None)
+                if type(owner).__name__ == "Tap":
+                    found.add(owner)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ("nothing", "there is no node 'nothing': name one of call, ordered, voices"),
+        ("party", "say which output: party.agent, party.customer"),
+        ("party.third", "say which output: party.agent, party.customer"),
+        ("voices.agent", "voices has no output 'agent': leave it out"),
+        ("call", "call has packets as they came"),
+    ],
+)
+def test_what_is_not_there_is_told(live, node, said):
+    call(live, "one")
+    with pytest.raises(UsageError, match=said):
+        listen(live, node)
+
+
+def test_a_call_is_named_by_its_flow_its_id_or_a_beginning(live):
+    call(live, "one")
+    call(live, "once")
+    flow = live.engine.flows
+    (last,) = [f for f in flow.values() if f.session.attributes["call_id"] == "once"]
+    for name in ("once", "onc", last.id):
+        with listen(live, name=name) as listening:
+            assert listening.hello["call_id"] == "once"
+    for name, why in (("on", "2 live calls begin with 'on'"), ("x", "there is no live call 'x'")):
+        with pytest.raises(UsageError, match=why):
+            listen(live, name=name)
+
+
+def test_no_calls(live):
+    with pytest.raises(UsageError, match="there is no live call now"):
+        listen(live, name="newest")
+
+
+def test_who_never_comes_is_not_waited_for(live, tmp_path, monkeypatch):
+    monkeypatch.setattr("flowcore.control.taps.ACCEPT", 0.05)
+    call(live, "one")
+    (flow,) = live.engine.flows.values()
+    at_work(flow)
+    before = state_of(flow)
+    answers, _ = ask(live.control, {"ask": "tap", "flow": flow.id, "node": "voices"})
+    assert answers[1]["path"].endswith(".tap")
+    until(lambda: not list((tmp_path / "flowcore").glob("*.tap")))
+    until(lambda: state_of(flow) == before)
+
+
+def test_so_many_listen_and_no_more(live, monkeypatch):
+    monkeypatch.setattr("flowcore.control.taps.LISTENERS", 1)
+    call(live, "one")
+    with listen(live), pytest.raises(UsageError, match="1 listen already"):
+        listen(live)
+
+
+def test_what_a_listener_costs_its_call(record_property):
+    """Measured, and not judged: see docs/decisions/0025."""
+    node = SimpleNamespace(process=lambda chunk, emit: emit(chunk))
+    tap = Tap.__new__(Tap)  # without a call
+    tap.run = SimpleNamespace(node=node)
+    tap._emit = lambda chunk: None
+    ear = Ear.__new__(Ear)
+    ear._came, ear._waiting = 0, deque(maxlen=BACKLOG)
+    tap.ears = (ear,)
+    costs = min(_timed(tap._worked, tap._emit) for _ in range(5)) - min(
+        _timed(node.process, tap._emit) for _ in range(5)
+    )
+    assert ear._came == 10_000
+    record_property("figure", f"a listener costs its call {costs * 1e6:.2f} µs a chunk")
+
+
+def _timed(work, emit, times=2000):
+    began = time.perf_counter()
+    for _ in range(times):
+        work(None, emit)
+    return (time.perf_counter() - began) / times

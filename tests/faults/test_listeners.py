@@ -1,0 +1,56 @@
+"""Row 46: whoever listens to a call, and however badly, costs it nothing."""
+
+import gc
+from contextlib import ExitStack
+
+import psutil
+from asking import call, hub
+from live import Live, until
+from phone import said, stereo
+
+from flowcore.control import Listening
+from flowcore.control.taps import BACKLOG
+
+SECONDS = 16.0
+FLAT = 8 * 1024 * 1024
+"""Bytes; kernel's buffers and short queues of all listeners together hold less than 2 MiB."""
+
+
+def test_row_46_of_20_listeners_10_stand_still_and_the_recording_is_exact(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with (
+        Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav"]) as live,
+        hub(live) as control,
+        ExitStack() as opened,
+    ):
+        phone = call(live, "one")
+        listeners = [opened.enter_context(Listening(control, "one", "voices")) for _ in range(20)]
+        awake = listeners[10:]
+        (flow,) = live.engine.flows.values()
+        (tap,) = {put.__self__ for put in flow.runs["voices"].emits if hasattr(put, "__self__")}
+        memory = 0
+        for second in range(round(SECONDS)):
+            phone.talk(call=second, seconds=1.0)
+            for listening in awake:
+                list(listening.messages(0.01))
+            if second == 3:
+                gc.collect()
+                memory = psutil.Process().memory_info().rss
+        until(lambda: min(ear._came for ear in tap.ears) >= 2 * 10 * (SECONDS - 1))
+        assert all(len(ear._waiting) <= BACKLOG for ear in tap.ears)
+        gc.collect()
+        assert psutil.Process().memory_info().rss - memory < FLAT
+        for listening in listeners[5:15]:  # some leave in the middle, of both kinds
+            listening.close()
+        phone.talk(call=99, seconds=1.0)
+        phone.stop()
+        phone.hang_up()
+        until(lambda: not live.engine.flows)
+        for listening in listeners[15:]:
+            while listening.end is None:
+                list(listening.messages(1.0))
+            assert listening.end == "stop"
+    recorded = stereo(tmp_path / "one.wav")
+    for second in range(round(SECONDS)):
+        assert (recorded[second * 8000 : (second + 1) * 8000] == said(second, 1.0)).all()
+    assert not live.dropped()
