@@ -16,6 +16,7 @@ from flowcore.files import (
 )
 from flowcore.formats import ANY_AUDIO, LINEAR, PACKETS, TEXT, Format, Takes
 from flowcore.node import (
+    Callers,
     Config,
     Demux,
     Emit,
@@ -42,6 +43,7 @@ __all__ = [
     "TEXT",
     "Audio",
     "BadMessage",
+    "Callers",
     "CannotStart",
     "Config",
     "Decibels",

@@ -282,6 +282,19 @@ class Inlet(Protocol):
         """No more chunks; the flow drains. Calling it again does nothing."""
 
 
+class Callers(Protocol):
+    """How many connections there are of each address, in all processes of a run together."""
+
+    def count(self, address: str) -> int:
+        """Those that were added and not removed."""
+
+    def add(self, address: str) -> None:
+        """One has begun in this process."""
+
+    def remove(self, address: str) -> None:
+        """One that was added has ended."""
+
+
 class Host(Protocol):
     """A listener's view of the engine."""
 
@@ -310,6 +323,10 @@ class Host(Protocol):
 
     def room(self) -> int:
         """How many new connections to accept in this slot at most: others may hold fewer."""
+
+    @property
+    def callers(self) -> Callers:
+        """Connections by address, for limits that hold over all processes."""
 
     @property
     def public(self) -> str:

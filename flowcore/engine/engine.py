@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from flowcore.engine.alarms import Alarms
+from flowcore.engine.callers import Callers
 from flowcore.engine.clock import Clock, SystemClock
 from flowcore.engine.events import Bus
 from flowcore.engine.exchange import Exchange
@@ -146,6 +147,10 @@ class Engine:
 
     def room(self) -> int:
         return self.places.room()
+
+    @property
+    def callers(self) -> Callers:
+        return self.places.callers
 
     def parts(self) -> list[Part]:
         return self._opened

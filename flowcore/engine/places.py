@@ -2,6 +2,7 @@
 
 Every worker has a row of two numbers in a file that all have mapped: whether it takes calls, and how many it holds.
 It writes its own row only; the supervisor clears the row of one that died. A single process has one row, and no file.
+Behind the rows lie the cells of `flowcore.engine.callers`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
+
+from flowcore.engine.callers import CELLS, FREE, Callers
 
 MANY: Final = 64
 """Connections that a process alone takes in one slot at most."""
@@ -34,20 +37,29 @@ class Places:
         self.rows = rows
         self.fd = fd
         self._mine = row * _ROW
-        self._cells = memoryview(mmap.mmap(fd, rows * _ROW * 8)).cast("q")
+        self._row = row
+        self._cells = memoryview(mmap.mmap(fd, _size(rows))).cast("q")
+        self._callers: Callers | None = None
 
     @classmethod
     @contextmanager
     def shared(cls, limit: int, rows: int) -> Iterator[Places]:
         """A new file with empty rows, for a supervisor: it has no row itself."""
         with tempfile.TemporaryFile() as file:
-            file.truncate(rows * _ROW * 8)
+            file.truncate(_size(rows))
             yield cls(limit, rows, 0, file.fileno())
+
+    @property
+    def callers(self) -> Callers:
+        """Who calls: counted over all workers. Made when it is asked for, as most graphs have no such limit."""
+        if self._callers is None:
+            self._callers = Callers(self._cells[self.rows * _ROW :], self._row)
+        return self._callers
 
     @property
     def held(self) -> int:
         """Places taken, by all workers."""
-        return sum(self._cells[_HELD::_ROW])
+        return sum(self._cells[_HELD : self.rows * _ROW : _ROW])
 
     @property
     def full(self) -> bool:
@@ -79,6 +91,9 @@ class Places:
         at = row * _ROW
         lost = self._cells[at + _HELD]
         self._cells[at + _OPEN] = self._cells[at + _HELD] = 0
+        first = self.rows * _ROW + row * CELLS
+        for cell in range(first, first + CELLS):
+            self._cells[cell] = FREE
         return lost
 
     def room(self) -> int:
@@ -105,3 +120,8 @@ class Places:
             yield
         finally:
             fcntl.lockf(self.fd, fcntl.LOCK_UN)
+
+
+def _size(rows: int) -> int:
+    """Bytes of the file."""
+    return rows * (_ROW + CELLS) * 8

@@ -7,7 +7,6 @@ tries again. What cannot be told before Start closes the connection with 1008.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from websockets.http11 import Request
 
-from flowcore import Refused, Report
+from flowcore import Callers, Refused, Report
 from nodes.net.credentials import Credentials
 from nodes.net.front import Address, Network, within
 from nodes.net.port import Page
@@ -64,12 +63,11 @@ class Rules:
 
 
 class Doorman:
-    """Keeps ``rules``, counts calls by address, and tells ``report`` once a second who was turned away and why."""
+    """Keeps ``rules``, with the calls of an address in ``callers``; once a second it reports who was turned away."""
 
-    def __init__(self, rules: Rules, report: Report) -> None:
+    def __init__(self, rules: Rules, report: Report, callers: Callers) -> None:
         self.rules = rules
-        self.calls: Counter[Address] = Counter()
-        """Connections that were let in, by address."""
+        self.callers = callers
         self.credentials = Credentials(rules.secret) if rules.secret else None
         self._report = report
         self._refused: dict[str, tuple[int, Address]] = {}
@@ -92,7 +90,7 @@ class Doorman:
             self.turned_away("wrong_secret", caller)
             headers = {"Content-Type": "text/plain", "WWW-Authenticate": "Bearer"}
             return Page(HTTPStatus.UNAUTHORIZED, b"These are not the right credentials.\n", headers)
-        if rules.per_address is not None and self.calls[caller] >= rules.per_address:
+        if rules.per_address is not None and self.callers.count(str(caller)) >= rules.per_address:
             self.turned_away("too_many_of_address", caller)
             raise Refused("too many calls from this address", retry_after=AGAIN)
         return Visit(self, caller, found)
@@ -138,14 +136,13 @@ class Visit:
 
     def opened(self) -> None:
         """The connection is open: it takes a place of its address."""
-        self._doorman.calls[self._caller] += 1
+        if self._doorman.rules.per_address is not None:
+            self._doorman.callers.add(str(self._caller))
 
     def closed(self) -> None:
         """It has ended."""
-        calls = self._doorman.calls
-        calls[self._caller] -= 1
-        if not calls[self._caller]:
-            del calls[self._caller]  # or addresses would pile up
+        if self._doorman.rules.per_address is not None:
+            self._doorman.callers.remove(str(self._caller))
 
     def heard(self, text: bytes) -> None:
         """Look for the secret in a message."""

@@ -46,7 +46,7 @@ class Entrance(flowcore.Config):
     """Web pages that may call, like https://example.com: RingCX is none and sends no Origin."""
 
     max_calls_per_ip: int | None = Field(default=None, ge=1)
-    """Calls that one address may hold at once in each process; RingCX calls from few addresses."""
+    """Calls that one address may hold at once, in all processes; RingCX calls from few addresses."""
 
     max_connections: int = Field(default=2000, ge=1)
     """Connections (gRPC: streams) at once in each process; more are told to try again."""

@@ -6,10 +6,11 @@ import heapq
 import random
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 import msgspec
 
-from flowcore import Packet, Session
+from flowcore import PACKETS, Packet, Session, Transform
 
 
 def dice(purpose: str, seed: int, session: Session) -> random.Random:
@@ -19,6 +20,21 @@ def dice(purpose: str, seed: int, session: Session) -> random.Random:
     """
     call = [session.attributes.get(name, "") for name in ("call_id", "session_id")]
     return random.Random(repr((purpose, seed, call)))  # noqa: S311  # it has to be predictable
+
+
+class Fated(Transform[Packet, Packet]):
+    """A node that leaves something to chance: to its ``dice``, which follow from the ``seed`` in its config and the call."""
+
+    config: Any
+    takes = (PACKETS,)
+    balanced = True
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+        self.dice: random.Random
+
+    def open(self, session: Session) -> None:
+        self.dice = dice(self.name, self.config.seed, session)
 
 
 class Late:

@@ -52,7 +52,7 @@ class Line:
     """The listener's own end of one stream, `GrpcPeer`, without the stream."""
 
     def __init__(self, host: Host, config: Any) -> None:
-        visit = Visit(Doorman(Rules(), host.report), plain("127.0.0.1"))  # nobody knocks here
+        visit = Visit(Doorman(Rules(), host.report, host.callers), plain("127.0.0.1"))  # nobody knocks here
         self._host = host
         self._closed = False
         self._peer = GrpcPeer(host, visit, start=config.start, idle=config.idle, speed=config.max_speed, bot=config.bot)

@@ -53,7 +53,7 @@ class Line:
         self._closed = False
         self._reading = True
         pages(host, exposed=False)  # which the listener would serve
-        visit = Visit(Doorman(Rules(), host.report), plain("127.0.0.1"))  # nobody knocks here
+        visit = Visit(Doorman(Rules(), host.report, host.callers), plain("127.0.0.1"))  # nobody knocks here
         request = Request(path, Headers())
         self._peer = CallPeer(cast(Host, self._watched), request, visit, start=config.start, idle=config.idle)
         self._peer.opened(self)  # type: ignore[arg-type]  # all that it does with a connection is to close it

@@ -55,7 +55,7 @@ class RingCX(Listener[Packet]):
 
     async def run(self, host: Host) -> None:
         config = self.config
-        doorman = Doorman(config.rules(), host.report)
+        doorman = Doorman(config.rules(), host.report, host.callers)
 
         def call(request: Request, caller: Address) -> Peer | Page:
             visit = doorman.ask(request, caller)

@@ -75,7 +75,7 @@ class RingCXGrpc(Listener[Packet]):
         from nodes.net.grpc_server import Server
 
         config = self.config
-        doorman = Doorman(config.rules(), host.report)
+        doorman = Doorman(config.rules(), host.report, host.callers)
 
         def make(visit: Visit) -> GrpcPeer:
             return GrpcPeer(host, visit, start=config.start, idle=config.idle, speed=config.max_speed, bot=config.bot)

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+from flowcore.engine.callers import CELLS
 from flowcore.engine.places import FEW, MANY, Places
 
 CROWD = """
@@ -67,3 +68,26 @@ def test_the_row_of_a_dead_worker_counts_no_more():
     assert workers[1].clear(0) == 9
     assert workers[1].held == 2
     assert workers[2].room() == FEW
+
+
+def test_callers_are_counted_over_all_workers_and_those_of_a_dead_one_are_gone():
+    with Places.shared(100, 3) as shared:
+        workers = [Places(100, 3, row, shared.fd) for row in range(3)]
+        for worker in workers:
+            for address in ("192.0.2.1", "192.0.2.1", "2001:db8::1"):
+                worker.callers.add(address)
+        assert workers[1].callers.count("192.0.2.1") == 6
+        assert shared.clear(0) == 0
+        workers[2].callers.remove("192.0.2.1")
+        assert [workers[1].callers.count(address) for address in ("192.0.2.1", "2001:db8::1", "192.0.2.9")] == [3, 2, 0]
+        assert all(worker.held == 0 and not worker.full for worker in workers)
+
+
+def test_more_callers_than_can_be_counted_are_refused_and_removing_them_does_no_harm():
+    callers = Places(1).callers
+    for number in range(CELLS + 10):
+        callers.add(f"10.0.{number >> 8}.{number & 255}")
+    assert callers.count("192.0.2.1") == CELLS
+    for number in reversed(range(CELLS + 10)):
+        callers.remove(f"10.0.{number >> 8}.{number & 255}")
+    assert callers.count("10.0.0.1") == 0

@@ -1,6 +1,5 @@
 """Who is let in, and what is told of those who are not."""
 
-from collections import Counter
 from ipaddress import ip_network
 from typing import Any
 
@@ -9,6 +8,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from flowcore import Refused
+from flowcore.engine.places import Places
 from nodes.net.doorman import Doorman, Rules, Visit
 from nodes.net.front import plain
 from nodes.net.port import Page
@@ -31,7 +31,7 @@ class Told:
 
 
 def doorman(**rules: Any) -> Doorman:
-    return Doorman(Rules(**rules), Told())
+    return Doorman(Rules(**rules), Told(), Places(1).callers)
 
 
 def request(path: str = "/", *headers: tuple[str, str]) -> Request:
@@ -130,23 +130,23 @@ def test_an_address_holds_so_many_calls_and_others_are_untouched() -> None:
     calls[0].closed()
     visit(keeper).opened()
     calls[1].closed()
-    assert keeper.calls == Counter({HERE: 1})
+    assert keeper.callers.count(str(HERE)) == 1
     assert asked({"per_address": 1, **NET}, request(), "6.6.6.6") == 403  # a stranger is not told that it is full
 
 
 def test_addresses_do_not_pile_up() -> None:
-    keeper = doorman()
+    keeper = doorman(per_address=1)
     for number in range(1000):
         coming = keeper.ask(request(), plain(f"10.0.{number // 256}.{number % 256}"))
         assert isinstance(coming, Visit)
         coming.opened()
         coming.closed()
-    assert len(keeper.calls) == 0
+    assert keeper.callers.count("10.0.0.1") == 0
 
 
 def test_who_knocks_often_is_told_once_a_second() -> None:
     told = Told()
-    keeper = Doorman(Rules(**NET), told)
+    keeper = Doorman(Rules(**NET), told, Places(1).callers)
     for number in range(300):
         keeper.ask(request(), plain("6.6.6.6"))
         keeper.poll(100 + number / 100)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flowcore import Refused
+from flowcore.engine.places import Places
 from nodes.net.doorman import Doorman, Rules, Visit
 from nodes.net.front import plain
 from nodes.net.grpc_peer import BURST, GrpcPeer
@@ -76,7 +77,7 @@ class Host:
 
 def peer(host: Host, rules: Rules = Rules(), **limits: float) -> GrpcPeer:  # noqa: B008
     limits = {"start": 30.0, "idle": 3600.0, "speed": 4.0} | limits
-    return GrpcPeer(host, Visit(Doorman(rules, host.report), plain("192.0.2.1")), **limits)  # type: ignore[arg-type]
+    return GrpcPeer(host, Visit(Doorman(rules, host.report, Places(1).callers), plain("192.0.2.1")), **limits)  # type: ignore[arg-type]
 
 
 def talking(host: Host, **limits: float) -> GrpcPeer:
