@@ -23,7 +23,7 @@ def dice(purpose: str, seed: int, session: Session) -> random.Random:
 
 
 class Fated(Transform[Packet, Packet]):
-    """A node that leaves something to chance: to its ``dice``, which follow from the ``seed`` in its config and the call."""
+    """A node that leaves something to chance: its ``dice`` follow from the ``seed`` in its config and from the call."""
 
     config: Any
     takes = (PACKETS,)

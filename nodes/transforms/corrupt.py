@@ -1,17 +1,15 @@
 """Overwrite bytes of packets, as a broken gateway does: an adversary for what has to stay sane on noise."""
 
-import random
-
 import msgspec
 from pydantic import Field
 
 import flowcore
-from flowcore import PACKETS, Emit, Packet, Session, Transform, node
-from nodes.simulators.fate import dice
+from flowcore import Emit, Packet, node
+from nodes.simulators.fate import Fated
 
 
 @node("corrupt")
-class Corrupt(Transform[Packet, Packet]):
+class Corrupt(Fated):
     """Change bytes of the sound in some packets, counted as dropped and as made up: ``corrupted``.
 
     In: ``Packet``. Out: the same, of the same lengths and in order, with other bytes in some. The same ``seed`` changes
@@ -35,23 +33,14 @@ class Corrupt(Transform[Packet, Packet]):
         """Decides which, and into what."""
 
     config: Config
-    takes = (PACKETS,)
-    balanced = True
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self._dice = random.Random()  # noqa: S311  # `open` seeds it
-
-    def open(self, session: Session) -> None:
-        self._dice = dice(self.name, self.config.seed, session)
 
     def process(self, packet: Packet, emit: Emit[Packet]) -> None:
-        if self._dice.random() >= self.config.ratio:
+        if self.dice.random() >= self.config.ratio:
             emit(packet)
             return
         data = bytearray(packet.data)
-        for at in self._dice.sample(range(len(data)), min(self.config.bytes, len(data))):
-            data[at] ^= self._dice.randint(1, 255)
+        for at in self.dice.sample(range(len(data)), min(self.config.bytes, len(data))):
+            data[at] ^= self.dice.randint(1, 255)
         self.report.dropped("corrupted", packet.seconds)
         self.report.filled("corrupted", packet.seconds, 1)
         emit(msgspec.structs.replace(packet, data=bytes(data)))

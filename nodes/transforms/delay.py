@@ -1,16 +1,14 @@
 """Deliver packets unevenly, as a busy network does: an adversary for what expects them every 20 ms."""
 
-import random
-
 from pydantic import Field
 
 import flowcore
-from flowcore import PACKETS, Duration, Emit, Format, Packet, Session, Transform, node
-from nodes.simulators.fate import Late, dice
+from flowcore import Duration, Emit, Format, Packet, node
+from nodes.simulators.fate import Fated, Late
 
 
 @node("delay")
-class Delay(Transform[Packet, Packet]):
+class Delay(Fated):
     """Delay each packet by another time, without changing their order; event ``delayed`` tells the longest at the end.
 
     In: ``Packet``, stamped in order. Out: the same ones, with the time at which each goes on as its time of arrival.
@@ -32,26 +30,20 @@ class Delay(Transform[Packet, Packet]):
         """Decides which packet is how late."""
 
     config: Config
-    takes = (PACKETS,)
-    balanced = True
 
     @classmethod
     def latency(cls, config: Config, given: Format) -> float:
         return config.jitter
 
     def __init__(self, config: Config) -> None:
-        self.config = config
-        self._dice = random.Random()  # noqa: S311  # `open` seeds it
+        super().__init__(config)
         self._late = Late()
         self._due = float("-inf")
         self._longest = 0.0
 
-    def open(self, session: Session) -> None:
-        self._dice = dice(self.name, self.config.seed, session)
-
     def process(self, packet: Packet, emit: Emit[Packet]) -> None:
         now = packet.arrived
-        self._due = max(self._due, now + self._dice.random() * self.config.jitter)
+        self._due = max(self._due, now + self.dice.random() * self.config.jitter)
         self._longest = max(self._longest, self._due - now)
         self._late.hold(packet, self._due)
         self._late.release(now, emit)

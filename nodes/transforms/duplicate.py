@@ -1,18 +1,17 @@
 """Send packets twice, as a network does that is not sure of itself: an adversary for what has to hear each once."""
 
-import random
 from collections import deque
 
 import msgspec
 from pydantic import Field
 
 import flowcore
-from flowcore import PACKETS, Emit, Packet, Session, Transform, node
-from nodes.simulators.fate import dice
+from flowcore import Emit, Packet, node
+from nodes.simulators.fate import Fated
 
 
 @node("duplicate")
-class Duplicate(Transform[Packet, Packet]):
+class Duplicate(Fated):
     """Repeat packets, at once or a few packets later, and count the repeats as made up: ``duplicated``.
 
     In: ``Packet``. Out: the same, with repeats that have their packet's sequence number, and the time of arrival of the
@@ -36,23 +35,17 @@ class Duplicate(Transform[Packet, Packet]):
         """Decides which."""
 
     config: Config
-    takes = (PACKETS,)
-    balanced = True
 
     def __init__(self, config: Config) -> None:
-        self.config = config
-        self._dice = random.Random()  # noqa: S311  # `open` seeds it
+        super().__init__(config)
         self._now = 0.0
         self._repeats: deque[list[Packet]] = deque([] for _ in range(config.later + 1))
-
-    def open(self, session: Session) -> None:
-        self._dice = dice(self.name, self.config.seed, session)
 
     def process(self, packet: Packet, emit: Emit[Packet]) -> None:
         emit(packet)
         self._now = packet.arrived
-        if self._dice.random() < self.config.ratio:
-            self._repeats[self._dice.randint(0, self.config.later)].append(packet)
+        if self.dice.random() < self.config.ratio:
+            self._repeats[self.dice.randint(0, self.config.later)].append(packet)
         self._repeat(emit)
         self._repeats.append([])
 

@@ -1,17 +1,15 @@
 """Stop now and then and catch up in a burst, as a network does that hangs: an adversary for what is paced."""
 
-import random
-
 import msgspec
 from pydantic import Field
 
 import flowcore
-from flowcore import PACKETS, Duration, Emit, Format, Packet, Session, Transform, node
-from nodes.simulators.fate import dice
+from flowcore import Duration, Emit, Format, Packet, node
+from nodes.simulators.fate import Fated
 
 
 @node("freeze")
-class Freeze(Transform[Packet, Packet]):
+class Freeze(Fated):
     """Let nothing pass for a while, then everything at once; event ``frozen`` tells each time.
 
     In: ``Packet``, stamped in order. Out: the same ones in their order; those that were held have the end of the freeze
@@ -36,27 +34,21 @@ class Freeze(Transform[Packet, Packet]):
         """Decides when."""
 
     config: Config
-    takes = (PACKETS,)
-    balanced = True
 
     @classmethod
     def latency(cls, config: Config, given: Format) -> float:
         return config.length
 
     def __init__(self, config: Config) -> None:
-        self.config = config
-        self._dice = random.Random()  # noqa: S311  # `open` seeds it
+        super().__init__(config)
         self._held: list[Packet] = []
         self._begin = self._end = float("-inf")  # of the freeze that comes next, or is on
-
-    def open(self, session: Session) -> None:
-        self._dice = dice(self.name, self.config.seed, session)
 
     def process(self, packet: Packet, emit: Emit[Packet]) -> None:
         now = packet.arrived
         if now >= self._end:
             self._thaw(emit)
-            self._begin = now + (0.5 + self._dice.random()) * self.config.every
+            self._begin = now + (0.5 + self.dice.random()) * self.config.every
             self._end = self._begin + self.config.length
         if now < self._begin:
             emit(packet)

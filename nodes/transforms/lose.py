@@ -1,16 +1,14 @@
 """Lose packets, as a bad line does: an adversary for what has to live with loss."""
 
-import random
-
 from pydantic import Field
 
 import flowcore
-from flowcore import PACKETS, Emit, Packet, Session, Transform, node
-from nodes.simulators.fate import dice
+from flowcore import Emit, Packet, node
+from nodes.simulators.fate import Fated
 
 
 @node("lose")
-class Lose(Transform[Packet, Packet]):
+class Lose(Fated):
     """Leave packets out, in bursts, and count them as dropped: ``lost_on_purpose``.
 
     In: ``Packet``. Out: the others, unchanged and in order. Whether a packet is lost depends on the one before it (the
@@ -35,22 +33,16 @@ class Lose(Transform[Packet, Packet]):
         """Decides which."""
 
     config: Config
-    takes = (PACKETS,)
-    balanced = True
 
     def __init__(self, config: Config) -> None:
-        self.config = config
-        self._dice = random.Random()  # noqa: S311  # `open` seeds it
+        super().__init__(config)
         self._losing = False
         ratio, burst = config.ratio, config.burst
         self._stop = 1 / burst if ratio < 1 else 0.0
         self._start = min(1.0, ratio / burst / (1 - ratio)) if ratio < 1 else 1.0
 
-    def open(self, session: Session) -> None:
-        self._dice = dice(self.name, self.config.seed, session)
-
     def process(self, packet: Packet, emit: Emit[Packet]) -> None:
-        chance = self._dice.random()
+        chance = self.dice.random()
         self._losing = chance >= self._stop if self._losing else chance < self._start
         if self._losing:
             self.report.dropped("lost_on_purpose", packet.seconds)

@@ -1,16 +1,14 @@
 """Let packets overtake each other, as a network does: an adversary for what has to put them in order."""
 
-import random
-
 from pydantic import Field
 
 import flowcore
-from flowcore import PACKETS, Duration, Emit, Format, Packet, Session, Transform, node
-from nodes.simulators.fate import Late, dice
+from flowcore import Duration, Emit, Format, Packet, node
+from nodes.simulators.fate import Fated, Late
 
 
 @node("shuffle")
-class Shuffle(Transform[Packet, Packet]):
+class Shuffle(Fated):
     """Hold some packets back for a moment, so that others overtake them; event ``shuffled`` tells how many at the end.
 
     In: ``Packet``, stamped in order. Out: the same ones, none later than ``window``, with the time at which each goes
@@ -35,27 +33,21 @@ class Shuffle(Transform[Packet, Packet]):
         """Decides which, and for how long."""
 
     config: Config
-    takes = (PACKETS,)
-    balanced = True
 
     @classmethod
     def latency(cls, config: Config, given: Format) -> float:
         return config.window
 
     def __init__(self, config: Config) -> None:
-        self.config = config
-        self._dice = random.Random()  # noqa: S311  # `open` seeds it
+        super().__init__(config)
         self._late = Late()
         self._held = 0
 
-    def open(self, session: Session) -> None:
-        self._dice = dice(self.name, self.config.seed, session)
-
     def process(self, packet: Packet, emit: Emit[Packet]) -> None:
         now = packet.arrived
-        held = self._dice.random() < self.config.ratio
+        held = self.dice.random() < self.config.ratio
         self._held += held
-        self._late.hold(packet, now + self._dice.random() * self.config.window * held)
+        self._late.hold(packet, now + self.dice.random() * self.config.window * held)
         self._late.release(now, emit)
 
     def flush(self, emit: Emit[Packet]) -> None:
