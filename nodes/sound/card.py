@@ -48,8 +48,9 @@ class PortAudio:
         module = cls.load()
         with cls._lock:
             if not cls._open:
-                module._terminate()
-                module._initialize()
+                # The module's own ways to do this lead all that the process says on standard error nowhere meanwhile.
+                module._lib.Pa_Terminate()
+                module._check(module._lib.Pa_Initialize(), "PortAudio cannot look for devices")
             yield module
 
     @classmethod
@@ -116,6 +117,8 @@ class Card:
         self.latency = float(self._stream.latency)
 
     def _open(self, module: Any, device: str, rate: int) -> Any:
+        if not device and module.default.device[1] < 0:
+            raise NoCard("there is no sound output, or no sound server for it")
         found = module.query_devices(int(device) if device.isdecimal() else device or None, "output")
         self.name = str(found["name"])
         self.channels = min(2, found["max_output_channels"])
@@ -137,7 +140,7 @@ class Card:
             if late:
                 self._fill()  # else what it holds, and with it the latency, would be less from now on
         except self._lost as error:
-            raise NoCard(_plain(error)) from error
+            raise NoCard(f"it is gone ({_plain(error)})") from error
         return late
 
     def close(self) -> None:

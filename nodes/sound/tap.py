@@ -161,7 +161,7 @@ def _play(listening: Listening) -> None:
                         samples = filters[party].feed(samples).round().clip(-32768, 32767).astype("int16")
                     speaker.mixer.push(heard, party, samples, time.monotonic(), DEPTH)
             if report.nothing:
-                raise CannotStart(f"there is no sound output ({report.nothing}): --meter shows levels without one")
+                raise CannotStart(f"cannot play: {report.nothing}; --meter shows levels without a card")
         speaker.mixer.leave(heard)
         until = time.monotonic() + LAST
         while not speaker.mixer.idle and time.monotonic() < until:

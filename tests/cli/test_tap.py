@@ -3,6 +3,7 @@
 import json
 import threading
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,11 +82,12 @@ def test_play_is_heard(live, flowcore, monkeypatch):
     assert done.err.startswith("playing on ")
 
 
+@pytest.mark.skipif(Path("/dev/snd").exists(), reason="this machine has a sound card")
 def test_play_without_a_card_says_what_works_without(live, flowcore):
     done = tapped(live, flowcore, "--play", seconds=8.0)
     assert done.code == 1
     assert "there is no sound output" in done.err
-    assert "--meter shows levels without one" in done.err
+    assert "--meter shows levels without a card" in done.err
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Calls on a sound card that is real but for the loudspeaker: what it plays is recorded and compared."""
 
+import os
 import sys
 import threading
 import time
@@ -11,6 +12,7 @@ from live import Live, until
 from phone import Phone
 from pydantic import ValidationError
 
+import nodes.sound.card
 from flowcore import CannotStart
 from flowcore.testing import NodeHarness, joined, tone
 from nodes.sinks.monitor import Monitor
@@ -177,6 +179,25 @@ def test_without_a_card_one_line_says_so_and_calls_go_on(no_card, monkeypatch):
     assert "flowcore devices" in said.data["advice"]
     assert live.named("closed")[0].data["reason"] == "stop"
     assert set(live.engine.totals.nodes["sound"].dropped) == {"no_speaker"}
+
+
+def test_looking_for_a_card_swallows_nothing_that_others_say(no_card, speaker, monkeypatch, capfd):
+    monkeypatch.setattr("nodes.sound.speaker.RETRY", 0.0)
+    looks = []
+
+    class Counted(nodes.sound.card.Card):
+        def __init__(self, device, rate):
+            looks.append(device)
+            super().__init__(device, rate)
+
+    monkeypatch.setattr("nodes.sound.speaker.Card", Counted)
+    speaker.open()
+    until(lambda: looks)
+    said = 0
+    while len(looks) < 10:
+        os.write(2, b"a line\n")
+        said += 1
+    assert capfd.readouterr().err == "a line\n" * said
 
 
 def test_a_missing_library_is_named(monkeypatch, tmp_path):
