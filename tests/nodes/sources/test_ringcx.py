@@ -18,6 +18,7 @@ from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
 from flowcore import CannotStart, Packet, Part, Refused
+from flowcore.engine.places import Places
 from flowcore.engine.sockets import listen
 from nodes.protocols.ringcx import Caller
 from nodes.sources.ringcx import RingCX
@@ -55,6 +56,7 @@ class FlowEnd:
     def __init__(self, attributes: Mapping[str, str]) -> None:
         self.attributes = attributes
         self.report = Books()
+        self.callers = Places(1).callers
         self.packets: list[Packet] = []
         self.paused = False
         self.reason = ""
@@ -80,6 +82,7 @@ class TestHost:
 
     def __init__(self) -> None:
         self.report = Books()
+        self.callers = Places(1).callers
         self.draining = False
         self.full = False
         self.flows: list[FlowEnd] = []
