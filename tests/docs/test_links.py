@@ -1,0 +1,59 @@
+"""Whoever reads finds every page, every link leads somewhere, and the README knows every command."""
+
+import re
+from importlib.metadata import entry_points
+
+import pytest
+from live import ROOT
+
+from flowcore.cli.commands import COMMANDS, GROUP
+
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def links(page):
+    """Files and headings of this project that ``page`` links to; what stands in code is no link."""
+    text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", page.read_text(), flags=re.M | re.S)
+    for target in LINK.findall(text):
+        if not re.match(r"[a-z]+:", target):
+            file, _, heading = target.partition("#")
+            yield (page.parent / file).resolve() if file else page, heading
+
+
+def headings(page):
+    """As GitHub names them: small letters, hyphens for spaces, no other signs."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    for file, heading in links(page):
+        assert file.exists(), f"{page.name} links to {file}"
+        assert not heading or heading in headings(file), f"{page.name} links to {file.name}#{heading}"
+
+
+def test_every_page_is_in_the_index():
+    index = ROOT / "docs" / "README.md"
+    linked = {file for file, _ in links(index)}
+    assert not set(PAGES) - linked - {index}, "add them to docs/README.md"
+
+
+def test_the_index_is_linked_from_the_readme():
+    assert (ROOT / "docs" / "README.md", "") in set(links(ROOT / "README.md"))
+
+
+def test_the_readme_names_every_command_and_no_other():
+    text = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"^\|.*?`flowcore ([a-z]+)", text, re.M)) | set(re.findall(r", `flowcore ([a-z]+)`", text))
+    own = {point.name for point in entry_points(group=GROUP) if point.value.startswith("nodes.")}
+    assert named == set(COMMANDS) | own
+
+
+def test_architecture_names_every_folder():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for package in ("flowcore", "nodes"):
+        for folder in (ROOT / package).iterdir():
+            if folder.is_dir() and folder.name != "__pycache__":
+                assert f"`{folder.name}/`" in text, f"{package}/{folder.name} is not in docs/architecture.md"
