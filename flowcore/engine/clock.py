@@ -89,6 +89,12 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.clock.now()
 
+    def get_debug(self) -> bool:
+        """Asked by each callback and future, which would keep the stack of its maker: half the time of a long test.
+        What the loop itself checks in debug mode (threads, coroutines that nobody awaits), it does check.
+        """
+        return False
+
 
 class _JumpingSelector(selectors.DefaultSelector):
     """Looks at the sockets; when none is ready, time jumps by what the loop wanted to wait."""
