@@ -17,7 +17,7 @@ def numbers(cell):
         yield from range(int(first), int(last or first) + 1)
 
 
-@pytest.mark.parametrize(("file", "name"), NAMED, ids="::".join)
+@pytest.mark.parametrize(("file", "name"), NAMED, ids=map("::".join, NAMED))
 def test_the_test_exists(file, name):
     tree = ast.parse((ROOT / "tests" / file).read_text())
     there = {one.name for one in tree.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
