@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from flowcore import Packet, Report
+from nodes.protocols.drift import LOOK, Drift, Pace
 
 RATE = 8000
 """Samples, and bytes, per second of a packet's data."""
@@ -18,17 +19,20 @@ CREEP = 0.002
 """How fast the expected delay may rise, in seconds per second: twice what bad clocks differ (1000 ppm), so that a
 sender's slow clock is followed and never adds up to a pause. It falls at once."""
 
-_SAMPLE = 1 / RATE
+SAMPLE = 1 / RATE
 _CREEP_PER_SAMPLE = CREEP / RATE
 
 
-class Place:
-    """Where a track stands. A packet of `length` that arrives by `until` is no pause and goes to `position`."""
+class Place(Pace):
+    """Where a track stands. A packet of `length` that arrives by `until` is no pause and goes to `position`.
 
-    __slots__ = ("collapsed", "crept", "length", "name", "position", "until")
+    Whoever puts it there lowers `least` to its arrival less its place, in seconds: `nodes.protocols.drift`.
+    """
+
+    __slots__ = ("collapsed", "crept", "length", "position", "until")
 
     def __init__(self, name: str, position: int, collapsed: int) -> None:
-        self.name = name
+        super().__init__(name)
         self.position = position  # where its next packet stands, in samples since the first packet of the call
         self.length = 0  # of its latest packet, in samples
         self.collapsed = collapsed  # samples of pauses that were left out
@@ -61,6 +65,7 @@ class Timeline:
         self._pause_samples = round(pause * RATE)
         self._settle = round(settle * RATE)
         self._collapse = collapse
+        self._drift = Drift(report)
         self._tracks: dict[str, Place] = {}
         self._starts: dict[str, int] = {}  # where tracks that were heard first will start
         self._lead = Place("", 0, 0)  # the track that is furthest
@@ -93,8 +98,9 @@ class Timeline:
         if lead.position - start > self._pause_samples:
             start = self._resume(track, packet.arrived - now)
         if self._delay is None:
-            self._delay = packet.arrived - start * _SAMPLE
-        lag = packet.arrived - start * _SAMPLE - self._delay
+            self._delay = packet.arrived - start * SAMPLE
+        delay = packet.arrived - start * SAMPLE
+        lag = delay - self._delay
         if lag > self._pause and self._lags and lag > self._lags[-1][2] + self._pause:
             self._decide()  # another pause within the doubt about one
             self.follow(packet, now)
@@ -107,7 +113,13 @@ class Timeline:
         if lag > self._pause or self._doubtful:
             self._doubt(track, start, data, lag)
             return
-        track.until = packet.arrived - lag + self._pause
+        rest = self._pause - lag
+        track.until = packet.arrived + (rest if rest < LOOK else LOOK)
+        if packet.arrived >= self._drift.ends:
+            self._drift.judge(tuple(self._tracks.values()), packet.arrived)
+        track.look(delay)
+        if track.behind:
+            data = self._fill(track, start, data)
         self._delay += min(lag, (track.position - track.crept) * _CREEP_PER_SAMPLE)
         track.crept = track.position
         self._place(track.name, start - track.collapsed, data)
@@ -129,7 +141,7 @@ class Timeline:
         start, track.position = track.position, track.position + track.length
         if track.position > self._lead.position:
             self._lead = track
-        self._report.filled("lost", track.length * _SAMPLE)
+        self._report.filled("lost", track.length * SAMPLE)
         if self._doubtful:
             self._doubtful.append((track, start, silence))
         else:
@@ -143,6 +155,14 @@ class Timeline:
         if self._doubtful:
             self._decide()
 
+    def _fill(self, track: Place, start: int, data: bytes) -> bytes:
+        data = self._drift.fill(track, data)
+        track.position = start + len(data)
+        if track.position > self._lead.position:
+            self._lead = track
+        track.until = float("-inf")
+        return data
+
     def _position(self, name: str) -> int:
         """Where the next packet of a track would stand; a new one starts with the latest packet of the lead."""
         track = self._tracks.get(name)
@@ -154,6 +174,7 @@ class Timeline:
         track = self._tracks[name] = Place(name, self._position(name), self._lead.collapsed)
         if len(self._tracks) == 1:
             self._lead = track
+        self._drift.restart(tuple(self._tracks.values()), forget=True)
         return track
 
     def _resume(self, track: Place, waited: float) -> int:
@@ -165,9 +186,10 @@ class Timeline:
         paused = start - track.position
         if self._collapse:
             track.collapsed += paused
-        self._report.event("hold", track=track.name, seconds=paused * _SAMPLE)
+        self._report.event("hold", track=track.name, seconds=paused * SAMPLE)
         track.position = start
         track.crept += paused
+        self._drift.restart(tuple(self._tracks.values()), forget=True)
         return start
 
     def _doubt(self, track: Place, start: int, data: bytes, lag: float) -> None:
@@ -189,14 +211,15 @@ class Timeline:
         longest = max(firsts, key=lambda name: lasts[name][0] - firsts[name][0])
         (start, most), (end, least) = firsts[longest], lasts[longest]
         # A network that was stuck delivers much faster than speech.
-        caught_up = end > start and most - least >= (end - start) * _SAMPLE / 2
+        caught_up = end > start and most - least >= (end - start) * SAMPLE / 2
         paused = 0.0 if caught_up else min(lag for _, _, lag in lags)
         if paused <= self._pause:
             shifts = dict.fromkeys(self._tracks, 0)
         else:
             shifts = {name: round(self._paused(name, paused, lags) * RATE) for name in self._tracks}
             self._jump()
-            self._report.event("hold", track="", seconds=round(paused * RATE) * _SAMPLE)
+            self._report.event("hold", track="", seconds=round(paused * RATE) * SAMPLE)
+            self._drift.restart(tuple(self._tracks.values()), forget=len(set(shifts.values())) > 1)
         for name, shift in shifts.items():
             self._tracks[name].position += shift
             self._tracks[name].crept += shift

@@ -9,7 +9,7 @@ import numpy as np
 import flowcore
 from flowcore import PACKETS, Audio, Duration, Emit, Format, Packet, Session, Transform, node
 from nodes.protocols.sequence import RATE, Sequencer, Space
-from nodes.protocols.timeline import Place, Timeline
+from nodes.protocols.timeline import SAMPLE, Place, Timeline
 
 
 @node("reorder")
@@ -19,6 +19,8 @@ class Reorder(Transform[Packet, Audio]):
     In: ``Packet``, mu-law at 8 kHz, in any order within ``window``. Out: ``Audio``, mulaw, 8 kHz, as tracks, in pieces
     of ``chunk``, contiguous but for holes where a party, or the whole call, paused. The clock starts with the call's
     first packet. What the sequence numbers count (each track, or all) is learnt from the first ``window`` of a call.
+
+    A party whose clock is slower than the other's gets a few milliseconds now and then (filled and event ``drift``).
 
     Only numbers, lengths and arrival stamps decide, so that a recorded call gives the same chunks again.
 
@@ -85,14 +87,17 @@ class Reorder(Transform[Packet, Audio]):
         # Four of five packets only continue the piece that their track is at, and nothing about them is in doubt:
         # they go straight there, in half the time. Each piece's first packet goes the whole way and sets the limits.
         if run is not None and run.parts and run.space is not None:
-            space, place = run.space, run.place
+            space, place, arrived = run.space, run.place, packet.arrived
             if (
                 packet.seq == space.next
                 and space.calm
                 and len(packet.data) == place.length
-                and packet.arrived <= place.until
-                and packet.arrived <= self._sequencer.deadline
+                and arrived <= place.until
+                and arrived <= self._sequencer.deadline
             ):
+                delay = arrived - place.position * SAMPLE
+                if delay < place.least:
+                    place.least = delay
                 space.next += space.stride
                 place.position += place.length
                 self._timeline.last = place.name
