@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcore import publish
 from nodes.protocols import g711
 
 PCM, FLOAT, MULAW, EXTENSIBLE = 1, 3, 7, 0xFFFE
@@ -151,9 +150,3 @@ def seal(path: Path) -> float:
         file.flush()
         os.fsync(file.fileno())
     return seconds
-
-
-def repair(part: Path) -> Path:
-    """Make a playable file of the ``.part`` that a killed process left. Returns its new path."""
-    seal(part)
-    return publish(part)

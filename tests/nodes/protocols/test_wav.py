@@ -95,15 +95,14 @@ def test_any_bytes_are_read_or_refused(data):
 
 
 @given(st.integers(0, 300), st.integers(1, 2), st.sampled_from(["s16", "mulaw"]), st.integers(0, 3))
-def test_repair_gives_a_growing_file_its_sizes_and_name(tmp_path_factory, frames, channels, encoding, torn):
+def test_sealing_gives_a_growing_file_its_sizes(tmp_path_factory, frames, channels, encoding, torn):
     width = wav.ENCODINGS[encoding][1]
     whole = bytes(range(256)) * 5
     data = whole[: frames * channels * width]
     part = tmp_path_factory.mktemp("killed") / "x.wav.part"
     part.write_bytes(wav.header(encoding, 8000, channels) + data + whole[: torn % (channels * width)])
-    repaired = wav.repair(part)
-    assert repaired.name == "x.wav"
-    content = repaired.read_bytes()
+    wav.seal(part)
+    content = part.read_bytes()
     assert content == wav.header(encoding, 8000, channels, len(data)) + data + b"\0" * (len(data) % 2)
     assert int.from_bytes(content[4:8], "little") == len(content) - 8
 
@@ -116,9 +115,10 @@ def test_repair_leaves_a_healthy_file_as_it_is(tmp_path):
         assert (tmp_path / "x.wav").read_bytes() == healthy
 
 
-def test_repair_of_a_file_killed_before_its_header_is_an_empty_recording(tmp_path):
+def test_sealing_a_file_killed_before_its_header_is_an_empty_recording(tmp_path):
     (tmp_path / "x.wav.part").write_bytes(b"RIFF")
-    with wave.open(str(wav.repair(tmp_path / "x.wav.part"))) as reader:
+    wav.seal(tmp_path / "x.wav.part")
+    with wave.open(str(tmp_path / "x.wav.part")) as reader:
         assert reader.getnframes() == 0
 
 
@@ -126,5 +126,5 @@ def test_repair_of_a_file_killed_before_its_header_is_an_empty_recording(tmp_pat
 def test_file_of_another_program_is_not_touched(tmp_path, other):
     (tmp_path / "x.wav.part").write_bytes(other)
     with pytest.raises(wav.NotWav):
-        wav.repair(tmp_path / "x.wav.part")
+        wav.seal(tmp_path / "x.wav.part")
     assert (tmp_path / "x.wav.part").read_bytes() == other
