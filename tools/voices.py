@@ -31,7 +31,7 @@ def telephone(name: str) -> Any:
 
 
 def write(path: Path, samples: Any) -> None:
-    with wave.open(str(path), "wb") as wav:
+    with path.open("wb") as file, wave.open(file, "wb") as wav:
         wav.setparams((1, 2, RATE, 0, "NONE", ""))
         wav.writeframes(samples.tobytes())
 
@@ -48,4 +48,7 @@ def main(directory: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python tools/voices.py DIR")
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except OSError as error:
+        sys.exit(f"cannot write to {sys.argv[1]}: {error.strerror}")

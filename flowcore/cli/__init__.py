@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = app(args=arguments, prog_name="flowcore", standalone_mode=False)
         sys.stdout.flush()  # while an error of it can still be told
     except _WrongUsage as error:
-        show_error(f"{error.format_message()}\nsee  {error.ctx.command_path if error.ctx else 'flowcore'} --help")
+        message = " ".join(error.format_message().replace("Value error, ", "").split())  # a list of choices has rows
+        show_error(f"{message}\nsee  {error.ctx.command_path if error.ctx else 'flowcore'} --help")
         code = 2
     except GraphError as error:
         show_problems(error.problems)

@@ -14,13 +14,18 @@ from flowcore.graph.picture import dot, mermaid
 from flowcore.graph.svg import svg
 
 DRAW = {"svg": svg, "mermaid": mermaid, "dot": dot}
+ENDINGS = {"": "svg", ".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot"}
 
 
 def graph(
     graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)],
-    form: Annotated[Literal["svg", "mermaid", "dot"], typer.Option("--format", help="The language of it.")] = "svg",
+    form: Annotated[
+        Literal["svg", "mermaid", "dot"] | None,
+        typer.Option("--format", help="The language of it.", show_default="as FILE ends, else svg"),
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write it there.", show_default="standard output")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write it there.", show_default="standard output"),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of the graph; repeatable.")
@@ -32,8 +37,16 @@ def graph(
 
     Exit code: 0 done, 2 there are problems.
     """
-    text = DRAW[form](explain(compile_graph(load(graph, settings or []))))
+    draw = DRAW[form or _by_ending(output)]
+    text = draw(explain(compile_graph(load(graph, settings or []))))
     if output is None:
         print(text, end="")  # noqa: T201  # the result
     else:
         output.write_text(text)
+
+
+def _by_ending(output: Path | None) -> str:
+    ending = output.suffix.lower() if output else ""
+    if ending not in ENDINGS:
+        raise typer.BadParameter(f"no picture is called {ending}: .svg, .mmd and .dot are", param_hint="--output")
+    return ENDINGS[ending]

@@ -86,7 +86,7 @@ class Hub:
             *(asyncio.wait_for(ask(request), ANSWER) for ask in asked.values()), return_exceptions=True
         )
         if any(isinstance(one, LookupError) for one in given):
-            return [{"error": f"nothing is known of {request['ask']!r}"}]
+            return [{"error": f"nothing is known of {request['ask']!r}: the graph that runs has no such node"}]
         replies = [
             {"worker": number, "answer": one}
             for number, one in zip(asked, given, strict=True)

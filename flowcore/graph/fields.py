@@ -135,7 +135,7 @@ class _Errors:
     def _text(self, name: str, error: ErrorDetails) -> str:
         """What is wrong in pydantic's words; a bound of a quantity with its unit, as a graph would write it."""
         text = re.sub(r"^(Value error|Assertion failed), |^Input ", "", error["msg"])
-        text = text.partition(", unable to parse")[0]
+        text = re.sub(r"a valid (tuple|list)$", "a list", text.partition(", unable to parse")[0])
         *outer, last = name.split(".")
         model = _nested(self.model, outer)
         quantity = quantity_of(model.model_fields[last]) if model and last in model.model_fields else None
@@ -158,6 +158,8 @@ class _Errors:
 def _help(tree: Tree, error: ErrorDetails) -> str:
     if not isinstance(tree, Scalar):
         return ""
+    if error["type"] in ("tuple_type", "list_type"):
+        return "a list stands in brackets, also when it has one item"
     if error["type"] == "string_type" and tree.plain:
         return f'in quotes it is text: "{tree.text}"'
     if error["type"] in ("literal_error", "enum"):

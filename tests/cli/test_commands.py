@@ -59,6 +59,17 @@ def test_unknown_command_gets_a_suggestion(flowcore):
     assert "'check'" in outcome.err
 
 
+def test_a_wrong_option_is_told_in_one_line(flowcore):
+    assert flowcore("profile", "get").err.startswith("error: Missing option '--type'. Choose from: queue, campaign\n")
+    assert "'--tunnel': 'foo' is not one of 'ngrok'." in flowcore("run", TRANSCRIBE, "--tunnel", "foo").err
+
+
+def test_one_item_where_a_list_belongs_is_told_so(flowcore):
+    said = flowcore("check", TRANSCRIBE, "--set", "call.networks=10.0.0.0/8").err
+    assert "call (ringcx): networks should be a list" in said
+    assert "= a list stands in brackets, also when it has one item" in said
+
+
 @pytest.mark.parametrize("arguments", ONLY_LOOK, ids=" ".join)
 def test_looking_at_graphs_opens_nothing_but_them_and_loads_nothing_heavy(arguments, tmp_path):
     done = subprocess.run(

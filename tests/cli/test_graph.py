@@ -17,6 +17,18 @@ def test_a_picture_goes_where_it_is_wanted(flowcore, tmp_path, form, start):
     assert (tmp_path / "picture").read_text() == printed.out
 
 
+@pytest.mark.parametrize(("name", "start"), [("x.svg", "<svg "), ("x.mmd", "flowchart TD\n"), ("x.DOT", "digraph {\n")])
+def test_the_end_of_a_file_says_its_language(flowcore, tmp_path, name, start):
+    assert flowcore("graph", RECORD, "-o", tmp_path / name).code == 0
+    assert (tmp_path / name).read_text().startswith(start)
+
+
+def test_a_file_of_another_kind_is_not_written(flowcore, tmp_path):
+    outcome = flowcore("graph", RECORD, "-o", tmp_path / "x.png")
+    assert (outcome.code, (tmp_path / "x.png").exists()) == (2, False)
+    assert "no picture is called .png: .svg, .mmd and .dot are" in outcome.err
+
+
 def test_settings_show(flowcore):
     assert "7s, drop_newest" in flowcore("graph", RECORD, "--set", "wav.queue.max=7s").out
 
