@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 
 from nodes.simulators.known import TRACKS, mulaw, samples
-from nodes.simulators.ringcx import FIRST, Load, Result, call_id, frame, main
+from nodes.simulators.load import Result, call_id
+from nodes.simulators.ringcx import FIRST, Load, frame, main
 
 __all__ = ["FIRST", "TRACKS", "Load", "Result", "call_id", "frame", "mulaw", "samples"]
 

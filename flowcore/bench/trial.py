@@ -170,7 +170,7 @@ def play(
     stamps: bool = False,
     voices: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Have a listener's simulator call ``url``, and return its result: see `nodes.simulators.ringcx.Result`."""
+    """Have a listener's simulator call ``url``, and return its result: see `nodes.simulators.load.Result`."""
     command = [sys.executable, "-m", simulator, url, "--json", "--calls", str(calls), "--seconds", str(seconds)]
     command += ["--settle", str(calls / SET_UP)]
     command += ["--together"] * together + ["--stamps"] * stamps + ([] if core is None else ["--core", str(core)])

@@ -14,23 +14,19 @@ Exit code: 0 all calls were sent whole and in time, 1 not.
 
 from __future__ import annotations
 
-import argparse
 import base64
-import gc
 import json
-import math
-import os
 import select
 import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from flowcore import stamps
-from nodes.simulators.known import CHUNK, CYCLE, RATE, SLOT, STAMPED, TRACKS, excerpt, mulaw, voice
+from nodes.simulators.known import CHUNK, CYCLE, RATE, SLOT, STAMPED, TRACKS, excerpt, mulaw
+from nodes.simulators.load import Result, call_id, command
 
 STAGES = {"nodes.net.port": "socket", "nodes.net.websocket": "frame", "nodes.protocols.ringcx": "JSON"}
 """What the listener's modules do, for the profile of `flowcore bench`."""
@@ -40,18 +36,7 @@ FIRST = 100_000_000
 
 PERSPECTIVES = {"agent": "Participant", "customer": "Conference"}
 GROUPS = 10
-LATE = 0.020
-"""Seconds of its own lag at p99 above which this generator was no real-time sender."""
-
-STALL = 0.150
-"""Seconds of its longest lag above which receivers may take it for a pause in the call."""
-
 STAMP = stamps.LENGTH * 4 // 3  # characters of base64
-
-
-def call_id(call: int) -> str:
-    """The name that call number ``call`` gives itself."""
-    return f"load-{call:06d}"
 
 
 def frame(text: bytes, opcode: int = 1) -> bytes:
@@ -59,45 +44,6 @@ def frame(text: bytes, opcode: int = 1) -> bytes:
     size = len(text)
     head = bytes([0x80 | opcode, 0x80 | size]) if size < 126 else bytes([0x80 | opcode, 0xFE]) + size.to_bytes(2, "big")
     return head + bytes(4) + text
-
-
-@dataclass
-class Result:
-    """What was sent, and what went wrong."""
-
-    calls: int
-    seconds: float
-    messages: int = 0
-    """Media messages that were handed to the kernel whole."""
-    bytes: int = 0
-    """Their bytes on the wire."""
-    refused: int = 0
-    """Calls that were not let in."""
-    closed: int = 0
-    """Calls that the receiver ended before their time."""
-    blocked: int = 0
-    """Sends that the kernel took only in part, as the receiver had not read."""
-    unclosed: int = 0
-    """Calls whose end was not answered with a closing handshake."""
-    began: float = 0.0
-    ended: float = 0.0
-    """When the first and the last message were sent, in seconds of the machine's monotonic clock."""
-    lag_p50_ms: float = 0.0
-    lag_p99_ms: float = 0.0
-    lag_max_ms: float = 0.0
-    """How late this generator itself was."""
-    cpu_us_per_message: float = 0.0
-    """What a message cost this generator."""
-
-    @property
-    def in_time(self) -> bool:
-        """Whether the load was at real-time pace."""
-        return self.lag_p99_ms < LATE * 1000 and self.lag_max_ms < STALL * 1000
-
-    @property
-    def fine(self) -> bool:
-        """Whether all calls were sent whole and in time."""
-        return self.in_time and self.refused + self.closed + self.blocked + self.unclosed == 0
 
 
 @dataclass(frozen=True)
@@ -261,11 +207,7 @@ class Load:
                     self._send(groups[group], slot, first, last)
         result.ended = time.monotonic()
         result.cpu_us_per_message = (time.process_time() - cpu) / max(result.messages, 1) * 1e6
-        lags.sort()
-        if lags:
-            result.lag_p50_ms = lags[len(lags) // 2] * 1000
-            result.lag_p99_ms = lags[math.ceil(len(lags) * 0.99) - 1] * 1000
-            result.lag_max_ms = lags[-1] * 1000
+        result.late(lags)
 
     def _send(self, lines: list[Line], slot: int, first: int, last: int) -> None:
         """One slot of parties ``first`` to ``last`` of some lines, which all look alike: little is left for each."""
@@ -342,44 +284,7 @@ class Load:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Load a receiver with RingCX calls at real-time pace.")
-    parser.add_argument("url", help="the receiver, like ws://127.0.0.1:3333/")
-    parser.add_argument("--calls", type=int, default=200, help="calls at once (default 200)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of each call (default 10)")
-    parser.add_argument("--settle", type=float, default=0.0, help="seconds between the last Start and the first audio")
-    parser.add_argument("--together", action="store_true", help="both parties' messages in one send")
-    parser.add_argument("--stamps", action="store_true", help="write the time of sending into one message in ten")
-    parser.add_argument("--voices", nargs=2, type=Path, metavar=("AGENT", "CUSTOMER"), help="WAV files, not noise")
-    parser.add_argument("--core", type=int, help="run on this processor core only")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    parser.add_argument("--announce", action="store_true", help='say "talking" on stderr when the audio begins')
-    options = parser.parse_args()
-    if options.core is not None:
-        os.sched_setaffinity(0, {options.core})
-    gc.disable()  # nothing here makes garbage in cycles, and a collection makes the generator late
-    try:
-        load = Load(
-            options.url,
-            options.calls,
-            options.seconds,
-            together=options.together,
-            stamping=options.stamps,
-            settle=options.settle,
-            voices=dict(zip(TRACKS, map(voice, options.voices), strict=True)) if options.voices else None,
-        )
-        if options.announce:
-            load.talking = lambda: print("talking", file=sys.stderr, flush=True)  # noqa: T201
-        result = load.run()
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f"no call to {options.url}: {error}\n")
-        return 1
-    figures = asdict(result)
-    if options.json:
-        sys.stdout.write(json.dumps(figures | {"fine": result.fine, "in_time": result.in_time}) + "\n")
-    else:
-        for name, value in figures.items():
-            sys.stdout.write(f"{name:>20}  {value:.3f}\n" if isinstance(value, float) else f"{name:>20}  {value}\n")
-    return 0 if result.fine else 1
+    return command("Load a receiver with RingCX calls at real-time pace.", "ws://127.0.0.1:3333/", Load)
 
 
 if __name__ == "__main__":

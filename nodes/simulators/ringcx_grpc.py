@@ -11,18 +11,12 @@ Exit code: 0 all calls were sent whole and in time, 1 not.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import gc
-import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -31,8 +25,8 @@ import grpc.aio
 from flowcore import stamps
 from nodes.protocols.ringcx_grpc import CHUNK, METHOD, Teller
 from nodes.simulators.known import CHUNK as PACKET
-from nodes.simulators.known import CYCLE, RATE, SLOT, STAMPED, TRACKS, excerpt, mulaw, voice
-from nodes.simulators.ringcx import Result, call_id
+from nodes.simulators.known import CYCLE, RATE, SLOT, STAMPED, TRACKS, excerpt, mulaw
+from nodes.simulators.load import Result, call_id, command
 
 STAGES = {"nodes.net.grpc_server": "gRPC", "nodes.net.grpc_peer": "gRPC", "nodes.protocols.ringcx_grpc": "protobuf"}
 """What the listener's modules do, for the profile of `flowcore bench`."""
@@ -72,8 +66,11 @@ class Load:
         """Called when all calls are up and the audio begins: for who measures the receiver."""
         self.result = Result(calls, seconds)
 
-    async def run(self) -> Result:
+    def run(self) -> Result:
         """Call, talk and hang up. Raises `OSError` when nothing listens."""
+        return asyncio.run(self._run())
+
+    async def _run(self) -> Result:
         result = self.result
         channels = [grpc.aio.insecure_channel(self._target, OPTIONS) for _ in range(result.calls)]
         try:
@@ -94,11 +91,7 @@ class Load:
         await asyncio.gather(*(line.hang_up() for line in lines if line.open))
         for channel in channels:
             await channel.close()
-        lags = sorted(self._lags)
-        if lags:
-            result.lag_p50_ms = lags[len(lags) // 2] * 1000
-            result.lag_p99_ms = lags[math.ceil(len(lags) * 0.99) - 1] * 1000
-            result.lag_max_ms = lags[-1] * 1000
+        result.late(self._lags)
         return result
 
     def audio(self, number: int, track: str) -> bytes:
@@ -180,44 +173,7 @@ class _Line:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Load a receiver with RingCX's gRPC calls at real-time pace.")
-    parser.add_argument("url", help="the receiver, like grpc://127.0.0.1:3333")
-    parser.add_argument("--calls", type=int, default=200, help="calls at once (default 200)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of each call (default 10)")
-    parser.add_argument("--settle", type=float, default=0.0, help="seconds between the last start and the first audio")
-    parser.add_argument("--together", action="store_true", help="both parties' messages at the same time")
-    parser.add_argument("--stamps", action="store_true", help="write the time of sending into some messages")
-    parser.add_argument("--voices", nargs=2, type=Path, metavar=("AGENT", "CUSTOMER"), help="WAV files, not noise")
-    parser.add_argument("--core", type=int, help="run on this processor core only")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    parser.add_argument("--announce", action="store_true", help='say "talking" on stderr when the audio begins')
-    options = parser.parse_args()
-    if options.core is not None:
-        os.sched_setaffinity(0, {options.core})
-    gc.disable()  # a collection makes the generator late
-    try:
-        load = Load(
-            options.url,
-            options.calls,
-            options.seconds,
-            together=options.together,
-            stamping=options.stamps,
-            settle=options.settle,
-            voices=dict(zip(TRACKS, map(voice, options.voices), strict=True)) if options.voices else None,
-        )
-        if options.announce:
-            load.talking = lambda: print("talking", file=sys.stderr, flush=True)  # noqa: T201
-        result = asyncio.run(load.run())
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f"no call to {options.url}: {error}\n")
-        return 1
-    figures = asdict(result)
-    if options.json:
-        sys.stdout.write(json.dumps(figures | {"fine": result.fine, "in_time": result.in_time}) + "\n")
-    else:
-        for name, value in figures.items():
-            sys.stdout.write(f"{name:>20}  {value:.3f}\n" if isinstance(value, float) else f"{name:>20}  {value}\n")
-    return 0 if result.fine else 1
+    return command("Load a receiver with RingCX's gRPC calls at real-time pace.", "grpc://127.0.0.1:3333", Load)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from flowcore.bench.search import LATE, Search, verdict
 from flowcore.bench.trial import Cores, Outcome, Receiver, TrialFailed, outcome, play, trial
 from flowcore.engine.slots import PERIOD, STRETCH
 from nodes.simulators.known import RATE, samples, stamped
-from nodes.simulators.ringcx import call_id
+from nodes.simulators.load import call_id
 
 ROOT = Path(__file__).parents[2]
 __all__ = ["LATE"]
