@@ -60,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stdout.flush()  # while an error of it can still be told
     except _WrongUsage as error:
         message = " ".join(error.format_message().replace("Value error, ", "").split())  # a list of choices has rows
+        message = message.removeprefix("Invalid value: ")  # when no option is named
         show_error(f"{message}\nsee  {error.ctx.command_path if error.ctx else 'flowcore'} --help")
         code = 2
     except GraphError as error:

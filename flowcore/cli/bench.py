@@ -38,7 +38,7 @@ def bench(
     most: Annotated[int, typer.Option(min=1, help="Try no more calls than this.")] = 5000,
     to_json: Annotated[Path | None, typer.Option("--json", help="Write all figures there.", show_default=False)] = None,
 ) -> None:
-    """Find how many calls at once a graph holds here, and why not more.
+    """Find how many calls at once a graph holds, and why not more.
 
     Holds: nothing is lost, and it is in time. The graph runs in a process of its own, with simulated calls from
     another; its files go to a temporary folder. Whatever else it does (send, show, ask a service) it does for each of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import traceback
 from collections import deque
@@ -98,7 +99,9 @@ class Log:
             return  # all workers are at the same addresses
         fields: dict[str, Any] = {} if self._worker is None else {"worker": self._worker}
         fields |= {key: value for key, value in (("flow", event.flow), ("node", event.node)) if value}
-        fields |= {key: plain(value) for key, value in event.data.items() if key != "cause"}
+        fields |= {key: plain(value) for key, value in event.data.items() if key not in ("cause", "stack")}
+        if "stack" in event.data:
+            fields["where"] = plain(_where(event.data["stack"]))
         cause = event.data.get("cause")
         if isinstance(cause, BaseException):
             fields |= _explained(cause)
@@ -138,7 +141,7 @@ def _for_people(stream: TextIO) -> Callable[[Any, str, EventDict], str]:
     renderer = structlog.dev.ConsoleRenderer(colors=coloured, pad_event_to=0, pad_level=False, sort_keys=False)
 
     def line(logger: Any, method: str, event: EventDict) -> str:
-        shown = {key: value for key, value in event.items() if value != []}
+        shown = {key: value for key, value in event.items() if value not in ([], "")}
         # A long line runs into the live lines of the console node: what would show behind its end is erased.
         return f"{renderer(logger, method, shown)}{' ' + ERASE if terminal else ''}"
 
@@ -156,8 +159,15 @@ def _explained(cause: BaseException) -> dict[str, Any]:
     return {"cause": plain(f"{type(cause).__name__}: {cause}"), "where": where}
 
 
+def _where(stack: str) -> str:
+    """The last places of a stack, as one line: ``interleave.py:77 > interleave.py:98``."""
+    return " > ".join(f"{Path(file).name}:{line}" for file, line in re.findall(r'File "([^"\n]*)", line (\d+)', stack))
+
+
 def plain(value: Any) -> Any:
     """Printable, on one line, and not endless: a peer's text must not forge log lines or move a cursor."""
+    if isinstance(value, float):
+        return round(value, 3)
     if isinstance(value, str):
         cut = value if len(value) <= LONGEST else value[:LONGEST] + "…"
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)

@@ -18,7 +18,7 @@ from flowcore.registry import available
 TEMPLATES = Path(__file__).parents[1] / "templates"
 NAME = re.compile("[a-z][a-z0-9_]{0,63}")
 
-new = typer.Typer(help="Write a node or a graph to begin with, and a test of it that passes.")
+new = typer.Typer(help="Write a node or a graph to begin with, and a test that passes.")
 Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where to put the files.")]
 
 
@@ -50,7 +50,8 @@ def node(
     words = {f"my_{kind}": name, f"My{kind.capitalize()}": camel}
     file, test = _write(folder, words, {f"my_{kind}.py": f"{name}.py", f"test_my_{kind}.py": f"test_{name}.py"})
     typer.echo(f"wrote {file} and {test}\n")
-    typer.echo(f"its test:       python -m pytest {test}")
+    missing = "" if find_spec("pytest") else "          (once: pip install pytest)"
+    typer.echo(f"its test:       python -m pytest {test}{missing}")
     typer.echo(f"in a graph:     import: [{name}.py]          (relative to the graph)")
     use = f"{{use: {name}}}" if kind == Kind.listener else f"{{use: {name}, from: NODE}}"
     typer.echo(f"                nodes: {{…, step: {use}}}")

@@ -92,7 +92,7 @@ def _reference(one: Reference) -> Iterator[RenderableType]:
     yield Text.assemble((one.name, "bold cyan"), f"  ({one.family})\n")
     for line in one.text.split("\n"):
         # An example stays on its line, so that it can be copied.
-        yield Text(line, no_wrap=line.startswith(" "), overflow="ignore")
+        yield Text(line, overflow="ignore" if line.startswith(" ") else None)
     yield Text("\nports", "bold")
     for way, what in _ports(one):
         yield Text.assemble((f"  {way}", "cyan"), f"  {what}")

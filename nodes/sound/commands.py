@@ -36,7 +36,9 @@ Json = Annotated[bool, typer.Option("--json", help="As JSON, on one line.")]
 
 
 def devices(as_json: Json = False) -> None:
-    """List the sound outputs of this machine: the node `monitor` takes a part of a name as its `device`.
+    """List the sound outputs of this machine.
+
+    The node `monitor` takes a part of a name as its `device`.
 
     Exit code: 0 done, 1 there is none, 2 what it needs is not installed.
     """
@@ -73,7 +75,7 @@ def monitor(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what the node `monitor` of a running graph plays, and change it while it runs.
+    """Show which call the node `monitor` plays, or play another.
 
     Without an argument it only shows the calls there are; the one that is heard has a mark.
 

@@ -45,7 +45,9 @@ def tap(
         Path | None, typer.Option(help="The socket of the process to ask, as its log names it.", show_default="the one")
     ] = None,
 ) -> None:
-    """Listen to what a node of a running call gives, until the call ends or Ctrl-C.
+    """Listen to any node of a running call.
+
+    It goes on until the call ends, or Ctrl-C.
 
     The call never waits for it: what is not taken in time is left out, and counted.
 

@@ -23,7 +23,9 @@ def token(
         str, typer.Option(metavar="URL", help="Address of the server, as viewers see it.")
     ] = "http://127.0.0.1:3333",
 ) -> None:
-    """Make a link to the captions of one call, for a graph whose `captions` say `access: token`.
+    """Make a link to the captions of one call.
+
+    It is for a graph whose `captions` say `access: token`.
 
     Whoever has the link sees this call and no other, and can open it until it expires; a page that is open stays.
 

@@ -53,6 +53,13 @@ def test_colours_can_be_refused(monkeypatch, name, value, erases):
     assert line.count("\x1b") == int(erases)
 
 
+def test_a_stack_is_one_line_and_names_places(monkeypatch):
+    stack = '  File "/a/flow.py", line 7, in step\n    go()\n  File "/a/my_node.py", line 12, in process\n    wait()\n'
+    event = Event("loop_blocked", "f-1", "node", {"seconds": 0.2000004, "track": "", "stack": stack})
+    line = logged(monkeypatch, io.StringIO(), event)
+    assert line[9:] == "[error] loop_blocked flow=f-1 node=node seconds=0.2 where='flow.py:7 > my_node.py:12'\n"
+
+
 def test_machines_get_all_fields(monkeypatch):
     line = logged(monkeypatch, io.StringIO(), ended(), as_json=True)
     assert json.loads(line)["failed"] == []

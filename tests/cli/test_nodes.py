@@ -120,3 +120,9 @@ def test_the_page_in_docs_is_what_the_nodes_say_now():
     ours = [entry.load() for name, entry in sorted(available().items()) if entry.module.startswith("nodes.")]
     current = page([reference(cls) for cls in ours])
     assert (ROOT / "docs" / "nodes.md").read_text() == current, "run  make docs"
+
+
+def test_sentences_fit_the_terminal_and_an_example_stays_on_its_line(flowcore):
+    lines = flowcore("nodes", "wav_file").out.splitlines()
+    assert max(len(line) for line in lines if not line.startswith("    ")) <= 80
+    assert any(line.startswith("    wav: {use: wav_file") and line.endswith("}}") for line in lines)
