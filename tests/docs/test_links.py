@@ -9,7 +9,7 @@ from live import ROOT
 from flowcore.cli.commands import COMMANDS, GROUP
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-LINK = re.compile(r"\]\(([^)\s]+)\)")
+LINK = re.compile(r"(?<=\]\()[^)\s]+(?=\))|(?<=<img src=\")[^\"]+")
 
 
 def links(page):
