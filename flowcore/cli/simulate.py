@@ -48,10 +48,8 @@ def simulate(
     Exit code: 0 done, 1 a call failed, 2 the command line is wrong.
     """
     over_grpc = grpc or url.startswith("grpc")
-    if chaos and over_grpc:
-        raise typer.BadParameter(
-            "works over WebSocket only: take a URL like ws://127.0.0.1:3333/", param_hint="--chaos"
-        )
+    if not over_grpc and not url.startswith(("ws://", "wss://")):
+        raise typer.BadParameter(f"{url} is no address: write it like ws://127.0.0.1:3333/", param_hint="URL")
     settings = [
         f"voices.agent={_quoted(agent)}",
         f"voices.customer={_quoted(caller)}",

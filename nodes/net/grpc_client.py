@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,14 @@ SECURE = ("grpcs", "https")
 class Stream:
     """One call of ``method`` at ``url``; ``ca`` is the authority to trust instead of the public ones, if any.
 
+    ``by`` is an address (HOST:PORT) to connect to instead, which leads there.
     Raises `CannotStart` when there is no connection. Messages are sent no faster than the receiver reads.
     """
 
-    def __init__(self, url: str, method: str, *, authorization: str = "", ca: Path | None = None) -> None:
+    def __init__(self, url: str, method: str, *, authorization: str = "", ca: Path | None = None, by: str = "") -> None:
         self._url = url
         self._messages: queue.Queue[bytes | None] = queue.Queue(AHEAD)
-        self._channel = _connect(url, ca)
+        self._channel = _connect(url, ca, by)
         metadata = [("authorization", authorization)] if authorization else None
         self._call: Any = self._channel.stream_unary(method).future(self._outgoing(), metadata=metadata)
 
@@ -49,6 +51,16 @@ class Stream:
         """Say that no message follows, and wait for the answer. Raises `FlowcoreError` when it is an error."""
         self._put(None)
         self._check(CLOSING)
+
+    def settle(self, patience: float) -> None:
+        """Wait up to so many seconds until gRPC has taken all that was sent."""
+        end = time.monotonic() + patience
+        while not self._messages.empty() and not self._call.done() and time.monotonic() < end:
+            time.sleep(LOOK / 10)
+
+    def cancel(self) -> None:
+        """End it at once, as it is."""
+        self._call.cancel()
 
     def close(self) -> None:
         """Let go of the connection; a stream that goes on is cancelled."""
@@ -88,11 +100,26 @@ class Stream:
             raise FlowcoreError(f"{self._url} ended the call with {code} {text}".rstrip()) from None
 
 
-def _connect(url: str, ca: Path | None) -> Any:
+def host_and_port(url: str) -> tuple[str, int]:
+    """Where ``url`` leads. Raises `CannotStart` when it is no address."""
+    match = _parts(url)
+    return match[2].strip("[]"), int(match[3])
+
+
+def _parts(url: str) -> re.Match[str]:
     match = SHAPE.fullmatch(url)
     if match is None:
         raise CannotStart(f"{url} is no address of a gRPC server: write grpc://HOST:PORT", field="url")
-    target, options = f"{match[2]}:{match[3]}", [("grpc.enable_http_proxy", 0)]
+    return match
+
+
+def _connect(url: str, ca: Path | None, by: str) -> Any:
+    match = _parts(url)
+    target = f"{match[2]}:{match[3]}"
+    options: list[tuple[str, int | str]] = [("grpc.enable_http_proxy", 0)]
+    if by:
+        options += [("grpc.default_authority", target), ("grpc.ssl_target_name_override", match[2].strip("[]"))]
+        target = by
     if match[1] in SECURE:
         try:
             trusted = ca.expanduser().read_bytes() if ca else None

@@ -1,64 +1,84 @@
-"""How a call is made: as RingCX makes it. `nodes.simulators.chaos` knows other manners."""
+"""How a call is made: what a sender does in order, and what it can do wrong, whichever way it speaks.
+
+`nodes.simulators.websocket_manner` and `grpc_manner` are RingCX's two; `chaos` makes trouble of either.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
 
 from flowcore import Packet
-from nodes.protocols.ringcx import RATE, Caller, Dialect
-from nodes.simulators.line import Line
 
 
-class Manner:
-    """Connected, Start, the media as it comes, a Stop for each party, and then it hangs up.
+class Manner(ABC):
+    """One call, in order: `begin`, the `media` as it comes, and `end`.
 
-    ``said`` is what the call says of itself: see `nodes.protocols.ringcx.Caller`. All of it may wait for the receiver.
+    ``said`` is what the call says of itself, by the names of a flow's attributes. All of it may wait for the receiver.
     """
 
-    def __init__(self, url: str, said: Mapping[str, str], dialect: Dialect) -> None:
-        self.url = url
+    garbage: tuple[str, ...]
+    """Names of what `say_garbage` can say."""
+
+    def __init__(self, said: Mapping[str, str]) -> None:
         self.said = dict(said)
-        self.dialect: Dialect = dialect
-        self.line: Line | None = None
-        self.caller = Caller(self.said, dialect)
-        self.seconds = {"agent": 0.0, "customer": 0.0}
-        """What each party said in this session."""
 
+    @abstractmethod
     def begin(self) -> None:
-        """Connect and say so. Raises `CannotStart`."""
-        self.caller = Caller(self.said, self.dialect)
-        self.line = Line(self.caller.asks(self.url))
-        self.line.say(self.caller.connected())
-        self.line.say(self.caller.start())
+        """Connect and say so; also for another session of the call. Raises `CannotStart`."""
 
+    @abstractmethod
     def media(self, packet: Packet) -> None:
-        """20 ms of one party."""
-        self.seconds[packet.track] += len(packet.data) / RATE
-        self.say(self.caller.media(packet.track, packet.data, packet.seq))
+        """One packet of one party. Raises `FlowcoreError` when the receiver has ended the call."""
+
+    @abstractmethod
+    def stops(self, count: int) -> None:
+        """Tell the end of ``count`` parties."""
+
+    @abstractmethod
+    def hang_up(self) -> None:
+        """End in order. Raises `FlowcoreError` if the receiver does not."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is still open."""
 
     def end(self) -> None:
         """The call is over."""
         self.stops(2)
         self.hang_up()
 
-    def stops(self, count: int) -> None:
-        """Tell the end of ``count`` parties."""
-        ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for seconds in list(self.seconds.values())[:count]:
-            self.say(self.caller.stop(round(seconds), ended))
+    # What can go wrong. Of all this a receiver should lose no sample that was sent.
 
-    def say(self, message: bytes) -> None:
-        """One message of the call, once it has begun."""
-        if self.line is not None:
-            self.line.say(message)
+    @abstractmethod
+    def expect(self, kinds: Collection[str]) -> None:
+        """Before it begins: these of `nodes.simulators.chaos.KINDS` are to come."""
 
-    def hang_up(self) -> None:
-        """Close in order. Raises `FlowcoreError` if the receiver does not."""
-        if self.line is not None:
-            self.line.hang_up()
+    @abstractmethod
+    def begin_without_start(self) -> None:
+        """Begin, and not with the start."""
 
-    def close(self) -> None:
-        """Let go of what is still open."""
-        if self.line is not None:
-            self.line.close()
+    @abstractmethod
+    def hold(self, seconds: float, told: bool) -> None:
+        """Say nothing for a while; ``told``: announced, where there are words for it."""
+
+    @abstractmethod
+    def say_garbage(self, name: str) -> None:
+        """What is no message, or means nothing."""
+
+    @abstractmethod
+    def slow_down(self, seconds: float) -> None:
+        """For about so long messages come in crumbs, slower than real time."""
+
+    @abstractmethod
+    def fall_silent(self) -> None:
+        """Nothing will be said any more, and nobody is told."""
+
+    @abstractmethod
+    def vanish(self) -> None:
+        """The connection is gone without a word."""
+
+    def end_without_stops(self, stops: int) -> None:
+        """The call is over, and not for every party."""
+        self.stops(stops)
+        self.hang_up()

@@ -7,7 +7,7 @@ from flowcore import Audio, Config, Packet, Session, Sink, Takes, node
 from nodes.protocols.packets import Cutter
 from nodes.protocols.ringcx import RATE, Dialect, Sequence
 from nodes.simulators.chaos import Chaos, Chaotic, Order
-from nodes.simulators.manners import Manner
+from nodes.simulators.websocket_manner import WebSocketManner
 
 CHUNK = RATE // 50
 """Bytes of one message: 20 ms, as RingCX sends them."""
@@ -70,17 +70,14 @@ class RingCXCall(Sink[Audio | Packet]):
     def __init__(self, config: Config) -> None:
         self.config = config
         self._cutter = Cutter(CHUNK, config.sequence)
-        self._call: Manner | None = None
+        self._call: WebSocketManner | Chaotic | None = None
 
     def open(self, session: Session) -> None:
         config = self.config
         said = {"call_id": config.call_id or session.flow, "session_id": config.session_id}
         said |= {name: value for name, value in (("ani", config.ani), ("dnis", config.dnis)) if value}
-        if config.chaos:
-            order = Order.read(config.chaos)
-            self._call = Chaotic(config.url, said, config.dialect, order, session, self.report)
-        else:
-            self._call = Manner(config.url, said, config.dialect)
+        call = WebSocketManner(config.url, said, config.dialect)
+        self._call = Chaotic(call, Order.read(config.chaos), session, self.report) if config.chaos else call
         self._call.begin()
 
     def process(self, chunk: Audio | Packet) -> None:

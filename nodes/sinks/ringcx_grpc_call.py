@@ -1,4 +1,4 @@
-"""Make a RingCX call over gRPC: send two parties' mu-law sound to a receiver, the way RingCX itself streams a call."""
+"""Make a RingCX call over gRPC: send two parties' mu-law sound to a receiver, as RingCX itself does, or worse."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pydantic import SecretStr
 
 import flowcore
 from flowcore import Audio, Duration, Extra, Session, Sink, Takes, node
+from nodes.protocols.packets import Cutter
 from nodes.protocols.ringcx import RATE
+from nodes.simulators.chaos import Chaos, Chaotic, Order
 
 if TYPE_CHECKING:
-    from nodes.net.grpc_client import Stream
-    from nodes.protocols.ringcx_grpc import Teller
+    from nodes.simulators.grpc_manner import GrpcManner
 
 
 @node("ringcx_grpc_call")
@@ -24,6 +25,13 @@ class RingCXGrpcCall(Sink[Audio]):
     In: ``Audio``, mu-law 8 kHz, tracks ``agent`` and ``customer``. A hole in a track is sent as silence, so that
     positions stay right at the receiver. It does not keep time: the pace is that of the source (``wav_source`` has a
     speed), and never faster than the receiver reads.
+
+    With ``chaos`` it is a sender that does what no documentation promises, and tells each time (event ``chaos``).
+    Kinds: ``dialect`` (leaves out all that may be left out, counts samples), ``no_stop`` (one, or none and cancelled),
+    ``no_start`` (media before DialogInit and the segments), ``hold`` (with or without the words for it), ``transfer``
+    (a second session of the dialog, on a stream of its own), ``garbage`` (messages that are none, or mean nothing),
+    ``slow`` (in crumbs), ``half_open`` (a connection that freezes, and is reset in the end). A receiver should lose no
+    sample of what was sent.
 
     Example::
 
@@ -60,60 +68,42 @@ class RingCXGrpcCall(Sink[Audio]):
         chunk: Duration = Duration("100ms")
         """Length of the audio in a message."""
 
+        chaos: Chaos = ""
+        """Trouble to make: ``seed=7`` for some that the seed picks, ``seed=7,hold,garbage`` for these."""
+
     config: Config
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._stream: Stream | None = None
-        self._teller: Teller
-        self._size = max(1, config.chunk.samples(RATE))
-        self._held: dict[str, bytearray] = {}
-        self._end: dict[str, int] = {}  # samples on the flow's clock, of each track
+        self._cutter = Cutter(max(1, config.chunk.samples(RATE)))
+        self._call: GrpcManner | Chaotic | None = None
 
     @classmethod
     def requires(cls, config: Config) -> Sequence[Extra]:
         return (Extra("grpc", "grpc"), Extra("google.protobuf", "grpc"))
 
     def open(self, session: Session) -> None:
-        from nodes.net.grpc_client import Stream
-        from nodes.protocols.ringcx_grpc import METHOD, Teller
+        from nodes.simulators.grpc_manner import GrpcManner
 
         config = self.config
         said = {"call_id": config.call_id or session.flow, "session_id": config.session_id}
         said |= {name: value for name, value in (("ani", config.ani), ("dnis", config.dnis)) if value}
-        self._teller = Teller(said)
         credential = config.authorization.get_secret_value() if config.authorization else ""
-        self._stream = Stream(config.url, METHOD, authorization=credential, ca=config.ca)
-        self._stream.send(self._teller.dialog_init())
+        call = GrpcManner(config.url, said, authorization=credential, ca=config.ca)
+        self._call = Chaotic(call, Order.read(config.chaos), session, self.report) if config.chaos else call
+        self._call.begin()
 
     def process(self, chunk: Audio) -> None:
-        track = chunk.track
-        if track not in self._held:
-            self._send(self._teller.segment_start(track))
-            self._held[track] = bytearray()
-        held = self._held[track]
-        held += b"\xff" * (chunk.start - self._end.get(track, 0))
-        held += chunk.samples.tobytes()
-        self._end[track] = chunk.end
-        whole = len(held) - len(held) % self._size
-        for at in range(0, whole, self._size):
-            self._send(self._teller.media(track, bytes(held[at : at + self._size])))
-        del held[:whole]
+        if self._call is not None:
+            for packet in self._cutter.cut(chunk):
+                self._call.media(packet)
 
     def flush(self) -> None:
-        for track, held in self._held.items():
-            if held:
-                self._send(self._teller.media(track, bytes(held)))
-                held.clear()
-        for track in self._held:
-            self._send(self._teller.segment_stop(track))
-        if self._stream is not None:
-            self._stream.finish()
+        if self._call is not None:
+            for packet in self._cutter.rest():
+                self._call.media(packet)
+            self._call.end()
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-
-    def _send(self, message: bytes) -> None:
-        if self._stream is not None:
-            self._stream.send(message)
+        if self._call is not None:
+            self._call.close()

@@ -1,31 +1,75 @@
-"""Bad senders against a real engine: it survives them all, loses no sample that was sent, and no other call notices."""
+"""Bad senders against a real engine: it survives them all, loses no sample that was sent, and no other call notices.
+
+Each over both transports.
+"""
 
 import threading
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from live import Live, until
 from load import mulaw
 from phone import Phone, said, stereo
+from phone_grpc import GrpcPhone, over_grpc
 from pydantic import ValidationError
 
 from flowcore import Audio, Session
 from flowcore.testing import SESSION, NodeHarness
 from nodes.simulators.chaos import KINDS, LATEST, Order
 from nodes.sinks.ringcx_call import RingCXCall
+from nodes.sinks.ringcx_grpc_call import RingCXGrpcCall
 
 SECONDS = 3.0
-HARMLESS = {"unknown_event", "second_start", "late_connected", "stop_before_start"}
-"""What a receiver may leave out of what these senders say, beside bad messages: none of it is sound."""
+
+
+class Way(NamedTuple):
+    """A transport."""
+
+    name: str
+    sink: type
+    harmless: frozenset[str]
+    """What a receiver may leave out of what these senders say, beside bad messages: none of it is sound they had."""
+    lost: str
+    """How a call ends whose connection was reset."""
+
+
+WEBSOCKET = Way(
+    "websocket",
+    RingCXCall,
+    frozenset({"unknown_event", "second_start", "late_connected", "stop_before_start"}),
+    "peer_lost",
+)
+GRPC = Way(
+    "grpc",
+    RingCXGrpcCall,
+    frozenset(
+        {
+            "unknown_event",
+            "second_dialog_init",
+            "second_segment_start",
+            "stop_without_segment",
+            "duplicate",  # media twice
+            "media_without_segment",  # of nobody
+        }
+    ),
+    "cancelled",
+)
+
+
+@pytest.fixture(params=[WEBSOCKET, GRPC], ids=lambda way: way.name)
+def way(request):
+    return request.param
 
 
 def call(number):
     return Session(f"call{number}", SESSION.started, {"call_id": f"call{number}", "session_id": "1"})
 
 
-def make(url, chaos, number=7, seconds=SECONDS):
+def make(way, url, chaos, number=7, seconds=SECONDS):
     """One call, from its first message to its end."""
-    harness = NodeHarness(RingCXCall, {"url": url, "chaos": chaos}, session=call(number))
+    config = {"url": url, "chaos": chaos, "call_id": f"call{number}"}
+    harness = NodeHarness(way.sink, config, session=call(number))
     voices = {track: np.frombuffer(mulaw(number, track, seconds), np.uint8) for track in ("agent", "customer")}
     for at in range(0, round(seconds * 8000), 160):
         for track, voice in voices.items():
@@ -37,10 +81,20 @@ def did(harness):
     return [data["did"] for name, data in harness.events if name == "chaos"]
 
 
-def live(tmp_path, calls):
+def cut_short(harness):
+    """Whether some of what was said was still on its way when the sender went."""
+    return any(data.get("did") == "half_open" or data.get("stops") == 0 for name, data in harness.events)
+
+
+def only_harmless(way, engine):
+    return {reason for reason in engine.dropped() if not reason.startswith("bad_message:")} <= way.harmless
+
+
+def live(way, tmp_path, calls):
     # A recording of sound as it came, without the silence of holds, so that it can be compared to the sample.
     settings = [f"wav.path={tmp_path}/{{call_id}}-{{session_id}}.wav", "ordered.hold=collapse"]
-    return Live("record", settings, calls=calls)
+    graph = over_grpc(tmp_path, "record") if way is GRPC else "record"
+    return Live(graph, settings, calls=calls)
 
 
 def heard(*paths):
@@ -51,59 +105,88 @@ def heard(*paths):
     ]
 
 
-def spoken(number):
-    return [track[track != 0] for track in said(number, SECONDS).T]
+def spoken(number, seconds=SECONDS):
+    return [track[track != 0] for track in said(number, seconds).T]
 
 
 def same(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+def part_of(voices, kept):
+    return same(kept, [voice[: len(part)] for voice, part in zip(voices, kept, strict=True)])
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("transfer", "half_open", "no_start")])
-def test_no_sample_is_lost_to(kind, tmp_path):
-    with live(tmp_path, 1) as engine:
-        harness = make(engine.url, f"seed=3,{kind}")
+def test_no_sample_is_lost_to(kind, way, tmp_path):
+    with live(way, tmp_path, 1) as engine:
+        harness = make(way, engine.url, f"seed=23,{kind}")  # which says one Stop
     assert set(did(harness)) == {kind}
     assert same(heard(tmp_path / "call7-1.wav"), spoken(7))
-    assert {reason for reason in engine.dropped() if not reason.startswith("bad_message:")} <= HARMLESS
+    assert only_harmless(way, engine)
 
 
 def test_a_stop_without_start_is_no_call_and_takes_nothing_from_the_one_after_it(tmp_path):
-    with live(tmp_path, 1) as engine:
-        assert did(make(engine.url, "seed=3,no_start")) == ["no_start"]
+    with live(WEBSOCKET, tmp_path, 1) as engine:
+        assert did(make(WEBSOCKET, engine.url, "seed=3,no_start")) == ["no_start"]
     assert engine.dropped() == {"stop_before_start": 1}
     assert engine.engine.totals.flows == 1
     assert same(heard(tmp_path / "call7-1.wav"), spoken(7))
 
 
-def test_a_transfer_is_two_sessions_of_one_call_without_a_sample_between_them(tmp_path):
-    with live(tmp_path, 2) as engine:
-        assert did(make(engine.url, "seed=3,transfer")) == ["transfer"]
+@pytest.mark.parametrize("seconds", [SECONDS, 0.3])
+def test_grpc_media_before_all_that_announces_it_is_heard_and_has_its_name(seconds, tmp_path):
+    with live(GRPC, tmp_path, 1) as engine:
+        assert did(make(GRPC, engine.url, "seed=3,no_start", seconds=seconds)) == ["no_start"]
+    assert engine.dropped() == {}
+    assert same(heard(tmp_path / "call7-1.wav"), spoken(7, seconds))
+
+
+def test_a_transfer_is_two_sessions_of_one_call_without_a_sample_between_them(way, tmp_path):
+    with live(way, tmp_path, 2) as engine:
+        assert did(make(way, engine.url, "seed=3,transfer")) == ["transfer"]
     assert same(heard(tmp_path / "call7-1.wav", tmp_path / "call7-2.wav"), spoken(7))
 
 
-def test_a_half_open_call_keeps_what_was_heard_and_ends(tmp_path):
-    with live(tmp_path, 1) as engine:
-        harness = make(engine.url, "seed=3,half_open")
+def test_a_half_open_call_keeps_what_was_heard_and_ends(way, tmp_path):
+    with live(way, tmp_path, 1) as engine:
+        harness = make(way, engine.url, "seed=3,half_open")
+    message = 0.1 if way is GRPC else 0.02
     kept = heard(tmp_path / "call7-1.wav")
-    assert same(kept, [voice[: len(part)] for voice, part in zip(spoken(7), kept, strict=True)])
-    assert harness.dropped["half_open"] == pytest.approx(2 * (SECONDS - LATEST), abs=0.05)
-    assert 0.5 * 8000 < len(stereo(tmp_path / "call7-1.wav")) < (LATEST + 0.05) * 8000
-    assert engine.engine.totals.reasons == {"peer_lost": 1}
+    assert part_of(spoken(7), kept)
+    assert harness.dropped["half_open"] == pytest.approx(2 * (SECONDS - LATEST), abs=2 * message)
+    assert 0.5 * 8000 < len(stereo(tmp_path / "call7-1.wav")) < (LATEST + 2 * message) * 8000
+    assert engine.engine.totals.reasons == {way.lost: 1}
+
+
+def test_a_grpc_call_that_ends_without_any_stop_is_cancelled(tmp_path):
+    with live(GRPC, tmp_path, 1) as engine:
+        harness = make(GRPC, engine.url, "seed=4,no_stop")
+    assert harness.events == [("chaos", {"did": "no_stop", "at": SECONDS, "stops": 0})]
+    assert part_of(spoken(7), heard(tmp_path / "call7-1.wav"))
+    assert engine.engine.totals.reasons == {"cancelled": 1}
+
+
+def test_grpc_holds_are_announced_or_not(tmp_path):
+    told = []
+    for seed in (23, 24):
+        with live(GRPC, tmp_path, 1) as engine:
+            make(GRPC, engine.url, f"seed={seed},hold")
+        told.append([event.data["what"] for event in engine.named("segment_info")])
+    assert told == [["hold", "hold", "unhold", "unhold"], []]
 
 
 @pytest.mark.slow
-def test_forty_seeds_at_a_live_engine_cost_the_good_call_beside_them_nothing(tmp_path):
+def test_forty_seeds_at_a_live_engine_cost_the_good_call_beside_them_nothing(way, tmp_path):
     seeds = range(40)
-    ways = [RingCXCall.Config(chaos=f"seed={seed}").chaos for seed in seeds]
     made = {}
 
     def work(own):
         for seed in own:
-            made[seed] = make(engine.url, ways[seed], seed)
+            made[seed] = make(way, engine.url, f"seed={seed}", seed)
 
-    with live(tmp_path, None) as engine:
-        good = Phone(engine.url, "good")
+    with live(way, tmp_path, None) as engine:
+        good = (GrpcPhone if way is GRPC else Phone)(engine.url, "good")
         good.start()
         threads = [threading.Thread(target=work, args=(seeds[n::8],)) for n in range(8)]
         for thread in threads:
@@ -112,7 +195,8 @@ def test_forty_seeds_at_a_live_engine_cost_the_good_call_beside_them_nothing(tmp
         for thread in threads:
             thread.join()
         good.talk(99, 1.0)
-        good.stop()
+        if way is WEBSOCKET:
+            good.stop()
         good.hang_up()
         sessions = 1 + len(made) + sum("transfer" in did(harness) for harness in made.values())
         until(lambda: len(engine.named("closed")) == sessions)
@@ -122,23 +206,22 @@ def test_forty_seeds_at_a_live_engine_cost_the_good_call_beside_them_nothing(tmp
     for seed, harness in made.items():
         paths = sorted(tmp_path.glob(f"call{seed}-[12].wav"))
         assert len(paths) == 1 + ("transfer" in did(harness))
-        kept, voices = heard(*paths), spoken(seed)
-        if "half_open" in did(harness):
-            voices = [voice[: len(part)] for voice, part in zip(voices, kept, strict=True)]
-        assert same(kept, voices), f"seed {seed}: {did(harness)}"
-    assert {reason for reason in engine.dropped() if not reason.startswith("bad_message:")} <= HARMLESS
+        kept = heard(*paths)
+        agrees = part_of if cut_short(harness) else same
+        assert agrees(spoken(seed), kept), f"seed {seed}: {did(harness)}"
+    assert only_harmless(way, engine)
 
 
-def test_a_seed_does_the_same_again_and_each_call_something_else(tmp_path):
-    with live(tmp_path, 3) as engine:
-        first, again, other = (make(engine.url, "seed=5,garbage", number, 2.1) for number in (1, 1, 2))
+def test_a_seed_does_the_same_again_and_each_call_something_else(way, tmp_path):
+    with live(way, tmp_path, 3) as engine:
+        first, again, other = (make(way, engine.url, "seed=5,garbage", number, 2.1) for number in (1, 1, 2))
     assert first.events == again.events
     assert first.events != other.events
 
 
-def test_what_a_call_was_too_short_for_is_told(tmp_path):
-    with live(tmp_path, 1) as engine:
-        harness = make(engine.url, "seed=5,half_open", seconds=1.0)
+def test_what_a_call_was_too_short_for_is_told(way, tmp_path):
+    with live(way, tmp_path, 1) as engine:
+        harness = make(way, engine.url, "seed=5,half_open", seconds=1.0)
     assert harness.events == [("chaos_left_out", {"acts": 1, "reason": "the call was too short"})]
 
 
@@ -152,9 +235,9 @@ def test_what_a_call_was_too_short_for_is_told(tmp_path):
         ("seed=7,earthquake", "there are dialect, no_stop"),
     ],
 )
-def test_what_cannot_be_meant_is_said_with_what_could(text, says):
+def test_what_cannot_be_meant_is_said_with_what_could(text, says, way):
     with pytest.raises(ValidationError, match=says.replace("?", r"\?")):
-        RingCXCall.Config(chaos=text)
+        way.sink.Config(chaos=text)
 
 
 def test_an_order_is_read():
