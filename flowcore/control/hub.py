@@ -52,6 +52,7 @@ class Hub:
         for client in tuple(self._clients):
             client.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
+        await asyncio.sleep(0)  # in which their sockets are closed
         self._listening.close()
         self.path.unlink(missing_ok=True)
 
@@ -69,7 +70,7 @@ class Hub:
         except (OSError, TimeoutError, ValueError):  # gone, not reading, or a line without end
             pass
         except asyncio.CancelledError:  # by close() only; Python 3.11 would print a traceback of it
-            pass
+            writer.transport.abort()  # what a client left unread is not waited for
         finally:
             self._clients.discard(task)
             writer.close()
