@@ -80,6 +80,8 @@ class Dialog:
         self._row = 0
         self._good += 1
         kind = event.WhichOneof("event")
+        if self._early and kind not in ("dialog_init", "segment_start"):  # starts come in a row
+            yield from self._hear_early()
         if kind == "segment_media":
             yield from self._media(event, now)
         elif kind == "dialog_init":
@@ -101,6 +103,7 @@ class Dialog:
 
     def end(self, now: float) -> Iterator[Result]:
         """The stream is over: what waited."""
+        yield from self._hear_early()
         if self.announced and not self.started:  # a call in which nobody spoke
             yield self._start()
         for _, content, _ in self._early:
@@ -148,6 +151,16 @@ class Dialog:
             _, oldest, _ = self._early.pop(0)
             yield Ignored("media_without_segment", len(oldest.payload) / RATE)
 
+    def _hear_early(self) -> Iterator[Result]:
+        """What waited for segments that have started, in the order in which it came: one party's alone would be read
+        as if the others had joined after it.
+        """
+        early = [kept for kept in self._early if kept[0] in self._segments]
+        if early:
+            self._early = [kept for kept in self._early if kept[0] not in self._segments]
+            for segment_id, content, arrived in early:
+                yield from self._speak(self._segments[segment_id], content, arrived)
+
     def _begin(self, event: pb.StreamEvent) -> Iterator[Result]:
         start = event.segment_start
         known = self._segments.get(start.segment_id)
@@ -164,10 +177,6 @@ class Dialog:
         self._attributes = who | self._attributes
         if again or "participant_id" in who:  # a transfer, a conference, or of a type that is not known
             yield Note("participant", who | {"track": side.track})
-        early = [kept for kept in self._early if kept[0] == start.segment_id]
-        self._early = [kept for kept in self._early if kept[0] != start.segment_id]
-        for _, content, arrived in early:
-            yield from self._speak(self._segments[start.segment_id], content, arrived)
 
     def _stop(self, segment_id: str) -> Iterator[Result]:
         segment = self._segments.get(segment_id)

@@ -37,6 +37,7 @@ class Segment:
         self._payload = b""
         self._place = 0  # which chunk of the segment that was
         self._step = 0  # of the numbers, from one chunk to the next
+        self._repeats = 0  # chunks in a row that were taken for repeats
         self._still = False  # the number stood still for other audio: it counts something else, or nothing
 
     def place(self, seq: int, payload: bytes) -> int:
@@ -51,12 +52,16 @@ class Segment:
         ahead = (seq - last + (1 << 31)) % (1 << 32) - (1 << 31)
         if ahead == 0:
             if payload == self._payload and not self._still:
+                self._repeats += 1
                 return self._place
             self._still = True
-            self._place += 1
+            # Those repeats were none, such as silence at the start of a call whose chunks have no numbers.
+            self._place += 1 + self._repeats
+            self._repeats = 0
         elif ahead > 0:
             self._step = min(self._step or ahead, ahead)
             self._place += ahead // self._step
+            self._repeats = 0
         else:
             self._last = last  # an old one, or a count that starts anew: `reorder` finds out
             return self._place + ahead // (self._step or 1)

@@ -91,6 +91,12 @@ def test_audio_before_its_segment_waits_for_it():
     assert [result.arrived for result in results if isinstance(result, Packet)] == [1.0, 2.0, 3.0]  # as they came
 
 
+def test_audio_of_several_before_their_segments_keeps_its_order():
+    media = [TELLER.media(track, noise(n)) for n in range(3) for track in ("agent", "customer")]
+    results = told(TELLER.dialog_init(), *media, *map(TELLER.segment_start, ("agent", "customer")))
+    assert [r.track for r in results if isinstance(r, Packet)] == ["agent", "customer"] * 3
+
+
 def test_audio_of_a_segment_that_never_starts_is_counted_and_bounded():
     results = told(*opened(), *(TELLER.media("nobody", noise(n)) for n in range(50)), end=False)
     assert len(reasons(results)) == 50 - EARLY * 10

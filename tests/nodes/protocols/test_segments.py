@@ -45,6 +45,10 @@ def test_the_same_number_with_other_audio_is_the_next_chunk():
     assert places((1, b"a"), (1, b"b"), (2, b"c"), (2, b"d")) == [0, 1, 2, 3]
 
 
+def test_a_call_without_numbers_that_begins_with_silence_keeps_its_length():
+    assert places((0, b"-"), (0, b"-"), (0, b"-"), (0, b"a"), (0, b"-"), (0, b"b")) == [0, 0, 0, 3, 4, 5]
+
+
 def test_an_older_number_gets_its_own_place():
     assert places(1, 2, 4, 3, 5) == [0, 1, 3, 2, 4]
 
