@@ -23,8 +23,31 @@ def _hung_up():
         phones.OPEN.pop().socket.close()
 
 
+WHOLE = (
+    "faults/",
+    "samples/",
+    "fuzz/",
+    "nodes/simulators/test_chaos.py",
+    "nodes/sinks/test_monitor.py",
+    "cli/test_tap.py",
+    "nodes/speech/test_google",
+    "nodes/speech/test_process.py",
+    "nodes/sources/test_ringcx_grpc.py",
+    "tools/test_load.py",
+    "engine/test_workers.py",
+    "docs/test_speech_engines.py",
+    "nodes/web/",
+    "cli/test_commands.py",
+    "cli/test_monitor.py",
+)
+"""Where real engines, processes, cards and servers are: each takes its time, and all together take minutes."""
+
+
 def pytest_collection_modifyitems(items):
-    """In the order that FLOWCORE_TEST_ORDER seeds: see `make again`."""
+    """What is whole is slow; and all in the order that FLOWCORE_TEST_ORDER seeds: see `make again`."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).as_posix().startswith(WHOLE):
+            item.add_marker(pytest.mark.slow)
     seed = os.environ.get("FLOWCORE_TEST_ORDER")
     if seed:
         random.Random(seed).shuffle(items)

@@ -11,7 +11,7 @@ from fake_google.stream import Recogniser
 from fake_google.words import Ear, Word, silence, speak
 from google.cloud.speech_v1.types import cloud_speech as v1
 from google.cloud.speech_v2.types import cloud_speech as v2
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nodes.protocols import g711
@@ -48,6 +48,7 @@ def test_words_are_heard_with_their_times_however_the_sound_is_cut(words, cuts):
 
 
 @given(WORDS, st.integers(0, 10**6), st.sampled_from(["lost", "twice", "other"]))
+@example([(0, 3, 0), (0, 3, 0), (0, 6, 0)], 406, "other")  # how many cells there are, with all else as it was
 def test_a_byte_that_is_wrong_costs_its_word_and_no_other(words, at, wrong):
     sound, expected = sentence(words)
     sound += silence(0.01)

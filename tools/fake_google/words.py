@@ -126,5 +126,7 @@ def _header(cell: bytes) -> tuple[int, int, int]:
 @lru_cache(maxsize=100_000)
 def _cell(number: int, place: int, cells: int) -> bytes:
     header = (number >> 12, number >> 6, number, place >> 6, place, cells >> 6, cells)
-    pattern = (number * 7 + place * 13 + step * 5 for step in range(CELL - 1 - len(header)))
+    # Odd weights: whichever six bits of the header change, the pattern does.
+    seed = sum((value & 63) * (2 * at + 3) for at, value in enumerate(header))
+    pattern = (seed + step * 5 for step in range(CELL - 1 - len(header)))
     return bytes([MARK, *(0x80 | value & 63 for value in (*header, *pattern))])

@@ -115,6 +115,7 @@ def test_full_file_without_more_sound_begins_no_empty_one(tmp_path):
     assert len(files(record(tmp_path / "more", stereo(0, frames), stereo(frames, 1), max="8KiB"))) == 2
 
 
+@pytest.mark.slow
 def test_two_gibibytes_roll_over_and_never_wrap(tmp_path):
     harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav"}).push(stereo(0, 1))
     part = tmp_path / "x.wav.part"

@@ -28,9 +28,11 @@ class Stream extends EventEmitter {
 
   // One cell of 5 ms; `joined` says whether it followed the one before without a byte between them.
   cell(cell, joined) {
-    const [a, b, c, d, e, f, g] = cell.subarray(1, 8).map((byte) => byte & 63);
+    const header = [...cell.subarray(1, 8)].map((byte) => byte & 63);
+    const [a, b, c, d, e, f, g] = header;
     const number = (a << 12) | (b << 6) | c, place = (d << 6) | e, cells = (f << 6) | g;
-    const pattern = cell.subarray(8).every((byte, step) => byte === (0x80 | ((number * 7 + place * 13 + step * 5) & 63)));
+    const seed = header.reduce((sum, value, at) => sum + value * (2 * at + 3), 0);
+    const pattern = cell.subarray(8).every((byte, step) => byte === (0x80 | ((seed + step * 5) & 63)));
     const follows = place === 0 || (joined && this.next && this.next.number === number && this.next.place === place);
     this.next = pattern && follows ? { number, place: place + 1 } : null;
     if (this.next && place + 1 === cells) for (const isFinal of [false, true]) this.say(`w${number}`, isFinal);
