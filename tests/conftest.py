@@ -43,11 +43,14 @@ WHOLE = (
 """Where real engines, processes, cards and servers are: each takes its time, and all together take minutes."""
 
 
+def pytest_itemcollected(item):
+    """What is whole is slow."""
+    if item.path.relative_to(HERE).as_posix().startswith(WHOLE):
+        item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_modifyitems(items):
-    """What is whole is slow; and all in the order that FLOWCORE_TEST_ORDER seeds: see `make again`."""
-    for item in items:
-        if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).as_posix().startswith(WHOLE):
-            item.add_marker(pytest.mark.slow)
+    """In the order that FLOWCORE_TEST_ORDER seeds: see `make again`."""
     seed = os.environ.get("FLOWCORE_TEST_ORDER")
     if seed:
         random.Random(seed).shuffle(items)
