@@ -8,6 +8,7 @@ to be the audio that kills decoders.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -140,9 +141,9 @@ class Worker:
                 return
 
 
-class Stoppable:
+class Stoppable(ABC):
     """A decoder whose running ``decode`` can be cut off."""
 
+    @abstractmethod
     def stop(self) -> None:
         """Make it raise `DecoderDied` at once, also in another thread, and refuse to be opened again."""
-        raise NotImplementedError
