@@ -200,7 +200,8 @@ def outcome(calls: int, load: dict[str, Any], report: dict[str, Any]) -> Outcome
     profile = {}
     if report.get("profiles"):
         before, after = report["profiles"][first], report["profiles"][last]
-        profile = {part: (after[part] - before.get(part, 0.0)) / (ended - began) for part in after}
+        used = {part: after[part] - before.get(part, 0.0) for part in after}
+        profile = {part: spent / (ended - began) for part, spent in used.items() if spent > 0}  # not what only started
         profile = dict(sorted(profile.items(), key=lambda item: -item[1]))
     return Outcome(calls, load, report, cpu, cpu / (calls * CALL_RATE) * 1e6, resident, ages, profile)
 

@@ -46,7 +46,7 @@ def test_the_most_calls_and_where_the_time_goes(flowcore, tmp_path, monkeypatch)
     assert f"{found['calls']} calls at once of graph.yaml" in outcome.out
     assert 1 <= found["calls"] <= 4
     parts = {"call", "socket", "frame", "JSON", "ordered", "wav", "borders", "engine"}
-    assert "engine" in found["profile"]  # four calls are few samples: what else was met is chance
+    assert sum(found["profile"].values()) > 0  # four calls are few samples: which parts were met is chance
     assert {part for part in found["profile"] if "~" not in part} <= parts | {"native threads"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["found.json", "graph.yaml"]
 
