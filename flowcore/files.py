@@ -77,17 +77,21 @@ class NewFile:
             raise
         self.size += len(data)
 
-    def sync(self) -> None:
+    def sync(self, *beside: NewFile) -> None:
         """Have on the disk what was appended: from here on a power cut does not lose it. Raises OSError.
+
+        ``beside`` are files of the same directory that go with it: their names are brought there in one go.
 
         Never call it again after it has raised: the kernel may have thrown away what it could not write, and would
         say that all is well (PostgreSQL, "fsync() surprise", 2018).
         """
-        if self._synced < self.size:
-            os.fdatasync(self._fd)
-            if self._synced < 0:
-                _sync_directory(self.path.parent)
-            self._synced = self.size
+        grown = [file for file in (self, *beside) if file._synced < file.size]
+        for file in grown:
+            os.fdatasync(file._fd)
+        if any(file._synced < 0 for file in grown):
+            _sync_directory(self.path.parent)
+        for file in grown:
+            file._synced = file.size
 
     def close(self, *, sync: bool = True) -> None:
         """Let go of the file; with ``sync``, when it is on the disk. Raises OSError."""

@@ -7,6 +7,7 @@ result for any bytes, which a property test compares.
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -27,6 +28,8 @@ MAX_REQUEST = 64 * 1024
 """Bytes of an upgrade request at most, beside the limits of 8 KiB a line and 128 headers."""
 
 _PLAIN = 0x81  # FIN and text: the first byte of a text message in one frame
+_MEDIUM = struct.Struct(">BBH4s")  # the head of a masked frame of 126 to 65,535 bytes, which none is too long for
+_MASKED_MEDIUM = 0x80 | 126
 _OPCODES = frozenset(Opcode)
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -158,6 +161,14 @@ class WebSocket:
         messages: list[bytes] = []
         at, end = 0, len(data)
         while end - at >= 2:
+            if end - at > _MEDIUM.size and not self._parts:  # what a call consists of, in half the time
+                first, second, length, mask = _MEDIUM.unpack_from(data, at)
+                body = at + _MEDIUM.size
+                if first == _PLAIN and second == _MASKED_MEDIUM and body + length <= end:
+                    self.frames += 1
+                    at = body + length
+                    messages.append(apply_mask(data[body:at], mask))
+                    continue
             plain = data[at] == _PLAIN and not self._parts
             length = data[at + 1] - 0x80  # the highest bit says that the frame is masked, as a client's must be
             body = at + 6

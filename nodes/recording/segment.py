@@ -70,8 +70,7 @@ class Segment:
 
     def sync(self) -> None:
         """Have on the disk what was written so far."""
-        self._file.sync()
-        self._journal.sync()
+        self._file.sync(self._journal)
 
     def finish(self, tail: journal.Tail, report: Report) -> tuple[Path, float] | None:
         """Make it complete and give it its name, which is returned with its seconds; None where nothing was recorded,

@@ -53,26 +53,30 @@ class Interleave(Transform[Audio, Audio]):
         self._waiting: tuple[deque[Audio], ...] = (deque(), deque())  # per channel, in order, nothing before _position
         self._ends = [0, 0]  # how far each channel has come, in samples on the flow's clock
         self._position = 0  # everything before it is out
+        self._patience = 0  # `wait` in samples, once the rate is known
 
     def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
         if chunk.track not in _TRACKS:
             self.report.dropped("unknown_track", chunk.seconds)
             return
         channel = _TRACKS.index(chunk.track)
-        late = max(self._position, self._ends[channel]) - chunk.start
+        start, frames, ends = chunk.start, len(chunk.samples), self._ends
+        late = max(self._position, ends[channel]) - start
         if late > 0:
-            self.report.dropped("late", min(late, chunk.frames) / chunk.rate, chunks=int(late >= chunk.frames))
-            chunk = chunk.replace(samples=chunk.samples[late:], start=chunk.start + late)
-        if not chunk.frames:
+            self.report.dropped("late", min(late, frames) / chunk.rate, chunks=int(late >= frames))
+            chunk = chunk.replace(samples=chunk.samples[late:], start=start + late)
+            start, frames = start + late, frames - late
+        if frames <= 0:
             return
-        self._ends[channel] = chunk.end
+        ends[channel] = end = start + frames
         own, other = self._waiting[channel], self._waiting[1 - channel]
-        if not own and len(other) == 1 and other[0].start == chunk.start and other[0].frames == chunk.frames:
+        if not own and len(other) == 1 and other[0].start == start and len(other[0].samples) == frames:
             self._emit_pair(channel, chunk, other.popleft(), emit)  # the usual case, in half the time
             return
         own.append(chunk)
+        patience = self._patience = self._patience or self.config.wait.samples(chunk.rate)
         # What both have, or what the other one will not be waited for any longer; usually nothing new yet.
-        limit = max(min(self._ends), chunk.end - self.config.wait.samples(chunk.rate))
+        limit = max(min(ends), end - patience)
         if limit > self._position:
             self._emit_until(limit, emit)
 
@@ -80,10 +84,11 @@ class Interleave(Transform[Audio, Audio]):
         self._emit_until(max(self._ends), emit)
 
     def _emit_pair(self, channel: int, chunk: Audio, other: Audio, emit: Emit[Audio]) -> None:
-        frames = np.empty((chunk.frames, 2), chunk.samples.dtype)
-        frames[:, channel] = chunk.samples
+        samples = chunk.samples
+        frames = np.empty((len(samples), 2), samples.dtype)
+        frames[:, channel] = samples
         frames[:, 1 - channel] = other.samples
-        self._position = chunk.end
+        self._position = self._ends[channel]
         emit(Audio(frames, chunk.encoding, chunk.rate, "", chunk.start))
 
     def _emit_until(self, limit: int, emit: Emit[Audio]) -> None:

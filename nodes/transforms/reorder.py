@@ -87,23 +87,25 @@ class Reorder(Transform[Packet, Audio]):
         # Four of five packets only continue the piece that their track is at, and nothing about them is in doubt:
         # they go straight there, in half the time. Each piece's first packet goes the whole way and sets the limits.
         if run is not None and run.parts and run.space is not None:
-            space, place, arrived = run.space, run.place, packet.arrived
+            space, place, arrived, data = run.space, run.place, packet.arrived, packet.data
+            length = place.length
             if (
                 packet.seq == space.next
                 and space.calm
-                and len(packet.data) == place.length
+                and len(data) == length
                 and arrived <= place.until
                 and arrived <= self._sequencer.deadline
             ):
-                delay = arrived - place.position * SAMPLE
+                position = place.position
+                delay = arrived - position * SAMPLE
                 if delay < place.least:
                     place.least = delay
                 space.next += space.stride
-                place.position += place.length
+                place.position = position + length
                 self._timeline.last = place.name
-                run.parts.append(packet.data)
-                run.end += place.length
-                if run.end - run.start >= self._chunk:
+                run.parts.append(data)
+                end = run.end = run.end + length
+                if end - run.start >= self._chunk:
                     self._emit = emit
                     self._complete(run)
                 return
