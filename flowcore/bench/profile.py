@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from types import FrameType
 
-from flowcore.engine.chain import NodeRun
+from flowcore.engine.chain import run_at
 
 INTERVAL = 0.002
 """Seconds of CPU time between two samples; the kernel's own clock tick is the least it can do (4 ms at 250 Hz)."""
@@ -79,8 +79,8 @@ class Profile:
             part = self._module(name)
             if part and (part != ENGINE or at is frame):
                 return part
-            run = at.f_locals.get("self")
-            if isinstance(run, NodeRun):
+            run = run_at(at)
+            if run is not None:
                 return run.plan.name
             if not own and name.partition(".")[0] in self._packages:
                 own = name.partition(".")[2]

@@ -1,31 +1,24 @@
-"""Chains: nodes fused into one call path. A hop is a plain call of the next node, with its books around it.
+"""Chains: nodes fused into one call path, which a chunk goes through in one go: there is no queue and no thread in it.
 
-Here is all that happens to a chunk between two nodes: it is counted, the node is called, and a node that raises is
-cut out of its flow. There is no queue, no task and no thread in a chain.
+From one node to the next it takes a `Hop`; here is what becomes of the nodes: opened, flushed, closed, and cut out of
+their flow when they raise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from time import perf_counter
+from types import FrameType
 from typing import Any, Final, Protocol
 
 from flowcore.engine.alarms import Alarm, Alarms
 from flowcore.engine.border import EMPTY, END, Border
+from flowcore.engine.hop import RAISED, Hop, Put
 from flowcore.engine.pool import Pool, Strand
-from flowcore.engine.stats import HopTally, NodeStats, Sampler, Tally, unbalanced
+from flowcore.engine.stats import NodeStats, Sampler, Tally, unbalanced
 from flowcore.errors import NodeFailed
 from flowcore.graph.plan import PlanNode
 from flowcore.node import Demux, Listener, Session, Sink, Transform
-
-Put = Callable[[Any], None]
-
-PAYLOAD = {"packets": attrgetter("data"), "audio": attrgetter("samples"), "text": attrgetter("words")}
-"""What of a chunk has its length: a byte of a packet is a sample, and text has no length in time at all."""
-
-RAISED = (Exception, SystemExit)
-"""Whatever a node raises ends that node, and nothing else: also a library in it that asks the process to exit."""
 
 RESTART_FIRST = 0.5
 """Seconds before the first restart of a failed node; doubled each time, up to ``RESTART_LONGEST``."""
@@ -70,8 +63,8 @@ class NodeRun:
         self.stats = NodeStats()
         self.failed: NodeFailed | None = None
         self.emits: list[Put] = []
-        self._inlets: list[HopTally] = []
-        self._outlets: list[Tally | HopTally] = []
+        self._inlets: list[Hop] = []
+        self._outlets: list[Tally | Hop] = []
         self._restarts = 0
         self._restart_at = float("inf")
         self.node: Any = None
@@ -182,51 +175,19 @@ class NodeRun:
             return
         self.stats.dropped.count(FAILED if self.failed else "closed", 1, chunk.seconds * self.plan.channels_in)
 
-    def _fail_on(self, chunk: Any, cause: BaseException) -> None:
+    def fail_on(self, chunk: Any, cause: BaseException) -> None:
         """The node raised while it had ``chunk``, part of which a balanced one may have given out: see `write_off`."""
         self.fail(cause)
         self.stats.dropped.count(FAILED, 1, 0.0 if self.plan.cls.balanced else chunk.seconds * self.plan.channels_in)
 
-    def hop(self) -> Put:
-        """The function that hands a chunk to this node: counts it, times it in sampled slots, survives it.
-
-        Every chunk passes here, so a call less is worth a line more: `work` is the node's own ``process``, and a
-        sink, which has nothing to emit to, gets a function of its own.
-        """
-        given = self.plan.given
-        tally = HopTally(given.rate if given else 0)
-        payload = PAYLOAD[given.kind if given else "text"]
-        self._inlets.append(tally)
-        sampler = self.owner.sampler
-
-        def hop(chunk: Any) -> None:
-            tally.chunks += 1
-            tally.units += len(payload(chunk))
-            try:
-                if sampler.on:
-                    self._timed(chunk, emit)
-                else:
-                    self.work(chunk, emit)
-            except RAISED as error:
-                self._fail_on(chunk, error)
-
-        def last_hop(chunk: Any) -> None:
-            tally.chunks += 1
-            tally.units += len(payload(chunk))
-            try:
-                if sampler.on:
-                    self._timed(chunk)
-                else:
-                    self.work(chunk)
-            except RAISED as error:
-                self._fail_on(chunk, error)
-
-        if issubclass(self.plan.cls, Sink):
-            return last_hop
-        emit = self.emits if issubclass(self.plan.cls, Demux) else self.emits[0]
+    def hop(self) -> Hop:
+        """A further way into this node."""
+        sink = issubclass(self.plan.cls, Sink)
+        hop = Hop(self, None if sink else self.emits if issubclass(self.plan.cls, Demux) else self.emits[0])
+        self._inlets.append(hop)
         return hop
 
-    def _timed(self, *work: Any) -> None:
+    def timed(self, *work: Any) -> None:
         """Call the node and count its own time: what passes in it, less what passes in the nodes that it calls."""
         chain = self.chain
         outer, chain.inner = chain.inner, 0.0
@@ -238,7 +199,7 @@ class NodeRun:
             self.stats.own += (took - chain.inner) * self.owner.sampler.every
             chain.inner = outer + took
 
-    def add_output(self, puts: Sequence[Put], tallies: Sequence[Tally | HopTally]) -> None:
+    def add_output(self, puts: Sequence[Put], tallies: Sequence[Tally | Hop]) -> None:
         """Connect one output port: to nothing, one target or several."""
         if not puts:
             tally = Tally()
@@ -261,16 +222,18 @@ class NodeRun:
 
         self.emits.append(tee)
 
-    def last_inlet(self) -> HopTally:
-        """The books of the hop made last."""
-        return self._inlets[-1]
-
     def settle(self) -> NodeStats:
         """Bring the books up to date and return them."""
         stats = self.stats
         stats.arrived = Tally(sum(t.chunks for t in self._inlets), sum(t.seconds for t in self._inlets))
         stats.left = Tally(sum(t.chunks for t in self._outlets), sum(t.seconds for t in self._outlets))
         return stats
+
+    def release(self) -> None:
+        """Untie what refers back to it, once its books are closed."""
+        self.settle()
+        for ways in (self.emits, self._inlets, self._outlets):
+            ways.clear()
 
     def _balance(self) -> tuple[float, float]:
         """Channel-seconds that were taken or made up, and those that were given out or dropped."""
@@ -284,6 +247,14 @@ class NodeRun:
         if not self.plan.cls.balanced or self.failed or self.chain.given_up:
             return []
         return list(unbalanced(f"node {self.plan.name}, channel-seconds", *self._balance(), 1e-3))
+
+
+def run_at(frame: FrameType) -> NodeRun | None:
+    """The node that was called from this frame of a stack; None where the frame is none of the engine's."""
+    caller = frame.f_locals.get("self")
+    if isinstance(caller, Hop):
+        return caller.run
+    return caller if isinstance(caller, NodeRun) else None
 
 
 class Chain:

@@ -17,11 +17,12 @@ from typing import Any, Final
 
 from flowcore.engine.alarms import Alarms
 from flowcore.engine.border import Border
-from flowcore.engine.chain import Chain, NodeRun, Put
+from flowcore.engine.chain import Chain, NodeRun
 from flowcore.engine.clock import Clock
 from flowcore.engine.events import Bus
+from flowcore.engine.hop import Hop, Put
 from flowcore.engine.pool import Pool
-from flowcore.engine.stats import HopTally, NodeStats, Sampler, Tally
+from flowcore.engine.stats import NodeStats, Sampler, Tally
 from flowcore.engine.watchdog import guilty
 from flowcore.errors import CannotStart, LawBroken, NodeFailed
 from flowcore.graph.plan import Plan
@@ -79,6 +80,7 @@ class Flow:
         self.chains: list[Chain] = []
         self._build(plan, pool, loop_pool)
         self._trunk = self.chains[0]
+        self._blocked = self._trunk.blocked
         listener = self.runs[plan.listener.name]
         self.report: Report = listener
         self.push: Put = listener.emits[0]
@@ -98,7 +100,7 @@ class Flow:
             chain.runs.append(run)
             self.runs[node.name] = run
         # From the last node to the first, so that what a node emits to exists before it.
-        puts: dict[tuple[str, int], list[tuple[Put, Tally | HopTally]]] = {}
+        puts: dict[tuple[str, int], list[tuple[Put, Tally | Hop]]] = {}
         for node in reversed(tuple(plan.nodes.values())):
             run = self.runs[node.name]
             for port in range(len(node.gives)):
@@ -108,14 +110,15 @@ class Flow:
                 continue
             border = self.borders.get(node.name)
             if border is not None:
-                run.chain.entry = run.hop()
+                run.chain.entry = run.hop().put
                 for producer in dict.fromkeys(self.runs[name].chain for name, _ in node.inputs):
                     border.producers.append(producer)
                     producer.next_borders.append(border)
             for source in node.inputs:
-                target: tuple[Put, Tally | HopTally]
+                target: tuple[Put, Tally | Hop]
                 if border is None:
-                    target = (run.hop(), run.last_inlet())
+                    hop = run.hop()
+                    target = (hop.put, hop)
                 elif len(node.inputs) == 1:
                     target = (border.put, border.entered)
                 else:
@@ -135,7 +138,7 @@ class Flow:
 
     @property
     def paused(self) -> bool:
-        return bool(self._trunk.blocked)
+        return bool(self._blocked)
 
     def start(self) -> None:
         """Open the nodes: those of the first chain now, the others in their threads."""
@@ -283,7 +286,7 @@ class Flow:
             border.producers.clear()
         for run in self.runs.values():
             if run.chain.done:
-                run.emits.clear()
+                run.release()
 
 
 def _counted(put: Put) -> tuple[Put, Tally]:

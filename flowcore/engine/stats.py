@@ -30,24 +30,6 @@ class Tally:
         return cls(int(data["chunks"]), data["ms"] / 1000)
 
 
-class HopTally:
-    """A `Tally` for the hot path: counts ``units`` (samples of one channel) and makes seconds of them when asked.
-
-    ``rate`` is in Hz, 0 for what has no length in time.
-    """
-
-    __slots__ = ("chunks", "rate", "units")
-
-    def __init__(self, rate: int) -> None:
-        self.chunks = 0
-        self.units = 0
-        self.rate = rate
-
-    @property
-    def seconds(self) -> float:
-        return self.units / self.rate if self.rate else 0.0
-
-
 class Reasons(dict[str, Tally]):
     """Tallies by reason."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from flowcore.engine.chain import NodeRun
+from flowcore.engine.chain import run_at
 from flowcore.engine.events import Bus
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class Watchdog:
 def guilty(frame: FrameType | None) -> tuple[str, str]:
     """Flow and node of the innermost hop on a stack; empty when no node is at work there."""
     while frame is not None:
-        owner = frame.f_locals.get("self")
-        if isinstance(owner, NodeRun):
-            return owner.owner.id, owner.plan.name
+        run = run_at(frame)
+        if run is not None:
+            return run.owner.id, run.plan.name
         frame = frame.f_back
     return "", ""

@@ -12,19 +12,20 @@ Quality = Literal["auto", "QQ", "LQ", "MQ", "HQ", "VHQ"]
 AHEAD = {"QQ": 10, "LQ": 800, "MQ": 1300, "HQ": 1600, "VHQ": 2600}
 """Samples, at the lower of both rates, that libsoxr's streams hold back at most, measured from 8 to 48 kHz (+10 %)."""
 
+_LEAST, _MOST = np.float32(-32768), np.float32(32767)
+
 REACH = 48
 """Samples on each side that a new one between them is made of. Measured from 8 to 16 kHz: flat to 3.7 kHz within
 0.001 dB, mirror images 80 dB down from 4.22 kHz; those of 3.8 to 4 kHz, where telephones have nothing, remain."""
 
 
 class Filter(Protocol):
-    """int16 in; out come the samples that they complete: float32 in the same scale and shape, neither rounded nor
-    clipped, and not used again by the filter."""
+    """Samples in; out come those that they complete, and that the filter does not use again."""
 
-    def feed(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    def feed(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
         """Shape ``(frames,)`` or ``(frames, channels)``, always the same."""
 
-    def finish(self) -> NDArray[np.float32]:
+    def finish(self) -> NDArray[np.int16]:
         """What is still held, up to a sample more or less; what is fed next is another stream."""
 
 
@@ -47,11 +48,18 @@ def _soxr(quality: Quality) -> str:
     return "HQ" if quality == "auto" else quality
 
 
+def _whole(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Rounded and clipped, in place as far as it goes."""
+    np.rint(samples, out=samples)
+    samples.clip(_LEAST, _MOST, out=samples)  # np.clip checks more than it clips
+    return samples.astype(np.int16)
+
+
 class Soxr:
     """Any rates, by libsoxr, which takes some 100 KiB for each stream and channel.
 
-    In float32, to be rounded by who uses it: to int16 libsoxr adds dither, seeded with the time of day, and then the
-    same call would never again give the same samples.
+    In float32, and rounded here: to int16 libsoxr adds dither, seeded with the time of day, and then the same call
+    would never again give the same samples.
     """
 
     def __init__(self, before: int, after: int, quality: str, like: NDArray[np.int16]) -> None:
@@ -60,14 +68,13 @@ class Soxr:
         self._stream: Any = ResampleStream(before, after, like[:1].size, dtype="float32", quality=quality)
         self._nothing = like[:0].astype(np.float32)
 
-    def feed(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
-        made: NDArray[np.float32] = self._stream.resample_chunk(samples.astype(np.float32, order="C"))
-        return made
+    def feed(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
+        return _whole(self._stream.resample_chunk(samples.astype(np.float32, order="C")))
 
-    def finish(self) -> NDArray[np.float32]:
-        tail: NDArray[np.float32] = self._stream.resample_chunk(self._nothing, last=True)
+    def finish(self) -> NDArray[np.int16]:
+        tail = self._stream.resample_chunk(self._nothing, last=True)
         self._stream.clear()
-        return tail
+        return _whole(tail)
 
 
 def _half_band() -> NDArray[np.float32]:
@@ -90,19 +97,23 @@ class Doubler:
         self._before = np.zeros((REACH - 1, *like.shape[1:]), np.float32)
         self._held = self._before
 
-    def feed(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    def feed(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
         held = np.concatenate((self._held, samples), dtype=np.float32)
         ready = max(0, len(held) - len(self.TAPS) + 1)
-        made = np.empty((2 * ready, *held.shape[1:]), np.float32)
+        made = np.empty((2 * ready, *held.shape[1:]), np.int16)
         if ready:
             made[0::2] = held[REACH - 1 : REACH - 1 + ready]
-            # Each is a sum of its own over as many samples, so it is the same to the bit however the stream is cut.
-            for channel, out in zip(np.atleast_2d(held.T), np.atleast_2d(made.T), strict=True):
-                out[1::2] = np.correlate(channel, self.TAPS, "valid")
+            made[1::2] = _whole(self._between(held))
         self._held = held[ready:].copy()  # a view would keep all of it
         return made
 
-    def finish(self) -> NDArray[np.float32]:
+    def _between(self, held: NDArray[np.float32]) -> NDArray[np.float32]:
+        # Each is a sum of its own over as many samples, so it is the same to the bit however the stream is cut.
+        if held.ndim == 1:
+            return np.correlate(held, self.TAPS, "valid")
+        return np.stack([np.correlate(channel, self.TAPS, "valid") for channel in held.T], axis=1)
+
+    def finish(self) -> NDArray[np.int16]:
         tail = self.feed(np.zeros((REACH, *self._before.shape[1:]), np.int16))
         self._held = self._before
         return tail

@@ -85,7 +85,8 @@ class CallPeer:
 
     def messages(self, messages: list[bytes], now: float) -> None:
         self._heard = now
-        receive = self._call.receive
+        receive, inlet = self._call.receive, self._inlet
+        push = inlet.push if inlet is not None else None
         try:
             for data in messages:
                 if self._closing:
@@ -94,9 +95,10 @@ class CallPeer:
                     self._look(data)
                 event = receive(data, now)
                 if type(event) is Packet:
-                    self._inlet.push(event)  # type: ignore[union-attr]  # no media gets past the table before Start
+                    push(event)  # type: ignore[misc]  # no media gets past the table before Start
                 else:
                     self._act(event)
+                    push = self._inlet.push if self._inlet is not None else None  # it may have begun or ended
         except Broken as broken:
             self._break(broken)
 

@@ -160,7 +160,7 @@ def _play(listening: Listening) -> None:
                     if head["rate"] != RATE:
                         if party not in filters:
                             filters[party] = rates.new(head["rate"], RATE, "auto", samples)
-                        samples = filters[party].feed(samples).round().clip(-32768, 32767).astype("int16")
+                        samples = filters[party].feed(samples)
                     speaker.mixer.push(heard, party, samples, time.monotonic(), DEPTH)
             if report.nothing:
                 raise CannotStart(f"cannot play: {report.nothing}; --meter shows levels without a card")

@@ -38,9 +38,8 @@ class Converter:
         """What is still held, when nothing follows on it."""
         return [] if self._filter is None else self._audio(self._filter.finish())
 
-    def _audio(self, made: NDArray[np.float32]) -> list[Audio]:
-        if not len(made):
+    def _audio(self, samples: NDArray[np.int16]) -> list[Audio]:
+        if not len(samples):
             return []
-        samples = np.clip(np.rint(made), -32768, 32767).astype(np.int16)
         self._position += len(samples)
         return [Audio(samples, "s16", RATE, self._track, self._position - len(samples))]

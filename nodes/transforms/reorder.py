@@ -141,11 +141,11 @@ class Reorder(Transform[Packet, Audio]):
 
     def _cut(self, run: _Run, least: int) -> None:
         """Emit pieces of ``chunk``, and the rest as well if it has ``least`` samples."""
-        data = b"".join(run.parts)
+        data, emit = b"".join(run.parts), self._emit
         at = 0
         while len(data) - at >= least:
             length = min(self._chunk, len(data) - at)
-            self._emit(Audio(np.frombuffer(data, np.uint8, length, at), "mulaw", RATE, run.track, run.start))
+            emit(Audio(np.frombuffer(data, np.uint8, length, at), "mulaw", RATE, run.track, run.start))
             run.start += length
             at += length
         run.parts.clear()

@@ -99,14 +99,12 @@ class _Stream:
         tail = self._filter.finish()
         missing = self._place(self.end) - self.position
         if missing > len(tail):  # libsoxr rounds the length of each stream its own way, one sample off at most
-            tail = np.concatenate([tail, np.zeros((missing - len(tail), *tail.shape[1:]), np.float32)])
+            tail = np.concatenate([tail, np.zeros((missing - len(tail), *tail.shape[1:]), np.int16)])
         self._emit(tail[: max(missing, 0)], emit)
 
     def _emit(self, samples: Any, emit: Emit[Audio]) -> None:
         if len(samples):
-            np.rint(samples, out=samples)
-            samples.clip(-32768, 32767, out=samples)  # np.clip checks more than it clips
-            emit(Audio(samples.astype(np.int16), "s16", self.rate, self.track, self.position))
+            emit(Audio(samples, "s16", self.rate, self.track, self.position))
             self.position += len(samples)
 
     def _place(self, position: int) -> int:
