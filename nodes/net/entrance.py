@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, IPvAnyNetwork, model_validator
+from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 
 import flowcore
 from flowcore import Duration, Host
 from nodes.net.credentials import Secret
 from nodes.net.doorman import Rules, SecretMode
-from nodes.net.front import is_loopback
+from nodes.net.front import is_loopback, plain_network
 from nodes.net.tls import TlsFiles
+
+Networks = tuple[Annotated[IPvAnyNetwork, AfterValidator(plain_network)], ...]
 
 
 class Entrance(flowcore.Config):
@@ -26,7 +28,7 @@ class Entrance(flowcore.Config):
     tls: TlsFiles | None = None
     """Certificate and key; without them the port speaks in the clear."""
 
-    behind_proxy: tuple[IPvAnyNetwork, ...] = ()
+    behind_proxy: Networks = ()
     """Networks of the proxies before this port: their X-Forwarded-For or Forwarded is believed, nobody else's."""
 
     secret: Secret | None = None
@@ -39,7 +41,7 @@ class Entrance(flowcore.Config):
     accounts: tuple[str, ...] = ()
     """Accounts, subaccounts or RingCentral accounts of which a call must name one; any when left out."""
 
-    networks: tuple[IPvAnyNetwork, ...] = ()
+    networks: Networks = ()
     """Networks that may call; any when left out."""
 
     origins: tuple[str, ...] = ()

@@ -82,6 +82,12 @@ def plain(text: str) -> Address:
     return getattr(address, "ipv4_mapped", None) or address
 
 
+def plain_network(network: Network) -> Network:
+    """As IPv4 where IPv6 only carries it, since that is what `plain` makes of the addresses in it."""
+    carried = getattr(network.network_address, "ipv4_mapped", None)
+    return IPv4Network((carried, network.prefixlen - 96)) if carried and network.prefixlen >= 96 else network
+
+
 def _forwarded(headers: Headers) -> list[str]:
     """The ``for`` of each element (RFC 7239), empty where there is none.
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from websockets.datastructures import Headers
 
 from nodes.net.front import Contradiction, Front, plain, within
+from nodes.sources.ringcx import RingCX
 
 PROXY = plain("10.0.0.1")
 FRONT = Front(proxies=(ip_network("10.0.0.0/24"), ip_network("fd00::/8")))
@@ -91,3 +92,18 @@ def test_without_a_certificate_only_proxies_and_this_machine_are_met(address: st
 def test_a_zone_and_a_mapped_address_are_read() -> None:
     assert plain("fe80::1%eth0") == plain("fe80::1")
     assert within(plain("::ffff:10.0.0.7"), FRONT.proxies)
+
+
+@pytest.mark.parametrize(
+    ("written", "inside", "outside"),
+    [
+        ("::ffff:192.0.2.0/120", "::ffff:192.0.2.7", "192.0.3.7"),  # IPv4 in IPv6, as a socket for both tells it
+        ("192.0.2.0/24", "::ffff:192.0.2.7", "::ffff:192.0.3.7"),
+        ("2001:db8::/32", "2001:db8::7", "192.0.2.7"),
+    ],
+)
+def test_a_network_that_is_written_as_ipv4_in_ipv6_is_that_of_ipv4(written, inside, outside):
+    config = RingCX.Config(networks=(written,), behind_proxy=(written,))
+    for networks in (config.networks, config.behind_proxy):
+        assert within(plain(inside), networks)
+        assert not within(plain(outside), networks)
