@@ -20,7 +20,7 @@ from flowcore.cli.patient import Patient
 from flowcore.cli.show import plainly
 from flowcore.engine.engine import Totals
 from flowcore.engine.events import Event
-from flowcore.errors import FlowcoreError
+from flowcore.errors import FlowcoreError, said_by
 
 LONGEST = 256
 """Characters of a value in the log; what a peer sent could be of any length."""
@@ -151,12 +151,12 @@ def _for_people(stream: TextIO) -> Callable[[Any, str, EventDict], str]:
 def _explained(cause: BaseException) -> dict[str, Any]:
     """The cause in a line; for a mistake in a node's code also where it was made."""
     if isinstance(cause, FlowcoreError | OSError):
-        return {"cause": plain(plainly(cause) if isinstance(cause, OSError) else str(cause))}
+        return {"cause": plain(plainly(cause) if isinstance(cause, OSError) else said_by(cause))}
     frames = traceback.extract_tb(cause.__traceback__)
     if not frames:  # nothing was raised: the engine says so of a node
-        return {"cause": plain(str(cause))}
+        return {"cause": plain(said_by(cause))}
     where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
-    return {"cause": plain(f"{type(cause).__name__}: {cause}"), "where": where}
+    return {"cause": plain(f"{type(cause).__name__}: {said_by(cause)}"), "where": where}
 
 
 def _where(stack: str) -> str:

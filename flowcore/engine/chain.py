@@ -24,9 +24,6 @@ Put = Callable[[Any], None]
 PAYLOAD = {"packets": attrgetter("data"), "audio": attrgetter("samples"), "text": attrgetter("words")}
 """What of a chunk has its length: a byte of a packet is a sample, and text has no length in time at all."""
 
-RAISED = (Exception, SystemExit)
-"""Whatever a node raises ends that node, and nothing else: also a library in it that asks the process to exit."""
-
 RESTART_FIRST = 0.5
 """Seconds before the first restart of a failed node; doubled each time, up to ``RESTART_LONGEST``."""
 RESTART_LONGEST = 30.0
@@ -134,7 +131,7 @@ class NodeRun:
             return False
         try:
             return bool(self.node.busy())
-        except RAISED as error:
+        except BaseException as error:
             self.fail(error)
             return False
 
@@ -156,11 +153,13 @@ class NodeRun:
     def _guard(self, call: Callable[[], Any]) -> None:
         try:
             call()
-        except RAISED as error:
+        except BaseException as error:
             self.fail(error)
 
     def fail(self, cause: BaseException) -> None:
-        """Cut the node out: from now on its input is dropped and counted."""
+        """Cut the node out: its input is dropped and counted. Also a library's exit, or a panic in Rust, does so."""
+        if isinstance(cause, KeyboardInterrupt):  # no fault of the node: somebody wants all of this to end
+            raise cause
         if self.failed:
             return
         self.failed = NodeFailed(self.owner.id, self.plan.name, cause)
@@ -207,7 +206,7 @@ class NodeRun:
                     self._timed(chunk, emit)
                 else:
                     self.work(chunk, emit)
-            except RAISED as error:
+            except BaseException as error:
                 self._fail_on(chunk, error)
 
         def last_hop(chunk: Any) -> None:
@@ -218,7 +217,7 @@ class NodeRun:
                     self._timed(chunk)
                 else:
                     self.work(chunk)
-            except RAISED as error:
+            except BaseException as error:
                 self._fail_on(chunk, error)
 
         if issubclass(self.plan.cls, Sink):

@@ -75,3 +75,15 @@ def test_what_the_engine_says_of_a_node_looks_like_no_mistake_in_code(monkeypatc
     told = OverflowError("its queue is full")
     line = logged(monkeypatch, io.StringIO(), Event("node_failed", "f-1", "wav", {"cause": told}))
     assert line[9:] == "[error] node_failed flow=f-1 node=wav cause='its queue is full'\n"
+
+
+def test_an_error_whose_text_cannot_be_had_is_told_by_its_name(monkeypatch):
+    class Speechless(Exception):
+        def __str__(self):
+            raise RuntimeError("no words")
+
+    try:
+        raise Speechless
+    except Speechless as error:
+        line = logged(monkeypatch, io.StringIO(), Event("node_failed", "f-1", "wav", {"cause": error}))
+    assert "cause='Speechless: ' where=test_log.py:" in line
