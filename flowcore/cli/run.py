@@ -20,7 +20,7 @@ from flowcore.control.answers import holder
 from flowcore.control.hub import Hub
 from flowcore.engine.engine import Engine
 from flowcore.engine.events import Bus, Event
-from flowcore.engine.notify import Notifier
+from flowcore.engine.notify import Notifier, SupervisorNotifier
 from flowcore.engine.workers import Supervisor
 from flowcore.errors import CannotStart
 from flowcore.graph.load import load
@@ -155,6 +155,7 @@ async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None) -> None:
         supervisor.stop()
 
     _on_signals(asked_to_stop, supervisor.reload)
+    SupervisorNotifier(supervisor, bus)
     if hub is not None:
         hub.holders = supervisor.holders
         await hub.open()
