@@ -120,9 +120,10 @@ class Log:
         self.written += 1
 
     def close(self, totals: Totals) -> None:
-        """Sum up: what was dropped, then the files; all counters go to the file that was asked for."""
-        if self._stats is not None:
-            self._stats.write_text(json.dumps(totals.json(), indent=2) + "\n")
+        """Sum up: what was dropped, then the files; all counters go to the file that was asked for.
+
+        Raises `FlowcoreError` where that takes none.
+        """
         for name, stats in totals.nodes.items():
             for reason, tally in stats.dropped.items():
                 self._log.warning("dropped", node=name, reason=reason, **tally.json())
@@ -133,6 +134,11 @@ class Log:
             print(path)  # noqa: T201  # the result of the command
         if self.written > len(self.files):
             print(f"… and {self.written - len(self.files)} files before these")  # noqa: T201
+        if self._stats is not None:  # last: a disk that is full by now costs the counters only
+            try:
+                self._stats.write_text(json.dumps(totals.json(), indent=2) + "\n")
+            except OSError as error:
+                raise FlowcoreError(f"cannot write the counters to {self._stats}: {error.strerror}") from None
 
 
 def _for_people(stream: TextIO) -> Callable[[Any, str, EventDict], str]:

@@ -3,12 +3,14 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from flowcore.cli.log import ERASE, Log
 from flowcore.engine.engine import Totals
 from flowcore.engine.events import Event
+from flowcore.errors import FlowcoreError
 
 
 class Terminal(io.StringIO):
@@ -87,3 +89,12 @@ def test_an_error_whose_text_cannot_be_had_is_told_by_its_name(monkeypatch):
     except Speechless as error:
         line = logged(monkeypatch, io.StringIO(), Event("node_failed", "f-1", "wav", {"cause": error}))
     assert "cause='Speechless: ' where=test_log.py:" in line
+
+
+def test_counters_that_cannot_be_written_cost_nothing_else_of_the_summary(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    log = Log(stats=Path("/dev/full"))
+    log.wrote("a.wav")
+    with pytest.raises(FlowcoreError, match="cannot write the counters to /dev/full: No space left on device"):
+        log.close(Totals())
+    assert capsys.readouterr().out == "a.wav\n"
