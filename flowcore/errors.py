@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from flowcore.graph.problems import Problem
 
 
+def said_by(error: BaseException) -> str:
+    """The text of an error of anybody's: its own code may fail at it, and that must cost nobody else anything."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 class FlowcoreError(Exception):
     """The root: catch it to catch every error that flowcore raises on purpose."""
 
@@ -47,7 +55,7 @@ class BrokenImport(FlowcoreError):
     def __init__(self, place: str, cause: BaseException | str, trace: Sequence[str] = ()) -> None:
         self.place = place
         self.trace = tuple(trace)
-        text = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
+        text = cause if isinstance(cause, str) else f"{type(cause).__name__}: {said_by(cause)}"
         super().__init__(f"{place} cannot be imported: {text}")
 
 
@@ -93,7 +101,7 @@ class NodeFailed(FlowcoreError):
         self.flow = flow
         self.node = node
         self.cause = cause
-        super().__init__(f"{node}: {cause or type(cause).__name__}")
+        super().__init__(f"{node}: {said_by(cause) or type(cause).__name__}")
 
 
 class Refused(FlowcoreError):

@@ -95,11 +95,14 @@ def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # whatever somebody's module does, it must not end a check of graphs
-        raise BrokenImport(name, error, tuple(_authors_lines(error, _folder(name)))) from error
+        raise BrokenImport(name, error, tuple(authors_lines(error, folder(name)))) from error
 
 
-def _folder(module: str) -> Path | None:
-    """The directory of the package that a module belongs to."""
+def folder(module: str) -> Path | None:
+    """The directory of the package, or of the file, that a module belongs to."""
+    loaded = sys.modules.get(module)
+    if loaded is not None and loaded.__spec__ is None:  # a file beside a graph
+        return Path(loaded.__file__).parent if loaded.__file__ else None
     spec = find_spec(module.partition(".")[0])
     places = spec.submodule_search_locations if spec else None
     return Path(next(iter(places))) if places else None
@@ -150,11 +153,11 @@ def _run(path: Path) -> ModuleType:
         exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102  # the door that is there for it
     except (Exception, SystemExit) as error:  # as in `_imported`
         del sys.modules[name]
-        raise BrokenImport(path.name, error, tuple(_authors_lines(error, path.parent))) from error
+        raise BrokenImport(path.name, error, tuple(authors_lines(error, path.parent))) from error
     return module
 
 
-def _authors_lines(error: BaseException, folder: Path | None) -> Iterator[str]:
+def authors_lines(error: BaseException, folder: Path | None) -> Iterator[str]:
     """A line for each step of the traceback inside ``folder``: not flowcore's, Python's or a library's."""
     if isinstance(error, SyntaxError) and error.filename:
         yield f"{Path(error.filename).name}:{error.lineno}: {(error.text or '').strip()}"

@@ -13,6 +13,7 @@ import asyncio
 import importlib
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -78,6 +79,8 @@ class Receiver:
         self._profile = profile
         self._events: Counter[str] = Counter()
         self._look_at = 0.0
+        self._reader = select.poll()
+        self._reader.register(pipe, 0)  # that it is gone is always told
         engine.bus.subscribe(self._event)
         engine.slots.every(self._look)
 
@@ -90,6 +93,8 @@ class Receiver:
         now = time.monotonic()
         if now >= self._look_at:
             self._look_at = now + LOOK
+            if self._reader.poll(0):  # whoever started this was killed: nobody else would end it
+                self.engine.stop()
             self.report.looks.append((now, time.process_time(), resident()))
             if self._profile is not None:
                 self.report.profiles.append(self._profile.spent())

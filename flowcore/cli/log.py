@@ -20,7 +20,7 @@ from flowcore.cli.patient import Patient
 from flowcore.cli.show import plainly
 from flowcore.engine.engine import Totals
 from flowcore.engine.events import Event
-from flowcore.errors import FlowcoreError
+from flowcore.errors import FlowcoreError, said_by
 
 LONGEST = 256
 """Characters of a value in the log; what a peer sent could be of any length."""
@@ -120,9 +120,10 @@ class Log:
         self.written += 1
 
     def close(self, totals: Totals) -> None:
-        """Sum up: what was dropped, then the files; all counters go to the file that was asked for."""
-        if self._stats is not None:
-            self._stats.write_text(json.dumps(totals.json(), indent=2) + "\n")
+        """Sum up: what was dropped, then the files; all counters go to the file that was asked for.
+
+        Raises `FlowcoreError` where that takes none.
+        """
         for name, stats in totals.nodes.items():
             for reason, tally in stats.dropped.items():
                 self._log.warning("dropped", node=name, reason=reason, **tally.json())
@@ -133,6 +134,11 @@ class Log:
             print(path)  # noqa: T201  # the result of the command
         if self.written > len(self.files):
             print(f"… and {self.written - len(self.files)} files before these")  # noqa: T201
+        if self._stats is not None:  # last: a disk that is full by now costs the counters only
+            try:
+                self._stats.write_text(json.dumps(totals.json(), indent=2) + "\n")
+            except OSError as error:
+                raise FlowcoreError(f"cannot write the counters to {self._stats}: {error.strerror}") from None
 
 
 def _for_people(stream: TextIO) -> Callable[[Any, str, EventDict], str]:
@@ -151,12 +157,12 @@ def _for_people(stream: TextIO) -> Callable[[Any, str, EventDict], str]:
 def _explained(cause: BaseException) -> dict[str, Any]:
     """The cause in a line; for a mistake in a node's code also where it was made."""
     if isinstance(cause, FlowcoreError | OSError):
-        return {"cause": plain(plainly(cause) if isinstance(cause, OSError) else str(cause))}
+        return {"cause": plain(plainly(cause) if isinstance(cause, OSError) else said_by(cause))}
     frames = traceback.extract_tb(cause.__traceback__)
     if not frames:  # nothing was raised: the engine says so of a node
-        return {"cause": plain(str(cause))}
+        return {"cause": plain(said_by(cause))}
     where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
-    return {"cause": plain(f"{type(cause).__name__}: {cause}"), "where": where}
+    return {"cause": plain(f"{type(cause).__name__}: {said_by(cause)}"), "where": where}
 
 
 def _where(stack: str) -> str:

@@ -20,7 +20,7 @@ from flowcore.control.answers import holder
 from flowcore.control.hub import Hub
 from flowcore.engine.engine import Engine
 from flowcore.engine.events import Bus, Event
-from flowcore.engine.notify import Notifier
+from flowcore.engine.notify import Notifier, SupervisorNotifier
 from flowcore.engine.workers import Supervisor
 from flowcore.errors import CannotStart
 from flowcore.graph.load import load
@@ -32,6 +32,8 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of the graph; repeatable.")
 ]
 WORKER = (sys.executable, "-m", "flowcore.cli.worker")
+SLOTS = (0.001, 1.0)
+"""Seconds: shorter ones take a core for nothing; in a longer one no call is taken, nor Ctrl-C, until it is over."""
 
 
 def run(
@@ -42,7 +44,9 @@ def run(
     workers: Annotated[
         str, typer.Option(metavar="N|auto", help="Processes that share the work; auto: the cores.")
     ] = "1",
-    slot: Annotated[str, typer.Option(help="How often the engine wakes; the most it adds to latency.")] = "20ms",
+    slot: Annotated[
+        str, typer.Option(help="How often the engine wakes; the most it adds to latency; 1ms to 1s.")
+    ] = "20ms",
     drain: Annotated[str, typer.Option(help="How long a call may take to finish after its end.")] = "10s",
     public: Annotated[
         str, typer.Option("--public-url", metavar="URL", help="Address of a proxy in front.", show_default=False)
@@ -71,6 +75,8 @@ def run(
     Exit code: 0 done, 1 a call failed, 2 the graph or the command line is wrong.
     """
     options: dict[str, Any] = {"slot": parse_seconds(slot, "--slot"), "drain": parse_seconds(drain, "--drain")}
+    if not SLOTS[0] <= options["slot"] <= SLOTS[1]:
+        raise typer.BadParameter("give a time from 1ms to 1s: 20ms is a packet of a call", param_hint="--slot")
     options["public"] = public_url(public)
     processes = _processes(workers)
     loaded = load(graph, settings or [])
@@ -155,6 +161,7 @@ async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None) -> None:
         supervisor.stop()
 
     _on_signals(asked_to_stop, supervisor.reload)
+    SupervisorNotifier(supervisor, bus)
     if hub is not None:
         hub.holders = supervisor.holders
         await hub.open()

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from flowcore.engine.alarms import Alarm, Alarms
 from flowcore.engine.border import EMPTY, END, Border
-from flowcore.engine.hop import RAISED, Hop, Put
+from flowcore.engine.hop import Hop, Put
 from flowcore.engine.pool import Pool, Strand
 from flowcore.engine.stats import NodeStats, Sampler, Tally, unbalanced
 from flowcore.errors import NodeFailed
@@ -127,7 +127,7 @@ class NodeRun:
             return False
         try:
             return bool(self.node.busy())
-        except RAISED as error:
+        except BaseException as error:
             self.fail(error)
             return False
 
@@ -149,11 +149,13 @@ class NodeRun:
     def _guard(self, call: Callable[[], Any]) -> None:
         try:
             call()
-        except RAISED as error:
+        except BaseException as error:
             self.fail(error)
 
     def fail(self, cause: BaseException) -> None:
-        """Cut the node out: from now on its input is dropped and counted."""
+        """Cut the node out: its input is dropped and counted. Also a library's exit, or a panic in Rust, does so."""
+        if isinstance(cause, KeyboardInterrupt):  # no fault of the node: somebody wants all of this to end
+            raise cause
         if self.failed:
             return
         self.failed = NodeFailed(self.owner.id, self.plan.name, cause)

@@ -21,9 +21,6 @@ Put = Callable[[Any], None]
 PAYLOAD = {"packets": attrgetter("data"), "audio": attrgetter("samples"), "text": attrgetter("words")}
 """What of a chunk has its length: a byte of a packet is a sample, and text has no length in time at all."""
 
-RAISED = (Exception, SystemExit)
-"""Whatever a node raises ends that node, and nothing else: also a library in it that asks the process to exit."""
-
 
 class Hop:
     """The way into one node: ``put`` counts a chunk, hands it on (timed in sampled slots) and survives what is raised.
@@ -66,7 +63,7 @@ class Hop:
             else:
                 work = run.work
                 work(chunk, self._emit)
-        except RAISED as error:
+        except BaseException as error:
             run.fail_on(chunk, error)
 
     def _into_sink(self, chunk: Any) -> None:
@@ -79,5 +76,5 @@ class Hop:
             else:
                 work = run.work
                 work(chunk)
-        except RAISED as error:
+        except BaseException as error:
             run.fail_on(chunk, error)

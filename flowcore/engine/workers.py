@@ -26,6 +26,7 @@ from typing import Any, Final
 from flowcore.control.answers import Answers, Holder
 from flowcore.engine.engine import STOP, Engine, Totals
 from flowcore.engine.events import Bus, Event
+from flowcore.engine.notify import stuck
 from flowcore.engine.places import Places
 from flowcore.engine.recovery import recover
 from flowcore.engine.sockets import Address, listen
@@ -61,6 +62,8 @@ class Worker:
     writer: asyncio.StreamWriter
     totals: Totals = field(default_factory=Totals)
     asked: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
+    alive: float = 0.0
+    """When it said so last, in seconds of the monotonic clock."""
 
     def send(self, message: Mapping[str, Any]) -> None:
         self.writer.write(json.dumps(message).encode() + b"\n")
@@ -144,6 +147,11 @@ class Supervisor:
         for worker in self._workers.values():
             worker.send({"reload": True})  # no signal: it would kill one that is about to start
 
+    def silence(self) -> float:
+        """Seconds since the worker that has been silent longest said that it is alive."""
+        now = time.monotonic()
+        return now - min((self._workers[number].alive for number in self.holders), default=now)
+
     def kill(self) -> None:
         """End all workers at once."""
         for worker in self._workers.values():
@@ -209,6 +217,8 @@ class Supervisor:
                     worker.totals = Totals.read(message["totals"])
                 elif "told" in message:
                     self._pass_on(worker, message["told"])
+                elif "alive" in message:
+                    worker.alive = time.monotonic()
                 elif (future := worker.asked.pop(message["id"], None)) and not future.done():
                     future.set_result(message)
         worker.writer.close()
@@ -222,6 +232,7 @@ class Supervisor:
     def _heard(self, worker: Worker, event: Event) -> None:
         if event.name == "listening":
             self._ready.set()
+            worker.alive = time.monotonic()
             self.holders[worker.number] = lambda request: self._ask(worker, request)
             self._announce(event)
             self._tell("worker_started", worker=worker.number, pid=worker.process.pid)
@@ -352,6 +363,8 @@ class Seat:
             if closed != published:
                 published = closed
                 self._send({"totals": engine.totals.json()})
+            if not stuck(engine):
+                self._send({"alive": True})
 
     async def _answer(self, reader: asyncio.StreamReader, engine: Engine) -> None:
         answers = Answers(engine)

@@ -75,8 +75,8 @@ class VirtualPool:
             worker.end()
 
 
-class _Abandoned(BaseException):
-    """Unwinds a strand that is put aside when the pool closes; no node's ``except Exception`` sees it."""
+class _Abandoned(KeyboardInterrupt):
+    """Unwinds a strand that is put aside when the pool closes: as Ctrl-C, which no node is blamed for."""
 
 
 class _Worker:

@@ -100,7 +100,10 @@ def _write(listening: Listening, path: Path) -> None:
     channels = 1 if form["layout"] == "mono" else 2
     pair = SideBySide(form["rate"])
     at: int | None = None
-    with wave.open(str(path), "wb") as file:
+    with (
+        path.open("wb") as out,
+        wave.open(out, "wb") as file,
+    ):  # given a path that it cannot open, wave shows a traceback
         file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(form["rate"])

@@ -31,6 +31,8 @@ def token(
 
     Exit code: 0 done, 2 the command line or the secret is wrong.
     """
+    if not call.strip():  # as from a variable that is not set: the page wants a call, and would refuse the link
+        raise typer.BadParameter("give the id of a call: `flowcore calls` lists the live ones", param_hint="CALL")
     held = os.environ.get(secret, "")
     if len(held) < SHORTEST:
         what = f"is shorter than {SHORTEST} characters" if held else "is not set"

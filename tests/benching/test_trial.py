@@ -1,5 +1,8 @@
 """A trial is a real receiver and real callers in processes of their own; a broken one says why."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +49,18 @@ def test_a_receiver_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrialFailed, match="cannot write to"):
         trial(RECORD, ["call.port=0", f"wav.path={tmp_path}/file/x.wav"], SIMULATOR, 1, 3.0, Cores.share(1))
+
+
+@pytest.mark.slow
+def test_a_receiver_whose_bench_was_killed_ends(tmp_path: Path) -> None:
+    settings = ["--set=call.port=0", f"--set=wav.path={tmp_path}/{{call_id}}.wav"]
+    reading, writing = os.pipe()
+    command = [sys.executable, "-m", "flowcore.bench.server", RECORD, *settings, "--report", str(writing)]
+    with os.fdopen(reading) as pipe, subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.PIPE) as receiver:
+        os.close(writing)
+        assert "url" in pipe.readline()
+        pipe.close()
+        try:
+            receiver.wait(30)
+        finally:
+            receiver.kill()

@@ -3,12 +3,14 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from flowcore.cli.log import ERASE, Log
 from flowcore.engine.engine import Totals
 from flowcore.engine.events import Event
+from flowcore.errors import FlowcoreError
 
 
 class Terminal(io.StringIO):
@@ -75,3 +77,24 @@ def test_what_the_engine_says_of_a_node_looks_like_no_mistake_in_code(monkeypatc
     told = OverflowError("its queue is full")
     line = logged(monkeypatch, io.StringIO(), Event("node_failed", "f-1", "wav", {"cause": told}))
     assert line[9:] == "[error] node_failed flow=f-1 node=wav cause='its queue is full'\n"
+
+
+def test_an_error_whose_text_cannot_be_had_is_told_by_its_name(monkeypatch):
+    class Speechless(Exception):
+        def __str__(self):
+            raise RuntimeError("no words")
+
+    try:
+        raise Speechless
+    except Speechless as error:
+        line = logged(monkeypatch, io.StringIO(), Event("node_failed", "f-1", "wav", {"cause": error}))
+    assert "cause='Speechless: ' where=test_log.py:" in line
+
+
+def test_counters_that_cannot_be_written_cost_nothing_else_of_the_summary(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    log = Log(stats=Path("/dev/full"))
+    log.wrote("a.wav")
+    with pytest.raises(FlowcoreError, match="cannot write the counters to /dev/full: No space left on device"):
+        log.close(Totals())
+    assert capsys.readouterr().out == "a.wav\n"

@@ -177,6 +177,8 @@ ONE_LINE = [
     ("no unit", ["--set", "ordered.window=120"], 2, r"--set: error\[unit-missing\].*120ms"),
     ("no place for counters", ["--stats", "/nowhere/x.json"], 2, r"error: .*--stats: cannot write /nowhere/x.json"),
     ("bad slot", ["--slot", "20"], 2, r"(?s).*--slot"),
+    ("slot of no length", ["--slot", "0ms"], 2, r"(?s).*--slot: give a time from 1ms to 1s"),
+    ("slot of hours", ["--slot", "10h"], 2, r"(?s).*--slot: give a time from 1ms to 1s"),
 ]
 
 

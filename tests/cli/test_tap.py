@@ -1,5 +1,6 @@
 """`flowcore tap` on a call that runs."""
 
+import gc
 import json
 import threading
 import wave
@@ -50,6 +51,16 @@ def test_wav_is_the_call_in_stereo(live, flowcore, tmp_path):
         assert (file.getnchannels(), file.getframerate()) == (2, 8000)
         frames = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
     assert (frames == said(1, 1.0)).all()
+
+
+def test_wav_that_cannot_be_written_is_told_in_a_line(live, flowcore, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    destructors: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", destructors.append)
+    done = tapped(live, flowcore, "--wav", tmp_path / "file" / "out.wav")
+    gc.collect()
+    assert (done.code, done.err) == (1, f"error: Not a directory: {tmp_path}/file/out.wav\n")
+    assert not destructors
 
 
 def test_json_has_a_line_for_each_piece(live, flowcore):

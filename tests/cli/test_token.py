@@ -49,3 +49,10 @@ def test_what_is_wrong_is_said_without_the_secret(token, arguments, environ, say
     assert (made.code, made.out) == (2, "")
     assert says in made.err
     assert SECRET not in made.err
+
+
+@pytest.mark.parametrize("call", ["", " "])
+def test_a_link_to_no_call_is_not_made(token, call):
+    made = token(call, VIEWER_KEY=SECRET)
+    assert (made.code, made.out) == (2, "")
+    assert "give the id of a call" in made.err

@@ -79,6 +79,34 @@ def test_a_node_that_asks_the_process_to_exit_ends_its_branch_only(cls: Any, whe
     assert len(kept()) == 50
 
 
+class Panic(BaseException):
+    """What an extension in Rust raises (pyo3's PanicException): no Exception."""
+
+
+class Speechless(Exception):
+    """Its own text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("raises", [Panic, Speechless])
+@pytest.mark.parametrize("cls", [Odd, OddInThread])
+@pytest.mark.parametrize("where", ["make", "process", "busy"])
+def test_what_a_node_raises_may_be_of_any_kind(cls: Any, where: str, raises: Any) -> None:
+    steps = [step("call", Tones), step("odd", cls, "call", where=where, raises=raises, on_error="fail_branch")]
+    result = run_plan(plan(*steps, step("end", Keep, "odd", key="odd"), step("other", Keep, "call")))
+    assert [failure.node for failure in result.flows[0].failures] == ["odd"]
+    assert raises.__name__ in str(result.flows[0].failures[0]) or "in " in str(result.flows[0].failures[0])
+    assert len(kept()) == 50
+
+
+def test_ctrl_c_in_a_node_is_no_fault_of_its() -> None:
+    steps = [step("call", Tones), step("odd", Odd, "call", where="process", raises=KeyboardInterrupt)]
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan(*steps, step("end", Keep, "odd")))
+
+
 def test_a_node_that_cannot_be_made_ends_its_branch_and_the_flow_goes_on() -> None:
     odd = step("odd", Odd, "call", where="make", on_error="fail_branch")
     steps = [step("call", Tones, pace=True), odd, step("first", Keep, "odd", key="odd"), step("end", Keep, "call")]

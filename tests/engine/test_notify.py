@@ -10,7 +10,8 @@ from engine.nodes import Tones, plan, step
 from flowcore import Audio, Sink, node
 from flowcore.engine import notify
 from flowcore.engine.engine import Engine
-from flowcore.engine.notify import Notifier
+from flowcore.engine.events import Bus
+from flowcore.engine.notify import Notifier, SupervisorNotifier
 from flowcore.engine.watchdog import LOOP_BLOCKED
 
 FREED = threading.Event()
@@ -96,3 +97,27 @@ def test_without_a_manager_nothing_is_sent_and_nothing_asked():
     Notifier(engine, {})
     asyncio.run(engine.run())
     assert engine.totals.flows == 1
+
+
+class Workers:
+    """A supervisor, of whose workers one has been silent for some seconds."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def silence(self) -> float:
+        return self.seconds
+
+
+def test_row_33_no_heartbeat_of_a_supervisor_while_a_worker_hangs(manager):
+    async def beats(workers):
+        SupervisorNotifier(workers, Bus(), environ(manager, 0.02))
+        await asyncio.sleep(0.2)
+        alive = waiting(manager)
+        workers.seconds = notify.STUCK + 1
+        await asyncio.sleep(0.2)
+        return alive, waiting(manager)
+
+    alive, hung = asyncio.run(beats(Workers()))
+    assert alive.count("WATCHDOG=1") > 3
+    assert hung.count("WATCHDOG=1") <= 1

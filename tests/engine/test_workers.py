@@ -269,3 +269,21 @@ def test_a_taken_port_is_named_before_any_worker_starts(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: call.port: port {port} of 127.0.0.1 is taken")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_service_manager_hears_what_a_run_with_workers_does(tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv(
+            "WATCHDOG_USEC", "10000000"
+        )  # the socket holds ten messages, and nobody reads while it starts
+        with Service(tmp_path) as service:
+            said = {manager.recv(100)}
+            while said != {b"READY=1", b"WATCHDOG=1"}:
+                said.add(manager.recv(100))
+            service.process.send_signal(signal.SIGTERM)
+            while b"STOPPING=1" not in said:
+                said.add(manager.recv(100))
+            assert service.ended() == 0

@@ -49,7 +49,7 @@ def _same_modules():
 def loaded(folder, graph=GRAPH, mine=MINE):
     (folder / "mine.py").write_text(mine)
     (folder / "g.yaml").write_text(graph)
-    return load(folder / "g.yaml", (), {}, REGISTRY)
+    return load(folder / "g.yaml", (), {"WORD": "a-secret-word"}, REGISTRY)
 
 
 def problem_of(folder, graph=GRAPH, mine=MINE):
@@ -180,3 +180,37 @@ def test_link_that_leads_outside_is_refused(tmp_path):
 def test_unreadable_file_says_why(tmp_path):
     with pytest.raises(BrokenImport, match="No such file"):
         from_file(tmp_path / "mine.py")
+
+
+REFUSES = MINE.replace(
+    "    def process",
+    """\
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        raise ValueError(f"no gain of {config.gain:g}")
+
+    def process""",
+)
+
+
+def test_node_that_cannot_be_made_is_a_problem_of_its_place(tmp_path):
+    with pytest.raises(GraphError) as caught:
+        loaded(tmp_path, mine=REFUSES)
+    problem = next(p for p in caught.value.problems if p.code == "broken-node")
+    assert problem.message == "loud (louder) cannot be made: ValueError: no gain of 3"
+    assert (problem.position.line, problem.position.column) == (5, 15)
+    assert problem.trace == ('mine.py:16, in __init__: raise ValueError(f"no gain of {config.gain:g}")',)
+
+
+def test_node_that_cannot_be_made_tells_no_secret(tmp_path):
+    mine = REFUSES.replace("gain: float = 2.0", "gain: SecretStr").replace(
+        "config.gain:g", "config.gain.get_secret_value()"
+    )
+    mine = mine.replace("no gain of {", "a-secret-word is {").replace(
+        "from flowcore", "from pydantic import SecretStr\n\nfrom flowcore", 1
+    )
+    with pytest.raises(GraphError) as caught:
+        loaded(tmp_path, GRAPH.replace("gain: 3", "gain: '${WORD}'"), mine)
+    problem = next(p for p in caught.value.problems if p.code == "broken-node")
+    assert problem.message == "loud (louder) cannot be made: ValueError"
+    assert "a-secret-word" not in str(problem)
