@@ -45,7 +45,6 @@ OPTIONS = {
     "grpc.http2.ping_timeout_ms": 10_000,  # the one that counts in newer versions: 60 s if nobody says less
     "grpc.keepalive_permit_without_calls": 0,
     "grpc.http2.min_ping_interval_without_data_ms": 5_000,  # a client in a hold may ask as often as we do, and more
-    "grpc.max_connection_idle_ms": 300_000,  # without a stream
     "grpc.so_reuseport": 1,  # the port is held by a socket that does not listen: see `Server.open`
 }
 
@@ -66,6 +65,7 @@ class Server:
         self._stopping: asyncio.Task[None] | None = None
         limits = {
             "grpc.server_handshake_timeout_ms": round(config.handshake * 1000),
+            "grpc.max_connection_idle_ms": round(config.start * 1000),  # without a stream: it would take a call's place
             "grpc.max_concurrent_streams": config.max_connections + SPARE,
             "grpc.max_allowed_incoming_connections": config.max_connections + SPARE,
         }

@@ -10,6 +10,7 @@ import random
 import socket
 import threading
 
+import grpc
 import numpy as np
 import psutil
 import pytest
@@ -70,6 +71,18 @@ def test_row_05_slow_handshakes_are_all_gone_at_their_limit_and_a_good_call_goes
                 pass
             one.close()
     assert np.array_equal(stereo(tmp_path / "calls" / "one.wav"), said(7, 0.3))
+
+
+def test_row_05_connections_that_ask_for_no_stream_make_room_after_the_time_for_a_start(tmp_path):
+    with (
+        recording(tmp_path, "call.start=1s", calls=1) as live,
+        grpc.insecure_channel(live.url.removeprefix("grpc://")) as idle,
+    ):
+        left = threading.Event()
+        grpc.channel_ready_future(idle).result(30)
+        idle.subscribe(lambda state: left.set() if state is grpc.ChannelConnectivity.IDLE else None)
+        assert left.wait(30)
+        assert whole_call(GrpcPhone(live.url)) == "OK"
 
 
 def test_row_09_a_reset_at_random_bytes_keeps_all_that_was_read(tmp_path):
