@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from websockets.http11 import Request
 
-from flowcore import FlowcoreError
+from flowcore import CannotStart, FlowcoreError, Folder
 from nodes.doctor.report import page, remarks
 from nodes.doctor.tape import Tape
 from nodes.doctor.veil import Veil
@@ -70,6 +70,8 @@ def doctor(
     """
     front = _front(host, cert, key, behind_proxy or [])
     path = None if save is None or not save.name else save
+    if path is not None:
+        _try(path)
     clinic = Clinic(front, os.environ.get("RINGCX_SECRET", ""), path, _tell)
     with _listen(host, port) as listening:
         number = clinic.listen(listening)
@@ -84,6 +86,16 @@ def doctor(
     else:
         typer.echo(page(clinic.facts(), clinic.strangers) or "no call came")
     raise typer.Exit(0 if clinic.reported else 1)
+
+
+def _try(path: Path) -> None:
+    """Find out now whether a recording can be made there: the first live call may not come again soon."""
+    if path.is_dir():
+        raise typer.BadParameter(f"{path} is a directory: name a file in it", param_hint="--save")
+    try:
+        Folder(path.parent).open()
+    except CannotStart as error:
+        raise typer.BadParameter(str(error), param_hint="--save") from None
 
 
 class Clinic:

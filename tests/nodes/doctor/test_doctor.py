@@ -310,6 +310,8 @@ def test_recording_that_cannot_be_made_leaves_the_report(tmp_path):
         (["--host", "0.0.0.0"], "would cross the network in the clear: give --cert and --key, or --behind-proxy"),
         (["--cert", "a.pem"], "give both, or neither"),
         (["--behind-proxy", "nowhere"], "nowhere is no network: write 10.0.0.0/8"),
+        (["--save", "/dev"], "/dev is a directory: name a file in it"),
+        (["--save", "/dev/null/call.jsonl"], "cannot write to /dev/null: Not a directory"),
     ],
 )
 def test_wrong_command_line_is_one_clear_line(arguments, says, capsys, monkeypatch):
