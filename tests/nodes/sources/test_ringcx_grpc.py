@@ -22,6 +22,7 @@ import voices
 from live import Live, until
 from phone import Phone, said, stereo
 from phone_grpc import GrpcPhone, over_grpc
+from ports import free_port
 from pydantic import ValidationError
 from watching import SPOKEN
 
@@ -372,8 +373,7 @@ def test_checking_a_graph_imports_no_grpc():
 
 @pytest.mark.slow
 def test_workers_share_the_port_and_the_calls(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     graph = over_grpc(tmp_path, "record") + ".yaml"
     settings = [f"--set=call.port={port}", f"--set=wav.path={tmp_path}/{{call_id}}.wav"]
     flowcore = Path(sys.executable).with_name("flowcore")

@@ -8,7 +8,8 @@ import time
 import pytest
 import trustme
 from playwright.sync_api import expect
-from watching import Talk, address, browser, desktop, free_port, stage
+from ports import free_port
+from watching import Talk, address, browser, desktop, stage
 
 from flowcore.testing.proxy import Proxy, limit_data
 from nodes.web.access import mint
