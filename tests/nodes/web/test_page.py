@@ -7,6 +7,7 @@ import time
 
 import pytest
 import trustme
+from live import PATIENCE
 from playwright.sync_api import expect
 from ports import free_port
 from watching import Talk, address, browser, desktop, stage
@@ -15,6 +16,7 @@ from flowcore.testing.proxy import Proxy, limit_data
 from nodes.web.access import mint
 
 pytestmark = pytest.mark.slow
+expect.set_options(timeout=PATIENCE * 1000)  # its own 5 s are few for a browser on a busy machine
 
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>&amp;'
 DESK = "frame_ancestors: ['http://localhost:*']"
