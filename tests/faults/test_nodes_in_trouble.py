@@ -227,7 +227,7 @@ def test_isolation_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(t
         calls=10,
         change=lambda plan: afflict(plan, "wav", stuck, nth(4)),
         new_id=numbered(),
-        drain=1.0,
+        drain=3.0,  # the others must be through by then, on a machine that stalls too
     ) as live:
         Load(live.url, 10, 2.0).run()
         until(lambda: live.named("hangs"))
@@ -255,7 +255,7 @@ def test_isolation_more_dead_disks_than_threads_cost_no_other_branch(tmp_path):
         calls=calls,
         change=lambda plan: afflict(with_branch(plan, "stt", Listening, "voices"), "wav", stuck),
         pool=ThreadPool(max_threads=8),
-        drain=1.0,
+        drain=3.0,  # the others must be through by then, on a machine that stalls too
     ) as live:
         Load(live.url, calls, 1.0).run()
         until(lambda: len(live.named("closed")) == calls or live.engine.totals.reasons)
@@ -313,7 +313,7 @@ class Hanging(Part):
 def test_isolation_a_part_that_never_closes_does_not_keep_the_process(tmp_path, monkeypatch):
     from flowcore.engine import engine
 
-    monkeypatch.setattr(engine, "CLOSE", 0.2)
+    monkeypatch.setattr(engine, "CLOSE", 0.2)  # for every part: on a busy machine another may be late as well
     part = Hanging()
 
     class Holding(Listening):
@@ -325,7 +325,7 @@ def test_isolation_a_part_that_never_closes_does_not_keep_the_process(tmp_path, 
     with Live("record", [f"wav.path={tmp_path}/x.wav"], calls=1, change=lambda _: _with_socket(graph)) as live:
         Load(live.url, 1, 0.2).run()
     assert not part.free.is_set()
-    assert {event.node for event in live.named("part_failed")} == {"stt"}
+    assert "stt" in {event.node for event in live.named("part_failed")}
     part.free.set()
 
 
