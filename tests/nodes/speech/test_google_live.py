@@ -86,7 +86,7 @@ def test_a_google_that_hangs_for_ever_is_left_at_the_end_and_costs_the_recording
     agent, _ = sentences(0)
     with (
         FakeGoogle(limits=QUICK, trouble=lambda number: Trouble("hang")) as google,
-        graph(tmp_path, google, calls=1, drain=1.0) as live,
+        graph(tmp_path, google, calls=1, drain=3.0) as live,  # which is enough for the recording, also in a stall
     ):
         phone = Phone(live.url)
         phone.start()
