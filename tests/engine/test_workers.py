@@ -34,6 +34,7 @@ class Service:
     def __init__(self, folder: Path, *options: str, workers: int = 2) -> None:
         self.control = folder / "control"
         settings = ["--set", "call.port=0", "--set", f"wav.path={folder}/{{call_id}}.wav"]
+        settings += ["--set", "ordered.hold=collapse"]  # what a busy machine is late with is no pause of the callers
         command = [FLOWCORE, "run", ROOT / "graphs" / "record.yaml", "--workers", str(workers), *settings, *options]
         self.process = subprocess.Popen(
             [*map(str, command), "--log-json", "--control", str(self.control)],

@@ -203,18 +203,19 @@ def test_row_32_a_node_that_blocks_the_loop_is_named_and_nobody_loses_a_chunk(tm
     stuck = Stuck(at=2)
     with Live(
         "record",
-        [f"wav.path={tmp_path}/{{call_id}}.wav"],
+        [f"wav.path={tmp_path}/{{call_id}}.wav", "ordered.hold=collapse"],
         calls=10,
         change=lambda plan: afflict(plan, "voices", stuck, nth(4)),
         bus=Freeing(stuck, "loop_blocked", "voices", nth(4)),
         new_id=numbered(),
     ) as live:
-        Load(live.url, 10, 2.0).run()
+        load = Load(live.url, 10, 2.0).run()
     # (On a machine that gives this process no time for 200 ms, a node that is just at work may be named as well.)
     reports = [event for event in live.named("loop_blocked") if event.node == "voices" and nth(4)(event.flow)]
     assert any("in _meet" in report.data["stack"] or "in wait" in report.data["stack"] for report in reports)
     everyone_recorded(tmp_path, 10, 2.0)
     assert live.dropped() == {}
+    assert not live.named("hold") or not load.in_time  # which a machine may make that keeps the callers from calling
 
 
 @pytest.mark.slow
@@ -223,7 +224,7 @@ def test_isolation_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(t
     stuck = Stuck(at=3)
     with Live(
         "record",
-        [f"wav.path={tmp_path}/{{call_id}}.wav"],
+        [f"wav.path={tmp_path}/{{call_id}}.wav", "ordered.hold=collapse"],
         calls=10,
         change=lambda plan: afflict(plan, "wav", stuck, nth(4)),
         new_id=numbered(),
