@@ -29,9 +29,9 @@ def sentences(first, count=6):
 
 
 def talk(phone, agent, customer):
-    for at in range(0, len(agent), MESSAGE):
-        phone.say(phone.caller.media("agent", agent[at : at + MESSAGE]))
-        phone.say(phone.caller.media("customer", customer[at : at + MESSAGE]))
+    voices = {"agent": agent, "customer": customer}
+    places = range(0, len(agent), MESSAGE)
+    phone.say(*(phone.caller.media(track, voices[track][at : at + MESSAGE]) for at in places for track in voices))
 
 
 def graph(folder, google, **options):
