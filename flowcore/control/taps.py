@@ -178,8 +178,12 @@ class Ear:
         self._connection: socket.socket | None = None
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.setblocking(False)
-        self._listening.bind(self.path)
-        self._listening.listen(1)
+        try:
+            self._listening.bind(self.path)
+            self._listening.listen(1)
+        except OSError as error:  # its path may be a little longer than the hub's, and too long
+            self._listening.close()
+            raise CannotStart(f"cannot listen at {self.path}: {error.strerror or error}") from error
 
     def hear(self, chunk: Any) -> None:
         """Keep a chunk for it; the oldest goes when there are too many."""

@@ -52,6 +52,11 @@ class GrpcPeer:
         """Whether the call has ended, on whichever side."""
         return self._ended or (self._inlet is not None and self._inlet.ended)
 
+    @property
+    def speaking(self) -> bool:
+        """Whether somebody has not said that he stops."""
+        return self._dialog.speaking
+
     def wants(self, now: float) -> bool:
         """Whether to read on: not while the flow asks to wait, nor while the peer is far too fast."""
         inlet = self._inlet

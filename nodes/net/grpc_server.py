@@ -32,6 +32,9 @@ MESSAGE_LIMIT = 64 * 1024
 METADATA_LIMIT = 16 * 1024
 """Bytes of metadata of a stream."""
 
+DOUBT = 1.0
+"""Seconds after which a stream that ended before its segments' stops is believed not to be a connection's end."""
+
 SPARE = 100
 """Streams and connections above those that are taken: one too many is told so, and does not wait for another's end."""
 
@@ -146,7 +149,10 @@ class Server:
                     await host.slot()
                 message = await context.read()
                 if message is grpc.aio.EOF:
+                    until = host.now() + (DOUBT if peer.speaking else 0.0)
                     await host.slot()  # in which this is cancelled if it was the connection that ended, not the stream
+                    while host.now() < until:  # or later, where gRPC's own threads get no time
+                        await host.slot()
                     reason = "stop"
                     return b""
                 peer.receive(message, host.now())

@@ -70,6 +70,11 @@ class Dialog:
         """Length of the longest track so far."""
         return max(side.seconds for side in self._sides.values())
 
+    @property
+    def speaking(self) -> bool:
+        """Whether a segment has not stopped."""
+        return any(not segment.stopped for segment in self._segments.values())
+
     def receive(self, data: bytes, now: float) -> Iterator[Result]:
         """One message that arrived at ``now`` (monotonic seconds). Raises `Broken` when the call cannot go on."""
         try:

@@ -165,11 +165,11 @@ def _play(listening: Listening) -> None:
                             filters[party] = rates.new(head["rate"], RATE, "auto", samples)
                         samples = filters[party].feed(samples)
                     speaker.mixer.push(heard, party, samples, time.monotonic(), DEPTH)
-            if report.nothing:
-                raise CannotStart(f"cannot play: {report.nothing}; --meter shows levels without a card")
+            report.check()
         speaker.mixer.leave(heard)
         until = time.monotonic() + LAST
         while not speaker.mixer.idle and time.monotonic() < until:
+            report.check()  # a short call may be over before there is a word about the card
             time.sleep(AGAIN)
         time.sleep(AGAIN)  # what the card holds
     finally:
@@ -180,6 +180,11 @@ class _Said:
     """The speaker's report: a command that plays has no use without a card, and ends."""
 
     nothing = ""
+
+    def check(self) -> None:
+        """Raise `CannotStart` when there is no card."""
+        if self.nothing:
+            raise CannotStart(f"cannot play: {self.nothing}; --meter shows levels without a card")
 
     def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None: ...
 

@@ -5,6 +5,7 @@ import stat
 from contextlib import asynccontextmanager
 
 import pytest
+from live import PATIENCE
 
 from flowcore import CannotStart
 from flowcore.control.address import directory, running
@@ -73,7 +74,7 @@ def test_noise_and_a_line_without_end_cost_their_own_connection_only(tmp_path):
         heard = []
         for text in (b"\xff\xfe no json\n", b"x" * 200_000):
             with socket.socket(socket.AF_UNIX) as client:
-                client.settimeout(10)
+                client.settimeout(PATIENCE)
                 client.connect(str(path))
                 try:
                     client.sendall(text)

@@ -248,6 +248,14 @@ def test_who_never_comes_is_not_waited_for(live, tmp_path, monkeypatch):
     until(lambda: state_of(flow) == before)
 
 
+def test_a_path_that_no_socket_can_have_is_named(live, tmp_path, monkeypatch):
+    call(live, "one")
+    control = live.control
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("long" * 30)))
+    with pytest.raises(UsageError, match=r"cannot listen at /.*long.*: AF_UNIX path too long"):
+        Listening(control, "one", "voices")
+
+
 def test_so_many_listen_and_no_more(live, monkeypatch):
     monkeypatch.setattr("flowcore.control.taps.LISTENERS", 1)
     call(live, "one")

@@ -7,12 +7,12 @@ anything. A line ``exit code N`` says how the command before it ends, which is 0
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from flowcore.graph.load import load
 
@@ -74,9 +74,7 @@ def _words(line):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_page_works_as_it_says(page, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    reader = Reader(tmp_path, port)
+    reader = Reader(tmp_path, str(free_port()))
     reader.read((DOCS / page).read_text())
     assert reader.commands >= 5
 

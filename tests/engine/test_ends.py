@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from engine.nodes import MONO, Keep, Tones, plan, step
+from live import PATIENCE
 
 from flowcore import Audio, CannotStart, Config, Emit, Format, Host, Listener, Part, Sink, Transform, node
 from flowcore.engine.clock import SystemClock, VirtualClock
@@ -175,7 +176,7 @@ class Stuck:
         self.done = threading.Event()
 
     def work(self) -> None:
-        self.let_go.wait(30)
+        self.let_go.wait(PATIENCE)
         self.done.set()
 
     def has_work(self) -> bool:
@@ -197,7 +198,7 @@ def test_a_stuck_strand_holds_up_nobody_else():
     assert pool.threads == 2
     assert "let_go.wait" in hanging.stack()
     stuck.let_go.set()
-    assert stuck.done.wait(10)
+    assert stuck.done.wait(PATIENCE)
     pool.close()
 
 
@@ -213,7 +214,7 @@ def test_a_system_that_gives_no_more_threads_ends_nothing():
     finally:
         threading.stack_size(usual)
     pool.relieve()
-    assert fine.done.wait(10)
+    assert fine.done.wait(PATIENCE)
     pool.close()
 
 

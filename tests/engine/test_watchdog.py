@@ -16,11 +16,11 @@ FREED = threading.Event()
 
 
 class FreeingBus(Bus):
-    """Lets the blocking node go once it was reported."""
+    """Lets the blocking node go once it was reported: a machine that gives us no time may be reported before."""
 
     def emit(self, name: str, flow: str = "", node: str = "", **data: Any) -> None:
         super().emit(name, flow, node, **data)
-        if name in ("loop_blocked", "thread_stuck"):
+        if name in ("loop_blocked", "thread_stuck") and node == "culprit":
             FREED.set()
 
 
@@ -48,7 +48,7 @@ def test_a_node_that_blocks_is_named_with_its_flow_and_stack(cls, event, monkeyp
     events: list[Any] = []
     engine.bus.subscribe(events.append)
     asyncio.run(engine.run())
-    reports = [report for report in events if report.name == event]
-    assert [(report.node, report.flow[-1]) for report in reports] == [("culprit", "f")]
-    assert "FREED.wait" in reports[0].data["stack"]
+    report = next(report for report in events if report.name == event and report.node == "culprit")
+    assert report.flow[-1] == "f"
+    assert "FREED.wait" in report.data["stack"]
     assert engine.totals.failed == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -178,17 +179,18 @@ def _compiled(*steps):
 
 
 class Freeing(Bus):
-    """Lets a stuck node go once somebody was told of it."""
+    """Lets a stuck node go once somebody was told of it: of any other, an event may tell before."""
 
-    def __init__(self, stuck: Stuck, event: str, node: str) -> None:
+    def __init__(self, stuck: Stuck, event: str, node: str, victim: Callable[[str], bool]) -> None:
         super().__init__()
         self.node = node
         self.stuck = stuck
         self.event = event
+        self.victim = victim
 
     def emit(self, name: str, flow: str = "", node: str = "", **data: Any) -> None:
         super().emit(name, flow, node, **data)
-        if name == self.event and node == self.node:
+        if name == self.event and node == self.node and self.victim(flow):
             self.stuck.let_go()
 
 
@@ -201,19 +203,19 @@ def test_row_32_a_node_that_blocks_the_loop_is_named_and_nobody_loses_a_chunk(tm
     stuck = Stuck(at=2)
     with Live(
         "record",
-        [f"wav.path={tmp_path}/{{call_id}}.wav"],
+        [f"wav.path={tmp_path}/{{call_id}}.wav", "ordered.hold=collapse"],
         calls=10,
         change=lambda plan: afflict(plan, "voices", stuck, nth(4)),
-        bus=Freeing(stuck, "loop_blocked", "voices"),
+        bus=Freeing(stuck, "loop_blocked", "voices", nth(4)),
         new_id=numbered(),
     ) as live:
-        Load(live.url, 10, 2.0).run()
+        load = Load(live.url, 10, 2.0).run()
     # (On a machine that gives this process no time for 200 ms, a node that is just at work may be named as well.)
-    (report,) = [event for event in live.named("loop_blocked") if event.node == "voices"][:1]
-    assert report.flow[-6:] == "-flow4"
-    assert "in _meet" in report.data["stack"] or "in wait" in report.data["stack"]
+    reports = [event for event in live.named("loop_blocked") if event.node == "voices" and nth(4)(event.flow)]
+    assert any("in _meet" in report.data["stack"] or "in wait" in report.data["stack"] for report in reports)
     everyone_recorded(tmp_path, 10, 2.0)
     assert live.dropped() == {}
+    assert not live.named("hold") or not load.in_time  # which a machine may make that keeps the callers from calling
 
 
 @pytest.mark.slow
@@ -222,11 +224,11 @@ def test_isolation_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(t
     stuck = Stuck(at=3)
     with Live(
         "record",
-        [f"wav.path={tmp_path}/{{call_id}}.wav"],
+        [f"wav.path={tmp_path}/{{call_id}}.wav", "ordered.hold=collapse"],
         calls=10,
         change=lambda plan: afflict(plan, "wav", stuck, nth(4)),
         new_id=numbered(),
-        drain=1.0,
+        drain=3.0,  # the others must be through by then, on a machine that stalls too
     ) as live:
         Load(live.url, 10, 2.0).run()
         until(lambda: live.named("hangs"))
@@ -254,7 +256,7 @@ def test_isolation_more_dead_disks_than_threads_cost_no_other_branch(tmp_path):
         calls=calls,
         change=lambda plan: afflict(with_branch(plan, "stt", Listening, "voices"), "wav", stuck),
         pool=ThreadPool(max_threads=8),
-        drain=1.0,
+        drain=3.0,  # the others must be through by then, on a machine that stalls too
     ) as live:
         Load(live.url, calls, 1.0).run()
         until(lambda: len(live.named("closed")) == calls or live.engine.totals.reasons)
@@ -312,7 +314,7 @@ class Hanging(Part):
 def test_isolation_a_part_that_never_closes_does_not_keep_the_process(tmp_path, monkeypatch):
     from flowcore.engine import engine
 
-    monkeypatch.setattr(engine, "CLOSE", 0.2)
+    monkeypatch.setattr(engine, "CLOSE", 0.2)  # for every part: on a busy machine another may be late as well
     part = Hanging()
 
     class Holding(Listening):
@@ -324,7 +326,7 @@ def test_isolation_a_part_that_never_closes_does_not_keep_the_process(tmp_path, 
     with Live("record", [f"wav.path={tmp_path}/x.wav"], calls=1, change=lambda _: _with_socket(graph)) as live:
         Load(live.url, 1, 0.2).run()
     assert not part.free.is_set()
-    assert {event.node for event in live.named("part_failed")} == {"stt"}
+    assert "stt" in {event.node for event in live.named("part_failed")}
     part.free.set()
 
 

@@ -59,10 +59,13 @@ def test_row_34_after_2000_calls_of_which_600_are_cut_all_counts_are_back(tmp_pa
             return len(asyncio.all_tasks(live._loop)), threads, psutil.Process().num_fds()
 
         call(0, warm)
-        before, resident = counts(), rss()
-        call(warm, calls)
-        assert counts() == before
-        assert rss() - resident < 2 * MIB
+        before, grown, rounds = counts(), 2 * MIB, 0
+        while grown >= 2 * MIB and rounds < 3:  # a moment of many open calls is a peak once, a leak each time
+            resident, rounds = rss(), rounds + 1
+            call(warm, calls)
+            assert counts() == before
+            grown = rss() - resident
+        assert grown < 2 * MIB
         tracemalloc.start(1)
         snapshots = []
         for _ in range(2):
@@ -75,7 +78,7 @@ def test_row_34_after_2000_calls_of_which_600_are_cut_all_counts_are_back(tmp_pa
         ours = [line for line in kept if "/flowcore/" in str(line) or "/nodes/" in str(line)]
         assert sum(line.size_diff for line in ours) < 50 * traced, ours[:5]  # not even 50 bytes of a call
     reasons = live.engine.totals.reasons
-    whole = warm + calls + 2 * traced
+    whole = warm + rounds * calls + 2 * traced
     assert sum(reasons.values()) == whole
     assert 0.25 < reasons["peer_lost"] / whole < 0.35
     assert set(reasons) == {"stop", "peer_lost"}

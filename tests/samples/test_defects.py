@@ -57,10 +57,10 @@ def sound(first, count=4):
 
 
 def say(phone, agent, customer=b""):
-    for at in range(0, max(len(agent), len(customer)), MESSAGE):
-        for track, voice in (("agent", agent), ("customer", customer)):
-            if voice[at : at + MESSAGE]:
-                phone.say(phone.caller.media(track, voice[at : at + MESSAGE]))
+    voices = {"agent": agent, "customer": customer}
+    places = range(0, max(len(agent), len(customer)), MESSAGE)
+    pieces = [(track, voices[track][at : at + MESSAGE]) for at in places for track in voices]
+    phone.say(*(phone.caller.media(track, piece) for track, piece in pieces if piece))
 
 
 def words(path, track):
@@ -309,8 +309,8 @@ class TestNodeSample:
                 for at in range(0, 4000, MESSAGE)
                 for track, voice in voices.items()
             ]
-            for at in range(0, len(messages), 5):
-                phone.say(*reversed(messages[at : at + 5]), messages[at])
+            fives = [messages[at : at + 5] for at in range(0, len(messages), 5)]
+            phone.say(*(message for five in fives for message in (*reversed(five), five[0])))
             phone.stop()
             phone.hang_up()
         assert np.array_equal(stereo(tmp_path / "one.wav"), said(7, 0.5))

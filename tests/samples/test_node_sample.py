@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_google import mulaw
-from watching import free_port
+from ports import free_port
 from websockets.sync.client import connect
 
 from nodes.protocols import g711

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from live import PATIENCE
 from websockets.sync.server import ServerConnection, serve
 
 from flowcore import Audio, stamps
@@ -63,7 +64,7 @@ def test_calls_arrive_whole_in_order_and_are_closed(load: Any, together: bool) -
         thread.start()
         port = server.socket.getsockname()[1]
         result = load.Load(f"ws://127.0.0.1:{port}/", 3, 0.5, together=together).run()
-        assert all(over.acquire(timeout=5) for _ in range(3))
+        assert all(over.acquire(timeout=PATIENCE) for _ in range(3))
         server.shutdown()
         thread.join()
     assert (result.messages, result.refused, result.closed, result.unclosed) == (150, 0, 0, 0)
@@ -100,7 +101,7 @@ def test_stamps_stand_where_they_are_said_to(load: Any) -> None:
         thread.start()
         port = server.socket.getsockname()[1]
         load.Load(f"ws://127.0.0.1:{port}/", 1, 3, stamping=True, together=True).run()
-        assert over.acquire(timeout=5)
+        assert over.acquire(timeout=PATIENCE)
         server.shutdown()
         thread.join()
     said = dict.fromkeys(("Participant", "Conference"), b"")

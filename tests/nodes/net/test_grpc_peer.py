@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
+import grpc
 import pytest
 
 from flowcore import Refused
@@ -13,6 +17,7 @@ from flowcore.engine.places import Places
 from nodes.net.doorman import Doorman, Rules, Visit
 from nodes.net.front import plain
 from nodes.net.grpc_peer import BURST, GrpcPeer
+from nodes.net.grpc_server import Server
 from nodes.protocols.ringcx_grpc import Teller
 
 TELLER = Teller({"call_id": "c1", "session_id": "1", "rc_account_id": "ours"})
@@ -220,3 +225,41 @@ def test_what_waits_to_be_mixed_at_the_end_is_not_lost():
     assert len(host.inlet.packets) == 1
     made.end("stop")
     assert [len(packet.data) for packet in host.inlet.packets] == [800, 800]
+
+
+class Context:
+    """A stream of these messages, as gRPC hands it to the listener."""
+
+    def __init__(self, *messages: bytes) -> None:
+        self._messages = iter(messages)
+
+    async def read(self) -> Any:
+        return next(self._messages, grpc.aio.EOF)
+
+
+@pytest.mark.parametrize(("stops", "reason"), [((), "cancelled"), ((TELLER.segment_stop("agent"),), "stop")])
+def test_the_end_of_a_connection_is_no_stop_although_it_is_told_late(stops: Sequence[bytes], reason: str) -> None:
+    host = Host()
+    speaker = peer(host)
+
+    async def slot() -> None:
+        await asyncio.sleep(0)
+
+    async def let_in(context: Any) -> GrpcPeer:
+        return speaker
+
+    server: Any = Server.__new__(Server)
+    server._host, server._streams, server._let_in = SimpleNamespace(now=lambda: host.time, slot=slot), {}, let_in
+
+    async def main() -> None:
+        messages = (TELLER.dialog_init(), TELLER.segment_start("agent"), media(), *stops)
+        stream = asyncio.create_task(server._stream(None, Context(*messages)))
+        for _ in range(40):
+            host.time += 0.020
+            await slot()
+        stream.cancel()  # which comes from gRPC
+        await asyncio.gather(stream, return_exceptions=True)
+
+    asyncio.run(main())
+    assert host.inlet is not None
+    assert host.inlet.reason == reason

@@ -186,6 +186,7 @@ def test_token_refused_twice_ends_with_the_reason(profile, platform):
 
 
 def test_server_that_does_not_answer_is_not_waited_for_longer_than_the_timeout(profile, platform):
+    profile("get", *QUEUE)  # which logs in: that takes the time that it takes
     platform.next.append(Answer(silent=threading.Event()))
     code, _, err = profile("update", *QUEUE, "--url", URL, "--timeout", "200ms")
     assert code == 1

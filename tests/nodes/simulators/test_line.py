@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+from live import PATIENCE
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
@@ -35,7 +36,7 @@ def test_a_message_in_pieces_is_one(other_end, message):
     line.say_slowly(message, 3, 0.003)
     line.hang_up()
     line.close()
-    assert over.wait(10)
+    assert over.wait(PATIENCE)
     assert heard == [message.decode(), "closed in order"]
 
 
@@ -47,5 +48,5 @@ def test_what_vanishes_says_no_goodbye(other_end):
         over.wait(0.01)
     line.vanish()
     line.close()
-    assert over.wait(10)
+    assert over.wait(PATIENCE)
     assert heard == ["hello", "reset"]

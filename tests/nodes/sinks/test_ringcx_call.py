@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from live import PATIENCE
 from websockets.sync.server import Server, ServerConnection, serve
 
 from flowcore import Audio, CannotStart, FlowcoreError
@@ -64,7 +65,7 @@ def chunk(track: str, start: int, data: bytes) -> Audio:
 def call(receiver: Receiver, chunks: list[Audio], **config: Any) -> list[dict[str, Any]]:
     """What the receiver heard of one call, whole."""
     NodeHarness(RingCXCall, {"url": receiver.url, **config}).push(*chunks).end()
-    assert receiver.over.acquire(timeout=5)
+    assert receiver.over.acquire(timeout=PATIENCE)
     return receiver.calls[-1]
 
 
@@ -147,7 +148,7 @@ def test_refusal_is_named_with_its_status(receiver: Receiver) -> None:
 def test_receiver_that_hangs_up_fails_the_call_with_its_words(receiver: Receiver) -> None:
     receiver.dislikes = "Start"
     harness = NodeHarness(RingCXCall, {"url": receiver.url})
-    assert receiver.over.acquire(timeout=5)
+    assert receiver.over.acquire(timeout=PATIENCE)
     with pytest.raises(FlowcoreError, match="ended the call with 1008 not that"):
         harness.push(chunk("agent", 0, bytes(160)))
     harness.node.close()

@@ -13,7 +13,7 @@ from nodes.speech.decoder import DecodeFailed, Decoder
 from nodes.speech.line import Job, Outcome, Overloaded
 from nodes.speech.worker import DecoderDied, Worker
 
-SOON = 20.0  # seconds; a test that waits so long has failed
+SOON = 60.0  # seconds; a test that waits so long has failed
 
 
 class Held(Decoder):

@@ -7,13 +7,16 @@ import time
 
 import pytest
 import trustme
+from live import PATIENCE
 from playwright.sync_api import expect
-from watching import Talk, address, browser, desktop, free_port, stage
+from ports import free_port
+from watching import Talk, address, browser, desktop, stage
 
 from flowcore.testing.proxy import Proxy, limit_data
 from nodes.web.access import mint
 
 pytestmark = pytest.mark.slow
+expect.set_options(timeout=PATIENCE * 1000)  # its own 5 s are few for a browser on a busy machine
 
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>&amp;'
 DESK = "frame_ancestors: ['http://localhost:*']"
