@@ -44,6 +44,7 @@ class Profile:
     def start(self) -> None:
         """Begin; in the main thread."""
         self._began = time.process_time()
+        self._clocks = {thread: _clock(thread) for thread in sys._current_frames()}  # not what they used before
         signal.signal(signal.SIGPROF, self._sample)
         signal.siginterrupt(signal.SIGPROF, False)
         signal.setitimer(signal.ITIMER_PROF, INTERVAL, INTERVAL)
@@ -64,7 +65,7 @@ class Profile:
         main = threading.main_thread().ident
         # A thread that stands in this list has a frame, so it runs and its clock can be read.
         for thread, frame in sys._current_frames().items():
-            spent = time.clock_gettime(time.pthread_getcpuclockid(thread))
+            spent = _clock(thread)
             since = spent - self._clocks.get(thread, 0.0)
             self._clocks[thread] = spent
             if since > 0:
@@ -93,3 +94,8 @@ class Profile:
                 return self._parts[name]
             name = name.rpartition(".")[0]
         return ""
+
+
+def _clock(thread: int) -> float:
+    """CPU seconds that a thread of this process has used."""
+    return time.clock_gettime(time.pthread_getcpuclockid(thread))
