@@ -51,8 +51,8 @@ def all_calls(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
 
 def find_call(path: Path, name: str) -> dict[str, Any]:
     """The live call that is meant: its flow, its call id, a beginning of one, or ``newest``. Raises `UsageError`."""
-    calls, _ = all_calls(path)
-    if not calls:
+    calls, missing = all_calls(path)
+    if not calls and not missing:
         raise UsageError("there is no live call now: `flowcore calls --watch` shows when one comes")
     if name == "newest":
         return calls[-1]
@@ -61,4 +61,10 @@ def find_call(path: Path, name: str) -> dict[str, Any]:
     if len(found) == 1 or (found and found == same):
         return found[-1]  # a call that is in two sessions: the later one
     what = f"{len(found)} live calls begin with" if found else "there is no live call"
-    raise UsageError(f"{what} {name!r}: `flowcore calls` lists them")
+    raise UsageError(f"{what} {name!r}: `flowcore calls` lists them{unheard(missing)}")
+
+
+def unheard(missing: Iterable[int]) -> str:
+    """The end of a message that may be wrong, as these workers gave no answer: they may know better."""
+    workers = ", ".join(map(str, missing))
+    return f"; no answer from worker {workers}: ask again" if workers else ""

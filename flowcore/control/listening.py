@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from flowcore.control.client import ask, find_call
+from flowcore.control.client import ask, find_call, unheard
 from flowcore.errors import UsageError
 
 PATIENCE = 5.0
@@ -29,10 +29,10 @@ class Listening:
         """Ask the process whose hub is at ``path``. Raises `UsageError`."""
         flow = find_call(path, call)["flow"]
         name, _, port = node.partition(".")
-        answers, _ = ask(path, {"ask": "tap", "flow": flow, "node": name, "port": port})
+        answers, missing = ask(path, {"ask": "tap", "flow": flow, "node": name, "port": port})
         answer = next((one for one in answers.values() if one), None)
         if answer is None:
-            raise UsageError(f"call {flow} has just ended")
+            raise UsageError(f"call {flow} has just ended{unheard(missing)}")
         if "error" in answer:
             raise UsageError(answer["error"])
         self.lost = 0

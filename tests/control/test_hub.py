@@ -9,7 +9,7 @@ from live import PATIENCE
 
 from flowcore import CannotStart
 from flowcore.control.address import directory, running
-from flowcore.control.client import ask
+from flowcore.control.client import ask, find_call
 from flowcore.control.hub import Hub
 from flowcore.errors import UsageError
 
@@ -54,6 +54,20 @@ def test_every_holder_answers(tmp_path):
 def test_a_holder_that_does_not_answer_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("flowcore.control.hub.ANSWER", 0.01)
     assert asked(tmp_path / "hub", {"ask": "who"}, _1=deaf, _2=echo) == ({2: "who"}, [1])
+
+
+def test_a_call_that_is_not_found_may_be_with_who_gave_no_answer(tmp_path, monkeypatch):
+    monkeypatch.setattr("flowcore.control.hub.ANSWER", 0.01)
+
+    async def none(request):
+        return []
+
+    async def main():
+        async with hub(tmp_path / "hub", _1=deaf, _2=none):
+            await asyncio.to_thread(find_call, tmp_path / "hub", "one")
+
+    with pytest.raises(UsageError, match="there is no live call 'one': .*; no answer from worker 1: ask again"):
+        asyncio.run(main())
 
 
 def test_an_unknown_question_is_an_error(tmp_path):
