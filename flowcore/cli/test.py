@@ -35,6 +35,8 @@ def run_tests(
     console = Console(highlight=False)
     verdicts: list[Verdict] = []
     wrong = False
+    if junit is not None:
+        _write(junit, verdicts)  # now, not only after all tests, it is told that this cannot be
     for path in files:
         try:
             scenarios = load(path)

@@ -66,7 +66,7 @@ def test_a_call_that_is_not_found_may_be_with_who_gave_no_answer(tmp_path, monke
         async with hub(tmp_path / "hub", _1=deaf, _2=none):
             await asyncio.to_thread(find_call, tmp_path / "hub", "one")
 
-    with pytest.raises(UsageError, match="there is no live call 'one': .*; no answer from worker 1: ask again"):
+    with pytest.raises(UsageError, match=r"there is no live call 'one': .*; no answer from worker 1: ask again"):
         asyncio.run(main())
 
 

@@ -376,3 +376,10 @@ def test_junit_report(written, capsys, tmp_path):
     [case] = suite
     assert case.get("name") == "it_records"
     assert "seconds: expected 3" in case[0].text
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_tests(written, capsys):
+    code, out, err = command(capsys, written(), "--junit", "/dev/null/report.xml")
+    assert code == 2
+    assert "cannot write /dev/null/report.xml: Not a directory" in err.replace("\n", " ")
+    assert not out
