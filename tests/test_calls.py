@@ -100,8 +100,8 @@ def test_stopping_the_process_leaves_whole_files(tmp_path):
         for number, phone in enumerate(phones):
             phone.start()
             phone.talk(number, 0.3)
-        while sum(flow.stats()["voices"].left.chunks for flow in tuple(live.engine.flows.values())) < 30:
-            pass  # until all audio has passed the first chain
+        while sum(flow.stats()["ordered"].arrived.chunks for flow in tuple(live.engine.flows.values())) < 150:
+            pass  # until all audio has come
     for number in range(5):
         assert np.array_equal(stereo(tmp_path / f"call{number}.wav"), said(number, 0.3))
     assert live.engine.totals.reasons == {"stopping": 5}

@@ -35,7 +35,7 @@ TRIES = 3
 
 STAGES = {
     "socket to slot": "from `send` to the read, as sent by the generator",
-    "reorder": "waits on purpose: pieces of 100 ms, so 0 to 100 ms",
+    "reorder": "waits on purpose: pieces of 200 ms, so 0 to 200 ms",
     "chain": "decoding, and until both parties' piece is there",
     "border": "until a thread takes the piece",
     "sink": "appending it to the file",
