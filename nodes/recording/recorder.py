@@ -6,6 +6,7 @@ import errno
 import math
 from abc import abstractmethod
 from typing import Any, Literal
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,7 @@ class Recorder(Sink[Audio]):
         self._lost_from = 0  # since when
         self._again = 0  # when to try again
         self._sync_at: float | None = None
+        self._part = 1.0  # of `fsync`, until the next sync
 
     @classmethod
     def shares(cls, config: Keeping) -> Part:
@@ -99,6 +101,8 @@ class Recorder(Sink[Audio]):
 
     def open(self, session: Session) -> None:
         self._session = session
+        # Calls that begin together, as after a restart, must not keep the disk and the processor busy together.
+        self._part = crc32(session.flow.encode()) / (1 << 32)
         try:
             self._begin(floor=True)
         except OSError as error:
@@ -136,7 +140,8 @@ class Recorder(Sink[Audio]):
             if self.config.fsync == "always":
                 self._sync()
             else:
-                self._sync_at = math.inf if self.config.fsync == "end" else self.now() + self.config.fsync
+                self._sync_at = math.inf if self.config.fsync == "end" else self.now() + self._part * self.config.fsync
+                self._part = 1.0
                 self.alarm(self._sync_at)
 
     def collect(self) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,22 @@ def test_row_37_always_means_that_nothing_is_lost_and_end_that_all_may_be(tmp_pa
         disk.power_cut()
         call.forget()
         assert kept(folder, 0) == sure
+
+
+def test_row_37_calls_that_begin_together_are_synced_one_after_the_other_and_in_time(tmp_path):
+    with FakeDisk(tmp_path) as disk:
+        calls = [Call(tmp_path, number) for number in range(40)]
+        for call in calls:
+            call.talk(800)
+        synced = [0]
+        for _ in range(10):
+            for call in calls:
+                call.wait(0.5)
+            synced.append(sum(path.name.endswith(".wav.part") for path in disk.syncs))
+        for call in calls:
+            call.harness.end()
+    assert synced[-1] == 40
+    assert max(after - before for before, after in pairwise(synced)) < 40 / 3
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EROFS])
