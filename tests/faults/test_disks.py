@@ -255,7 +255,7 @@ def test_row_39_a_full_disk_costs_the_recording_what_it_cannot_take_and_nobody_e
     first, second = (wav.decode((tmp_path / name).read_bytes())[1] for name in names)
     lost = result.flows[0].stats["wav"].dropped.total().seconds
     assert len(first) / RATE + len(second) / RATE + lost == pytest.approx(30)
-    assert 10 <= len(first) / RATE < 10.2
+    assert 9.7 < len(first) / RATE < 10.2  # pieces of 200 ms, and what reorder had in hand
     assert 8 < lost < 16
     told = about(tmp_path / names[1])
     assert told["gaps"] == [{"start": len(first) / RATE, "end": told["start"], "reason": "disk_full"}]
