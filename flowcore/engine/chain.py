@@ -153,7 +153,9 @@ class NodeRun:
             self.fail(error)
 
     def fail(self, cause: BaseException) -> None:
-        """Cut the node out: its input is dropped and counted. Also a library's exit, or a panic in Rust, does so."""
+        """Cut the node out: its input is dropped and counted. Whatever it raises does so, hence the broad catches here
+        and in `Hop`: a library that asks the process to exit, or a panic in Rust, must not end the other calls.
+        """
         if isinstance(cause, KeyboardInterrupt):  # no fault of the node: somebody wants all of this to end
             raise cause
         if self.failed:

@@ -80,7 +80,7 @@ class Flow:
         self.chains: list[Chain] = []
         self._build(plan, pool, loop_pool)
         self._trunk = self.chains[0]
-        self._blocked = self._trunk.blocked
+        self._blocked = self._trunk.blocked  # looked at for each read of a socket
         listener = self.runs[plan.listener.name]
         self.report: Report = listener
         self.push: Put = listener.emits[0]

@@ -84,7 +84,7 @@ class Recorder(Sink[Audio]):
         self._lost_from = 0  # since when
         self._again = 0  # when to try again
         self._sync_at: float | None = None
-        self._part = 1.0  # of `fsync`, until the next sync
+        self._spread = 1.0  # part of `fsync` until the next sync
 
     @classmethod
     def shares(cls, config: Keeping) -> Part:
@@ -102,7 +102,7 @@ class Recorder(Sink[Audio]):
     def open(self, session: Session) -> None:
         self._session = session
         # Calls that begin together, as after a restart, must not keep the disk and the processor busy together.
-        self._part = crc32(session.flow.encode()) / (1 << 32)
+        self._spread = crc32(session.flow.encode()) / (1 << 32)
         try:
             self._begin(floor=True)
         except OSError as error:
@@ -140,8 +140,9 @@ class Recorder(Sink[Audio]):
             if self.config.fsync == "always":
                 self._sync()
             else:
-                self._sync_at = math.inf if self.config.fsync == "end" else self.now() + self._part * self.config.fsync
-                self._part = 1.0
+                every = self.config.fsync
+                self._sync_at = math.inf if every == "end" else self.now() + self._spread * every
+                self._spread = 1.0
                 self.alarm(self._sync_at)
 
     def collect(self) -> None:
