@@ -27,8 +27,8 @@ def verdict(outcome: Outcome, p99_ms: float) -> str:
 class Search:
     """``attempt`` runs one load and says why it was not held, empty when it was; see `run`.
 
-    A load that fails is tried once more, because one hiccup of the machine is no limit of the graph. Where the
-    generator is late twice, the search ends: more cannot be found out here.
+    A load that fails is tried once more, because one hiccup of the machine is no limit of the graph. A load for which
+    the generator was late twice counts as not held too, as no more can be found out here; ``why`` tells.
     """
 
     attempt: Callable[[int], str]
@@ -45,7 +45,7 @@ class Search:
     @property
     def next(self) -> int:
         """The next load to try; 0 when the search is over."""
-        if self.why == LATE:
+        if self.why == LATE and not self.held:
             return 0
         if not self.failed:
             wanted = min(self.held * 2 or self.start, self.limit)

@@ -28,6 +28,7 @@ from flowcore.bench.stages import measured, with_stages
 from flowcore.cli.run import new_loop
 from flowcore.engine.engine import Engine
 from flowcore.engine.events import Event
+from flowcore.engine.garbage import collected_in_quiet_slots
 from flowcore.errors import FlowcoreError
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile as compile_graph
@@ -171,7 +172,8 @@ def main() -> int:
             receiver = Receiver(Engine(plan, max_calls=MOST), pipe, profile)
             if profile is not None:
                 profile.start()
-            with asyncio.Runner(loop_factory=new_loop) as runner:
+            slots = receiver.engine.slots
+            with asyncio.Runner(loop_factory=new_loop) as runner, collected_in_quiet_slots(slots):
                 runner.run(receiver.run())
         except FlowcoreError as error:
             pipe.write(json.dumps({"error": str(error)}) + "\n")

@@ -20,6 +20,7 @@ from flowcore.control.answers import holder
 from flowcore.control.hub import Hub
 from flowcore.engine.engine import Engine
 from flowcore.engine.events import Bus, Event
+from flowcore.engine.garbage import collected_in_quiet_slots
 from flowcore.engine.notify import Notifier, SupervisorNotifier
 from flowcore.engine.workers import Supervisor
 from flowcore.errors import CannotStart
@@ -122,7 +123,7 @@ def run(
 def run_engine(plan: Plan, log: Log, *, bus: Bus, hub: Hub | None = None, **options: Any) -> None:
     """Run a plan in this process, log, and exit with the code that the outcome deserves."""
     engine = Engine(plan, bus=bus, **options)
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner, collected_in_quiet_slots(engine.slots):
         runner.run(_until_done(engine, hub))
     log.close(engine.totals)
     raise typer.Exit(1 if engine.totals.failed else 0)

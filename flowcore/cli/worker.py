@@ -10,6 +10,7 @@ from flowcore.cli.log import Log
 from flowcore.cli.run import new_loop
 from flowcore.cli.show import show_error
 from flowcore.engine.engine import Engine
+from flowcore.engine.garbage import collected_in_quiet_slots
 from flowcore.engine.workers import Seat
 from flowcore.errors import FlowcoreError
 from flowcore.graph.load import load_text
@@ -27,7 +28,7 @@ def main(channel: int) -> int:
         plan = compile_graph(load_text(job["graph"], job["path"], job["settings"], parts=job["parts"]))
         engine = Engine(plan, places=seat.places, sockets=seat.sockets, recover=False, **job["options"])
         engine.bus.subscribe(Log(**job["log"], worker=seat.number).event)
-        with asyncio.Runner(loop_factory=new_loop) as runner:
+        with asyncio.Runner(loop_factory=new_loop) as runner, collected_in_quiet_slots(engine.slots):
             runner.run(_until_done(seat, engine))
     except FlowcoreError as error:
         show_error(str(error))

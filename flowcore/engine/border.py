@@ -52,8 +52,8 @@ class Border:
         self.plan = plan
         self.now = now
         self.producers: list[Producer] = []
-        self.consumer_ready: Callable[[], None] = lambda: None
-        self.on_fail: Callable[[], None] = lambda: None
+        self.consumer_ready: Callable[[], None] = _nobody
+        self.on_fail: Callable[[], None] = _nobody
         self.entered = Tally()
         self.left = Tally()
         self.dropped = Reasons()
@@ -163,3 +163,12 @@ class Border:
             yield from unbalanced(f"border before {self.name}, chunks", self.entered.chunks, chunks, 0)
             seconds = self.left.seconds + lost.seconds + self.depth
             yield from unbalanced(f"border before {self.name}, seconds", self.entered.seconds, seconds, 1e-3)
+
+    def release(self) -> None:
+        """Untie it from the chains around it, when nothing will pass any more."""
+        self.producers.clear()
+        self.consumer_ready = self.on_fail = _nobody
+
+
+def _nobody() -> None:
+    """Who is told, as long as nobody is there."""

@@ -238,6 +238,8 @@ class NodeRun:
         self.settle()
         for ways in (self.emits, self._inlets, self._outlets):
             ways.clear()
+        self.node = None
+        self.work = _nothing
 
     def _balance(self) -> tuple[float, float]:
         """Channel-seconds that were taken or made up, and those that were given out or dropped."""
@@ -251,6 +253,10 @@ class NodeRun:
         if not self.plan.cls.balanced or self.failed or self.chain.given_up:
             return []
         return list(unbalanced(f"node {self.plan.name}, channel-seconds", *self._balance(), 1e-3))
+
+
+def _nothing(*work: Any) -> None:
+    """What is left of a node's work once its flow is gone."""
 
 
 def run_at(frame: FrameType) -> NodeRun | None:
@@ -372,3 +378,12 @@ class Chain:
             run.close()
         self.done = True
         self.owner.chain_finished(self)
+
+    def release(self) -> None:
+        """Untie what refers back to it, once it is done."""
+        self.runs.clear()
+        self.next_borders.clear()
+        self.entry = _nothing
+        self.strand.rest()
+        if self.border is not None:
+            self.border.release()

@@ -277,16 +277,19 @@ class Flow:
             raise LawBroken(f"flow {self.id}: " + "; ".join(broken))
 
     def release(self) -> None:
-        """Untie what refers to each other, so that memory is free at once, without the garbage collector."""
+        """Untie what refers to each other, so that memory is free at once, without the garbage collector.
+
+        Left to it are this object and the listener's books, which a late chunk may still be counted in.
+        """
         for chain in self.chains:
-            chain.next_borders.clear()
             if chain.done:  # else it still has to close its nodes
-                chain.runs.clear()
-        for border in self.borders.values():
-            border.producers.clear()
-        for run in self.runs.values():
-            if run.chain.done:
-                run.release()
+                for run in chain.runs:
+                    run.release()
+                chain.release()
+        if all(chain.done for chain in self.chains):
+            self.runs.clear()
+            self.borders.clear()
+            self.chains.clear()
 
 
 def _counted(put: Put) -> tuple[Put, Tally]:

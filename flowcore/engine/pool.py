@@ -67,6 +67,10 @@ class Strand:
         if self.work.has_work():
             self.ready()
 
+    def rest(self) -> None:
+        """Let go of the work: whoever still says that there is something to do finds nothing."""
+        self.work = _NOTHING
+
     def frame(self) -> FrameType | None:
         """The innermost call of the strand's thread now; None when it is not running."""
         return sys._current_frames().get(self.thread)
@@ -75,6 +79,17 @@ class Strand:
         """Where the strand's thread is now, innermost call last; empty when it is not running."""
         frame = self.frame()
         return "".join(traceback.format_stack(frame)[-4:]) if frame else ""
+
+
+class _Nothing:
+    def work(self) -> None:
+        """Of a strand that rests."""
+
+    def has_work(self) -> bool:
+        return False
+
+
+_NOTHING = _Nothing()
 
 
 class Pool(Protocol):

@@ -85,6 +85,7 @@ class Sequencer:
         self._wait = wait
         self._jump = jump
         self._early: list[Packet] | None = []  # the first packets, until the scheme is known
+        self._lengths: dict[str, dict[int, int]] = {}  # of theirs, in samples, by track and number
         self._spaces: dict[str, Space] = {}  # by track
         self.deadline = float("inf")  # arrival stamp after which something has waited long enough
         self._now = 0.0
@@ -119,25 +120,23 @@ class Sequencer:
         self.deadline = float("inf")
 
     def _learn(self, early: list[Packet], packet: Packet) -> None:
-        if any(packet.seq == other.seq and packet.track == other.track for other in early):
+        own = self._lengths.setdefault(packet.track, {})
+        if packet.seq in own:
             self._drop("duplicate", packet)
             return
+        own[packet.seq] = len(packet.data)
         early.append(packet)
-        own = [other for other in early if other.track == packet.track]
         if len(own) not in LEARN:
             enough = len(own) >= LEARN.stop
         else:
-            media = sum(len(other.data) for other in own) / RATE
-            enough = max(media, packet.arrived - early[0].arrived) > self._window
+            enough = max(sum(own.values()) / RATE, packet.arrived - early[0].arrived) > self._window
         if enough:
             self._decide(early)
 
     def _decide(self, early: list[Packet]) -> None:
         """Settle what the numbers count, and take the packets that waited for it."""
         self._early = None
-        numbers: dict[str, list[int]] = {}
-        for packet in early:
-            numbers.setdefault(packet.track, []).append(packet.seq)
+        numbers = {track: list(own) for track, own in self._lengths.items()}
         if len(numbers) > 1 and _one_counter(early, numbers):
             union = [packet.seq for packet in early]
             self._spaces = dict.fromkeys(numbers, Space(list(numbers), min(union), _stride([union])))
@@ -152,19 +151,33 @@ class Sequencer:
         }
         packets = [next(queues[id(self._spaces[packet.track])]) for packet in early]
         if len(queues) == len(numbers):  # a track's own numbers tell what it sent before, come or not
-            self._ordered.begin([(packet, self._sent_before(packet, early)) for packet in early])
+            self._ordered.begin(self._sent_before(early))
         else:
-            self._ordered.begin([(packet, _heard_before(n, packets)) for n, packet in enumerate(packets)])
+            self._ordered.begin(_heard_before(packets))
+        self._lengths.clear()
         for packet in packets:
-            self._sort(self._spaces[packet.track], packet)
+            space = self._spaces[packet.track]
+            if space.calm and packet.seq == space.next:
+                space.next += space.stride
+                self._follow(packet, self._now)
+            else:
+                self._sort(space, packet)
         self._set_deadline()
 
-    def _sent_before(self, packet: Packet, early: Sequence[Packet]) -> int:
-        """Samples that a track with numbers of its own sent before ``packet``; missing ones count as long as it."""
-        space = self._spaces[packet.track]
-        own = [other for other in early if other.track == packet.track and other.seq < packet.seq]
-        missing = (packet.seq - space.first) // space.stride - len(own)
-        return sum(len(other.data) for other in own) + missing * len(packet.data)
+    def _sent_before(self, early: Iterable[Packet]) -> list[tuple[Packet, int]]:
+        """Each packet of tracks with numbers of their own, and the samples that its track sent before it.
+
+        Missing ones count as long as the packet behind them.
+        """
+        before: dict[str, dict[int, int]] = {}
+        for track, own in self._lengths.items():
+            space, samples = self._spaces[track], 0
+            sent = before[track] = {}
+            for count, number in enumerate(sorted(own)):
+                missing = (number - space.first) // space.stride - count
+                sent[number] = samples + missing * own[number]
+                samples += own[number]
+        return [(packet, before[packet.track][packet.seq]) for packet in early]
 
     def _join(self, packet: Packet) -> Space:
         """The space of a track that is heard for the first time."""
@@ -314,9 +327,15 @@ class Sequencer:
         self._report.dropped(reason, packet.seconds)
 
 
-def _heard_before(number: int, packets: Sequence[Packet]) -> int:
-    """Samples of the same track in the packets before that number."""
-    return sum(len(other.data) for other in packets[:number] if other.track == packets[number].track)
+def _heard_before(packets: Iterable[Packet]) -> list[tuple[Packet, int]]:
+    """Each packet, and the samples of the same track in those before it."""
+    heard: dict[str, int] = {}
+    found = []
+    for packet in packets:
+        before = heard.get(packet.track, 0)
+        heard[packet.track] = before + len(packet.data)
+        found.append((packet, before))
+    return found
 
 
 def _one_counter(early: Sequence[Packet], numbers: Mapping[str, list[int]]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 from abc import abstractmethod
+from functools import cache
 from typing import Any, Literal
 from zlib import crc32
 
@@ -73,7 +74,6 @@ class Recorder(Sink[Audio]):
         self._segment: Segment | None = None
         self._form: tuple[str, int, int] | None = None  # encoding, rate, channels: the first chunk's, then all chunks'
         self._parties: tuple[str, ...] = ()
-        self._silence: NDArray[Any] = np.zeros(0)
         self._max = int(config.max)
         self._longest = 1 << 62  # frames of a segment
         self._position = 0  # on the flow's clock: frames before this one are in a file, or dropped
@@ -161,9 +161,6 @@ class Recorder(Sink[Audio]):
             raise ValueError(f"the sound changed from {self._form} to {form}: a file holds one format")
         encoding, rate, channels = self._form = form
         self._parties = ("agent", "customer") if channels == 2 else (track or "mix",)
-        shape = (PIECE,) if channels == 1 else (PIECE, channels)
-        frame = np.array(SILENCE[encoding], np.uint8 if encoding == "mulaw" else np.int16)
-        self._silence = np.broadcast_to(frame, shape)  # holds one sample: most calls have few holes
         if self.config.length is not None:
             self._longest = self.config.length.samples(rate)
         if self._segment is not None:
@@ -196,8 +193,9 @@ class Recorder(Sink[Audio]):
         if start > self._position and self._form is not None:
             rate = self._form[1]
             (self._segment or self._begin()).note(journal.Hold(round(self._position / rate, 6), round(start / rate, 6)))
+            piece = _silence(self._form[0], self._form[2])
             while start > self._position:
-                self._write(self._silence[: start - self._position])
+                self._write(piece[: start - self._position])
 
     def _write(self, samples: NDArray[Any]) -> None:
         """Append frames, in the next file where this one is full."""
@@ -296,3 +294,10 @@ class Recorder(Sink[Audio]):
 
 def _reason(error: OSError) -> str:
     return "disk_full" if error.errno in FULL or error.errno == errno.EFBIG else "disk_failed"
+
+
+@cache
+def _silence(encoding: str, channels: int) -> NDArray[Any]:
+    """A piece of silence, of shape ``(PIECE,)`` or ``(PIECE, channels)``; it holds one sample, for all calls."""
+    frame = np.array(SILENCE[encoding], np.uint8 if encoding == "mulaw" else np.int16)
+    return np.broadcast_to(frame, (PIECE,) if channels == 1 else (PIECE, channels))

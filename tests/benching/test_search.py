@@ -32,9 +32,16 @@ def test_nothing_is_held() -> None:
     assert (search.run(), search.failed, search.next) == (0, 1, 0)
 
 
-def test_a_machine_that_cannot_say_ends_the_search() -> None:
-    search = Search(lambda calls: "" if calls <= 100 else LATE, start=50)
-    assert (search.run(), search.failed, search.next) == (100, 200, 0)
+def test_where_the_machine_cannot_say_the_most_that_it_can_is_found() -> None:
+    search = Search(lambda calls: "" if calls <= 137 else LATE, start=50)
+    held = search.run()
+    assert 120 < held <= 137 < search.failed <= 150
+    assert search.why == LATE
+
+
+def test_a_machine_that_cannot_say_anything_ends_the_search() -> None:
+    search = Search(lambda calls: LATE, start=50)
+    assert (search.run(), search.failed, search.next) == (0, 50, 0)
 
 
 def test_no_more_than_the_limit_is_tried() -> None:

@@ -1,0 +1,73 @@
+"""Full garbage collections wait for slots with time to spare, and ended calls leave them nothing of weight."""
+
+import asyncio
+import gc
+import weakref
+
+from live import Live, until
+from phone import Phone
+
+from flowcore.engine.clock import VirtualClock
+from flowcore.engine.garbage import AT_LAST, EVERY, collected_in_quiet_slots
+from flowcore.engine.slots import PERIOD, STRETCH, Slots
+
+
+def full_collections(busy: float, seconds: float) -> list[float]:
+    """When they were made by an engine that works ``busy`` seconds in each slot."""
+    clock = VirtualClock(start=0.0)
+    times: list[float] = []
+
+    def heard(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            times.append(clock.now())
+
+    def work() -> None:
+        clock._now += busy
+
+    async def main() -> None:
+        slots = Slots(clock, PERIOD)
+        slots.every(work)
+        with collected_in_quiet_slots(slots):
+            gc.callbacks.append(heard)
+            beat = asyncio.create_task(slots.run())
+            await clock.sleep_until(seconds)
+            beat.cancel()
+            gc.callbacks.remove(heard)
+
+    clock.run(main())
+    return times
+
+
+def test_there_is_one_now_and_then_while_slots_have_time():
+    times = full_collections(PERIOD / 10, 3.5 * EVERY)
+    assert [round(time / EVERY, 1) for time in times] == [1, 2, 3]
+
+
+def test_there_is_none_in_full_slots_for_a_long_time():
+    times = full_collections(PERIOD * STRETCH * 0.8, 2.5 * AT_LAST)
+    assert [round(time / AT_LAST, 2) for time in times] == [1, 2]
+
+
+def test_settings_are_as_before_when_it_ends():
+    before = gc.get_threshold(), gc.get_freeze_count()
+    full_collections(0.0, 1.0)
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
+
+
+def test_no_node_of_an_ended_call_waits_for_the_collector(tmp_path):
+    with Live("record", [f"wav.path={tmp_path}/{{flow}}.wav"]) as live:
+        phone = Phone(live.url, "one")
+        phone.start()
+        phone.talk(1, 0.5)
+        until(lambda: live.engine.flows)
+        (flow,) = live.engine.flows.values()
+        nodes = {name: weakref.ref(run.node) for name, run in flow.runs.items() if run.node is not None}
+        assert len(nodes) > 3
+        del flow
+        gc.disable()
+        try:
+            phone.stop()
+            phone.hang_up()
+            until(lambda: not any(ref() for ref in nodes.values()))
+        finally:
+            gc.enable()
