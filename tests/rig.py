@@ -8,8 +8,10 @@ from websockets.http11 import Request
 
 from flowcore import Refused
 from flowcore.engine.sockets import listen
+from nodes.net.connection import Connection
 from nodes.net.front import Address, Front
-from nodes.net.port import Connection, Limits, Page, Port
+from nodes.net.peer import Page
+from nodes.net.port import Limits, Port
 
 HEADERS = (
     "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -24,6 +26,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.heard: list[bytes] = []
+        self.times: list[float] = []
         self.reasons: list[str] = []
         self.connection: Connection | None = None
         self.reading = True
@@ -37,6 +40,7 @@ class Recorder:
     def messages(self, messages: list[bytes], now: float) -> None:
         for data in messages:
             self.heard.append(data)
+            self.times.append(now)
             if data == b"find a mistake":
                 raise ZeroDivisionError
             if data == b"hang up" and self.connection is not None:

@@ -33,8 +33,9 @@ import trustme
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from flowcore.engine.sockets import listen
+from nodes.net.connection import Connection
 from nodes.net.front import Front
-from nodes.net.port import Connection, Limits, Port
+from nodes.net.port import Limits, Port
 from nodes.net.tls import Certificate
 
 SLOT = 0.020

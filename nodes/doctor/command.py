@@ -23,7 +23,8 @@ from nodes.doctor.veil import Veil
 from nodes.doctor.witness import Witness
 from nodes.net.credentials import Credentials
 from nodes.net.front import Address, Front, Network
-from nodes.net.port import Limits, Port, Route
+from nodes.net.peer import Route
+from nodes.net.port import Limits, Port
 from nodes.net.tls import Certificate
 
 LIMITS = Limits(connections=64, handshake=10.0, rate=4e6)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nodes.doctor.witness import INTERRUPTED
-from nodes.net.port import CLOSING
+from nodes.net.connection import CLOSING
 from nodes.protocols.ringcx import RATE
 
 Facts = Mapping[str, Any]

@@ -10,8 +10,8 @@ from websockets.http11 import Request
 
 from nodes.doctor.examine import Examination
 from nodes.doctor.tape import Tape
+from nodes.net.connection import Connection
 from nodes.net.credentials import Credentials
-from nodes.net.port import Connection
 
 PING_AFTER = 1.0
 """Seconds after which the peer is asked whether it answers pings."""
@@ -24,7 +24,7 @@ GOODBYE = 10.0
 
 
 class Witness:
-    """A `nodes.net.port.Peer` that never objects. ``tape`` makes a recording, if there is to be one; ``tell`` is told
+    """A `nodes.net.peer.Peer` that never objects. ``tape`` makes a recording, if there is to be one; ``tell`` is told
     what happens, in short texts for people.
     """
 

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 from websockets.http11 import Request
 
 from flowcore import Host, Inlet, Packet, Refused
+from nodes.net.connection import CLOSING, Connection
 from nodes.net.doorman import Visit
-from nodes.net.port import CLOSING, Connection
 from nodes.protocols.ringcx import ENDED, Broken, Call, Ignored, Start, attributes
 
 LOOK = 0.25
@@ -21,7 +21,7 @@ PACE = 1.5
 
 
 class CallPeer:
-    """One connection of RingCX, from its upgrade request to its last message. A `nodes.net.port.Peer`.
+    """One connection of RingCX, from its upgrade request to its last message. A `nodes.net.peer.Peer`.
 
     ``start`` is the time in seconds that it has to say Start, ``idle`` the time without a message after which it is
     given up. ``visit`` is what the doorman knows of it. Raises `Refused` when no call would be let in now.

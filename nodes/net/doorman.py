@@ -18,7 +18,7 @@ from websockets.http11 import Request
 from flowcore import Callers, Refused, Report
 from nodes.net.credentials import Credentials
 from nodes.net.front import Address, Network, within
-from nodes.net.port import Page
+from nodes.net.peer import Page
 from nodes.protocols.ringcx import attributes
 
 ACCOUNTS = ("account_id", "sub_account_id", "rc_account_id")

@@ -18,11 +18,12 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from flowcore import CannotStart, Host, Refused
+from nodes.net.connection import CLOSING
 from nodes.net.doorman import Doorman, Visit
 from nodes.net.entrance import Entrance
 from nodes.net.front import Address, Contradiction, Front, plain
 from nodes.net.grpc_peer import GrpcPeer
-from nodes.net.port import CLOSING, Page
+from nodes.net.peer import Page
 from nodes.net.tls import TlsFiles
 from nodes.protocols.ringcx_grpc import SERVICE
 

@@ -10,7 +10,7 @@ from websockets.http11 import Request
 
 from flowcore import CannotStart, Host, Part
 from nodes.net.front import Address
-from nodes.net.port import Page, Peer, Route
+from nodes.net.peer import Page, Peer, Route
 
 
 class Site(Part):

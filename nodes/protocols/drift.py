@@ -37,7 +37,8 @@ SLOT = 0.020
 
 TOLERANCE = 0.005
 """Seconds that a track must be behind for certain, in two windows in a row, or three times that in one. Clocks that
-differ by 400 ppm move another 8 ms until it is seen, and jitter hides a few more: together they stay within 20 ms."""
+differ by 400 ppm move another 8 ms until it is seen, and jitter hides a few more: they stay within 20 ms, or within
+22 when it is 60 ms."""
 
 FEW = 2
 """The least delay is believed as finely as it and so many more lie together."""

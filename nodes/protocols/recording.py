@@ -39,7 +39,7 @@ class Message(msgspec.Struct, frozen=True, tag_field="is", tag="message"):
 
 
 class Closed(msgspec.Struct, frozen=True, tag_field="is", tag="closed"):
-    """The end, for one of the reasons of `nodes.net.port.Peer.closed`; ``code`` is the peer's, if it gave one."""
+    """The end, for one of the reasons of `nodes.net.peer.Peer.closed`; ``code`` is the peer's, if it gave one."""
 
     at: float
     reason: str

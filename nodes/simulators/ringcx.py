@@ -28,7 +28,12 @@ from flowcore import stamps
 from nodes.simulators.known import CHUNK, CYCLE, RATE, SLOT, STAMPED, TRACKS, excerpt, mulaw
 from nodes.simulators.load import Result, call_id, command
 
-STAGES = {"nodes.net.port": "socket", "nodes.net.websocket": "frame", "nodes.protocols.ringcx": "JSON"}
+STAGES = {
+    "nodes.net.port": "socket",
+    "nodes.net.connection": "socket",
+    "nodes.net.websocket": "frame",
+    "nodes.protocols.ringcx": "JSON",
+}
 """What the listener's modules do, for the profile of `flowcore bench`."""
 
 FIRST = 100_000_000

@@ -11,7 +11,8 @@ from nodes.net.call_peer import CallPeer
 from nodes.net.doorman import Doorman
 from nodes.net.entrance import Entrance
 from nodes.net.front import Address, Front
-from nodes.net.port import Limits, Page, Peer, Port
+from nodes.net.peer import Page, Peer
+from nodes.net.port import Limits, Port
 from nodes.net.site import offer, pages
 from nodes.protocols.ringcx import RATE
 

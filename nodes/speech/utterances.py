@@ -124,7 +124,7 @@ class Utterances:
     def close(self) -> None:
         """Nobody wants what still waits."""
         self._recognizer.worker.forget(self)
-        self._talks.clear()  # the node and this refer to each other: their audio must not wait for the garbage collector
+        self._talks.clear()  # the node and this refer to each other: only the garbage collector would free their audio
 
     def _meet(self, track: str) -> _Talk:
         segmenter = Segmenter(self._recognizer.voice.party(), self._limits)

@@ -69,18 +69,12 @@ class Reorder(Transform[Packet, Audio]):
         self._emit: Emit[Audio]
 
     def open(self, session: Session) -> None:
-        config = self.config
+        c = self.config
+        settle = 1.5 * c.window  # longer than a gap holds back the track that would show it is no pause of all
         self._timeline = Timeline(
-            self._place,
-            self._cut_rests,
-            self.report,
-            pause=config.pause,
-            settle=1.5 * config.window,  # longer than a gap holds back the track that would show it is no pause of all
-            collapse=config.hold == "collapse",
+            self._place, self._cut_rests, self.report, pause=c.pause, settle=settle, collapse=c.hold == "collapse"
         )
-        self._sequencer = Sequencer(
-            self._timeline, self.report, window=config.window, wait=config.mode == "wait", jump=config.jump
-        )
+        self._sequencer = Sequencer(self._timeline, self.report, window=c.window, wait=c.mode == "wait", jump=c.jump)
 
     def process(self, packet: Packet, emit: Emit[Audio]) -> None:
         run = self._runs.get(packet.track)

@@ -13,7 +13,7 @@ from websockets.http11 import Request
 
 from flowcore import CannotStart, Refused
 from nodes.net.front import Address
-from nodes.net.port import Page, Peer, Route
+from nodes.net.peer import Page, Peer, Route
 from nodes.net.site import Site
 from nodes.protocols.ringcx import attributes
 from nodes.web.access import Mode, allows_key, allows_token, is_local

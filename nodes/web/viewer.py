@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from nodes.net.port import Connection
+from nodes.net.connection import Connection
 from nodes.web.calls import Call, Calls
 
 TEXTS = 100
@@ -19,7 +19,7 @@ _encode = msgspec.json.encode
 
 
 class Viewer:
-    """The server's side of one ``/client-ws``. A `nodes.net.port.Peer`.
+    """The server's side of one ``/client-ws``. A `nodes.net.peer.Peer`.
 
     ``call`` is the id, already normal; an empty one follows the newest call. A message is one JSON object:
     ``{"event": "state", "call": …, "state": "waiting" | "live" | "ended", "sessions": [0.0, …]}``,

@@ -23,7 +23,7 @@ from flowcore.bench.trial import play
 from flowcore.engine.clock import SystemClock
 from flowcore.testing import NodeHarness, joined
 from flowcore.testing.proxy import Proxy, black_hole, reset_peer, slicer
-from nodes.net.port import ASK
+from nodes.net.connection import ASK
 from nodes.protocols.ringcx import PATIENCE, Call, Caller, Ignored
 from nodes.transforms.reorder import Reorder
 

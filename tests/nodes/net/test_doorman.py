@@ -11,7 +11,7 @@ from flowcore import Refused
 from flowcore.engine.places import Places
 from nodes.net.doorman import Doorman, Rules, Visit
 from nodes.net.front import plain
-from nodes.net.port import Page
+from nodes.net.peer import Page
 
 HERE = plain("192.0.2.1")
 SECRET = "s3cret-of-ours"

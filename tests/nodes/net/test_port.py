@@ -5,13 +5,15 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from rig import HEADERS, RATE, UPGRADE, Recorder, Rig, close_code, text
 from websockets.frames import Frame, Opcode
 
-from nodes.net.port import ASK, BURST, FRAME, READ, Limits
+from nodes.net.connection import ASK, BURST, FRAME, READ, STALL
+from nodes.net.port import Limits
 
 
 @pytest.fixture
@@ -234,6 +236,41 @@ def test_paused_peer_is_not_read_and_loses_nothing(rig: Rig) -> None:
     peer.reading = True
     rig.slots()
     assert peer.heard == [b"one"]
+
+
+def test_what_came_while_this_process_was_held_up_is_dated_back_evenly(rig: Rig) -> None:
+    client, peer = rig.call()
+    client.sendall(text(b"before"))
+    rig.slots()
+    client.sendall(text(b"x") * 25)
+    rig.now += 0.48
+    rig.slots()
+    assert peer.times == pytest.approx([rig.now - 0.5, *(rig.now - 0.5 + 0.02 * n for n in range(1, 26))])
+
+
+def test_what_a_stall_leaves_for_the_next_slots_is_dated_when_it_came(rig: Rig) -> None:
+    client, peer = rig.call()
+    count = 4 * READ // 400
+    client.sendall(text(bytes(392)) * count)  # 400 bytes each
+    rig.now += 4.0
+    rig.slots(10)
+    assert len(peer.times) == count
+    steps = [after - before for before, after in pairwise(peer.times)]
+    assert steps == pytest.approx([4.0 / count] * (count - 1), rel=0.1)
+
+
+def test_what_comes_in_time_or_after_we_did_not_want_to_read_has_the_time_of_the_slot(rig: Rig) -> None:
+    client, peer = rig.call()
+    client.sendall(text(b"x") * 3)
+    rig.now += STALL - 0.03
+    rig.slots()
+    assert peer.times == [rig.now] * 3
+    peer.reading = False
+    client.sendall(text(b"x") * 3)
+    rig.slots(20)
+    peer.reading = True
+    rig.slots()
+    assert peer.times[3:] == [rig.now] * 3
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def test_while_clocks_agree_every_sample_is_played_as_it_came():
     assert clocks.lost == clocks.line.late == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ppm", [200, -200])
 @pytest.mark.parametrize(("chunk", "jitter"), [(320, 0.0), (320, 0.008), (1600, 0.0)])
 def test_ten_minutes_with_clocks_that_differ_neither_run_dry_nor_pile_up(ppm, chunk, jitter):

@@ -188,6 +188,7 @@ def test_after_an_end_by_silence_of_the_line_no_sample_comes_twice():
 PATTERN = st.lists(st.tuples(st.floats(0.4, 13), st.floats(0.05, 4)), min_size=1, max_size=3)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(PATTERN, st.sampled_from([LIMITS, PATIENT]), st.lists(st.integers(1, 5000), min_size=1, max_size=5))
 def test_every_spoken_sample_is_in_one_segment_however_the_audio_is_cut(pattern, limits, sizes):

@@ -95,6 +95,7 @@ def streams(call: Call) -> list[tuple[float, float]]:
 FATES = st.lists(st.sampled_from(["", "refuse", "reset", "expire", "quota", "hang"]), max_size=8)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(FATES.filter(lambda fates: fates.count("hang") <= 2), st.integers(0, 1000), st.sampled_from([15.0, 30.0, 300.0]))
 def test_every_word_once_whatever_befalls_the_first_streams(fates, seed, max_stream):
