@@ -6,7 +6,9 @@ error says what to do.
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
@@ -52,9 +54,16 @@ def _flowcore(
         raise typer.Exit(2)
 
 
+def _terminated(number: int, frame: object) -> NoReturn:
+    """As after Ctrl-C, what stands in ``with`` is put back: processes end, and folders of theirs go. `run` drains."""
+    raise SystemExit(128 + number)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; ``arguments`` are those of the process by default."""
     occupy_closed()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         code = app(args=arguments, prog_name="flowcore", standalone_mode=False)
         sys.stdout.flush()  # while an error of it can still be told

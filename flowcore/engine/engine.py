@@ -23,7 +23,8 @@ from flowcore.engine.slots import PERIOD, Slots
 from flowcore.engine.sockets import Address, listen, seen_through
 from flowcore.engine.stats import NodeStats, Sampler
 from flowcore.engine.watchdog import Watchdog
-from flowcore.errors import CannotStart, LawBroken, Refused
+from flowcore.errors import CannotStart, FlowcoreError, LawBroken, Refused
+from flowcore.graph.broken import told
 from flowcore.graph.plan import Plan
 from flowcore.node import Listener, Part, Session
 
@@ -329,6 +330,11 @@ class Engine:
                 except CannotStart as error:
                     error.node = error.node or node.name
                     raise
+                except FlowcoreError:
+                    raise
+                except Exception as error:  # a mistake of its author's, told like any other trouble
+                    message, trace = told(type(part), error)
+                    raise CannotStart(": ".join((message, *trace[-1:])), node=node.name) from error
                 self._opened.append(part)
                 same = part
             self._parts[node.name] = same

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
-from flowcore.errors import BrokenImport, CannotStart, FlowcoreError, MissingExtra, NameClash, said_by
+from flowcore.errors import BrokenImport, CannotStart, FlowcoreError, MissingExtra, NameClash
+from flowcore.graph.broken import told
 from flowcore.graph.fields import check
 from flowcore.graph.model import Input, OnError, Position, QueueConfig
 from flowcore.graph.parts import NAME
@@ -14,7 +15,7 @@ from flowcore.graph.problems import did_you_mean, listed
 from flowcore.graph.source import Fields, Items, Refused, Scalar, Tree
 from flowcore.graph.values import Values
 from flowcore.node import Config, Listener, Node
-from flowcore.registry import Entry, authors_lines, folder
+from flowcore.registry import Entry
 
 KEYS = ("use", "from", "with", "queue", "on_error")
 PART_KEYS = ("use", "from", "with")
@@ -181,6 +182,8 @@ class Drafter:
             for extra in cls.requires(config):
                 extra.check(f"{draft.name} ({cls.name})")
             cls(config)
+            cls.accepts(config)
+            cls.shares(config)
         except MissingExtra as error:
             self.problems.add("missing-extra", str(error), draft.places["use"])
         except CannotStart as error:
@@ -190,15 +193,12 @@ class Drafter:
                 message = f"{error.field or 'the config'} cannot be what the environment holds"
             self.problems.add("bad-value", f"{draft.name} ({cls.name}): {message}", at)
         except (Exception, SystemExit) as error:  # whatever somebody's node does, it must not end a check of graphs
-            trace = tuple(authors_lines(error, folder(cls.__module__)))
-            message = f"{type(error).__name__}: {said_by(error)}"
-            if any(map(self._tells_a_secret, (message, *trace))):
-                message, trace = type(error).__name__, ()
+            message, trace = told(cls, error, self.values.held())
             at = draft.places.get("use", draft.at)
             self.problems.add("broken-node", f"{draft.name} ({cls.name}) cannot be made: {message}", at, trace=trace)
 
     def _tells_a_secret(self, text: str) -> bool:
-        return any(secret in text for held in self.values.secrets.values() for secret in held.values())
+        return any(secret in text for secret in self.values.held())
 
 
 def _places(tree: Tree, path: str) -> Iterator[tuple[str, Position]]:

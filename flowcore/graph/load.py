@@ -42,6 +42,13 @@ def load(
         with open(path, "rb") as file:
             raw = file.read(LARGEST + 1)  # no more, whatever the path names
         text = raw.decode("utf-8", errors="replace" if len(raw) > LARGEST else "strict")
+    except IsADirectoryError:
+        _unreadable(
+            path,
+            "unreadable",
+            "this is a folder, and a graph is a file",
+            f"name the graphs in it: {Path(path) / '*.yaml'}",
+        )
     except OSError as error:
         _unreadable(path, "unreadable", f"the graph cannot be read: {error.strerror or error}")
     except UnicodeDecodeError as error:
@@ -66,16 +73,17 @@ def load_text(
     tree = read(text, problems)
     reader = Reader(Path(path), installed.available() if registry is None else registry, problems, parts)
     scope = reader.top(tree) if tree is not None or not problems else None
+    values = Values(environ, problems)
     drafts: dict[str, Draft] = {}
     ordered: list[str] = []
     if scope is not None:
         overrides.apply(settings, scope, problems)
-        builder = _Builder(Values(environ, problems))
+        builder = _Builder(values)
         builder.build(scope, {})
         drafts = builder.drafts
         ordered = wires.check(drafts, scope.at, problems, builder.parts)
     problems.raise_if_any()
-    return Graph(path, text, {name: _finished(drafts[name]) for name in ordered}, reader.texts)
+    return Graph(path, text, {name: _finished(drafts[name]) for name in ordered}, reader.texts, values.held())
 
 
 class _Builder:
@@ -149,9 +157,9 @@ class _Builder:
             self.problems.add("missing-port", f"{wire.node} has several outputs", wire.at, f"write  from: {choice}")
 
 
-def _unreadable(path: str | Path, code: str, message: str) -> NoReturn:
+def _unreadable(path: str | Path, code: str, message: str, help: str = "") -> NoReturn:
     problems = Problems(str(path), "")
-    problems.add(code, message, START)
+    problems.add(code, message, START, help)
     raise GraphError(problems.sorted())
 
 

@@ -76,10 +76,11 @@ class Graph:
     """A graph file without problems: nodes in topological order, the listener first.
 
     Nodes of a part that the graph uses as ``agent`` are called ``agent.speech``; ``parts`` has the text of each part
-    by its path.
+    by its path; ``secrets`` are what came from the environment, which no message may hold.
     """
 
     path: str
     source: str
     nodes: Mapping[str, GraphNode]
     parts: Mapping[str, str] = field(default_factory=dict)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from flowcore.formats import Format, Takes
 from flowcore.graph import advice
+from flowcore.graph.broken import at_fault, told
 from flowcore.graph.conversions import Converter, Row, Step, gives, installed, is_converter, offers, shortest
 from flowcore.graph.model import Graph, GraphNode, Input, OnError, OnFull
 from flowcore.graph.plan import BorderPlan, Plan, PlanNode
@@ -62,10 +63,17 @@ class _Compiler:
 
     def plan(self) -> Plan:
         for node in self.graph.nodes.values():
-            if issubclass(node.cls, Listener):
-                self._add(node.name, node.cls, node.config, (), None, (node.cls.gives(node.config),))
-            else:
-                self._connect(node)
+            try:
+                if issubclass(node.cls, Listener):
+                    self._add(node.name, node.cls, node.config, (), None, (node.cls.gives(node.config),))
+                else:
+                    self._connect(node)
+            except (Exception, SystemExit) as error:  # somebody's node may raise anything when it is asked
+                if not at_fault(node.cls, error):
+                    raise
+                message, trace = told(node.cls, error, self.graph.secrets)
+                text = f"{node.name} ({node.cls.name}) cannot say what it takes and gives: {message}"
+                self.problems.add("broken-node", text, node.places.get("use", node.at), trace=trace)
         self.problems.raise_if_any()
         return Plan(self.graph.path, self.done)
 
@@ -81,6 +89,7 @@ class _Compiler:
             return
         wires, given = reached
         self._add(node.name, node.cls, node.config, tuple(wires), given, gives(node.cls, node.config, given), node)
+        node.cls.latency(node.config, given)  # who raises there is found here, not when somebody asks for it
 
     def _reach(self, node: GraphNode, wires: list[Wire]) -> tuple[list[Wire], Format] | None:
         """The wires to connect ``node`` to, after conversion, and the format in which they meet.

@@ -34,6 +34,10 @@ class Values:
     secrets: dict[Position, dict[str, str]] = field(default_factory=dict)
     """By the place of a value: the variables in it and what they hold."""
 
+    def held(self) -> frozenset[str]:
+        """All that came from the environment."""
+        return frozenset(held for variables in self.secrets.values() for held in variables.values())
+
     def of(self, tree: Tree) -> Any:
         """The value of a tree that holds no `Refused`."""
         if isinstance(tree, Scalar):

@@ -47,6 +47,9 @@ def load(path: str | Path) -> list[Scenario]:
     try:
         raw = path.read_bytes()
         text = plain_text(raw[: LARGEST + 1].decode("utf-8"))
+    except IsADirectoryError:
+        help = f"name the test files in it: {path / '*.test.yaml'}"
+        problems.add("unreadable", "this is a folder, and a test of graphs is a file", START, help)
     except OSError as error:
         problems.add("unreadable", f"the test file cannot be read: {error.strerror or error}", START)
     except UnicodeDecodeError as error:

@@ -1,9 +1,15 @@
 """``flowcore bench``: finds the most calls, names what spends the time, leaves nothing behind."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from live import PATIENCE, ROOT, until
 
 from flowcore.bench.search import verdict
 
@@ -72,3 +78,13 @@ def test_a_graph_that_holds_no_call(flowcore, tmp_path, calm):
     outcome = flowcore("bench", graph, "--most", "1", "--seconds", "3", "--p99", "1ms")
     assert outcome.code == 1
     assert "not even 1 call could be held" in outcome.err
+
+
+@pytest.mark.slow
+def test_one_that_is_terminated_leaves_no_folder_behind(tmp_path):
+    command = [Path(sys.executable).with_name("flowcore"), "bench", ROOT / "graphs" / "record.yaml"]
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.DEVNULL) as process:
+        until(lambda: list(tmp_path.glob("flowcore-bench-*/*")))  # a load is on
+        process.terminate()
+        assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+    assert not list(tmp_path.iterdir())

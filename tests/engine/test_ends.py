@@ -111,6 +111,8 @@ class Model(Part):
     def open(self) -> None:
         if self.name == "missing":
             raise CannotStart("there is no such model: choose another", field="model")
+        if self.name == "mistaken":
+            len(1)  # type: ignore[arg-type]
         self.calls.append("open")
 
     def close(self) -> None:
@@ -144,6 +146,11 @@ def test_equal_parts_are_opened_once_for_all_flows_and_closed_last():
     run_plan(plan(*steps, step("c", UsesModel, "call", model="large")))
     assert sorted(model.name for model in UsesModel.models) == ["large", "tiny"]
     assert all(model.calls == ["open", "close"] for model in UsesModel.models)
+
+
+def test_a_mistake_in_a_part_is_told_with_the_line_that_made_it():
+    with pytest.raises(CannotStart, match=r"^a: TypeError: .*: test_ends.py:\d+, in open: len\(1\)"):
+        run_plan(plan(step("call", Tones), step("a", UsesModel, "call", model="mistaken")))
 
 
 def test_a_part_that_cannot_open_ends_the_start_with_the_nodes_name():

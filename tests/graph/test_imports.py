@@ -8,6 +8,7 @@ from graph.test_load import marked
 
 from flowcore.errors import BrokenImport, GraphError, NameClash
 from flowcore.graph.load import load
+from flowcore.graph.negotiate import compile
 from flowcore.registry import from_file
 
 GRAPH = """\
@@ -200,6 +201,26 @@ def test_node_that_cannot_be_made_is_a_problem_of_its_place(tmp_path):
     assert problem.message == "loud (louder) cannot be made: ValueError: no gain of 3"
     assert (problem.position.line, problem.position.column) == (5, 15)
     assert problem.trace == ('mine.py:16, in __init__: raise ValueError(f"no gain of {config.gain:g}")',)
+
+
+@pytest.mark.parametrize("asked", ["accepts", "shares", "gives", "latency"])
+def test_node_that_cannot_say_what_it_takes_gives_or_shares_is_one_too(tmp_path, asked):
+    mine = MINE.replace(
+        "    def process",
+        f"""\
+    @classmethod
+    def {asked}(cls, *args: Any) -> Any:
+        return len(1)
+
+    def process""",
+    )
+    with pytest.raises(GraphError) as caught:
+        compile(loaded(tmp_path, mine=mine))
+    (problem,) = caught.value.problems
+    assert problem.code == "broken-node"
+    assert problem.message.endswith("TypeError: object of type 'int' has no len()")
+    assert (problem.position.line, problem.position.column) == (5, 15)
+    assert problem.trace == (f"mine.py:16, in {asked}: return len(1)",)
 
 
 def test_node_that_cannot_be_made_tells_no_secret(tmp_path):

@@ -251,6 +251,8 @@ def test_file_that_is_not_there_or_not_text_is_a_problem(tmp_path):
     for name, code in (("none.yaml", "unreadable"), ("", "unreadable"), ("latin.yaml", "not-utf8")):
         with pytest.raises(GraphError, match=re.escape(f"error[{code}]")):
             load(tmp_path / name, registry=REGISTRY)
+    with pytest.raises(GraphError, match=r"(?s)this is a folder.*name the graphs in it: .*\*\.yaml"):
+        load(tmp_path, registry=REGISTRY)
     with pytest.raises(GraphError, match="256 KiB"):
         load(tmp_path / "large.yaml", registry=REGISTRY)
     assert len(load(tmp_path / "good.yaml", registry=REGISTRY).nodes) == 6
