@@ -1,4 +1,4 @@
-"""What is said of a node, or a part of one, whose code raises before there are calls: the error and where it was made."""
+"""What is said of a node, or a part of one, whose code raises before there are calls: the error and its place in it."""
 
 from __future__ import annotations
 
