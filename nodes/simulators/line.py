@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterator
@@ -35,6 +36,10 @@ class Line:
             raise CannotStart(f"{self._shown} refuses the call with HTTP status {status}", field="url") from None
         except (OSError, InvalidHandshake) as error:
             fix = "start a receiver there, or correct the address"
+            if isinstance(error, ssl.SSLCertVerificationError):
+                fix = "RingCX would not trust it either; SSL_CERT_FILE=FILE names one more to trust here"
+            elif isinstance(error, ssl.SSLError):
+                fix = "write ws:// for a receiver without TLS"
             raise CannotStart(f"no call to {self._shown} ({error}): {fix}", field="url") from None
 
     def say(self, message: bytes) -> None:

@@ -1,10 +1,13 @@
+import ssl
 import threading
 
 import pytest
+import trustme
 from live import PATIENCE
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
+from flowcore import CannotStart
 from nodes.simulators.line import Line
 
 
@@ -50,3 +53,16 @@ def test_what_vanishes_says_no_goodbye(other_end):
     line.close()
     assert over.wait(PATIENCE)
     assert heard == ["hello", "reset"]
+
+
+def test_a_receiver_whose_certificate_is_not_trusted_here_and_one_without_any():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    for tls, says in ((context, "SSL_CERT_FILE=FILE names one more"), (None, "write ws:// for a receiver without TLS")):
+        with serve(lambda connection: None, "127.0.0.1", 0, ssl=tls) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            with pytest.raises(CannotStart, match=says):
+                Line(f"wss://localhost:{server.socket.getsockname()[1]}/")
+            server.shutdown()
+            thread.join()
