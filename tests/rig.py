@@ -27,6 +27,8 @@ class Recorder:
     def __init__(self) -> None:
         self.heard: list[bytes] = []
         self.times: list[float] = []
+        self.held_up: list[tuple[float, float, int]] = []  # since, until, and how many messages came late
+        self.asked: list[float] = []
         self.reasons: list[str] = []
         self.connection: Connection | None = None
         self.reading = True
@@ -35,7 +37,12 @@ class Recorder:
         self.connection = connection
 
     def wants(self, now: float) -> bool:
+        self.asked.append(now)
         return self.reading
+
+    def late(self, messages: list[bytes], since: float, until: float) -> None:
+        self.held_up.append((since, until, len(messages)))
+        self.messages(messages, until)
 
     def messages(self, messages: list[bytes], now: float) -> None:
         for data in messages:

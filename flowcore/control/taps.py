@@ -20,6 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -77,6 +78,8 @@ class Taps:
                     self._running = True
                     threading.Thread(target=self._serve, name="flowcore-taps", daemon=True).start()
         except (LookupError, CannotStart) as error:
+            if flow.state == CLOSED:  # at this moment, and it has let go of its nodes
+                return None
             return {"error": str(error.args[0])}
         return {"path": ear.path}
 
@@ -118,27 +121,33 @@ class Tap:
     def attach(self) -> None:
         """Stand there, if the node is at work and it does not yet."""
         run = self.run
-        if isinstance(run.node, Sink):
-            if run.work == run.node.process:
+        node = run.node  # looked at once: a flow that ends lets go of it, in another thread
+        if isinstance(node, Sink):
+            if run.work == node.process:
                 self._set(run, self._taken)
             return
-        if run.emits and run.emits[self.port] is self._emit:
-            run.emits[self.port] = self._given
+        self._exchange(self._emit, self._given)
         if issubclass(run.plan.cls, Listener):
             if self.flow.push is self._emit:
                 self.flow.push = self._given
-        elif run.node is not None and not isinstance(run.node, Demux) and run.work == run.node.process:
+        elif node is not None and not isinstance(node, Demux) and run.work == node.process:
             self._set(run, self._worked)
 
     def detach(self) -> None:
         """Leave all as it was."""
         run = self.run
-        if run.emits and self._emit is not None and run.emits[self.port] == self._given:
-            run.emits[self.port] = self._emit
+        node = run.node
+        self._exchange(self._given, self._emit)
         if self._emit is not None and self.flow.push == self._given:
             self.flow.push = self._emit
-        if run.work in (self._taken, self._worked):
-            self._set(run, run.node.process)
+        if node is not None and run.work in (self._taken, self._worked):
+            self._set(run, node.process)
+
+    def _exchange(self, before: Callable[[Any], None] | None, after: Callable[[Any], None] | None) -> None:
+        emits = self.run.emits
+        with suppress(IndexError):  # the flow has ended, maybe between these two looks
+            if before is not None and after is not None and emits[self.port] == before:
+                emits[self.port] = after
 
     @staticmethod
     def _set(run: NodeRun, work: Callable[..., None]) -> None:
@@ -259,15 +268,16 @@ class Ear:
 
 def _place(flow: Flow, node: str, port: str) -> tuple[str, int]:
     """Which node and which of its outputs is meant. Raises `LookupError` with what there is."""
+    runs = dict(flow.runs)  # at once: it may end now
     if not node:
-        audio = [name for name, run in flow.runs.items() if run.plan.gives and run.plan.gives[0].kind == "audio"]
-        linear = [name for name in audio if flow.runs[name].plan.gives[0].encoding == "s16"]
+        audio = [name for name, run in runs.items() if run.plan.gives and run.plan.gives[0].kind == "audio"]
+        linear = [name for name in audio if runs[name].plan.gives[0].encoding == "s16"]
         if not audio:
-            raise LookupError(f"no node gives audio: name one of {', '.join(flow.runs)}")
+            raise LookupError(f"no node gives audio: name one of {', '.join(runs)}")
         node = (linear or audio)[0]
-    run = flow.runs.get(node)
+    run = runs.get(node)
     if run is None:
-        raise LookupError(f"there is no node {node!r}: name one of {', '.join(flow.runs)}")
+        raise LookupError(f"there is no node {node!r}: name one of {', '.join(runs)}")
     plan = run.plan
     ports = plan.cls.outputs
     if ports and port not in ports:

@@ -293,6 +293,7 @@ class Engine:
 
     def _closed(self, flow: Flow) -> None:
         if self.flows.pop(flow.id, None) is None:
+            flow.release()  # a chain that was given up has ended after all
             return
         self.places.give_back()
         totals = self.totals

@@ -262,12 +262,13 @@ class Flow:
 
     def lost(self) -> float:
         """Seconds of audio dropped so far, by nodes and borders, for any reason. From any thread."""
-        nodes = sum(run.stats.dropped.total().seconds / run.plan.channels_in for run in self.runs.values())
-        return nodes + sum(border.dropped.total().seconds for border in self.borders.values())
+        runs, borders = tuple(self.runs.values()), tuple(self.borders.values())  # at once: it may be released now
+        nodes = sum(run.stats.dropped.total().seconds / run.plan.channels_in for run in runs)
+        return nodes + sum(border.dropped.total().seconds for border in borders)
 
     def queued(self) -> float:
         """Seconds of audio that are now in borders. From any thread."""
-        return sum(border.depth for border in self.borders.values())
+        return sum(border.depth for border in tuple(self.borders.values()))
 
     def check_law(self) -> None:
         """Raise `LawBroken` unless everything that went in is accounted for."""

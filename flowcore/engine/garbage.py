@@ -22,19 +22,22 @@ _NEVER = 1 << 30  # collections of the middle generation until Python makes a fu
 
 @contextmanager
 def collected_in_quiet_slots(slots: Slots) -> Iterator[None]:
-    """Collect so for as long as it lasts. What is there now is taken to stay, and never looked at again."""
+    """Collect so for as long as it lasts. What is there in the first slot, models and all that they brought with them,
+    is taken to stay, and never looked at again.
+    """
     before = gc.get_threshold()
     done = slots.clock.now()
 
     def sweep() -> None:
         nonlocal done
+        if slots.count == 1:
+            gc.freeze()
         age = slots.clock.now() - done
         if age >= (AT_LAST if slots.stretched else EVERY):
             gc.collect()
             done = slots.clock.now()
 
     slots.at_end(sweep)
-    gc.freeze()
     gc.set_threshold(*before[:2], _NEVER)
     try:
         yield

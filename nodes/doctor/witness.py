@@ -12,6 +12,7 @@ from nodes.doctor.examine import Examination
 from nodes.doctor.tape import Tape
 from nodes.net.connection import Connection
 from nodes.net.credentials import Credentials
+from nodes.protocols.dating import dated
 
 PING_AFTER = 1.0
 """Seconds after which the peer is asked whether it answers pings."""
@@ -91,6 +92,10 @@ class Witness:
         if self.examination.seconds and not self._talking:
             self._talking = True
             self._tell("audio flows")
+
+    def late(self, messages: list[bytes], since: float, until: float) -> None:
+        for message, at in dated(messages, since, until):
+            self.messages([message], at)
 
     def interrupt(self) -> None:
         """The doctor stops: the end that follows is not the peer's."""

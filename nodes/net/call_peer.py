@@ -9,6 +9,7 @@ from websockets.http11 import Request
 from flowcore import Host, Inlet, Packet, Refused
 from nodes.net.connection import CLOSING, Connection
 from nodes.net.doorman import Visit
+from nodes.protocols.dating import dated
 from nodes.protocols.ringcx import ENDED, Broken, Call, Ignored, Start, attributes
 
 LOOK = 0.25
@@ -65,8 +66,8 @@ class CallPeer:
         elif inlet.ended:  # not by us
             self._close(1001 if self._host.draining else 1011)
         elif inlet.paused:
-            self._heard = now  # the silence is ours
-            self._call.hold(now)
+            self._heard = self._host.now()  # the silence is ours, and so is a stall
+            self._call.hold(self._heard)
             return False
         elif self._call.poll(now) == ENDED:
             self._end("stop")
@@ -101,6 +102,10 @@ class CallPeer:
                     push = self._inlet.push if self._inlet is not None else None  # it may have begun or ended
         except Broken as broken:
             self._break(broken)
+
+    def late(self, messages: list[bytes], since: float, until: float) -> None:
+        for message, at in dated(messages, since, until):
+            self.messages([message], at)
 
     def _act(self, event: object) -> None:
         """Anything but media."""
@@ -140,7 +145,7 @@ class CallPeer:
             return
         try:
             self._inlet = self._host.accept(said)
-            self._started = self._host.now()
+            self._started = self._heard  # when it came: it may be read late, with seconds of audio behind it
         except Refused as refused:  # there was room when the connection was let in
             self._close(1013, refused.reason)
 

@@ -89,7 +89,8 @@ class Connection:
         if self._credit <= 0:
             self._earn(now)
         since, self._looked = self._looked, now
-        wanted = self._peer is None or self._peer.wants(now)
+        # After a stall of our own, limits are kept by the time up to which all was read: what came since may be here.
+        wanted = self._peer is None or self._peer.wants(since if now - since > STALL else now)
         # A peer that does not read what we answer is not read either: answers could pile up without end.
         if wanted and not self._unsent and self._credit > 0:
             self._read(now, since)
@@ -158,23 +159,15 @@ class Connection:
         peer = self._peer
         if peer is None:
             return
-        if messages and not self._closing:
-            if now - since > STALL:
-                self._date_back(peer, messages, size, since, now)
-            else:
-                peer.messages(messages, now)
+        if now - since > STALL:
+            # What one read has no room for came later.
+            self._looked = until = since + (now - since) * size / (size + unread(self._socket))
+            if messages and not self._closing:
+                peer.late(messages, since, until)
+        elif messages and not self._closing:
+            peer.messages(messages, now)
         if websocket.stirred and websocket.ended:
             self._tell(websocket.ended)
-
-    def _date_back(self, peer: Peer, messages: list[bytes], size: int, since: float, now: float) -> None:
-        """Hand on what came while this process was held up, as evenly as a call sends it.
-
-        All of it stamped with ``now`` would look like a pause of the peer. What one read of ``size`` bytes has no room
-        for came later.
-        """
-        self._looked = until = since + (now - since) * size / (size + unread(self._socket))
-        for number, message in enumerate(messages, 1):
-            peer.messages([message], since + (until - since) * number / len(messages))
 
     def _decrypt(self, data: bytes) -> bytes:
         tls = self._tls

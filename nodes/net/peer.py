@@ -22,10 +22,13 @@ class Peer(Protocol):
         """The handshake is done."""
 
     def wants(self, now: float) -> bool:
-        """Called once a slot: whether to read now. Time limits are kept here too."""
+        """Called once a slot: whether to read now. Time limits are kept here too: what came by ``now`` was heard."""
 
     def messages(self, messages: list[bytes], now: float) -> None:
         """Whole messages, in order. After a ``close`` of its own it ignores the rest of them."""
+
+    def late(self, messages: list[bytes], since: float, until: float) -> None:
+        """Likewise, for what came between these times while this process was held up."""
 
     def closed(self, reason: str) -> None:
         """No message follows; ``reason`` is one of `WebSocket.ended` or `MISTAKE`. Called once, whoever closed."""

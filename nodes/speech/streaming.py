@@ -114,8 +114,9 @@ class Streaming:
         return self._close_by < inf and not self.gave_up and (bool(self._legs) or self._left)
 
     def close(self) -> None:
-        """Let go of all streams."""
+        """Let go of all streams, and of the audio: they refer back to this, which may stay for long."""
         self._drop(0)
+        self._ring.trim(self._ring.end)
 
     def untold(self) -> list[Audio]:
         """The audio of which nothing final was said."""

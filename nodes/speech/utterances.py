@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 from queue import SimpleQueue
+from weakref import ref
 
 from flowcore import Audio, Emit, Text
 from nodes.speech.context import Context
@@ -54,7 +55,12 @@ class _Ask:
     talk: _Talk
     segment: Segment
     final: bool
-    job: Job | None = None
+    known_as: ref[Job] | None = None  # only the line keeps it, as it keeps this: the knot would hold all audio for long
+
+    @property
+    def job(self) -> Job | None:
+        """None once it has its outcome, or gave way."""
+        return self.known_as() if self.known_as is not None else None
 
 
 class Utterances:
@@ -169,7 +175,8 @@ class Utterances:
 
     def _make_final(self, early: _Ask, segment: Segment) -> bool:
         same = (early.segment.start, early.segment.end) == (segment.start, segment.end)
-        return same and early.job is not None and self._recognizer.worker.make_final(early.job)
+        job = early.job
+        return same and job is not None and self._recognizer.worker.make_final(job)
 
     def _ask(self, talk: _Talk, segment: Segment, *, final: bool) -> None:
         ask = _Ask(talk, segment, final)
@@ -182,8 +189,9 @@ class Utterances:
             self._host.report.event("decoder_replaced", cause=cause)
 
         talk.asked = segment.end
-        ask.job = Job(self, talk, segment.samples, final, done, trouble, self._context(talk, segment))
-        if self._recognizer.worker.submit(ask.job) and self._interim:
+        job = Job(self, talk, segment.samples, final, done, trouble, self._context(talk, segment))
+        ask.known_as = ref(job)
+        if self._recognizer.worker.submit(job) and self._interim:
             self._host.report.dropped("stale_interim")
         if final:
             self._owe(ask)
@@ -193,7 +201,8 @@ class Utterances:
     def _owe(self, ask: _Ask) -> None:
         ask.final = True
         self._owed[ask] = None
-        if ask.job is not None and ask.job.refused:
+        job = ask.job
+        if job is not None and job.refused:
             ask.segment = ask.segment.without_audio()
 
     def _settle(self) -> None:

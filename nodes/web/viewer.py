@@ -60,6 +60,9 @@ class Viewer:
     def messages(self, messages: list[bytes], now: float) -> None:
         """A page has nothing to say."""
 
+    def late(self, messages: list[bytes], since: float, until: float) -> None:
+        """Nor had it meanwhile."""
+
     def closed(self, reason: str) -> None:
         self._left()
 

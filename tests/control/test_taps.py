@@ -190,6 +190,26 @@ def test_a_listener_that_stands_still_loses_audio_and_is_told_how_much(live, tmp
     assert not live.dropped()
 
 
+def test_a_tap_survives_the_moment_at_which_its_flow_lets_go_of_the_node(live):
+    phone = call(live, "one")
+    listenings = [listen(live, node) for node in ("wav", "voices", "shaky")]
+    taps = live_taps(live)
+    finish(live, phone)
+    for listening in listenings:
+        all_of(listening)
+        listening.close()
+    for tap in taps:
+        assert tap.run.node is None
+        tap.run.work = tap._taken  # the last that the flow takes back
+        tap.detach()
+        tap.attach()
+    phone = call(live, "two")
+    with listen(live, "wav", "two") as listening:
+        phone.talk(1, 0.5)
+        finish(live, phone)
+        assert all_of(listening)[0]
+
+
 def live_taps(live):
     """The taps that stand somewhere now."""
     found = set()

@@ -53,6 +53,16 @@ def test_the_end_of_the_stream_waits_for_results_that_come_later():
     assert kept[-2:] == ["flush", "close"]
 
 
+def test_a_flow_that_was_given_up_lets_go_of_its_nodes_once_they_are_closed():
+    flows = []
+    steps = [step("call", Tones, sessions=2), step("slow", Later, "call", never=True)]
+    run_plan(
+        plan(*steps, step("end", Keep, "slow")), drain=3, prepare=lambda engine: engine.on_closed.append(flows.append)
+    )
+    assert [flow.reason for flow in flows] == ["drain_deadline"] * 2
+    assert [(flow.runs, flow.chains) for flow in flows] == [({}, [])] * 2
+
+
 def test_a_node_that_never_finishes_is_named_at_the_deadline_and_the_flow_ends_anyway():
     Keep.kept.clear()
     steps = [step("call", Tones), step("slow", Later, "call", never=True), step("other", Keep, "call")]

@@ -3,6 +3,7 @@
 import pytest
 from engine.nodes import Broken, Double, FileTones, Halves, Keep, KeepInThread, Tones, plan, step
 
+from flowcore.engine.stats import Reasons
 from flowcore.testing import run_plan
 from nodes.transforms.interleave import Interleave
 
@@ -143,3 +144,20 @@ def test_stereo_that_is_dropped_by_a_border_or_a_node_counts_as_the_stereo_that_
     stats = run_plan(plan(*steps)).flows[0].stats["end"]
     assert stats.dropped.keys() == {"queue_full", "failed"}
     assert stats.arrived.seconds == pytest.approx(20 + sum(tally.seconds for tally in stats.dropped.values()))
+
+
+def test_a_flow_may_be_released_while_another_thread_asks_what_it_lost(monkeypatch):
+    total, lost = Reasons.total, []
+
+    def ask(flow):
+        def released(reasons):
+            flow.release()
+            return total(reasons)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Reasons, "total", released)
+            lost.append((flow.lost(), flow.queued()))
+
+    steps = step("call", Tones), step("twice", Double, "call"), step("end", KeepInThread, "twice")
+    run_plan(plan(*steps), prepare=lambda engine: engine.on_closed.append(ask))
+    assert lost == [(0.0, 0.0)]

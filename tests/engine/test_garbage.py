@@ -48,6 +48,24 @@ def test_there_is_none_in_full_slots_for_a_long_time():
     assert [round(time / AT_LAST, 2) for time in times] == [1, 2]
 
 
+def test_what_the_parts_brought_before_the_first_slot_is_not_looked_at():
+    clock = VirtualClock(start=0.0)
+    frozen = []
+
+    async def main() -> None:
+        slots = Slots(clock, PERIOD)
+        with collected_in_quiet_slots(slots):
+            brought = [[number] for number in range(1000)]  # by the parts, which are opened meanwhile
+            before = gc.get_freeze_count()
+            beat = asyncio.create_task(slots.run())
+            await clock.sleep_until(1.0)
+            beat.cancel()
+            frozen.append(gc.get_freeze_count() - before - len(brought))
+
+    clock.run(main())
+    assert frozen[0] >= 0
+
+
 def test_settings_are_as_before_when_it_ends():
     before = gc.get_threshold(), gc.get_freeze_count()
     full_collections(0.0, 1.0)

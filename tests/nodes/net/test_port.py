@@ -5,7 +5,6 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -238,25 +237,53 @@ def test_paused_peer_is_not_read_and_loses_nothing(rig: Rig) -> None:
     assert peer.heard == [b"one"]
 
 
-def test_what_came_while_this_process_was_held_up_is_dated_back_evenly(rig: Rig) -> None:
+def test_what_came_while_this_process_was_held_up_is_known_to_have_come_late(rig: Rig) -> None:
     client, peer = rig.call()
     client.sendall(text(b"before"))
     rig.slots()
+    began = rig.now
     client.sendall(text(b"x") * 25)
     rig.now += 0.48
     rig.slots()
-    assert peer.times == pytest.approx([rig.now - 0.5, *(rig.now - 0.5 + 0.02 * n for n in range(1, 26))])
+    assert peer.times[0] == began
+    assert peer.held_up == [(began, rig.now, 25)]
+    rig.slots()
+    assert len(peer.held_up) == 1
 
 
 def test_what_a_stall_leaves_for_the_next_slots_is_dated_when_it_came(rig: Rig) -> None:
     client, peer = rig.call()
-    count = 4 * READ // 400
+    began, count = rig.now, 4 * READ // 400
     client.sendall(text(bytes(392)) * count)  # 400 bytes each
     rig.now += 4.0
     rig.slots(10)
-    assert len(peer.times) == count
-    steps = [after - before for before, after in pairwise(peer.times)]
-    assert steps == pytest.approx([4.0 / count] * (count - 1), rel=0.1)
+    assert len(peer.heard) == count
+    assert [since for since, _, _ in peer.held_up] == [began, *(until for _, until, _ in peer.held_up[:-1])]
+    for since, until, number in peer.held_up:
+        assert until - since == pytest.approx(4.0 * number / count, rel=0.1)
+
+
+def test_a_message_that_is_not_whole_after_a_stall_takes_its_time_too(rig: Rig) -> None:
+    client, peer = rig.call()
+    began = rig.now
+    client.sendall(text(bytes(READ // 2 * 3)))
+    rig.now += 3.0
+    rig.slots()
+    assert peer.held_up == []
+    rig.slots()
+    assert peer.held_up == [(pytest.approx(began + 2.0, abs=0.1), rig.now, 1)]
+
+
+def test_limits_are_kept_by_what_was_read_and_not_by_a_stall_of_ours(rig: Rig) -> None:
+    client, peer = rig.call()
+    rig.slots()
+    began = rig.now
+    client.sendall(text(bytes(392)) * (2 * READ // 400))
+    rig.now += 4.0
+    rig.slots(2)
+    assert peer.asked[-2:] == [began, pytest.approx(began + 2.0, rel=0.1)]
+    rig.slots(2)
+    assert peer.asked[-1] == rig.now
 
 
 def test_what_comes_in_time_or_after_we_did_not_want_to_read_has_the_time_of_the_slot(rig: Rig) -> None:
@@ -271,6 +298,7 @@ def test_what_comes_in_time_or_after_we_did_not_want_to_read_has_the_time_of_the
     peer.reading = True
     rig.slots()
     assert peer.times[3:] == [rig.now] * 3
+    assert peer.held_up == []
 
 
 @pytest.mark.parametrize(

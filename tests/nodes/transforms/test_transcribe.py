@@ -314,6 +314,30 @@ def test_what_is_refused_leaves_no_audio_in_memory(part, pitches, monkeypatch):
     assert len(call.settle().finals) == 20
 
 
+@pytest.mark.parametrize("interim", ["0s", "300ms"])
+def test_no_audio_that_was_decoded_waits_for_the_garbage_collector(part, pitches, monkeypatch, interim):
+    heard, decode = [], pitches.decode
+
+    def watched(samples):
+        heard.append(weakref.ref(samples))
+        return decode(samples)
+
+    monkeypatch.setattr(pitches, "decode", watched)
+    call = Call({"enough": "0s", "interim": interim}, part)
+    gc.collect()
+    gc.disable()
+    try:
+        for second in range(0, 20, 4):
+            call.push(*chunks(speech(2000, 2), silence(2), start=second)).catch_up()
+        catch_up(part)  # the worker has let go of the last one
+        alive = sum(samples() is not None for samples in heard)
+    finally:
+        gc.enable()
+    assert len(call.settle().finals) == 5
+    assert len(heard) >= 5
+    assert alive <= 2  # the worker's last, and what the next one may have to be heard together with
+
+
 def test_an_utterance_goes_on_although_we_were_held_up_ourselves(part):
     call = Call(QUICK, part).push(*chunks(silence(), speech(2000)))
     call.now += 5  # the process stood still, and its audio waits
