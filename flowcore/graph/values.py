@@ -70,7 +70,8 @@ class Values:
         # As in a shell, the default also stands for an empty variable.
         value = self.environ.get(name, "")
         if name not in self.environ and default is None:
-            help = did_you_mean(name, self.environ, f"set it, or, if it is no secret, give a default: ${{{name}:-default}}")
+            advice = f"set it or, if it is no secret, give a default: ${{{name}:-default}}"
+            help = did_you_mean(name, self.environ, advice)
             at = self._inside(scalar, match[0])
             self.problems.add("missing-variable", f"the environment has no {name}", at, help)
         if value:

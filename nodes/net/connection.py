@@ -29,7 +29,7 @@ BURST = 2.0
 What was earned is looked up only once the savings are spent, so that a short burst may have it twice.
 """
 
-STALL = 0.1
+STALL = 0.15
 """Seconds between two looks at a connection; if more, this process was held up, and messages are dated back."""
 
 CLOSING = 5.0
