@@ -89,8 +89,9 @@ class Connection:
         if self._credit <= 0:
             self._earn(now)
         since, self._looked = self._looked, now
-        # After a stall of our own, limits are kept by the time up to which all was read: what came since may be here.
-        wanted = self._peer is None or self._peer.wants(since if now - since > STALL else now)
+        # After a stall of our own, limits are kept by the time up to which all was read, if anything came since.
+        limit = since if now - since > STALL and unread(self._socket) else now
+        wanted = self._peer is None or self._peer.wants(limit)
         # A peer that does not read what we answer is not read either: answers could pile up without end.
         if wanted and not self._unsent and self._credit > 0:
             self._read(now, since)

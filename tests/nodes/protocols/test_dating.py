@@ -1,7 +1,7 @@
 """When messages came that were read late: at the pace of what is said, and never before they can have been sent."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowcore import Packet
@@ -51,6 +51,7 @@ def test_what_is_no_audio_came_before_what_follows():
     assert [at for _, at in dated(messages, 10.0, 10.5)] == pytest.approx([10.48, 10.48, 10.48, 10.5, 10.5])
 
 
+@settings(max_examples=20, deadline=None)
 @given(
     length=st.sampled_from([0.02, 0.1, 0.2]),
     phase=st.floats(0.0, 0.02),
