@@ -137,7 +137,7 @@ class TestHost:
 
     def wait(self, seconds: float) -> None:
         self.time += seconds
-        self.slots(2)  # the first one reads what came meanwhile, and only then limits are kept
+        self.slots()
 
     def connect(self, query: bytes = b"", answer: bytes = b"HTTP/1.1 101 ") -> socket.socket:
         client = socket.create_connection(("127.0.0.1", int(self.url.rstrip("/").rsplit(":", 1)[1])))
