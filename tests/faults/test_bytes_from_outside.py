@@ -206,7 +206,7 @@ def test_row_09_reset_at_50_random_bytes_keeps_every_whole_message(tmp_path):
 def test_row_10_any_slicing_gives_a_byte_identical_recording(tmp_path_factory, size, seed):
     folder = tmp_path_factory.mktemp("sliced")
     with (
-        recording(folder, "ordered.hold=collapse", calls=1) as live,  # slow slices are no pause
+        recording(folder, calls=1) as live,
         Proxy(address(live), up=[slicer(size, seed)]) as proxy,
     ):
         phone = Phone(f"ws://127.0.0.1:{proxy.address[1]}/")
@@ -240,7 +240,7 @@ def test_row_11_beyond_max_calls_exactly_the_rest_gets_503_before_the_upgrade(tm
 
 @pytest.mark.slow
 def test_row_12_a_flooding_call_costs_twenty_good_ones_nothing(tmp_path):
-    with recording(tmp_path, "ordered.hold=collapse", calls=21) as live:
+    with recording(tmp_path, calls=21) as live:
         flood = Phone(live.url, "flood")
         flood.start()
         over = threading.Event()

@@ -43,7 +43,6 @@ def decoders() -> list[psutil.Process]:
 def test_decoders_killed_in_the_middle_cost_no_word_and_no_sample(tmp_path, monkeypatch):
     monkeypatch.setattr("nodes.transforms.transcribe.CLOSING", PATIENCE)  # seconds that a busy machine may need
     settings = [f"wav.path={tmp_path}/{{flow}}.wav", f"text.path={tmp_path}/{{flow}}.jsonl"]
-    settings += ["ordered.hold=collapse"]  # what a busy machine is late with is no pause of the call
     whole = [call(tmp_path, settings, kill=kill) for kill in (False, True)]
     assert whole[0] == whole[1]
     assert len(whole[0][0]) >= 3
