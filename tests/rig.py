@@ -93,7 +93,7 @@ class Rig:
 
     def connect(self, request: bytes = b"", slots: int = 1) -> socket.socket:
         client = socket.create_connection(("127.0.0.1", self.number))
-        client.settimeout(5)
+        client.settimeout(30)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent is there for the next slot
         self.clients.append(client)
         client.sendall(request)

@@ -25,6 +25,8 @@ from flowcore.testing import tone
 
 ROOT = Path(__file__).parents[2]
 FLOWCORE = Path(sys.executable).with_name("flowcore")
+TIMELESS = ("--set", "ordered.hold=collapse")
+"""What a busy machine is late with is no pause of the call."""
 pytestmark = pytest.mark.slow
 
 
@@ -88,7 +90,7 @@ def voice(path: Path, length: str = "1s", hertz: float = 440) -> Path:
 
 
 def test_a_simulated_call_is_recorded_and_its_file_named_last(tmp_path):
-    server = Server("record.yaml", "--calls", "2", cwd=tmp_path)
+    server = Server("record.yaml", *TIMELESS, "--calls", "2", cwd=tmp_path)
     agent, caller = voice(tmp_path / "agent.wav"), voice(tmp_path / "caller.wav", hertz=300)
     parties = ["--agent", str(agent), "--caller", str(caller), "--calls", "2", "--speed", "0"]
     client = flowcore("simulate", *parties, server.url, cwd=tmp_path)
@@ -140,7 +142,7 @@ def test_without_a_terminal_sighup_reads_the_certificate_anew_and_ends_no_call(t
 
     issue("localhost")
     tls = f"call.tls={{cert: {files[0]}, key: {files[1]}}}"
-    server = Server("record.yaml", "--set", tls, "--workers", workers, cwd=tmp_path)
+    server = Server("record.yaml", *TIMELESS, "--set", tls, "--workers", workers, cwd=tmp_path)
     before = Phone(server.url, "before", tls=trusting)
     before.start()
     issue("renewed.example")
@@ -264,7 +266,7 @@ def test_chaos_that_cannot_be_is_a_wrong_command_line(tmp_path, chaos, url, says
 
 
 def test_every_nodes_counters_are_written_at_the_end(tmp_path):
-    server = Server("record.yaml", "--calls", "1", "--stats", "stats.json", cwd=tmp_path)
+    server = Server("record.yaml", *TIMELESS, "--calls", "1", "--stats", "stats.json", cwd=tmp_path)
     agent, caller = voice(tmp_path / "agent.wav"), voice(tmp_path / "caller.wav")
     flowcore("simulate", "--agent", str(agent), "--caller", str(caller), "--speed", "0", server.url, cwd=tmp_path)
     assert server.end()[0] == 0

@@ -113,12 +113,13 @@ class Workers:
 def test_row_33_no_heartbeat_of_a_supervisor_while_a_worker_hangs(manager):
     async def beats(workers):
         SupervisorNotifier(workers, Bus(), environ(manager, 0.02))
-        await asyncio.sleep(0.2)
-        alive = waiting(manager)
+        alive: list[str] = []
+        while alive.count("WATCHDOG=1") <= 3:  # which a busy machine may be long about
+            await asyncio.sleep(0.02)
+            alive += waiting(manager)
         workers.seconds = notify.STUCK + 1
         await asyncio.sleep(0.2)
-        return alive, waiting(manager)
+        return waiting(manager)
 
-    alive, hung = asyncio.run(beats(Workers()))
-    assert alive.count("WATCHDOG=1") > 3
+    hung = asyncio.run(beats(Workers()))
     assert hung.count("WATCHDOG=1") <= 1

@@ -31,6 +31,7 @@ class Process:
     def __init__(self, folder, *options):
         graph = str(ROOT / "graphs" / "record.yaml")
         settings = ["--set", "call.port=0", "--set", f"wav.path={folder}/{{call_id}}.wav"]
+        settings += ["--set", "ordered.hold=collapse"]  # what a busy machine is late with is no pause of the callers
         self.process = subprocess.Popen(
             [str(Path(sys.executable).with_name("flowcore")), "run", graph, *settings, "--log-json", *options],
             stderr=subprocess.PIPE,

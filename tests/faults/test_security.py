@@ -65,9 +65,9 @@ def test_row_03_pings_of_a_peer_that_never_reads_stop_being_read(tmp_path):
         deaf.start()
         deaf.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         before, sent = psutil.Process().memory_info().rss, 0
-        deaf.socket.settimeout(0.5)
         with contextlib.suppress(TimeoutError):
             while sent < 64 * MIB:
+                deaf.socket.settimeout(0.5 if sent > MIB else 30)  # so much is read, and on a busy machine late
                 sent += deaf.socket.send(ping * 2000)
         assert MIB < sent < 64 * MIB
         assert psutil.Process().memory_info().rss - before < 5 * MIB
@@ -86,7 +86,7 @@ def test_row_04_whoever_offers_compression_gets_none(tmp_path):
 
 def test_row_05_slow_handshakes_are_all_gone_at_their_limit_and_a_good_call_goes_on(tmp_path):
     assert RingCX.Config().handshake == 5.0
-    with recording(tmp_path, "call.handshake=1s") as live:
+    with recording(tmp_path) as live:  # with less than that a busy machine is late for the good call
         host, port = live.url.removeprefix("ws://").rstrip("/").split(":")
         slow = [socket.create_connection((host, int(port)), timeout=30) for _ in range(200)]
         for connection in slow:

@@ -9,9 +9,8 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
-from itertools import zip_longest
 from pathlib import Path
+from threading import Event, Thread
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -40,6 +39,12 @@ ROOT = Path(__file__).parents[3]
 FLOWCORE = (sys.executable, "-c", "from flowcore.cli import main; main()")
 
 
+@pytest.fixture(autouse=True)
+def _no_time_passes(monkeypatch):
+    """The doctor tells the pace too: what a busy machine is late with is no finding."""
+    monkeypatch.setattr("nodes.doctor.command.time", SimpleNamespace(monotonic=lambda: 100.0, sleep=Event().wait))
+
+
 class Practice:
     """A doctor in a thread: ``url``, and after the block the ``clinic`` with its findings."""
 
@@ -49,8 +54,8 @@ class Practice:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._socket.setblocking(False)
         self.url = f"ws://127.0.0.1:{self.clinic.listen(self._socket)}"
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: self.clinic.serve(self._stop.is_set))
+        self._stop = Event()
+        self._thread = Thread(target=lambda: self.clinic.serve(self._stop.is_set))
 
     def __enter__(self) -> Practice:
         self._thread.start()
@@ -340,25 +345,34 @@ def test_port_that_is_taken_is_named(capsys, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_simulated_call_from_one_terminal_to_the_other(tmp_path, as_json):
-    flags = {"cwd": tmp_path, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    doctor = subprocess.Popen([*FLOWCORE, "doctor", "--port", "0", *["--json"] * as_json], **flags)
+    if as_json:
+        call = json.loads(examined(tmp_path, "--json"))["calls"][0]
+        assert (call["media"]["Conference"]["seconds"], call["recording"]) == (2.0, "ringcx-call.jsonl")
+        return
+    shown = re.search(r"```text\n(Call 1.*?)```", (ROOT / "docs" / "first-live-call.md").read_text(), re.DOTALL)[1]
+    wanted = [".+".join(map(re.escape, line.split("…"))) for line in shown.splitlines()]
+    for attempt in "123":  # a machine that stands still for a second makes a pause, or no pong: that is told as well
+        lines = examined(tmp_path / attempt).splitlines()
+        if len(lines) == len(wanted) and all(map(re.fullmatch, wanted, lines)):
+            break
+    assert not [line for line, pattern in zip(lines, wanted, strict=True) if not re.fullmatch(pattern, line)]
+
+
+def examined(folder, *options):
+    """What the doctor says of a call of two seconds."""
+    folder.mkdir(exist_ok=True)
+    flags = {"cwd": folder, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    doctor = subprocess.Popen([*FLOWCORE, "doctor", "--port", "0", *options], **flags)
     url = next(word for word in doctor.stderr.readline().split() if word.startswith("ws://"))
     sound = ["synth", "2", "sine", "300"]
     for party in ("agent.wav", "caller.wav"):
-        subprocess.run(["sox", "-n", "-r", "8000", "-c", "1", party, *sound], cwd=tmp_path, check=True)
+        subprocess.run(["sox", "-n", "-r", "8000", "-c", "1", party, *sound], cwd=folder, check=True)
     voices = ["--agent", "agent.wav", "--caller", "caller.wav"]
-    subprocess.run([*FLOWCORE, "simulate", *voices, url], cwd=tmp_path, check=True, timeout=60, capture_output=True)
+    subprocess.run([*FLOWCORE, "simulate", *voices, url], cwd=folder, check=True, timeout=60, capture_output=True)
     out, _ = doctor.communicate(timeout=60)
     assert doctor.returncode == 0
-    if as_json:
-        call = json.loads(out)["calls"][0]
-        assert call["media"]["Conference"]["seconds"] == 2.0
-        assert call["recording"] == "ringcx-call.jsonl"
-    else:
-        shown = re.search(r"```text\n(Call 1.*?)```", (ROOT / "docs" / "first-live-call.md").read_text(), re.DOTALL)[1]
-        for line, wanted in zip_longest(out.splitlines(), shown.splitlines(), fillvalue=""):
-            assert re.fullmatch(".+".join(map(re.escape, wanted.split("…"))), line)
-    assert (tmp_path / "ringcx-call.jsonl").is_file()
+    assert (folder / "ringcx-call.jsonl").is_file()
+    return out
 
 
 def test_call_over_tls_right_to_its_port(tmp_path):

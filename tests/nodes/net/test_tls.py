@@ -247,7 +247,7 @@ def test_a_renewed_certificate_is_for_new_connections_and_old_ones_go_on(rig: Ri
 
 def test_a_renewal_in_the_middle_of_a_handshake_disturbs_it_not(rig: Rig, tmp_path: Path) -> None:
     client, greeting = hello(rig)
-    client.socket.settimeout(5)
+    client.socket.settimeout(30)
     client.socket.sendall(greeting)
     rig.slots()
     write(tmp_path, "renewed.example")

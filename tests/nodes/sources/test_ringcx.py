@@ -142,7 +142,7 @@ class TestHost:
     def connect(self, query: bytes = b"", answer: bytes = b"HTTP/1.1 101 ") -> socket.socket:
         client = socket.create_connection(("127.0.0.1", int(self.url.rstrip("/").rsplit(":", 1)[1])))
         self.clients.append(client)
-        client.settimeout(5)
+        client.settimeout(30)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.sendall(UPGRADE % query)
         self.slots()
@@ -196,7 +196,7 @@ def test_a_real_websockets_client_is_heard_whole() -> None:
             for at in range(0, len(agent), 160):
                 socket_.send(caller.media("agent", agent[at : at + 160]).decode())
                 socket_.send(caller.media("customer", customer[at : at + 160]).decode())
-            socket_.ping().wait(5)
+            socket_.ping().wait(30)
             for _ in range(2):
                 socket_.send(caller.stop(1, "2026-01-01T00:00:00Z").decode())
         return int(socket_.close_code or 0)

@@ -234,8 +234,8 @@ def test_a_peer_that_vanished_is_found_and_its_audio_kept(tmp_path, monkeypatch)
     from flowcore.testing.proxy import Proxy, black_hole
 
     monkeypatch.setitem(grpc_server.OPTIONS, "grpc.keepalive_time_ms", 1000)  # instead of 20 s
-    monkeypatch.setitem(grpc_server.OPTIONS, "grpc.keepalive_timeout_ms", 500)
-    monkeypatch.setitem(grpc_server.OPTIONS, "grpc.http2.ping_timeout_ms", 500)
+    monkeypatch.setitem(grpc_server.OPTIONS, "grpc.keepalive_timeout_ms", 5000)  # a busy peer is late
+    monkeypatch.setitem(grpc_server.OPTIONS, "grpc.http2.ping_timeout_ms", 5000)
     with recording(tmp_path, calls=1) as live:
         host, port = live.url.partition("://")[2].split(":")
         with Proxy((host, int(port)), up=[black_hole(after=20_000)], down=[black_hole(after=20_000)]) as proxy:

@@ -126,7 +126,7 @@ def test_stop_cuts_a_running_decode_off(parrot):
     thread = threading.Thread(target=decode)
     thread.start()
     parrot.stop()
-    thread.join(20)
+    thread.join(60)
     assert len(caught) == 1
     parrot.close()
     with pytest.raises(DecoderDied, match="closed"):

@@ -36,7 +36,7 @@ class Rig:
     def watch(self, call: str, buffer: int = 1 << 20) -> socket.socket:
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        client.settimeout(10)
+        client.settimeout(30)
         client.connect(("127.0.0.1", self.number))
         self.clients.append(client)
         client.sendall(FEED % call.encode())
