@@ -91,22 +91,34 @@ class Bench:
 
     def cost(self) -> None:
         rounds, seconds = (1, 4.0) if self.quick else (3, 5.0)
-        done: Any = None
-        for done in calls.cost(rounds, seconds):
-            if isinstance(done, str):
-                self.tell(done)
-        cost: calls.Cost = done
-        self.ratios |= {"record": cost.ratio["record"], "record_16k": cost.ratio["record_16k"]}
-        self.figures["cost_us"] = cost.us
-        self.figures["cost_ratio"] = cost.ratio
-        late = f"; generator late in {cost.late} trials" if cost.late else ""
-        late += "; ".join(["", *cost.losses])
+        for count in (calls.FEW, calls.HALF):
+            done: Any = None
+            for done in calls.cost(count, rounds, seconds):
+                if isinstance(done, str):
+                    self.tell(done)
+            self._cost(count, done, rounds)
+
+    def _cost(self, count: int, cost: calls.Cost, rounds: int) -> None:
+        self.figures.setdefault("cost_us", {})[count] = cost.us
+        self.figures.setdefault("cost_ratio", {})[count] = cost.ratio
+        late = f"generator late in {cost.late} trials" if cost.late else ""
+        at = "; ".join(part for part in (late, *cost.losses) if part)
+        name = "receive → reorder → decode → WAV, a message"
+        bare = Row(
+            f"{count} calls: bare socket reader, a message", f"{cost.us['bare']:.3g} µs", note="uvloop, counts bytes"
+        )
+        self.rows.append(bare)
+        if count == calls.FEW:
+            self.ratios |= {"record": cost.ratio["record"], "record_16k": cost.ratio["record_16k"]}
+            text = f"{cost.us['record']:.3g} µs, {cost.ratio['record']:.3g} x"
+            self.rows.append(Row(f"  {name}", text, note=at))
+            text = f"{cost.us['record_16k']:.3g} µs, {cost.ratio['record_16k']:.3g} x"
+            self.rows.append(Row("  with resampling to 16 kHz", text))
+            return
         doubt = cost.late > rounds
-        self.rows.append(Row("bare socket reader, a message", f"{cost.us['bare']:.3g} µs", note="uvloop, counts bytes"))
-        name, at = "receive → reorder → decode → WAV, a message", f"{calls.CALLS} calls{late}"
-        self.at_most(name, cost.us["record"], "µs", 12, at, doubt)
+        self.at_most(f"  {name}", cost.us["record"], "µs", 12, at, doubt)
         self.at_most("  the same, in bare readers", cost.ratio["record"], "x", 2, "median of rounds", doubt)
-        self.at_most("  with resampling to 16 kHz", cost.us["record_16k"], "µs", 18, at, doubt)
+        self.at_most("  with resampling to 16 kHz", cost.us["record_16k"], "µs", 18, "", doubt)
 
     def paced(self) -> None:
         seconds = 3.0 if self.quick else 5.0
@@ -178,7 +190,7 @@ class Bench:
 
     def grpc(self) -> None:
         """Both transports side by side: what a second of one call's audio costs, as their messages differ in length."""
-        count, seconds = calls.CALLS, 4.0 if self.quick else 8.0
+        count, seconds = calls.FEW, 4.0 if self.quick else 8.0
         trials = {
             "WebSocket, 20 ms messages": lambda: calls.receive(
                 calls.RECORD, count, seconds, probe=True, together=False
@@ -241,7 +253,7 @@ def again(name: str) -> float:
     """One more measurement of one ratio."""
     if name in micro.MICRO:
         return micro.MICRO[name](41).ratio
-    *_, cost = calls.cost(1, 5.0)
+    *_, cost = calls.cost(calls.FEW, 1, 5.0)
     assert isinstance(cost, calls.Cost)
     return cost.ratio[name]
 

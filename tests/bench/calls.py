@@ -28,7 +28,10 @@ GRPC_SIMULATOR = "nodes.simulators.ringcx_grpc"
 RECORD = str(ROOT / "graphs" / "record.yaml")
 RECORD_16K = str(Path(__file__).parent / "graphs" / "record_16k.yaml")
 BARE = str(Path(__file__).parent / "bare_reader.py")
-CALLS = 200
+FEW = 200
+"""Calls that are no load yet: slots are as short as they get, now and then."""
+HALF = 400
+"""Half of what a core is to hold: where the budgets of CPU and latency are measured."""
 SLOT_MS = PERIOD * STRETCH * 1000
 """The slot of a core under load."""
 LATENCY_MS = SLOT_MS + 20.0
@@ -107,20 +110,20 @@ class Cost:
     """What went wrong in trials in which it was not."""
 
 
-KINDS: dict[str, Callable[[float], Outcome]] = {
-    "bare": lambda seconds: bare(CALLS, seconds, together=False),
-    "record": lambda seconds: receive(RECORD, CALLS, seconds, probe=False, together=False),
-    "record_16k": lambda seconds: receive(RECORD_16K, CALLS, seconds, probe=False, together=False),
+KINDS: dict[str, Callable[[int, float], Outcome]] = {
+    "bare": lambda calls, seconds: bare(calls, seconds, together=False),
+    "record": lambda calls, seconds: receive(RECORD, calls, seconds, probe=False, together=False),
+    "record_16k": lambda calls, seconds: receive(RECORD_16K, calls, seconds, probe=False, together=False),
 }
 
 
-def cost(rounds: int, seconds: float) -> Iterator[str | Cost]:
+def cost(calls: int, rounds: int, seconds: float) -> Iterator[str | Cost]:
     """All kinds in turn; yields a word of progress for each trial, and at last the `Cost`."""
     found: dict[str, list[Outcome]] = {kind: [] for kind in KINDS}
     for number in range(rounds):
         for kind, run in KINDS.items():
-            yield f"cost of a message, round {number + 1} of {rounds}: {kind}"
-            found[kind].append(run(seconds))
+            yield f"cost of a message at {calls} calls, round {number + 1} of {rounds}: {kind}"
+            found[kind].append(run(calls, seconds))
     us = {kind: median(done.us_per_message for done in trials) for kind, trials in found.items()}
     ratio = {
         kind: median(a.us_per_message / b.us_per_message for a, b in zip(trials, found["bare"], strict=True))
