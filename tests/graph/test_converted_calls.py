@@ -24,6 +24,7 @@ def without_decoder(name, settings):
     return compile(load_text(text, settings=settings))
 
 
+@pytest.mark.slow
 def test_a_recorder_without_a_decoder_keeps_the_same_sound_as_mulaw(tmp_path):
     settings = ["call.port=0", f"wav.path={tmp_path}/{{call_id}}.wav", "ordered.hold=collapse"]  # see Live
     with Live("record", settings, calls=1, change=lambda _: without_decoder("record", settings)) as live:

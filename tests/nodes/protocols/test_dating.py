@@ -5,11 +5,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowcore import Packet
+from nodes.net.connection import STALL
 from nodes.protocols.dating import dated
 from nodes.protocols.ringcx import RATE, TRACKS, Caller, parse
 from nodes.protocols.timeline import Timeline
 
-STALL = 0.1
 SLOT = 0.020
 
 
@@ -51,6 +51,7 @@ def test_what_is_no_audio_came_before_what_follows():
     assert [at for _, at in dated(messages, 10.0, 10.5)] == pytest.approx([10.48, 10.48, 10.48, 10.5, 10.5])
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     length=st.sampled_from([0.02, 0.1, 0.2]),
