@@ -9,6 +9,7 @@ repeated keys (one of them is silently lost), large and deep files.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,7 +128,8 @@ class _Builder:
                 self._take(event)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            self._syntax(str(error.problem or error.context), mark.line if mark else 0, mark.column if mark else 0)
+            if mark is None or not self._nests_too_deep(mark.index):
+                self._syntax(str(error.problem or error.context), mark.line if mark else 0, mark.column if mark else 0)
         except yaml.YAMLError as error:
             self._syntax(str(error), 0, 0)
         except _Stop:
@@ -135,6 +137,24 @@ class _Builder:
         else:
             return self.root
         return None
+
+    def _nests_too_deep(self, end: int) -> bool:
+        """Report nesting over DEEPEST before ``end``, the index at which the parser stopped; False when there is none.
+
+        libyaml reads up to 1,024 characters ahead of its events. From PyYAML 6.0.4 on it refuses 1,001 levels there,
+        before the event of level 21 comes. The parser in Python has no such limit.
+        """
+        depth = 0
+        with suppress(yaml.YAMLError):
+            for event in yaml.parse(self.text[:end], Loader=yaml.SafeLoader):
+                depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+                if depth > DEEPEST:
+                    self._too_deep(self._at(event.start_mark, event.end_mark))
+                    return True
+        return False
+
+    def _too_deep(self, at: Position) -> None:
+        self.problems.add("too-deep", f"nested more than {DEEPEST} deep", at)
 
     def _syntax(self, message: str, line: int, column: int) -> None:
         if line >= len(self.lines) or (line == len(self.lines) - 1 and not self.lines[line]):
@@ -173,7 +193,7 @@ class _Builder:
                 self._put(Refused(at) if tagged else Scalar(at, event.value, not event.style))
                 return
             if len(self.open) == DEEPEST:
-                self._refuse("too-deep", f"nested more than {DEEPEST} deep", at)
+                self._too_deep(at)
                 raise _Stop
             items: list[Tree] | None = [] if isinstance(event, yaml.SequenceStartEvent) else None
             self.open.append(_Open(event.start_mark, items, tagged=tagged))

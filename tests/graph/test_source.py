@@ -58,8 +58,10 @@ HOSTILE = {
 }
 
 
+@pytest.mark.parametrize("loader", ["fastest", "SafeLoader"])
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_file_ends_as_problems(name):
+def test_hostile_file_ends_as_problems(name, loader, monkeypatch):
+    monkeypatch.setattr(source, "_LOADER", getattr(source.yaml, loader, source._LOADER))
     text, codes = HOSTILE[name]
     with pytest.raises(GraphError) as caught:
         load_text(text, registry=REGISTRY, environ={})
@@ -67,6 +69,30 @@ def test_hostile_file_ends_as_problems(name):
     assert codes <= {problem.code for problem in problems}
     assert len(problems) <= MOST
     assert max(len(line) for line in str(caught.value).splitlines()) < 400
+
+
+@pytest.mark.parametrize("loader", ["fastest", "SafeLoader"])
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("[" * 2000, 1, 21),
+        ("a: 1\nb: " + "{x: " * 1500, 2, 80),
+        ("a: 1\nb:\n- x\n- " + "[" * 1001 + "]" * 1001, 4, 21),
+        ("- " * 2000, 1, 41),
+    ],
+)
+def test_too_deep_stands_at_the_first_level_over_the_limit(text, line, column, loader, monkeypatch):
+    monkeypatch.setattr(source, "_LOADER", getattr(source.yaml, loader, source._LOADER))
+    problems = Problems("x", text)
+    assert read(text, problems) is None
+    (problem,) = problems.sorted()
+    assert (problem.code, problem.position.line, problem.position.column) == ("too-deep", line, column)
+
+
+def test_syntax_error_before_deep_nesting_is_the_one_reported():
+    problems = Problems("x", text := "a: ]\nb: " + "[" * 2000)
+    assert read(text, problems) is None
+    assert [problem.code for problem in problems.sorted()] == ["yaml-syntax"]
 
 
 def test_tree_keeps_text_as_written_and_places():
