@@ -3,12 +3,12 @@
 from flowcore.audio import Audio, Encoding, Packet
 from flowcore.errors import BadMessage, CannotStart, FlowcoreError, MissingExtra, Refused
 from flowcore.files import (
-    PART,
+    PARTIAL_SUFFIX,
     Folder,
     NewFile,
     abandoned,
     free_space,
-    part_of,
+    partial_path,
     publish,
     publish_from,
     set_aside,
@@ -39,7 +39,7 @@ __all__ = [
     "ANY_AUDIO",
     "LINEAR",
     "PACKETS",
-    "PART",
+    "PARTIAL_SUFFIX",
     "TEXT",
     "Audio",
     "BadMessage",
@@ -76,7 +76,7 @@ __all__ = [
     "abandoned",
     "free_space",
     "node",
-    "part_of",
+    "partial_path",
     "publish",
     "publish_from",
     "set_aside",

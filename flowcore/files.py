@@ -5,6 +5,7 @@ What cannot be appended to (JSON, subtitles) is written whole by `write_whole`, 
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -22,37 +23,45 @@ from flowcore.errors import CannotStart
 from flowcore.node import Part, Session
 from flowcore.paths import PathTemplate
 
-PART = ".part"
-NEW = ".new"
-NEWBORN = 60.0
-"""Seconds for which an empty ``.part`` that nobody has locked is left alone."""
-LOCK = ".flowcore.lock"
-"""Locked, in a folder that only one run may write to, by all of its processes."""
+PARTIAL_SUFFIX = ".part"
+"""Follows the name of a file while it is being written."""
+NEW_SUFFIX = ".new"
+"""Follows the name of a file while `write_whole` or `publish_from` writes its content."""
+EMPTY_PARTIAL_GRACE = 60.0
+"""Seconds for which an empty, unlocked ``.part`` file may still belong to a writer that is about to lock it."""
+LOCK_NAME = ".flowcore.lock"
+"""File in a folder that only one run may write to; all processes of that run lock it."""
 _WORKERS = "FLOWCORE_WORKERS"
-"""In the environment of a worker (`flowcore.engine.workers`): its run is that of its parent process."""
+"""Environment variable of a worker (`flowcore.engine.workers`), whose run is that of its parent process."""
+
+_AT_FDCWD = -100  # from fcntl.h: relative paths start at the working directory
+_RENAME_NOREPLACE = 1  # from stdio.h
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_NOT_SUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP}
+"""Errors of ``renameat2`` and ``link`` on file systems, or in sandboxes, that do not have them."""
 
 
 class NewFile:
     """A file that did not exist before, written by appending.
 
-    Where the name is taken, ``-2``, ``-3``, … follows its stem: nothing is ever overwritten. With ``part`` the file
-    carries ``.part`` after its name until `publish`, so that a reader sees finished files only, and is locked until
-    `close`, so that `abandoned` can tell whether its writer lives; without it, it has its name from the start. What
-    `append` took is with the kernel: killing this process does not lose it.
+    Where the name is taken, ``-2``, ``-3``, … follows its stem: nothing is ever overwritten. With ``partial`` the file
+    carries ``.part`` after its name until `publish`, so that readers see finished files only, and is locked until
+    `close`, so that `abandoned` knows that its writer lives. Without it, the file has its final name from the start.
+    Data that `append` took is with the kernel: a kill of this process does not lose it.
     """
 
-    def __init__(self, wanted: Path, *, part: bool = False) -> None:
+    def __init__(self, wanted: Path, *, partial: bool = False) -> None:
         """Create the file, and the directories above it. Raises OSError."""
         _make(wanted.parent)
         for name in _numbered(wanted):
-            if name.exists() or part_of(name).exists():
+            if name.exists() or partial_path(name).exists():
                 continue
             try:
-                self.path = part_of(name) if part else name
+                self.path = partial_path(name) if partial else name
                 self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
             except FileExistsError:
                 continue  # another flow was faster
-            if not part or _lock(self._fd, self.path):
+            if not partial or _lock(self._fd, self.path):
                 break
             os.close(self._fd)  # `abandoned` found it before it was locked
         self.size = 0
@@ -60,11 +69,11 @@ class NewFile:
         self._synced = -1  # the size at the last sync; before the first one even its name may be lost
 
     @classmethod
-    def create(cls, template: PathTemplate, session: Session, *, part: bool = False) -> Self:
+    def create(cls, template: PathTemplate, session: Session, *, partial: bool = False) -> Self:
         """The file that a node's config field ``path`` asks for. Raises `CannotStart`."""
         wanted = template.resolve(session)
         try:
-            return cls(wanted, part=part)
+            return cls(wanted, partial=partial)
         except OSError as error:
             raise _cannot_create(wanted, error) from error
 
@@ -118,14 +127,14 @@ class Folder(Part):
         try:
             _make(self.path)
             tempfile.TemporaryFile(dir=self.path).close()  # asking for permission only guesses: try
-            self._lock = _lock_run(self.path / LOCK) if self.alone else None
+            self._lock = _lock_run(self.path / LOCK_NAME) if self.alone else None
         except OSError as error:
             raise _cannot_create(self.path, error) from error
 
     def close(self) -> None:
         if self._lock is not None:
             lock, self._lock = self._lock, None
-            _unlock_run(self.path / LOCK, lock)
+            _unlock_run(self.path / LOCK_NAME, lock)
 
 
 def _lock_run(path: Path) -> int:
@@ -196,69 +205,137 @@ def _cannot_create(path: Path, error: OSError) -> CannotStart:
     return CannotStart(text, field="path")
 
 
-def part_of(path: Path) -> Path:
+def partial_path(path: Path) -> Path:
     """The name of ``path`` while it is being written."""
-    return path.with_name(path.name + PART)
+    return path.with_name(path.name + PARTIAL_SUFFIX)
+
+
+def _final_path(partial: Path) -> Path:
+    return partial.with_name(partial.name.removesuffix(PARTIAL_SUFFIX))
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Give ``path`` this content, new or in place of what it had, whole or not at all. Raises OSError.
+    """Write a file that may exist already. A reader, a kill and a power cut find the old content or the new one.
 
-    A reader, also one after a kill or a power cut, finds the old content or the new one. One writer at a time: until
-    all is on the disk it lies beside ``path`` with ``.new`` after the name, where the next writer begins anew.
+    The data goes to ``path`` + ``.new`` first, which replaces ``path`` when it is on the disk. One writer at a time:
+    the next one truncates a ``.new`` file that a kill left. Raises OSError.
     """
-    new = path.with_name(path.name + NEW)
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-    try:
-        _write(fd, data)
-        os.fsync(fd)
-    except OSError:
-        new.unlink()
-        raise
-    finally:
-        os.close(fd)
+    new = path.with_name(path.name + NEW_SUFFIX)
+    _write_synced(new, data)
     os.rename(new, path)
     _sync_directory(path.parent)
 
 
-def publish(part: Path, before: Callable[[Path], None] | None = None) -> Path:
-    """Give a finished ``.part`` file its name, or a numbered one where that is taken. Returns it; raises OSError.
+def publish(partial: Path, before: Callable[[Path], None] | None = None) -> Path:
+    """Rename a finished ``.part`` file to its final name, or to a numbered one where that is taken.
 
-    ``before`` is called with the name, to write beside it what tells of the file: whoever is killed in between does
-    both again. Where it raises, the file stays a ``.part``.
+    ``before`` is called with the final name just before the file gets it, to write metadata beside it. If it raises,
+    the file stays a ``.part``. After a kill, the same call completes what is left to do. Returns the final name; raises
+    OSError.
     """
-    name = _name_for(part, b"")
-    if before is not None:
-        before(name)
-    os.rename(part, name)
-    _sync_directory(name.parent)
-    return name
-
-
-def publish_from(part: Path, data: bytes) -> Path:
-    """Write what was made of a ``.part`` file to the name that it stands for, or a numbered one where that is taken.
-
-    The part stays. Whoever is killed before removing it does all again and comes to the same file. Returns the name;
-    raises OSError.
-    """
-    name = _name_for(part, data)
-    write_whole(name, data)
-    return name
-
-
-def set_aside(part: Path, mark: str) -> Path:
-    """Rename a ``.part`` file that is damaged: ``x.wav.part`` becomes ``x.damaged.wav.part``; what it holds is left
-    alone. Returns the new name; raises OSError.
-    """
-    own = part.with_name(part.name.removesuffix(PART))
-    for name in _numbered(own.with_stem(f"{own.stem}.{mark}")):
-        try:
-            os.close(os.open(part_of(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-        except FileExistsError:
+    for name in _final_names(partial):
+        if os.path.lexists(name) and not _is_same_file(partial, name):
             continue
-        os.rename(part, part_of(name))
-        return part_of(name)
+        if before is not None:
+            before(name)
+        with suppress(FileExistsError):
+            _rename_to_new(partial, name)
+            _sync_directory(name.parent)
+            return name
     raise AssertionError("count() does not end")
+
+
+def publish_from(partial: Path, data: bytes) -> Path:
+    """Write ``data``, made from a ``.part`` file, to the final name of that file, or to a numbered one.
+
+    The ``.part`` file stays; the caller removes it last. After a kill before that, the same call finds the file that
+    holds ``data``. Returns the final name; raises OSError.
+    """
+    new = partial.with_name(partial.name + NEW_SUFFIX)
+    new.unlink(missing_ok=True)  # not truncated: a kill may have left it as a second name of the finished file
+    _write_synced(new, data)
+    for name in _final_names(partial):
+        if (data or partial_path(name) == partial) and _holds(name, data):
+            new.unlink()
+            return name
+        with suppress(FileExistsError):
+            _rename_to_new(new, name)
+            _sync_directory(name.parent)
+            return name
+    raise AssertionError("count() does not end")
+
+
+def set_aside(partial: Path, mark: str) -> Path:
+    """Rename a damaged ``.part`` file: ``x.wav.part`` becomes ``x.damaged.wav.part``. The content stays as it is.
+
+    Only the owner of ``x.wav.part`` makes such names from ``x``, so the name cannot be taken between the look and the
+    rename. Returns the new name; raises OSError.
+    """
+    own = _final_path(partial)
+    names = (partial_path(name) for name in _numbered(own.with_stem(f"{own.stem}.{mark}")))
+    name = next(name for name in names if not os.path.lexists(name))
+    os.rename(partial, name)
+    return name
+
+
+def _final_names(partial: Path) -> Iterator[Path]:
+    """Yield the name that ``partial`` stands for, then the numbered ones that no other flow is writing."""
+    own = _final_path(partial)
+    return (name for name in _numbered(own) if name == own or not partial_path(name).exists())
+
+
+def _rename_to_new(source: Path, target: Path) -> None:
+    """Rename ``source`` to ``target``, where no file is. Raises FileExistsError where one is, and OSError.
+
+    ``renameat2`` does so in one step, and programs that watch the folder get the event that they wait for
+    (IN_MOVED_TO). NFS and some FUSE file systems refuse its flag: there the file is linked, then unlinked. A kill
+    between the two leaves one file with both names; the next call removes ``source``.
+    """
+    try:
+        try:
+            _renameat2(source, target)
+        except OSError as error:
+            if error.errno not in _NOT_SUPPORTED:
+                raise
+            _link_to_new(source, target)
+    except FileExistsError:
+        if not _is_same_file(source, target):
+            raise
+        os.unlink(source)
+
+
+def _renameat2(source: Path, target: Path) -> None:
+    call = getattr(_LIBC, "renameat2", None)  # glibc has it since 2.28, musl since 1.2.6
+    if call is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if call(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(source), None, str(target))
+
+
+def _link_to_new(source: Path, target: Path) -> None:
+    """Move ``source`` by ``link`` and ``unlink``, or where there are no hard links by a rename after a look.
+
+    After the latter the file is whole, too; but another program that takes the name between the look and the rename
+    loses its file.
+    """
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
+        os.rename(source, target)
+    else:
+        os.unlink(source)
+
+
+def _is_same_file(path: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), os.lstat(other))
+    except FileNotFoundError:
+        return False
 
 
 def free_space(path: Path) -> int:
@@ -268,24 +345,21 @@ def free_space(path: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
-def _name_for(part: Path, data: bytes) -> Path:
-    """The name for ``part``: made as an empty file, because renaming overwrites, or found to hold ``data`` already."""
-    own = part.with_name(part.name.removesuffix(PART))
-    for name in _numbered(own):
-        if name != own and part_of(name).exists():
-            continue  # it belongs to another flow
-        try:
-            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-        except FileExistsError:
-            # Somebody else's, or of our own: its writer was killed at this point, or just behind it.
-            if not (name == own and _holds(name, b"")) and not (data and _holds(name, data)):
-                continue
-        return name
-    raise AssertionError("count() does not end")
-
-
 def _holds(path: Path, data: bytes) -> bool:
     return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    """Write a file and bring it to the disk; where that fails, remove it. Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    try:
+        _write(fd, data)
+        os.fsync(fd)
+    except OSError:
+        path.unlink()
+        raise
+    finally:
+        os.close(fd)
 
 
 def _write(fd: int, data: bytes) -> None:
@@ -296,14 +370,14 @@ def _write(fd: int, data: bytes) -> None:
 
 def abandoned(template: PathTemplate) -> Iterator[Path]:
     """The ``.part`` files of ``template`` whose writers were killed, each locked until the next one is asked for."""
-    for part in sorted(template.root.glob(template.pattern + PART)):
+    for partial in sorted(template.root.glob(template.pattern + PARTIAL_SUFFIX)):
         try:
-            fd = os.open(part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = os.open(partial, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:  # its writer has just finished it, or it is not ours to touch
             continue
         try:
-            if _lock(fd, part, unlockable=False) and not _newborn(fd):
-                yield part
+            if _lock(fd, partial, unlockable=False) and not _newborn(fd):
+                yield partial
         finally:
             os.close(fd)
 
@@ -311,7 +385,7 @@ def abandoned(template: PathTemplate) -> Iterator[Path]:
 def _newborn(fd: int) -> bool:
     """Whether its writer may be between creating and locking it: the next start will know better."""
     found = os.fstat(fd)
-    return not found.st_size and time.time() - found.st_mtime < NEWBORN
+    return not found.st_size and time.time() - found.st_mtime < EMPTY_PARTIAL_GRACE
 
 
 def _lock(fd: int, path: Path, *, unlockable: bool = True) -> bool:

@@ -6,11 +6,24 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
+from killing import killed_at, on_each_file_system, use_file_system
 
-from flowcore import CannotStart, Folder, NewFile, PathTemplate, abandoned, publish, publish_from, write_whole
+from flowcore import (
+    CannotStart,
+    Folder,
+    NewFile,
+    PathTemplate,
+    abandoned,
+    files,
+    publish,
+    publish_from,
+    set_aside,
+    write_whole,
+)
 from flowcore.testing import SESSION, FakeDisk, kill_at_random
 
 
@@ -23,6 +36,18 @@ def disk_for_files_of(size: int):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def left(path: Path, data: bytes) -> Path:
+    """The part of ``path`` that a killed process left."""
+    file = NewFile(path, partial=True)
+    file.append(data)
+    file.close()
+    return file.path
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_directories_are_made(tmp_path):
@@ -40,12 +65,12 @@ def test_taken_name_gets_a_number_and_nothing_is_overwritten(tmp_path):
 
 
 def test_part_of_another_flow_is_taken_too(tmp_path):
-    first, second = (NewFile(tmp_path / "x.wav", part=True) for _ in range(2))
+    first, second = (NewFile(tmp_path / "x.wav", partial=True) for _ in range(2))
     assert (first.path.name, second.path.name) == ("x.wav.part", "x-2.wav.part")
 
 
 def test_finished_file_is_never_overwritten(tmp_path):
-    file = NewFile(tmp_path / "x.wav", part=True)
+    file = NewFile(tmp_path / "x.wav", partial=True)
     file.append(b"mine")
     file.close()
     (tmp_path / "x.wav").write_text("came in between")
@@ -57,7 +82,7 @@ def test_finished_file_is_never_overwritten(tmp_path):
 
 def test_a_hundred_flows_that_want_one_name_get_a_hundred_files(tmp_path):
     def record(number: int) -> None:
-        file = NewFile(tmp_path / "call.wav", part=True)
+        file = NewFile(tmp_path / "call.wav", partial=True)
         file.append(b"%d" % number)
         file.close()
         publish(file.path)
@@ -113,11 +138,11 @@ def test_only_what_a_killed_process_left_is_abandoned(tmp_path):
     program = f"""
 import os, pathlib, signal
 from flowcore import NewFile
-NewFile(pathlib.Path({str(tmp_path)!r}) / "dead.wav", part=True).append(b"left")
+NewFile(pathlib.Path({str(tmp_path)!r}) / "dead.wav", partial=True).append(b"left")
 os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", program], check=False)
-    alive = NewFile(tmp_path / "alive.wav", part=True)
+    alive = NewFile(tmp_path / "alive.wav", partial=True)
     alive.append(b"growing")
     (tmp_path / "finished.wav").touch()
     template = PathTemplate(f"{tmp_path}/{{flow}}.wav")
@@ -154,7 +179,7 @@ def test_a_hundred_new_files_while_others_look_for_abandoned_ones_are_all_their_
                 publish(part)
 
     def write(number: int) -> None:
-        file = NewFile(tmp_path / "call.wav", part=True)
+        file = NewFile(tmp_path / "call.wav", partial=True)
         file.append(b"%d" % number)
         publish(file.path)
         file.close()
@@ -216,14 +241,14 @@ for number in range(1_000_000):
 
 
 def test_what_is_made_of_a_part_has_its_name_and_the_part_stays(tmp_path):
-    part = NewFile(tmp_path / "x.srt", part=True)
+    part = NewFile(tmp_path / "x.srt", partial=True)
     for _ in range(2):  # whoever was killed before the part was gone does it again
         assert publish_from(part.path, b"text") == tmp_path / "x.srt"
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"x.srt": b"text", "x.srt.part": b""}
 
 
 def test_what_is_made_of_a_part_overwrites_neither_strangers_nor_other_flows(tmp_path):
-    mine, other = (NewFile(tmp_path / "x.srt", part=True) for _ in range(2))
+    mine, other = (NewFile(tmp_path / "x.srt", partial=True) for _ in range(2))
     assert other.path.name == "x-2.srt.part"
     (tmp_path / "x.srt").write_text("came in between")
     assert publish_from(mine.path, b"mine") == tmp_path / "x-3.srt"
@@ -231,9 +256,101 @@ def test_what_is_made_of_a_part_overwrites_neither_strangers_nor_other_flows(tmp
     assert (tmp_path / "x.srt").read_text() == "came in between"
 
 
-def test_killed_between_taking_its_name_and_renaming_a_part_gets_its_name_nevertheless(tmp_path):
-    file = NewFile(tmp_path / "x.wav", part=True)
-    file.append(b"sound")
-    (tmp_path / "x.wav").touch()
-    assert publish(file.path) == tmp_path / "x.wav"
-    assert (tmp_path / "x.wav").read_bytes() == b"sound"
+@on_each_file_system
+def test_a_file_gets_its_name_in_one_piece_and_the_part_is_gone(tmp_path, monkeypatch, file_system):
+    use_file_system(file_system, monkeypatch)
+    part = left(tmp_path / "x.wav", b"sound")
+    assert publish(part) == tmp_path / "x.wav"
+    assert content(tmp_path) == {"x.wav": b"sound"}
+
+
+@on_each_file_system
+@pytest.mark.parametrize("taken", [b"", b"other"])
+def test_a_name_that_is_taken_while_metadata_is_written_is_not_overwritten(tmp_path, monkeypatch, file_system, taken):
+    use_file_system(file_system, monkeypatch)
+    part = left(tmp_path / "x.wav", b"sound")
+    told = []
+
+    def tell(name):
+        told.append(name.name)
+        (tmp_path / "x.wav").write_bytes(taken)
+
+    assert publish(part, tell) == tmp_path / "x-2.wav"
+    assert told == ["x.wav", "x-2.wav"]
+    assert content(tmp_path) == {"x.wav": taken, "x-2.wav": b"sound"}
+
+
+def test_a_dangling_link_or_one_to_the_part_itself_takes_a_name_too(tmp_path):
+    part = left(tmp_path / "x.wav", b"sound")
+    (tmp_path / "x.wav").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "x-2.wav").symlink_to(part)
+    assert publish(part) == tmp_path / "x-3.wav"
+    assert (tmp_path / "x-3.wav").read_bytes() == b"sound"
+
+
+def test_without_renameat2_in_the_c_library_a_link_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_LIBC", object())
+    assert publish(left(tmp_path / "x.wav", b"sound")) == tmp_path / "x.wav"
+    assert content(tmp_path) == {"x.wav": b"sound"}
+
+
+def test_an_error_that_another_way_would_meet_too_is_raised(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        publish(tmp_path / "x.wav.part")
+    assert content(tmp_path) == {}
+
+
+@on_each_file_system
+@pytest.mark.parametrize("taken", [False, True])
+def test_killed_between_any_two_system_calls_a_part_is_published_once(tmp_path, monkeypatch, file_system, taken):
+    use_file_system(file_system, monkeypatch)
+    for moment in range(100):
+        folder = tmp_path / str(moment)
+        part = left(folder / "x.wav", b"sound")
+        if taken:
+            (folder / "x.wav").write_bytes(b"other")
+        name = "x-2.wav" if taken else "x.wav"
+
+        def tell(name):
+            write_whole(name.with_suffix(".json"), b"about " + name.name.encode())
+
+        died = killed_at(moment, monkeypatch, lambda part=part: publish(part, tell))
+        seen = content(folder)
+        assert seen.get(name, b"sound") == b"sound"
+        if part.exists():
+            assert publish(part, tell) == folder / name
+        expected = {name: b"sound", f"{Path(name).stem}.json": b"about " + name.encode()}
+        assert content(folder) == expected | ({"x.wav": b"other"} if taken else {})
+        if not died:
+            break
+    assert 7 <= moment < 20
+
+
+@on_each_file_system
+@pytest.mark.parametrize("text", [b"", b"text"])
+def test_killed_twice_between_system_calls_what_is_made_of_a_part_is_there_once(
+    tmp_path, monkeypatch, file_system, text
+):
+    use_file_system(file_system, monkeypatch)
+    for moment in range(100):
+        folder = tmp_path / str(moment)
+        part = left(folder / "x.srt", b"journal")
+        make = partial(publish_from, part, text)
+        died = killed_at(moment, monkeypatch, make)
+        for again in (moment // 2, moment):
+            killed_at(again, monkeypatch, make)
+            assert content(folder).get("x.srt", text) == text
+        assert publish_from(part, text) == folder / "x.srt"
+        assert content(folder) == {"x.srt": text, "x.srt.part": b"journal"}
+        if not died:
+            break
+    assert 4 <= moment < 20
+
+
+@pytest.mark.parametrize("moment", [0, 1])
+def test_a_damaged_part_is_marked_by_its_name_in_one_step(tmp_path, monkeypatch, moment):
+    part = left(tmp_path / "x.wav", b"sound")
+    (tmp_path / "x.damaged.wav.part").write_bytes(b"earlier")
+    assert killed_at(moment, monkeypatch, lambda: set_aside(part, "damaged")) is (moment == 0)
+    name = "x.damaged-2.wav.part" if moment else "x.wav.part"
+    assert content(tmp_path) == {name: b"sound", "x.damaged.wav.part": b"earlier"}

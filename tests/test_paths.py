@@ -114,7 +114,7 @@ def test_every_file_of_a_template_is_found_by_its_pattern(tmp_path_factory, piec
     except ValueError:
         return
     session = Session("one-flow", datetime(2026, 1, 2), {"call_id": call})
-    files = [NewFile(template.resolve(session), part=part) for part in (False, False, True)]
+    files = [NewFile(template.resolve(session), partial=partial) for partial in (False, False, True)]
     for file in files:
         file.close()
     found = {*template.root.glob(template.pattern), *template.root.glob(template.pattern + ".part")}

@@ -15,13 +15,13 @@ from flowcore.engine.events import Bus, Event
 from flowcore.engine.recovery import RecoveryReport
 from flowcore.engine.recovery import recover as recover_plan
 from flowcore.errors import UsageError
-from flowcore.files import PART
+from flowcore.files import PARTIAL_SUFFIX
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile as compile_graph
 from flowcore.node import Node
 from flowcore.registry import available
 
-JOURNAL = f".json{PART}"
+JOURNAL = f".json{PARTIAL_SUFFIX}"
 """The end of a name that belongs to the file beside it."""
 
 
@@ -51,7 +51,8 @@ def recover(
         raise UsageError(f"{place} is not there: give a directory with recordings, or a graph")
     bus.deliver()
     rows = [_row(event) for event in done]
-    left = sorted(path for path in place.rglob(f"*{PART}") if not path.name.endswith(JOURNAL) and not _told(path, rows))
+    partials = (path for path in place.rglob(f"*{PARTIAL_SUFFIX}") if not path.name.endswith(JOURNAL))
+    left = sorted(path for path in partials if not _told(path, rows))
     for row in rows:
         typer.echo(json.dumps(row) if as_json else f"{row['what']:<13} {row['path']}{_more(row)}")
     if not as_json:
@@ -65,7 +66,7 @@ def recover(
 
 def _who_can(root: Path) -> Iterator[tuple[type[Node], Any]]:
     """Each node that completes files, with the config that it would have written those below ``root`` with."""
-    kinds = sorted({(part.parent, _suffix(part)) for part in root.rglob(f"*{PART}")})
+    kinds = sorted({(part.parent, _suffix(part)) for part in root.rglob(f"*{PARTIAL_SUFFIX}")})
     if not kinds:
         return
     classes = [entry.load() for entry in available().values() if not entry.rival]
@@ -82,7 +83,7 @@ def _who_can(root: Path) -> Iterator[tuple[type[Node], Any]]:
 
 def _suffix(part: Path) -> str:
     """Of the file that it will be; the journal beside a recording is called ``x.wav.json.part``."""
-    name = Path(part.name.removesuffix(PART))
+    name = Path(part.name.removesuffix(PARTIAL_SUFFIX))
     return Path(name.stem).suffix or name.suffix if name.suffix == ".json" else name.suffix
 
 

@@ -24,7 +24,7 @@ class Tape:
     def __init__(self, path: Path, veil: Veil) -> None:
         self.trouble = ""
         self._veil = veil
-        self._file = NewFile(path, part=True)
+        self._file = NewFile(path, partial=True)
 
     def begin(self, request: Request, now: float) -> None:
         """The request, which came at ``now``, monotonic seconds."""

@@ -135,17 +135,19 @@ def seal(path: Path) -> float:
             file.truncate(0)
             file.write(header("s16", 8000, 1, 0))
         else:
-            found = layout(file.read(4096), length)
+            start = file.read(4096)
+            found = layout(start, length)
             encoding = next((name for name, code in ENCODINGS.items() if code == (found.tag, found.bits // 8)), "s16")
             size = found.size - found.size % found.frame
             head = header(encoding, found.rate, found.channels, size)
             if len(head) != found.start:
                 raise NotWav("another program wrote it")
-            file.truncate(found.start + size)
-            file.seek(0, os.SEEK_END)
-            file.write(b"\0" * (size % 2))  # chunks of RIFF have even lengths
-            file.seek(0)
-            file.write(head)
+            if not start.startswith(head) or length != found.start + size + size % 2:  # else a reader may have it open
+                file.truncate(found.start + size)
+                file.seek(0, os.SEEK_END)
+                file.write(b"\0" * (size % 2))  # chunks of RIFF have even lengths
+                file.seek(0)
+                file.write(head)
             seconds = size / found.frame / found.rate
         file.flush()
         os.fsync(file.fileno())

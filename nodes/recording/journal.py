@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from flowcore import PART, Session
+from flowcore import PARTIAL_SUFFIX, Session
 
 LONGEST = 256
 """Characters of what a peer says of its call that are kept."""
@@ -81,7 +81,7 @@ class Journal:
 
 def path_of(part: Path) -> Path:
     """Where the journal of an unfinished recording lies."""
-    return part.with_name(f"{part.name.removesuffix(PART)}.json{PART}")
+    return part.with_name(f"{part.name.removesuffix(PARTIAL_SUFFIX)}.json{PARTIAL_SUFFIX}")
 
 
 def line(what: Line) -> bytes:

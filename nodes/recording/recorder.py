@@ -15,7 +15,7 @@ from pydantic import Field
 
 import flowcore
 from flowcore import (
-    PART,
+    PARTIAL_SUFFIX,
     Audio,
     CannotStart,
     Duration,
@@ -255,7 +255,7 @@ class Recorder(Sink[Audio]):
             self._finish(_reason(error))
         else:
             path = file.leave()
-            self._previous = path.name.removesuffix(PART)
+            self._previous = path.name.removesuffix(PARTIAL_SUFFIX)
             self.report.event("damaged", path=str(path), detail=str(error))
 
     def _stop(self, error: OSError) -> None:

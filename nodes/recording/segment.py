@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from flowcore import NewFile, PathTemplate, Report, Session, abandoned, part_of, publish, set_aside, write_whole
+from flowcore import NewFile, PathTemplate, Report, Session, abandoned, partial_path, publish, set_aside, write_whole
 from nodes.recording import journal
 from nodes.recording.containers import CannotRepair, Container
 
@@ -27,7 +27,7 @@ class Segment:
         self._kind = kind
         self._container: Container | None = None
         self._closed = False
-        self._file = NewFile(template.resolve(session), part=True)
+        self._file = NewFile(template.resolve(session), partial=True)
         notes = journal.path_of(self._file.path)
         try:
             notes.unlink(missing_ok=True)  # of a recording that is finished, or it had kept this name
@@ -131,7 +131,7 @@ def complete(part: Path, kind: type[Container], report: Report) -> tuple[Path, f
         path = publish(part)
         report.event("no_metadata", path=str(path), detail=str(error))
         with suppress(FileNotFoundError):
-            os.rename(notes, journal.path_of(part_of(path)))
+            os.rename(notes, journal.path_of(partial_path(path)))
     else:
         notes.unlink(missing_ok=True)
     return path, seconds
@@ -150,9 +150,9 @@ def recover(template: PathTemplate, kind: type[Container], report: Report) -> No
             report.event("repaired", path=str(path), seconds=round(seconds, 3))
         except (OSError, CannotRepair) as error:
             report.event("not_repaired", path=str(part), detail=str(error))
-    for notes in sorted(template.root.glob(str(journal.path_of(part_of(Path(template.pattern)))))):
+    for notes in sorted(template.root.glob(str(journal.path_of(partial_path(Path(template.pattern)))))):
         name = notes.with_name(notes.name.removesuffix(".json.part"))
-        if part_of(name).exists():
+        if partial_path(name).exists():
             continue  # it is being written, or could not be completed
         try:
             if name.exists() and not name.with_name(f"{name.name}.json").exists():

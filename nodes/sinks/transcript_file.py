@@ -125,7 +125,7 @@ class TranscriptFile(Sink[Text]):
 
     def open(self, session: Session) -> None:
         self._opened = self.now()
-        self._file = NewFile.create(self.config.path, session, part=True)
+        self._file = NewFile.create(self.config.path, session, partial=True)
         self._file.append(journal.head(session))
 
     def process(self, chunk: Text) -> None:

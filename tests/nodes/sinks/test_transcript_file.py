@@ -9,6 +9,7 @@ import srt
 import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
+from killing import killed_at, on_each_file_system, use_file_system
 from pydantic import ValidationError
 
 from flowcore import CannotStart, Text
@@ -203,39 +204,15 @@ def test_what_is_being_written_is_left_alone(tmp_path):
     assert names(tmp_path) == {"x.srt", "x.srt.json"}
 
 
-class Killed(BaseException):
-    """Nothing of the process runs after it."""
-
-
-def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch, folder: Path) -> bool:
-    """Recover as a process that is killed before its ``moment``-th change of the disk does; whether it got that far."""
-    left = moment
-
-    def dying(change):
-        def call(*args, **options):
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise Killed
-            return change(*args, **options)
-
-        return call
-
-    with monkeypatch.context() as patch:
-        for name in ("open", "write", "rename", "unlink"):
-            patch.setattr(os, name, dying(getattr(os, name)))
-        try:
-            recover(f"{folder}/{{flow}}.srt")
-        except Killed:
-            return True
-    return False
-
-
-def test_killed_before_any_step_of_its_end_the_next_one_comes_to_the_same_files(tmp_path, monkeypatch):
+@on_each_file_system
+def test_killed_before_any_step_of_its_end_the_next_one_comes_to_the_same_files(tmp_path, monkeypatch, file_system):
+    use_file_system(file_system, monkeypatch)
     for moment in range(100):
         folder = tmp_path / str(moment)
         node(f"{folder}/x.srt").push(HELLO).node._file.close()  # killed
-        died = killed_at(moment, monkeypatch, folder)
+        died = killed_at(moment, monkeypatch, lambda folder=folder: recover(f"{folder}/{{flow}}.srt"))
+        if "x.srt" in names(folder):  # whole, whenever it is seen
+            assert [cue.content for cue in srt.parse((folder / "x.srt").read_text())] == ["Agent: hello"]
         recover(f"{folder}/{{flow}}.srt")
         assert names(folder) == {"x.srt", "x.srt.json"}
         assert [cue.content for cue in srt.parse((folder / "x.srt").read_text())] == ["Agent: hello"]

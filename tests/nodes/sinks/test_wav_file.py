@@ -12,6 +12,7 @@ import pytest
 from engine.nodes import Tones, plan, step
 from hypothesis import given
 from hypothesis import strategies as st
+from killing import killed_at, on_each_file_system, use_file_system
 from pydantic import ValidationError
 
 from flowcore import Audio, CannotStart
@@ -273,6 +274,33 @@ def test_recover_makes_whole_what_was_left_and_leaves_alone_what_grows(tmp_path)
     assert len(read(files(growing)[0])) == 200
     assert (tmp_path / "foreign.wav.part").read_bytes() == b"not a recording of ours" * 10
     assert (tmp_path / "other.txt.part").exists()
+
+
+@on_each_file_system
+def test_killed_between_any_two_system_calls_of_its_end_there_is_one_whole_recording(
+    tmp_path, monkeypatch, file_system
+):
+    use_file_system(file_system, monkeypatch)
+    for moment in range(100):
+        folder = tmp_path / str(moment)
+        harness = NodeHarness(WavFile, {"path": f"{folder}/x.wav"}).push(stereo(0, 100))
+        harness.node._segment._close()  # killed
+
+        def recover(config=harness.node.config):
+            WavFile.recover(config, Report())
+
+        died = killed_at(moment, monkeypatch, recover)
+        if (folder / "x.wav").exists():  # whole, whenever it is seen
+            assert len(read(folder / "x.wav")) == 100
+            assert (folder / "x.wav.json").exists()
+        recover()
+        assert {path.name for path in folder.iterdir()} == {"x.wav", "x.wav.json"}
+        assert (read(folder / "x.wav") == [1000, -1000]).all()
+        about = json.loads((folder / "x.wav.json").read_text())
+        assert about["sha256"] == hashlib.sha256((folder / "x.wav").read_bytes()).hexdigest()
+        if not died:
+            break
+    assert 8 < moment < 100
 
 
 def test_recover_of_nothing_is_nothing(tmp_path):
