@@ -49,7 +49,7 @@ docs: $(STAMP)-dev
 PROTOC := grpcio-tools==1.72.2
 proto: $(STAMP)-dev
 	@test -d build/protoc || $(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/protoc $(PROTOC)
-	@PYTHONPATH=build/protoc $(BIN)/python -W ignore -m grpc_tools.protoc -I. --python_out=. --pyi_out=. nodes/protocols/*.proto
+	@PYTHONPATH=build/protoc $(BIN)/python -W ignore -m grpc_tools.protoc -I. --python_out=. --pyi_out=. nodes/ringcx/*.proto
 
 bench: $(STAMP)-dev
 	@$(BIN)/python -m tests.bench

@@ -32,7 +32,7 @@ EMPTY_PARTIAL_GRACE = 60.0
 LOCK_NAME = ".flowcore.lock"
 """File in a folder that only one run may write to; all processes of that run lock it."""
 _WORKERS = "FLOWCORE_WORKERS"
-"""Environment variable of a worker (`flowcore.engine.workers`), whose run is that of its parent process."""
+"""Environment variable of a worker (`flowcore.workers.supervisor`), whose run is that of its parent process."""
 
 _AT_FDCWD = -100  # from fcntl.h: relative paths start at the working directory
 _RENAME_NOREPLACE = 1  # from stdio.h

@@ -363,7 +363,7 @@ class Listener(Node, ABC, Generic[Out]):
     """Values of its config, as in a graph, with which it knows who calls through a tunnel that ends on this machine."""
 
     rehearsal: ClassVar[str] = ""
-    """A module that stands in for this listener's connections in ``flowcore test``: see `flowcore.scenario.play`."""
+    """A module that stands in for this listener's connections in ``flowcore test``: see `flowcore.scenario.standin`."""
 
     @classmethod
     @abstractmethod

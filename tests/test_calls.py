@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live import Live
-from load import Load, call_id, frame, mulaw
-from phone import MESSAGE, Phone, said, stereo
 
 from flowcore import Packet
 from flowcore.testing import NodeHarness, joined
 from nodes.transforms.decode_mulaw import DecodeMulaw
 from nodes.transforms.interleave import Interleave
 from nodes.transforms.reorder import Reorder
+from tests.support.live import Live
+from tests.support.phone import MESSAGE, Phone, said, stereo
+from tools.load import Load, call_id, frame, mulaw
 
 SILENCE = 0
 

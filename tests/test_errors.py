@@ -1,7 +1,6 @@
 """Every error of the tree comes up where its text says, and carries its data."""
 
 import pytest
-from engine.nodes import Broken, Keep, Tones, plan, step
 
 from flowcore.cli.new import node as new_node
 from flowcore.errors import (
@@ -21,8 +20,9 @@ from flowcore.graph.load import load_text
 from flowcore.node import Extra
 from flowcore.registry import Entry, from_file
 from flowcore.testing import NodeHarness, run_plan, tone
-from nodes.protocols.ringcx import parse
+from nodes.ringcx.protocol import parse
 from nodes.sinks.wav_file import WavFile
+from tests.engine.nodes import Broken, Keep, Tones, plan, step
 
 
 class Forgetful(Broken):

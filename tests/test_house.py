@@ -9,16 +9,16 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted(path.relative_to(ROOT) for top in ("flowcore", "nodes") for path in (ROOT / top).rglob("*.py"))
 SUPPORT = (
     "nodes.doctor",
-    "nodes.filters",
+    "nodes.audio",
+    "nodes.captions",
     "nodes.net",
-    "nodes.protocols",
+    "nodes.jitterbuffer",
     "nodes.recording",
-    "nodes.ringcentral",
+    "nodes.ringcx",
     "nodes.simulators",
     "nodes.sound",
     "nodes.speech",
     "nodes.transcripts",
-    "nodes.web",
 )
 """Packages of nodes/ that hold no nodes, and that nodes may therefore use."""
 

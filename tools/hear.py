@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
-from card import RATE, Card
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tools.card import RATE, Card
 
 CHUNK = 320
 CLICK = 16000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from nodes.simulators.known import TRACKS, mulaw, samples
+from nodes.simulators.known_audio import TRACKS, mulaw, samples
 from nodes.simulators.load import Result, call_id
 from nodes.simulators.ringcx import FIRST, Load, frame, main
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from nodes.protocols import g711
+from nodes.audio import g711
 from tools.wer import normalised
 
 RATE = 8000

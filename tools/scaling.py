@@ -22,13 +22,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from phone import OPEN, Phone
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from flowcore.control.client import ask
-from nodes.simulators.known import mulaw
+from nodes.simulators.known_audio import mulaw
 from nodes.simulators.ringcx import frame
+from tests.support.phone import OPEN, Phone
 
 ROOT = Path(__file__).parents[1]
 FLOWCORE = Path(sys.executable).with_name("flowcore")

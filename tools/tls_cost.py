@@ -34,8 +34,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from flowcore.engine.sockets import listen
 from nodes.net.connection import Connection
-from nodes.net.front import Front
 from nodes.net.port import Limits, Port
+from nodes.net.proxy_trust import Front
 from nodes.net.tls import Certificate
 
 SLOT = 0.020

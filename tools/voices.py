@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nodes.protocols import g711
+from nodes.audio import g711
 
 RATE = 8000
 RECORDINGS = {"agent": "two_cities.wav", "caller": "beckett.wav"}

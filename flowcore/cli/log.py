@@ -16,10 +16,10 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict
 
-from flowcore.cli.patient import Patient
+from flowcore.cli.background_writer import Patient
 from flowcore.cli.show import plainly
+from flowcore.engine.bus import Event
 from flowcore.engine.engine import Totals
-from flowcore.engine.events import Event
 from flowcore.errors import FlowcoreError, said_by
 
 LONGEST = 256

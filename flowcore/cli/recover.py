@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from flowcore.engine.events import Bus, Event
+from flowcore.engine.bus import Bus, Event
 from flowcore.engine.recovery import RecoveryReport
 from flowcore.engine.recovery import recover as recover_plan
 from flowcore.errors import UsageError

@@ -16,18 +16,18 @@ import typer
 from flowcore.cli.log import Log
 from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnelled
 from flowcore.control.address import directory
-from flowcore.control.answers import holder
+from flowcore.control.handler import holder
 from flowcore.control.hub import Hub
+from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import Engine
-from flowcore.engine.events import Bus, Event
 from flowcore.engine.garbage import collected_in_quiet_slots
-from flowcore.engine.notify import Notifier, SupervisorNotifier
-from flowcore.engine.workers import Supervisor
 from flowcore.errors import CannotStart
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile as compile_graph
 from flowcore.graph.plan import Plan
 from flowcore.units import Duration
+from flowcore.workers.notify import Notifier, SupervisorNotifier
+from flowcore.workers.supervisor import Supervisor
 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of the graph; repeatable.")

@@ -9,7 +9,7 @@ import typer
 
 from flowcore.cli.log import Log
 from flowcore.cli.run import run_engine
-from flowcore.engine.events import Bus
+from flowcore.engine.bus import Bus
 from flowcore.errors import UsageError
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile as compile_graph

@@ -11,10 +11,10 @@ from flowcore.cli.run import new_loop
 from flowcore.cli.show import show_error
 from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
-from flowcore.engine.workers import Seat
 from flowcore.errors import FlowcoreError
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.workers.supervisor import Seat
 
 
 def main(channel: int) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from flowcore.control.address import is_stale
-from flowcore.control.answers import Holder
+from flowcore.control.handler import Holder
 from flowcore.errors import CannotStart
 
 ANSWER = 2.0

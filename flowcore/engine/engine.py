@@ -11,12 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from flowcore.engine.alarms import Alarms
-from flowcore.engine.callers import Callers
+from flowcore.engine.bus import Bus
 from flowcore.engine.clock import Clock, SystemClock
-from flowcore.engine.events import Bus
-from flowcore.engine.exchange import Exchange
 from flowcore.engine.flow import Flow
-from flowcore.engine.places import Places
 from flowcore.engine.pool import InlinePool, Pool, ThreadPool
 from flowcore.engine.recovery import Recovery
 from flowcore.engine.slots import PERIOD, Slots
@@ -27,6 +24,9 @@ from flowcore.errors import CannotStart, FlowcoreError, LawBroken, Refused
 from flowcore.graph.broken import told
 from flowcore.graph.plan import Plan
 from flowcore.node import Listener, Part, Session
+from flowcore.workers.call_limit import Places
+from flowcore.workers.connection_counter import Callers
+from flowcore.workers.messages import Exchange
 
 DRAIN = 10.0
 """Seconds that a flow may take to end by itself; then what hangs is named and left behind."""

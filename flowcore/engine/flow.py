@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from flowcore.engine.alarms import Alarms
 from flowcore.engine.border import Border
+from flowcore.engine.bus import Bus
 from flowcore.engine.chain import Chain, NodeRun
 from flowcore.engine.clock import Clock
-from flowcore.engine.events import Bus
 from flowcore.engine.hop import Hop, Put
 from flowcore.engine.pool import Pool
 from flowcore.engine.stats import NodeStats, Sampler, Tally

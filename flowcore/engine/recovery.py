@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from flowcore.engine.events import Bus
+from flowcore.engine.bus import Bus
 from flowcore.graph.plan import Plan
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
+from flowcore.engine.bus import Bus
 from flowcore.engine.chain import run_at
-from flowcore.engine.events import Bus
 
 if TYPE_CHECKING:
     from flowcore.engine.pool import ThreadPool

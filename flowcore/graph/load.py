@@ -15,11 +15,11 @@ from flowcore import registry as installed
 from flowcore.errors import GraphError
 from flowcore.graph import settings as overrides
 from flowcore.graph import wires
-from flowcore.graph.drafts import Draft, Drafter
 from flowcore.graph.model import Graph, GraphNode, Input, Position
-from flowcore.graph.parts import Reader, Scope, arguments, filled, plain_text
+from flowcore.graph.node_parser import Draft, Drafter
 from flowcore.graph.problems import Problems, did_you_mean, listed
 from flowcore.graph.source import LARGEST, Tree, read
+from flowcore.graph.subgraphs import Reader, Scope, arguments, filled, plain_text
 from flowcore.graph.values import Values
 from flowcore.node import Listener
 from flowcore.registry import Entry

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flowcore.graph import drafts
+from flowcore.graph import node_parser as drafts
 from flowcore.graph.model import OnError, QueueConfig
-from flowcore.graph.parts import NAME, PARAMETER_KEYS, VERSION
+from flowcore.graph.subgraphs import NAME, PARAMETER_KEYS, VERSION
 from flowcore.node import Config, Listener, Node
 from flowcore.reference import reference
 

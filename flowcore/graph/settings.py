@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowcore.graph.model import Position
-from flowcore.graph.parts import Scope
 from flowcore.graph.problems import Problems, did_you_mean
 from flowcore.graph.source import DEEPEST, Entry, Fields, Refused, Scalar, Tree, read
+from flowcore.graph.subgraphs import Scope
 
 OPTION = "--set "
 

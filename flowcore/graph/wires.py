@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from heapq import heappop, heappush
 
-from flowcore.graph.drafts import Draft
 from flowcore.graph.model import Input, Position
+from flowcore.graph.node_parser import Draft
 from flowcore.graph.problems import Problems, closest, did_you_mean, listed
 from flowcore.node import Demux, Listener, Sink
 

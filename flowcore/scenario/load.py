@@ -14,10 +14,10 @@ from flowcore.graph.fields import check
 from flowcore.graph.load import load as load_graph
 from flowcore.graph.model import Position
 from flowcore.graph.negotiate import compile as compile_graph
-from flowcore.graph.parts import plain_text
 from flowcore.graph.plan import Plan
 from flowcore.graph.problems import Problems, did_you_mean, listed
 from flowcore.graph.source import LARGEST, Fields, Items, Tree, read
+from flowcore.graph.subgraphs import plain_text
 from flowcore.graph.values import Values
 from flowcore.node import Listener, Sink
 from flowcore.scenario.model import Test, TestFile

@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from flowcore.engine.bus import Bus, Event
 from flowcore.engine.clock import VirtualClock
 from flowcore.engine.engine import Engine
-from flowcore.engine.events import Bus, Event
 from flowcore.errors import FlowcoreError, UsageError
 from flowcore.graph.plan import Plan
-from flowcore.scenario.judge import compared, judged
+from flowcore.scenario.compare import compared, judged
 from flowcore.scenario.load import Scenario
 from flowcore.scenario.model import Expectation, Fault
 from flowcore.scenario.outcome import Outcome
-from flowcore.scenario.play import rehearsed
+from flowcore.scenario.standin import rehearsed
 from flowcore.testing.faults import Fail, Slow, Stuck, afflict
 from flowcore.testing.graphs import run_plan
 from flowcore.testing.listeners import Heard, keeper

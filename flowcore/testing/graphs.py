@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowcore.engine.bus import Event
 from flowcore.engine.clock import VirtualClock
 from flowcore.engine.engine import Engine
-from flowcore.engine.events import Event
 from flowcore.engine.pool import InlinePool
 from flowcore.engine.stats import NodeStats
 from flowcore.errors import LawBroken, NodeFailed

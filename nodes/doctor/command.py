@@ -17,15 +17,15 @@ import typer
 from websockets.http11 import Request
 
 from flowcore import CannotStart, FlowcoreError, Folder
+from nodes.doctor.call_recorder import Tape
+from nodes.doctor.probe import Witness
+from nodes.doctor.redact import Veil
 from nodes.doctor.report import page, remarks
-from nodes.doctor.tape import Tape
-from nodes.doctor.veil import Veil
-from nodes.doctor.witness import Witness
-from nodes.net.credentials import Credentials
-from nodes.net.front import Address, Front, Network
 from nodes.net.peer import Route
 from nodes.net.port import Limits, Port
+from nodes.net.proxy_trust import Address, Front, Network
 from nodes.net.tls import Certificate
+from nodes.ringcx.credentials import Credentials
 
 LIMITS = Limits(connections=64, handshake=10.0, rate=4e6)
 STRANGERS = 20

@@ -11,10 +11,10 @@ from websockets.http11 import Request
 
 from flowcore import BadMessage
 from nodes.doctor.media import Party, Tally, counting
-from nodes.doctor.veil import HEADERS, NAME_LIMIT, Veil, asked, meaning, shape
-from nodes.net.credentials import Credentials
-from nodes.net.doorman import SENSITIVE
-from nodes.protocols.ringcx import Media, Start, parse
+from nodes.doctor.redact import HEADERS, NAME_LIMIT, Veil, asked, meaning, shape
+from nodes.ringcx.access_policy import SENSITIVE
+from nodes.ringcx.credentials import Credentials
+from nodes.ringcx.protocol import Media, Start, parse
 
 OPENING = 8
 """Messages whose order is told one by one."""

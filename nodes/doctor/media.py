@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from nodes.protocols.ringcx import RATE, Media
+from nodes.ringcx.protocol import RATE, Media
 
 KINDS = 12
 """Different values that a `Tally` tells apart; in a call as it should be there are one or two."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nodes.doctor.witness import INTERRUPTED
+from nodes.doctor.probe import INTERRUPTED
 from nodes.net.connection import CLOSING
-from nodes.protocols.ringcx import RATE
+from nodes.ringcx.protocol import RATE
 
 Facts = Mapping[str, Any]
 

@@ -8,9 +8,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flowcore import Refused
-from nodes.net.front import Address
 from nodes.net.kernel import prepare, unread
 from nodes.net.peer import Page, Peer
+from nodes.net.proxy_trust import Address
 from nodes.net.tls import WRONG_PORT
 from nodes.net.websocket import WebSocket
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from websockets.http11 import Request
 
-from nodes.net.front import Address
+from nodes.net.proxy_trust import Address
 
 if TYPE_CHECKING:
     from nodes.net.connection import Connection

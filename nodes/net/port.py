@@ -19,8 +19,8 @@ from websockets.http11 import Request
 
 from flowcore import Refused
 from nodes.net.connection import Connection
-from nodes.net.front import Address, Contradiction, Front, plain
 from nodes.net.peer import Page, Peer, Route
+from nodes.net.proxy_trust import Address, Contradiction, Front, plain
 
 ACCEPTS = 64
 """Connections taken in one slot at most, if nobody says less."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from flowcore import NewFile
-from nodes.protocols import wav
+from nodes.audio import wav
 
 SILENCE = {"s16": 0, "mulaw": 0xFF}
 

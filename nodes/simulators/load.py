@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nodes.simulators.known import TRACKS, voice
+from nodes.simulators.known_audio import TRACKS, voice
 
 LATE = 0.020
 """Seconds of its own lag at p99 above which this generator was no real-time sender."""

@@ -7,7 +7,7 @@ Each call sends both parties' 20 ms messages, 50 times a second, over a socket o
 of zeros, so that a number can be written into a frame in place. Calls are spread evenly over the slot, as calls of the
 world are.
 
-The audio of call n is known from its number (`nodes.simulators.known`), which is also its ``callId``:
+The audio of call n is known from its number (`nodes.simulators.known_audio`), which is also its ``callId``:
 ``load-000007``. With ``--stamps`` one message of the agent in ten begins with the time it was sent (`flowcore.stamps`).
 Exit code: 0 all calls were sent whole and in time, 1 not.
 """
@@ -25,14 +25,14 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from flowcore import stamps
-from nodes.simulators.known import CHUNK, CYCLE, RATE, SLOT, STAMPED, TRACKS, excerpt, mulaw
+from nodes.simulators.known_audio import CHUNK, CYCLE, RATE, SLOT, STAMPED, TRACKS, excerpt, mulaw
 from nodes.simulators.load import Result, call_id, command
 
 STAGES = {
     "nodes.net.port": "socket",
     "nodes.net.connection": "socket",
     "nodes.net.websocket": "frame",
-    "nodes.protocols.ringcx": "JSON",
+    "nodes.ringcx.protocol": "JSON",
 }
 """What the listener's modules do, for the profile of `flowcore bench`."""
 

@@ -23,12 +23,16 @@ import grpc
 import grpc.aio
 
 from flowcore import stamps
-from nodes.protocols.ringcx_grpc import CHUNK, METHOD, Teller
-from nodes.simulators.known import CHUNK as PACKET
-from nodes.simulators.known import CYCLE, RATE, SLOT, STAMPED, TRACKS, excerpt, mulaw
+from nodes.ringcx.grpc_protocol import CHUNK, METHOD, Teller
+from nodes.simulators.known_audio import CHUNK as PACKET
+from nodes.simulators.known_audio import CYCLE, RATE, SLOT, STAMPED, TRACKS, excerpt, mulaw
 from nodes.simulators.load import Result, call_id, command
 
-STAGES = {"nodes.net.grpc_server": "gRPC", "nodes.net.grpc_peer": "gRPC", "nodes.protocols.ringcx_grpc": "protobuf"}
+STAGES = {
+    "nodes.ringcx.grpc_server": "gRPC",
+    "nodes.ringcx.grpc_peer": "gRPC",
+    "nodes.ringcx.grpc_protocol": "protobuf",
+}
 """What the listener's modules do, for the profile of `flowcore bench`."""
 
 PERIOD = CHUNK / RATE

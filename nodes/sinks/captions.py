@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 import flowcore
 from flowcore import TEXT, Duration, Part, Session, Sink, Text, node
-from nodes.web.access import SHORTEST, Mode
-from nodes.web.captions import CaptionsSite
+from nodes.captions.access import SHORTEST, Mode
+from nodes.captions.site import CaptionsSite
 
 ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:(\d+|\*))?")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import flowcore
 from flowcore import Audio, Config, Packet, Session, Sink, Takes, node
-from nodes.protocols.packets import Cutter
-from nodes.protocols.ringcx import RATE, Dialect, Sequence
-from nodes.simulators.chaos import Chaos, Chaotic, Order
-from nodes.simulators.websocket_manner import WebSocketManner
+from nodes.audio.packets import Cutter
+from nodes.ringcx.chaos import Chaos, Chaotic, Order
+from nodes.ringcx.protocol import RATE, Dialect, Sequence
+from nodes.ringcx.websocket_transport import WebSocketManner
 
 CHUNK = RATE // 50
 """Bytes of one message: 20 ms, as RingCX sends them."""

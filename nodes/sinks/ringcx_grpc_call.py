@@ -10,12 +10,12 @@ from pydantic import SecretStr
 
 import flowcore
 from flowcore import Audio, Duration, Extra, Session, Sink, Takes, node
-from nodes.protocols.packets import Cutter
-from nodes.protocols.ringcx import RATE
-from nodes.simulators.chaos import Chaos, Chaotic, Order
+from nodes.audio.packets import Cutter
+from nodes.ringcx.chaos import Chaos, Chaotic, Order
+from nodes.ringcx.protocol import RATE
 
 if TYPE_CHECKING:
-    from nodes.simulators.grpc_manner import GrpcManner
+    from nodes.ringcx.grpc_transport import GrpcManner
 
 
 @node("ringcx_grpc_call")
@@ -83,7 +83,7 @@ class RingCXGrpcCall(Sink[Audio]):
         return (Extra("grpc", "grpc"), Extra("google.protobuf", "grpc"))
 
     def open(self, session: Session) -> None:
-        from nodes.simulators.grpc_manner import GrpcManner
+        from nodes.ringcx.grpc_transport import GrpcManner
 
         config = self.config
         said = {"call_id": config.call_id or session.flow, "session_id": config.session_id}

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nodes.sound.line import Line
+from nodes.sound.playout_buffer import Line
 
 Channels = Literal["mix", "stereo", "agent", "customer"]
 EARS: dict[Channels, dict[str, tuple[float, float]]] = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nodes.protocols import g711
+from nodes.audio import g711
 
 PARTIES = ("agent", "customer")
 WAIT = 1.0

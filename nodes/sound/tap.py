@@ -144,7 +144,7 @@ def _play(listening: Listening) -> None:
     Extra("sounddevice", "monitor").check("--play")
     from datetime import datetime
 
-    from nodes.filters import rates
+    from nodes.audio import rates
     from nodes.sound.mixer import Call, Choice
     from nodes.sound.speaker import Speaker
 

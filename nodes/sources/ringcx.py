@@ -7,14 +7,14 @@ import asyncio
 from websockets.http11 import Request
 
 from flowcore import Format, Host, Listener, Packet, node
-from nodes.net.call_peer import CallPeer
-from nodes.net.doorman import Doorman
-from nodes.net.entrance import Entrance
-from nodes.net.front import Address, Front
 from nodes.net.peer import Page, Peer
 from nodes.net.port import Limits, Port
+from nodes.net.proxy_trust import Address, Front
 from nodes.net.site import offer, pages
-from nodes.protocols.ringcx import RATE
+from nodes.ringcx.access_policy import Doorman
+from nodes.ringcx.call_peer import CallPeer
+from nodes.ringcx.listener_config import Entrance
+from nodes.ringcx.protocol import RATE
 
 REAL_TIME = 32_000
 """Bytes a second of one call on the wire: two parties, 50 messages of about 310 bytes each."""
@@ -37,7 +37,7 @@ class RingCX(Listener[Packet]):
     simulated = {"host": "127.0.0.1", "port": "0", "tls": "null", "secret_mode": "off"}
     simulated |= {"networks": "[]", "accounts": "[]", "max_calls_per_ip": "null"}
     tunnelled = {"behind_proxy": "['127.0.0.1', '::1']"}
-    rehearsal = "nodes.simulators.ringcx_rehearsal"
+    rehearsal = "nodes.ringcx.standin"
 
     class Config(Entrance):
         """Where to listen, who may call, and what connections may take."""

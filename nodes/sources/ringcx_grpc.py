@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from flowcore import CannotStart, Extra, Format, Host, Listener, Packet, node
-from nodes.net.doorman import Doorman, Visit
-from nodes.net.entrance import Entrance
-from nodes.net.front import Front
 from nodes.net.port import Limits, Port
+from nodes.net.proxy_trust import Front
 from nodes.net.site import offer, pages
-from nodes.protocols.ringcx import RATE
+from nodes.ringcx.access_policy import Doorman, Visit
+from nodes.ringcx.listener_config import Entrance
+from nodes.ringcx.protocol import RATE
 
 if TYPE_CHECKING:
-    from nodes.net.grpc_peer import GrpcPeer
-    from nodes.net.grpc_server import Server
+    from nodes.ringcx.grpc_peer import GrpcPeer
+    from nodes.ringcx.grpc_server import Server
 
 PAGES = 1000
 """Connections of browsers at once."""
@@ -41,7 +41,7 @@ class RingCXGrpc(Listener[Packet]):
     simulator = "nodes.simulators.ringcx_grpc"
     simulated = {"host": "127.0.0.1", "port": "0", "pages_port": "0", "tls": "null", "secret_mode": "off"}
     simulated |= {"networks": "[]", "accounts": "[]", "max_calls_per_ip": "null"}
-    rehearsal = "nodes.simulators.ringcx_grpc_rehearsal"
+    rehearsal = "nodes.ringcx.grpc_standin"
 
     class Config(Entrance):
         """Where to listen, who may call, and what streams may take."""
@@ -70,9 +70,9 @@ class RingCXGrpc(Listener[Packet]):
         return ((config.host, config.port), (config.host, config.pages_port))
 
     async def run(self, host: Host) -> None:
-        await asyncio.to_thread(importlib.import_module, "nodes.net.grpc_server")  # takes a second on a busy machine
-        from nodes.net.grpc_peer import GrpcPeer
-        from nodes.net.grpc_server import Server
+        await asyncio.to_thread(importlib.import_module, "nodes.ringcx.grpc_server")  # takes a second on a busy machine
+        from nodes.ringcx.grpc_peer import GrpcPeer
+        from nodes.ringcx.grpc_server import Server
 
         config = self.config
         doorman = Doorman(config.rules(), host.report, host.callers)

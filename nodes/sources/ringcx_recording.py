@@ -11,10 +11,10 @@ from pydantic import Field
 
 import flowcore
 from flowcore import CannotStart, Duration, Format, Host, Listener, Packet, Part, Refused, node
-from nodes.protocols import recording
-from nodes.protocols.recording import Closed, Message, NotRecording, Opened
-from nodes.protocols.ringcx import RATE
-from nodes.simulators.ringcx_rehearsal import Line
+from nodes.ringcx import call_recording as recording
+from nodes.ringcx.call_recording import Closed, Message, NotRecording, Opened
+from nodes.ringcx.protocol import RATE
+from nodes.ringcx.standin import Line
 
 LOOK = 0.25
 """Seconds of a recorded silence between two looks at the time limits of a call."""
@@ -35,7 +35,7 @@ class RingCXRecording(Listener[Packet]):
     """
 
     live = False
-    rehearsal = "nodes.simulators.ringcx_rehearsal"
+    rehearsal = "nodes.ringcx.standin"
 
     class Config(flowcore.Config):
         """Which recording, and how fast."""

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 import flowcore
 from flowcore import Audio, CannotStart, Config, Duration, Format, Host, Listener, Rate, Refused, node
-from nodes.protocols import wav
+from nodes.audio import wav
 
 Voices = Mapping[str, NDArray[np.int16]]
 

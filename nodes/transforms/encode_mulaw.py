@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from flowcore import Audio, Config, Emit, Format, Takes, Transform, node
-from nodes.protocols import g711
+from nodes.audio import g711
 
 
 @node("encode_mulaw")

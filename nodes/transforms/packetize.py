@@ -8,8 +8,8 @@ from pydantic import Field
 
 import flowcore
 from flowcore import Audio, Duration, Emit, Format, Packet, Takes, Transform, node
-from nodes.protocols.packets import Cutter
-from nodes.protocols.ringcx import RATE
+from nodes.audio.packets import Cutter
+from nodes.ringcx.protocol import RATE
 
 
 @node("packetize")

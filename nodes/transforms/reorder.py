@@ -8,8 +8,8 @@ import numpy as np
 
 import flowcore
 from flowcore import PACKETS, Audio, Duration, Emit, Format, Packet, Session, Transform, node
-from nodes.protocols.sequence import RATE, Sequencer, Space
-from nodes.protocols.timeline import SAMPLE, Place, Timeline
+from nodes.jitterbuffer.sequence import RATE, Sequencer, Space
+from nodes.jitterbuffer.timeline import SAMPLE, Place, Timeline
 
 
 @node("reorder")

@@ -9,7 +9,7 @@ import numpy as np
 
 import flowcore
 from flowcore import Audio, Emit, Format, Rate, Session, Takes, Transform, node
-from nodes.filters import rates
+from nodes.audio import rates
 
 
 @node("resample")

@@ -10,16 +10,16 @@ from pydantic import Field, model_validator
 import flowcore
 from flowcore import Audio, Duration, Emit, Extra, Format, Session, Takes, Text, Transform, node
 from flowcore.speech import Streamer
-from nodes.speech.choice import SpeechEngine
+from nodes.speech.cloud.provider import Provider
+from nodes.speech.cloud.streaming import STALLED
+from nodes.speech.cloud.streams import Streams
 from nodes.speech.driver import CLOSING, Driver, Host
+from nodes.speech.engine_choice import SpeechEngine
+from nodes.speech.local.recognizer import Recognizer
+from nodes.speech.local.segmenter import Limits
+from nodes.speech.local.utterances import Utterances
+from nodes.speech.local.voice import RATE, VoiceModel
 from nodes.speech.party import Party
-from nodes.speech.provider import Provider
-from nodes.speech.recognizer import Recognizer
-from nodes.speech.segmenter import Limits
-from nodes.speech.streaming import STALLED
-from nodes.speech.streams import Streams
-from nodes.speech.utterances import Utterances
-from nodes.speech.voice import RATE, VoiceModel
 
 LINEAR = Takes("audio", ("s16",), (RATE,), ("mono", "tracks"))
 TELEPHONE = Takes("audio", ("mulaw",), (8000,), ("mono", "tracks"))

@@ -12,11 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-
-from socket_reader import Reader
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from flowcore.bench.server import LOOK, resident
+from tools.socket_reader import Reader
 
 
 async def serve(pipe: Any) -> None:

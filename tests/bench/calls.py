@@ -18,7 +18,7 @@ import numpy as np
 from flowcore.bench.search import LATE, Search, verdict
 from flowcore.bench.trial import Cores, Outcome, Receiver, TrialFailed, outcome, play, trial
 from flowcore.engine.slots import PERIOD, STRETCH
-from nodes.simulators.known import RATE, samples, stamped
+from nodes.simulators.known_audio import RATE, samples, stamped
 from nodes.simulators.load import call_id
 
 ROOT = Path(__file__).parents[2]

@@ -22,8 +22,8 @@ import numpy as np
 
 from flowcore import ANY_AUDIO, Audio, Config, Emit, Format, Host, Listener, Packet, Session, Sink, Transform, node
 from flowcore.engine.alarms import Alarms
+from flowcore.engine.bus import Bus
 from flowcore.engine.clock import SystemClock
-from flowcore.engine.events import Bus
 from flowcore.engine.flow import Flow
 from flowcore.engine.pool import InlinePool
 from flowcore.engine.stats import Sampler

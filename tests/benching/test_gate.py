@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from bench import micro
-from bench.__main__ import EXPECTED, Bench, gate
 from rich.console import Console
+
+from tests.bench import micro
+from tests.bench.__main__ import EXPECTED, Bench, gate
 
 
 @pytest.mark.slow

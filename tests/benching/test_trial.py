@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench.calls import RECORD, SIMULATOR, receive
 
 from flowcore.bench.stages import STAGES
 from flowcore.bench.trial import Cores, Outcome, TrialFailed, trial
+from tests.bench.calls import RECORD, SIMULATOR, receive
 
 
 def lost(done: Outcome) -> list[str]:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from live import PATIENCE, ROOT, until
 
 from flowcore.bench.search import verdict
+from tests.support.live import PATIENCE, ROOT, until
 
 GRAPH = """
 flowcore: 1

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from flowcore.cli.log import ERASE, Log
+from flowcore.engine.bus import Event
 from flowcore.engine.engine import Totals
-from flowcore.engine.events import Event
 from flowcore.errors import FlowcoreError
 
 

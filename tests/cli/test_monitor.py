@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from asking import call, hub
-from card import Card
-from live import Live
+
+from tests.support.asking import call, hub
+from tests.support.live import Live
+from tools.card import Card
 
 
 @pytest.fixture

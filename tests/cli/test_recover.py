@@ -6,7 +6,7 @@ import pytest
 
 from flowcore import Session
 from flowcore.testing import SESSION, NodeHarness, tone
-from nodes.protocols import wav
+from nodes.audio import wav
 from nodes.sinks.wav_file import WavFile
 from nodes.transcripts import journal
 

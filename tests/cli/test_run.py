@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trustme
-from live import until
-from phone import Phone, said, stereo
 
 from flowcore.testing import tone
+from tests.support.live import until
+from tests.support.phone import Phone, said, stereo
 
 ROOT = Path(__file__).parents[2]
 FLOWCORE = Path(sys.executable).with_name("flowcore")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asking import call, hub
-from card import Card
-from live import PATIENCE, Live, until
-from phone import said
+
+from tests.support.asking import call, hub
+from tests.support.live import PATIENCE, Live, until
+from tests.support.phone import said
+from tools.card import Card
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from nodes.web.access import allows_token
+from nodes.captions.access import allows_token
 
 SECRET = "0123456789abcdef"
 

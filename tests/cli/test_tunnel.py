@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 
 import pytest
-from live import Live
-from phone import knock
 
 from flowcore.cli.tunnel import tunnelled
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile
+from tests.support.live import Live
+from tests.support.phone import knock
 
 GRAPH = """
 flowcore: 1

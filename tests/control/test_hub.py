@@ -5,13 +5,13 @@ import stat
 from contextlib import asynccontextmanager
 
 import pytest
-from live import PATIENCE
 
 from flowcore import CannotStart
 from flowcore.control.address import directory, running
 from flowcore.control.client import ask, find_call
 from flowcore.control.hub import Hub
 from flowcore.errors import UsageError
+from tests.support.live import PATIENCE
 
 
 async def echo(request):

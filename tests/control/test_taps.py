@@ -6,13 +6,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from asking import call, hub
-from live import Live, until
-from phone import said, stereo
 
 from flowcore.control import Listening, ask
 from flowcore.control.taps import BACKLOG, Ear, Tap
 from flowcore.errors import UsageError
+from tests.support.asking import call, hub
+from tests.support.live import Live, until
+from tests.support.phone import said, stereo
 
 GRAPH = """
 flowcore: 1

@@ -4,9 +4,9 @@ import re
 from importlib.metadata import entry_points
 
 import pytest
-from live import ROOT
 
 from flowcore.cli.commands import COMMANDS, GROUP
+from tests.support.live import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"(?<=\]\()[^)\s]+(?=\))|(?<=<img src=\")[^\"]+")

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from ports import free_port
 
 from flowcore.graph.load import load
+from tests.support.ports import free_port
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("first-graph.md", "first-node.md", "first-live-call.md")

@@ -3,12 +3,11 @@
 import json
 import re
 
-from live import ROOT
-
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile
 from flowcore.testing import NodeHarness, tone
 from nodes.sinks.wav_file import WavFile
+from tests.support.live import ROOT
 
 PAGE = (ROOT / "docs" / "recordings.md").read_text()
 GRAPHS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)

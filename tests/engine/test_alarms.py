@@ -4,13 +4,13 @@ import weakref
 from typing import Any
 
 import pytest
-from engine.nodes import Keep, Tones, plan, step
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flowcore import Audio, Emit, Sink, Transform, node
 from flowcore.engine.alarms import NEVER, Alarm, Alarms
 from flowcore.testing import VirtualPool, duration, run_plan
+from tests.engine.nodes import Keep, Tones, plan, step
 
 
 class Hand:

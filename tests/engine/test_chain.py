@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from engine.nodes import Double, Keep, Tones, plan, step
 
 from flowcore import Audio, Config, Duration, Emit, Transform, node
 from flowcore.testing import VirtualPool, run_plan
 from flowcore.testing.threads import spend
+from tests.engine.nodes import Double, Keep, Tones, plan, step
 
 
 @pytest.fixture(autouse=True)

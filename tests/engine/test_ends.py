@@ -4,14 +4,14 @@ import threading
 from typing import Any
 
 import pytest
-from engine.nodes import MONO, Keep, Tones, plan, step
-from live import PATIENCE
 
 from flowcore import Audio, CannotStart, Config, Emit, Format, Host, Listener, Part, Sink, Transform, node
 from flowcore.engine.clock import SystemClock, VirtualClock
 from flowcore.engine.engine import Engine
 from flowcore.engine.pool import Strand, ThreadPool
 from flowcore.testing import run_plan, tone
+from tests.engine.nodes import MONO, Keep, Tones, plan, step
+from tests.support.live import PATIENCE
 
 
 @node("later")
@@ -277,7 +277,7 @@ def test_a_strand_is_never_in_two_threads_at_once():
 def test_an_engine_on_the_real_clock_and_real_threads_keeps_the_same_books():
     import asyncio
 
-    from engine.nodes import KeepInThread
+    from tests.engine.nodes import KeepInThread
 
     Keep.kept.clear()
     engine = Engine(

@@ -1,11 +1,11 @@
 """A flow from its first chunk to its end: order, fan-out, failures, borders, and the books."""
 
 import pytest
-from engine.nodes import Broken, Double, FileTones, Halves, Keep, KeepInThread, Tones, plan, step
 
 from flowcore.engine.stats import Reasons
 from flowcore.testing import run_plan
 from nodes.transforms.interleave import Interleave
+from tests.engine.nodes import Broken, Double, FileTones, Halves, Keep, KeepInThread, Tones, plan, step
 
 
 @pytest.fixture(autouse=True)

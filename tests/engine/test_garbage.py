@@ -4,12 +4,11 @@ import asyncio
 import gc
 import weakref
 
-from live import Live, until
-from phone import Phone
-
 from flowcore.engine.clock import VirtualClock
 from flowcore.engine.garbage import AT_LAST, EVERY, collected_in_quiet_slots
 from flowcore.engine.slots import PERIOD, STRETCH, Slots
+from tests.support.live import Live, until
+from tests.support.phone import Phone
 
 
 def full_collections(busy: float, seconds: float) -> list[float]:

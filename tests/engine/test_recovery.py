@@ -1,11 +1,10 @@
-from engine.nodes import Keep, Tones, plan, step
-from live import Live
-from phone import stereo
-
-from flowcore.engine.events import Bus
+from flowcore.engine.bus import Bus
 from flowcore.engine.recovery import recover
 from flowcore.testing import run_plan
-from nodes.protocols import wav
+from nodes.audio import wav
+from tests.engine.nodes import Keep, Tones, plan, step
+from tests.support.live import Live
+from tests.support.phone import stereo
 
 
 class Untidy(Keep):

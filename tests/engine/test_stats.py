@@ -1,9 +1,8 @@
 import json
 
-from engine.nodes import KeepInThread, Tones, plan, step
-
 from flowcore.engine.engine import Totals
 from flowcore.testing import run_plan
+from tests.engine.nodes import KeepInThread, Tones, plan, step
 
 
 def totals() -> Totals:

@@ -5,12 +5,12 @@ import threading
 from typing import Any
 
 import pytest
-from engine.nodes import Tones, plan, step
 
 from flowcore import Audio, Sink, node
 from flowcore.engine import watchdog
+from flowcore.engine.bus import Bus
 from flowcore.engine.engine import Engine
-from flowcore.engine.events import Bus
+from tests.engine.nodes import Tones, plan, step
 
 FREED = threading.Event()
 

@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from live import ROOT
-from load import call_id, mulaw
-
 from flowcore import Config, Duration, Format, Host, Listener, Packet, node
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile
 from flowcore.graph.plan import Plan
-from nodes.protocols.ringcx import RATE
+from nodes.ringcx.protocol import RATE
+from tests.support.live import ROOT
+from tools.load import call_id, mulaw
 
 MESSAGE = 160
 TRACKS = ("agent", "customer")

@@ -11,8 +11,8 @@ from functools import partial
 from multiprocessing import get_context
 from typing import Self
 
-from load import frame
-from phone import OPEN, Phone
+from tests.support.phone import OPEN, Phone
+from tools.load import frame
 
 PROCESSES = 4
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from live import ROOT
-from load import mulaw
-from phone import Phone, knock, said, stereo
 
 from nodes.sinks.wav_file import WavFile
+from tests.support.live import ROOT
+from tests.support.phone import Phone, knock, said, stereo
+from tools.load import mulaw
 
 URL = re.compile(r'"(ws://[^"]+)"')
 

@@ -15,17 +15,17 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live import Live, until
-from load import call_id, frame, mulaw
-from phone import MESSAGE, Phone, said, stereo
 
 from flowcore.bench.trial import play
 from flowcore.engine.clock import SystemClock
 from flowcore.testing import NodeHarness, joined
 from flowcore.testing.proxy import Proxy, black_hole, reset_peer, slicer
 from nodes.net.connection import ASK
-from nodes.protocols.ringcx import PATIENCE, Call, Caller, Ignored
+from nodes.ringcx.protocol import PATIENCE, Call, Caller, Ignored
 from nodes.transforms.reorder import Reorder
+from tests.support.live import Live, until
+from tests.support.phone import MESSAGE, Phone, said, stereo
+from tools.load import call_id, frame, mulaw
 
 MIB = 1 << 20
 

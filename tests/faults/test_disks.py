@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from faults.calls import recording, with_branch
 
 from flowcore import ANY_AUDIO, Audio, CannotStart, Folder, Sink, node
 from flowcore.testing import SESSION, FakeDisk, NodeHarness, VirtualPool, run_plan
-from nodes.protocols import wav
+from nodes.audio import wav
 from nodes.sinks.wav_file import WavFile
+from tests.faults.calls import recording, with_branch
 
 RATE = 8000
 SLOT = 0.02

@@ -4,12 +4,12 @@ import gc
 from contextlib import ExitStack
 
 import psutil
-from asking import call, hub
-from live import Live, until
-from phone import said, stereo
 
 from flowcore.control import Listening
 from flowcore.control.taps import BACKLOG
+from tests.support.asking import call, hub
+from tests.support.live import Live, until
+from tests.support.phone import said, stereo
 
 SECONDS = 16.0
 FLAT = 8 * 1024 * 1024

@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from engine.nodes import plan, step
-from examples import OUTSIDE, WORKING, chunks, given, placed
-from faults.calls import nth, recording, with_branch
-from live import Live, until
-from load import Load, call_id
-from phone import said, stereo
 
 from flowcore import ANY_AUDIO, Audio, Emit, Format, Host, Listener, Part, Sink, Transform, node
+from flowcore.engine.bus import Bus
 from flowcore.engine.clock import VirtualClock
-from flowcore.engine.events import Bus
 from flowcore.engine.pool import ThreadPool
 from flowcore.errors import LawBroken
 from flowcore.testing import Fail, Slow, Stuck, VirtualPool, afflict, run_plan
+from tests.engine.nodes import plan, step
+from tests.faults.calls import nth, recording, with_branch
+from tests.support.examples import OUTSIDE, WORKING, chunks, given, placed
+from tests.support.live import Live, until
+from tests.support.phone import said, stereo
+from tools.load import Load, call_id
 
 MIB = 1 << 20
 
@@ -115,7 +115,7 @@ class Thief(Transform[Audio, Audio]):
 
 
 def test_row_30_a_loss_that_nobody_counts_breaks_the_law():
-    from engine.nodes import Keep, Tones
+    from tests.engine.nodes import Keep, Tones
 
     with pytest.raises(LawBroken, match=r"node thief, channel-seconds: in 1\.0.* is not out and dropped 0\.9"):
         run_plan(plan(step("call", Tones), step("thief", Thief, "call"), step("end", Keep, "thief")))

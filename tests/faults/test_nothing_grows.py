@@ -13,15 +13,15 @@ from typing import Any
 
 import psutil
 import pytest
-from alone import alone
-from faults.calls import recording
-from faults.crowd import Crowd
-from live import Live, until
 
 from flowcore import ANY_AUDIO, Audio, Config, Duration, Format, Host, Listener, Packet, Sink, node
 from flowcore.engine.pool import ThreadPool
 from flowcore.testing import run_plan
-from nodes.protocols.ringcx import RATE
+from nodes.ringcx.protocol import RATE
+from tests.faults.calls import recording
+from tests.faults.crowd import Crowd
+from tests.support.alone import alone
+from tests.support.live import Live, until
 
 MIB = 1 << 20
 

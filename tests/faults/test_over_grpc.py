@@ -14,12 +14,12 @@ import grpc
 import numpy as np
 import psutil
 import pytest
-from live import Live, until
-from load import mulaw
-from phone import said, stereo
-from phone_grpc import CHUNK, TRACKS, GrpcPhone, over_grpc
 
 from flowcore.testing.proxy import Proxy, reset_peer, slicer
+from tests.support.live import Live, until
+from tests.support.phone import said, stereo
+from tests.support.phone_grpc import CHUNK, TRACKS, GrpcPhone, over_grpc
+from tools.load import mulaw
 
 MIB = 1 << 20
 HOSTILE = [

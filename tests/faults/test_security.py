@@ -16,12 +16,12 @@ import numpy as np
 import psutil
 import pytest
 import trustme
-from live import ROOT, Live, until
-from phone import Phone, knock, said, stereo
 
 from flowcore import CannotStart
 from flowcore.errors import GraphError
 from nodes.sources.ringcx import RingCX
+from tests.support.live import ROOT, Live, until
+from tests.support.phone import Phone, knock, said, stereo
 
 MIB = 1 << 20
 SECRET = "s3cret/of+ours=4711"

@@ -4,7 +4,8 @@ import ast
 import re
 
 import pytest
-from live import ROOT
+
+from tests.support.live import ROOT
 
 TABLE = (ROOT / "docs" / "faults.md").read_text()
 NAMED = sorted(set(re.findall(r"`([\w/]+\.py)::(\w+)`", TABLE)))
@@ -40,7 +41,7 @@ def test_every_test_that_is_named_after_a_row_is_in_the_table():
 
 
 def test_an_order_of_tests_is_picked_by_its_seed(monkeypatch):
-    from conftest import pytest_collection_modifyitems as order
+    from tests.conftest import pytest_collection_modifyitems as order
 
     orders = []
     for seed in ("1", "2", "1", ""):

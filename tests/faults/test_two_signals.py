@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from phone import Phone
+
+from tests.support.phone import Phone
 
 NODE = """
 import threading

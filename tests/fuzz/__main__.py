@@ -19,15 +19,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tools")]
+sys.path.insert(0, str(ROOT))
 
 Target = Callable[[bytes], None]
 
 
 def messages() -> tuple[Target, list[bytes]]:
-    """`nodes.protocols.ringcx.parse`, and whole conversations of such messages."""
+    """`nodes.ringcx.protocol.parse`, and whole conversations of such messages."""
     from flowcore import BadMessage
-    from nodes.protocols.ringcx import Call, Caller, parse
+    from nodes.ringcx.protocol import Call, Caller, parse
 
     def target(data: bytes) -> None:
         with contextlib.suppress(BadMessage):
@@ -50,9 +50,8 @@ def messages() -> tuple[Target, list[bytes]]:
 
 def websocket() -> tuple[Target, list[bytes]]:
     """`nodes.net.websocket.WebSocket.receive`: the first byte says how the rest is cut and where the upgrade ends."""
-    from load import frame
-
     from nodes.net.websocket import WebSocket
+    from tools.load import frame
 
     upgrade = (
         b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -83,10 +82,9 @@ def websocket() -> tuple[Target, list[bytes]]:
 
 def graphs() -> tuple[Target, list[bytes]]:
     """`flowcore.graph.load.load_text`, with nodes of every kind."""
-    from graph.nodes import GOOD, REGISTRY
-
     from flowcore.errors import GraphError
     from flowcore.graph.load import load_text
+    from tests.graph.nodes import GOOD, REGISTRY
 
     def target(data: bytes) -> None:
         try:
@@ -105,9 +103,9 @@ def doctor() -> tuple[Target, list[bytes]]:
     from websockets.http11 import Request
 
     from nodes.doctor.examine import Examination
+    from nodes.doctor.redact import Veil
     from nodes.doctor.report import page, remarks
-    from nodes.doctor.veil import Veil
-    from nodes.net.credentials import Credentials
+    from nodes.ringcx.credentials import Credentials
 
     secret = "s3cr3t-0f-all"
     credentials = Credentials(secret)
@@ -131,8 +129,8 @@ def doctor() -> tuple[Target, list[bytes]]:
 
 
 def recordings() -> tuple[Target, list[bytes]]:
-    """`nodes.protocols.recording.read`."""
-    from nodes.protocols.recording import VERSION, Closed, Message, NotRecording, Opened, line, read
+    """`nodes.ringcx.call_recording.read`."""
+    from nodes.ringcx.call_recording import VERSION, Closed, Message, NotRecording, Opened, line, read
 
     def target(data: bytes) -> None:
         with contextlib.suppress(NotRecording):

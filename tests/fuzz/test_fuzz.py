@@ -3,7 +3,8 @@
 import random
 
 import pytest
-from fuzz import __main__ as fuzz
+
+from tests.fuzz import __main__ as fuzz
 
 
 @pytest.mark.parametrize("name", fuzz.TARGETS)

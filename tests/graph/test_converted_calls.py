@@ -6,13 +6,13 @@ import wave
 
 import numpy as np
 import pytest
-from live import ROOT, Live
-from load import Load, call_id
-from phone import said, stereo
 
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile
-from nodes.protocols import g711
+from nodes.audio import g711
+from tests.support.live import ROOT, Live
+from tests.support.phone import said, stereo
+from tools.load import Load, call_id
 
 
 def without_decoder(name, settings):

@@ -17,7 +17,7 @@ from flowcore.graph.explain import SLOT, explain
 from flowcore.graph.load import load, load_text
 from flowcore.graph.negotiate import compile
 from flowcore.testing import NodeHarness
-from nodes.filters import rates
+from nodes.audio import rates
 from nodes.transforms.interleave import Interleave
 from nodes.transforms.reorder import Reorder
 from nodes.transforms.resample import Resample

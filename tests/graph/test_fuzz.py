@@ -2,12 +2,12 @@
 
 import re
 
-from graph.nodes import GOOD, REGISTRY
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flowcore.errors import GraphError
 from flowcore.graph.load import load_text
+from tests.graph.nodes import GOOD, REGISTRY
 
 WORDS = sorted(
     {*re.findall(r"\w+|[^\w\s]", GOOD), "\n", "  ", "- ", "? ", "| ", "&a ", "*a ", "!!str ", "<<: ", "${", "\t"}

@@ -3,13 +3,13 @@
 import sys
 
 import pytest
-from graph.nodes import REGISTRY
-from graph.test_load import marked
 
 from flowcore.errors import BrokenImport, GraphError, NameClash
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile
 from flowcore.registry import from_file
+from tests.graph.nodes import REGISTRY
+from tests.graph.test_load import marked
 
 GRAPH = """\
 flowcore: 1

@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from graph.nodes import GOOD, REGISTRY, Filter, Store
 
 from flowcore.errors import GraphError
 from flowcore.graph.load import load, load_text
 from flowcore.units import Decibels, Duration
+from tests.graph.nodes import GOOD, REGISTRY, Filter, Store
 
 CALL = "flowcore: 1\nnodes:\n  call: {use: phone}\n"
 LAMP = "  light: {use: lamp, from: call}\n"

@@ -10,7 +10,8 @@ import yaml
 from jsonschema import Draft7Validator
 
 from flowcore.errors import GraphError
-from flowcore.graph import drafts, parts
+from flowcore.graph import node_parser as drafts
+from flowcore.graph import subgraphs as parts
 from flowcore.graph.load import load, load_text
 from flowcore.graph.schema import schema
 from flowcore.registry import available

@@ -1,10 +1,10 @@
 """`--set node.key=value`: takes the place of the file's value, is checked in its stead, and is shown when wrong."""
 
 import pytest
-from graph.nodes import GOOD, REGISTRY
 
 from flowcore.errors import GraphError
 from flowcore.graph.load import load_text
+from tests.graph.nodes import GOOD, REGISTRY
 
 
 def loaded(*settings, text=GOOD, environ=None):

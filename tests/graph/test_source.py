@@ -1,7 +1,6 @@
 """Hostile and broken YAML ends as a problem with a place, without a walk through what it would unfold to."""
 
 import pytest
-from graph.nodes import GOOD, REGISTRY
 
 from flowcore.errors import GraphError
 from flowcore.graph import source
@@ -9,6 +8,7 @@ from flowcore.graph.load import load_text
 from flowcore.graph.model import Position
 from flowcore.graph.problems import MOST, Problems
 from flowcore.graph.source import Fields, Items, Scalar, read
+from tests.graph.nodes import GOOD, REGISTRY
 
 BOMB = 'a: &a ["x","x","x"]\n' + "".join(
     f"{b}: &{b} [*{a},*{a},*{a},*{a}]\n" for a, b in zip("abcdef", "bcdefg", strict=True)

@@ -1,7 +1,6 @@
 """What scalars mean, and `${NAME}`."""
 
 import pytest
-from graph.nodes import GOOD, REGISTRY
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +8,7 @@ from flowcore.errors import GraphError
 from flowcore.graph.load import load_text
 from flowcore.graph.values import plain
 from flowcore.registry import Entry
+from tests.graph.nodes import GOOD, REGISTRY
 
 SECRET = "s3cr3t 'value\""
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examples import CLASSES, OUTSIDE, WORKING, chunks, given, placed
-from live import until
 from pydantic import ValidationError
 
 from flowcore import Listener, Packet, Sink
@@ -18,6 +16,8 @@ from flowcore.graph.negotiate import compile
 from flowcore.node import Node
 from flowcore.testing import NodeHarness
 from flowcore.units import Quantity
+from tests.support.examples import CLASSES, OUTSIDE, WORKING, chunks, given, placed
+from tests.support.live import until
 
 UNITLESS = re.compile(r"faster|times|factor|share|probab|mean", re.IGNORECASE)
 """Words by which a bare number says that it needs no unit."""

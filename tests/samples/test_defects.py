@@ -12,19 +12,19 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from fake_google import FakeGoogle, Limits
-from fake_google import mulaw as speak
-from fake_google.words import Word
-from live import Live, until
-from load import frame, mulaw
-from phone import MESSAGE, Phone, knock, said, stereo
 from playwright.sync_api import expect
-from watching import Talk, address, browser, stage
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from flowcore.testing.speech import Call, Spoken, cut
-from nodes.protocols.ringcx import Caller
+from nodes.ringcx.protocol import Caller
+from tests.support.live import Live, until
+from tests.support.phone import MESSAGE, Phone, knock, said, stereo
+from tests.support.watching import Talk, address, browser, stage
+from tools.fake_google import FakeGoogle, Limits
+from tools.fake_google import mulaw as speak
+from tools.fake_google.words import Word
+from tools.load import frame, mulaw
 
 SECONDS = 20.0
 """How long tests wait for a message."""

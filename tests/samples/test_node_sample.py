@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_google import mulaw
-from ports import free_port
 from websockets.sync.client import connect
 
-from nodes.protocols import g711
+from nodes.audio import g711
+from tests.support.ports import free_port
+from tools.fake_google import mulaw
 
 pytestmark = pytest.mark.slow
 

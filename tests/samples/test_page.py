@@ -8,10 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from live import ROOT
 
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile
+from tests.support.live import ROOT
 
 PAGE = (ROOT / "docs" / "from-the-samples.md").read_text()
 COMMANDS = re.findall(r"^flowcore .*", PAGE, re.M)

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-import voices
 
 from flowcore.scenario.load import load
 from flowcore.scenario.run import recorded, run
+from tools import voices
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "graphs" / "tests"

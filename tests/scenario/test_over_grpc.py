@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from phone_grpc import over_grpc
 
 from flowcore.scenario.load import load
 from flowcore.scenario.run import run
+from tests.support.phone_grpc import over_grpc
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "graphs" / "tests" / "record.yaml").read_text()
@@ -24,7 +24,7 @@ APART = {
     ],
 }
 OTHER = {"garbage_in_mid_call_is_counted_and_harms_nothing", "a_connection_that_never_starts_is_no_call"}
-"""They write messages of the WebSocket transport: tests/nodes/protocols/test_ringcx_grpc.py has theirs."""
+"""They write messages of the WebSocket transport: tests/nodes/ringcx/test_grpc_protocol.py has theirs."""
 NAMES = sorted(set(yaml.safe_load(TEXT)["tests"]) - OTHER)
 
 

@@ -8,12 +8,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from graph.test_load import marked
 
 from flowcore.cli import main
 from flowcore.errors import GraphError
 from flowcore.scenario.load import load
 from flowcore.scenario.run import run
+from tests.graph.test_load import marked
 
 GRAPH = """\
 flowcore: 1

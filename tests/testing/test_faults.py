@@ -4,11 +4,11 @@ import sys
 import threading
 
 import pytest
-from engine.nodes import Keep, KeepInThread, Tones, plan, step
-from live import until
 
 from flowcore.engine.clock import VirtualClock
 from flowcore.testing import Fail, Slow, Stuck, VirtualPool, afflict, kill_at_random, run_plan
+from tests.engine.nodes import Keep, KeepInThread, Tones, plan, step
+from tests.support.live import until
 
 
 @pytest.fixture(autouse=True)

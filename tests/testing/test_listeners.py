@@ -1,6 +1,5 @@
-from engine.nodes import Tones
-
 from flowcore.testing import duration, hear
+from tests.engine.nodes import Tones
 
 
 def test_hear_gives_each_session_with_its_chunks_and_its_end():

@@ -5,16 +5,16 @@ from itertools import pairwise
 import grpc
 import numpy as np
 import pytest
-from fake_google import LIMITS, FakeGoogle, Limits, Trouble, mulaw
-from fake_google.rules import Refused, Rules
-from fake_google.stream import Recogniser
-from fake_google.words import Ear, Word, silence, speak
 from google.cloud.speech_v1.types import cloud_speech as v1
 from google.cloud.speech_v2.types import cloud_speech as v2
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nodes.protocols import g711
+from nodes.audio import g711
+from tools.fake_google import LIMITS, FakeGoogle, Limits, Trouble, mulaw
+from tools.fake_google.rules import Refused, Rules
+from tools.fake_google.stream import Recogniser
+from tools.fake_google.words import Ear, Word, silence, speak
 
 WORDS = st.lists(st.tuples(st.integers(0, 64**3 - 1), st.integers(3, 30), st.integers(0, 900)), min_size=1, max_size=5)
 
@@ -161,7 +161,7 @@ def test_trouble_comes_when_it_was_ordered():
 def test_a_recording_that_it_writes_is_one_that_it_understands(tmp_path, monkeypatch, capsys):
     import wave
 
-    from fake_google.__main__ import main
+    from tools.fake_google.__main__ import main
 
     path = tmp_path / "agent.wav"
     monkeypatch.setattr("sys.argv", ["fake_google", "--write", str(path), "--seconds", "10", "--first", "7"])

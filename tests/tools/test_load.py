@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from live import PATIENCE
 from websockets.sync.server import ServerConnection, serve
 
 from flowcore import Audio, stamps
 from flowcore.testing import joined, run
-from nodes.protocols import g711, wav
-from nodes.simulators.known import excerpt, stamped, voice
+from nodes.audio import g711, wav
+from nodes.simulators.known_audio import excerpt, stamped, voice
 from nodes.transforms.decode_mulaw import DecodeMulaw
+from tests.support.live import PATIENCE
 
 PATH = Path(__file__).parents[2] / "tools" / "load.py"
 

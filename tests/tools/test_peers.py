@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soxr
-from load import TRACKS, samples
-from peers.compare import BUSY, Figures, Measurement, table
-from peers.recordings import faults, whole
-from peers.servers import Need, cpu_of
+
+from tools.load import TRACKS, samples
+from tools.peers.compare import BUSY, Figures, Measurement, table
+from tools.peers.recordings import faults, whole
+from tools.peers.servers import Need, cpu_of
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 2.0

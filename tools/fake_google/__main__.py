@@ -44,7 +44,7 @@ def write(path: Path, seconds: float, first: int) -> None:
 
     import numpy as np
 
-    from nodes.protocols import g711
+    from nodes.audio import g711
 
     words = []
     for number in count():

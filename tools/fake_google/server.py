@@ -265,7 +265,7 @@ def _codes(audio: bytes, width: int) -> bytes:
         return audio
     import numpy as np
 
-    from nodes.protocols import g711
+    from nodes.audio import g711
 
     return g711.encode(np.frombuffer(audio, "<i2")).tobytes()
 

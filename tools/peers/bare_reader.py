@@ -8,8 +8,8 @@ from pathlib import Path
 
 import uvloop
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from socket_reader import Reader
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tools.socket_reader import Reader
 
 
 async def main(port: int) -> None:

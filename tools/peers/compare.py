@@ -31,13 +31,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from load import TRACKS, mulaw
-from peers.environments import Missing
-from peers.lineup import PEERS, Peer, Place
-from peers.recordings import faults
-from peers.servers import LOAD_CORE, PATIENCE, PER_CALL, Broken, Need, call, free_port, serving
+from tools.load import TRACKS, mulaw
+from tools.peers.environments import Missing
+from tools.peers.lineup import PEERS, Peer, Place
+from tools.peers.recordings import faults
+from tools.peers.servers import LOAD_CORE, PATIENCE, PER_CALL, Broken, Need, call, free_port, serving
 
 WARM_UP = (2, 1.0)
 """Calls and seconds before a server is measured: what is loaded at the first call counts for none."""

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from peers import environments
+from tools.peers import environments
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

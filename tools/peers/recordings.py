@@ -6,8 +6,9 @@ import wave
 from pathlib import Path
 
 import numpy as np
-from load import TRACKS, call_id, samples
 from numpy.typing import NDArray
+
+from tools.load import TRACKS, call_id, samples
 
 WIRE_RATE = 8000
 TAIL = 0.1

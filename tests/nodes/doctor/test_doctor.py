@@ -16,8 +16,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
-from live import until
-from phone import Phone, said, stereo
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 from websockets.sync.client import connect
@@ -27,12 +25,14 @@ from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile
 from flowcore.testing import run_plan
 from nodes.doctor.command import Clinic
+from nodes.doctor.probe import Witness
 from nodes.doctor.report import page, remarks
-from nodes.doctor.witness import Witness
-from nodes.net.front import Front
+from nodes.net.proxy_trust import Front
 from nodes.net.tls import Certificate
-from nodes.protocols.ringcx import Caller
-from nodes.simulators.known import mulaw
+from nodes.ringcx.protocol import Caller
+from nodes.simulators.known_audio import mulaw
+from tests.support.live import until
+from tests.support.phone import Phone, said, stereo
 
 SECRET = "s3cr3t-of-the-profile"
 ROOT = Path(__file__).parents[3]

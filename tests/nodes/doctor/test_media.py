@@ -1,7 +1,7 @@
 import pytest
 
 from nodes.doctor.media import KINDS, Party, Tally, counting
-from nodes.protocols.ringcx import Media
+from nodes.ringcx.protocol import Media
 
 
 def hear(numbers, interval=0.02, size=160):

@@ -8,11 +8,11 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from rig import HEADERS, RATE, UPGRADE, Recorder, Rig, close_code, text
 from websockets.frames import Frame, Opcode
 
 from nodes.net.connection import ASK, BURST, FRAME, READ, STALL
 from nodes.net.port import Limits
+from tests.support.rig import HEADERS, RATE, UPGRADE, Recorder, Rig, close_code, text
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from live import until
-from watching import Talk, address, stage
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -15,7 +13,9 @@ from flowcore import CannotStart
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile
 from flowcore.testing import run_plan
-from nodes.web.access import mint
+from nodes.captions.access import mint
+from tests.support.live import until
+from tests.support.watching import Talk, address, stage
 
 KEY = "0123456789abcdef"
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import trustme
-from rig import UPGRADE, Rig, close_code, text
 
 from flowcore import CannotStart
-from nodes.net.front import Front
 from nodes.net.port import HANDSHAKES
+from nodes.net.proxy_trust import Front
 from nodes.net.tls import Certificate
+from tests.support.rig import UPGRADE, Rig, close_code, text
 
 CA = trustme.CA()
 

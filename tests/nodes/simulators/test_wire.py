@@ -4,13 +4,13 @@ import threading
 
 import pytest
 import trustme
-from live import Live, until
-from phone_grpc import over_grpc
 
 from flowcore import CannotStart
 from flowcore.testing import NodeHarness
 from nodes.simulators.wire import CRUMB, PAUSE, Wire
 from nodes.sinks.ringcx_grpc_call import RingCXGrpcCall
+from tests.support.live import Live, until
+from tests.support.phone_grpc import over_grpc
 
 DATA = bytes(range(256)) * 8
 

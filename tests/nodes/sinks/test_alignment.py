@@ -23,7 +23,7 @@ from flowcore import Duration, Format, Host, Listener, Packet, node
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile
 from flowcore.testing import run_plan
-from nodes.protocols import g711
+from nodes.audio import g711
 
 RATE = 8000
 PACKET = RATE // 10

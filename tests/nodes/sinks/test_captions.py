@@ -3,8 +3,8 @@ from pydantic import ValidationError
 
 from flowcore import Text
 from flowcore.testing import SESSION, NodeHarness
+from nodes.captions.calls import LINES
 from nodes.sinks.captions import Captions
-from nodes.web.calls import LINES
 
 KEY = "0123456789abcdef"
 

@@ -7,9 +7,6 @@ import time
 
 import numpy as np
 import pytest
-from card import Card
-from live import Live, until
-from phone import Phone
 from pydantic import ValidationError
 
 import nodes.sound.card
@@ -17,6 +14,9 @@ from flowcore import CannotStart
 from flowcore.testing import NodeHarness, joined, tone
 from nodes.sinks.monitor import Monitor
 from nodes.sound.speaker import Speaker
+from tests.support.live import Live, until
+from tests.support.phone import Phone
+from tools.card import Card
 
 CHUNK = 320  # 20 ms
 
@@ -49,7 +49,7 @@ class Told:
 @pytest.fixture
 def no_clock(monkeypatch):
     """On a machine under load the pace of a test is no clock's, to which the card's would be compared."""
-    monkeypatch.setattr("nodes.sound.line.SLACK", 1.0)
+    monkeypatch.setattr("nodes.sound.playout_buffer.SLACK", 1.0)
 
 
 @pytest.fixture

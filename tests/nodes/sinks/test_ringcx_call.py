@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from live import PATIENCE
 from websockets.sync.server import Server, ServerConnection, serve
 
 from flowcore import Audio, CannotStart, FlowcoreError
 from flowcore.testing import NodeHarness
 from nodes.sinks.ringcx_call import RingCXCall
+from tests.support.live import PATIENCE
 
 URL = "ws://127.0.0.1:{}/"
 

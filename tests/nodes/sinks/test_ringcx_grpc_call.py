@@ -7,14 +7,14 @@ import socket
 import numpy as np
 import pytest
 import trustme
-from live import Live, until
-from phone import stereo
-from phone_grpc import over_grpc
 
 from flowcore import Audio, CannotStart, FlowcoreError
 from flowcore.testing import SESSION
-from nodes.protocols import g711
+from nodes.audio import g711
 from nodes.sinks.ringcx_grpc_call import RingCXGrpcCall
+from tests.support.live import Live, until
+from tests.support.phone import stereo
+from tests.support.phone_grpc import over_grpc
 
 CODES = {
     track: np.random.default_rng(n).integers(0, 127, 8000, np.uint8) for n, track in enumerate(("agent", "customer"))

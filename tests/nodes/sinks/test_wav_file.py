@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine.nodes import Tones, plan, step
 from hypothesis import given
 from hypothesis import strategies as st
 from killing import killed_at, on_each_file_system, use_file_system
@@ -17,8 +16,9 @@ from pydantic import ValidationError
 
 from flowcore import Audio, CannotStart
 from flowcore.testing import NodeHarness, joined, run_plan, silence, tone
-from nodes.protocols import wav
+from nodes.audio import wav
 from nodes.sinks.wav_file import WavFile
+from tests.engine.nodes import Tones, plan, step
 
 
 def stereo(start: int, frames: int, value: int = 1000) -> Audio:

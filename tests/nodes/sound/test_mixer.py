@@ -136,7 +136,7 @@ def test_a_change_makes_no_click(choice):
 
 def test_a_hard_switch_would_be_found_by_that_test(monkeypatch):
     monkeypatch.setattr("nodes.sound.mixer.FADE", 1e-6)
-    monkeypatch.setattr("nodes.sound.line.FADE", 2 / RATE)
+    monkeypatch.setattr("nodes.sound.playout_buffer.FADE", 2 / RATE)
     with pytest.raises(AssertionError):
         test_a_change_makes_no_click(Choice(channels="stereo", volume=10.0))
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from flowcore.testing import tone
-from nodes.protocols import g711
+from nodes.audio import g711
 from nodes.sound.meter import Meter
 from nodes.sound.sounds import SideBySide, by_party, level, linear
 

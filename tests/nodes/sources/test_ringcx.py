@@ -18,9 +18,9 @@ from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
 from flowcore import CannotStart, Packet, Part, Refused
-from flowcore.engine.places import Places
 from flowcore.engine.sockets import listen
-from nodes.protocols.ringcx import Caller
+from flowcore.workers.call_limit import Places
+from nodes.ringcx.protocol import Caller
 from nodes.sources.ringcx import RingCX
 
 UPGRADE = (

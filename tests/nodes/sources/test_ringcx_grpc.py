@@ -18,19 +18,19 @@ import msgspec
 import numpy as np
 import pytest
 import trustme
-import voices
-from live import PATIENCE, Live, until
-from phone import Phone, said, stereo
-from phone_grpc import GrpcPhone, over_grpc
-from ports import free_port
 from pydantic import ValidationError
-from watching import SPOKEN
 
 from flowcore import CannotStart, Text
-from nodes.net import grpc_server
-from nodes.net.grpc_server import MESSAGE_LIMIT
-from nodes.simulators.known import voice
+from nodes.ringcx import grpc_server
+from nodes.ringcx.grpc_server import MESSAGE_LIMIT
+from nodes.simulators.known_audio import voice
 from nodes.sources.ringcx_grpc import RingCXGrpc
+from tests.support.live import PATIENCE, Live, until
+from tests.support.phone import Phone, said, stereo
+from tests.support.phone_grpc import GrpcPhone, over_grpc
+from tests.support.ports import free_port
+from tests.support.watching import SPOKEN
+from tools import voices
 
 SECRET = "s3cret/of+ours=4711"
 CA = trustme.CA()

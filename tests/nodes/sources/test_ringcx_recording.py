@@ -6,20 +6,20 @@ import random
 from pathlib import Path
 
 import pytest
-from live import Live
-from phone import Phone, said, stereo
 
 from flowcore import CannotStart
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile
 from flowcore.testing import hear, run_plan
-from nodes.doctor.tape import Tape
-from nodes.doctor.veil import Veil
-from nodes.net.call_peer import CallPeer
-from nodes.protocols.recording import VERSION, Closed, Message, Opened, line
-from nodes.protocols.ringcx import Caller
-from nodes.simulators.known import mulaw
+from nodes.doctor.call_recorder import Tape
+from nodes.doctor.redact import Veil
+from nodes.ringcx.call_peer import CallPeer
+from nodes.ringcx.call_recording import VERSION, Closed, Message, Opened, line
+from nodes.ringcx.protocol import Caller
+from nodes.simulators.known_audio import mulaw
 from nodes.sources.ringcx_recording import RingCXRecording
+from tests.support.live import Live
+from tests.support.phone import Phone, said, stereo
 
 GRAPH = """
 flowcore: 1

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine.nodes import Keep, KeepInThread, plan, step
 from pydantic import ValidationError
 
 from flowcore import Audio, CannotStart, Refused
 from flowcore.engine.clock import VirtualClock
 from flowcore.testing import GraphResult, joined, run_plan, silence, tone
 from nodes.sources.wav_source import WavSource
+from tests.engine.nodes import Keep, KeepInThread, plan, step
 
 AGENT = joined(tone("1s", hertz=300))
 CUSTOMER = joined(tone("1s", hertz=500))

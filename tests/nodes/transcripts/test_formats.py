@@ -10,12 +10,12 @@ import srt
 import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
-from watching import browser
 
 from flowcore import Text
 from flowcore.testing import SESSION
 from nodes.transcripts import journal
 from nodes.transcripts.formats import FORMATS
+from tests.support.watching import browser
 
 NAMES = {"agent": "Agent", "customer": "Caller"}
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from load import mulaw
 
 from flowcore import Audio
 from flowcore.testing import NodeHarness
@@ -16,6 +15,7 @@ from nodes.transforms.lose import Lose
 from nodes.transforms.packetize import Packetize
 from nodes.transforms.reorder import Reorder
 from nodes.transforms.shuffle import Shuffle
+from tools.load import mulaw
 
 SECONDS = 6.0
 VOICES = {track: np.frombuffer(mulaw(7, track, SECONDS), np.uint8) for track in ("agent", "customer")}

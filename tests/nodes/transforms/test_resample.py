@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flowcore import Audio
 from flowcore.testing import NodeHarness, joined, run, tone
-from nodes.filters import rates
+from nodes.audio import rates
 from nodes.transforms.resample import Resample
 
 

@@ -12,13 +12,13 @@ import pytest
 
 from flowcore import Audio, Text
 from flowcore.testing import NodeHarness, run
-from nodes.protocols import g711
-from nodes.speech.decoder import DecodeFailed, Decoder
-from nodes.speech.line import Job
-from nodes.speech.moonshine import Moonshine
-from nodes.speech.recognizer import Recognizer
-from nodes.speech.segmenter import RATE, Segmenter
-from nodes.speech.worker import DecoderDied, Worker
+from nodes.audio import g711
+from nodes.speech.engines.moonshine import Moonshine
+from nodes.speech.local.decode_queue import Job
+from nodes.speech.local.decoder import DecodeFailed, Decoder
+from nodes.speech.local.recognizer import Recognizer
+from nodes.speech.local.segmenter import RATE, Segmenter
+from nodes.speech.local.worker import DecoderDied, Worker
 from nodes.transforms.resample import Resample
 from nodes.transforms.transcribe import Transcribe
 from tools import wer
@@ -413,7 +413,7 @@ def test_what_cannot_be_decoded_is_marked_and_the_call_goes_on(part, pitches):
 
 
 def test_a_decoder_that_died_is_told_and_its_utterance_comes_once(part, pitches, monkeypatch):
-    monkeypatch.setattr("nodes.speech.worker.RETRY_FIRST", 0.001)
+    monkeypatch.setattr("nodes.speech.local.worker.RETRY_FIRST", 0.001)
     pitches.says[2000] = DecoderDied("killed")
     call = Call(QUICK, part)
     trouble = call.node.report.event

@@ -1,0 +1,154 @@
+"""WAV files: the header, reading any of them, and repair of those whose writer was killed.
+
+Formats: Multimedia Programming Interface and Data Specifications 1.0 (IBM and Microsoft, 1991), chapter RIFF/WAVE,
+and RFC 2361. A file that is still growing says 0xFFFFFFFF for its sizes: libsndfile and sox then read to its end,
+where for 0 they read nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nodes.audio import g711
+
+PCM, FLOAT, MULAW, EXTENSIBLE = 1, 3, 7, 0xFFFE
+UNKNOWN = 0xFFFFFFFF
+UNFINISHED = 0x7FFF0000  # recorders write this (GStreamer), 0xFFFFFFFF or 0 until they know better
+ENCODINGS = {"s16": (PCM, 2), "mulaw": (MULAW, 1)}
+
+
+class NotWav(ValueError):
+    """The bytes are not a WAV file that can be read here; the text says why."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a header says: format ``tag``, bits a sample, and where the data lies, in bytes."""
+
+    tag: int
+    channels: int
+    rate: int
+    bits: int
+    start: int
+    size: int
+
+    @property
+    def frame(self) -> int:
+        """Bytes of one sample of all channels."""
+        return self.channels * self.bits // 8
+
+
+def header(encoding: str, rate: int, channels: int, size: int = UNKNOWN) -> bytes:
+    """The bytes before the samples: 44 for s16, 58 for mulaw. ``size`` of the data in bytes."""
+    tag, width = ENCODINGS[encoding]
+    form = struct.pack("<HHIIHH", tag, channels, rate, rate * channels * width, channels * width, 8 * width)
+    frames = size if size == UNKNOWN else size // (channels * width)
+    # Other formats than PCM carry the length of their extension, here none, and a fact chunk with their frames.
+    chunks = _chunk(b"fmt ", form) if tag == PCM else _chunk(b"fmt ", form + b"\0\0") + _chunk(b"fact", _u32(frames))
+    whole = size if size == UNKNOWN else 4 + len(chunks) + 8 + size + size % 2
+    return b"RIFF" + _u32(whole) + b"WAVE" + chunks + b"data" + _u32(size)
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return name + _u32(len(body)) + body
+
+
+def _u32(number: int) -> bytes:
+    return struct.pack("<I", number)
+
+
+def layout(head: bytes, length: int) -> Layout:
+    """Read the header of a file of ``length`` bytes from its first bytes. Raises `NotWav`."""
+    if len(head) < 12 or head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        raise NotWav("it is no WAV file")
+    whole = int.from_bytes(head[4:8], "little")
+    form: bytes | None = None
+    at = 12
+    while at + 8 <= len(head):
+        name, size = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
+        at += 8
+        if name == b"data" and form is not None:
+            growing = size >= UNFINISHED or (size == 0 and whole <= at)
+            left = length - at
+            return Layout(*_format(form), start=at, size=left if growing else min(size, left))
+        if name == b"fmt ":
+            form = head[at : at + size]
+        at += size + size % 2
+    raise NotWav("its header is cut off")
+
+
+def _format(form: bytes) -> tuple[int, int, int, int]:
+    if len(form) < 16:
+        raise NotWav("its format chunk is cut off")
+    tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", form)
+    if tag == EXTENSIBLE and len(form) >= 26:
+        tag = int.from_bytes(form[24:26], "little")  # the first two bytes of the GUID are the format's old tag
+    if not channels or not rate or (tag, bits) not in _DECODERS:
+        raise NotWav(f"its format is not supported (tag {tag}, {bits} bits, {channels} channels at {rate} Hz)")
+    return tag, channels, rate, bits
+
+
+def decode(data: bytes) -> tuple[int, NDArray[np.int16]]:
+    """Rate in Hz and samples of the shape ``(frames, channels)`` of a whole file. Raises `NotWav`."""
+    found = layout(data, len(data))
+    frames = found.size // found.frame
+    raw = data[found.start : found.start + frames * found.frame]
+    samples = _DECODERS[found.tag, found.bits](raw)
+    return found.rate, samples.reshape(frames, found.channels)
+
+
+def _from_float(values: NDArray[Any]) -> NDArray[np.int16]:
+    scaled: NDArray[Any] = np.round(np.clip(np.nan_to_num(values), -1, 1) * 32768.0)
+    samples: NDArray[np.int16] = np.minimum(scaled, 32767).astype(np.int16)
+    return samples
+
+
+_DECODERS: dict[tuple[int, int], Callable[[bytes], NDArray[np.int16]]] = {
+    (PCM, 8): lambda raw: (np.frombuffer(raw, np.uint8).astype(np.int16) - 128) << 8,
+    (PCM, 16): lambda raw: np.frombuffer(raw, "<i2").astype(np.int16),
+    (PCM, 24): lambda raw: np.frombuffer(raw, np.uint8).reshape(-1, 3)[:, 1:].copy().view("<i2")[:, 0],
+    (PCM, 32): lambda raw: (np.frombuffer(raw, "<i4") >> 16).astype(np.int16),
+    (FLOAT, 32): lambda raw: _from_float(np.frombuffer(raw, "<f4")),
+    (FLOAT, 64): lambda raw: _from_float(np.frombuffer(raw, "<f8")),
+    (MULAW, 8): lambda raw: g711.decode(np.frombuffer(raw, np.uint8)),
+}
+
+
+def seal(path: Path) -> float:
+    """Write the true sizes into a header of ours, in a file that is complete, and bring it to the disk. Its seconds.
+
+    The file's length decides, so this also repairs a file whose writer was killed; half a frame at its end is cut
+    off. A file too short for a header becomes an empty one. Raises OSError and, for other files than ours, `NotWav`.
+    """
+    with path.open("r+b") as file:
+        length = os.fstat(file.fileno()).st_size
+        seconds = 0.0
+        if length < 44:
+            file.truncate(0)
+            file.write(header("s16", 8000, 1, 0))
+        else:
+            start = file.read(4096)
+            found = layout(start, length)
+            encoding = next((name for name, code in ENCODINGS.items() if code == (found.tag, found.bits // 8)), "s16")
+            size = found.size - found.size % found.frame
+            head = header(encoding, found.rate, found.channels, size)
+            if len(head) != found.start:
+                raise NotWav("another program wrote it")
+            if not start.startswith(head) or length != found.start + size + size % 2:  # else a reader may have it open
+                file.truncate(found.start + size)
+                file.seek(0, os.SEEK_END)
+                file.write(b"\0" * (size % 2))  # chunks of RIFF have even lengths
+                file.seek(0)
+                file.write(head)
+            seconds = size / found.frame / found.rate
+        file.flush()
+        os.fsync(file.fileno())
+    return seconds

@@ -1,0 +1,150 @@
+"""The captions page and its feed, as a site that the graph's listener serves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qsl
+
+from websockets.http11 import Request
+
+from flowcore import CannotStart, Refused
+from nodes.captions.access import Mode, allows_key, allows_token, is_local
+from nodes.captions.calls import Calls, normal
+from nodes.captions.shared_calls import Words
+from nodes.captions.viewer import Viewer
+from nodes.net.peer import Page, Peer, Route
+from nodes.net.proxy_trust import Address
+from nodes.net.site import Site
+from nodes.ringcx.protocol import attributes
+
+PAGE = "/client"
+FEED = "/client-ws"
+TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+
+CALL = "{{model.call.uii}}"
+"""What RingCX's agent script puts in for the id of the call."""
+
+
+class CaptionsSite(Site):
+    """Serves the page ``/client?callId=…`` and its feed ``/client-ws?callId=…``; sinks give it their ``words``."""
+
+    words: Words
+    served = False
+    """A listener has asked for the routes."""
+
+    def __init__(self, access: Mode, secret: str, ancestors: tuple[str, ...], keep: float, viewers: int) -> None:
+        self._calls = Calls(keep)
+        self._settings = (access, secret, ancestors, keep, viewers)
+        self._access = access
+        self._secret = secret
+        self._viewers = viewers
+        self._watching = 0
+        self._headers = _headers(ancestors)
+        self._files: dict[str, bytes] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CaptionsSite) and other._settings == self._settings
+
+    def __hash__(self) -> int:
+        return hash(self._settings)
+
+    def open(self) -> None:
+        folder = files("nodes.captions")
+        self.words = Words(self._calls, self.now, self.tell)
+        self.words.ask()
+        for name in ("client.html", "client.js", "client.css", "denied.html"):
+            self._files[name] = (folder / name).read_bytes()
+
+    def heard(self, worker: int, message: Any) -> None:
+        self.words.heard(worker, message)
+
+    def left(self, worker: int) -> None:
+        self.words.left(worker)
+
+    def routes(self) -> Mapping[str, Route]:
+        self.served = True
+        return {
+            PAGE: self._page,
+            f"{PAGE}.js": lambda request, caller: self._file("client.js"),
+            f"{PAGE}.css": lambda request, caller: self._file("client.css"),
+            FEED: self._feed,
+        }
+
+    def shown(self) -> Mapping[str, str]:
+        script = {"captions, for the agent script": f"{PAGE}?callId={CALL}"}
+        if self._access == "off":
+            return {"captions of the newest call": PAGE, **script}
+        return {what: f"{path}&{self._access}=…" for what, path in script.items()}
+
+    def expose(self) -> None:
+        if self._access == "off":
+            raise CannotStart(
+                "captions without a secret are for this machine only, and others will reach this port:"
+                ' give them  secret: "${VIEWER_KEY}"  and set VIEWER_KEY to 16 characters or more'
+            )
+
+    def _page(self, request: Request, caller: Address) -> Page:
+        if not self._may_look(request, caller):
+            return self._file("denied.html", HTTPStatus.FORBIDDEN)
+        return self._file("client.html")
+
+    def _feed(self, request: Request, caller: Address) -> Page | Peer:
+        if not self._may_look(request, caller):
+            return self._file("denied.html", HTTPStatus.FORBIDDEN)
+        if self._watching >= self._viewers:
+            raise Refused("too many viewers", retry_after=5)
+        self._calls.forget(self.now())
+        return Viewer(self._calls, normal(_asked(request)["call_id"]), self._came, self._went)
+
+    def _came(self) -> None:
+        self._watching += 1
+
+    def _went(self) -> None:
+        self._watching -= 1
+
+    def _may_look(self, request: Request, caller: Address) -> bool:
+        asked = _asked(request)
+        if self._access == "token":
+            return allows_token(self._secret, asked["call_id"], asked["token"], time.time())
+        if self._access == "key":
+            # An agent whose script filled in nothing must not see the newest call, which is somebody else's.
+            return bool(normal(asked["call_id"])) and allows_key(self._secret, asked["key"])
+        return caller.is_loopback and is_local(request.headers)
+
+    def _file(self, name: str, status: HTTPStatus = HTTPStatus.OK) -> Page:
+        kind = TYPES[name.rpartition(".")[2]]
+        return Page(status, self._files[name], {"Content-Type": f"{kind}; charset=utf-8", **self._headers})
+
+
+def _asked(request: Request) -> dict[str, Any]:
+    """What the address asks for; ``callId``, ``call_id`` and ``uii`` mean the same, as in RingCX's own."""
+    query = parse_qsl(request.path.partition("?")[2])
+    plain = dict(query)
+    return {
+        "call_id": attributes(query, "query").get("call_id", ""),
+        "token": plain.get("token", ""),
+        "key": plain.get("key", ""),
+    }
+
+
+def _headers(ancestors: tuple[str, ...]) -> dict[str, str]:
+    policy = [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        " ".join(("frame-ancestors 'self'", *ancestors)),
+    ]
+    return {
+        "Content-Security-Policy": "; ".join(policy),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",  # the address holds the key
+        "Cache-Control": "no-store",
+    }

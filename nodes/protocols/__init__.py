@@ -1,1 +1,0 @@
-"""Parsers without I/O: bytes in, events out."""

@@ -1,1 +1,0 @@
-"""RingCentral's REST API: where RingCX is told to which address it streams calls."""

@@ -1,0 +1,1 @@
+"""RingCentral's REST API: the streaming profile, which tells RingCX where to stream calls."""

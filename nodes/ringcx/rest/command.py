@@ -1,0 +1,210 @@
+"""``flowcore profile``: the streaming profile, which tells RingCX where to stream the calls of a queue or campaign."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from flowcore import Duration
+from nodes.ringcx.credentials import LONGEST, SHORTEST
+from nodes.ringcx.rest import address, profiles
+from nodes.ringcx.rest.platform import MASK, Login, Platform, Request, Servers, masked
+from nodes.ringcx.rest.profiles import Accounts, Product
+
+SECRET = "RINGCX_SECRET"  # noqa: S105  # a name, not a secret
+LOGIN = ("RC_APP_CLIENT_ID", "RC_APP_CLIENT_SECRET", "RC_USER_JWT")
+
+profile = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    help="""Tell RingCX where to stream the calls of a queue or campaign.
+
+    The login comes from the environment only: RC_APP_CLIENT_ID and RC_APP_CLIENT_SECRET of an app with JWT login in
+    RingCentral's developer console, and RC_USER_JWT of a user with admin rights in RingCX. RINGCX_SECRET is the secret
+    that RingCX shall show when it calls. None of them is ever printed.
+
+    RingCX's token is kept for its 5 minutes, for this user only, in ~/.cache/flowcore. A sixth login within a minute
+    waits, as RingCX would refuse it.
+
+    Exit code: 0 done, 1 RingCX did not do it, 2 the command line is wrong.
+    """,
+)
+
+
+class Kind(StrEnum):
+    """What has a profile."""
+
+    queue = "queue"
+    campaign = "campaign"
+
+
+KindOption = Annotated[Kind, typer.Option("--type", help="What it is for.", case_sensitive=False)]
+Number = Annotated[int, typer.Option("--id", min=1, max=2**31 - 1, help="Number of the queue or campaign.")]
+SubAccount = Annotated[str, typer.Option(envvar="RINGCX_SUB_ACCOUNT", help="The id of its sub-account in RingCX.")]
+Url = Annotated[
+    str, typer.Option(help='wss://HOST or wss://HOST:PORT, where `flowcore run` can be reached; "" for nowhere.')
+]
+Server = Annotated[str, typer.Option(envvar="RINGCX_SERVER", help="RingCX's own server.")]
+LoginServer = Annotated[str, typer.Option(envvar="RC_SERVER_URL", help="RingCentral's login server.")]
+Timeout = Annotated[str, typer.Option(help="How long to wait for an answer.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the request, and send nothing.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+
+RINGCX = "https://ringcx.ringcentral.com"
+RINGCENTRAL = "https://platform.ringcentral.com"
+
+
+@dataclass(frozen=True)
+class _How:
+    """How to send a request, and how to show the answer."""
+
+    server: str
+    login_server: str
+    timeout: str
+    dry_run: bool
+    as_json: bool
+
+
+@profile.command()
+def create(
+    kind: KindOption,
+    number: Number,
+    sub_account: SubAccount,
+    main_account: Annotated[str, typer.Option(envvar="RINGCX_MAIN_ACCOUNT", help="The main account's id in RingCX.")],
+    rc_account: Annotated[str, typer.Option(envvar="RINGCX_RC_ACCOUNT", help="The account's id in RingCentral.")],
+    url: Url,
+    server: Server = RINGCX,
+    login_server: LoginServer = RINGCENTRAL,
+    timeout: Timeout = "10s",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start streaming: make the profile.
+
+    Then switch on "Agent segment recording" for the queue (Routing > Voice queues & skills > queue > Recording
+    settings) or campaign (Dialing > Campaigns > campaign > Recording settings).
+    """
+    product = Product(kind.value, number, sub_account)
+    accounts = Accounts(main_account, rc_account)
+    request = profiles.create(product, accounts, _checked(url), _secret(changing=False))
+    answer = _sent(request, how := _How(server, login_server, timeout, dry_run, as_json))
+    _show(answer, how, f"made the profile of {product}")
+
+
+@profile.command()
+def get(
+    kind: KindOption,
+    number: Number,
+    sub_account: SubAccount,
+    server: Server = RINGCX,
+    login_server: LoginServer = RINGCENTRAL,
+    timeout: Timeout = "10s",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the profile; of its secret, only whether there is one."""
+    product = Product(kind.value, number, sub_account)
+    answer = _sent(profiles.get(product), how := _How(server, login_server, timeout, dry_run, as_json))
+    _show(answer, how, f"the profile of {product}")
+
+
+@profile.command()
+def update(
+    kind: KindOption,
+    number: Number,
+    sub_account: SubAccount,
+    url: Url,
+    server: Server = RINGCX,
+    login_server: LoginServer = RINGCENTRAL,
+    timeout: Timeout = "10s",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stream to another address, or with another secret."""
+    product = Product(kind.value, number, sub_account)
+    request = profiles.update(product, _checked(url), _secret(changing=True))
+    answer = _sent(request, how := _How(server, login_server, timeout, dry_run, as_json))
+    _show(answer, how, f"changed the profile of {product}")
+
+
+@profile.command()
+def delete(
+    kind: KindOption,
+    number: Number,
+    sub_account: SubAccount,
+    server: Server = RINGCX,
+    login_server: LoginServer = RINGCENTRAL,
+    timeout: Timeout = "10s",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop streaming: delete the profile."""
+    product = Product(kind.value, number, sub_account)
+    answer = _sent(profiles.delete(product), how := _How(server, login_server, timeout, dry_run, as_json))
+    _show(answer, how, f"deleted the profile of {product}")
+
+
+def _checked(url: str) -> str:
+    try:
+        address.check(url)
+    except address.BadAddress as error:
+        raise typer.BadParameter(str(error), param_hint="--url") from None
+    doubt = address.unreachable(url)
+    if doubt:
+        _say(f"warning: {doubt}: give the public address of your proxy or tunnel")
+    return url
+
+
+def _secret(*, changing: bool) -> str:
+    secret = os.environ.get(SECRET, "")
+    if not secret:
+        known = "; whether RingCX keeps one that was set before is not documented" if changing else ""
+        _say(f"no secret: {SECRET} is not set, so anybody who finds the address could call it{known}")
+    elif not SHORTEST <= len(secret) <= LONGEST:
+        raise typer.BadParameter(
+            f"{SECRET} has {len(secret)} characters, and node ringcx takes {SHORTEST} to {LONGEST}: choose another"
+        )
+    return secret
+
+
+def _sent(request: Request, how: _How) -> Any:
+    try:
+        timeout = float(Duration(how.timeout))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--timeout") from None
+    servers = Servers(how.login_server.rstrip("/"), how.server.rstrip("/"))
+    if how.dry_run:
+        typer.echo(f"{request.method} {servers.ringcx}{request.path}\nauthorization: Bearer {MASK}")
+        if request.body is not None:
+            typer.echo(f"content-type: application/json\n\n{json.dumps(masked(request.body), indent=2)}")
+        raise typer.Exit
+    missing = [name for name in LOGIN if not os.environ.get(name)]
+    if missing:
+        raise typer.BadParameter(
+            f"set {', '.join(missing)} in the environment: `flowcore profile --help` says where to get them"
+        )
+    login = Login(*(os.environ[name] for name in LOGIN))
+    with closing(Platform(login, servers, timeout=timeout, say=_say)) as platform:
+        return platform.send(request)
+
+
+def _show(answer: Any, how: _How, done: str) -> None:
+    answer = masked(answer)
+    if how.as_json:
+        typer.echo(json.dumps(answer if isinstance(answer, dict) else {"answer": answer}))
+        return
+    typer.echo(done)
+    if isinstance(answer, dict):
+        for name, value in answer.items():
+            shown = "(none)" if value in (None, "") else value
+            typer.echo(f"  {name:<14} {shown}")
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)

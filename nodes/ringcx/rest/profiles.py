@@ -1,0 +1,83 @@
+"""The streaming profile of a queue or campaign: the four requests there are for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote
+
+from nodes.ringcx.rest.platform import Request
+
+PATH = "/platform/api/media/product"
+
+Kind = Literal["queue", "campaign"]
+
+
+@dataclass(frozen=True)
+class Product:
+    """What is streamed: a queue or campaign by its number, in a sub-account."""
+
+    kind: Kind
+    number: int
+    sub_account: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.number} of sub-account {self.sub_account}"
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """The accounts above the sub-account, which only `create` is to be told."""
+
+    main: str
+    rc: str
+
+
+def create(product: Product, accounts: Accounts, url: str, secret: str) -> Request:
+    """Stream the calls of ``product`` to ``url``. An empty ``secret`` is left out."""
+    body = _body(product, url, secret) | {"mainAccountId": accounts.main, "rcAccountId": accounts.rc}
+    unknown = (
+        f"it does not find {product}, or call streaming is not switched on for the account: "
+        "RingCentral's representative does that"
+    )
+    return Request("POST", PATH, body, _means(product) | {404: unknown})
+
+
+def update(product: Product, url: str, secret: str) -> Request:
+    """Stream to another address, or with another secret."""
+    return Request("PUT", PATH, _body(product, url, secret), _means(product))
+
+
+def get(product: Product) -> Request:
+    """Ask what is set."""
+    return Request("GET", _path(product), means=_means(product))
+
+
+def delete(product: Product) -> Request:
+    """Stream no more. The answer is a plain text."""
+    return Request("DELETE", _path(product), means=_means(product))
+
+
+def _body(product: Product, url: str, secret: str) -> dict[str, Any]:
+    body = {
+        "productType": product.kind.upper(),
+        "productId": product.number,
+        "subAccountId": product.sub_account,
+        "streamingUrl": url,
+    }
+    return body | ({"secret": secret} if secret else {})
+
+
+def _path(product: Product) -> str:
+    account = quote(product.sub_account, safe="")
+    return f"{PATH}/account/{account}/type/{product.kind.upper()}/id/{product.number}"
+
+
+def _means(product: Product) -> dict[int, str]:
+    return {
+        400: "it does not take what was sent: check the ids and the address",
+        401: "it does not take its own login's token: try again; if that does not help, ask for access to RingCX's API",
+        403: f"this user may not see or change profiles of sub-account {product.sub_account}: "
+        "give the user of the JWT admin rights there, and the app the permission ReadAccounts",
+        404: f"there is no streaming profile for {product}: `flowcore profile create` makes one",
+    }

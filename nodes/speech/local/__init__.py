@@ -1,0 +1,1 @@
+"""Recognition on this machine: utterances are cut per party, queued and decoded in processes of their own."""

@@ -1,0 +1,128 @@
+"""A viewer over a real socket, in a time that the test decides."""
+
+from __future__ import annotations
+
+import json
+import socket
+from datetime import datetime
+
+import pytest
+
+from flowcore import Text
+from flowcore.engine.sockets import listen
+from nodes.captions.site import CaptionsSite
+from nodes.captions.viewer import ALIVE, TEXTS
+from nodes.net.port import Limits, Port
+from tests.support.watching import FEED, frames
+
+NOON = datetime(2026, 1, 2, 12)
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.site = CaptionsSite("off", "", (), 60.0, 10)
+        self.site.now = lambda: self.now
+        self.site.open()
+        self.port = Port(self.site.routes(), Limits(100, 5.0, 128_000))
+        self.number = self.port.listen(listen("127.0.0.1", 0))
+        self.clients: list[socket.socket] = []
+
+    def slots(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.now += 0.020
+            self.port.poll(lambda: self.now)
+
+    def watch(self, call: str, buffer: int = 1 << 20) -> socket.socket:
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        client.settimeout(30)
+        client.connect(("127.0.0.1", self.number))
+        self.clients.append(client)
+        client.sendall(FEED % call.encode())
+        self.slots()
+        assert client.recv(12) == b"HTTP/1.1 101"
+        return client
+
+    def read(self, client: socket.socket) -> list[dict[str, object]]:
+        """All that comes until nothing more does."""
+        data = b""
+        client.setblocking(False)
+        quiet = 0
+        while quiet < 5:
+            self.slots()
+            try:
+                data += client.recv(1 << 20)
+                quiet = 0
+            except BlockingIOError:
+                quiet += 1
+        return [json.loads(message) for message in frames(data.partition(b"\r\n\r\n")[2] or data)]
+
+
+@pytest.fixture
+def rig():
+    rig = Rig()
+    yield rig
+    rig.port.close()
+    for client in rig.clients:
+        client.close()
+
+
+def text(utterance: int, words: str, final: bool = True) -> Text:
+    return Text("agent", float(utterance), utterance + 1.0, words, final, utterance)
+
+
+def test_the_messages_are_what_the_page_of_docs_says(rig):
+    client = rig.watch("one")
+    assert rig.read(client) == [
+        {"event": "state", "call": "one", "state": "waiting", "sessions": []},
+        {"event": "ready"},
+    ]
+    rig.site.words.begin("One", "flow", NOON)
+    rig.site.words.say("flow", text(0, "hello"))
+    assert rig.read(client) == [
+        {"event": "state", "call": "one", "state": "live", "sessions": [0.0]},
+        {
+            "event": "text",
+            "id": "flow.agent.0",
+            "track": "agent",
+            "start": 0.0,
+            "end": 1.0,
+            "text": "hello",
+            "final": True,
+            "gap": "",
+        },
+    ]
+    rig.now += ALIVE
+    assert rig.read(client) == [{"event": "alive"}]
+    rig.site.words.end("flow")
+    assert rig.read(client) == [{"event": "state", "call": "one", "state": "ended", "sessions": [0.0]}]
+
+
+def test_a_viewer_that_does_not_read_costs_a_bounded_amount_and_then_gets_what_still_counts(rig):
+    slow, fast = rig.watch("one", buffer=4096), rig.watch("one")
+    rig.site.words.begin("one", "flow", NOON)
+    seen = []
+    waiting = 0
+    for step in range(2000):
+        rig.site.words.say("flow", text(step // 100, f"{step} " + "x" * 1500, final=step % 100 == 99))
+        rig.slots()
+        if step % 50 == 0:
+            seen += rig.read(fast)
+        waiting = max(waiting, *(connection.unsent for connection in rig.port.connections))
+    assert waiting < TEXTS * 2000
+    seen += rig.read(fast)
+    late = rig.read(slow)
+    for heard in (seen, late):
+        final = {m["id"]: m["text"].split()[0] for m in heard if m["event"] == "text" and m["final"]}
+        assert final == {f"flow.agent.{n}": str(n * 100 + 99) for n in range(20)}
+    assert len(late) < len(seen)
+
+
+def test_a_call_that_is_over_too_long_is_shown_to_nobody_who_comes_now(rig):
+    rig.site.words.begin("one", "flow", NOON)
+    rig.site.words.end("flow")
+    rig.now += 59
+    assert rig.read(rig.watch("one"))[0]["state"] == "ended"
+    rig.now += 1
+    assert rig.read(rig.watch("one"))[0]["state"] == "waiting"

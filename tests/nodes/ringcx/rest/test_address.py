@@ -1,0 +1,71 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodes.ringcx.rest.address import BadAddress, check, unreachable
+from tools.fake_platform import ADDRESS
+
+
+@pytest.mark.parametrize(
+    "address", ["wss://calls.example.com", "wss://calls.example.com:8443", "wss://203.0.113.9", ""]
+)
+def test_address_that_ringcx_takes_passes(address):
+    assert check(address) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        (
+            "wss://calls.example.com/",
+            "no path is allowed, not even a slash at the end: .* write  wss://calls.example.com$",
+        ),
+        ("wss://calls.example.com/media", "no path is allowed: .* write  wss://calls.example.com$"),
+        ("wss://calls.example.com?token=1", "no query is allowed"),
+        ("wss://calls.example.com#x", "no fragment is allowed"),
+        ("ws://calls.example.com", "over TLS: write  wss://calls.example.com$"),
+        ("https://calls.example.com", "only wss://"),
+        ("WSS://calls.example.com", "only wss://"),
+        ("calls.example.com:443", "must begin with wss://: write  wss://calls.example.com:443$"),
+        ("wss://me:word@calls.example.com", "no user name or password"),
+        ("wss://[2001:db8::1]:443", "no IPv6"),
+        ("wss://calls.example.com:", "nothing is no port"),
+        ("wss://calls.example.com:0", "0 is no port"),
+        ("wss://calls.example.com:65536", "65536 is no port"),
+        ("wss://calls.example.com:٣", "is no port"),
+        ("wss://", "host name is missing"),
+        ("wss://:443", "host name is missing"),
+        ("wss://300.1.2.3", "no IPv4 address"),
+        ("wss://1.2.3", "no IPv4 address"),
+        ("wss://under_score.example.com", "is no host name"),
+        ("wss://-a.example.com", "is no host name"),
+        ("wss://a..com", "is no host name"),
+        ("wss://calls.example.com ", "is no host name"),
+        ("wss://calls.example.com\n", "is no host name"),
+        ("wss://bücher.example", "is no host name"),
+    ],
+)
+def test_address_that_ringcx_refuses_is_explained(address, why):
+    with pytest.raises(BadAddress, match=why):
+        check(address)
+
+
+TEXT = st.text(alphabet="ws:/a1.-_?#@[]٣ \n", max_size=20)
+
+
+@given(st.one_of(TEXT, TEXT.map("wss://".__add__), st.from_regex(ADDRESS, fullmatch=True)))
+def test_what_passes_is_what_the_platforms_pattern_takes(address):
+    try:
+        check(address)
+    except BadAddress:
+        return
+    assert ADDRESS.fullmatch(address)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "192.168.0.4", "localhost", "printer", "box.local"])
+def test_address_of_a_private_network_is_doubted(host):
+    assert f"cannot reach {host}" in unreachable(f"wss://{host}:443")
+
+
+def test_public_address_is_not_doubted():
+    assert [unreachable(url) for url in ("wss://calls.example.com", "wss://8.8.8.8:443", "")] == ["", "", ""]

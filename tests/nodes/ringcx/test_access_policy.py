@@ -1,0 +1,169 @@
+"""Who is let in, and what is told of those who are not."""
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from websockets.datastructures import Headers
+from websockets.http11 import Request
+
+from flowcore import Refused
+from flowcore.workers.call_limit import Places
+from nodes.net.peer import Page
+from nodes.net.proxy_trust import plain
+from nodes.ringcx.access_policy import Doorman, Rules, Visit
+
+HERE = plain("192.0.2.1")
+SECRET = "s3cret-of-ours"
+
+
+class Told:
+    """A report that keeps its events."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+
+    def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None: ...
+    def filled(self, reason: str, seconds: float, chunks: int = 0) -> None: ...
+
+    def event(self, event: str, **data: Any) -> None:
+        self.events.append({"event": event, **data})
+
+
+def doorman(**rules: Any) -> Doorman:
+    return Doorman(Rules(**rules), Told(), Places(1).callers)
+
+
+def request(path: str = "/", *headers: tuple[str, str]) -> Request:
+    return Request(path, Headers(headers))
+
+
+def asked(rules: dict[str, Any], asking: Request, caller: str = "192.0.2.1") -> int:
+    answer = doorman(**rules).ask(asking, plain(caller))
+    return int(answer.status) if isinstance(answer, Page) else 101
+
+
+NET = {"networks": (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))}
+ORIGIN = {"origins": {"https://good.example", "null"}}
+ACCOUNT = {"accounts": {"99990000", "7"}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "asking", "caller", "status"),
+    [
+        ({}, request(), "6.6.6.6", 101),
+        (NET, request(), "192.0.2.77", 101),
+        (NET, request(), "::ffff:192.0.2.77", 101),
+        (NET, request(), "2001:db8::1", 101),
+        (NET, request(), "192.0.3.1", 403),
+        ({}, request("/", ("Origin", "https://good.example")), "6.6.6.6", 403),
+        (ORIGIN, request("/", ("Origin", "https://good.example")), "6.6.6.6", 101),
+        (ORIGIN, request("/", ("Origin", "HTTPS://Good.example")), "6.6.6.6", 101),
+        (ORIGIN, request("/", ("Origin", "null")), "6.6.6.6", 101),
+        (ORIGIN, request("/", ("Origin", "https://evil-good.example")), "6.6.6.6", 403),
+        (ORIGIN, request("/", ("Origin", "https://good.example.evil")), "6.6.6.6", 403),
+        (ORIGIN, request("/", ("Origin", "http://good.example")), "6.6.6.6", 403),
+        (ORIGIN, request("/", ("Origin", "https://good.example:444")), "6.6.6.6", 403),
+        (ORIGIN, request("/", ("Origin", "")), "6.6.6.6", 403),
+        (
+            ORIGIN,
+            request("/", ("Origin", "https://good.example"), ("Origin", "https://evil.example")),
+            "6.6.6.6",
+            403,
+        ),
+        (ACCOUNT, request("/?EVAccountId=99990000&x=1"), "6.6.6.6", 101),
+        (ACCOUNT, request("/?accountId=1&subaccountId=7"), "6.6.6.6", 101),
+        (ACCOUNT, request("/?accountId=1"), "6.6.6.6", 403),
+        (ACCOUNT, request(), "6.6.6.6", 101),  # Start will tell
+        ({"secret": SECRET}, request("/", ("Authorization", "Bearer wrong")), "6.6.6.6", 401),
+        ({"secret": SECRET}, request("/?secret=wrong"), "6.6.6.6", 401),
+        ({"secret": SECRET}, request("/", ("Authorization", f"Bearer {SECRET}")), "6.6.6.6", 101),
+        ({"secret": SECRET}, request(), "6.6.6.6", 101),  # Start will tell
+        ({"secret": SECRET, "mode": "observe"}, request("/?secret=wrong"), "6.6.6.6", 101),
+        ({"secret": SECRET, "mode": "off"}, request("/?secret=wrong"), "6.6.6.6", 101),
+    ],
+)
+def test_the_upgrade_is_answered(rules: dict[str, Any], asking: Request, caller: str, status: int) -> None:
+    assert asked(rules, asking, caller) == status
+
+
+def visit(keeper: Doorman, asking: Request | None = None) -> Visit:
+    found = keeper.ask(asking or request(), HERE)
+    assert isinstance(found, Visit)
+    return found
+
+
+def test_start_without_the_secret_is_refused_and_with_it_anywhere_before_it_is_not() -> None:
+    keeper = doorman(secret=SECRET)
+    assert visit(keeper).objection({}) == "no valid credentials"
+    wrong = visit(keeper)
+    wrong.heard(b'{"event":"Start","metadata":{"secret":"wrong"}}')
+    assert wrong.objection({}) == "no valid credentials"
+    right = visit(keeper)
+    right.heard(b'{"event":"Connected","x":"s3cret-of-ours"}')
+    assert (right.objection({}), right.place, right.looking) == ("", "Connected.x", False)
+    assert visit(keeper, request(f"/?k={SECRET}")).objection({}) == ""
+
+
+@pytest.mark.parametrize("mode", ["observe", "off"])
+def test_without_require_nobody_is_refused_for_it(mode: str) -> None:
+    assert visit(doorman(secret=SECRET, mode=mode)).objection({}) == ""
+
+
+def test_start_wins_over_the_query() -> None:
+    keeper = doorman(**ACCOUNT)
+    coming = visit(keeper, request("/?accountId=99990000"))
+    assert coming.objection({"account_id": "99990000"}) == ""
+    assert coming.objection({"account_id": "1"}) == "calls of this account are not taken"
+    assert coming.objection({}) == "calls of this account are not taken"
+
+
+def test_an_address_holds_so_many_calls_and_others_are_untouched() -> None:
+    keeper = doorman(per_address=2)
+    calls = [visit(keeper) for _ in range(2)]
+    for call in calls:
+        call.opened()
+    with pytest.raises(Refused) as caught:
+        keeper.ask(request(), HERE)
+    assert caught.value.retry_after > 0
+    assert isinstance(keeper.ask(request(), plain("192.0.2.2")), Visit)
+    calls[0].closed()
+    visit(keeper).opened()
+    calls[1].closed()
+    assert keeper.callers.count(str(HERE)) == 1
+    assert asked({"per_address": 1, **NET}, request(), "6.6.6.6") == 403  # a stranger is not told that it is full
+
+
+def test_addresses_do_not_pile_up() -> None:
+    keeper = doorman(per_address=1)
+    for number in range(1000):
+        coming = keeper.ask(request(), plain(f"10.0.{number // 256}.{number % 256}"))
+        assert isinstance(coming, Visit)
+        coming.opened()
+        coming.closed()
+    assert keeper.callers.count("10.0.0.1") == 0
+
+
+def test_who_knocks_often_is_told_once_a_second() -> None:
+    told = Told()
+    keeper = Doorman(Rules(**NET), told, Places(1).callers)
+    for number in range(300):
+        keeper.ask(request(), plain("6.6.6.6"))
+        keeper.poll(100 + number / 100)
+    keeper.poll(104)
+    assert [(event["reason"], event["address"]) for event in told.events] == [("foreign_network", "6.6.6.6")] * 4
+    assert sum(event["times"] for event in told.events) == 300
+
+
+def test_nobody_behind_the_door_sees_a_credential() -> None:
+    said = {
+        "call_id": "1",
+        "query.x": f"Bearer {SECRET}",
+        "start.auth": f"a{SECRET}b",
+        "query.token": "t",
+        "start.clientsecret": "u",
+        "query.password": "p",
+        "ani": "5550100",
+    }
+    assert visit(doorman(secret=SECRET, mode="off")).clean(said) == {"call_id": "1", "ani": "5550100"}
+    assert set(visit(doorman()).clean(said)) == {"call_id", "ani", "query.x", "start.auth"}

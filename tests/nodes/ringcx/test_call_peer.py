@@ -1,0 +1,121 @@
+"""A call whose messages are read late, because this process was held up: no limit and no pace is judged by that."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from websockets.http11 import Request
+
+from flowcore import Packet
+from flowcore.workers.call_limit import Places
+from nodes.net.connection import READ
+from nodes.net.proxy_trust import Address
+from nodes.ringcx.access_policy import Doorman, Rules, Visit
+from nodes.ringcx.call_peer import CallPeer
+from nodes.ringcx.protocol import STOP_QUIET, Caller
+from tests.support.rig import Rig, text
+
+
+class Host:
+    """What a call needs of the engine, and its flow."""
+
+    draining = paused = False
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.report = self
+        self.packets: list[Packet] = []
+        self.push = self.packets.append
+        self.events: list[str] = []
+        self.reason = ""
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.reason)
+
+    def now(self) -> float:
+        return self.rig.now
+
+    def admit(self) -> None: ...
+    def accept(self, attributes: dict[str, str]) -> Any:
+        return self
+
+    def end(self, reason: str) -> None:
+        self.reason = self.reason or reason
+
+    def event(self, event: str, **data: object) -> None:
+        self.events.append(event)
+
+
+class Exchange(Rig):
+    """A port behind which calls are taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.host = Host(self)
+
+    def route(self, request: Request, caller: Address) -> Any:
+        visit = Visit(Doorman(Rules(), self.host, Places(9).callers), caller)  # type: ignore[arg-type]
+        self.peers.append(CallPeer(self.host, request, visit, start=10.0, idle=60.0))  # type: ignore[arg-type]
+        return self.peers[-1]
+
+
+@pytest.fixture
+def exchange() -> Iterator[Exchange]:
+    exchange = Exchange()
+    yield exchange
+    exchange.port.close()
+    for client in exchange.clients:
+        client.close()
+
+
+def audio(caller: Caller, seconds: float, *tracks: str) -> bytes:
+    return b"".join(text(caller.media(track, bytes(160))) for _ in range(round(seconds * 50)) for track in tracks)
+
+
+def test_a_stall_at_the_start_makes_no_call_faster_than_real_time(exchange: Exchange) -> None:
+    client, _ = exchange.call()
+    caller = Caller({})
+    client.sendall(text(caller.start()) + audio(caller, 2.5, "agent"))
+    exchange.now += 2.6
+    exchange.slots(30)
+    assert len(exchange.host.packets) == 125
+    assert exchange.host.events == []
+
+
+def test_a_call_that_stops_is_heard_to_its_end_whatever_holds_us_up(exchange: Exchange) -> None:
+    client, _ = exchange.call()
+    caller = Caller({})
+    client.sendall(text(caller.start()) + text(caller.stop(1, "")))
+    exchange.slots(30)
+    client.sendall(audio(caller, 4.0, "customer"))  # the agent has stopped, and the customer speaks on
+    exchange.now += 4.0 + STOP_QUIET
+    exchange.slots(10)
+    assert len(exchange.host.packets) == 200
+    assert not exchange.host.ended
+
+
+def test_a_stop_within_a_stall_does_not_end_what_is_not_read_yet(exchange: Exchange) -> None:
+    client, _ = exchange.call()
+    caller = Caller({})
+    client.sendall(text(caller.start()) + audio(caller, 0.2, "agent", "customer"))
+    exchange.slots(30)
+    late = text(caller.stop(1, "")) + audio(caller, 2 * STOP_QUIET, "customer")
+    assert len(late) > 2 * READ
+    client.sendall(late)
+    exchange.now += 2 * STOP_QUIET
+    exchange.slots(20)
+    assert len(exchange.host.packets) == 20 + 50 * 2 * STOP_QUIET
+    assert not exchange.host.ended
+
+
+def test_a_stall_while_the_flow_asked_to_wait_is_no_silence(exchange: Exchange) -> None:
+    client, _ = exchange.call()
+    client.sendall(text(Caller({}).start()))
+    exchange.slots(30)
+    exchange.host.paused = True
+    exchange.now += 61.0
+    exchange.slots(1)
+    exchange.host.paused = False
+    exchange.slots(30)
+    assert not exchange.host.ended

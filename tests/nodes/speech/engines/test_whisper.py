@@ -1,0 +1,52 @@
+"""The engine whisper: what is wrong is one line before the first call, and nothing is downloaded."""
+
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from flowcore import CannotStart
+from nodes.speech.engines.whisper import Whisper
+from nodes.speech.local.decoder import DecodeFailed
+
+pytest.importorskip("faster_whisper")
+
+
+def opened(**config: str) -> Whisper:
+    whisper = Whisper(Whisper.Config(**config))
+    whisper.open()
+    return whisper
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(monkeypatch, tmp_path):
+    """No model that somebody downloaded, and no network to download one from."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("something was to be downloaded"))
+
+
+def test_a_model_that_is_not_here_is_named_with_the_command_that_brings_it():
+    with pytest.raises(CannotStart, match=r"tiny\.en is not on this machine yet: run .*download_model\('tiny\.en'\)"):
+        opened(model="tiny.en")
+
+
+def test_a_model_that_does_not_exist_is_named_with_those_that_do():
+    with pytest.raises(CannotStart, match=r"there is no model tinny: give a folder, or one of tiny\.en, tiny, base"):
+        opened(model="tinny")
+
+
+def test_a_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(CannotStart, match=r"holds no model that faster-whisper can load .*model\.bin"):
+        opened(model=str(tmp_path))
+
+
+def test_closing_what_never_opened_does_nothing():
+    Whisper().close()
+
+
+def test_what_it_cannot_decode_is_told():
+    whisper = Whisper()
+    whisper._model = SimpleNamespace(transcribe=Mock(side_effect=RuntimeError("out of memory\nat line 7")))
+    with pytest.raises(DecodeFailed, match=r"whisper could not decode 1\.0 s of audio: out of memory$"):
+        whisper.decode(np.zeros(16000, np.int16))

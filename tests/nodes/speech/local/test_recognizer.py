@@ -1,0 +1,75 @@
+"""What calls share: real processes, which may be killed in the middle of calls."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from nodes.audio import g711
+from nodes.speech.engines.moonshine import Moonshine
+from nodes.speech.engines.whisper import Whisper
+from nodes.speech.local.recognizer import Recognizer, cores
+from tests.support.live import PATIENCE, Live, until
+from tests.support.phone import Phone
+from tools.voices import telephone
+
+
+def test_equal_settings_are_one_part():
+    one, other = Recognizer(Moonshine, None, 2, 60), Recognizer(Moonshine, None, 2, 60)
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one not in (Recognizer(Whisper, None, 2, 60), Recognizer(Moonshine, None, 1, 60), Recognizer(Moonshine))
+    assert Recognizer(Whisper, Whisper.Config(model="a")) != Recognizer(Whisper, Whisper.Config(model="b"))
+
+
+def test_workers_of_one_run_share_the_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    assert cores() == 8
+    monkeypatch.setenv("FLOWCORE_WORKERS", "3")
+    assert cores() == 2
+    monkeypatch.setenv("FLOWCORE_WORKERS", "16")
+    assert cores() == 1
+
+
+def decoders() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "nodes.speech.local.process" in " ".join(child.cmdline())]
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_decoders_killed_in_the_middle_cost_no_word_and_no_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr("nodes.transforms.transcribe.CLOSING", PATIENCE)  # seconds that a busy machine may need
+    settings = [f"wav.path={tmp_path}/{{flow}}.wav", f"text.path={tmp_path}/{{flow}}.jsonl"]
+    whole = [call(tmp_path, settings, kill=kill) for kill in (False, True)]
+    assert whole[0] == whole[1]
+    assert len(whole[0][0]) >= 3
+
+
+def call(folder: Path, settings: list[str], *, kill: bool) -> tuple[list[Any], bytes]:
+    """One call, whose decoders are killed while they have work; its texts and its recording."""
+    recordings = {"agent": "two_cities.wav", "customer": "beckett.wav"}
+    wire = {track: g711.encode(telephone(name)).tobytes() for track, name in recordings.items()}
+    length = min(map(len, wire.values())) // 160 * 160  # ten seconds
+    with Live("transcribe", settings, calls=1, drain=PATIENCE) as live:
+        first = decoders()
+        assert len(first) == cores()
+        phone = Phone(live.url)
+        phone.start()
+        places = range(0, length, 160)
+        phone.say(*(phone.caller.media(track, wire[track][at : at + 160]) for at in places for track in wire))
+        if kill:
+            until(lambda: any(process.cpu_percent(0.02) > 30 for process in first))
+            for process in first:
+                process.kill()
+        phone.stop()
+    assert not decoders()
+    assert (len(live.named("decoder_replaced")) > 0) == kill
+    lines, recording = next(folder.glob("*.jsonl")), next(folder.glob("*.wav"))
+    texts = [json.loads(line) for line in lines.read_text().splitlines()]
+    sound = recording.read_bytes()
+    lines.unlink()
+    recording.unlink()
+    return sorted((text["track"], text["start"], text["text"]) for text in texts if text["final"]), sound

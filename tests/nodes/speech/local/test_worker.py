@@ -1,0 +1,216 @@
+"""Workers, with decoders that the tests hold, release and let die."""
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from flowcore import CannotStart
+from nodes.speech.local import worker
+from nodes.speech.local.context import Context
+from nodes.speech.local.decode_queue import Job, Outcome, Overloaded
+from nodes.speech.local.decoder import DecodeFailed, Decoder
+from nodes.speech.local.worker import DecoderDied, Worker
+
+SOON = 60.0  # seconds; a test that waits so long has failed
+
+
+class Held(Decoder):
+    """Waits for ``go`` before each job; 13 samples are bad luck, 66 kill it, 99 kill it once."""
+
+    def __init__(self, *, opens: bool = True) -> None:
+        self.opens = opens
+        self.go = threading.Semaphore(0)
+        self.started = threading.Semaphore(0)
+        self.opened = 0
+        self.closed = 0
+        self.spent: set[int] = set()
+
+    def open(self) -> None:
+        if not self.opens:
+            raise CannotStart("no model", field="engine")
+        self.opened += 1
+
+    def decode(self, samples: np.ndarray) -> str:
+        self.started.release()
+        assert self.go.acquire(timeout=SOON)
+        if len(samples) == 13:
+            raise ValueError("13")
+        if len(samples) == 66 or (len(samples) == 99 and not self.spent):
+            self.spent.add(99)
+            raise DecoderDied("killed")
+        return f"{len(samples)} samples"
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Desk:
+    """A worker, and what came back from it."""
+
+    def __init__(self, *decoders: Held, backlog: float = 60) -> None:
+        self.decoders = decoders or (Held(),)
+        self.results: list[tuple[str, Outcome]] = []
+        self.troubles: list[str] = []
+        self.reported = threading.Semaphore(0)
+        self.worker = Worker(self.decoders, backlog)
+
+    def submit(
+        self,
+        name: str,
+        samples: int = 1,
+        *,
+        party: object = None,
+        final: bool = True,
+        before: Context | None = None,
+    ) -> bool:
+        def done(outcome: Outcome) -> None:
+            self.results.append((name, outcome))
+            self.reported.release()
+
+        job = Job("call", party or name, np.zeros(samples, np.int16), final, done, self.troubles.append, before)
+        return self.worker.submit(job)
+
+    def finish(self, jobs: int) -> dict[str, Outcome]:
+        for decoder in self.decoders:
+            decoder.go.release(100)
+        for _ in range(jobs):
+            assert self.reported.acquire(timeout=SOON)
+        return dict(self.results)
+
+    def end(self) -> None:
+        for decoder in self.decoders:
+            decoder.go.release(1000)
+        assert self.worker.close(SOON)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch) -> None:
+    monkeypatch.setattr(worker, "RETRY_FIRST", 0.001)
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    desk = Desk()
+    yield desk
+    desk.end()
+    assert all(decoder.closed for decoder in desk.decoders)
+
+
+def test_finals_go_before_an_interim_that_came_earlier(desk):
+    desk.submit("first")
+    assert desk.decoders[0].started.acquire(timeout=SOON)
+    desk.submit("interim", final=False)
+    desk.submit("final")
+    desk.finish(3)
+    assert [name for name, _ in desk.results] == ["first", "final", "interim"]
+
+
+def test_every_decoder_works(desk):
+    one, other = Held(), Held()
+    both = Desk(one, other)
+    both.submit("a")
+    both.submit("b")
+    assert one.started.acquire(timeout=SOON)
+    assert other.started.acquire(timeout=SOON)
+    assert both.finish(2) == {"a": "1 samples", "b": "1 samples"}
+    both.end()
+
+
+def test_an_error_goes_to_the_one_who_asked_and_the_thread_goes_on(desk):
+    desk.submit("bad", 13)
+    desk.submit("good", 4)
+    results = desk.finish(2)
+    assert isinstance(results["bad"], DecodeFailed)
+    assert str(results["bad"]) == "ValueError: 13"
+    assert results["good"] == "4 samples"
+    assert desk.decoders[0].opened == 1
+
+
+def test_what_a_dead_decoder_had_is_decoded_by_its_successor_once(desk):
+    desk.submit("unlucky", 99)
+    desk.submit("next", 2)
+    assert desk.finish(2) == {"unlucky": "99 samples", "next": "2 samples"}
+    assert len(desk.results) == 2
+    assert desk.decoders[0].opened == 2
+    assert desk.troubles == ["killed"]
+
+
+def test_audio_that_kills_every_decoder_is_given_up_and_the_next_is_not(desk):
+    desk.submit("poison", 66)
+    desk.submit("next", 2)
+    results = desk.finish(2)
+    assert isinstance(results["poison"], DecodeFailed)
+    assert str(results["poison"]) == "3 decoders in a row: killed"
+    assert results["next"] == "2 samples"
+    assert desk.troubles == ["killed"] * 3
+
+
+def test_while_a_decoder_cannot_be_opened_again_another_takes_its_job():
+    one, other = Held(), Held()
+    desk = Desk(one, other)
+    desk.submit("a", 66)
+    desk.submit("b", 66)
+    for decoder in (one, other):
+        assert decoder.started.acquire(timeout=SOON)
+    one.opens = False
+    one.go.release()  # dies of its job, and stays dead
+    other.go.release(8)
+    results = desk.finish(2)
+    assert {type(outcome) for outcome in results.values()} == {DecodeFailed}
+    assert one.opened == 1
+    desk.end()
+
+
+def test_past_the_backlog_utterances_are_refused_in_order():
+    desk = Desk(backlog=1)
+    desk.submit("first", party="agent")
+    assert desk.decoders[0].started.acquire(timeout=SOON)
+    desk.submit("waits", 16000, party="agent")
+    desk.submit("too much", 16000, party="agent")
+    results = desk.finish(3)
+    assert [name for name, _ in desk.results] == ["first", "waits", "too much"]
+    assert isinstance(results["too much"], Overloaded)
+    desk.end()
+
+
+def test_a_model_that_cannot_be_loaded_is_said_at_once_and_nothing_stays():
+    good, bad = Held(), Held(opens=False)
+    with pytest.raises(CannotStart, match="no model"):
+        Desk(good, bad)
+    assert good.closed
+    assert bad.closed
+
+
+def test_who_still_waits_at_the_end_is_told():
+    desk = Desk()
+    desk.submit("first")
+    assert desk.decoders[0].started.acquire(timeout=SOON)
+    desk.submit("final")
+    desk.submit("interim", final=False)
+    assert not desk.worker.close(0)
+    assert not desk.decoders[0].closed  # nothing is freed under a decode
+    desk.end()
+    assert {name for name, outcome in desk.results if isinstance(outcome, DecodeFailed)} == {"final", "interim"}
+    with pytest.raises(DecodeFailed):
+        desk.submit("late")
+
+
+def said(text: str, samples: int) -> Context:
+    return Context(np.zeros(samples, np.int16), text, samples)
+
+
+def test_what_follows_on_something_is_decoded_together_with_it_and_only_the_new_words_count(desk):
+    desk.submit("known", 2, before=said("5", 3))
+    assert desk.finish(1) == {"known": "Samples"}  # of "5 samples"
+    desk.submit("other", 2, before=said("five", 3))
+    assert desk.finish(1)["other"] == "2 samples"  # nobody knows which words are new: it is decoded alone
+
+
+def test_where_others_wait_everything_is_decoded_alone(desk):
+    desk.submit("first")
+    assert desk.decoders[0].started.acquire(timeout=SOON)
+    desk.submit("second", 2, before=said("5", 3))
+    desk.submit("third", 3)
+    assert desk.finish(3) == {"first": "1 samples", "second": "2 samples", "third": "3 samples"}

@@ -1,0 +1,46 @@
+"""A running engine that can be asked, where commands look for one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flowcore.control.address import directory
+from flowcore.control.handler import holder
+from flowcore.control.hub import Hub
+from tests.support.live import PATIENCE, Live, until
+from tests.support.phone import Phone
+
+
+@contextmanager
+def hub(live: Live) -> Iterator[Path]:
+    """The control socket of ``live``; set XDG_RUNTIME_DIR to a folder of the test before."""
+    ready, stop = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        opened = Hub(directory() / "1.sock")
+        opened.holders[1] = holder(live.engine)
+        await opened.open()
+        ready.set()
+        await asyncio.to_thread(stop.wait)
+        await opened.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert ready.wait(PATIENCE)
+        yield directory() / "1.sock"
+    finally:
+        stop.set()
+        thread.join()
+
+
+def call(live: Live, name: str) -> Phone:
+    """A call that has begun."""
+    phone = Phone(live.url, name)
+    phone.start()
+    until(lambda: any(flow.session.attributes["call_id"] == name for flow in tuple(live.engine.flows.values())))
+    return phone

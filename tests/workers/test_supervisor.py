@@ -1,0 +1,305 @@
+"""Several processes that share a port, as a user runs them: a call lost, a limit, a death, an end."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from flowcore.control.client import ask
+from tests.support.phone import Phone, said, stereo
+from tools.load import Load, call_id
+
+ROOT = Path(__file__).parents[2]
+FLOWCORE = Path(sys.executable).with_name("flowcore")
+PATIENCE = 60
+pytestmark = pytest.mark.slow
+
+
+class Service:
+    """``flowcore run graphs/record.yaml --workers 2`` in a folder of its own; what it logs is kept in ``events``."""
+
+    def __init__(self, folder: Path, *options: str, workers: int = 2) -> None:
+        self.control = folder / "control"
+        settings = ["--set", "call.port=0", "--set", f"wav.path={folder}/{{call_id}}.wav"]
+        settings += ["--set", "ordered.hold=collapse"]  # what a busy machine is late with is no pause of the callers
+        command = [FLOWCORE, "run", ROOT / "graphs" / "record.yaml", "--workers", str(workers), *settings, *options]
+        self.process = subprocess.Popen(
+            [*map(str, command), "--log-json", "--control", str(self.control)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.events: list[dict[str, Any]] = []
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def __enter__(self) -> Service:
+        self.url = self.heard("listening")[0]["address"]
+        self.heard("worker_started", 2)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._news:
+                assert line.startswith("{"), line + self.process.stderr.read()
+                self.events.append(json.loads(line))
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["event"] == name]
+
+    def heard(self, name: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until ``count`` events of that name were logged."""
+        with self._news:
+            came = self._news.wait_for(lambda: len(self.named(name)) >= count or not self._reader.is_alive(), PATIENCE)
+        assert came, self.events
+        assert len(self.named(name)) >= count, self.events
+        return self.named(name)
+
+    def pids(self) -> list[int]:
+        """The workers that were started last, by number."""
+        return [
+            pid for _, pid in sorted({event["worker"]: event["pid"] for event in self.named("worker_started")}.items())
+        ]
+
+    def calls(self) -> list[dict[str, Any]]:
+        missing: list[int] | None = None
+        while missing != []:  # a worker that gets no time for 2 s is named, and asked again
+            answers, missing = ask(self.control, {"ask": "calls"})
+        return [{**call, "worker": worker} for worker, calls in answers.items() for call in calls]
+
+    def until(self, calls: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        """Ask for the live calls until they are as wanted."""
+        while not calls(listed := self.calls()):
+            assert self.process.poll() is None
+        return listed
+
+    def until_recorded(self, folder: Path, calls: int, size: int = 8000) -> list[dict[str, Any]]:
+        """Ask until so many calls have recordings of so many bytes."""
+        parts = folder.glob
+        return self.until(lambda listed: sum(part.stat().st_size >= size for part in parts("*.part")) == calls)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        self._reader.join(PATIENCE)
+        return self.process.wait(PATIENCE)
+
+
+def gone(pids: list[int]) -> bool:
+    """Wait until all these processes, which are no children of ours, have ended."""
+    for pid in pids:
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            if not select.select([handle], [], [], PATIENCE)[0]:
+                return False
+        finally:
+            os.close(handle)
+    return True
+
+
+def upgrade(url: str) -> bytes:
+    """The status of an upgrade request, for a connection that is given up then."""
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as peer:
+        peer.sendall(
+            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        return peer.recv(4096).split()[1]
+
+
+def let_go(phone: Phone) -> bool:
+    """Whether the other side is gone, and said no goodbye."""
+    try:
+        return phone.socket.recv(4096) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_calls_over_all_workers_are_recorded_whole_and_end_the_run(tmp_path):
+    with Service(tmp_path, "--calls", "24") as service:
+        result = Load(service.url, 24, 2.0).run()
+        assert service.ended() == 0
+        files = service.process.communicate()[0].splitlines()
+    assert (result.refused, result.closed, result.unclosed) == (0, 0, 0)
+    for call in range(24):
+        assert np.array_equal(stereo(tmp_path / f"{call_id(call)}.wav"), said(call, 2.0))
+    assert len(service.named("listening")) == 1
+    assert len(service.named("closed")) == 24
+    assert {event["worker"] for event in service.named("closed")} <= {1, 2}
+    assert files[-1] == "… and 14 files before these"
+    assert not service.control.exists()
+
+
+def test_a_killed_worker_is_replaced_its_files_are_whole_and_others_lose_nothing(tmp_path):
+    with Service(tmp_path) as service:
+        phones = [Phone(service.url, call_id(number)) for number in range(12)]
+        for number, phone in enumerate(phones):
+            phone.start()
+            phone.talk(number, 1.0)
+        calls = service.until_recorded(tmp_path, 12)
+        victim = calls[0]["worker"]
+        lost = {call["call_id"] for call in calls if call["worker"] == victim}
+        os.kill(service.pids()[victim - 1], signal.SIGKILL)
+        for number, phone in enumerate(phones):
+            if call_id(number) in lost:
+                assert let_go(phone)
+            else:
+                phone.talk(number, 1.0)
+                phone.stop()
+                phone.hang_up()
+        service.heard("worker_started", 3)
+        service.heard("repaired", len(lost))
+        again = Phone(service.url, "again")
+        again.start()
+        again.talk(1, 0.5)
+        again.stop()
+        again.hang_up()
+        assert service.stop() == 1
+    assert [(event["worker"], event["how"], event["calls"]) for event in service.named("worker_died")] == [
+        (victim, "SIGKILL", len(lost))
+    ]
+    for call in range(12):
+        heard = stereo(tmp_path / f"{call_id(call)}.wav")
+        whole = np.concatenate([said(call, 1.0)] * 2)
+        assert np.array_equal(heard, whole[: len(heard)])
+        assert len(heard) == len(whole) or call_id(call) in lost
+    assert np.array_equal(stereo(tmp_path / "again.wav"), said(1, 0.5))
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_max_calls_holds_over_all_workers_exactly(tmp_path):
+    with Service(tmp_path, "--max-calls", "3") as service:
+        phones = [Phone(service.url, f"call{number}") for number in range(3)]
+        for phone in phones:
+            phone.start()
+        service.until(lambda calls: len(calls) == 3)
+        assert {upgrade(service.url) for _ in range(20)} == {b"503"}
+        phones[0].stop()
+        phones[0].hang_up()
+        service.until(lambda calls: len(calls) == 2)
+        assert {upgrade(service.url) for _ in range(20)} == {b"101"}
+        assert service.stop() == 0
+    assert {event["reason"] for event in service.named("refused")} == {"busy"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_all_workers(tmp_path, number):
+    with Service(tmp_path) as service:
+        phones = [Phone(service.url, f"call{number}") for number in range(10)]
+        for count, phone in enumerate(phones):
+            phone.start()
+            phone.talk(count, 0.3)
+        service.until_recorded(tmp_path, 10, 3200)
+        assert service.stop(number) == 0
+        assert gone(service.pids())
+    assert {event["reason"] for event in service.named("closed")} == {"stopping"}
+    for count in range(10):
+        heard = stereo(tmp_path / f"call{count}.wav")
+        assert np.array_equal(heard, said(count, 0.3)[: len(heard)])
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_one_worker_asked_to_end_gives_way_to_a_new_one(tmp_path):
+    with Service(tmp_path) as service:
+        os.kill(service.pids()[0], signal.SIGTERM)
+        service.heard("worker_started", 3)
+        assert service.stop() == 0
+    assert not service.named("worker_died")
+
+
+def test_the_second_signal_ends_at_once_even_a_worker_that_stands_still(tmp_path):
+    with Service(tmp_path) as service:
+        pids = service.pids()
+        os.kill(pids[0], signal.SIGSTOP)
+        assert ask(service.control, {"ask": "calls"}) == ({2: []}, [1])
+        service.process.send_signal(signal.SIGTERM)
+        service.heard("stopping")
+        assert service.stop() == 1
+        assert gone(pids)
+
+
+def test_workers_outlive_a_killed_supervisor_only_to_end_their_calls(tmp_path):
+    with Service(tmp_path) as service:
+        phones = [Phone(service.url, f"call{number}") for number in range(4)]
+        for phone in phones:
+            phone.start()
+            phone.talk(1, 0.3)
+        service.until_recorded(tmp_path, 4, 3200)
+        pids = service.pids()
+        service.process.kill()
+        assert gone(pids)
+    assert sorted(path.name for path in tmp_path.glob("call*.wav")) == [f"call{number}.wav" for number in range(4)]
+
+
+def test_what_no_worker_can_do_is_said_once(tmp_path):
+    command = [FLOWCORE, "run", ROOT / "graphs" / "record.yaml", "--workers", "2", "--set", "call.port=0"]
+    command += ["--set", "wav.path=/proc/none/{flow}.wav", "--control", tmp_path / "control"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: wav.path: cannot write to /proc/none")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_graph_that_listens_nowhere_is_not_run_twice(tmp_path):
+    command = [FLOWCORE, "run", ROOT / "graphs" / "simulate.yaml", "--workers", "2", "--control", tmp_path / "control"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 2
+    assert done.stderr == "error: voices (wav_source) listens at no port to share: leave out --workers\n"
+
+
+def test_a_taken_port_is_named_before_any_worker_starts(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [FLOWCORE, "run", ROOT / "graphs" / "record.yaml", "--workers", "2", "--set", f"call.port={port}"]
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: call.port: port {port} of 127.0.0.1 is taken")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_service_manager_hears_what_a_run_with_workers_does(tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv(
+            "WATCHDOG_USEC", "10000000"
+        )  # the socket holds ten messages, and nobody reads while it starts
+        with Service(tmp_path) as service:
+            said = {manager.recv(100)}
+            while said != {b"READY=1", b"WATCHDOG=1"}:
+                said.add(manager.recv(100))
+            service.process.send_signal(signal.SIGTERM)
+            while b"STOPPING=1" not in said:
+                said.add(manager.recv(100))
+            assert service.ended() == 0
