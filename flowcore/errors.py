@@ -12,7 +12,7 @@
     ├── NodeFailed            a node raised while it worked: carries flow, node and cause
     ├── Refused               a session was not let in: carries the reason and when to try again
     ├── BadMessage            bytes from a peer are not what the protocol allows: carries the reason
-    └── LawBroken             chunks or milliseconds are unaccounted for: a bug of the engine or of a node
+    └── AccountingError             chunks or milliseconds are unaccounted for: a bug of the engine or of a node
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flowcore.graph.problems import Problem
 
 
-def said_by(error: BaseException) -> str:
+def safe_str(error: BaseException) -> str:
     """The text of an error of anybody's: its own code may fail at it, and that must cost nobody else anything."""
     try:
         return str(error)
@@ -55,7 +55,7 @@ class BrokenImport(FlowcoreError):
     def __init__(self, place: str, cause: BaseException | str, trace: Sequence[str] = ()) -> None:
         self.place = place
         self.trace = tuple(trace)
-        text = cause if isinstance(cause, str) else f"{type(cause).__name__}: {said_by(cause)}"
+        text = cause if isinstance(cause, str) else f"{type(cause).__name__}: {safe_str(cause)}"
         super().__init__(f"{place} cannot be imported: {text}")
 
 
@@ -101,7 +101,7 @@ class NodeFailed(FlowcoreError):
         self.flow = flow
         self.node = node
         self.cause = cause
-        super().__init__(f"{node}: {said_by(cause) or type(cause).__name__}")
+        super().__init__(f"{node}: {safe_str(cause) or type(cause).__name__}")
 
 
 class Refused(FlowcoreError):
@@ -122,5 +122,5 @@ class BadMessage(FlowcoreError):
         super().__init__(f"{reason}: {detail}" if detail else reason)
 
 
-class LawBroken(FlowcoreError):
+class AccountingError(FlowcoreError):
     """*in = out + dropped* does not hold; the text names the place and both sides."""

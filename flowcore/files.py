@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from flowcore.errors import CannotStart
-from flowcore.node import Part, Session
+from flowcore.node import Resource, Session
 from flowcore.paths import PathTemplate
 
 PARTIAL_SUFFIX = ".part"
@@ -113,7 +113,7 @@ class NewFile:
 
 
 @dataclass
-class Folder(Part):
+class Folder(Resource):
     """The root of a `PathTemplate`, made and found writable before the first call instead of failing in each.
 
     With ``alone``, another run of flowcore that also wants it for itself is refused; the workers of one run share it.

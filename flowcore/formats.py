@@ -29,7 +29,7 @@ class Format:
 
 
 @dataclass(frozen=True)
-class Takes:
+class Caps:
     """What a port accepts: for each property the values it takes, nothing named meaning any."""
 
     kind: Kind
@@ -54,7 +54,7 @@ class Takes:
         return " ".join(part for part in parts if part)
 
 
-PACKETS = Takes("packets")
-LINEAR = Takes("audio", ("s16",))
-ANY_AUDIO = Takes("audio")
-TEXT = Takes("text")
+PACKETS = Caps("packets")
+LINEAR = Caps("audio", ("s16",))
+ANY_AUDIO = Caps("audio")
+TEXT = Caps("text")

@@ -1,7 +1,7 @@
 """The contract between a node and the engine: all that a node author sees.
 
 A node holds its own idea and nothing else. Queues, threads, clocks, counters, restarts and deadlines are the
-engine's. What a node may call is on this page: ``emit``, ``self.report``, ``self.part``, ``self.wake``,
+engine's. What a node may call is on this page: ``emit``, ``self.report``, ``self.resource``, ``self.wake``,
 ``self.alarm`` and ``self.now``.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from flowcore.errors import MissingExtra
-from flowcore.formats import Format, Takes
+from flowcore.formats import Caps, Format
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -87,7 +87,7 @@ class _NoReport:
     def event(self, event: str, **data: Any) -> None: ...
 
 
-class Part(ABC):
+class Resource(ABC):
     """What is opened once per process and shared by flows: a loaded model, a gRPC channel, a sound device.
 
     Two parts that compare equal are the same part. The engine opens it before the first flow and closes it after the
@@ -103,17 +103,17 @@ class Part(ABC):
     report: Report = _NoReport()
     """For what belongs to no flow: events, from any thread."""
 
-    def asked(self, request: Mapping[str, Any]) -> Any:
+    def on_control_request(self, request: Mapping[str, Any]) -> Any:
         """Somebody asks this on the control socket (see `flowcore.control.hub`): an answer made of JSON's values.
 
         From any thread. Raises `LookupError` for what it knows nothing of.
         """
         raise LookupError(request["ask"])
 
-    def heard(self, worker: int, message: Any) -> None:  # noqa: B027  # most parts tell nothing
+    def on_worker_message(self, worker: int, message: Any) -> None:  # noqa: B027  # most parts tell nothing
         """Worker number ``worker`` told this, in the order in which it did; in the event loop's thread."""
 
-    def left(self, worker: int) -> None:  # noqa: B027
+    def on_worker_exit(self, worker: int) -> None:  # noqa: B027
         """That worker has ended, and takes no more part."""
 
     @abstractmethod
@@ -129,7 +129,7 @@ class Node:
 
     name: ClassVar[str] = ""
     Config: ClassVar[type[Config]] = Config
-    takes: ClassVar[tuple[Takes, ...]] = ()
+    caps: ClassVar[tuple[Caps, ...]] = ()
     outputs: ClassVar[tuple[str, ...]] = ()
     runs: ClassVar[Literal["inline", "thread"]] = "inline"
     """``thread``: the work may block or take long, so the engine puts a border before it and calls it from a thread."""
@@ -139,7 +139,7 @@ class Node:
     """True: audio in + filled = audio out + dropped, in channel-seconds; checked at the end of each flow."""
 
     report: Report = _NoReport()
-    part: Any = None
+    resource: Any = None
     wake: Callable[[], None] = staticmethod(lambda: None)
     """Call it from any thread when results came in later: the engine then calls ``collect``."""
     alarm: Callable[[float], None] = staticmethod(lambda when: None)
@@ -156,9 +156,9 @@ class Node:
         self.config = config
 
     @classmethod
-    def accepts(cls, config: Any) -> tuple[Takes, ...]:
+    def accepts(cls, config: Any) -> tuple[Caps, ...]:
         """The formats that it takes with this config: all of ``takes`` by default."""
-        return cls.takes
+        return cls.caps
 
     @classmethod
     def requires(cls, config: Any) -> Sequence[Extra]:
@@ -166,8 +166,8 @@ class Node:
         return ()
 
     @classmethod
-    def shares(cls, config: Any) -> Part | None:
-        """The part, not yet opened, that all flows share; the engine sets it opened as ``self.part``."""
+    def make_resource(cls, config: Any) -> Resource | None:
+        """The part, not yet opened, that all flows share; the engine sets it opened as ``self.resource``."""
         return None
 
     @classmethod
@@ -204,7 +204,7 @@ class Transform(_Working, ABC, Generic[In, Out]):
         return given
 
     @classmethod
-    def converts(cls, wanted: Takes) -> Config | None:
+    def converts(cls, wanted: Caps) -> Config | None:
         """The config with which this node would help to reach ``wanted``; None when it is no converter.
 
         The planner puts converters where an output and an input do not match: see `flowcore.graph.negotiate`.
@@ -282,7 +282,7 @@ class Inlet(Protocol):
         """No more chunks; the flow drains. Calling it again does nothing."""
 
 
-class Callers(Protocol):
+class ConnectionCounter(Protocol):
     """How many connections there are of each address, in all processes of a run together."""
 
     def count(self, address: str) -> int:
@@ -325,14 +325,14 @@ class Host(Protocol):
         """How many new connections to accept in this slot at most: others may hold fewer."""
 
     @property
-    def callers(self) -> Callers:
+    def callers(self) -> ConnectionCounter:
         """Connections by address, for limits that hold over all processes."""
 
     @property
     def public(self) -> str:
         """The address of a proxy or tunnel in front of this process, as the user gave it; empty when there is none."""
 
-    def parts(self) -> Sequence[Part]:
+    def resources(self) -> Sequence[Resource]:
         """The opened parts of the graph's nodes: some may be of a kind that this listener can serve."""
 
     def announce(self, what: str, address: str) -> None:

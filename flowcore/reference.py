@@ -40,7 +40,7 @@ class Reference:
     purpose: str
     text: str
     example: str
-    takes: tuple[str, ...]
+    caps: tuple[str, ...]
     outputs: dict[str, str]
     runs: str
     loss: str
@@ -56,7 +56,7 @@ def reference(cls: type[Node]) -> Reference:
         text.partition("\n")[0],
         text,
         _example(cls),
-        tuple(str(takes) for takes in cls.takes),
+        tuple(str(takes) for takes in cls.caps),
         dict(_outputs(cls)),
         cls.runs,
         cls.loss,

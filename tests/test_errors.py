@@ -4,12 +4,12 @@ import pytest
 
 from flowcore.cli.new import node as new_node
 from flowcore.errors import (
+    AccountingError,
     BadMessage,
     BrokenImport,
     CannotStart,
     FlowcoreError,
     GraphError,
-    LawBroken,
     MissingExtra,
     NameClash,
     NodeFailed,
@@ -57,7 +57,7 @@ def package_is_missing(tmp_path):
 
 def file_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    WavFile.shares(WavFile.Config(path=f"{tmp_path}/file/{{flow}}.wav")).open()
+    WavFile.make_resource(WavFile.Config(path=f"{tmp_path}/file/{{flow}}.wav")).open()
 
 
 def node_raises(tmp_path):
@@ -91,7 +91,7 @@ PRODUCED = {
     NodeFailed: (node_raises, lambda e: e.node == "odd" and isinstance(e.cause, ValueError)),
     Refused: (process_is_full, lambda e: e.reason == "busy" and e.retry_after > 0),
     BadMessage: (message_is_wrong, lambda e: e.reason == "not_json"),
-    LawBroken: (audio_is_unaccounted_for, lambda e: "0.1000" in str(e)),
+    AccountingError: (audio_is_unaccounted_for, lambda e: "0.1000" in str(e)),
 }
 
 

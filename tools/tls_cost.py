@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from flowcore.engine.sockets import listen
 from nodes.net.connection import Connection
 from nodes.net.port import Limits, Port
-from nodes.net.proxy_trust import Front
+from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.tls import Certificate
 
 SLOT = 0.020
@@ -172,7 +172,7 @@ def tell(line: str) -> None:
     sys.stdout.flush()
 
 
-def measure(calls: int, seconds: float, front: Front, authority: str) -> dict[str, Any]:
+def measure(calls: int, seconds: float, front: ProxyTrust, authority: str) -> dict[str, Any]:
     port = Port({"/": lambda request, caller: Counter()}, Limits(10_000, 5.0, 1e9), front=front)
     number = port.listen(listen("127.0.0.1", 0))
     command = [sys.executable, __file__, "--client", str(number), authority or "-", "--calls", str(calls)]
@@ -225,14 +225,14 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        found = {"plain": measure(options.calls, options.seconds, Front(), "")}
+        found = {"plain": measure(options.calls, options.seconds, ProxyTrust(), "")}
         for kind in trustme.KeyType:
             authority = trustme.CA(key_type=kind)
             issued = authority.issue_cert("localhost", key_type=kind)
             authority.cert_pem.write_to_path(place / "ca.pem")
             issued.cert_chain_pems[0].write_to_path(place / "cert.pem")
             issued.private_key_pem.write_to_path(place / "key.pem")
-            front = Front(Certificate(place / "cert.pem", place / "key.pem"))
+            front = ProxyTrust(Certificate(place / "cert.pem", place / "key.pem"))
             found[f"TLS, {kind.name}"] = measure(options.calls, options.seconds, front, str(place / "ca.pem"))
     if options.json:
         print(json.dumps(found, indent=2))

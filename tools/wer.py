@@ -89,7 +89,7 @@ class Heard:
         from nodes.transforms.transcribe import Transcribe
 
         config = {"engine": dict(engine), "interim": "0s", "backlog": "1000s", "processes": 1}
-        part: Any = Transcribe.shares(Transcribe.Config(**config))
+        part: Any = Transcribe.make_resource(Transcribe.Config(**config))
         part.open()
         try:
             woken = threading.Event()

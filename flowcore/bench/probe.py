@@ -16,7 +16,7 @@ from flowcore.stamps import age
 class Probe(Sink[Packet]):
     """Notes the age, in seconds, of each packet that carries a stamp (`flowcore.stamps`), of all flows."""
 
-    takes = (PACKETS,)
+    caps = (PACKETS,)
     ages: list[float] = []
 
     def process(self, packet: Packet) -> None:

@@ -31,7 +31,7 @@ from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
 from flowcore.errors import FlowcoreError
 from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 
 LOOK = 0.5

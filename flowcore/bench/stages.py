@@ -45,7 +45,7 @@ def _place(flow: str, chunk: Audio) -> tuple[str, int]:
 
 
 class _Tap(Sink[Any]):
-    takes = (PACKETS, ANY_AUDIO)
+    caps = (PACKETS, ANY_AUDIO)
 
     def open(self, session: Session) -> None:
         self.flow = session.flow

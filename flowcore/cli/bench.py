@@ -20,7 +20,7 @@ from flowcore.cli.run import Settings, parse_seconds, try_to_write
 from flowcore.errors import FlowcoreError, UsageError
 from flowcore.graph.load import load
 from flowcore.graph.model import Graph
-from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.graph.negotiate import compile_graph
 from flowcore.paths import PathTemplate
 
 START = 25

@@ -11,7 +11,7 @@ from rich.console import Console
 from flowcore.cli.show import show_problems
 from flowcore.errors import GraphError
 from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.graph.negotiate import compile_graph
 
 
 def check(

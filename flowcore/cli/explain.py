@@ -17,7 +17,7 @@ from rich.text import Text
 from flowcore.graph.explain import SLOT, Chain, Explanation, Step
 from flowcore.graph.explain import explain as explain_plan
 from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.graph.negotiate import compile_graph
 
 
 def explain(
@@ -70,7 +70,7 @@ def _heading(number: int, chain: Chain) -> Text:
     if chain.border is None:
         return title.append(f", in the {chain.runs}, without a queue", "not bold")
     border = chain.border
-    of_text = chain.nodes[0].takes.startswith("text")
+    of_text = chain.nodes[0].caps.startswith("text")
     bound = _count(border.chunks, "text") if of_text else f"{border.max} of audio"
     return Text.assemble(
         ("═ queue ", "yellow"),

@@ -9,7 +9,7 @@ import typer
 
 from flowcore.graph.explain import explain
 from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.picture import dot, mermaid
 from flowcore.graph.svg import svg
 

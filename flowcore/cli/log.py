@@ -20,7 +20,7 @@ from flowcore.cli.background_writer import Patient
 from flowcore.cli.show import plainly
 from flowcore.engine.bus import Event
 from flowcore.engine.engine import Totals
-from flowcore.errors import FlowcoreError, said_by
+from flowcore.errors import FlowcoreError, safe_str
 
 LONGEST = 256
 """Characters of a value in the log; what a peer sent could be of any length."""
@@ -157,12 +157,12 @@ def _for_people(stream: TextIO) -> Callable[[Any, str, EventDict], str]:
 def _explained(cause: BaseException) -> dict[str, Any]:
     """The cause in a line; for a mistake in a node's code also where it was made."""
     if isinstance(cause, FlowcoreError | OSError):
-        return {"cause": plain(plainly(cause) if isinstance(cause, OSError) else said_by(cause))}
+        return {"cause": plain(plainly(cause) if isinstance(cause, OSError) else safe_str(cause))}
     frames = traceback.extract_tb(cause.__traceback__)
     if not frames:  # nothing was raised: the engine says so of a node
-        return {"cause": plain(said_by(cause))}
+        return {"cause": plain(safe_str(cause))}
     where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
-    return {"cause": plain(f"{type(cause).__name__}: {said_by(cause)}"), "where": where}
+    return {"cause": plain(f"{type(cause).__name__}: {safe_str(cause)}"), "where": where}
 
 
 def _where(stack: str) -> str:

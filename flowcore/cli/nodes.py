@@ -110,7 +110,7 @@ def _reference(one: Reference) -> Iterator[RenderableType]:
 
 def _ports(one: Reference) -> Iterator[tuple[str, str]]:
     if one.family != "sources":
-        yield "in", " or ".join(one.takes) or "anything"
+        yield "in", " or ".join(one.caps) or "anything"
     for port, form in one.outputs.items():
         if port:
             yield f"out .{port}", f"write  from: NAME.{port}"

@@ -17,7 +17,7 @@ from flowcore.engine.recovery import recover as recover_plan
 from flowcore.errors import UsageError
 from flowcore.files import PARTIAL_SUFFIX
 from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.graph.negotiate import compile_graph
 from flowcore.node import Node
 from flowcore.registry import available
 

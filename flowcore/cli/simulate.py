@@ -12,7 +12,7 @@ from flowcore.cli.run import run_engine
 from flowcore.engine.bus import Bus
 from flowcore.errors import UsageError
 from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.graph.negotiate import compile_graph
 
 GRAPH = "simulate.yaml"
 GRPC_GRAPH = "simulate_grpc.yaml"

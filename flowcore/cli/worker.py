@@ -13,8 +13,8 @@ from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
 from flowcore.errors import FlowcoreError
 from flowcore.graph.load import load_text
-from flowcore.graph.negotiate import compile as compile_graph
-from flowcore.workers.supervisor import Seat
+from flowcore.graph.negotiate import compile_graph
+from flowcore.workers.supervisor import WorkerLink
 
 
 def main(channel: int) -> int:
@@ -22,7 +22,7 @@ def main(channel: int) -> int:
     for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group: the supervisor passes them on
         signal.signal(number, signal.SIG_IGN)
     try:
-        seat = Seat(channel)
+        seat = WorkerLink(channel)
         job = seat.job
         # From the text that the supervisor checked: the file may have changed since.
         plan = compile_graph(load_text(job["graph"], job["path"], job["settings"], parts=job["parts"]))
@@ -36,7 +36,7 @@ def main(channel: int) -> int:
     return 0
 
 
-async def _until_done(seat: Seat, engine: Engine) -> None:
+async def _until_done(seat: WorkerLink, engine: Engine) -> None:
     # A second SIGTERM means the same: a service manager's may come beside the supervisor's.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, engine.stop)
     await seat.run(engine)

@@ -2,6 +2,6 @@
 
 from flowcore.control.address import running
 from flowcore.control.client import all_calls, ask, find_call, the_one
-from flowcore.control.tap_connection import Listening
+from flowcore.control.tap_connection import TapConnection
 
-__all__ = ["Listening", "all_calls", "ask", "find_call", "running", "the_one"]
+__all__ = ["TapConnection", "all_calls", "ask", "find_call", "running", "the_one"]

@@ -10,7 +10,7 @@ from typing import Any
 from flowcore.control.taps import Taps
 from flowcore.engine.engine import Engine
 
-Holder = Callable[[Mapping[str, Any]], Awaitable[Any]]
+ControlHandler = Callable[[Mapping[str, Any]], Awaitable[Any]]
 """Answers a request; `LookupError` when it does not know what is asked for."""
 
 
@@ -27,9 +27,9 @@ class Answers:
             return calls(self._engine)
         if request["ask"] == "tap":
             return self._taps.open(request)
-        for part in self._engine.parts():
+        for part in self._engine.resources():
             with suppress(LookupError):
-                return part.asked(request)
+                return part.on_control_request(request)
         raise LookupError(request["ask"])
 
 
@@ -48,7 +48,7 @@ def calls(engine: Engine) -> list[dict[str, Any]]:
     ]
 
 
-def holder(engine: Engine) -> Holder:
+def holder(engine: Engine) -> ControlHandler:
     """The holder for an engine of this process."""
 
     answers = Answers(engine)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from flowcore.control.address import is_stale
-from flowcore.control.handler import Holder
+from flowcore.control.handler import ControlHandler
 from flowcore.errors import CannotStart
 
 ANSWER = 2.0
@@ -36,7 +36,7 @@ class Hub:
     def __init__(self, path: Path) -> None:
         """Take the path. Raises `CannotStart`."""
         self.path = path
-        self.holders: dict[int, Holder] = {}
+        self.holders: dict[int, ControlHandler] = {}
         self._listening = _listen(path)
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()

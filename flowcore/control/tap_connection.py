@@ -18,7 +18,7 @@ PATIENCE = 5.0
 READ = 65536
 
 
-class Listening:
+class TapConnection:
     """``call`` is a flow, a call id, a beginning of one, or newest; ``node`` is ``name``, ``name.port`` or empty.
 
     ``hello`` says what it is; ``lost`` counts the chunks that were dropped because this side was slow; ``end`` is why
@@ -49,7 +49,7 @@ class Listening:
         if not self.hello:
             raise UsageError(f"no answer from {flow} within {PATIENCE:g} s")
 
-    def __enter__(self) -> Listening:
+    def __enter__(self) -> TapConnection:
         return self
 
     def __exit__(

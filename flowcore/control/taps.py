@@ -51,7 +51,7 @@ class Taps:
         self._engine = engine
         self._lock = threading.Lock()
         self._taps: dict[tuple[str, str, int], Tap] = {}
-        self._ears: list[Ear] = []
+        self._ears: list[TapClient] = []
         self._running = False
 
     def open(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -69,7 +69,7 @@ class Taps:
                     return {"error": f"{LISTENERS} listen already"}
                 key = (flow.id, node, port)
                 tap = self._taps.get(key) or Tap(flow, node, port)
-                ear = Ear(tap)
+                ear = TapClient(tap)
                 self._taps[key] = tap
                 self._ears.append(ear)
                 tap.ears = (*tap.ears, ear)
@@ -112,7 +112,7 @@ class Tap:
         self.node = node
         self.run: NodeRun = flow.runs[node]
         self.port = port
-        self.ears: tuple[Ear, ...] = ()
+        self.ears: tuple[TapClient, ...] = ()
         plan = self.run.plan
         self.port_name = plan.cls.outputs[port] if plan.cls.outputs else ""
         self.format: Format | None = plan.gives[port] if plan.gives else plan.given
@@ -171,7 +171,7 @@ class Tap:
             ear.hear(chunk)
 
 
-class Ear:
+class TapClient:
     """One listener: its queue and its socket. ``hear`` is called where the call is worked on, ``serve`` elsewhere."""
 
     def __init__(self, tap: Tap) -> None:

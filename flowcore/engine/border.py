@@ -155,7 +155,7 @@ class Border:
                 for producer in self.producers:
                     producer.unblock(self)
 
-    def unlawful(self) -> Iterator[str]:
+    def imbalances(self) -> Iterator[str]:
         """A line for each side of the law that is broken."""
         with self._lock:
             lost = self.dropped.total()

@@ -33,7 +33,7 @@ class Owner(Protocol):
 
     id: str
     session: Session
-    parts: dict[str, Any]
+    resources: dict[str, Any]
     sampler: Sampler
     alarms: Alarms
 
@@ -78,7 +78,7 @@ class NodeRun:
     def _make(self) -> None:
         self.node = node = self.plan.cls(self.plan.config)
         node.report = self
-        node.part = self.owner.parts.get(self.plan.name)
+        node.resource = self.owner.resources.get(self.plan.name)
         node.wake = self.chain.wake
         node.alarm = Alarm(self.owner.alarms, self.chain.wake)
         node.now = self.owner.now
@@ -248,7 +248,7 @@ class NodeRun:
         given = stats.left.seconds * self.plan.channels_out + stats.dropped.total().seconds
         return taken, given
 
-    def unlawful(self) -> list[str]:
+    def imbalances(self) -> list[str]:
         """What does not balance, for a node that says it does, did not fail and was not given up."""
         if not self.plan.cls.balanced or self.failed or self.chain.given_up:
             return []
@@ -306,7 +306,7 @@ class Chain:
         """A node has results to collect. From any thread."""
         self._woken = True
         self.strand.ready()
-        self.strand.pool.kick()
+        self.strand.pool.wake()
 
     def open(self) -> None:
         """Open all nodes, the last ones first, so that a node finds open what it emits to."""

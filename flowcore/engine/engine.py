@@ -20,13 +20,13 @@ from flowcore.engine.slots import PERIOD, Slots
 from flowcore.engine.sockets import Address, listen, seen_through
 from flowcore.engine.stats import NodeStats, Sampler
 from flowcore.engine.watchdog import Watchdog
-from flowcore.errors import CannotStart, FlowcoreError, LawBroken, Refused
-from flowcore.graph.broken import told
+from flowcore.errors import AccountingError, CannotStart, FlowcoreError, Refused
+from flowcore.graph.broken import describe_error
 from flowcore.graph.plan import Plan
-from flowcore.node import Listener, Part, Session
-from flowcore.workers.call_limit import Places
-from flowcore.workers.connection_counter import Callers
-from flowcore.workers.messages import Exchange
+from flowcore.node import Listener, Resource, Session
+from flowcore.workers.call_limit import CallLimit
+from flowcore.workers.connection_counter import ConnectionCounter
+from flowcore.workers.messages import WorkerMessages
 
 DRAIN = 10.0
 """Seconds that a flow may take to end by itself; then what hangs is named and left behind."""
@@ -91,7 +91,7 @@ class Engine:
         drain: float = DRAIN,
         calls: int | None = None,
         max_calls: int = 2000,
-        places: Places | None = None,
+        places: CallLimit | None = None,
         sockets: Mapping[Address, socket.socket] | None = None,
         recover: bool = True,
         new_id: Callable[[], str] | None = None,
@@ -104,10 +104,10 @@ class Engine:
         self.slots = Slots(self.clock, slot)
         self.flows: dict[str, Flow] = {}
         self.totals = Totals()
-        self.exchange = Exchange(self.bus)
+        self.exchange = WorkerMessages(self.bus)
         self.draining = False
         self.public = public
-        self.places = places or Places(max_calls)
+        self.places = places or CallLimit(max_calls)
         self.on_closed: list[Callable[[Flow], None]] = []
         self._drain = drain
         self._calls = calls
@@ -119,8 +119,8 @@ class Engine:
         self._sampler = Sampler()
         self._alarms = Alarms(self.clock.now)
         self._attention: dict[Flow, None] = {}  # a set that keeps its order: a replay closes flows as the call did
-        self._parts: dict[str, Any] = {}
-        self._opened: list[Part] = []
+        self._resources: dict[str, Any] = {}
+        self._opened: list[Resource] = []
         self._finished = asyncio.Event()
         self._last_session_came = False
         self.report = _ProcessReport(self, plan.listener.name)
@@ -150,10 +150,10 @@ class Engine:
         return self.places.room()
 
     @property
-    def callers(self) -> Callers:
+    def callers(self) -> ConnectionCounter:
         return self.places.callers
 
-    def parts(self) -> list[Part]:
+    def resources(self) -> list[Resource]:
         return self._opened
 
     def announce(self, what: str, address: str) -> None:
@@ -187,9 +187,9 @@ class Engine:
             bus=self.bus,
             sampler=self._sampler,
             alarms=self._alarms,
-            parts=self._parts,
+            resources=self._resources,
             drain=self._drain,
-            attention=self._wants_attention,
+            attention=self._needs_sweep,
         )
         self.flows[flow.id] = flow
         self.totals.flows += 1
@@ -209,13 +209,13 @@ class Engine:
         watchdog = Watchdog(self.slots, self.pool, self.bus) if isinstance(self.pool, ThreadPool) else None
         recovery = None
         try:
-            await self._open_parts()
+            await self._open_resources()
             if watchdog is not None:
                 watchdog.start()
             if self._recover:
                 recovery = Recovery(self.plan, self.bus)
             self.places.join()
-            listener.part = self._parts.get(self.plan.listener.name)
+            listener.resource = self._resources.get(self.plan.listener.name)
             beat = asyncio.create_task(self.slots.run(), name="slots")
             finished = asyncio.create_task(self._finished.wait(), name="finished")
             listening = asyncio.create_task(self._listen(listener), name="listener")
@@ -234,7 +234,7 @@ class Engine:
                 if task is not None:
                     task.cancel()
                     await asyncio.gather(task, return_exceptions=True)
-            await self._close_parts()
+            await self._close_resources()
             if watchdog is not None:
                 watchdog.stop()
             if recovery is not None:
@@ -275,13 +275,13 @@ class Engine:
             await self.slot()
         await self.slot()  # in which chains that were given up close their nodes
 
-    def _wants_attention(self, flow: Flow) -> None:
+    def _needs_sweep(self, flow: Flow) -> None:
         self._attention[flow] = None
 
     def _sweep(self) -> None:
         """The end of a slot: let strands run, look after flows that want it, deliver events."""
-        self._loop_pool.relieve()
-        self.pool.relieve()
+        self._loop_pool.rebalance()
+        self.pool.rebalance()
         if self._attention:
             for flow in tuple(self._attention):
                 self._attention.pop(flow, None)
@@ -304,8 +304,8 @@ class Engine:
         for callback in self.on_closed:
             callback(flow)
         try:
-            flow.check_law()
-        except LawBroken as error:
+            flow.check_balance()
+        except AccountingError as error:
             totals.failed += not flow.failures
             self.bus.emit("law_broken", flow.id, detail=str(error))
         flow.release()
@@ -315,10 +315,10 @@ class Engine:
 
     # Parts.
 
-    async def _open_parts(self) -> None:
+    async def _open_resources(self) -> None:
         """Open each distinct part once, in threads: loading a model may take seconds."""
         for node in self.plan.nodes.values():
-            part = node.cls.shares(node.config)
+            part = node.cls.make_resource(node.config)
             if part is None:
                 continue
             same = next((opened for opened in self._opened if opened == part), None)
@@ -334,15 +334,15 @@ class Engine:
                 except FlowcoreError:
                     raise
                 except Exception as error:  # a mistake of its author's, told like any other trouble
-                    message, trace = told(type(part), error)
+                    message, trace = describe_error(type(part), error)
                     raise CannotStart(": ".join((message, *trace[-1:])), node=node.name) from error
                 self._opened.append(part)
                 same = part
-            self._parts[node.name] = same
+            self._resources[node.name] = same
 
-    async def _close_parts(self) -> None:
+    async def _close_resources(self) -> None:
         """Close each in a thread that may be left behind: a model or a device that hangs must not keep the process."""
-        names = {id(part): name for name, part in reversed(self._parts.items())}
+        names = {id(part): name for name, part in reversed(self._resources.items())}
         patience = CLOSE if isinstance(self.pool, ThreadPool) else None  # on a virtual clock none would be left
         for part in reversed(self._opened):
             closed = _in_thread(part.close)

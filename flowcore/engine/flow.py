@@ -23,8 +23,8 @@ from flowcore.engine.clock import Clock
 from flowcore.engine.hop import Hop, Put
 from flowcore.engine.pool import Pool
 from flowcore.engine.stats import NodeStats, Sampler, Tally
-from flowcore.engine.watchdog import guilty
-from flowcore.errors import CannotStart, LawBroken, NodeFailed
+from flowcore.engine.watchdog import blamed_node
+from flowcore.errors import AccountingError, CannotStart, NodeFailed
 from flowcore.graph.plan import Plan
 from flowcore.node import Report, Session
 
@@ -55,13 +55,13 @@ class Flow:
         bus: Bus,
         sampler: Sampler,
         alarms: Alarms,
-        parts: dict[str, Any],
+        resources: dict[str, Any],
         drain: float,
         attention: Callable[[Flow], None],
     ) -> None:
         self.id = self.flow = session.flow
         self.session = session
-        self.parts = parts
+        self.resources = resources
         self.sampler = sampler
         self.alarms = alarms
         self.now = clock.now
@@ -228,7 +228,7 @@ class Flow:
         first = chain.runs[0].plan.name
         frame = chain.strand.frame()
         if frame is not None:
-            return guilty(frame)[1] or first
+            return blamed_node(frame)[1] or first
         return next((run.plan.name for run in chain.runs if run.busy()), first)
 
     def _close(self) -> None:
@@ -270,12 +270,12 @@ class Flow:
         """Seconds of audio that are now in borders. From any thread."""
         return sum(border.depth for border in tuple(self.borders.values()))
 
-    def check_law(self) -> None:
-        """Raise `LawBroken` unless everything that went in is accounted for."""
-        broken = [line for border in self.borders.values() for line in border.unlawful()]
-        broken += [line for run in self.runs.values() for line in run.unlawful()]
+    def check_balance(self) -> None:
+        """Raise `AccountingError` unless everything that went in is accounted for."""
+        broken = [line for border in self.borders.values() for line in border.imbalances()]
+        broken += [line for run in self.runs.values() for line in run.imbalances()]
         if broken:
-            raise LawBroken(f"flow {self.id}: " + "; ".join(broken))
+            raise AccountingError(f"flow {self.id}: " + "; ".join(broken))
 
     def release(self) -> None:
         """Untie what refers to each other, so that memory is free at once, without the garbage collector.

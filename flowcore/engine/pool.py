@@ -98,10 +98,10 @@ class Pool(Protocol):
     def submit(self, strand: Strand) -> None:
         """Put a strand in line; it runs after the next ``kick`` at the latest."""
 
-    def kick(self) -> None:
+    def wake(self) -> None:
         """See that the line moves. From any thread."""
 
-    def relieve(self) -> None:
+    def rebalance(self) -> None:
         """Once a slot: get the line moving again if it is stuck."""
 
     def close(self) -> None:
@@ -129,11 +129,11 @@ class ThreadPool:
     def submit(self, strand: Strand) -> None:
         self._line.append(strand)
 
-    def kick(self) -> None:
+    def wake(self) -> None:
         if self._line and self.threads == self._idle:
             self._more()
 
-    def relieve(self) -> None:
+    def rebalance(self) -> None:
         if self._parked:
             for _ in range(len(self._parked)):  # back in line, or parked again
                 self._line.append(self._parked.popleft())
@@ -194,10 +194,10 @@ class InlinePool:
     def submit(self, strand: Strand) -> None:
         self._line.append(strand)
 
-    def kick(self) -> None:
+    def wake(self) -> None:
         """The end of the slot will do: who kicks may be in the middle of a node, or in another thread."""
 
-    def relieve(self) -> None:
+    def rebalance(self) -> None:
         while self._line:
             self._line.popleft().run()
 

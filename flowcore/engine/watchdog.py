@@ -67,12 +67,12 @@ class Watchdog:
         frame = sys._current_frames().get(thread)
         if frame is not None and Path(frame.f_code.co_filename).parent.name != "asyncio":
             # (In asyncio itself the loop is idle: this whole process got no time, which is no node's fault.)
-            flow, node = guilty(frame)
+            flow, node = blamed_node(frame)
             stack = "".join(traceback.format_stack(frame)[-3:])
             self._bus.emit(event, flow, node, seconds=round(now - since, 1), stack=stack)
 
 
-def guilty(frame: FrameType | None) -> tuple[str, str]:
+def blamed_node(frame: FrameType | None) -> tuple[str, str]:
     """Flow and node of the innermost hop on a stack; empty when no node is at work there."""
     while frame is not None:
         run = run_at(frame)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from flowcore.formats import Format, Takes
+from flowcore.formats import Caps, Format
 from flowcore.graph.conversions import Converter, Row, Step, as_written, is_converter, narrowed, offers, shortest
 from flowcore.graph.problems import listed
 from flowcore.node import Node
@@ -15,7 +15,7 @@ MOST = 3
 """Ways that are shown at most."""
 
 
-def rows(given: Format, wanted: Iterable[Takes], nodes: Sequence[type[Node]]) -> list[Row]:
+def rows(given: Format, wanted: Iterable[Caps], nodes: Sequence[type[Node]]) -> list[Row]:
     """The ways from one format to another with the fewest nodes that an author must write, then the shortest."""
     converters: list[Converter] = [cls for cls in nodes if is_converter(cls)]  # type: ignore[misc]  # transforms all
     written = list(as_written(cls for cls in nodes if not is_converter(cls)))
@@ -79,6 +79,6 @@ def _pasted(upstream: str, steps: Sequence[Step], taken: Collection[str]) -> tup
     return pasted, upstream
 
 
-def nothing(given: Format, wanted: Iterable[Takes]) -> str:
+def nothing(given: Format, wanted: Iterable[Caps]) -> str:
     """The help where no way leads."""
     return f"no installed node makes {listed((str(takes) for takes in wanted), 'or')} of {given}"

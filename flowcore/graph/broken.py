@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flowcore.errors import said_by
-from flowcore.node import Node, Part
+from flowcore.errors import safe_str
+from flowcore.node import Node, Resource
 from flowcore.registry import authors_lines, folder
 
 
@@ -14,9 +14,11 @@ def at_fault(cls: type[Node], error: BaseException) -> bool:
     return any(authors_lines(error, folder(cls.__module__)))
 
 
-def told(cls: type[Node | Part], error: BaseException, secrets: Iterable[str] = ()) -> tuple[str, tuple[str, ...]]:
+def describe_error(
+    cls: type[Node | Resource], error: BaseException, secrets: Iterable[str] = ()
+) -> tuple[str, tuple[str, ...]]:
     """The error in words and the steps through the author's code; only its kind where they hold one of ``secrets``."""
-    message = f"{type(error).__name__}: {said_by(error)}"
+    message = f"{type(error).__name__}: {safe_str(error)}"
     trace = tuple(authors_lines(error, folder(cls.__module__)))
     if any(secret in text for secret in secrets for text in (message, *trace)):
         return type(error).__name__, ()

@@ -9,7 +9,7 @@ from itertools import product
 from pydantic import ValidationError
 
 from flowcore.errors import FlowcoreError
-from flowcore.formats import Format, Takes
+from flowcore.formats import Caps, Format
 from flowcore.node import Config, Demux, Node, Transform
 
 LONGEST = 3
@@ -56,7 +56,7 @@ def gives(cls: type[Node], config: Config, given: Format) -> tuple[Format, ...]:
     return ()
 
 
-def shortest(given: Format, wanted: Takes, steps: Sequence[Step], longest: int = LONGEST) -> list[Row]:
+def shortest(given: Format, wanted: Caps, steps: Sequence[Step], longest: int = LONGEST) -> list[Row]:
     """All rows of ``steps`` from ``given`` to what ``wanted`` matches than which none is shorter."""
     seen = {given}
     ends = [Row((), given)]
@@ -73,15 +73,15 @@ def shortest(given: Format, wanted: Takes, steps: Sequence[Step], longest: int =
     return []
 
 
-def offers(converters: Iterable[Converter], wanted: Takes) -> list[Step]:
+def offers(converters: Iterable[Converter], wanted: Caps) -> list[Step]:
     """The converters that say that they help to reach ``wanted``."""
     return [Step(cls, config) for cls in converters if (config := cls.converts(wanted)) is not None]
 
 
-def narrowed(wanted: Takes) -> Iterator[Takes]:
+def narrowed(wanted: Caps) -> Iterator[Caps]:
     """Every way to decide what ``wanted`` leaves open among named values."""
     for encoding, rate, layout in product(wanted.encodings or [""], wanted.rates or [0], wanted.layouts or [""]):
-        yield Takes(wanted.kind, (encoding,) * bool(encoding), (rate,) * bool(rate), (layout,) * bool(layout))
+        yield Caps(wanted.kind, (encoding,) * bool(encoding), (rate,) * bool(rate), (layout,) * bool(layout))
 
 
 def installed() -> Iterator[type[Node]]:

@@ -9,7 +9,7 @@ from typing import Any
 from flowcore.formats import Format
 from flowcore.graph.model import OnError, OnFull
 from flowcore.graph.plan import Plan, PlanNode
-from flowcore.node import Part
+from flowcore.node import Resource
 from flowcore.units import Duration
 
 SLOT = Duration("20ms")
@@ -42,7 +42,7 @@ class Step:
     name: str
     use: str
     inputs: tuple[str, ...]
-    takes: str
+    caps: str
     gives: Mapping[str, str]
     inserted: bool
     on_error: OnError
@@ -150,9 +150,9 @@ def _latency(node: PlanNode) -> float:
 
 def _shared(plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Parts that compare equal are one part, as the engine opens them."""
-    parts: list[tuple[Part, list[str]]] = []
+    parts: list[tuple[Resource, list[str]]] = []
     for node in plan.nodes.values():
-        part = node.cls.shares(node.config)
+        part = node.cls.make_resource(node.config)
         if part is None:
             continue
         users = next((users for same, users in parts if same == part), None)

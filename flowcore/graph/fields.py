@@ -12,7 +12,7 @@ from pydantic_core.core_schema import ErrorType
 
 from flowcore.graph.model import Position
 from flowcore.graph.problems import did_you_mean, listed
-from flowcore.graph.source import Fields, Items, Scalar, Tree
+from flowcore.graph.source import Scalar, Tree, YamlList, YamlMapping
 from flowcore.graph.values import Values, whole
 from flowcore.reference import quantity_of
 
@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound=BaseModel)
 _DISCREET = {*get_args(ErrorType), "unit_missing"} - {"value_error", "assertion_error"}
 
 
-def check(model: type[Model], fields: Fields, at: Position, owner: str, values: Values) -> Model | None:
+def check(model: type[Model], fields: YamlMapping, at: Position, owner: str, values: Values) -> Model | None:
     """The model made of ``fields``; None when there are problems, which are then noted.
 
     ``at`` is where a missing field is shown (nothing stands in its place), ``owner`` names in messages whose field
@@ -47,12 +47,12 @@ def check(model: type[Model], fields: Fields, at: Position, owner: str, values: 
 
 
 def _open_secrets(
-    model: type[BaseModel], fields: Fields, plain: Mapping[str, Any], values: Values
+    model: type[BaseModel], fields: YamlMapping, plain: Mapping[str, Any], values: Values
 ) -> Iterator[tuple[str, Position]]:
     """Secrets that the file or the command line holds, by name and place: what is not from the environment."""
     for name in model.model_fields.keys() & fields.entries.keys():
         entry, annotation = fields.entries[name], model.model_fields[name].annotation
-        if isinstance(entry.value, Fields):
+        if isinstance(entry.value, YamlMapping):
             for inner in _models(annotation):
                 yield from _open_secrets(inner, entry.value, plain[name], values)
         elif _is_secret(annotation) and plain[name] and entry.value.at not in values.secrets:
@@ -64,7 +64,7 @@ def _is_secret(annotation: Any) -> bool:
 
 
 class _Errors:
-    def __init__(self, model: type[BaseModel], fields: Fields, at: Position, owner: str, values: Values) -> None:
+    def __init__(self, model: type[BaseModel], fields: YamlMapping, at: Position, owner: str, values: Values) -> None:
         self.model = model
         self.fields = fields
         self.at = at
@@ -94,9 +94,9 @@ class _Errors:
         path: list[str] = []
         key, tree = self.at, self.fields
         for name in loc:
-            if isinstance(tree, Fields) and name in tree.entries:
+            if isinstance(tree, YamlMapping) and name in tree.entries:
                 key, tree = tree.entries[str(name)].key, tree.entries[str(name)].value  # type: ignore[assignment]
-            elif isinstance(tree, Items) and isinstance(name, int) and name < len(tree.items):
+            elif isinstance(tree, YamlList) and isinstance(name, int) and name < len(tree.items):
                 key = tree.items[name].at
                 tree = tree.items[name]  # type: ignore[assignment]
             else:
@@ -147,10 +147,10 @@ class _Errors:
     def _secrets(self, tree: Tree) -> Iterator[tuple[str, str]]:
         if isinstance(tree, Scalar):
             yield from self.values.secrets.get(tree.at, {}).items()
-        elif isinstance(tree, Items):
+        elif isinstance(tree, YamlList):
             for item in tree.items:
                 yield from self._secrets(item)
-        elif isinstance(tree, Fields):
+        elif isinstance(tree, YamlMapping):
             for entry in tree.entries.values():
                 yield from self._secrets(entry.value)
 

@@ -16,7 +16,7 @@ from flowcore.errors import GraphError
 from flowcore.graph import settings as overrides
 from flowcore.graph import wires
 from flowcore.graph.model import Graph, GraphNode, Input, Position
-from flowcore.graph.node_parser import Draft, Drafter
+from flowcore.graph.node_parser import NodeParser, ParsedNode
 from flowcore.graph.problems import Problems, did_you_mean, listed
 from flowcore.graph.source import LARGEST, Tree, read
 from flowcore.graph.subgraphs import Reader, Scope, arguments, filled, plain_text
@@ -74,7 +74,7 @@ def load_text(
     reader = Reader(Path(path), installed.available() if registry is None else registry, problems, parts)
     scope = reader.top(tree) if tree is not None or not problems else None
     values = Values(environ, problems)
-    drafts: dict[str, Draft] = {}
+    drafts: dict[str, ParsedNode] = {}
     ordered: list[str] = []
     if scope is not None:
         overrides.apply(settings, scope, problems)
@@ -92,12 +92,12 @@ class _Builder:
     def __init__(self, values: Values) -> None:
         self.values = values
         self.problems = values.problems
-        self.drafts: dict[str, Draft] = {}
+        self.drafts: dict[str, ParsedNode] = {}
         self.parts: list[str] = []
 
     def build(self, scope: Scope, parameters: Mapping[str, Tree]) -> None:
         """Draft the nodes of one file, in its order."""
-        drafter = Drafter(scope.registry, self.values)
+        drafter = NodeParser(scope.registry, self.values)
         for name, entry in scope.nodes.entries.items():
             tree = filled(entry.value, parameters, self.problems) if scope.prefix else entry.value
             if name in scope.parts:
@@ -112,7 +112,7 @@ class _Builder:
             if self.problems.full:
                 self.problems.raise_if_any()
 
-    def _part(self, scope: Scope, name: str, at: Position, tree: Tree, drafter: Drafter) -> None:
+    def _part(self, scope: Scope, name: str, at: Position, tree: Tree, drafter: NodeParser) -> None:
         part = scope.parts[name]
         self.parts.append(part.prefix[:-1])
         use = drafter.use_of_part(name, at, tree)
@@ -163,7 +163,7 @@ def _unreadable(path: str | Path, code: str, message: str, help: str = "") -> No
     raise GraphError(problems.sorted())
 
 
-def _finished(draft: Draft) -> GraphNode:
+def _finished(draft: ParsedNode) -> GraphNode:
     assert draft.cls is not None  # noqa: S101  # else there is a problem
     assert draft.config is not None  # noqa: S101
     inputs = tuple(draft.inputs or ())

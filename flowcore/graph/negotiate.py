@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from flowcore.formats import Format, Takes
+from flowcore.formats import Caps, Format
 from flowcore.graph import advice
-from flowcore.graph.broken import at_fault, told
+from flowcore.graph.broken import at_fault, describe_error
 from flowcore.graph.conversions import Converter, Row, Step, gives, installed, is_converter, offers, shortest
 from flowcore.graph.model import Graph, GraphNode, Input, OnError, OnFull
 from flowcore.graph.plan import BorderPlan, Plan, PlanNode
@@ -30,7 +30,7 @@ _MEET = {"mono": ("mono", "tracks"), "tracks": ("mono", "tracks"), "": ()}
 """Layouts that may meet a layout: two parties' streams are one of tracks."""
 
 
-def compile(graph: Graph, converters: Iterable[type[Node]] | None = None) -> Plan:  # the field's word
+def compile_graph(graph: Graph, converters: Iterable[type[Node]] | None = None) -> Plan:  # the field's word
     """Negotiate formats and cut the graph into chains. Raises `GraphError` with every conflict.
 
     ``converters`` are the nodes that may be put in, or advised: by default all transforms that are installed.
@@ -71,7 +71,7 @@ class _Compiler:
             except (Exception, SystemExit) as error:  # somebody's node may raise anything when it is asked
                 if not at_fault(node.cls, error):
                     raise
-                message, trace = told(node.cls, error, self.graph.secrets)
+                message, trace = describe_error(node.cls, error, self.graph.secrets)
                 text = f"{node.name} ({node.cls.name}) cannot say what it takes and gives: {message}"
                 self.problems.add("broken-node", text, node.places.get("use", node.at), trace=trace)
         self.problems.raise_if_any()
@@ -163,7 +163,7 @@ class _Compiler:
             notes.append("nothing tells the chunks of two stereo streams apart: give each a node of its own")
         for number, given in enumerate(formats):
             for wanted in dict.fromkeys(form for form in formats if form != given):
-                exact = Takes(wanted.kind, (wanted.encoding,), (wanted.rate,), _MEET.get(wanted.layout, ("stereo",)))
+                exact = Caps(wanted.kind, (wanted.encoding,), (wanted.rate,), _MEET.get(wanted.layout, ("stereo",)))
                 ways = shortest(given, exact, offers(self.converters, exact))
                 written = self._as_said(node.inputs[number])
                 notes += advice.lines(written, given, node.name, ways[:1], self.graph.nodes)
@@ -251,7 +251,7 @@ def _takes(node: GraphNode, form: Format) -> bool:
     return not _taken(node) or any(takes.matches(form) for takes in _taken(node))
 
 
-def _taken(node: GraphNode) -> tuple[Takes, ...]:
+def _taken(node: GraphNode) -> tuple[Caps, ...]:
     return node.cls.accepts(node.config)
 
 

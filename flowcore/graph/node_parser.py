@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from flowcore.errors import BrokenImport, CannotStart, FlowcoreError, MissingExtra, NameClash
-from flowcore.graph.broken import told
+from flowcore.graph.broken import describe_error
 from flowcore.graph.fields import check
 from flowcore.graph.model import Input, OnError, Position, QueueConfig
 from flowcore.graph.problems import did_you_mean, listed
-from flowcore.graph.source import Fields, Items, Refused, Scalar, Tree
+from flowcore.graph.source import Invalid, Scalar, Tree, YamlList, YamlMapping
 from flowcore.graph.subgraphs import NAME
 from flowcore.graph.values import Values
 from flowcore.node import Config, Listener, Node
@@ -22,7 +22,7 @@ PART_KEYS = ("use", "from", "with")
 
 
 @dataclass
-class Draft:
+class ParsedNode:
     """A node as far as it could be read: None stands for what is wrong and was reported.
 
     ``inputs`` is empty when the file says no ``from``.
@@ -39,14 +39,14 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class UseOfPart:
+class SubgraphUse:
     """What a graph says where it uses a part: ``from`` and ``with``, None for what is wrong and was reported."""
 
     inputs: list[Input] | None
-    fields: Fields | None
+    fields: YamlMapping | None
 
 
-class Drafter:
+class NodeParser:
     """Reads nodes; ``registry`` says which types there are, so a graph can name nothing else to import."""
 
     def __init__(self, registry: Mapping[str, Entry], values: Values) -> None:
@@ -54,15 +54,15 @@ class Drafter:
         self.values = values
         self.problems = values.problems
 
-    def draft(self, name: str, at: Position, tree: Tree, prefix: str = "") -> Draft:
+    def draft(self, name: str, at: Position, tree: Tree, prefix: str = "") -> ParsedNode:
         """Read one entry and note all that is wrong with it; ``prefix`` is that of the part it stands in."""
-        draft = Draft(prefix + name, at)
+        draft = ParsedNode(prefix + name, at)
         if not NAME.fullmatch(name):
             help = "a name is a small letter, then small letters, digits and _ (64 at most)"
             self.problems.add("bad-name", f'"{name}" is no name for a node', at, help)
-        if not isinstance(tree, Fields):
+        if not isinstance(tree, YamlMapping):
             draft.inputs = None
-            if not isinstance(tree, Refused):
+            if not isinstance(tree, Invalid):
                 self.problems.add(
                     "bad-node", f"{draft.name} is no mapping", tree.at, "write {use: …, from: …, with: {…}}"
                 )
@@ -83,18 +83,18 @@ class Drafter:
         if "on_error" in entries:
             draft.on_error = self._on_error(entries["on_error"].value)
         with_ = entries.get("with")
-        fields = Fields(at, {}) if with_ is None else self._mapping("with", with_.value)
+        fields = YamlMapping(at, {}) if with_ is None else self._mapping("with", with_.value)
         if draft.cls is not None and fields is not None:
             draft.config = check(draft.cls.Config, fields, at, f"{draft.name} ({draft.cls.name})", self.values)
             self._build(draft)
         return draft
 
-    def use_of_part(self, name: str, at: Position, tree: Tree) -> UseOfPart:
+    def use_of_part(self, name: str, at: Position, tree: Tree) -> SubgraphUse:
         """Read an entry whose ``use`` names a part, and note what is wrong with its keys."""
         if not NAME.fullmatch(name):
             help = "a name is a small letter, then small letters, digits and _ (64 at most)"
             self.problems.add("bad-name", f'"{name}" is no name for a node', at, help)
-        assert isinstance(tree, Fields)  # noqa: S101  # it has a `use`
+        assert isinstance(tree, YamlMapping)  # noqa: S101  # it has a `use`
         for key in tree.entries.keys() - set(PART_KEYS):
             help = did_you_mean(key, PART_KEYS, f"the keys of a part's use are {listed(PART_KEYS)}")
             if key in KEYS:
@@ -102,11 +102,11 @@ class Drafter:
             self.problems.add("unknown-key", f'the use of a part has no key "{key}"', tree.entries[key].key, help)
         from_, with_ = tree.entries.get("from"), tree.entries.get("with")
         inputs = [] if from_ is None else self._inputs(from_.value)
-        return UseOfPart(inputs, Fields(at, {}) if with_ is None else self._mapping("with", with_.value))
+        return SubgraphUse(inputs, YamlMapping(at, {}) if with_ is None else self._mapping("with", with_.value))
 
     def _type(self, tree: Tree) -> type[Node] | None:
         if not isinstance(tree, Scalar):
-            if not isinstance(tree, Refused):
+            if not isinstance(tree, Invalid):
                 self.problems.add("bad-use", "use wants the name of one node", tree.at)
             return None
         entry = self.registry.get(tree.text)
@@ -125,17 +125,17 @@ class Drafter:
             self.problems.add("broken-node", f'node "{entry.name}" cannot be loaded: {error}', tree.at)
         return None
 
-    def _unknown(self, key: str, at: Position, draft: Draft) -> None:
+    def _unknown(self, key: str, at: Position, draft: ParsedNode) -> None:
         help = did_you_mean(key, KEYS, f"a node's keys are {listed(KEYS)}")
         if draft.cls is not None and key in draft.cls.Config.model_fields:
             help = f"{key} is a field of {draft.cls.name}: write  with: {{{key}: …}}"
         self.problems.add("unknown-key", f'a node has no key "{key}"', at, help)
 
     def _inputs(self, tree: Tree) -> list[Input] | None:
-        trees = tree.items if isinstance(tree, Items) else [tree]
+        trees = tree.items if isinstance(tree, YamlList) else [tree]
         found: dict[str, Input] = {}
         for item in trees:
-            if isinstance(item, Refused):
+            if isinstance(item, Invalid):
                 return None
             if not isinstance(item, Scalar) or not item.text:
                 help = "write  from: node  or  from: [node, node.port]"
@@ -148,13 +148,13 @@ class Drafter:
                 found[item.text] = Input(node, port, item.at)
         return list(found.values())
 
-    def _mapping(self, key: str, tree: Tree) -> Fields | None:
+    def _mapping(self, key: str, tree: Tree) -> YamlMapping | None:
         """The fields of a node's ``with`` or ``queue``; none at all when nothing stands behind the colon."""
-        if isinstance(tree, Fields):
+        if isinstance(tree, YamlMapping):
             return tree
         if isinstance(tree, Scalar) and tree.plain and not tree.text:
-            return Fields(tree.at, {})
-        if not isinstance(tree, Refused):
+            return YamlMapping(tree.at, {})
+        if not isinstance(tree, Invalid):
             self.problems.add(f"bad-{key}", f"{key} is a mapping", tree.at, f"write  {key}: {{name: value}}")
         return None
 
@@ -162,7 +162,7 @@ class Drafter:
         for choice in get_args(OnError):
             if isinstance(tree, Scalar) and tree.text == choice:
                 return choice  # type: ignore[no-any-return]  # get_args knows no types
-        if not isinstance(tree, Refused):
+        if not isinstance(tree, Invalid):
             choices = get_args(OnError)
             text = tree.text if isinstance(tree, Scalar) else ""
             self.problems.add(
@@ -170,7 +170,7 @@ class Drafter:
             )
         return None
 
-    def _build(self, draft: Draft) -> None:
+    def _build(self, draft: ParsedNode) -> None:
         """Ask the node itself: what it needs must be installed, and its config must make one."""
         cls, config = draft.cls, draft.config
         if cls is None or config is None:
@@ -183,7 +183,7 @@ class Drafter:
                 extra.check(f"{draft.name} ({cls.name})")
             cls(config)
             cls.accepts(config)
-            cls.shares(config)
+            cls.make_resource(config)
         except MissingExtra as error:
             self.problems.add("missing-extra", str(error), draft.places["use"])
         except CannotStart as error:
@@ -193,7 +193,7 @@ class Drafter:
                 message = f"{error.field or 'the config'} cannot be what the environment holds"
             self.problems.add("bad-value", f"{draft.name} ({cls.name}): {message}", at)
         except (Exception, SystemExit) as error:  # whatever somebody's node does, it must not end a check of graphs
-            message, trace = told(cls, error, self.values.held())
+            message, trace = describe_error(cls, error, self.values.held())
             at = draft.places.get("use", draft.at)
             self.problems.add("broken-node", f"{draft.name} ({cls.name}) cannot be made: {message}", at, trace=trace)
 
@@ -202,7 +202,7 @@ class Drafter:
 
 
 def _places(tree: Tree, path: str) -> Iterator[tuple[str, Position]]:
-    if isinstance(tree, Fields):
+    if isinstance(tree, YamlMapping):
         for key, entry in tree.entries.items():
             yield f"{path}{key}", entry.value.at
             yield from _places(entry.value, f"{path}{key}.")

@@ -43,7 +43,7 @@ def bound(chain: Chain) -> str:
     """A border in a few words."""
     border = chain.border
     assert isinstance(border, Border)  # noqa: S101  # only asked where there is one
-    much = f"{border.chunks} texts" if chain.nodes[0].takes.startswith("text") else border.max
+    much = f"{border.chunks} texts" if chain.nodes[0].caps.startswith("text") else border.max
     return f"{much}, {border.on_full}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flowcore.graph.model import Position
 from flowcore.graph.problems import Problems, did_you_mean
-from flowcore.graph.source import DEEPEST, Entry, Fields, Refused, Scalar, Tree, read
+from flowcore.graph.source import DEEPEST, Entry, Invalid, Scalar, Tree, YamlMapping, read
 from flowcore.graph.subgraphs import Scope
 
 OPTION = "--set "
@@ -48,7 +48,7 @@ class _Setting:
             self._problem("unknown-node", message, start, len(names[0]), did_you_mean(names[0], nodes.entries, known))
             return
         node = nodes.entries[names[0]].value
-        if not isinstance(node, Fields):
+        if not isinstance(node, YamlMapping):
             return  # reported with the node
         keys = names[1:] if names[1] == "queue" else ["with", *names[1:]]
         if keys == ["queue"]:
@@ -58,7 +58,7 @@ class _Setting:
         if tree is not None:
             self._put(node, keys, tree, start + len(names[0]) + 1)
 
-    def _put(self, around: Fields, keys: list[str], value: Tree, start: int) -> None:
+    def _put(self, around: YamlMapping, keys: list[str], value: Tree, start: int) -> None:
         """Walk to where the value belongs, making the mappings that the file leaves out."""
         for number, key in enumerate(keys):
             written = number > 0 or key != "with"  # `with` is understood
@@ -68,13 +68,13 @@ class _Setting:
                 around.entries[key] = Entry(at, value)
                 return
             inner = around.entries.get(key)
-            if inner is not None and isinstance(inner.value, Refused):
+            if inner is not None and isinstance(inner.value, Invalid):
                 return  # reported
-            if inner is None or not isinstance(inner.value, Fields):
+            if inner is None or not isinstance(inner.value, YamlMapping):
                 if inner is not None and number == 0 and not _empty(inner.value):
                     return  # `with` is no mapping: reported with the node
-                inner = around.entries[key] = Entry(inner.key if inner else at, Fields(at, {}))
-            assert isinstance(inner.value, Fields)  # noqa: S101  # for the type checker
+                inner = around.entries[key] = Entry(inner.key if inner else at, YamlMapping(at, {}))
+            assert isinstance(inner.value, YamlMapping)  # noqa: S101  # for the type checker
             around = inner.value
 
     def _value(self, text: str, start: int) -> Tree | None:

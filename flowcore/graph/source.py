@@ -38,7 +38,7 @@ class Scalar:
 
 
 @dataclass(frozen=True)
-class Items:
+class YamlList:
     """A list."""
 
     at: Position
@@ -54,7 +54,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Fields:
+class YamlMapping:
     """A mapping; its keys are text as written."""
 
     at: Position
@@ -62,13 +62,13 @@ class Fields:
 
 
 @dataclass(frozen=True)
-class Refused:
+class Invalid:
     """A value that was reported already: nothing more is to be said of it."""
 
     at: Position
 
 
-Tree = Scalar | Items | Fields | Refused
+Tree = Scalar | YamlList | YamlMapping | Invalid
 
 
 def read(text: str, problems: Problems, origin: Position | None = None) -> Tree | None:
@@ -182,7 +182,7 @@ class _Builder:
                 raise _Stop
         elif isinstance(event, yaml.AliasEvent):
             self._refuse("alias", f"alias *{event.anchor}: a graph says each thing where it is needed", at)
-            self._put(Refused(at))
+            self._put(Invalid(at))
         elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
             if event.anchor is not None:
                 self._refuse("anchor", f"anchor &{event.anchor}: a graph has no use for it", at)
@@ -190,7 +190,7 @@ class _Builder:
                 self._refuse("tag", f"tag {event.tag}: a graph's values are text, numbers, lists and mappings", at)
             tagged = event.tag is not None
             if isinstance(event, yaml.ScalarEvent):
-                self._put(Refused(at) if tagged else Scalar(at, event.value, not event.style))
+                self._put(Invalid(at) if tagged else Scalar(at, event.value, not event.style))
                 return
             if len(self.open) == DEEPEST:
                 self._too_deep(at)
@@ -201,9 +201,9 @@ class _Builder:
             done = self.open.pop()
             where = self._at(done.start, event.end_mark)
             if done.tagged:
-                self._put(Refused(where))
+                self._put(Invalid(where))
             else:
-                self._put(Fields(where, done.entries) if done.items is None else Items(where, done.items))
+                self._put(YamlMapping(where, done.entries) if done.items is None else YamlList(where, done.items))
 
     def _refuse(self, code: str, message: str, at: Position) -> None:
         self.problems.add(code, message, at)
@@ -232,7 +232,7 @@ class _Builder:
 
     def _key(self, value: Tree, around: _Open) -> Scalar | None:
         """The key, or None when what comes after it must be left out."""
-        if isinstance(value, Refused):
+        if isinstance(value, Invalid):
             return None
         if not isinstance(value, Scalar):
             self._refuse("bad-key", "a key is a word, not a list or mapping", value.at)

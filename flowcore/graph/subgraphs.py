@@ -19,7 +19,7 @@ from pathlib import Path
 from flowcore.errors import BrokenImport, NameClash
 from flowcore.graph.model import Input, Position
 from flowcore.graph.problems import Problems, did_you_mean, listed
-from flowcore.graph.source import LARGEST, Entry, Fields, Items, Refused, Scalar, Tree, read
+from flowcore.graph.source import LARGEST, Entry, Invalid, Scalar, Tree, YamlList, YamlMapping, read
 from flowcore.registry import Entry as NodeEntry
 from flowcore.registry import from_file
 
@@ -43,7 +43,7 @@ class Scope:
     prefix: str
     path: Path
     at: Position
-    nodes: Fields
+    nodes: YamlMapping
     registry: Mapping[str, NodeEntry]
     parts: dict[str, Scope] = field(default_factory=dict)
     parameters: dict[str, Entry] = field(default_factory=dict)
@@ -93,13 +93,13 @@ class Reader:
 
     def _parts(self, scope: Scope, around: tuple[Path, ...]) -> None:
         for name, entry in scope.nodes.entries.items():
-            use = entry.value.entries.get("use") if isinstance(entry.value, Fields) else None
+            use = entry.value.entries.get("use") if isinstance(entry.value, YamlMapping) else None
             if use is None or not isinstance(use.value, Scalar) or not is_part(use.value.text):
                 continue
             part = self._part(use.value, scope, f"{scope.prefix}{name}.", around)
             # A part that cannot be read stays a part, so that its name is known; all else of it is unknown.
             scope.parts[name] = part or Scope(
-                f"{scope.prefix}{name}.", scope.path, entry.key, Fields(entry.key, {}), {}
+                f"{scope.prefix}{name}.", scope.path, entry.key, YamlMapping(entry.key, {}), {}
             )
 
     def _part(self, use: Scalar, user: Scope, prefix: str, around: tuple[Path, ...]) -> Scope | None:
@@ -163,14 +163,14 @@ class Reader:
         imports = entries.get("import")
         if imports is None:
             return self.registry
-        if not isinstance(imports.value, Items):
-            if not isinstance(imports.value, Refused):
+        if not isinstance(imports.value, YamlList):
+            if not isinstance(imports.value, Invalid):
                 help = "write  import: [my_nodes.py]"
                 self.problems.add("bad-import", "import is a list of Python files", imports.value.at, help)
             return self.registry
         found = dict(self.registry)
         for item in imports.value.items:
-            if isinstance(item, Refused):
+            if isinstance(item, Invalid):
                 continue
             if not isinstance(item, Scalar) or not item.text.endswith(".py"):
                 help = "a package is installed and needs no import; a file is written  import: [my_nodes.py]"
@@ -209,7 +209,7 @@ class Reader:
             help = "add  input: NAME  and write  from: NAME  in the nodes that it goes to"
             self.problems.add("missing-input", "a part says how its input is called", at, help)
         elif not isinstance(given.value, Scalar) or not NAME.fullmatch(given.value.text):
-            if not isinstance(given.value, Refused):
+            if not isinstance(given.value, Invalid):
                 self.problems.add("bad-input", "input is a name for what comes in", given.value.at)
         elif given.value.text in scope.nodes.entries:
             message = f"the input and a node are both called {given.value.text}"
@@ -219,8 +219,8 @@ class Reader:
         outputs = entries.get("outputs")
         if outputs is None:
             return
-        if not isinstance(outputs.value, Fields):
-            if not isinstance(outputs.value, Refused):
+        if not isinstance(outputs.value, YamlMapping):
+            if not isinstance(outputs.value, Invalid):
                 help = "write  outputs: {name: node}"
                 self.problems.add("bad-outputs", "outputs is a mapping of names to nodes", outputs.value.at, help)
             return
@@ -228,7 +228,7 @@ class Reader:
             node = entry.value.text.partition(".")[0] if isinstance(entry.value, Scalar) else ""
             if isinstance(entry.value, Scalar) and node in scope.nodes.entries:
                 scope.outputs[name] = entry.value
-            elif not isinstance(entry.value, Refused):
+            elif not isinstance(entry.value, Invalid):
                 help = did_you_mean(
                     node, scope.nodes.entries, f"the nodes are {listed(list(scope.nodes.entries)[:20])}"
                 )
@@ -237,9 +237,9 @@ class Reader:
 
     def _parameters(self, scope: Scope, entries: Mapping[str, Entry]) -> None:
         given = entries.get("parameters")
-        if given is None or isinstance(given.value, Refused):
+        if given is None or isinstance(given.value, Invalid):
             return
-        if not isinstance(given.value, Fields):
+        if not isinstance(given.value, YamlMapping):
             help = "write  parameters: {name: {default: VALUE}}"
             self.problems.add("bad-parameters", "parameters is a mapping of names", given.value.at, help)
             return
@@ -250,13 +250,13 @@ class Reader:
             elif name not in used:
                 help = f"write ${name} where its value belongs, or remove it"
                 self.problems.add("unused-parameter", f"no node of the part uses {name}", entry.key, help)
-            if isinstance(entry.value, Fields):
+            if isinstance(entry.value, YamlMapping):
                 for key in entry.value.entries.keys() - set(PARAMETER_KEYS):
                     help = did_you_mean(key, PARAMETER_KEYS, f"its keys are {listed(PARAMETER_KEYS)}")
                     self.problems.add(
                         "unknown-key", f'a parameter has no key "{key}"', entry.value.entries[key].key, help
                     )
-            elif not isinstance(entry.value, Refused) and not _nothing(entry.value):
+            elif not isinstance(entry.value, Invalid) and not _nothing(entry.value):
                 help = f"write  {name}: {{default: …}}"
                 self.problems.add("bad-parameters", f"{name} is no mapping", entry.value.at, help)
             scope.parameters[name] = entry
@@ -272,13 +272,13 @@ def plain_text(text: str) -> str:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def arguments(part: Scope, name: str, at: Position, with_: Fields | None, problems: Problems) -> dict[str, Tree]:
+def arguments(part: Scope, name: str, at: Position, with_: YamlMapping | None, problems: Problems) -> dict[str, Tree]:
     """The value of each parameter: what ``with`` says, or its default. ``name`` at ``at`` is who uses the part.
 
     ``with_`` is None when it could not be read.
     """
     if with_ is None:
-        return dict.fromkeys(part.parameters, Refused(at))
+        return dict.fromkeys(part.parameters, Invalid(at))
     for key in with_.entries.keys() - part.parameters.keys():
         known = [*part.parameters, *part.nodes.entries]
         help = did_you_mean(key, known, f"it has {listed(part.parameters)}")
@@ -286,7 +286,7 @@ def arguments(part: Scope, name: str, at: Position, with_: Fields | None, proble
         problems.add("unknown-parameter", message, with_.entries[key].key, help)
     values: dict[str, Tree] = {}
     for key, declared in part.parameters.items():
-        known_values = declared.value.entries if isinstance(declared.value, Fields) else {}
+        known_values = declared.value.entries if isinstance(declared.value, YamlMapping) else {}
         if key in with_.entries:
             values[key] = with_.entries[key].value
         elif "default" in known_values:
@@ -295,17 +295,17 @@ def arguments(part: Scope, name: str, at: Position, with_: Fields | None, proble
             about = known_values.get("description")
             help = f"{key}: {about.value.text}" if about and isinstance(about.value, Scalar) else ""
             problems.add("missing-parameter", f'{name} ({part.path.name}) needs "{key}"', at, help)
-            values[key] = Refused(at)
+            values[key] = Invalid(at)
     return values
 
 
 def filled(tree: Tree, values: Mapping[str, Tree], problems: Problems) -> Tree:
     """``tree`` with the parameters' values where it says ``$name``."""
-    if isinstance(tree, Items):
-        return Items(tree.at, [filled(item, values, problems) for item in tree.items])
-    if isinstance(tree, Fields):
+    if isinstance(tree, YamlList):
+        return YamlList(tree.at, [filled(item, values, problems) for item in tree.items])
+    if isinstance(tree, YamlMapping):
         entries = {key: Entry(entry.key, filled(entry.value, values, problems)) for key, entry in tree.entries.items()}
-        return Fields(tree.at, entries)
+        return YamlMapping(tree.at, entries)
     if not isinstance(tree, Scalar):
         return tree
     refused = False
@@ -321,7 +321,7 @@ def filled(tree: Tree, values: Mapping[str, Tree], problems: Problems) -> Tree:
                 name, values, f"add  parameters: {{{name}: {{}}}}, or write $${name} for the text ${name}"
             )
             problems.add("unknown-parameter", f"the part has no parameter {name}", tree.at, help)
-        elif not isinstance(given, Scalar | Refused):
+        elif not isinstance(given, Scalar | Invalid):
             problems.add("bad-parameter", f"{name} stands inside a text here, so it must be one value", given.at)
         refused = refused or not isinstance(given, Scalar)
         return given.text if isinstance(given, Scalar) else ""
@@ -330,15 +330,15 @@ def filled(tree: Tree, values: Mapping[str, Tree], problems: Problems) -> Tree:
     if whole and whole["name"] in values:
         return values[whole["name"]]
     text = _PARAMETER.sub(value, tree.text)
-    return Refused(tree.at) if refused else Scalar(tree.at, text, tree.plain)
+    return Invalid(tree.at) if refused else Scalar(tree.at, text, tree.plain)
 
 
 def _names(tree: Tree) -> Iterator[str]:
     if isinstance(tree, Scalar):
         yield from (match["name"] for match in _PARAMETER.finditer(tree.text) if match["name"])
-    for inner in tree.items if isinstance(tree, Items) else ():
+    for inner in tree.items if isinstance(tree, YamlList) else ():
         yield from _names(inner)
-    for entry in tree.entries.values() if isinstance(tree, Fields) else ():
+    for entry in tree.entries.values() if isinstance(tree, YamlMapping) else ():
         yield from _names(entry.value)
 
 
@@ -348,10 +348,10 @@ def _nothing(tree: Tree) -> bool:
 
 def _top(
     tree: Tree | None, problems: Problems, keys: tuple[str, ...], start: Position = BEGIN
-) -> tuple[Position, dict[str, Entry], Fields] | None:
+) -> tuple[Position, dict[str, Entry], YamlMapping] | None:
     """Check the keys of a file; return the place of the key ``nodes``, all entries, and what ``nodes`` holds."""
-    if not isinstance(tree, Fields):
-        if not isinstance(tree, Refused):
+    if not isinstance(tree, YamlMapping):
+        if not isinstance(tree, Invalid):
             message = "the file is empty" if tree is None else "the file is no mapping"
             problems.add("not-a-graph", message, tree.at if tree else start, "begin with  flowcore: 1")
         return None
@@ -368,14 +368,14 @@ def _top(
         message = f"this flowcore reads graphs of version {VERSION}"
         problems.add("unknown-version", message, version.value.at, f"write  flowcore: {VERSION}")
     description = entries.get("description")
-    if description is not None and not isinstance(description.value, Scalar | Refused):
+    if description is not None and not isinstance(description.value, Scalar | Invalid):
         problems.add("bad-description", "description is text", description.value.at)
     nodes = entries.get("nodes")
     if nodes is None:
         problems.add("missing-nodes", "the graph has no nodes", tree.at, "add  nodes:")
         return None
-    if not isinstance(nodes.value, Fields) or not nodes.value.entries:
-        if not isinstance(nodes.value, Refused):
+    if not isinstance(nodes.value, YamlMapping) or not nodes.value.entries:
+        if not isinstance(nodes.value, Invalid):
             help = "write  name: {use: NODE, from: NAME}  below it, one for each node"
             problems.add("missing-nodes", "nodes holds no nodes by name", nodes.key, help)
         return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from flowcore.graph.model import Position
 from flowcore.graph.problems import Problems, did_you_mean
-from flowcore.graph.source import Fields, Items, Refused, Scalar, Tree
+from flowcore.graph.source import Invalid, Scalar, Tree, YamlList, YamlMapping
 
 # YAML 1.2's core schema without its octal and hexadecimal numbers and without .inf and .nan: those stay text, as do
 # all surprises of YAML 1.1 (`no`, `010`, `12:30:45`, dates), so that a field that wants text gets it as written.
@@ -39,12 +39,12 @@ class Values:
         return frozenset(held for variables in self.secrets.values() for held in variables.values())
 
     def of(self, tree: Tree) -> Any:
-        """The value of a tree that holds no `Refused`."""
+        """The value of a tree that holds no `Invalid`."""
         if isinstance(tree, Scalar):
             return self._scalar(tree)
-        if isinstance(tree, Items):
+        if isinstance(tree, YamlList):
             return [self.of(item) for item in tree.items]
-        if isinstance(tree, Fields):
+        if isinstance(tree, YamlMapping):
             return {key: self.of(entry.value) for key, entry in tree.entries.items()}
         raise TypeError("a refused value has no meaning: ask whole() first")
 
@@ -99,8 +99,8 @@ def plain(text: str) -> Any:
 
 def whole(tree: Tree) -> bool:
     """Whether a tree holds nothing that was refused."""
-    if isinstance(tree, Items):
+    if isinstance(tree, YamlList):
         return all(whole(item) for item in tree.items)
-    if isinstance(tree, Fields):
+    if isinstance(tree, YamlMapping):
         return all(whole(entry.value) for entry in tree.entries.values())
-    return not isinstance(tree, Refused)
+    return not isinstance(tree, Invalid)

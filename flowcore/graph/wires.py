@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from heapq import heappop, heappush
 
 from flowcore.graph.model import Input, Position
-from flowcore.graph.node_parser import Draft
+from flowcore.graph.node_parser import ParsedNode
 from flowcore.graph.problems import Problems, closest, did_you_mean, listed
 from flowcore.node import Demux, Listener, Sink
 
 
-def check(drafts: Mapping[str, Draft], at: Position, problems: Problems, parts: Collection[str] = ()) -> list[str]:
+def check(drafts: Mapping[str, ParsedNode], at: Position, problems: Problems, parts: Collection[str] = ()) -> list[str]:
     """Note what is wrong with the wires; return the names in topological order, file order among equals.
 
     ``at`` is where a missing listener is shown; ``parts`` are the names under which parts are used.
@@ -32,7 +32,7 @@ def check(drafts: Mapping[str, Draft], at: Position, problems: Problems, parts: 
     return _ordered(drafts, problems)
 
 
-def _listeners(drafts: Mapping[str, Draft], at: Position, problems: Problems) -> None:
+def _listeners(drafts: Mapping[str, ParsedNode], at: Position, problems: Problems) -> None:
     """Exactly one node accepts calls; it has no input, and all others have one."""
     listeners = [draft for draft in drafts.values() if draft.cls and issubclass(draft.cls, Listener)]
     for draft in listeners[1:]:
@@ -52,7 +52,9 @@ def _listeners(drafts: Mapping[str, Draft], at: Position, problems: Problems) ->
         problems.add("no-listener", "no node accepts calls", at, help)
 
 
-def _upstream(wire: Input, reader: str, drafts: Mapping[str, Draft], problems: Problems, parts: Collection[str]) -> str:
+def _upstream(
+    wire: Input, reader: str, drafts: Mapping[str, ParsedNode], problems: Problems, parts: Collection[str]
+) -> str:
     """Check one input of the node ``reader``; return the node it means, or was most likely meant to mean."""
     upstream = drafts.get(wire.node)
     if upstream is None:
@@ -84,7 +86,7 @@ def _upstream(wire: Input, reader: str, drafts: Mapping[str, Draft], problems: P
     return wire.node
 
 
-def _ordered(drafts: Mapping[str, Draft], problems: Problems) -> list[str]:
+def _ordered(drafts: Mapping[str, ParsedNode], problems: Problems) -> list[str]:
     """Topological order after Kahn; what is left over holds cycles, each of which is noted and taken out."""
     number = {name: place for place, name in enumerate(drafts)}
     names = list(drafts)

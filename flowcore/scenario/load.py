@@ -13,10 +13,10 @@ from flowcore.errors import GraphError
 from flowcore.graph.fields import check
 from flowcore.graph.load import load as load_graph
 from flowcore.graph.model import Position
-from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 from flowcore.graph.problems import Problems, did_you_mean, listed
-from flowcore.graph.source import LARGEST, Fields, Items, Tree, read
+from flowcore.graph.source import LARGEST, Tree, YamlList, YamlMapping, read
 from flowcore.graph.subgraphs import plain_text
 from flowcore.graph.values import Values
 from flowcore.node import Listener, Sink
@@ -57,7 +57,7 @@ def load(path: str | Path) -> list[Scenario]:
     problems.raise_if_any()
     problems = Problems(str(path), text)
     tree = read(text, problems)
-    if not isinstance(tree, Fields):
+    if not isinstance(tree, YamlMapping):
         if not len(problems):
             problems.add("not-a-test", "the file is no mapping", tree.at if tree else START, "begin with  flowcore: 1")
         problems.raise_if_any()
@@ -72,7 +72,7 @@ def load(path: str | Path) -> list[Scenario]:
     return scenarios
 
 
-def _scenarios(path: Path, file: TestFile, tree: Fields, problems: Problems) -> Iterator[Scenario]:
+def _scenarios(path: Path, file: TestFile, tree: YamlMapping, problems: Problems) -> Iterator[Scenario]:
     for name, test in file.tests.items():
         settings = [f"{key}={json.dumps(value)}" for key, value in {**file.set, **test.set}.items()]
         try:
@@ -84,11 +84,11 @@ def _scenarios(path: Path, file: TestFile, tree: Fields, problems: Problems) -> 
             raise
         _names(plan, test, ("tests", name), tree, problems)
         tests = tree.entries["tests"].value
-        at = tests.entries[name].key if isinstance(tests, Fields) else START
+        at = tests.entries[name].key if isinstance(tests, YamlMapping) else START
         yield Scenario(path, at.line, name, test, plan)
 
 
-def _names(plan: Plan, test: Test, where: tuple[str, ...], tree: Fields, problems: Problems) -> None:
+def _names(plan: Plan, test: Test, where: tuple[str, ...], tree: YamlMapping, problems: Problems) -> None:
     """Every node that a test names must be there."""
 
     def known(name: str, *path: str | int) -> bool:
@@ -147,10 +147,10 @@ def place(tree: Tree, *path: str | int) -> Position:
     """Where the value at ``path`` stands, or as much of the path as the file has."""
     at = tree.at
     for step in path:
-        if isinstance(tree, Fields) and step in tree.entries:
+        if isinstance(tree, YamlMapping) and step in tree.entries:
             at = tree.entries[str(step)].key
             tree = tree.entries[str(step)].value
-        elif isinstance(tree, Items) and isinstance(step, int):
+        elif isinstance(tree, YamlList) and isinstance(step, int):
             tree = tree.items[step]
             at = tree.at
         else:

@@ -21,7 +21,7 @@ from flowcore.scenario.load import Scenario
 from flowcore.scenario.model import Expectation, Fault
 from flowcore.scenario.outcome import Outcome
 from flowcore.scenario.standin import rehearsed
-from flowcore.testing.faults import Fail, Slow, Stuck, afflict
+from flowcore.testing.faults import Fail, Slow, Stuck, inject
 from flowcore.testing.graphs import run_plan
 from flowcore.testing.listeners import Heard, keeper
 from flowcore.testing.threads import VirtualPool
@@ -148,9 +148,9 @@ def _awaits_results(engine: Engine) -> bool:
 
 def _afflicted(plan: Plan, fault: Fault) -> Plan:
     if fault.slow is not None:
-        return afflict(plan, fault.slow.node, Slow(fault.slow.factor, float(fault.slow.each)))
+        return inject(plan, fault.slow.node, Slow(fault.slow.factor, float(fault.slow.each)))
     if fault.fail is not None:
-        return afflict(plan, fault.fail.node, Fail(fault.fail.at))
+        return inject(plan, fault.fail.node, Fail(fault.fail.at))
     if fault.stuck is not None:
-        return afflict(plan, fault.stuck.node, Stuck(fault.stuck.at, float(fault.stuck.length)))
+        return inject(plan, fault.stuck.node, Stuck(fault.stuck.at, float(fault.stuck.length)))
     return plan

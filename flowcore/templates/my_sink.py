@@ -1,7 +1,7 @@
 """Write down how loud a call was: audio in, a text file with one line for each party out."""
 
 import flowcore
-from flowcore import LINEAR, Audio, Folder, NewFile, Part, PathTemplate, Session, Sink, node
+from flowcore import LINEAR, Audio, Folder, NewFile, PathTemplate, Resource, Session, Sink, node
 
 
 @node("my_sink")
@@ -15,7 +15,7 @@ class MySink(Sink[Audio]):
         levels: {use: my_sink, from: voices, with: {path: "levels/{flow}.txt"}}
     """
 
-    takes = (LINEAR,)
+    caps = (LINEAR,)
     runs = "thread"  # writing may block, so the engine puts a queue before it and calls it from a thread
 
     class Config(flowcore.Config):
@@ -31,7 +31,7 @@ class MySink(Sink[Audio]):
         self._loudest: dict[str, float] = {}
 
     @classmethod
-    def shares(cls, config: Config) -> Part:
+    def make_resource(cls, config: Config) -> Resource:
         return Folder(config.path.root)  # made, and tried, before the first call
 
     def open(self, session: Session) -> None:

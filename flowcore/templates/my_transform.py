@@ -17,7 +17,7 @@ class MyTransform(Transform[Audio, Audio]):
         louder: {use: my_transform, from: voices, with: {gain: 6dB}}
     """
 
-    takes = (LINEAR,)
+    caps = (LINEAR,)
 
     class Config(flowcore.Config):
         """How much."""

@@ -11,7 +11,7 @@
 """
 
 from flowcore.testing.disk import FakeDisk
-from flowcore.testing.faults import Fail, Killed, Slow, Stuck, afflict, kill_at_random, troubled
+from flowcore.testing.faults import Fail, Killed, Slow, Stuck, inject, kill_at_random, with_fault
 from flowcore.testing.graphs import FlowResult, GraphResult, run_graph, run_plan
 from flowcore.testing.listeners import Heard, hear, keeper
 from flowcore.testing.nodes import SESSION, NodeHarness, duration, joined, run, silence, tone
@@ -31,9 +31,9 @@ __all__ = [
     "Slow",
     "Stuck",
     "VirtualPool",
-    "afflict",
     "duration",
     "hear",
+    "inject",
     "joined",
     "keeper",
     "kill_at_random",
@@ -43,5 +43,5 @@ __all__ = [
     "silence",
     "spend",
     "tone",
-    "troubled",
+    "with_fault",
 ]

@@ -105,10 +105,10 @@ def transcript(engine: Mapping[str, Any], samples: NDArray[np.int16]) -> list[Te
     """What the node `transcribe` makes of one party's audio, as fast as it can."""
     cls: Any = available()["transcribe"].load()
     config = {"engine": engine, "processes": 1}
-    part = cls.shares(cls.Config(**config))
+    part = cls.make_resource(cls.Config(**config))
     part.open()
     try:
-        harness = NodeHarness(cls, config, part=part)
+        harness = NodeHarness(cls, config, resource=part)
         woken = threading.Event()
         harness.node.wake = woken.set
         harness.push(*cut(samples, "s16", RATE))

@@ -26,7 +26,7 @@ PATIENCE = 60.0
 """Real seconds after which a stuck node lets go by itself, so that a failing test ends."""
 
 
-class Trouble(Protocol):
+class Fault(Protocol):
     """What happens to a node before each of its calls."""
 
     def __call__(self, moment: Moment, chunk: Any) -> None:
@@ -83,10 +83,10 @@ class Stuck:
         self._free.set()
 
 
-class _Troubled:
+class _Faulty:
     """Mixed in before a node's own class."""
 
-    trouble: ClassVar[Trouble]
+    trouble: ClassVar[Fault]
     victim: ClassVar[Callable[[str], bool]]
     _hit = False
     _chunks = 0
@@ -114,15 +114,15 @@ class _Troubled:
             type(self).trouble(moment, chunk)
 
 
-def troubled(cls: type[Node], trouble: Trouble, flows: Callable[[str], bool] = lambda flow: True) -> type[Node]:
+def with_fault(cls: type[Node], trouble: Fault, flows: Callable[[str], bool] = lambda flow: True) -> type[Node]:
     """A node class that does what ``cls`` does, but meets ``trouble`` in the flows that ``flows`` says."""
-    return type(cls.__name__, (_Troubled, cls), {"trouble": staticmethod(trouble), "victim": staticmethod(flows)})
+    return type(cls.__name__, (_Faulty, cls), {"trouble": staticmethod(trouble), "victim": staticmethod(flows)})
 
 
-def afflict(plan: Plan, node: str, trouble: Trouble, flows: Callable[[str], bool] = lambda flow: True) -> Plan:
+def inject(plan: Plan, node: str, trouble: Fault, flows: Callable[[str], bool] = lambda flow: True) -> Plan:
     """``plan`` with `troubled` in the place of ``node``'s class."""
     step = plan.nodes[node]
-    return replace(plan, nodes={**plan.nodes, node: replace(step, cls=troubled(step.cls, trouble, flows))})
+    return replace(plan, nodes={**plan.nodes, node: replace(step, cls=with_fault(step.cls, trouble, flows))})
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from flowcore.engine.clock import VirtualClock
 from flowcore.engine.engine import Engine
 from flowcore.engine.pool import InlinePool
 from flowcore.engine.stats import NodeStats
-from flowcore.errors import LawBroken, NodeFailed
-from flowcore.graph.negotiate import compile as compile_graph
+from flowcore.errors import AccountingError, NodeFailed
+from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 
 
@@ -46,8 +46,8 @@ def run_plan(plan: Plan, **options: Any) -> GraphResult:
     """Run a whole plan on a virtual clock, all of it in this thread, until its listener has no more sessions.
 
     ``options`` go to the `Engine`; with ``pool=VirtualPool()`` nodes behind borders may take time. ``prepare`` is
-    called with the engine before it runs. Raises `LawBroken` if any flow's books do not balance, and what the engine
-    raises.
+    called with the engine before it runs. Raises `AccountingError` if any flow's counters do not balance, and what
+    the engine raises.
     """
     prepare: Callable[[Engine], None] = options.pop("prepare", lambda engine: None)
     clock = options.pop("clock", None) or VirtualClock()
@@ -70,7 +70,7 @@ def run_plan(plan: Plan, **options: Any) -> GraphResult:
 
     result = clock.run(main())
     for event in result.named("law_broken"):
-        raise LawBroken(event.data["detail"])
+        raise AccountingError(event.data["detail"])
     return result
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from flowcore.audio import Audio
 from flowcore.engine.alarms import Alarm, Alarms
 from flowcore.engine.slots import PERIOD
-from flowcore.errors import LawBroken
+from flowcore.errors import AccountingError
 from flowcore.node import Demux, Listener, Node, Session, Sink, Transform
 from flowcore.units import Duration
 
@@ -28,13 +28,18 @@ class NodeHarness:
     """
 
     def __init__(
-        self, cls: type[Node], config: Mapping[str, Any] | None = None, *, session: Session = SESSION, part: Any = None
+        self,
+        cls: type[Node],
+        config: Mapping[str, Any] | None = None,
+        *,
+        session: Session = SESSION,
+        resource: Any = None,
     ) -> None:
         if issubclass(cls, Listener):
             raise TypeError("a listener needs an engine: use run_graph")
         self.node: Any = cls(cls.Config(**(config or {})))
-        if part is not None:
-            self.node.part = part
+        if resource is not None:
+            self.node.resource = resource
         self.ports: dict[str, list[Any]] = {port: [] for port in cls.outputs or ("",)}
         self.out: list[Any] = next(iter(self.ports.values()))
         self.dropped: Counter[str] = Counter()
@@ -94,7 +99,7 @@ class NodeHarness:
             left = self._in + self.filled.total()
             right = sum(_channel_seconds(c) for port in self.ports.values() for c in port) + self.dropped.total()
             if abs(left - right) > 1e-3:
-                raise LawBroken(f"{self.node.name}: in + filled = {left:.4f} s, out + dropped = {right:.4f} s")
+                raise AccountingError(f"{self.node.name}: in + filled = {left:.4f} s, out + dropped = {right:.4f} s")
         return self
 
 

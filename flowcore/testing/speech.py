@@ -181,16 +181,16 @@ class Call:
     ) -> None:
         cls: Any = available()["transcribe"].load()
         config = cls.Config(engine=engine, **settings)
-        self.part: Any = cls.shares(config)
-        self.part.open()
+        self.resource: Any = cls.make_resource(config)
+        self.resource.open()
         self._speed = speed
         self._tick = tick
         self._began = time.monotonic()
         self._woken = Event()
-        inner = self.part.streamer
+        inner = self.resource.streamer
         self.watched = Watched(inner, lambda: self.harness.now, replace(inner.limits, **limits), trouble)
-        self.part.streamer = self.watched
-        self.harness = NodeHarness(cls, {"engine": engine, **settings}, part=self.part)
+        self.resource.streamer = self.watched
+        self.harness = NodeHarness(cls, {"engine": engine, **settings}, resource=self.resource)
         self.harness.node.wake = self._woken.set
 
     @property
@@ -242,7 +242,7 @@ class Call:
             self.wait(0.02)
         took = self.harness.now - began
         self.harness.node.close()
-        self.part.close()
+        self.resource.close()
         return took
 
     def _look(self) -> None:

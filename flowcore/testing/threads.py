@@ -49,10 +49,10 @@ class VirtualPool:
     def submit(self, strand: Strand) -> None:
         self._line.append(strand)
 
-    def kick(self) -> None:
+    def wake(self) -> None:
         """The next slot will do."""
 
-    def relieve(self) -> None:
+    def rebalance(self) -> None:
         while self._line:
             strand = self._line.popleft()
             if not self._idle:

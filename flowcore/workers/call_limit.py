@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from flowcore.workers.connection_counter import CELLS, FREE, Callers
+from flowcore.workers.connection_counter import CELLS, FREE, ConnectionCounter
 
 MANY: Final = 64
 """Connections that a process alone takes in one slot at most."""
@@ -24,7 +24,7 @@ FEW: Final = 8
 _OPEN, _HELD, _ROW = 0, 1, 2  # a row: takes calls, holds so many; its length
 
 
-class Places:
+class CallLimit:
     """The rows of all workers, seen by one of them.
 
     ``limit`` is for all together. Taking a place is exact: under a lock that the kernel lets go of when its holder
@@ -39,21 +39,21 @@ class Places:
         self._mine = row * _ROW
         self._row = row
         self._cells = memoryview(mmap.mmap(fd, _size(rows))).cast("q")
-        self._callers: Callers | None = None
+        self._callers: ConnectionCounter | None = None
 
     @classmethod
     @contextmanager
-    def shared(cls, limit: int, rows: int) -> Iterator[Places]:
+    def shared(cls, limit: int, rows: int) -> Iterator[CallLimit]:
         """A new file with empty rows, for a supervisor: it has no row itself."""
         with tempfile.TemporaryFile() as file:
             file.truncate(_size(rows))
             yield cls(limit, rows, 0, file.fileno())
 
     @property
-    def callers(self) -> Callers:
+    def callers(self) -> ConnectionCounter:
         """Who calls: counted over all workers. Made when it is asked for, as most graphs have no such limit."""
         if self._callers is None:
-            self._callers = Callers(self._cells[self.rows * _ROW :], self._row)
+            self._callers = ConnectionCounter(self._cells[self.rows * _ROW :], self._row)
         return self._callers
 
     @property

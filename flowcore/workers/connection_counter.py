@@ -17,8 +17,8 @@ CELLS: Final = 8192
 FREE: Final = 0
 
 
-class Callers:
-    """Implements `flowcore.node.Callers` on ``cells``, of which this worker's begin at ``row * CELLS``."""
+class ConnectionCounter:
+    """Implements `flowcore.node.ConnectionCounter` on ``cells``, of which this worker's begin at ``row * CELLS``."""
 
     def __init__(self, cells: memoryview, row: int = 0) -> None:
         self._all = np.frombuffer(cells, np.int64)

@@ -10,23 +10,23 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flowcore.engine.bus import Bus
-from flowcore.node import Part
+from flowcore.node import Resource
 
 WAITING = 10_000
 """Messages that wait for the end of the slot at most."""
 
 
-class Exchange:
+class WorkerMessages:
     """One worker's side. It carries nothing until ``connected``: a process alone has nobody to tell."""
 
     def __init__(self, bus: Bus) -> None:
         self.connected = False
         self._bus = bus
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, Resource] = {}
         self._waiting: deque[tuple[str, Any]] = deque()
         self._lost = 0
 
-    def join(self, name: str, part: Part) -> None:
+    def join(self, name: str, part: Resource) -> None:
         """Let ``part`` tell and hear."""
         self._parts[name] = part
         part.tell = self._teller(name)
@@ -43,10 +43,10 @@ class Exchange:
         try:
             if told is None:
                 for part in self._parts.values():
-                    part.left(worker)
+                    part.on_worker_exit(worker)
             for name, message in told or ():
                 if name in self._parts:  # else it is not open yet
-                    self._parts[name].heard(worker, message)
+                    self._parts[name].on_worker_message(worker, message)
         except Exception as error:  # whatever a part's code raises costs no call, and no later message
             self._bus.emit("part_failed", cause=error)
 

@@ -1,9 +1,9 @@
 """More than one core: a supervisor opens the ports, starts workers that share them, and replaces those that die.
 
 Each worker is a process of its own with an engine of its own; a call lives in one of them from its first byte to its
-last. They share the listening sockets (each takes connections from the same queue, once a slot) and `Places`, nothing
-else. A socket pair, the *channel*, joins each with the supervisor, in lines of JSON: the job goes down; events, totals
-and answers come up, and what parts tell each other goes up from one and down to the others. When it closes, the other
+last. They share the listening sockets (each takes connections from the same queue, once a slot) and `CallLimit`,
+nothing else. A socket pair, the *channel*, joins each with the supervisor, in lines of JSON: the job goes down;
+events, totals and answers come up, and what parts tell each other goes up from one and down to the others. When it closes, the other
 side is dead.
 """
 
@@ -23,14 +23,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from flowcore.control.handler import Answers, Holder
+from flowcore.control.handler import Answers, ControlHandler
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import STOP, Engine, Totals
 from flowcore.engine.recovery import recover
 from flowcore.engine.sockets import Address, listen
 from flowcore.errors import CannotStart, UsageError
 from flowcore.graph.plan import Plan
-from flowcore.workers.call_limit import Places
+from flowcore.workers.call_limit import CallLimit
 from flowcore.workers.notify import stuck
 
 LINE = 16 * 1024 * 1024
@@ -93,7 +93,7 @@ class Supervisor:
         self.code = 0
         """Exit code of a first worker that could not start; it has said why."""
         self.draining = False
-        self.holders: dict[int, Holder] = {}
+        self.holders: dict[int, ControlHandler] = {}
         """The running workers, for a hub."""
         self._plan = plan
         self._count = workers
@@ -107,7 +107,7 @@ class Supervisor:
         self._workers: dict[int, Worker] = {}
         self._sockets: dict[Address, socket.socket] = {}
         self._announced: set[str] = set()
-        self._places: Places
+        self._places: CallLimit
         self._stopping = asyncio.Event()
         self._ready = asyncio.Event()
         self._questions = itertools.count(1)
@@ -121,7 +121,7 @@ class Supervisor:
         try:
             for address in addresses:
                 self._sockets[address] = listen(*address)
-            with Places.shared(self._max_calls, self._count) as self._places:
+            with CallLimit.shared(self._max_calls, self._count) as self._places:
                 recovery = asyncio.create_task(self._recover())
                 await self._run_workers()
                 await recovery
@@ -302,7 +302,7 @@ def _how(code: int) -> str:
         return f"signal {-code}"
 
 
-class Seat:
+class WorkerLink:
     """A worker's side: what its supervisor gave it, and the way back. Blocks until the job is there."""
 
     def __init__(self, channel: int) -> None:
@@ -316,7 +316,7 @@ class Seat:
         given = json.loads(hello)
         self.number: int = given["number"]
         self.job: dict[str, Any] = given["job"]
-        self.places = Places(**given["places"])
+        self.places = CallLimit(**given["places"])
         self.sockets: dict[Address, socket.socket] = {
             (host, port): socket.socket(fileno=fd) for host, port, fd in given["sockets"]
         }

@@ -122,7 +122,7 @@ _DECODERS: dict[tuple[int, int], Callable[[bytes], NDArray[np.int16]]] = {
 }
 
 
-def seal(path: Path) -> float:
+def finalize(path: Path) -> float:
     """Write the true sizes into a header of ours, in a file that is complete, and bring it to the disk. Its seconds.
 
     The file's length decides, so this also repairs a file whose writer was killed; half a frame at its end is cut

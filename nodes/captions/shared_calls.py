@@ -60,7 +60,7 @@ class Words:
                 self._tell(["end", beginning.call, flow])
                 self._calls.end(beginning.call, flow, self._now())
 
-    def heard(self, worker: int, message: list[Any]) -> None:
+    def on_worker_message(self, worker: int, message: list[Any]) -> None:
         """What another worker says of its sessions."""
         theirs = self._others.setdefault(worker, {})
         match message:
@@ -77,7 +77,7 @@ class Words:
                 theirs.pop(flow, None)
                 self._calls.end(call, flow, self._now())
 
-    def left(self, worker: int) -> None:
+    def on_worker_exit(self, worker: int) -> None:
         """Another worker has ended, and its calls with it."""
         for flow, call in self._others.pop(worker, {}).items():
             self._calls.end(call, flow, self._now())

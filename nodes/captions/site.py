@@ -59,11 +59,11 @@ class CaptionsSite(Site):
         for name in ("client.html", "client.js", "client.css", "denied.html"):
             self._files[name] = (folder / name).read_bytes()
 
-    def heard(self, worker: int, message: Any) -> None:
-        self.words.heard(worker, message)
+    def on_worker_message(self, worker: int, message: Any) -> None:
+        self.words.on_worker_message(worker, message)
 
-    def left(self, worker: int) -> None:
-        self.words.left(worker)
+    def on_worker_exit(self, worker: int) -> None:
+        self.words.on_worker_exit(worker)
 
     def routes(self) -> Mapping[str, Route]:
         self.served = True

@@ -8,20 +8,20 @@ from pathlib import Path
 from websockets.http11 import Request
 
 from flowcore import NewFile, publish
-from nodes.doctor.redact import Veil
+from nodes.doctor.redact import Redactor
 from nodes.ringcx.call_recording import VERSION, Closed, Line, Message, Opened, line
 
 MOST = 1 << 30
 """Bytes of a recording at most: some 9 hours."""
 
 
-class Tape:
+class CallRecorder:
     """A file that did not exist before; ``.part`` follows its name until it is whole. Raises OSError at its start.
 
     ``trouble`` says why it has stopped before the end: a full disk must not end the examination.
     """
 
-    def __init__(self, path: Path, veil: Veil) -> None:
+    def __init__(self, path: Path, veil: Redactor) -> None:
         self.trouble = ""
         self._veil = veil
         self._file = NewFile(path, partial=True)

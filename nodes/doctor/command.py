@@ -17,13 +17,13 @@ import typer
 from websockets.http11 import Request
 
 from flowcore import CannotStart, FlowcoreError, Folder
-from nodes.doctor.call_recorder import Tape
-from nodes.doctor.probe import Witness
-from nodes.doctor.redact import Veil
+from nodes.doctor.call_recorder import CallRecorder
+from nodes.doctor.probe import Probe
+from nodes.doctor.redact import Redactor
 from nodes.doctor.report import page, remarks
 from nodes.net.peer import Route
 from nodes.net.port import Limits, Port
-from nodes.net.proxy_trust import Address, Front, Network
+from nodes.net.proxy_trust import Address, Network, ProxyTrust
 from nodes.net.tls import Certificate
 from nodes.ringcx.credentials import Credentials
 
@@ -73,7 +73,7 @@ def doctor(
     path = None if save is None or not save.name else save
     if path is not None:
         _try(path)
-    clinic = Clinic(front, os.environ.get("RINGCX_SECRET", ""), path, _tell)
+    clinic = DoctorServer(front, os.environ.get("RINGCX_SECRET", ""), path, _tell)
     with _listen(host, port) as listening:
         number = clinic.listen(listening)
         name = f"[{host}]" if ":" in host else host
@@ -99,23 +99,23 @@ def _try(path: Path) -> None:
         raise typer.BadParameter(str(error), param_hint="--save") from None
 
 
-class Clinic:
+class DoctorServer:
     """The port, and all that came to it. ``secret`` may be empty; ``save`` is where recordings go, if anywhere."""
 
-    def __init__(self, front: Front, secret: str, save: Path | None, tell: Callable[[str], None]) -> None:
+    def __init__(self, front: ProxyTrust, secret: str, save: Path | None, tell: Callable[[str], None]) -> None:
         self.strangers: list[str] = []
         """What came and was no call, one line each."""
         self._credentials = Credentials(secret) if secret else None
-        self._veil = Veil(self._credentials)
+        self._veil = Redactor(self._credentials)
         self._save = save
         self._tell = tell
-        self._witnesses: list[Witness] = []
+        self._witnesses: list[Probe] = []
         self._port = Port(
             _Everywhere(self._meet), LIMITS, mistaken=self._mistaken, front=front, turned_away=self._turned_away
         )
 
     @property
-    def reported(self) -> list[Witness]:
+    def reported(self) -> list[Probe]:
         """The connections that have ended."""
         return [witness for witness in self._witnesses if witness.over]
 
@@ -148,15 +148,15 @@ class Clinic:
             found.append(facts | {"remarks": remarks(facts)})
         return found
 
-    def _meet(self, request: Request, caller: Address) -> Witness:
-        witness = Witness(
+    def _meet(self, request: Request, caller: Address) -> Probe:
+        witness = Probe(
             request, str(caller), now=time.monotonic, credentials=self._credentials, tape=self._tape, tell=self._tell
         )
         self._witnesses.append(witness)
         return witness
 
-    def _tape(self) -> Tape | None:
-        return Tape(self._save, self._veil) if self._save is not None else None
+    def _tape(self) -> CallRecorder | None:
+        return CallRecorder(self._save, self._veil) if self._save is not None else None
 
     def _turned_away(self, reason: str, caller: Address) -> None:
         self._stranger(f"{reason} from {caller}")
@@ -180,7 +180,7 @@ class _Everywhere(dict[str, Route]):
         return self._route
 
 
-def _front(host: str, cert: Path | None, key: Path | None, proxies: list[str]) -> Front:
+def _front(host: str, cert: Path | None, key: Path | None, proxies: list[str]) -> ProxyTrust:
     if (cert is None) != (key is None):
         raise typer.BadParameter("give both, or neither", param_hint="--cert, --key")
     networks: list[Network] = []
@@ -195,7 +195,7 @@ def _front(host: str, cert: Path | None, key: Path | None, proxies: list[str]) -
             "or listen at 127.0.0.1 behind a tunnel",
             param_hint="--host",
         )
-    return Front(Certificate(cert, key) if cert and key else None, networks)
+    return ProxyTrust(Certificate(cert, key) if cert and key else None, networks)
 
 
 def _local(host: str) -> bool:

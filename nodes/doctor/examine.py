@@ -11,7 +11,7 @@ from websockets.http11 import Request
 
 from flowcore import BadMessage
 from nodes.doctor.media import Party, Tally, counting
-from nodes.doctor.redact import HEADERS, NAME_LIMIT, Veil, asked, meaning, shape
+from nodes.doctor.redact import HEADERS, NAME_LIMIT, Redactor, asked, meaning, shape
 from nodes.ringcx.access_policy import SENSITIVE
 from nodes.ringcx.credentials import Credentials
 from nodes.ringcx.protocol import Media, Start, parse
@@ -41,7 +41,7 @@ class Examination:
         self._caller = caller
         self._began = now
         self._credentials = credentials
-        self._veil = Veil(credentials)
+        self._veil = Redactor(credentials)
         self._places: Counter[str] = Counter()
         self._suspects = [f"header.{name}" for name, _ in request.headers.raw_items() if SENSITIVE.search(name)]
         self._suspects += [f"query.{name}" for name, _ in self._query() if SENSITIVE.search(name)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from websockets.http11 import Request
 
-from nodes.doctor.call_recorder import Tape
+from nodes.doctor.call_recorder import CallRecorder
 from nodes.doctor.examine import Examination
 from nodes.net.connection import Connection
 from nodes.ringcx.backdating import dated
@@ -24,7 +24,7 @@ GOODBYE = 10.0
 """Seconds without a message after a Stop, after which the doctor closes: who wanted to has done it by then."""
 
 
-class Witness:
+class Probe:
     """A `nodes.net.peer.Peer` that never objects. ``tape`` makes a recording, if there is to be one; ``tell`` is told
     what happens, in short texts for people.
     """
@@ -36,7 +36,7 @@ class Witness:
         *,
         now: Callable[[], float],
         credentials: Credentials | None,
-        tape: Callable[[], Tape | None],
+        tape: Callable[[], CallRecorder | None],
         tell: Callable[[str], None],
     ) -> None:
         self._now = now
@@ -49,7 +49,7 @@ class Witness:
         self.over = False
         self._request = request
         self._new_tape = tape
-        self._tape: Tape | None = None
+        self._tape: CallRecorder | None = None
         self._tell = tell
         self._connection: Connection | None = None
         self._pinged = self._closing = self._interrupted = self._talking = False

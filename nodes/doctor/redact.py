@@ -64,7 +64,7 @@ def asked(path: str) -> list[tuple[str, str]]:
     return [(name, value) if value or meaning(name) else ("", name) for name, value in pairs]
 
 
-class Veil:
+class Redactor:
     """``credentials`` knows the secret, if anybody does."""
 
     def __init__(self, credentials: Credentials | None) -> None:

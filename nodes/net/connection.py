@@ -46,12 +46,12 @@ in between keeps TCP alive for it, and a call on hold says nothing for long; who
 class Connection:
     """One socket with its WebSocket and its peer."""
 
-    def __init__(self, accepted: socket.socket, neighbour: Address, port: Port, now: float) -> None:
+    def __init__(self, accepted: socket.socket, remote_address: Address, port: Port, now: float) -> None:
         self.gone = False
         """The socket is closed."""
         self.answered = False
         """The handshake is over, for better or worse."""
-        self.neighbour = neighbour
+        self.remote_address = remote_address
         """The address at the other end: a caller, or a proxy that brings one."""
         self._socket = accepted
         self._port = port
@@ -99,7 +99,7 @@ class Connection:
             self._silent = 0  # it may well have said something
         if now >= self._ask_at:
             self._ask(now)
-        if self._websocket.stirred or self._unsent:
+        if self._websocket.has_output or self._unsent:
             self._write(now)
 
     def _ask(self, now: float) -> None:
@@ -167,7 +167,7 @@ class Connection:
                 peer.late(messages, since, until)
         elif messages and not self._closing:
             peer.messages(messages, now)
-        if websocket.stirred and websocket.ended:
+        if websocket.has_output and websocket.ended:
             self._tell(websocket.ended)
 
     def _decrypt(self, data: bytes) -> bytes:
@@ -179,7 +179,7 @@ class Connection:
         except ssl.SSLError as error:
             self._port.handshakes -= shaking
             if not self.answered:
-                self._port.turned_away("bad_tls", self.neighbour)
+                self._port.turned_away("bad_tls", self.remote_address)
             self._unsent += WRONG_PORT if error.reason == "HTTP_REQUEST" else tls.output()
             self._flush()
             self.drop()
@@ -198,7 +198,7 @@ class Connection:
         websocket = self._websocket
         if websocket.request is not None and not websocket.finished:
             try:
-                found = self._port.answer(websocket.request, self.neighbour)
+                found = self._port.answer(websocket.request, self.remote_address)
             except KeyError:
                 websocket.refuse(HTTPStatus.NOT_FOUND, "Nothing is here: calls come to the path /.")
             except Refused as refused:

@@ -20,7 +20,7 @@ from websockets.http11 import Request
 from flowcore import Refused
 from nodes.net.connection import Connection
 from nodes.net.peer import Page, Peer, Route
-from nodes.net.proxy_trust import Address, Contradiction, Front, plain
+from nodes.net.proxy_trust import Address, Contradiction, ProxyTrust, plain
 
 ACCEPTS = 64
 """Connections taken in one slot at most, if nobody says less."""
@@ -60,7 +60,7 @@ class Port:
         limits: Limits,
         room: Callable[[], int] = lambda: ACCEPTS,
         mistaken: Callable[[Exception], None] = lambda error: None,
-        front: Front = Front(),  # noqa: B008  # it is frozen
+        front: ProxyTrust = ProxyTrust(),  # noqa: B008  # it is frozen
         turned_away: Callable[[str, Address], None] = lambda reason, address: None,
     ) -> None:
         self.connections: list[Connection] = []
@@ -86,8 +86,8 @@ class Port:
         self.handshakes = HANDSHAKES
         self._accept(now())
         if len(self._shaking) > HANDSHAKES:  # calls first, and who comes alone before the crowd of one address
-            crowd = Counter(one.neighbour for one in self._shaking)
-            self.connections.sort(key=lambda one: 0 if one.answered else crowd[one.neighbour])
+            crowd = Counter(one.remote_address for one in self._shaking)
+            self.connections.sort(key=lambda one: 0 if one.answered else crowd[one.remote_address])
         for connection in self.connections:
             # Asked anew: a node of the call before may have held us up, and what is read then came later.
             try:
@@ -113,26 +113,26 @@ class Port:
                 accepted, address = self._listening.accept()  # type: ignore[union-attr]  # listening comes first
             except OSError:  # none waits, another process took it, or no file handle is left: the next slot tries
                 break
-            neighbour = plain(address[0])
-            if self.front.meets(neighbour):
-                connection = Connection(accepted, neighbour, self, now)
+            remote_address = plain(address[0])
+            if self.front.meets(remote_address):
+                connection = Connection(accepted, remote_address, self, now)
                 self.connections.append(connection)
                 self._shaking.append(connection)
             else:
                 accepted.close()
-                self.turned_away("no_trusted_proxy", neighbour)
+                self.turned_away("no_trusted_proxy", remote_address)
         if len(self.connections) > 2 * limit:  # those that were turned away and linger take file handles all the same
             over = len(self.connections) - 2 * limit
             for lingering in [one for one in self.connections if one.answered and not one.taken][:over]:
                 lingering.drop()
 
-    def answer(self, request: Request, neighbour: Address) -> Peer | Page:
+    def answer(self, request: Request, remote_address: Address) -> Peer | Page:
         """Who takes this request, or what answers it. Raises `KeyError` for a path without a route, and `Refused`."""
         route = self._routes[request.path.partition("?")[0]]
         try:
-            caller = self.front.caller(neighbour, request.headers)
+            caller = self.front.caller(remote_address, request.headers)
         except Contradiction:
-            self.turned_away("proxy_contradicts_itself", neighbour)
+            self.turned_away("proxy_contradicts_itself", remote_address)
             return Page(HTTPStatus.BAD_REQUEST, b"X-Forwarded-For and Forwarded name different callers.\n")
         if sum(connection.taken for connection in self.connections) >= self.limits.connections:
             raise Refused("too many connections", retry_after=1)

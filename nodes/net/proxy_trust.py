@@ -19,7 +19,7 @@ class Contradiction(Exception):
 
 
 @dataclass(frozen=True)
-class Front:
+class ProxyTrust:
     """``proxies`` are the addresses whose word on who calls is taken: X-Forwarded-For, or Forwarded (RFC 7239).
 
     A port without a certificate that has proxies speaks with them and with this machine only: what comes from
@@ -30,37 +30,37 @@ class Front:
     proxies: Sequence[Network] = ()
 
     @classmethod
-    def of(cls, tls: TlsFiles | None, proxies: Sequence[Network]) -> Front:
+    def of(cls, tls: TlsFiles | None, proxies: Sequence[Network]) -> ProxyTrust:
         """Read the certificate, if there is one. Raises `CannotStart`."""
         return cls(None if tls is None else Certificate(tls.cert, tls.key), proxies)
 
-    def meets(self, neighbour: Address) -> bool:
+    def meets(self, remote_address: Address) -> bool:
         """Whether to speak with a connection from this address at all."""
-        secure = self.certificate is not None or not self.proxies or neighbour.is_loopback
-        return secure or within(neighbour, self.proxies)
+        secure = self.certificate is not None or not self.proxies or remote_address.is_loopback
+        return secure or within(remote_address, self.proxies)
 
-    def caller(self, neighbour: Address, headers: Headers) -> Address:
+    def caller(self, remote_address: Address, headers: Headers) -> Address:
         """Who calls: the nearest address on the way that is no trusted proxy. Raises `Contradiction`.
 
         A proxy writes one of the two headers and may pass on what the caller put into the other, so both must agree.
         """
-        if not within(neighbour, self.proxies):
-            return neighbour
+        if not within(remote_address, self.proxies):
+            return remote_address
         hops = (",".join(headers.get_all("X-Forwarded-For")).split(","), _forwarded(headers))
-        callers = {self._nearest(neighbour, way) for way in hops if any(way)}
+        callers = {self._nearest(remote_address, way) for way in hops if any(way)}
         if len(callers) > 1:
             raise Contradiction
-        return callers.pop() if callers else neighbour
+        return callers.pop() if callers else remote_address
 
-    def _nearest(self, neighbour: Address, hops: Sequence[str]) -> Address:
+    def _nearest(self, remote_address: Address, hops: Sequence[str]) -> Address:
         for hop in reversed(hops):
             address = _read(hop)
             if address is None:  # "unknown", or a name for one: what stands behind it was written by anybody
                 break
-            neighbour = address
-            if not within(neighbour, self.proxies):
+            remote_address = address
+            if not within(remote_address, self.proxies):
                 break
-        return neighbour
+        return remote_address
 
 
 def within(address: Address, networks: Iterable[Network]) -> bool:

@@ -8,12 +8,12 @@ from http import HTTPStatus
 
 from websockets.http11 import Request
 
-from flowcore import CannotStart, Host, Part
+from flowcore import CannotStart, Host, Resource
 from nodes.net.peer import Page, Peer, Route
 from nodes.net.proxy_trust import Address
 
 
-class Site(Part):
+class Site(Resource):
     """A part with pages; the graph's listener serves them: see `flowcore.node.Host.parts`."""
 
     @abstractmethod
@@ -67,4 +67,4 @@ def offer(host: Host, base: str) -> None:
 
 
 def _sites(host: Host) -> list[Site]:
-    return [part for part in host.parts() if isinstance(part, Site)]
+    return [part for part in host.resources() if isinstance(part, Site)]

@@ -43,7 +43,7 @@ class WebSocket:
         """The upgrade request, once it is there."""
         self.frames = 0
         """Frames received so far: what a peer's bytes cost is counted in these."""
-        self.stirred = False
+        self.has_output = False
         """Something other than plain messages happened: look at `request`, `open`, `ended` and `output` again."""
         self.unusual: Counter[str] = Counter()
         """How many frames came that no call needs, by the names that RFC 6455 gives them: ``ping``, ``binary``, …"""
@@ -86,7 +86,7 @@ class WebSocket:
 
     def receive_eof(self) -> None:
         """The peer sends no more."""
-        self.stirred = True
+        self.has_output = True
         self._protocol.receive_eof()
 
     def accept(self) -> bool:
@@ -113,13 +113,13 @@ class WebSocket:
     def send(self, text: bytes) -> None:
         """Send a message of text, as long as the connection is open."""
         if self.open:
-            self.stirred = True
+            self.has_output = True
             self._protocol.send_text(text)
 
     def ping(self) -> None:
         """Ask the peer for a pong, which comes to be counted in `unusual`."""
         if self.open:
-            self.stirred = True
+            self.has_output = True
             self._protocol.send_ping(b"")
 
     @property
@@ -130,18 +130,18 @@ class WebSocket:
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake, if none runs. A long ``reason`` is cut: a close frame has room for 123 bytes."""
         if self.open:
-            self.stirred = True
+            self.has_output = True
             self._protocol.send_close(code, reason.encode()[:123].decode(errors="ignore"))
 
     def output(self) -> list[bytes]:
         """What is to be sent; empty bytes stand for the end of the stream."""
-        self.stirred = False
+        self.has_output = False
         return self._protocol.data_to_send()
 
     def _receive_request(self, data: bytes) -> bytes:
         """Feed the request line by line, so that what follows it is still ours; returns that."""
         protocol = self._protocol
-        self.stirred = True
+        self.has_output = True
         self._requested += len(data)
         if self._requested > MAX_REQUEST:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request is too long.")
@@ -198,7 +198,7 @@ class WebSocket:
 
     def _receive_unusual(self, frame: bytes) -> list[bytes]:
         """A frame of any kind: the protocol judges it."""
-        self.stirred = True
+        self.has_output = True
         self._protocol.receive_data(frame)
         messages = []
         for event in self._protocol.events_received():

@@ -43,7 +43,7 @@ class Container(ABC):
 
     @classmethod
     @abstractmethod
-    def seal(cls, path: Path) -> float:
+    def finalize(cls, path: Path) -> float:
         """Complete a file to which nothing more will be appended, also after a kill; sync it, return its seconds.
 
         A file that is complete stays as it is, byte by byte. Raises OSError and `CannotRepair`.
@@ -69,8 +69,8 @@ class Wav(Container):
         return (limit - max(self._file.size, len(self._header))) // self._width
 
     @classmethod
-    def seal(cls, path: Path) -> float:
+    def finalize(cls, path: Path) -> float:
         try:
-            return wav.seal(path)
+            return wav.finalize(path)
         except wav.NotWav as error:
             raise CannotRepair(str(error)) from error

@@ -67,7 +67,7 @@ class Flac(Encoded):
     kinds = ("FLAC", "PCM_16")
 
     @classmethod
-    def seal(cls, path: Path) -> float:
+    def finalize(cls, path: Path) -> float:
         with path.open("r+b") as file:
             head = file.read(STREAMINFO + 34)
             if len(head) < STREAMINFO + 34 or head[:4] != b"fLaC":
@@ -91,7 +91,7 @@ class Opus(Encoded):
     kinds = ("OGG", "OPUS")
 
     @classmethod
-    def seal(cls, path: Path) -> float:
+    def finalize(cls, path: Path) -> float:
         import soundfile
 
         try:

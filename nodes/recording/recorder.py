@@ -20,9 +20,9 @@ from flowcore import (
     CannotStart,
     Duration,
     Folder,
-    Part,
     PathTemplate,
     Report,
+    Resource,
     Session,
     Sink,
     Size,
@@ -87,7 +87,7 @@ class Recorder(Sink[Audio]):
         self._spread = 1.0  # part of `fsync` until the next sync
 
     @classmethod
-    def shares(cls, config: Keeping) -> Part:
+    def make_resource(cls, config: Keeping) -> Resource:
         return Folder(config.path.root, alone=True)
 
     @classmethod

@@ -119,7 +119,7 @@ def complete(part: Path, kind: type[Container], report: Report) -> tuple[Path, f
 
     The journal goes last. Where there is no room for metadata it stays, and the next start makes them of it.
     """
-    seconds = kind.seal(part)
+    seconds = kind.finalize(part)
     notes = journal.path_of(part)
 
     def tell(name: Path) -> None:
@@ -156,7 +156,7 @@ def recover(template: PathTemplate, kind: type[Container], report: Report) -> No
             continue  # it is being written, or could not be completed
         try:
             if name.exists() and not name.with_name(f"{name.name}.json").exists():
-                _tell(name, name, notes, kind, kind.seal(name))
+                _tell(name, name, notes, kind, kind.finalize(name))
             notes.unlink(missing_ok=True)
         except (OSError, CannotRepair) as error:
             report.event("no_metadata", path=str(name), detail=str(error))

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from websockets.http11 import Request
 
-from flowcore import Callers, Refused, Report
+from flowcore import ConnectionCounter, Refused, Report
 from nodes.net.peer import Page
 from nodes.net.proxy_trust import Address, Network, within
 from nodes.ringcx.credentials import Credentials
@@ -62,10 +62,10 @@ class Rules:
         return self.required or bool(self.networks)
 
 
-class Doorman:
+class AccessPolicy:
     """Keeps ``rules``, with the calls of an address in ``callers``; once a second it reports who was turned away."""
 
-    def __init__(self, rules: Rules, report: Report, callers: Callers) -> None:
+    def __init__(self, rules: Rules, report: Report, callers: ConnectionCounter) -> None:
         self.rules = rules
         self.callers = callers
         self.credentials = Credentials(rules.secret) if rules.secret else None
@@ -73,7 +73,7 @@ class Doorman:
         self._refused: dict[str, tuple[int, Address]] = {}
         self._told = float("-inf")
 
-    def ask(self, request: Request, caller: Address) -> Visit | Page:
+    def ask(self, request: Request, caller: Address) -> Admission | Page:
         """Let a request in for now, or answer it with an error. Raises `Refused` when there are too many."""
         rules = self.rules
         origin = request.headers.get_all("Origin")
@@ -93,7 +93,7 @@ class Doorman:
         if rules.per_address is not None and self.callers.count(str(caller)) >= rules.per_address:
             self.turned_away("too_many_of_address", caller)
             raise Refused("too many calls from this address", retry_after=AGAIN)
-        return Visit(self, caller, found)
+        return Admission(self, caller, found)
 
     def knows_account(self, said: Mapping[str, str]) -> bool:
         """Whether one of the accounts is listed that a call names."""
@@ -116,10 +116,10 @@ class Doorman:
         return Page(HTTPStatus.FORBIDDEN, text.encode() + b"\n")
 
 
-class Visit:
+class Admission:
     """One connection that was let in, until it has said Start; ``place`` is where the secret was found so far."""
 
-    def __init__(self, doorman: Doorman, caller: Address, place: str = "") -> None:
+    def __init__(self, doorman: AccessPolicy, caller: Address, place: str = "") -> None:
         self.place = place
         self._doorman = doorman
         self._caller = caller

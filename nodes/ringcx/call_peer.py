@@ -8,7 +8,7 @@ from websockets.http11 import Request
 
 from flowcore import Host, Inlet, Packet, Refused
 from nodes.net.connection import CLOSING, Connection
-from nodes.ringcx.access_policy import Visit
+from nodes.ringcx.access_policy import Admission
 from nodes.ringcx.backdating import dated
 from nodes.ringcx.protocol import ENDED, Broken, Call, Ignored, Start, attributes
 
@@ -28,7 +28,7 @@ class CallPeer:
     given up. ``visit`` is what the doorman knows of it. Raises `Refused` when no call would be let in now.
     """
 
-    def __init__(self, host: Host, request: Request, visit: Visit, *, start: float, idle: float) -> None:
+    def __init__(self, host: Host, request: Request, visit: Admission, *, start: float, idle: float) -> None:
         host.admit()
         self._visit = visit
         self._looking = visit.looking  # asked for each message

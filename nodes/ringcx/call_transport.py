@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from flowcore import Packet
 
 
-class Manner(ABC):
+class CallTransport(ABC):
     """One call, in order: `begin`, the `media` as it comes, and `end`.
 
     ``said`` is what the call says of itself, by the names of a flow's attributes. All of it may wait for the receiver.

@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from flowcore import Packet, Report, Session
-from nodes.ringcx.call_transport import Manner
+from nodes.ringcx.call_transport import CallTransport
 from nodes.ringcx.protocol import TRACKS
 from nodes.simulators.fate import dice
 
@@ -80,7 +80,7 @@ Chaos = Annotated[str, AfterValidator(_checked)]
 class Chaotic:
     """A ``call`` with the troubles of ``order``, each told to ``report`` as ``chaos`` when it is made."""
 
-    def __init__(self, call: Manner, order: Order, session: Session, report: Report) -> None:
+    def __init__(self, call: CallTransport, order: Order, session: Session, report: Report) -> None:
         chance = dice("chaos", order.seed, session)
         picked = order.kinds or chance.sample(sorted(KINDS), chance.randint(1, MOST))
         self.kinds = tuple(kind for kind in KINDS if kind in picked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from flowcore import Host, Inlet, Packet, Refused
-from nodes.ringcx.access_policy import Visit
+from nodes.ringcx.access_policy import Admission
 from nodes.ringcx.call_peer import LOOK, PACE, PACE_AFTER
 from nodes.ringcx.grpc_protocol import BotTrack, Dialog, Note, Result
 from nodes.ringcx.protocol import Broken, Ignored, Start
@@ -26,7 +26,7 @@ class GrpcPeer:
     """
 
     def __init__(
-        self, host: Host, visit: Visit, *, start: float, idle: float, speed: float, bot: BotTrack = "agent"
+        self, host: Host, visit: Admission, *, start: float, idle: float, speed: float, bot: BotTrack = "agent"
     ) -> None:
         host.admit()
         self.verdict: tuple[Code, str] | None = None

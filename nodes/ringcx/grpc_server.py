@@ -20,12 +20,12 @@ from websockets.http11 import Request
 from flowcore import CannotStart, Host, Refused
 from nodes.net.connection import CLOSING
 from nodes.net.peer import Page
-from nodes.net.proxy_trust import Address, Contradiction, Front, plain
+from nodes.net.proxy_trust import Address, Contradiction, ProxyTrust, plain
 from nodes.net.tls import TlsFiles
-from nodes.ringcx.access_policy import Doorman, Visit
+from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.grpc_peer import GrpcPeer
 from nodes.ringcx.grpc_protocol import SERVICE
-from nodes.ringcx.listener_config import Entrance
+from nodes.ringcx.listener_config import ListenerConfig
 
 MESSAGE_LIMIT = 64 * 1024
 """Bytes of a message: 80 times what RingCX sends; beyond it the stream ends with RESOURCE_EXHAUSTED."""
@@ -57,7 +57,12 @@ class Server:
     """Listens, and gives each stream that is let in a `GrpcPeer`; ``make`` makes it of what the doorman knows."""
 
     def __init__(
-        self, host: Host, config: Entrance, doorman: Doorman, front: Front, make: Callable[[Visit], GrpcPeer]
+        self,
+        host: Host,
+        config: ListenerConfig,
+        doorman: AccessPolicy,
+        front: ProxyTrust,
+        make: Callable[[Admission], GrpcPeer],
     ) -> None:
         self._host = host
         self._config = config
@@ -172,14 +177,14 @@ class Server:
     async def _let_in(self, context: Any) -> GrpcPeer:
         """Ask the doorman, before anything is made for the stream; raises what ends the stream if it says no."""
         request = Request("/", Headers(_texts(context.invocation_metadata())))
-        neighbour = _neighbour(context.peer())
+        remote_address = _neighbour(context.peer())
         try:
-            if not self._front.meets(neighbour):
-                self._doorman.turned_away("no_trusted_proxy", neighbour)
+            if not self._front.meets(remote_address):
+                self._doorman.turned_away("no_trusted_proxy", remote_address)
                 await context.abort(grpc.StatusCode.PERMISSION_DENIED, "This port speaks with its proxies only.")
             if len(self._streams) >= self._config.max_connections:
                 raise Refused("too many streams", retry_after=1)
-            visit = self._doorman.ask(request, self._front.caller(neighbour, request.headers))
+            visit = self._doorman.ask(request, self._front.caller(remote_address, request.headers))
             if isinstance(visit, Page):
                 unknown = visit.status == 401
                 code = grpc.StatusCode.UNAUTHENTICATED if unknown else grpc.StatusCode.PERMISSION_DENIED
@@ -190,7 +195,7 @@ class Server:
             else:
                 return self._make(visit)
         except Contradiction:
-            self._doorman.turned_away("proxy_contradicts_itself", neighbour)
+            self._doorman.turned_away("proxy_contradicts_itself", remote_address)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "X-Forwarded-For and Forwarded contradict.")
         except Refused as refused:
             await context.abort(grpc.StatusCode.UNAVAILABLE, refused.reason)

@@ -9,7 +9,7 @@ from pathlib import Path
 from flowcore import CannotStart, Packet
 from nodes.net.grpc_client import Stream, host_and_port
 from nodes.ringcx import ringcx_grpc_pb2 as pb
-from nodes.ringcx.call_transport import Manner
+from nodes.ringcx.call_transport import CallTransport
 from nodes.ringcx.grpc_protocol import METHOD, Teller
 from nodes.ringcx.protocol import RATE
 from nodes.simulators.wire import Wire
@@ -24,7 +24,7 @@ WRAP = (1 << 32) - 2
 """Where a curt sender begins to count: numbers have 32 bits."""
 
 
-class GrpcManner(Manner):
+class GrpcTransport(CallTransport):
     """DialogInit, a segment for each party from its first media on, their Stops, and the end of the stream.
 
     For ``said`` see `nodes.ringcx.grpc_protocol.Teller`, for the rest `nodes.net.grpc_client.Stream`.

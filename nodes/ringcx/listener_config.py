@@ -16,7 +16,7 @@ from nodes.ringcx.credentials import Secret
 Networks = tuple[Annotated[IPvAnyNetwork, AfterValidator(plain_network)], ...]
 
 
-class Entrance(flowcore.Config):
+class ListenerConfig(flowcore.Config):
     """The config that such listeners share, so that a graph can change its transport by one word."""
 
     host: str = "127.0.0.1"

@@ -17,7 +17,7 @@ from flowcore import Host, Inlet
 from nodes.audio import g711
 from nodes.net.proxy_trust import plain
 from nodes.net.site import pages
-from nodes.ringcx.access_policy import Doorman, Rules, Visit
+from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.protocol import RATE, Caller
 
@@ -53,7 +53,7 @@ class Line:
         self._closed = False
         self._reading = True
         pages(host, exposed=False)  # which the listener would serve
-        visit = Visit(Doorman(Rules(), host.report, host.callers), plain("127.0.0.1"))  # nobody knocks here
+        visit = Admission(AccessPolicy(Rules(), host.report, host.callers), plain("127.0.0.1"))  # nobody knocks here
         request = Request(path, Headers())
         self._peer = CallPeer(cast(Host, self._watched), request, visit, start=config.start, idle=config.idle)
         self._peer.opened(self)  # type: ignore[arg-type]  # all that it does with a connection is to close it

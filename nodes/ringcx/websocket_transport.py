@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from flowcore import Packet
-from nodes.ringcx.call_transport import Manner
+from nodes.ringcx.call_transport import CallTransport
 from nodes.ringcx.protocol import RATE, Caller, Dialect
 from nodes.ringcx.websocket_client import Line
 
@@ -16,7 +16,7 @@ SLOWLY = 0.03
 FRAGMENTS = 3
 
 
-class WebSocketManner(Manner):
+class WebSocketTransport(CallTransport):
     """Connected, Start, the media as it comes, a Stop for each party, and then it hangs up.
 
     For ``said`` see `nodes.ringcx.protocol.Caller`.

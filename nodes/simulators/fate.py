@@ -26,7 +26,7 @@ class Fated(Transform[Packet, Packet]):
     """A node that leaves something to chance: its ``dice`` follow from the ``seed`` in its config and from the call."""
 
     config: Any
-    takes = (PACKETS,)
+    caps = (PACKETS,)
     balanced = True
 
     def __init__(self, config: Any) -> None:

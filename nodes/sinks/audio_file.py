@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import field_validator
 
-from flowcore import Extra, PathTemplate, Session, Takes, node
+from flowcore import Caps, Extra, PathTemplate, Session, node
 from nodes.recording.containers import Container
 from nodes.recording.encoded import Flac, Opus
 from nodes.recording.recorder import Keeping, Recorder
@@ -30,7 +30,7 @@ class AudioFile(Recorder):
         small: {use: audio_file, from: voices, with: {path: "recordings/{started:%Y-%m-%d}/{flow}.opus"}}
     """
 
-    takes = (Takes("audio", ("s16",), layouts=("mono", "stereo")),)
+    caps = (Caps("audio", ("s16",), layouts=("mono", "stereo")),)
 
     class Config(Keeping):
         """Where to, in which format, how much of it in one file, and how sure."""
@@ -46,9 +46,9 @@ class AudioFile(Recorder):
             return path
 
     @classmethod
-    def accepts(cls, config: Config) -> tuple[Takes, ...]:
+    def accepts(cls, config: Config) -> tuple[Caps, ...]:
         rates = () if _suffix(config.path) == ".flac" else OPUS_RATES
-        return (Takes("audio", ("s16",), rates, ("mono", "stereo")),)
+        return (Caps("audio", ("s16",), rates, ("mono", "stereo")),)
 
     @classmethod
     def requires(cls, config: Config) -> Sequence[Extra]:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 import flowcore
-from flowcore import TEXT, Duration, Part, Session, Sink, Text, node
+from flowcore import TEXT, Duration, Resource, Session, Sink, Text, node
 from nodes.captions.access import SHORTEST, Mode
 from nodes.captions.site import CaptionsSite
 
@@ -38,7 +38,7 @@ class Captions(Sink[Text]):
         page: {use: captions, from: words, with: {secret: "${VIEWER_KEY}"}}
     """
 
-    takes = (TEXT,)
+    caps = (TEXT,)
     loss = "allowed"
 
     class Config(flowcore.Config):
@@ -78,7 +78,7 @@ class Captions(Sink[Text]):
     part: CaptionsSite
 
     @classmethod
-    def shares(cls, config: Config) -> Part:
+    def make_resource(cls, config: Config) -> Resource:
         secret = config.secret.get_secret_value()
         return CaptionsSite(config.mode, secret, config.frame_ancestors, config.keep, config.viewers)
 
@@ -88,15 +88,15 @@ class Captions(Sink[Text]):
 
     def open(self, session: Session) -> None:
         self._flow = session.flow
-        if not self.part.served:
+        if not self.resource.served:
             self.report.event("no_page", advice="this graph's first node has no port to show it at: ringcx has one")
-        self.part.words.begin(session.attributes.get("call_id") or session.flow, session.flow, session.started)
+        self.resource.words.begin(session.attributes.get("call_id") or session.flow, session.flow, session.started)
 
     def process(self, chunk: Text) -> None:
-        pushed_out = self.part.words.say(self._flow, chunk)
+        pushed_out = self.resource.words.say(self._flow, chunk)
         if pushed_out:
             self.report.dropped("page_full", chunks=pushed_out)
 
     def close(self) -> None:
         if self._flow:
-            self.part.words.end(self._flow)
+            self.resource.words.end(self._flow)

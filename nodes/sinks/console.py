@@ -11,7 +11,7 @@ from typing import TextIO
 
 from rich.cells import cell_len
 
-from flowcore import TEXT, Config, Part, Session, Sink, Text, node
+from flowcore import TEXT, Config, Resource, Session, Sink, Text, node
 from nodes.transcripts.plain import plain, words
 
 COLOURS = {"agent": "36", "customer": "33"}  # SGR codes of ECMA-48: cyan, yellow; who else speaks is magenta
@@ -35,7 +35,7 @@ class Console(Sink[Text]):
         show: {use: console, from: words}
     """
 
-    takes = (TEXT,)
+    caps = (TEXT,)
     runs = "thread"
     loss = "allowed"
 
@@ -46,22 +46,22 @@ class Console(Sink[Text]):
         self._flow = ""
 
     @classmethod
-    def shares(cls, config: Config) -> Part:
+    def make_resource(cls, config: Config) -> Resource:
         return Screen()
 
     def open(self, session: Session) -> None:
         self._flow = session.flow
-        self.part.join(self._flow)
+        self.resource.join(self._flow)
 
     def process(self, chunk: Text) -> None:
-        if not self.part.show(self._flow, chunk):
+        if not self.resource.show(self._flow, chunk):
             self.report.dropped("terminal_stuck")
 
     def close(self) -> None:
-        self.part.leave(self._flow)
+        self.resource.leave(self._flow)
 
 
-class Screen(Part):
+class Screen(Resource):
     """The terminal, which all flows of the process share: finals scroll up, the live lines stay below them.
 
     The cursor rests on an empty row above the live lines, so that what others print there (a log line) stays whole

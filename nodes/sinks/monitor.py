@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 import flowcore
-from flowcore import Audio, Decibels, Duration, Extra, Format, Part, Rate, Session, Sink, Takes, node
+from flowcore import Audio, Caps, Decibels, Duration, Extra, Format, Rate, Resource, Session, Sink, node
 from nodes.sound.card import LATENCY
 from nodes.sound.mixer import Call, Choice
 from nodes.sound.speaker import Speaker
@@ -58,18 +58,18 @@ class Monitor(Sink[Audio]):
     config: Config
     part: Speaker
 
-    takes = (Takes("audio", ("s16",), (16000,)),)
+    caps = (Caps("audio", ("s16",), (16000,)),)
 
     @classmethod
-    def accepts(cls, config: Config) -> tuple[Takes, ...]:
-        return (Takes("audio", ("s16",), (int(config.rate),)),)
+    def accepts(cls, config: Config) -> tuple[Caps, ...]:
+        return (Caps("audio", ("s16",), (int(config.rate),)),)
 
     @classmethod
     def requires(cls, config: Config) -> Sequence[Extra]:
         return (Extra("sounddevice", "monitor"),)
 
     @classmethod
-    def shares(cls, config: Config) -> Part:
+    def make_resource(cls, config: Config) -> Resource:
         return Speaker(config.device, int(config.rate))
 
     @classmethod
@@ -84,7 +84,7 @@ class Monitor(Sink[Audio]):
         config = self.config
         choice = Choice(config.select, config.channels, 10 ** (config.volume / 20))
         self._call = Call(session.flow, session.attributes.get("call_id", ""), session.started, choice)
-        self.part.mixer.join(self._call)
+        self.resource.mixer.join(self._call)
 
     def process(self, chunk: Audio) -> None:
         call = self._call
@@ -95,12 +95,12 @@ class Monitor(Sink[Audio]):
             parties = [(party, chunk.samples[:, channel]) for channel, party in enumerate(PARTIES)]
         now = self.now()
         for party, samples in parties:
-            dropped = self.part.mixer.push(call, party, samples, now, self.config.delay)
+            dropped = self.resource.mixer.push(call, party, samples, now, self.config.delay)
             if dropped:
-                reason = "late" if self.part.playing else "no_speaker"
+                reason = "late" if self.resource.playing else "no_speaker"
                 self.report.dropped(reason, dropped / chunk.rate / chunk.channels, chunks=0)
 
     def close(self) -> None:
         if self._call is not None:
-            self.part.mixer.leave(self._call)
+            self.resource.mixer.leave(self._call)
             self._call = None

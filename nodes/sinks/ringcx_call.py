@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import flowcore
-from flowcore import Audio, Config, Packet, Session, Sink, Takes, node
+from flowcore import Audio, Caps, Config, Packet, Session, Sink, node
 from nodes.audio.packets import Cutter
 from nodes.ringcx.chaos import Chaos, Chaotic, Order
 from nodes.ringcx.protocol import RATE, Dialect, Sequence
-from nodes.ringcx.websocket_transport import WebSocketManner
+from nodes.ringcx.websocket_transport import WebSocketTransport
 
 CHUNK = RATE // 50
 """Bytes of one message: 20 ms, as RingCX sends them."""
@@ -33,9 +33,9 @@ class RingCXCall(Sink[Audio | Packet]):
     """
 
     runs = "thread"
-    takes = (
-        Takes("audio", ("mulaw",), (RATE,), ("tracks",)),
-        Takes("packets", ("mulaw",), (RATE,), ("tracks",)),
+    caps = (
+        Caps("audio", ("mulaw",), (RATE,), ("tracks",)),
+        Caps("packets", ("mulaw",), (RATE,), ("tracks",)),
     )
 
     class Config(flowcore.Config):
@@ -70,13 +70,13 @@ class RingCXCall(Sink[Audio | Packet]):
     def __init__(self, config: Config) -> None:
         self.config = config
         self._cutter = Cutter(CHUNK, config.sequence)
-        self._call: WebSocketManner | Chaotic | None = None
+        self._call: WebSocketTransport | Chaotic | None = None
 
     def open(self, session: Session) -> None:
         config = self.config
         said = {"call_id": config.call_id or session.flow, "session_id": config.session_id}
         said |= {name: value for name, value in (("ani", config.ani), ("dnis", config.dnis)) if value}
-        call = WebSocketManner(config.url, said, config.dialect)
+        call = WebSocketTransport(config.url, said, config.dialect)
         self._call = Chaotic(call, Order.read(config.chaos), session, self.report) if config.chaos else call
         self._call.begin()
 

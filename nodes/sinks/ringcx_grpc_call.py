@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 import flowcore
-from flowcore import Audio, Duration, Extra, Session, Sink, Takes, node
+from flowcore import Audio, Caps, Duration, Extra, Session, Sink, node
 from nodes.audio.packets import Cutter
 from nodes.ringcx.chaos import Chaos, Chaotic, Order
 from nodes.ringcx.protocol import RATE
 
 if TYPE_CHECKING:
-    from nodes.ringcx.grpc_transport import GrpcManner
+    from nodes.ringcx.grpc_transport import GrpcTransport
 
 
 @node("ringcx_grpc_call")
@@ -39,7 +39,7 @@ class RingCXGrpcCall(Sink[Audio]):
     """
 
     runs = "thread"
-    takes = (Takes("audio", ("mulaw",), (RATE,), ("tracks",)),)
+    caps = (Caps("audio", ("mulaw",), (RATE,), ("tracks",)),)
 
     class Config(flowcore.Config):
         """Whom to call, and what to say of the call."""
@@ -76,20 +76,20 @@ class RingCXGrpcCall(Sink[Audio]):
     def __init__(self, config: Config) -> None:
         self.config = config
         self._cutter = Cutter(max(1, config.chunk.samples(RATE)))
-        self._call: GrpcManner | Chaotic | None = None
+        self._call: GrpcTransport | Chaotic | None = None
 
     @classmethod
     def requires(cls, config: Config) -> Sequence[Extra]:
         return (Extra("grpc", "grpc"), Extra("google.protobuf", "grpc"))
 
     def open(self, session: Session) -> None:
-        from nodes.ringcx.grpc_transport import GrpcManner
+        from nodes.ringcx.grpc_transport import GrpcTransport
 
         config = self.config
         said = {"call_id": config.call_id or session.flow, "session_id": config.session_id}
         said |= {name: value for name, value in (("ani", config.ani), ("dnis", config.dnis)) if value}
         credential = config.authorization.get_secret_value() if config.authorization else ""
-        call = GrpcManner(config.url, said, authorization=credential, ca=config.ca)
+        call = GrpcTransport(config.url, said, authorization=credential, ca=config.ca)
         self._call = Chaotic(call, Order.read(config.chaos), session, self.report) if config.chaos else call
         self._call.begin()
 

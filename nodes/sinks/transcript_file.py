@@ -13,9 +13,9 @@ from flowcore import (
     Config,
     Folder,
     NewFile,
-    Part,
     PathTemplate,
     Report,
+    Resource,
     Session,
     Sink,
     Text,
@@ -61,7 +61,7 @@ class TranscriptFile(Sink[Text]):
         text: {use: transcript_file, from: words, with: {path: "transcripts/{flow}.vtt", names: {agent: Kim}}}
     """
 
-    takes = (TEXT,)
+    caps = (TEXT,)
     runs = "thread"
     loss = "forbidden"
 
@@ -109,7 +109,7 @@ class TranscriptFile(Sink[Text]):
         self._opened = 0.0
 
     @classmethod
-    def shares(cls, config: Config) -> Part:
+    def make_resource(cls, config: Config) -> Resource:
         return Folder(config.path.root)
 
     @classmethod

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from flowcore import PathTemplate, Takes, node
+from flowcore import Caps, PathTemplate, node
 from nodes.recording.containers import Container, Wav
 from nodes.recording.recorder import Keeping, Recorder
 
@@ -32,7 +32,7 @@ class WavFile(Recorder):
         wav: {use: wav_file, from: voices, with: {path: "recordings/{started:%Y-%m-%d}/{flow}.wav"}}
     """
 
-    takes = (Takes("audio", ("s16", "mulaw"), layouts=("mono", "stereo")),)
+    caps = (Caps("audio", ("s16", "mulaw"), layouts=("mono", "stereo")),)
 
     class Config(Keeping):
         """Where to, how much of it in one file, and how sure."""
@@ -51,10 +51,10 @@ class WavFile(Recorder):
             return path
 
     @classmethod
-    def accepts(cls, config: Config) -> tuple[Takes, ...]:
+    def accepts(cls, config: Config) -> tuple[Caps, ...]:
         if config.encoding is None:
-            return cls.takes
-        return (Takes("audio", ("mulaw" if config.encoding == "mulaw" else "s16",), layouts=("mono", "stereo")),)
+            return cls.caps
+        return (Caps("audio", ("mulaw" if config.encoding == "mulaw" else "s16",), layouts=("mono", "stereo")),)
 
     @classmethod
     def keeps(cls, config: Config) -> type[Container]:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from flowcore import CannotStart, Part
+from flowcore import CannotStart, Resource
 from nodes.sound.card import BLOCK, Card, NoCard, PortAudio
 from nodes.sound.mixer import Channels, Choice, Mixer
 
@@ -18,7 +18,7 @@ ASK = "monitor"
 """The question on the control socket to which it answers."""
 
 
-class Speaker(Part):
+class Speaker(Resource):
     """Two of the same ``device`` and ``rate`` are one."""
 
     def __init__(self, device: str, rate: int) -> None:
@@ -92,17 +92,17 @@ class Speaker(Part):
             self._told = began
             self.tell(began)
 
-    def heard(self, worker: int, message: Any) -> None:
+    def on_worker_message(self, worker: int, message: Any) -> None:
         self._others[worker] = float(message)
         self.mixer.newest_elsewhere(max(self._others.values()))
 
-    def left(self, worker: int) -> None:
+    def on_worker_exit(self, worker: int) -> None:
         self._others.pop(worker, None)
         self.mixer.newest_elsewhere(max(self._others.values(), default=0.0))
 
     # The control socket.
 
-    def asked(self, request: Mapping[str, Any]) -> Any:
+    def on_control_request(self, request: Mapping[str, Any]) -> Any:
         if request["ask"] != ASK:
             raise LookupError(request["ask"])
         if request.get("reset"):

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from flowcore import CannotStart, Extra
-from flowcore.control import Listening, running, the_one
+from flowcore.control import TapConnection, running, the_one
 from nodes.sound.meter import Meter
 from nodes.sound.sounds import SideBySide, by_party, level, linear
 
@@ -55,7 +55,7 @@ def tap(
     """
     if sum((play, wav is not None, meter, as_json)) > 1:
         raise typer.BadParameter("give one of --play, --wav, --meter and --json")
-    with Listening(control or the_one(running()), call, node) as listening:
+    with TapConnection(control or the_one(running()), call, node) as listening:
         what = listening.hello
         if what["format"].get("kind") == "text" and not as_json:
             raise typer.BadParameter(f"{what['node']} gives words, no sound: listen with --json")
@@ -77,7 +77,7 @@ def tap(
             typer.echo("it has ended, and its process too", err=True)
 
 
-def _lines(listening: Listening) -> None:
+def _lines(listening: TapConnection) -> None:
     while listening.end is None:
         for head, data in listening.messages(1.0):
             head.pop("bytes")
@@ -95,7 +95,7 @@ def _lines(listening: Listening) -> None:
             print(json.dumps(head, ensure_ascii=False), flush=True)  # noqa: T201  # the result
 
 
-def _write(listening: Listening, path: Path) -> None:
+def _write(listening: TapConnection, path: Path) -> None:
     form = listening.hello["format"]
     channels = 1 if form["layout"] == "mono" else 2
     pair = SideBySide(form["rate"])
@@ -122,7 +122,7 @@ def _write(listening: Listening, path: Path) -> None:
     typer.echo(str(path))
 
 
-def _show(listening: Listening) -> None:
+def _show(listening: TapConnection) -> None:
     what = listening.hello
     place = what["node"] + (f".{what['port']}" if what["port"] else "")
     name = "".join(c if c.isprintable() else "?" for c in what["call_id"] or what["flow"])  # which the peer chose
@@ -140,7 +140,7 @@ def _show(listening: Listening) -> None:
             screen.update(meter.draw(time.monotonic()), refresh=True)
 
 
-def _play(listening: Listening) -> None:
+def _play(listening: TapConnection) -> None:
     Extra("sounddevice", "monitor").check("--play")
     from datetime import datetime
 

@@ -9,11 +9,11 @@ from websockets.http11 import Request
 from flowcore import Format, Host, Listener, Packet, node
 from nodes.net.peer import Page, Peer
 from nodes.net.port import Limits, Port
-from nodes.net.proxy_trust import Address, Front
+from nodes.net.proxy_trust import Address, ProxyTrust
 from nodes.net.site import offer, pages
-from nodes.ringcx.access_policy import Doorman
+from nodes.ringcx.access_policy import AccessPolicy
 from nodes.ringcx.call_peer import CallPeer
-from nodes.ringcx.listener_config import Entrance
+from nodes.ringcx.listener_config import ListenerConfig
 from nodes.ringcx.protocol import RATE
 
 REAL_TIME = 32_000
@@ -39,12 +39,12 @@ class RingCX(Listener[Packet]):
     tunnelled = {"behind_proxy": "['127.0.0.1', '::1']"}
     rehearsal = "nodes.ringcx.standin"
 
-    class Config(Entrance):
+    class Config(ListenerConfig):
         """Where to listen, who may call, and what connections may take."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._front = Front()
+        self._front = ProxyTrust()
 
     @classmethod
     def gives(cls, config: Config) -> Format:
@@ -56,7 +56,7 @@ class RingCX(Listener[Packet]):
 
     async def run(self, host: Host) -> None:
         config = self.config
-        doorman = Doorman(config.rules(), host.report, host.callers)
+        doorman = AccessPolicy(config.rules(), host.report, host.callers)
 
         def call(request: Request, caller: Address) -> Peer | Page:
             visit = doorman.ask(request, caller)
@@ -64,7 +64,7 @@ class RingCX(Listener[Packet]):
                 return visit
             return CallPeer(host, request, visit, start=config.start, idle=config.idle)
 
-        self._front = Front.of(config.tls, config.behind_proxy)
+        self._front = ProxyTrust.of(config.tls, config.behind_proxy)
         port = Port(
             {"/": call} | pages(host, config.exposed, doorman.turned_away),
             Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME),

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from flowcore import CannotStart, Extra, Format, Host, Listener, Packet, node
 from nodes.net.port import Limits, Port
-from nodes.net.proxy_trust import Front
+from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.site import offer, pages
-from nodes.ringcx.access_policy import Doorman, Visit
-from nodes.ringcx.listener_config import Entrance
+from nodes.ringcx.access_policy import AccessPolicy, Admission
+from nodes.ringcx.listener_config import ListenerConfig
 from nodes.ringcx.protocol import RATE
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class RingCXGrpc(Listener[Packet]):
     simulated |= {"networks": "[]", "accounts": "[]", "max_calls_per_ip": "null"}
     rehearsal = "nodes.ringcx.grpc_standin"
 
-    class Config(Entrance):
+    class Config(ListenerConfig):
         """Where to listen, who may call, and what streams may take."""
 
         bot: Literal["agent", "bot"] = "agent"
@@ -54,7 +54,7 @@ class RingCXGrpc(Listener[Packet]):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._front = Front()
+        self._front = ProxyTrust()
         self._server: Server | None = None
 
     @classmethod
@@ -75,12 +75,12 @@ class RingCXGrpc(Listener[Packet]):
         from nodes.ringcx.grpc_server import Server
 
         config = self.config
-        doorman = Doorman(config.rules(), host.report, host.callers)
+        doorman = AccessPolicy(config.rules(), host.report, host.callers)
 
-        def make(visit: Visit) -> GrpcPeer:
+        def make(visit: Admission) -> GrpcPeer:
             return GrpcPeer(host, visit, start=config.start, idle=config.idle, speed=config.max_speed, bot=config.bot)
 
-        self._front = Front.of(config.tls, config.behind_proxy)
+        self._front = ProxyTrust.of(config.tls, config.behind_proxy)
         self._server = server = Server(host, config, doorman, self._front, make)
         site = self._site(host, doorman)
         number = await server.open()
@@ -106,7 +106,7 @@ class RingCXGrpc(Listener[Packet]):
         if self._server is not None:
             self._server.renew()
 
-    def _site(self, host: Host, doorman: Doorman) -> Port | None:
+    def _site(self, host: Host, doorman: AccessPolicy) -> Port | None:
         """The pages of other nodes, on a port of their own."""
         config = self.config
         routes = pages(host, config.exposed, doorman.turned_away)

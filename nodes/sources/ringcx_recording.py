@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 from pydantic import Field
 
 import flowcore
-from flowcore import CannotStart, Duration, Format, Host, Listener, Packet, Part, Refused, node
+from flowcore import CannotStart, Duration, Format, Host, Listener, Packet, Refused, Resource, node
 from nodes.ringcx import call_recording as recording
 from nodes.ringcx.call_recording import Closed, Message, NotRecording, Opened
 from nodes.ringcx.protocol import RATE
@@ -119,7 +119,7 @@ class _Then:
     def now(self) -> float:
         return self.time
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[Resource]:
         return []
 
     def __getattr__(self, name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from flowcore import Audio, Config, Emit, Format, Takes, Transform, node
+from flowcore import Audio, Caps, Config, Emit, Format, Transform, node
 from nodes.audio import g711
 
 
@@ -17,7 +17,7 @@ class DecodeMulaw(Transform[Audio, Audio]):
         voices: {use: decode_mulaw, from: ordered}
     """
 
-    takes = (Takes("audio", ("mulaw",)),)
+    caps = (Caps("audio", ("mulaw",)),)
     balanced = True
 
     @classmethod
@@ -25,7 +25,7 @@ class DecodeMulaw(Transform[Audio, Audio]):
         return replace(given, encoding="s16")
 
     @classmethod
-    def converts(cls, wanted: Takes) -> Config | None:
+    def converts(cls, wanted: Caps) -> Config | None:
         return cls.Config() if not wanted.encodings or "s16" in wanted.encodings else None
 
     def process(self, chunk: Audio, emit: Emit[Audio]) -> None:

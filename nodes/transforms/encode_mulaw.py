@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from flowcore import Audio, Config, Emit, Format, Takes, Transform, node
+from flowcore import Audio, Caps, Config, Emit, Format, Transform, node
 from nodes.audio import g711
 
 
@@ -17,7 +17,7 @@ class EncodeMulaw(Transform[Audio, Audio]):
         wire: {use: encode_mulaw, from: voices}
     """
 
-    takes = (Takes("audio", ("s16",)),)
+    caps = (Caps("audio", ("s16",)),)
     balanced = True
 
     @classmethod

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 import flowcore
-from flowcore import Audio, Duration, Emit, Format, Takes, Transform, node
+from flowcore import Audio, Caps, Duration, Emit, Format, Transform, node
 
 _SILENCE = {"s16": 0, "mulaw": 0xFF}
 _TRACKS = ("agent", "customer")
@@ -33,7 +33,7 @@ class Interleave(Transform[Audio, Audio]):
         wait: Duration = Duration("1s")
         """How far one party may be ahead of the other before the other's part becomes silence."""
 
-    takes = (Takes("audio", tuple(_SILENCE), layouts=("tracks", "mono")),)
+    caps = (Caps("audio", tuple(_SILENCE), layouts=("tracks", "mono")),)
     balanced = True
 
     @classmethod
@@ -41,7 +41,7 @@ class Interleave(Transform[Audio, Audio]):
         return replace(given, layout="stereo")
 
     @classmethod
-    def converts(cls, wanted: Takes) -> Config | None:
+    def converts(cls, wanted: Caps) -> Config | None:
         return cls.Config() if "stereo" in wanted.layouts else None
 
     @classmethod

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 import flowcore
-from flowcore import Audio, Emit, Format, Takes, Transform, node
+from flowcore import Audio, Caps, Emit, Format, Transform, node
 
 
 @node("mix")
@@ -19,7 +19,7 @@ class Mix(Transform[Audio, Audio]):
         both: {use: mix, from: voices, with: {halve: true}}
     """
 
-    takes = (Takes("audio", ("s16",), layouts=("stereo",)),)
+    caps = (Caps("audio", ("s16",), layouts=("stereo",)),)
 
     class Config(flowcore.Config):
         """How loud."""

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 import flowcore
-from flowcore import Audio, Duration, Emit, Format, Packet, Takes, Transform, node
+from flowcore import Audio, Caps, Duration, Emit, Format, Packet, Transform, node
 from nodes.audio.packets import Cutter
 from nodes.ringcx.protocol import RATE
 
@@ -39,7 +39,7 @@ class Packetize(Transform[Audio, Packet]):
         """The first sequence number."""
 
     config: Config
-    takes = (Takes("audio", ("mulaw",), (RATE,), ("tracks",)),)
+    caps = (Caps("audio", ("mulaw",), (RATE,), ("tracks",)),)
     balanced = True
 
     @classmethod

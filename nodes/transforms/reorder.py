@@ -50,7 +50,7 @@ class Reorder(Transform[Packet, Audio]):
         jump: Duration = Duration("5s")
         """A gap in the numbers longer than this is no loss: the sender has started to count anew."""
 
-    takes = (PACKETS,)
+    caps = (PACKETS,)
     balanced = True
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import flowcore
-from flowcore import Audio, Emit, Format, Rate, Session, Takes, Transform, node
+from flowcore import Audio, Caps, Emit, Format, Rate, Session, Transform, node
 from nodes.audio import rates
 
 
@@ -36,7 +36,7 @@ class Resample(Transform[Audio, Audio]):
         ``auto`` is HQ, but where the rate doubles (a telephone's, for a recogniser) a filter that keeps 0.4 KiB of a
         track instead of 100 and sees 6 ms ahead; 4.0 to 4.2 kHz then mirror what the input has from 3.8 to 4.0 kHz."""
 
-    takes = (Takes("audio", ("s16",)),)
+    caps = (Caps("audio", ("s16",)),)
     balanced = True
 
     @classmethod
@@ -44,7 +44,7 @@ class Resample(Transform[Audio, Audio]):
         return replace(given, rate=int(config.rate))
 
     @classmethod
-    def converts(cls, wanted: Takes) -> Config | None:
+    def converts(cls, wanted: Caps) -> Config | None:
         return cls.Config(rate=Rate(wanted.rates[0])) if len(wanted.rates) == 1 else None
 
     @classmethod

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from flowcore import Audio, Config, Demux, Emit, Format, Takes, node
+from flowcore import Audio, Caps, Config, Demux, Emit, Format, node
 
 
 @node("split")
@@ -19,7 +19,7 @@ class Split(Demux[Audio, Audio]):
         party: {use: split, from: speech}
     """
 
-    takes = (Takes("audio", layouts=("stereo", "tracks")),)
+    caps = (Caps("audio", layouts=("stereo", "tracks")),)
     outputs = ("agent", "customer")
     balanced = True
 

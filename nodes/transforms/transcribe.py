@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 import flowcore
-from flowcore import Audio, Duration, Emit, Extra, Format, Session, Takes, Text, Transform, node
+from flowcore import Audio, Caps, Duration, Emit, Extra, Format, Session, Text, Transform, node
 from flowcore.speech import Streamer
 from nodes.speech.cloud.provider import Provider
 from nodes.speech.cloud.streaming import STALLED
@@ -21,8 +21,8 @@ from nodes.speech.local.utterances import Utterances
 from nodes.speech.local.voice import RATE, VoiceModel
 from nodes.speech.party import Party
 
-LINEAR = Takes("audio", ("s16",), (RATE,), ("mono", "tracks"))
-TELEPHONE = Takes("audio", ("mulaw",), (8000,), ("mono", "tracks"))
+LINEAR = Caps("audio", ("s16",), (RATE,), ("mono", "tracks"))
+TELEPHONE = Caps("audio", ("mulaw",), (8000,), ("mono", "tracks"))
 
 
 @node("transcribe")
@@ -89,18 +89,18 @@ class Transcribe(Transform[Audio, Text]):
                 raise ValueError("fallback is an engine on this machine, for an engine in the network")
             return self
 
-    takes: ClassVar = (LINEAR, TELEPHONE)
+    caps: ClassVar = (LINEAR, TELEPHONE)
     runs: ClassVar = "thread"  # the voice detector costs 75 µs for each 32 ms
     loss: ClassVar = "allowed"
     config: Config
     part: Recognizer | Provider
 
     @classmethod
-    def accepts(cls, config: Config) -> tuple[Takes, ...]:
+    def accepts(cls, config: Config) -> tuple[Caps, ...]:
         engine = config.engine.make()
         if not isinstance(engine, Streamer):
             return (LINEAR,)
-        return tuple(Takes("audio", (form,), (rate,), ("mono", "tracks")) for form, rate in engine.limits.formats)
+        return tuple(Caps("audio", (form,), (rate,), ("mono", "tracks")) for form, rate in engine.limits.formats)
 
     @classmethod
     def requires(cls, config: Config) -> Sequence[Extra]:
@@ -109,7 +109,7 @@ class Transcribe(Transform[Audio, Text]):
         return (*(extra for engine in engines for extra in engine.requires), *voice)
 
     @classmethod
-    def shares(cls, config: Config) -> Recognizer | Provider:
+    def make_resource(cls, config: Config) -> Recognizer | Provider:
         def recognizer(engine: SpeechEngine) -> Recognizer:
             processes = 0 if config.processes == "auto" else config.processes
             return Recognizer(engine.decoder, engine.config, processes, config.backlog)
@@ -129,13 +129,13 @@ class Transcribe(Transform[Audio, Text]):
     def open(self, session: Session) -> None:
         self._parties: dict[str, Party] = {}
         self._driver: Driver
-        if not isinstance(self.part, Provider):
-            self._driver = self._utterances(self.part, self)
+        if not isinstance(self.resource, Provider):
+            self._driver = self._utterances(self.resource, self)
             return
-        local = self.part.fallback
+        local = self.resource.fallback
         fallback = (lambda host: self._utterances(local, host)) if local else None
         interim = bool(self.config.interim)
-        self._driver = Streams(self, self.part.streamer, self.config.backlog, interim, self._parties, fallback)
+        self._driver = Streams(self, self.resource.streamer, self.config.backlog, interim, self._parties, fallback)
 
     def _utterances(self, recognizer: Recognizer, host: Host) -> Utterances:
         c = self.config

@@ -29,7 +29,7 @@ from flowcore.engine.pool import InlinePool
 from flowcore.engine.stats import Sampler
 from flowcore.graph.load import load
 from flowcore.graph.model import Graph, GraphNode, Input, Position, QueueConfig
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +65,7 @@ class Nop(Transform[Audio, Audio]):
 class Null(Sink[Audio]):
     """Takes chunks."""
 
-    takes = (ANY_AUDIO,)
+    caps = (ANY_AUDIO,)
 
     def process(self, chunk: Audio) -> None:
         pass
@@ -91,7 +91,7 @@ def row(nops: int, *, queue: bool = False) -> Plan:
     steps = [_step("source", Nothing)]
     for name, cls, before in zip(names[1:], classes[1:], names, strict=False):
         steps.append(_step(name, cls, before, queue=queue and name == "sink"))
-    return compile(Graph("bench", "", {step.name: step for step in steps}), [])
+    return compile_graph(Graph("bench", "", {step.name: step for step in steps}), [])
 
 
 class Bench:
@@ -115,15 +115,15 @@ class Bench:
             attention=lambda flow: None,
         )
         self.flow.start()
-        self.pool.relieve()
+        self.pool.rebalance()
 
     def end(self) -> None:
         """To the last sample."""
         self.flow.end("stop")
-        self.pool.relieve()
+        self.pool.rebalance()
         self.flow.sweep()
         assert self.flow.state == "closed"
-        self.flow.check_law()
+        self.flow.check_balance()
         assert not self.flow.failures
 
 
@@ -185,13 +185,13 @@ def border(rounds: int) -> Figure:
     fused, queued = Bench(row(0)), Bench(row(0, queue=True))
 
     def passed(bench: Bench) -> Callable[[], None]:
-        push, relieve = bench.flow.push, bench.pool.relieve
+        push, rebalance = bench.flow.push, bench.pool.rebalance
 
         def work() -> None:
             for _ in range(CHUNKS // BURST):
                 for _ in range(BURST):
                     push(chunk)
-                relieve()
+                rebalance()
 
         return work
 
@@ -238,7 +238,7 @@ def packets(count: int) -> list[Packet]:
 
 def record(folder: str) -> Plan:
     """graphs/record.yaml, writing into ``folder``."""
-    return compile(load(ROOT / "graphs" / "record.yaml", [f"wav.path={folder}/{{flow}}.wav"]))
+    return compile_graph(load(ROOT / "graphs" / "record.yaml", [f"wav.path={folder}/{{flow}}.wav"]))
 
 
 def flow_start(rounds: int) -> tuple[float, float]:
@@ -283,13 +283,13 @@ def length(minutes: int) -> list[float]:
     call = packets(count)
     with tempfile.TemporaryDirectory() as folder, _no_gc():
         bench = Bench(record(folder))
-        push, relieve = bench.flow.push, bench.pool.relieve
+        push, rebalance = bench.flow.push, bench.pool.rebalance
 
         def work(part: list[Packet]) -> None:
             for at in range(0, len(part), BURST):
                 for packet in part[at : at + BURST]:
                     push(packet)
-                relieve()
+                rebalance()
 
         for tenth in range(10):
             part = call[tenth * count // 10 : (tenth + 1) * count // 10]

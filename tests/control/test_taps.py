@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from flowcore.control import Listening, ask
-from flowcore.control.taps import BACKLOG, Ear, Tap
+from flowcore.control import TapConnection, ask
+from flowcore.control.taps import BACKLOG, Tap, TapClient
 from flowcore.errors import UsageError
 from tests.support.asking import call, hub
 from tests.support.live import Live, until
@@ -81,7 +81,7 @@ def at_work(flow):
 
 
 def listen(live, node="", name="one"):
-    return Listening(live.control, name, node)
+    return TapConnection(live.control, name, node)
 
 
 def all_of(listening):
@@ -273,7 +273,7 @@ def test_a_path_that_no_socket_can_have_is_named(live, tmp_path, monkeypatch):
     control = live.control
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("long" * 30)))
     with pytest.raises(UsageError, match=r"cannot listen at /.*long.*: AF_UNIX path too long"):
-        Listening(control, "one", "voices")
+        TapConnection(control, "one", "voices")
 
 
 def test_so_many_listen_and_no_more(live, monkeypatch):
@@ -289,7 +289,7 @@ def test_what_a_listener_costs_its_call(record_property):
     tap = Tap.__new__(Tap)  # without a call
     tap.run = SimpleNamespace(node=node)
     tap._emit = lambda chunk: None
-    ear = Ear.__new__(Ear)
+    ear = TapClient.__new__(TapClient)
     ear._came, ear._waiting = 0, deque(maxlen=BACKLOG)
     tap.ears = (ear,)
     costs = min(_timed(tap._worked, tap._emit) for _ in range(5)) - min(

@@ -4,7 +4,7 @@ import json
 import re
 
 from flowcore.graph.load import load_text
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.testing import NodeHarness, tone
 from nodes.sinks.wav_file import WavFile
 from tests.support.live import ROOT
@@ -14,7 +14,7 @@ GRAPHS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)
 
 
 def test_its_graphs_are_right():
-    plans = [compile(load_text(text, "page.yaml")) for text in GRAPHS]
+    plans = [compile_graph(load_text(text, "page.yaml")) for text in GRAPHS]
     assert len(plans) == 3
     forms = {name: plan.nodes[name].given for plan in plans for name in ("wav", "mixed", "agent") if name in plan.nodes}
     assert [str(forms[name]) for name in ("wav", "mixed", "agent")] == [

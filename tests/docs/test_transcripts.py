@@ -9,7 +9,7 @@ import pytest
 
 from flowcore import Session
 from flowcore.graph.load import load_text
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from nodes.transcripts import journal
 from nodes.transcripts.formats import FORMATS
 from nodes.transcripts.metadata import metadata
@@ -41,7 +41,7 @@ def test_its_metadata(transcript):
 
 
 def test_its_nodes_fit_into_the_graph_that_transcribes():
-    plan = compile(load_text((ROOT / "graphs" / "transcribe.yaml").read_text() + EXAMPLES["yaml"]))
+    plan = compile_graph(load_text((ROOT / "graphs" / "transcribe.yaml").read_text() + EXAMPLES["yaml"]))
     assert {"lines", "subs"} <= plan.nodes.keys()
 
 

@@ -19,7 +19,7 @@ from flowcore import (
     node,
 )
 from flowcore.graph.model import Graph, GraphNode, Input, Position, QueueConfig
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 from flowcore.testing import tone
 
@@ -111,7 +111,7 @@ class Kept(list[Any]):
 class Keep(Sink[Audio]):
     """Keeps all chunks where the test can see them: ``Keep.kept[flow]``."""
 
-    takes = (ANY_AUDIO,)
+    caps = (ANY_AUDIO,)
     kept: dict[str, Kept] = {}
 
     class Config(Config):
@@ -184,4 +184,4 @@ def step(name: str, cls: Any, *inputs: str, queue: Any = None, on_error: Any = N
 
 def plan(*steps: GraphNode) -> Plan:
     """A plan of those nodes."""
-    return compile(Graph("test.yaml", "", {one.name: one for one in steps}), converters=())
+    return compile_graph(Graph("test.yaml", "", {one.name: one for one in steps}), converters=())

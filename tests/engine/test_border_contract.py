@@ -71,7 +71,7 @@ def test_the_law_holds_at_all_times(steps, on_full):
     played = Played(on_full)
     for step in steps:
         played.step(step)
-        assert list(played.border.unlawful()) == []
+        assert list(played.border.imbalances()) == []
 
 
 @given(STEPS, POLICIES)
@@ -93,7 +93,7 @@ def test_depth_is_right_while_one_of_two_producers_has_ended():
     for _ in range(4):
         depths.append(round(full.depth, 6))
         full.get()
-        assert list(full.unlawful()) == []
+        assert list(full.imbalances()) == []
     assert depths == [0.08, 0.06, 0.04, 0.02]
 
 
@@ -113,7 +113,7 @@ def test_what_is_abandoned_is_counted():
     full.abandon("drain_deadline")
     assert full.dropped.json() == {"drain_deadline": {"chunks": 3, "ms": 60.0}}
     assert full.get() is EMPTY
-    assert list(full.unlawful()) == []
+    assert list(full.imbalances()) == []
 
 
 def test_drop_oldest_keeps_the_newest():

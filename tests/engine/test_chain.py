@@ -165,7 +165,7 @@ class SlowEnd(Transform[Audio, Audio]):
     runs = "thread"
 
     class Config(Config):
-        takes: Duration = Duration("1min")
+        caps: Duration = Duration("1min")
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -175,7 +175,7 @@ class SlowEnd(Transform[Audio, Audio]):
         self.held.append(chunk)
 
     def flush(self, emit: Emit[Audio]) -> None:
-        spend(self.config.takes)
+        spend(self.config.caps)
         for chunk in self.held:
             emit(chunk)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flowcore import Audio, CannotStart, Config, Emit, Format, Host, Listener, Part, Sink, Transform, node
+from flowcore import Audio, CannotStart, Config, Emit, Format, Host, Listener, Resource, Sink, Transform, node
 from flowcore.engine.clock import SystemClock, VirtualClock
 from flowcore.engine.engine import Engine
 from flowcore.engine.pool import Strand, ThreadPool
@@ -105,7 +105,7 @@ def test_stop_drains_all_flows():
     assert all(kept[-2:] == ["flush", "close"] for kept in Keep.kept.values())
 
 
-class Model(Part):
+class Model(Resource):
     """Counts how often it is opened and closed."""
 
     def __init__(self, name: str) -> None:
@@ -140,13 +140,13 @@ class UsesModel(Sink[Audio]):
         model: str = "tiny"
 
     @classmethod
-    def shares(cls, config: Any) -> Part:
+    def make_resource(cls, config: Any) -> Resource:
         return Model(config.model)
 
     def process(self, chunk: Audio) -> None:
-        if id(self.part) not in self.seen:
-            self.seen.add(id(self.part))
-            self.models.append(self.part)
+        if id(self.resource) not in self.seen:
+            self.seen.add(id(self.resource))
+            self.models.append(self.resource)
 
 
 def test_equal_parts_are_opened_once_for_all_flows_and_closed_last():
@@ -206,12 +206,12 @@ def test_a_stuck_strand_holds_up_nobody_else():
     fine.let_go.set()
     hanging = Strand(pool, stuck)
     hanging.ready()
-    pool.kick()
+    pool.wake()
     while not hanging.thread:
         pass
     Strand(pool, fine).ready()
     while not fine.done.wait(0.01):
-        pool.relieve()  # what the slots do
+        pool.rebalance()  # what the slots do
     assert pool.threads == 2
     assert "let_go.wait" in hanging.stack()
     stuck.let_go.set()
@@ -226,11 +226,11 @@ def test_a_system_that_gives_no_more_threads_ends_nothing():
     usual = threading.stack_size(1 << 46)  # more than any machine has
     try:
         Strand(pool, fine).ready()
-        pool.relieve()
+        pool.rebalance()
         assert pool.threads == 0
     finally:
         threading.stack_size(usual)
-    pool.relieve()
+    pool.rebalance()
     assert fine.done.wait(PATIENCE)
     pool.close()
 
@@ -262,7 +262,7 @@ def test_a_strand_is_never_in_two_threads_at_once():
     def hammer() -> None:
         for _ in range(3000):
             strand.ready()
-            pool.kick()
+            pool.wake()
 
     threads = [threading.Thread(target=hammer) for _ in range(4)]
     for thread in threads:

@@ -9,7 +9,7 @@ from typing import Any
 
 from flowcore import Config, Duration, Format, Host, Listener, Packet, node
 from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 from nodes.ringcx.protocol import RATE
 from tests.support.live import ROOT
@@ -57,7 +57,7 @@ def with_calls(plan: Plan, listener: type[Listener[Any]] = Calls, **config: Any)
 def recording(folder: Path, settings: Iterable[str] = (), **config: Any) -> Plan:
     """graphs/record.yaml with calls of that ``config``; call n's file is ``load-00000n.wav``."""
     path = ROOT / "graphs" / "record.yaml"
-    return with_calls(compile(load(path, [f"wav.path={folder}/{{call_id}}.wav", *settings])), **config)
+    return with_calls(compile_graph(load(path, [f"wav.path={folder}/{{call_id}}.wav", *settings])), **config)
 
 
 def with_branch(plan: Plan, name: str, cls: type[Any], after: str, **config: Any) -> Plan:
@@ -78,7 +78,7 @@ def with_branch(plan: Plan, name: str, cls: type[Any], after: str, **config: Any
         for step in plan.nodes.values()
     }
     nodes[name] = GraphNode(name, cls, cls.Config(**config), (Input(after, "", at),), None, None, at)
-    return compile(Graph(plan.name, "", nodes))
+    return compile_graph(Graph(plan.name, "", nodes))
 
 
 def _port(plan: Plan, name: str, number: int) -> str:

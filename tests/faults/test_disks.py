@@ -211,10 +211,10 @@ def test_row_38_a_sync_that_failed_is_never_asked_again(tmp_path):
 
 
 @node("ear")
-class Ear(Sink[Any]):
+class TapClient(Sink[Any]):
     """Hears a branch beside the recorder."""
 
-    takes = (ANY_AUDIO,)
+    caps = (ANY_AUDIO,)
     heard: list[Audio]
 
     def process(self, chunk: Any) -> None:
@@ -222,7 +222,7 @@ class Ear(Sink[Any]):
 
 
 def with_ear(plan):
-    ear = type("Ear", (Ear,), {"heard": [], "name": "ear"})
+    ear = type("Ear", (TapClient,), {"heard": [], "name": "ear"})
     return with_branch(plan, "ear", ear, "voices"), ear
 
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import psutil
 
-from flowcore.control import Listening
+from flowcore.control import TapConnection
 from flowcore.control.taps import BACKLOG
 from tests.support.asking import call, hub
 from tests.support.live import Live, until
@@ -24,7 +24,7 @@ def test_row_46_of_20_listeners_10_stand_still_and_the_recording_is_exact(tmp_pa
         ExitStack() as opened,
     ):
         phone = call(live, "one")
-        listeners = [opened.enter_context(Listening(control, "one", "voices")) for _ in range(20)]
+        listeners = [opened.enter_context(TapConnection(control, "one", "voices")) for _ in range(20)]
         awake = listeners[10:]
         (flow,) = live.engine.flows.values()
         (tap,) = {put.__self__ for put in flow.runs["voices"].emits if hasattr(put, "__self__")}

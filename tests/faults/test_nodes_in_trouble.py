@@ -13,12 +13,12 @@ import numpy as np
 import psutil
 import pytest
 
-from flowcore import ANY_AUDIO, Audio, Emit, Format, Host, Listener, Part, Sink, Transform, node
+from flowcore import ANY_AUDIO, Audio, Emit, Format, Host, Listener, Resource, Sink, Transform, node
 from flowcore.engine.bus import Bus
 from flowcore.engine.clock import VirtualClock
 from flowcore.engine.pool import ThreadPool
-from flowcore.errors import LawBroken
-from flowcore.testing import Fail, Slow, Stuck, VirtualPool, afflict, run_plan
+from flowcore.errors import AccountingError
+from flowcore.testing import Fail, Slow, Stuck, VirtualPool, inject, run_plan
 from tests.engine.nodes import plan, step
 from tests.faults.calls import nth, recording, with_branch
 from tests.support.examples import OUTSIDE, WORKING, chunks, given, placed
@@ -33,7 +33,7 @@ MIB = 1 << 20
 class Listening(Sink[Audio]):
     """Writes down how old each chunk is when it comes."""
 
-    takes = (ANY_AUDIO,)
+    caps = (ANY_AUDIO,)
     runs = "thread"
     loss = "allowed"
     clock = VirtualClock()
@@ -75,7 +75,7 @@ def test_row_28_recognition_at_half_speed_for_10_minutes_stays_within_its_bound(
     graph = with_branch(recording(tmp_path, length="10min"), "stt", Listening, "voices")
     Listening.resident.clear()
     # What is queued at the end takes as long as it is: more than that must pass before the flow is given up.
-    result = run_plan(afflict(graph, "stt", Slow(factor=1.0)), pool=VirtualPool(), clock=clock, drain=30)
+    result = run_plan(inject(graph, "stt", Slow(factor=1.0)), pool=VirtualPool(), clock=clock, drain=30)
     assert len(Listening.resident) == 6  # 3,000 of the 6,000 chunks
     assert max(Listening.resident) - Listening.resident[1] < 5 * MIB
     bound = graph.nodes["stt"].border.seconds
@@ -92,7 +92,7 @@ def test_row_29_a_stuck_branch_costs_the_recorder_no_sample(tmp_path):
     clock = Listening.clock = VirtualClock()
     Listening.ages.clear()
     graph = with_branch(recording(tmp_path, length="90s"), "stt", Listening, "voices")
-    result = run_plan(afflict(graph, "stt", Stuck(at=10, seconds=60.0)), pool=VirtualPool(), clock=clock)
+    result = run_plan(inject(graph, "stt", Stuck(at=10, seconds=60.0)), pool=VirtualPool(), clock=clock)
     everyone_recorded(tmp_path, 1, 90.0)
     stats = result.flows[0].stats["stt"]
     assert set(stats.dropped) == {"queue_full"}
@@ -117,7 +117,7 @@ class Thief(Transform[Audio, Audio]):
 def test_row_30_a_loss_that_nobody_counts_breaks_the_law():
     from tests.engine.nodes import Keep, Tones
 
-    with pytest.raises(LawBroken, match=r"node thief, channel-seconds: in 1\.0.* is not out and dropped 0\.9"):
+    with pytest.raises(AccountingError, match=r"node thief, channel-seconds: in 1\.0.* is not out and dropped 0\.9"):
         run_plan(plan(step("call", Tones), step("thief", Thief, "call"), step("end", Keep, "thief")))
 
 
@@ -146,7 +146,7 @@ class Source(Listener[Any]):
 @pytest.mark.parametrize("name", sorted(WORKING.keys() - OUTSIDE))
 def test_row_31_whatever_a_node_raises_nine_other_flows_are_untouched(name, at, tmp_path):
     cls = WORKING[name]
-    form = given(cls.takes[0])
+    form = given(cls.caps[0])
     source = type("Source", (Source,), {"form": form, "given": chunks(form)})
     steps = [step("source", source), step("bad", cls, "source", **placed(cls, f"{tmp_path}/bad-{{flow}}"))]
     last, how = ("transcript_file", {"format": "txt", "metadata": False}) if form.kind == "text" else ("wav_file", {})
@@ -155,7 +155,7 @@ def test_row_31_whatever_a_node_raises_nine_other_flows_are_untouched(name, at, 
     before = steps[-1].name if len(steps) > 2 else "source"
     steps += [step("kept", WORKING[last], before, path=f"{tmp_path}/{{flow}}.{'txt' if how else 'wav'}", **how)]
     graph = _compiled(*steps)
-    result = run_plan(afflict(graph, "bad", Fail(at), nth(3)))
+    result = run_plan(inject(graph, "bad", Fail(at), nth(3)))
     hit = flows(result).pop("flow3")
     reached = at not in (1, 9) or hit.stats["bad"].arrived.chunks > at
     assert [failure.node for failure in hit.failures] == ["bad"] * reached
@@ -173,9 +173,9 @@ def test_row_31_whatever_a_node_raises_nine_other_flows_are_untouched(name, at, 
 
 def _compiled(*steps):
     from flowcore.graph.model import Graph
-    from flowcore.graph.negotiate import compile
+    from flowcore.graph.negotiate import compile_graph
 
-    return compile(Graph("test.yaml", "", {one.name: one for one in steps}))
+    return compile_graph(Graph("test.yaml", "", {one.name: one for one in steps}))
 
 
 class Freeing(Bus):
@@ -205,7 +205,7 @@ def test_row_32_a_node_that_blocks_the_loop_is_named_and_nobody_loses_a_chunk(tm
         "record",
         [f"wav.path={tmp_path}/{{call_id}}.wav", "ordered.hold=collapse"],
         calls=10,
-        change=lambda plan: afflict(plan, "voices", stuck, nth(4)),
+        change=lambda plan: inject(plan, "voices", stuck, nth(4)),
         bus=Freeing(stuck, "loop_blocked", "voices", nth(4)),
         new_id=numbered(),
     ) as live:
@@ -226,7 +226,7 @@ def test_isolation_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(t
         "record",
         [f"wav.path={tmp_path}/{{call_id}}.wav", "ordered.hold=collapse"],
         calls=10,
-        change=lambda plan: afflict(plan, "wav", stuck, nth(4)),
+        change=lambda plan: inject(plan, "wav", stuck, nth(4)),
         new_id=numbered(),
         drain=3.0,  # the others must be through by then, on a machine that stalls too
     ) as live:
@@ -254,7 +254,7 @@ def test_isolation_more_dead_disks_than_threads_cost_no_other_branch(tmp_path):
         "record",
         [f"wav.path={tmp_path}/{{call_id}}.wav"],
         calls=calls,
-        change=lambda plan: afflict(with_branch(plan, "stt", Listening, "voices"), "wav", stuck),
+        change=lambda plan: inject(with_branch(plan, "stt", Listening, "voices"), "wav", stuck),
         pool=ThreadPool(max_threads=8),
         drain=3.0,  # the others must be through by then, on a machine that stalls too
     ) as live:
@@ -299,7 +299,7 @@ def test_isolation_a_node_that_cannot_be_made_fails_its_flow_only(tmp_path):
     assert (failed.node, failed.flow[-6:]) == ("voices", "-flow3")
 
 
-class Hanging(Part):
+class Hanging(Resource):
     """Opens at once, and never closes."""
 
     def __init__(self) -> None:
@@ -319,7 +319,7 @@ def test_isolation_a_part_that_never_closes_does_not_keep_the_process(tmp_path, 
 
     class Holding(Listening):
         @classmethod
-        def shares(cls, config: Any) -> Part:
+        def make_resource(cls, config: Any) -> Resource:
             return part
 
     graph = with_branch(recording(tmp_path, length="1s"), "stt", Holding, "voices")

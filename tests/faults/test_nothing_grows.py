@@ -88,7 +88,7 @@ def test_row_34_after_2000_calls_of_which_600_are_cut_all_counts_are_back(tmp_pa
 class Discard(Sink[Audio]):
     """In the place of a recorder, whose files would be gigabytes."""
 
-    takes = (ANY_AUDIO,)
+    caps = (ANY_AUDIO,)
     runs = "thread"
     seconds = 0.0
 

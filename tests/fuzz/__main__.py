@@ -103,13 +103,13 @@ def doctor() -> tuple[Target, list[bytes]]:
     from websockets.http11 import Request
 
     from nodes.doctor.examine import Examination
-    from nodes.doctor.redact import Veil
+    from nodes.doctor.redact import Redactor
     from nodes.doctor.report import page, remarks
     from nodes.ringcx.credentials import Credentials
 
     secret = "s3cr3t-0f-all"
     credentials = Credentials(secret)
-    veil = Veil(credentials)
+    veil = Redactor(credentials)
 
     def target(data: bytes) -> None:
         path, *lines = data.split(b"\n")

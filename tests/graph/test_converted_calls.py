@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flowcore.graph.load import load_text
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from nodes.audio import g711
 from tests.support.live import ROOT, Live
 from tests.support.phone import said, stereo
@@ -21,7 +21,7 @@ def without_decoder(name, settings):
     line = "  voices: {use: decode_mulaw, from: ordered}\n"
     assert line in text
     text = text.replace(line, "").replace("from: voices", "from: ordered")
-    return compile(load_text(text, settings=settings))
+    return compile_graph(load_text(text, settings=settings))
 
 
 @pytest.mark.slow

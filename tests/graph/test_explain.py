@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from flowcore import Audio, Format, Packet
 from flowcore.graph.explain import SLOT, explain
 from flowcore.graph.load import load, load_text
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.testing import NodeHarness
 from nodes.audio import rates
 from nodes.transforms.interleave import Interleave
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def explained(name, *settings):
-    return explain(compile(load(ROOT / "graphs" / f"{name}.yaml", settings)))
+    return explain(compile_graph(load(ROOT / "graphs" / f"{name}.yaml", settings)))
 
 
 def test_chains_hold_all_nodes_in_order_each_behind_its_queue():
@@ -46,7 +46,7 @@ def test_wires_are_named_as_a_graph_writes_them_and_carry_their_format():
     assert steps["agent"].inputs == ("party.agent",)
     assert steps["party"].gives == dict.fromkeys(("agent", "customer"), "audio s16 16 kHz mono")
     assert steps["text"].inputs == ("agent", "caller")
-    assert (steps["wav"].takes, steps["wav"].gives) == ("audio s16 8 kHz stereo", {})
+    assert (steps["wav"].caps, steps["wav"].gives) == ("audio s16 8 kHz stereo", {})
     assert [name for name, step in steps.items() if step.inserted] == ["voices~interleave"]
 
 
@@ -81,7 +81,7 @@ def test_all_of_it_is_json(name):
 
 def test_a_graph_of_packets_only_has_their_size():
     text = "flowcore: 1\nnodes:\n  a: {use: ringcx}\n  b: {use: reorder, from: a, queue: {max: 1s}}\n"
-    found = explain(compile(load_text(text + "  c: {use: wav_file, from: b}\n")))
+    found = explain(compile_graph(load_text(text + "  c: {use: wav_file, from: b}\n")))
     assert found.chains[1].border.bytes > 8000
 
 

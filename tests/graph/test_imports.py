@@ -6,7 +6,7 @@ import pytest
 
 from flowcore.errors import BrokenImport, GraphError, NameClash
 from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.registry import from_file
 from tests.graph.nodes import REGISTRY
 from tests.graph.test_load import marked
@@ -215,7 +215,7 @@ def test_node_that_cannot_say_what_it_takes_gives_or_shares_is_one_too(tmp_path,
     def process""",
     )
     with pytest.raises(GraphError) as caught:
-        compile(loaded(tmp_path, mine=mine))
+        compile_graph(loaded(tmp_path, mine=mine))
     (problem,) = caught.value.problems
     assert problem.code == "broken-node"
     assert problem.message.endswith("TypeError: object of type 'int' has no len()")

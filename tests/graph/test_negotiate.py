@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from flowcore import ANY_AUDIO, Audio, Config, Emit, Format, Rate, Sink, Takes, Transform, node
+from flowcore import ANY_AUDIO, Audio, Caps, Config, Emit, Format, Rate, Sink, Transform, node
 from flowcore.errors import GraphError
 from flowcore.graph.load import load, load_text
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.registry import Entry, available
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ FILE = "flowcore: 1\nnodes:\n  voices: {use: wav_source, with: {path: a.wav, rat
 class Narrow(Sink[Audio]):
     """Takes two rates, so that there are two ways to get there."""
 
-    takes = (Takes("audio", ("s16",), (8000, 16000), ("tracks",)),)
+    caps = (Caps("audio", ("s16",), (8000, 16000), ("tracks",)),)
 
     def process(self, chunk: Audio) -> None:
         raise NotImplementedError
@@ -30,36 +30,36 @@ class Narrow(Sink[Audio]):
 class Either(Narrow):
     """Takes either of two formats, and two converters lead there, one to each."""
 
-    takes = (Takes("audio", ("s16",), (8000,)), Takes("audio", ("s16",), (16000,)))
+    caps = (Caps("audio", ("s16",), (8000,)), Caps("audio", ("s16",), (16000,)))
 
 
 @node("choosy")
 class Choosy(Narrow):
     """What it takes depends on its config, as on a recogniser's engine."""
 
-    takes = (Takes("audio", ("s16", "mulaw")),)
+    caps = (Caps("audio", ("s16", "mulaw")),)
 
     class Config(Config):
         encoding: str = "s16"
         """The only one."""
 
     @classmethod
-    def accepts(cls, config: Config) -> tuple[Takes, ...]:
-        return (Takes("audio", (config.encoding,), (8000,)),)
+    def accepts(cls, config: Config) -> tuple[Caps, ...]:
+        return (Caps("audio", (config.encoding,), (8000,)),)
 
 
 @node("louder")
 class Louder(Transform[Audio, Audio]):
     """A way to the same format as ``interleave`` that means something else."""
 
-    takes = (ANY_AUDIO,)
+    caps = (ANY_AUDIO,)
 
     @classmethod
     def gives(cls, config: Config, given: Format) -> Format:
         return replace(given, layout="stereo")
 
     @classmethod
-    def converts(cls, wanted: Takes) -> Config | None:
+    def converts(cls, wanted: Caps) -> Config | None:
         return cls.Config() if "stereo" in wanted.layouts else None
 
     def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
@@ -71,7 +71,7 @@ TRANSFORMS = tuple(entry.load() for entry in available().values() if ".transform
 
 
 def plan_of(text, **options):
-    return compile(load_text(text, "g.yaml", registry=REGISTRY), **options)
+    return compile_graph(load_text(text, "g.yaml", registry=REGISTRY), **options)
 
 
 def problem_of(text, **options):
@@ -101,7 +101,7 @@ def test_transcribe_works_without_its_decoder_and_its_resampler():
     text = "".join(line for line in lines if not line.startswith(("  voices:", "  speech:")))
     assert text.count("\n") == len(lines) - 2
     text = text.replace("from: voices", "from: ordered").replace("from: speech", "from: ordered")
-    short, full = compile(load_text(text)), compile(load(path))
+    short, full = compile_graph(load_text(text)), compile_graph(load(path))
     for name in ("agent", "caller", "text", "console", "page"):
         assert short.nodes[name].given == full.nodes[name].given
         assert short.nodes[name].border == full.nodes[name].border
@@ -194,10 +194,10 @@ def test_two_converters_that_would_both_do_are_not_chosen_between():
 def test_the_same_converters_in_another_order_are_no_choice():
     @node("wide")
     class Wide(Narrow):
-        takes = (Takes("audio", ("s16",), (16000,), ("stereo",)),)
+        caps = (Caps("audio", ("s16",), (16000,), ("stereo",)),)
 
     graph = load_text(CALL + "  n: {use: narrow, from: ordered}\n", registry=REGISTRY)
-    plan = compile(replace(graph, nodes=graph.nodes | {"n": replace(graph.nodes["n"], cls=Wide)}))
+    plan = compile_graph(replace(graph, nodes=graph.nodes | {"n": replace(graph.nodes["n"], cls=Wide)}))
     assert sorted(kinds_before(plan, "n")) == ["decode_mulaw", "interleave", "reorder", "resample", "ringcx"]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from flowcore.graph.explain import explain
 from flowcore.graph.load import load, load_text
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.picture import bound, dot, mermaid, wires
 from flowcore.graph.svg import NAME, SMALL, WIDE, svg
 
@@ -34,9 +34,9 @@ nodes:
   page: {use: console, from: [agent, caller], queue: {on_full: fail}}
 """
 TINY = "flowcore: 1\nnodes:\n  a: {use: wav_source, with: {path: x}}\n  b: {use: wav_file, from: a}\n"
-PLANS = {path.stem: compile(load(path)) for path in ROOT.glob("graphs/*.yaml")} | {
-    "crowded": compile(load_text(CROWDED)),
-    "tiny": compile(load_text(TINY)),
+PLANS = {path.stem: compile_graph(load(path)) for path in ROOT.glob("graphs/*.yaml")} | {
+    "crowded": compile_graph(load_text(CROWDED)),
+    "tiny": compile_graph(load_text(TINY)),
 }
 EXPLAINED = {name: explain(plan) for name, plan in PLANS.items()}
 each = pytest.mark.parametrize("name", sorted(EXPLAINED))

@@ -7,7 +7,7 @@ from flowcore.graph import source
 from flowcore.graph.load import load_text
 from flowcore.graph.model import Position
 from flowcore.graph.problems import MOST, Problems
-from flowcore.graph.source import Fields, Items, Scalar, read
+from flowcore.graph.source import Scalar, YamlList, YamlMapping, read
 from tests.graph.nodes import GOOD, REGISTRY
 
 BOMB = 'a: &a ["x","x","x"]\n' + "".join(
@@ -99,11 +99,11 @@ def test_tree_keeps_text_as_written_and_places():
     problems = Problems("x", text := "a: {b: 010, 'c': [x, \"y z\"]}\n")
     tree = read(text, problems)
     assert not problems
-    assert tree == Fields(Position(1, 1, 28), {"a": tree.entries["a"]})
+    assert tree == YamlMapping(Position(1, 1, 28), {"a": tree.entries["a"]})
     inner = tree.entries["a"].value
     assert inner.entries["b"].value == Scalar(Position(1, 8, 3), "010", plain=True)
     assert inner.entries["c"].key == Position(1, 13, 3)
-    assert inner.entries["c"].value == Items(
+    assert inner.entries["c"].value == YamlList(
         Position(1, 18, 10), [Scalar(Position(1, 19, 1), "x", True), Scalar(Position(1, 22, 5), "y z", False)]
     )
 
@@ -117,6 +117,6 @@ def test_slow_parser_of_pyyaml_reads_the_same(monkeypatch):
 
 def _shape(tree):
     """The tree without the lengths of blocks, whose end the two parsers see at different places."""
-    if isinstance(tree, Fields):
+    if isinstance(tree, YamlMapping):
         return {(key, entry.key): _shape(entry.value) for key, entry in tree.entries.items()}
-    return [_shape(item) for item in tree.items] if isinstance(tree, Items) else tree
+    return [_shape(item) for item in tree.items] if isinstance(tree, YamlList) else tree

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from flowcore import Listener, Packet, Sink
 from flowcore.graph.load import load_text
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.node import Node
 from flowcore.testing import NodeHarness
 from flowcore.units import Quantity
@@ -33,11 +33,11 @@ def example(cls: type[Node]) -> str:
 def harness(name: str, tmp_path: Any) -> NodeHarness:
     cls = WORKING[name]
     config = placed(cls, f"{tmp_path}/{{flow}}")
-    return NodeHarness(cls, config, part=_opened_part(cls, config))
+    return NodeHarness(cls, config, resource=_opened_part(cls, config))
 
 
 def _opened_part(cls: type[Node], config: dict[str, Any]) -> Any:
-    part = cls.shares(cls.Config(**config))
+    part = cls.make_resource(cls.Config(**config))
     if part is not None:
         part.open()
     return part
@@ -62,7 +62,7 @@ def test_the_node_is_documented(name):
     assert inspect.getmodule(cls).__doc__
     if not issubclass(cls, Listener):
         assert "In:" in text
-        assert cls.takes
+        assert cls.caps
     for field, info in cls.Config.model_fields.items():
         assert info.description, f"{field} says nothing of itself"
         if isinstance(info.default, float) and not isinstance(info.default, Quantity):
@@ -93,7 +93,7 @@ def test_empty_input_gives_no_output_and_ends_in_peace(name, tmp_path):
 
 @pytest.mark.parametrize("name", sorted(WORKING.keys() - OUTSIDE))
 def test_the_same_input_twice_gives_the_same_output_and_balanced_books(name, tmp_path):
-    form = given(WORKING[name].takes[0])
+    form = given(WORKING[name].caps[0])
     first = harness(name, tmp_path).push(*chunks(form)).end()
     second = harness(name, tmp_path).push(*chunks(form)).end()
     for port in first.ports:
@@ -105,7 +105,7 @@ def test_no_port_emits_what_its_format_does_not_say(name, tmp_path):
     if name in OUTSIDE:
         return
     cls = WORKING[name]
-    form = given(cls.takes[0])
+    form = given(cls.caps[0])
     gives = cls.gives(cls.Config(), form)
     h = harness(name, tmp_path).push(*chunks(form)).end()
     for said, port in zip(gives if isinstance(gives, tuple) else (gives,), h.ports.values(), strict=True):
@@ -125,10 +125,10 @@ def test_closed_while_busy_it_leaves_nothing_behind(name, tmp_path):
 
     before = threading.active_count()
     h = harness(name, tmp_path)
-    h.push(*chunks(given(WORKING[name].takes[0]))[:7])
+    h.push(*chunks(given(WORKING[name].caps[0]))[:7])
     h.node.close()
-    if h.node.part is not None:
-        h.node.part.close()
+    if h.node.resource is not None:
+        h.node.resource.close()
     until(lambda: threading.active_count() <= before)
 
 
@@ -136,4 +136,4 @@ def test_every_example_is_part_of_a_graph_that_compiles():
     names = ("ringcx", "reorder", "decode_mulaw", "wav_file", "resample", "split")
     text = "flowcore: 1\nnodes:\n" + "".join(f"  {example(CLASSES[name])}\n" for name in names)
     text += "  left: {use: wav_file, from: party.agent}\n  right: {use: wav_file, from: party.customer}\n"
-    assert len(compile(load_text(text)).nodes) >= 8
+    assert len(compile_graph(load_text(text)).nodes) >= 8

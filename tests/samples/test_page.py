@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from tests.support.live import ROOT
 
 PAGE = (ROOT / "docs" / "from-the-samples.md").read_text()
@@ -25,7 +25,7 @@ def test_a_command_of_the_page_is_one(command):
     assert {word for word in words if word.startswith("--")} <= set(re.findall(r"--[a-z-]+", help))
     if name == "run":
         settings = [after for word, after in pairwise(words) if word == "--set"]
-        assert compile(load(ROOT / words[0], settings)).nodes
+        assert compile_graph(load(ROOT / words[0], settings)).nodes
 
 
 def test_the_page_has_commands_for_both_samples():
@@ -34,6 +34,6 @@ def test_the_page_has_commands_for_both_samples():
 
 def test_settings_that_the_page_names_are_there():
     engine = ["words.engine={use: google, version: 1, credentials: key.json}"]
-    assert compile(load(ROOT / "graphs" / "google.yaml", engine)).nodes
+    assert compile_graph(load(ROOT / "graphs" / "google.yaml", engine)).nodes
     for link in re.findall(r"\]\((?!http)([^)#]+)", PAGE):
         assert (ROOT / "docs" / link).exists(), link

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from flowcore import Demux, Format, Packet, Sink, Takes, Text, Transform
+from flowcore import Caps, Demux, Format, Packet, Sink, Text, Transform
 from flowcore.node import Node
 from flowcore.registry import available
 from flowcore.testing import tone
@@ -24,12 +24,12 @@ def placed(cls: type[Node], stem: str) -> dict[str, Any]:
     return {"path": stem + Path(field.default).suffix} if field else {}
 
 
-def given(takes: Takes) -> Format:
+def given(caps: Caps) -> Format:
     """A format that the port takes."""
-    if takes.kind != "audio":
-        return Format(takes.kind, "mulaw", 8000, "tracks") if takes.kind == "packets" else Format("text")
-    encodings = takes.encodings or ("s16",)
-    return Format("audio", encodings[0], (takes.rates or (8000,))[0], (takes.layouts or ("mono",))[0])
+    if caps.kind != "audio":
+        return Format(caps.kind, "mulaw", 8000, "tracks") if caps.kind == "packets" else Format("text")
+    encodings = caps.encodings or ("s16",)
+    return Format("audio", encodings[0], (caps.rates or (8000,))[0], (caps.layouts or ("mono",))[0])
 
 
 def chunks(form: Format) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from flowcore.engine.bus import Event
 from flowcore.engine.engine import Engine
 from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ class Live:
     ) -> None:
         path = ROOT / "graphs" / f"{graph}.yaml"
         timeless = ["ordered.hold=collapse"] * ("\n  ordered:" in path.read_text())
-        self.plan = change(compile(load(path, ["call.port=0", *timeless, *settings])))
+        self.plan = change(compile_graph(load(path, ["call.port=0", *timeless, *settings])))
         self.calls = calls
         self.options = options
         self.events: list[Event] = []

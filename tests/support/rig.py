@@ -11,7 +11,7 @@ from flowcore.engine.sockets import listen
 from nodes.net.connection import Connection
 from nodes.net.peer import Page
 from nodes.net.port import Limits, Port
-from nodes.net.proxy_trust import Address, Front
+from nodes.net.proxy_trust import Address, ProxyTrust
 
 HEADERS = (
     "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -61,7 +61,7 @@ class Recorder:
 class Rig:
     """A port that listens, its peers in order of arrival, and a clock in the hand of the test."""
 
-    def __init__(self, connections: int = 100, front: Front = Front()) -> None:  # noqa: B008  # it is frozen
+    def __init__(self, connections: int = 100, front: ProxyTrust = ProxyTrust()) -> None:  # noqa: B008  # it is frozen
         self.peers: list[Recorder] = []
         self.callers: list[Address] = []
         self.turned_away: list[str] = []

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from flowcore.engine.clock import VirtualClock
-from flowcore.testing import Fail, Slow, Stuck, VirtualPool, afflict, kill_at_random, run_plan
+from flowcore.testing import Fail, Slow, Stuck, VirtualPool, inject, kill_at_random, run_plan
 from tests.engine.nodes import Keep, KeepInThread, Tones, plan, step
 from tests.support.live import until
 
@@ -25,7 +25,7 @@ ALL = [160 * n for n in range(50)]
 
 def test_a_failure_comes_at_its_chunk_in_its_flow_only():
     graph = plan(step("call", Tones, sessions=3), step("end", Keep, "call"))
-    result = run_plan(afflict(graph, "end", Fail(at=10, error=ZeroDivisionError), lambda flow: flow.endswith("flow2")))
+    result = run_plan(inject(graph, "end", Fail(at=10, error=ZeroDivisionError), lambda flow: flow.endswith("flow2")))
     flows = sorted(result.flows, key=lambda flow: flow.id)
     assert [[str(failure) for failure in flow.failures] for flow in flows] == [[], ["end: told to fail at 10"], []]
     assert (starts(1), starts(3)) == (ALL, ALL)
@@ -34,12 +34,12 @@ def test_a_failure_comes_at_its_chunk_in_its_flow_only():
 
 @pytest.mark.parametrize("at", ["open", "flush", "close"])
 def test_a_failure_may_come_at_the_other_calls(at):
-    result = run_plan(afflict(plan(step("call", Tones), step("end", Keep, "call")), "end", Fail(at)))
+    result = run_plan(inject(plan(step("call", Tones), step("end", Keep, "call")), "end", Fail(at)))
     assert [failure.node for failure in result.flows[0].failures] == ["end"]
 
 
 def test_a_slow_node_takes_virtual_time_and_is_waited_for():
-    graph = afflict(plan(step("call", Tones, pace=True), step("end", KeepInThread, "call")), "end", Slow(factor=3.0))
+    graph = inject(plan(step("call", Tones, pace=True), step("end", KeepInThread, "call")), "end", Slow(factor=3.0))
     result = run_plan(graph, pool=VirtualPool())
     assert 3.0 <= result.seconds < 3.1
     assert starts() == ALL
@@ -48,7 +48,7 @@ def test_a_slow_node_takes_virtual_time_and_is_waited_for():
 
 
 def test_a_slow_node_in_the_event_loop_holds_up_all():
-    graph = afflict(plan(step("call", Tones, sessions=2), step("end", Keep, "call")), "end", Slow(each=0.1))
+    graph = inject(plan(step("call", Tones, sessions=2), step("end", Keep, "call")), "end", Slow(each=0.1))
     result = run_plan(graph)
     assert result.seconds == pytest.approx(2 * 50 * 0.1, abs=0.1)
 
@@ -56,7 +56,7 @@ def test_a_slow_node_in_the_event_loop_holds_up_all():
 def test_a_stuck_node_holds_up_only_itself_and_is_left_behind():
     graph = plan(step("call", Tones, sessions=3), step("end", KeepInThread, "call"))
     threads = threading.active_count()
-    graph = afflict(graph, "end", Stuck(at=5, seconds=float("inf")), lambda flow: flow.endswith("flow2"))
+    graph = inject(graph, "end", Stuck(at=5, seconds=float("inf")), lambda flow: flow.endswith("flow2"))
     result = run_plan(graph, pool=VirtualPool())
     assert (starts(1), starts(3)) == (ALL, ALL)
     assert {flow.id[-5:]: flow.reason for flow in result.flows} == {
@@ -82,7 +82,7 @@ def test_a_really_stuck_thread_is_let_go():
 def test_the_same_trouble_twice_has_the_same_outcome():
     def once():
         graph = plan(step("call", Tones, sessions=5, pace=True), step("end", KeepInThread, "call"))
-        graph = afflict(graph, "end", Slow(factor=1.7))
+        graph = inject(graph, "end", Slow(factor=1.7))
         result = run_plan(graph, pool=VirtualPool())
         return [(event.name, event.flow) for event in result.events], result.seconds
 

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from flowcore.workers.call_limit import FEW, MANY, Places
+from flowcore.workers.call_limit import FEW, MANY, CallLimit
 from flowcore.workers.connection_counter import CELLS
 
 CROWD = """
@@ -14,14 +14,14 @@ print(sum(places.take() for _ in range(1500)))
 
 
 def test_a_process_alone_takes_up_to_its_limit_and_again_what_was_given_back():
-    places = Places(2)
+    places = CallLimit(2)
     assert [places.take(), places.take(), places.take()] == [True, True, False]
     places.give_back()
     assert (places.full, places.take(), places.full) == (False, True, True)
 
 
 def test_three_processes_in_a_crowd_get_exactly_the_places_there_are():
-    with Places.shared(2000, 3) as places:
+    with CallLimit.shared(2000, 3) as places:
         crowd = [
             subprocess.Popen(
                 [sys.executable, "-c", CROWD, str(places.fd), str(row)], pass_fds=[places.fd], stdout=subprocess.PIPE
@@ -35,10 +35,10 @@ def test_three_processes_in_a_crowd_get_exactly_the_places_there_are():
         assert places.held == 0
 
 
-def three(*held: int) -> list[Places]:
+def three(*held: int) -> list[CallLimit]:
     """Workers of one machine that hold so many calls each."""
-    with Places.shared(100, len(held)) as shared:
-        workers = [Places(100, len(held), row, shared.fd) for row in range(len(held))]
+    with CallLimit.shared(100, len(held)) as shared:
+        workers = [CallLimit(100, len(held), row, shared.fd) for row in range(len(held))]
         for worker, calls in zip(workers, held, strict=True):
             worker.join()
             assert all(worker.take() for _ in range(calls))
@@ -46,7 +46,7 @@ def three(*held: int) -> list[Places]:
 
 
 def test_alone_a_process_takes_many_and_workers_take_few():
-    assert Places(10).room() == MANY
+    assert CallLimit(10).room() == MANY
     assert [worker.room() for worker in three(0, 0, 0)] == [FEW] * 3
 
 
@@ -71,8 +71,8 @@ def test_the_row_of_a_dead_worker_counts_no_more():
 
 
 def test_callers_are_counted_over_all_workers_and_those_of_a_dead_one_are_gone():
-    with Places.shared(100, 3) as shared:
-        workers = [Places(100, 3, row, shared.fd) for row in range(3)]
+    with CallLimit.shared(100, 3) as shared:
+        workers = [CallLimit(100, 3, row, shared.fd) for row in range(3)]
         for worker in workers:
             for address in ("192.0.2.1", "192.0.2.1", "2001:db8::1"):
                 worker.callers.add(address)
@@ -84,7 +84,7 @@ def test_callers_are_counted_over_all_workers_and_those_of_a_dead_one_are_gone()
 
 
 def test_more_callers_than_can_be_counted_are_refused_and_removing_them_does_no_harm():
-    callers = Places(1).callers
+    callers = CallLimit(1).callers
     for number in range(CELLS + 10):
         callers.add(f"10.0.{number >> 8}.{number & 255}")
     assert callers.count("192.0.2.1") == CELLS

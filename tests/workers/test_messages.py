@@ -1,30 +1,30 @@
 """What the parts of several workers tell each other, in this process's hands."""
 
-from flowcore import Part
+from flowcore import Resource
 from flowcore.engine.bus import Bus
-from flowcore.workers.messages import WAITING, Exchange
+from flowcore.workers.messages import WAITING, WorkerMessages
 
 
-class Listening(Part):
+class TapConnection(Resource):
     def __init__(self):
         self.known = []
 
     def open(self):
         pass
 
-    def heard(self, worker, message):
+    def on_worker_message(self, worker, message):
         if message == "a mistake":
             raise ZeroDivisionError
         self.known.append((worker, message))
 
-    def left(self, worker):
+    def on_worker_exit(self, worker):
         self.known.append((worker, "left"))
 
 
 def rig():
     bus, events = Bus(), []
     bus.subscribe(events.append)
-    exchange, parts = Exchange(bus), (Listening(), Listening())
+    exchange, parts = WorkerMessages(bus), (TapConnection(), TapConnection())
     for name, part in zip(("left", "right"), parts, strict=True):
         exchange.join(name, part)
     return exchange, *parts, bus, events

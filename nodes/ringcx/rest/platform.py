@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flowcore import Extra, FlowcoreError
-from nodes.ringcx.rest.token_cache import LIFE, LOGINS, Kept, Shelf, directory
+from nodes.ringcx.rest.token_cache import LIFE, LOGINS, Kept, TokenCache, directory
 
 if TYPE_CHECKING:
     import httpx
@@ -90,7 +90,7 @@ class Platform:
         *,
         timeout: float,
         say: Callable[[str], None],
-        shelf: Shelf | None = None,
+        shelf: TokenCache | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         Extra("httpx", "ringcentral").check("flowcore profile")
@@ -105,7 +105,7 @@ class Platform:
         self._sleep = sleep
         who = "\n".join((servers.login, servers.ringcx, login.client_id, login.jwt))
         name = f"ringcx-{hashlib.sha256(who.encode()).hexdigest()[:16]}.json"
-        self._shelf = shelf or Shelf(directory() / name, say)
+        self._shelf = shelf or TokenCache(directory() / name, say)
         self._secrets = {login.client_secret, login.jwt}
         self._http = httpx.Client(timeout=timeout, follow_redirects=False)
 

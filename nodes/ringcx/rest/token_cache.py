@@ -53,7 +53,7 @@ def directory() -> Path:
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "flowcore"
 
 
-class Shelf:
+class TokenCache:
     """The file at ``path``; where it cannot be kept, ``say`` is told, and the token serves this run only."""
 
     def __init__(self, path: Path, say: Callable[[str], None], now: Callable[[], float] = time.time) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flowcore import Part
+from flowcore import Resource
 from flowcore.speech import Streamer
 from nodes.speech.engine_choice import SpeechEngine
 from nodes.speech.local.recognizer import Recognizer
 
 
-class Provider(Part):
+class Provider(Resource):
     """The part of `transcribe` for a streaming engine; two for the same engine and fallback are the same part."""
 
     streamer: Streamer

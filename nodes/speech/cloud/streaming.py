@@ -41,7 +41,7 @@ LOOK_BACK = 4.0  # seconds in which the quietest place is looked for when a cut 
 FULL = 0.75  # of the ring: more than that without a final text, and a cut is made
 
 
-class _Leg:
+class _RolloverStream:
     """One stream, and the stretch of the flow's clock that it hears: positions in samples."""
 
     def __init__(self, begin: int, opened: float) -> None:
@@ -88,10 +88,10 @@ class Streaming:
         self._interim = interim
         self._fallback = fallback
         self._hold = min(HOLD, self._limits.idle / 2)
-        self._events: SimpleQueue[tuple[_Leg, Result | Ended]] = SimpleQueue()  # from any thread
-        self._legs: list[_Leg] = []  # in the order of their audio; only the last may have no end yet
+        self._events: SimpleQueue[tuple[_RolloverStream, Result | Ended]] = SimpleQueue()  # from any thread
+        self._legs: list[_RolloverStream] = []  # in the order of their audio; only the last may have no end yet
         self._done: int | None = None  # position up to which all is told
-        self._said: tuple[_Leg, Word] | None = None  # the last word of a final text, and who said it
+        self._said: tuple[_RolloverStream, Word] | None = None  # the last word of a final text, and who said it
         self._backoff = Backoff(chance)
         self._retry_at = -inf
         self._failing_since = inf
@@ -164,7 +164,7 @@ class Streaming:
 
     # What comes from streams.
 
-    def _hear(self, leg: _Leg, event: Result | Ended, now: float) -> None:
+    def _hear(self, leg: _RolloverStream, event: Result | Ended, now: float) -> None:
         leg.heard = now
         if isinstance(event, Result):
             self._works()
@@ -189,7 +189,7 @@ class Streaming:
             self.party.final(end, end, "")  # takes back what was shown and came to nothing
             self._legs.remove(leg)
 
-    def _say(self, leg: _Leg, result: Result, now: float) -> None:
+    def _say(self, leg: _RolloverStream, result: Result, now: float) -> None:
         begin = leg.begin / self._rate
         until = inf if leg.cut is None else leg.cut / self._rate
         since = max(self._said[1].end if self._said else -inf, self._told / self._rate - NEAR)
@@ -213,7 +213,7 @@ class Streaming:
         if leg is self._feeding and self._age(leg, now) >= SOFT * self._limits.max_stream:
             self._roll(leg, self._told, now)
 
-    def _again(self, leg: _Leg, word: Word) -> bool:
+    def _again(self, leg: _RolloverStream, word: Word) -> bool:
         """Whether it is what another stream said last, although the two differ about its times by more than half."""
         if self._said is None or self._said[0] is leg:
             return False
@@ -225,7 +225,7 @@ class Streaming:
         self._failing_since = inf
         self._quota = 0
 
-    def _fail(self, leg: _Leg, error: StreamError, now: float) -> None:
+    def _fail(self, leg: _RolloverStream, error: StreamError, now: float) -> None:
         """A stream is no more: it and those after it are given up, and their audio is heard again."""
         if isinstance(error, Rejected):
             self._drop(0)
@@ -286,15 +286,15 @@ class Streaming:
         found = self._ring.stretch(position)
         if found is None or self._ring.lost > position:  # what is lost is told of after all before it
             return
-        leg = _Leg(max(found[0], position - round(PRE_ROLL * self._rate)), now)
+        leg = _RolloverStream(max(found[0], position - round(PRE_ROLL * self._rate)), now)
         leg.stream = self._engine.stream(self._ring.encoding, self._rate, partial(self._came, leg))
         self._legs.append(leg)
 
-    def _came(self, leg: _Leg, event: Result | Ended) -> None:  # in any thread
+    def _came(self, leg: _RolloverStream, event: Result | Ended) -> None:  # in any thread
         self._events.put((leg, event))
         self._wake()
 
-    def _roll(self, leg: _Leg, cut: int, now: float) -> None:
+    def _roll(self, leg: _RolloverStream, cut: int, now: float) -> None:
         leg.cut, leg.stop = cut, leg.sent + round(OVERLAP * self._rate)
         self._begin(cut, now)
 
@@ -314,7 +314,7 @@ class Streaming:
                 leg.drain_by = now + DRAIN
                 leg.stream.end()
 
-    def _send(self, leg: _Leg, upto: int) -> None:
+    def _send(self, leg: _RolloverStream, upto: int) -> None:
         most = self._limits.max_request // (2 if self._ring.encoding == "s16" else 1)
         while leg.sent < upto:
             to = min(upto, leg.sent + most)
@@ -333,24 +333,24 @@ class Streaming:
         return self._ring.stretch(self._told) is not None
 
     @property
-    def _feeding(self) -> _Leg | None:
+    def _feeding(self) -> _RolloverStream | None:
         """The leg that has no end yet."""
         return self._legs[-1] if self._legs and self._legs[-1].stop is None else None
 
-    def _age(self, leg: _Leg, now: float) -> float:
+    def _age(self, leg: _RolloverStream, now: float) -> float:
         return max(now - leg.opened, (leg.sent - leg.begin) / self._rate)
 
     def _live(self, now: float) -> bool:
         """Whether more audio is just coming."""
         return self._close_by == inf and now < self._last_audio + 2 * REQUEST
 
-    def _reach(self, leg: _Leg) -> int:
+    def _reach(self, leg: _RolloverStream) -> int:
         """How far there is audio for the leg."""
         found = self._ring.stretch(leg.sent)
         end = leg.sent if found is None or found[0] > leg.sent else found[1]
         return end if leg.stop is None else min(end, leg.stop)
 
-    def _at_its_end(self, leg: _Leg, now: float) -> bool:
+    def _at_its_end(self, leg: _RolloverStream, now: float) -> bool:
         """Whether no audio will come that goes on where the leg has got to."""
         if self._reach(leg) > leg.sent:
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from flowcore import Part
+from flowcore import Resource
 from nodes.speech.local.decoder import Decoder
 from nodes.speech.local.process import DecoderProcess
 from nodes.speech.local.voice import VoiceModel
@@ -17,7 +17,7 @@ WORKERS = "FLOWCORE_WORKERS"
 """Set by ``flowcore run --workers``: how many processes share the cores with this one, itself included."""
 
 
-class Recognizer(Part):
+class Recognizer(Resource):
     """The part of `transcribe` for the decoder ``cls``; two for the same engine and settings are the same part.
 
     ``processes`` decode at once, 0 for one for each core; ``backlog`` bounds the audio that waits, in seconds.

@@ -35,7 +35,7 @@ NOISE = re.compile(r"\W*you\W*", re.IGNORECASE)
 
 
 @dataclass(eq=False)
-class _Talk:
+class _PartyState:
     """One party: its segmenter, its transcript, and what was asked of the open utterance."""
 
     party: Party
@@ -52,7 +52,7 @@ class _Talk:
 class _Ask:
     """A text that was asked for."""
 
-    talk: _Talk
+    talk: _PartyState
     segment: Segment
     final: bool
     known_as: ref[Job] | None = None  # only the line keeps it, as it keeps this: the knot would hold all audio for long
@@ -83,7 +83,7 @@ class Utterances:
         self._limits = limits
         self._interim = interim
         self._ahead = AHEAD * recognizer.backlog
-        self._talks: dict[str, _Talk] = {}
+        self._talks: dict[str, _PartyState] = {}
         self._results: SimpleQueue[tuple[_Ask, Outcome]] = SimpleQueue()  # from the workers
         self._owed: dict[_Ask, None] = {}  # final texts still to come, in order
         self._close_by = inf
@@ -132,12 +132,12 @@ class Utterances:
         self._recognizer.worker.forget(self)
         self._talks.clear()  # the node and this refer to each other: only the garbage collector would free their audio
 
-    def _meet(self, track: str) -> _Talk:
+    def _meet(self, track: str) -> _PartyState:
         segmenter = Segmenter(self._recognizer.voice.party(), self._limits)
         party = self._parties.setdefault(track, Party(track, self._host.now))
-        return self._talks.setdefault(track, _Talk(party, segmenter))
+        return self._talks.setdefault(track, _PartyState(party, segmenter))
 
-    def _speaking(self) -> Iterator[_Talk]:
+    def _speaking(self) -> Iterator[_PartyState]:
         return (talk for talk in self._talks.values() if talk.segmenter.speaking)
 
     def _wait(self) -> None:
@@ -153,18 +153,18 @@ class Utterances:
         """Seconds of audio whose final texts are still to come."""
         return sum(ask.segment.seconds for ask in self._owed)
 
-    def _ask_early(self, talk: _Talk) -> None:
+    def _ask_early(self, talk: _PartyState) -> None:
         segmenter = talk.segmenter
         if segmenter.speaking:
             unasked = segmenter.reaches - max(talk.asked, segmenter.start)
             if (segmenter.pausing and unasked > 0) or (self._interim and unasked >= self._interim * RATE):
                 self._ask(talk, segmenter.so_far(), final=False)
 
-    def _end(self, talk: _Talk) -> None:
+    def _end(self, talk: _PartyState) -> None:
         if (segment := talk.segmenter.end()) is not None:
             self._finish(talk, segment)
 
-    def _finish(self, talk: _Talk, segment: Segment) -> None:
+    def _finish(self, talk: _PartyState, segment: Segment) -> None:
         early, talk.early = talk.early, None
         if talk.known == (segment.start, segment.end):
             self._final(talk, segment, talk.text)
@@ -178,7 +178,7 @@ class Utterances:
         job = early.job
         return same and job is not None and self._recognizer.worker.make_final(job)
 
-    def _ask(self, talk: _Talk, segment: Segment, *, final: bool) -> None:
+    def _ask(self, talk: _PartyState, segment: Segment, *, final: bool) -> None:
         ask = _Ask(talk, segment, final)
 
         def done(outcome: Outcome) -> None:  # in a worker's thread
@@ -227,13 +227,13 @@ class Utterances:
             if self._interim:
                 talk.party.interim(*segment.spoken, _believed(segment, outcome))
 
-    def _final(self, talk: _Talk, segment: Segment, text: str) -> None:
+    def _final(self, talk: _PartyState, segment: Segment, text: str) -> None:
         text = _believed(segment, text)
         talk.party.final(*segment.spoken, text)
         before = talk.before if talk.before and talk.before.leads_to(segment) else None
         talk.before = Context.after(before, segment, text)
 
-    def _context(self, talk: _Talk, segment: Segment) -> Context | None:
+    def _context(self, talk: _PartyState, segment: Segment) -> Context | None:
         """What a segment with little speech in it is to be heard together with."""
         short = segment.voice_seconds <= self._limits.enough
         return talk.before if short and talk.before and talk.before.leads_to(segment) else None

@@ -101,7 +101,7 @@ def test_sealing_gives_a_growing_file_its_sizes(tmp_path_factory, frames, channe
     data = whole[: frames * channels * width]
     part = tmp_path_factory.mktemp("killed") / "x.wav.part"
     part.write_bytes(wav.header(encoding, 8000, channels) + data + whole[: torn % (channels * width)])
-    wav.seal(part)
+    wav.finalize(part)
     content = part.read_bytes()
     assert content == wav.header(encoding, 8000, channels, len(data)) + data + b"\0" * (len(data) % 2)
     assert int.from_bytes(content[4:8], "little") == len(content) - 8
@@ -111,13 +111,13 @@ def test_repair_leaves_a_healthy_file_as_it_is(tmp_path):
     for encoding, data in (("s16", b"abcd"), ("mulaw", b"abc")):
         healthy = wav.header(encoding, 8000, 1, len(data)) + data + b"\0" * (len(data) % 2)
         (tmp_path / "x.wav").write_bytes(healthy)
-        wav.seal(tmp_path / "x.wav")
+        wav.finalize(tmp_path / "x.wav")
         assert (tmp_path / "x.wav").read_bytes() == healthy
 
 
 def test_sealing_a_file_killed_before_its_header_is_an_empty_recording(tmp_path):
     (tmp_path / "x.wav.part").write_bytes(b"RIFF")
-    wav.seal(tmp_path / "x.wav.part")
+    wav.finalize(tmp_path / "x.wav.part")
     with wave.open(str(tmp_path / "x.wav.part")) as reader:
         assert reader.getnframes() == 0
 
@@ -126,5 +126,5 @@ def test_sealing_a_file_killed_before_its_header_is_an_empty_recording(tmp_path)
 def test_file_of_another_program_is_not_touched(tmp_path, other):
     (tmp_path / "x.wav.part").write_bytes(other)
     with pytest.raises(wav.NotWav):
-        wav.seal(tmp_path / "x.wav.part")
+        wav.finalize(tmp_path / "x.wav.part")
     assert (tmp_path / "x.wav.part").read_bytes() == other

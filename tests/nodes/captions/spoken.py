@@ -9,7 +9,7 @@ from flowcore import PACKETS, Emit, Format, Packet, Text, Transform, node
 class Spoken(Transform[Packet, Text]):
     """In: ``Packet`` whose data is a ``Text`` as JSON. Out: that text; at the end what is open becomes final."""
 
-    takes = (PACKETS,)
+    caps = (PACKETS,)
 
     @classmethod
     def gives(cls, config, given):

@@ -79,7 +79,7 @@ def test_all_workers_know_the_same_in_the_end_also_one_that_came_late(steps, cha
             message = json.loads(workers[number].told.pop(0))
             for other, worker in enumerate(workers):
                 if other != number:
-                    worker.words.heard(number, message)
+                    worker.words.on_worker_message(number, message)
 
     begun: dict[tuple[int, int], bool] = {}
     for what, number, flow, words in steps:
@@ -109,9 +109,9 @@ def test_calls_of_a_worker_that_has_gone_have_ended():
     there.words.say("theirs", text(0, "half a"))
     here.words.begin("two", "ours", NOON)
     for message in there.told:
-        here.words.heard(2, json.loads(message))
-    here.words.left(2)
-    here.words.left(3)
+        here.words.on_worker_message(2, json.loads(message))
+    here.words.on_worker_exit(2)
+    here.words.on_worker_exit(3)
     assert here.shown("one") == (
         {"call": "one", "state": "ended", "sessions": [0.0]},
         [("theirs.agent.0", 0.0, "half a", True)],
@@ -125,7 +125,7 @@ def test_a_long_history_is_told_in_pieces():
     for number in range(LINES):
         worker.words.say("flow", text(number, "x" * 5000))
     worker.told.clear()
-    worker.words.heard(2, ["ask"])
+    worker.words.on_worker_message(2, ["ask"])
     assert len(worker.told) == 1 + LINES / 20
     assert max(map(len, worker.told)) < 50_000
 
@@ -189,8 +189,8 @@ def test_calls_and_lines_are_bounded_and_the_oldest_go():
 def test_what_comes_of_an_unknown_call_harms_nothing():
     worker = Worker()
     worker.words.end("never")
-    worker.words.heard(2, ["put", "never", [["id", "agent", 0.0, 1.0, "x", True, ""]]])
-    worker.words.heard(2, ["end", "never", "flow"])
+    worker.words.on_worker_message(2, ["put", "never", [["id", "agent", 0.0, 1.0, "x", True, ""]]])
+    worker.words.on_worker_message(2, ["end", "never", "flow"])
     assert worker.calls.find("never") is None
     assert worker.calls.find("") is None
 

@@ -22,12 +22,12 @@ from websockets.sync.client import connect
 
 from flowcore.cli import main
 from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.testing import run_plan
-from nodes.doctor.command import Clinic
-from nodes.doctor.probe import Witness
+from nodes.doctor.command import DoctorServer
+from nodes.doctor.probe import Probe
 from nodes.doctor.report import page, remarks
-from nodes.net.proxy_trust import Front
+from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.tls import Certificate
 from nodes.ringcx.protocol import Caller
 from nodes.simulators.known_audio import mulaw
@@ -48,9 +48,11 @@ def _no_time_passes(monkeypatch):
 class Practice:
     """A doctor in a thread: ``url``, and after the block the ``clinic`` with its findings."""
 
-    def __init__(self, folder: Path | None, secret: str = "", front: Front | None = None) -> None:
+    def __init__(self, folder: Path | None, secret: str = "", front: ProxyTrust | None = None) -> None:
         self.told: list[str] = []
-        self.clinic = Clinic(front or Front(), secret, folder / "call.jsonl" if folder else None, self.told.append)
+        self.clinic = DoctorServer(
+            front or ProxyTrust(), secret, folder / "call.jsonl" if folder else None, self.told.append
+        )
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._socket.setblocking(False)
         self.url = f"ws://127.0.0.1:{self.clinic.listen(self._socket)}"
@@ -116,7 +118,7 @@ def test_its_recording_is_the_call(tmp_path):
         "{use: ringcx, with: {port: 3333}}", f"{{use: ringcx_recording, with: {{path: {facts['recording']}}}}}"
     )
     (tmp_path / "again.yaml").write_text(graph)
-    run_plan(compile(load(tmp_path / "again.yaml", [f"wav.path={tmp_path}/{{flow}}.wav"])))
+    run_plan(compile_graph(load(tmp_path / "again.yaml", [f"wav.path={tmp_path}/{{flow}}.wav"])))
     assert (stereo(next(tmp_path.glob("*.wav"))) == said(7, 2.0)).all()
 
 
@@ -235,7 +237,7 @@ def test_peer_that_does_not_close_after_stop_is_closed_after_ten_seconds():
     now, closes, pings = [100.0], [], []
     websocket = SimpleNamespace(ping=lambda: pings.append(now[0]), goodbye=None, unusual={})
     line = SimpleNamespace(websocket=websocket, close=lambda code: closes.append((now[0], code)))
-    witness = Witness(
+    witness = Probe(
         Request("/", Headers()), "192.0.2.1", now=lambda: now[0], credentials=None, tape=lambda: None, tell=print
     )
     witness.opened(line)
@@ -384,7 +386,7 @@ def test_call_over_tls_right_to_its_port(tmp_path):
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     certificate = Certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
-    with Practice(tmp_path, front=Front(certificate)) as practice:
+    with Practice(tmp_path, front=ProxyTrust(certificate)) as practice:
         port = urlsplit(practice.url).port
         with connect(
             f"wss://localhost:{port}", ssl=trusting, sock=socket.create_connection(("127.0.0.1", port))

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from websockets.datastructures import Headers
 
 from flowcore import BadMessage
-from nodes.doctor.redact import MASK, Veil, meaning, shape
+from nodes.doctor.redact import MASK, Redactor, meaning, shape
 from nodes.ringcx.credentials import Credentials
 from nodes.ringcx.protocol import Caller, Media, Start, parse
 
@@ -19,13 +19,13 @@ JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dicti
 
 @given(JSON)
 def test_a_known_secret_is_nowhere_in_what_is_kept(message):
-    assert SECRET not in Veil(Credentials(SECRET)).message(json.dumps(message).encode())
+    assert SECRET not in Redactor(Credentials(SECRET)).message(json.dumps(message).encode())
 
 
 @given(st.sampled_from(["secret", "token", "x-key", "auth", "pin", "vendor", "data"]), st.booleans())
 def test_an_unknown_secret_is_masked_under_any_name_that_is_not_known(name, deep):
     message = {"event": "Start", "metadata": {"callId": "1", name: {"inner": SECRET} if deep else SECRET}}
-    assert SECRET not in Veil(None).message(json.dumps(message).encode())
+    assert SECRET not in Redactor(None).message(json.dumps(message).encode())
 
 
 @given(st.binary(max_size=60))
@@ -36,12 +36,12 @@ def test_what_is_no_message_is_kept_as_none(data):
         except BadMessage as bad:
             return bad.reason
 
-    assert judged(Veil(None).message(data).encode()) == judged(data)
+    assert judged(Redactor(None).message(data).encode()) == judged(data)
 
 
 def test_a_call_keeps_what_it_needs_to_be_played_again():
     caller = Caller({"call_id": "c-1", "session_id": "2", "ani": "555", "product_type": "Queue"})
-    veil = Veil(None)
+    veil = Redactor(None)
     for message in (caller.connected(), caller.start(), caller.media("agent", b"\x01" * 160), caller.stop(3, "2026")):
         assert parse(veil.message(message).encode()) == parse(message)
     upper = Caller({"call_id": "c-1"}, "upper")
@@ -51,15 +51,15 @@ def test_a_call_keeps_what_it_needs_to_be_played_again():
 
 
 def test_path_keeps_its_shape_and_the_ids_of_the_call():
-    assert Veil(None).path("/in?callId=c-1&key=abc&uii=7") == "/in?callId=c-1&key=***&uii=7"
-    assert Veil(Credentials("c-1")).path("/?callId=c-1") == "/?callId=***"
-    assert Veil(None).path("/") == "/"
-    assert Veil(None).path(f"/?{SECRET}&callId=1") == "/?=***&callId=1"  # it has no name, so it may be anything
+    assert Redactor(None).path("/in?callId=c-1&key=abc&uii=7") == "/in?callId=c-1&key=***&uii=7"
+    assert Redactor(Credentials("c-1")).path("/?callId=c-1") == "/?callId=***"
+    assert Redactor(None).path("/") == "/"
+    assert Redactor(None).path(f"/?{SECRET}&callId=1") == "/?=***&callId=1"  # it has no name, so it may be anything
 
 
 def test_headers_are_kept_by_name_only_where_they_are_no_secret():
     headers = Headers([("User-Agent", "RingCX"), ("Authorization", "Bearer x"), ("X-Anything", "x"), ("Host", "me")])
-    assert [Veil(None).header(*pair) for pair in headers.raw_items()] == ["RingCX", MASK, MASK, MASK]
+    assert [Redactor(None).header(*pair) for pair in headers.raw_items()] == ["RingCX", MASK, MASK, MASK]
 
 
 def test_shape_says_no_value():

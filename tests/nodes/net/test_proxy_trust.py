@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.datastructures import Headers
 
-from nodes.net.proxy_trust import Contradiction, Front, plain, within
+from nodes.net.proxy_trust import Contradiction, ProxyTrust, plain, within
 from nodes.sources.ringcx import RingCX
 
 PROXY = plain("10.0.0.1")
-FRONT = Front(proxies=(ip_network("10.0.0.0/24"), ip_network("fd00::/8")))
+FRONT = ProxyTrust(proxies=(ip_network("10.0.0.0/24"), ip_network("fd00::/8")))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_nearest_address_that_is_no_proxy_calls(headers: list[tuple[str, str
 def test_a_header_from_outside_is_not_believed(header: str) -> None:
     forged = Headers([(header, "for=10.0.0.2" if header == "Forwarded" else "10.0.0.2")])
     assert str(FRONT.caller(plain("6.6.6.6"), forged)) == "6.6.6.6"
-    assert str(Front().caller(plain("6.6.6.6"), forged)) == "6.6.6.6"
+    assert str(ProxyTrust().caller(plain("6.6.6.6"), forged)) == "6.6.6.6"
 
 
 def test_what_the_caller_put_into_the_other_header_is_noticed() -> None:
@@ -86,7 +86,7 @@ def test_a_quote_that_a_caller_leaves_open_does_not_swallow_the_proxys_word() ->
 )
 def test_without_a_certificate_only_proxies_and_this_machine_are_met(address: str, met: bool) -> None:
     assert FRONT.meets(plain(address)) is met
-    assert Front().meets(plain(address))
+    assert ProxyTrust().meets(plain(address))
 
 
 def test_a_zone_and_a_mapped_address_are_read() -> None:

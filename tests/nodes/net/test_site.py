@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 
 from flowcore import CannotStart
 from flowcore.graph.load import load_text
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.testing import run_plan
 from nodes.captions.access import mint
 from tests.support.live import until
@@ -135,6 +135,6 @@ def test_who_guesses_keys_is_seen_in_the_log_without_the_guess(tmp_path, monkeyp
 
 
 def test_two_nodes_that_want_the_same_path_are_told_so():
-    plan = compile(load_text(TWO))
+    plan = compile_graph(load_text(TWO))
     with pytest.raises(CannotStart, match=r"two nodes want to show pages at /client: give both the same settings"):
         run_plan(plan)

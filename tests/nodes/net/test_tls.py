@@ -11,7 +11,7 @@ import trustme
 
 from flowcore import CannotStart
 from nodes.net.port import HANDSHAKES
-from nodes.net.proxy_trust import Front
+from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.tls import Certificate
 from tests.support.rig import UPGRADE, Rig, close_code, text
 
@@ -68,7 +68,7 @@ class Client:
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    rig = Rig(front=Front(Certificate(*write(tmp_path))))
+    rig = Rig(front=ProxyTrust(Certificate(*write(tmp_path))))
     yield rig
     rig.port.close()
     for client in rig.clients:

@@ -8,10 +8,10 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from flowcore import Refused
-from flowcore.workers.call_limit import Places
+from flowcore.workers.call_limit import CallLimit
 from nodes.net.peer import Page
 from nodes.net.proxy_trust import plain
-from nodes.ringcx.access_policy import Doorman, Rules, Visit
+from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
 
 HERE = plain("192.0.2.1")
 SECRET = "s3cret-of-ours"
@@ -30,8 +30,8 @@ class Told:
         self.events.append({"event": event, **data})
 
 
-def doorman(**rules: Any) -> Doorman:
-    return Doorman(Rules(**rules), Told(), Places(1).callers)
+def doorman(**rules: Any) -> AccessPolicy:
+    return AccessPolicy(Rules(**rules), Told(), CallLimit(1).callers)
 
 
 def request(path: str = "/", *headers: tuple[str, str]) -> Request:
@@ -87,9 +87,9 @@ def test_the_upgrade_is_answered(rules: dict[str, Any], asking: Request, caller:
     assert asked(rules, asking, caller) == status
 
 
-def visit(keeper: Doorman, asking: Request | None = None) -> Visit:
+def visit(keeper: AccessPolicy, asking: Request | None = None) -> Admission:
     found = keeper.ask(asking or request(), HERE)
-    assert isinstance(found, Visit)
+    assert isinstance(found, Admission)
     return found
 
 
@@ -126,7 +126,7 @@ def test_an_address_holds_so_many_calls_and_others_are_untouched() -> None:
     with pytest.raises(Refused) as caught:
         keeper.ask(request(), HERE)
     assert caught.value.retry_after > 0
-    assert isinstance(keeper.ask(request(), plain("192.0.2.2")), Visit)
+    assert isinstance(keeper.ask(request(), plain("192.0.2.2")), Admission)
     calls[0].closed()
     visit(keeper).opened()
     calls[1].closed()
@@ -138,7 +138,7 @@ def test_addresses_do_not_pile_up() -> None:
     keeper = doorman(per_address=1)
     for number in range(1000):
         coming = keeper.ask(request(), plain(f"10.0.{number // 256}.{number % 256}"))
-        assert isinstance(coming, Visit)
+        assert isinstance(coming, Admission)
         coming.opened()
         coming.closed()
     assert keeper.callers.count("10.0.0.1") == 0
@@ -146,7 +146,7 @@ def test_addresses_do_not_pile_up() -> None:
 
 def test_who_knocks_often_is_told_once_a_second() -> None:
     told = Told()
-    keeper = Doorman(Rules(**NET), told, Places(1).callers)
+    keeper = AccessPolicy(Rules(**NET), told, CallLimit(1).callers)
     for number in range(300):
         keeper.ask(request(), plain("6.6.6.6"))
         keeper.poll(100 + number / 100)

@@ -7,10 +7,10 @@ import pytest
 from websockets.http11 import Request
 
 from flowcore import Packet
-from flowcore.workers.call_limit import Places
+from flowcore.workers.call_limit import CallLimit
 from nodes.net.connection import READ
 from nodes.net.proxy_trust import Address
-from nodes.ringcx.access_policy import Doorman, Rules, Visit
+from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.protocol import STOP_QUIET, Caller
 from tests.support.rig import Rig, text
@@ -55,7 +55,7 @@ class Exchange(Rig):
         self.host = Host(self)
 
     def route(self, request: Request, caller: Address) -> Any:
-        visit = Visit(Doorman(Rules(), self.host, Places(9).callers), caller)  # type: ignore[arg-type]
+        visit = Admission(AccessPolicy(Rules(), self.host, CallLimit(9).callers), caller)  # type: ignore[arg-type]
         self.peers.append(CallPeer(self.host, request, visit, start=10.0, idle=60.0))  # type: ignore[arg-type]
         return self.peers[-1]
 

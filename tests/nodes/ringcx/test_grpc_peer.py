@@ -13,9 +13,9 @@ import grpc
 import pytest
 
 from flowcore import Refused
-from flowcore.workers.call_limit import Places
+from flowcore.workers.call_limit import CallLimit
 from nodes.net.proxy_trust import plain
-from nodes.ringcx.access_policy import Doorman, Rules, Visit
+from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
 from nodes.ringcx.grpc_peer import BURST, GrpcPeer
 from nodes.ringcx.grpc_protocol import Teller
 from nodes.ringcx.grpc_server import Server
@@ -82,7 +82,9 @@ class Host:
 
 def peer(host: Host, rules: Rules = Rules(), **limits: float) -> GrpcPeer:  # noqa: B008
     limits = {"start": 30.0, "idle": 3600.0, "speed": 4.0} | limits
-    return GrpcPeer(host, Visit(Doorman(rules, host.report, Places(1).callers), plain("192.0.2.1")), **limits)  # type: ignore[arg-type]
+    return GrpcPeer(
+        host, Admission(AccessPolicy(rules, host.report, CallLimit(1).callers), plain("192.0.2.1")), **limits
+    )  # type: ignore[arg-type]
 
 
 def talking(host: Host, **limits: float) -> GrpcPeer:

@@ -21,7 +21,7 @@ import pytest
 import flowcore
 from flowcore import Duration, Format, Host, Listener, Packet, node
 from flowcore.graph.load import load_text
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.testing import run_plan
 from nodes.audio import g711
 
@@ -98,7 +98,7 @@ def clicks(samples: Any) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize(("agent", "customer"), [(50.0, 50.0), (-50.0, -50.0), (50.0, -50.0), (-50.0, 50.0)])
 def test_after_two_hours_both_parties_are_within_20_ms(tmp_path, agent, customer):
-    graph = compile(load_text(RECORD.format(folder=tmp_path), "graph.yaml"))
+    graph = compile_graph(load_text(RECORD.format(folder=tmp_path), "graph.yaml"))
     listener = replace(graph.listener, cls=LongCall, config=LongCall.Config(agent=agent, customer=customer))
     result = run_plan(replace(graph, nodes={**graph.nodes, listener.name: listener}), slot=SLOT)
     (flow,) = result.flows

@@ -10,9 +10,9 @@ KEY = "0123456789abcdef"
 
 
 def captions(session=SESSION, **config):
-    part = Captions.shares(Captions.Config(**config))
+    part = Captions.make_resource(Captions.Config(**config))
     part.open()
-    return NodeHarness(Captions, config, session=session, part=part), part
+    return NodeHarness(Captions, config, session=session, resource=part), part
 
 
 def shown(part, call):
@@ -51,12 +51,12 @@ def test_listener_without_a_port_is_told_of():
     harness, part = captions()
     assert [name for name, _ in harness.events] == ["no_page"]
     part.routes()
-    assert NodeHarness(Captions, {}, part=part).events == []
+    assert NodeHarness(Captions, {}, resource=part).events == []
 
 
 def test_flows_of_equal_settings_share_a_page():
-    assert Captions.shares(Captions.Config()) == Captions.shares(Captions.Config())
-    assert Captions.shares(Captions.Config()) != Captions.shares(Captions.Config(keep="1min"))
+    assert Captions.make_resource(Captions.Config()) == Captions.make_resource(Captions.Config())
+    assert Captions.make_resource(Captions.Config()) != Captions.make_resource(Captions.Config(keep="1min"))
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def screen_on(stream: io.StringIO) -> Screen:
 
 
 def console(screen: Screen, flow: str = "test-flow") -> NodeHarness:
-    return NodeHarness(Console, session=Session(flow, SESSION.started), part=screen)
+    return NodeHarness(Console, session=Session(flow, SESSION.started), resource=screen)
 
 
 def said(text: str, *, track: str = "agent", start: float = 12.34, final: bool = True) -> Text:
@@ -244,8 +244,8 @@ def test_utterance_without_words_only_takes_its_interim_away():
 
 
 def test_all_flows_share_one_screen():
-    assert Console.shares(Console.Config()) == Console.shares(Console.Config())
-    assert hash(Console.shares(Console.Config())) == hash(Console.shares(Console.Config()))
+    assert Console.make_resource(Console.Config()) == Console.make_resource(Console.Config())
+    assert hash(Console.make_resource(Console.Config())) == hash(Console.make_resource(Console.Config()))
 
 
 def test_encoding_without_the_letter_shows_a_question_mark():

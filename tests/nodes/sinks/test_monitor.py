@@ -78,7 +78,7 @@ def say(harness, chunks):
 
 
 def play(speaker, chunks, **config):
-    harness = NodeHarness(Monitor, config, part=speaker)
+    harness = NodeHarness(Monitor, config, resource=speaker)
     harness.node.now = time.monotonic
     began = say(harness, chunks)
     return harness, began
@@ -152,7 +152,7 @@ def test_a_card_that_is_unplugged_costs_the_call_nothing_and_is_heard_again(card
         thread = threading.Thread(target=talk)
         thread.start()
         try:
-            (speaker,) = live.engine.parts()
+            (speaker,) = live.engine.resources()
             until(lambda: any(line.playing for call in speaker.mixer._calls for line in call.lines.values()))
             card.pull_out()
             until(lambda: live.named("speaker_lost"))
@@ -218,20 +218,20 @@ def test_a_missing_library_is_named(monkeypatch, tmp_path):
 def test_stereo_is_two_parties_and_a_call_that_nobody_hears_costs_nothing(speaker):
     chunk = tone("20ms", rate=16000)[0]
     both = chunk.replace(samples=np.stack([chunk.samples, chunk.samples // 2], axis=1), track="")
-    harness = NodeHarness(Monitor, {"select": "off"}, part=speaker).push(both)
+    harness = NodeHarness(Monitor, {"select": "off"}, resource=speaker).push(both)
     assert not harness.node._call.lines
     speaker.mixer.choose(None)
-    harness = NodeHarness(Monitor, {}, part=speaker).push(both)
+    harness = NodeHarness(Monitor, {}, resource=speaker).push(both)
     assert sorted(harness.node._call.lines) == ["agent", "customer"]
 
 
 def test_what_piles_up_is_dropped_and_counted_and_the_call_never_waits(speaker):
-    harness = NodeHarness(Monitor, {}, part=speaker).push(*voice(10.0)).end()
+    harness = NodeHarness(Monitor, {}, resource=speaker).push(*voice(10.0)).end()
     assert harness.dropped["no_speaker"] == pytest.approx(9.5)
 
 
 def test_one_card_for_all():
-    of = lambda **config: Monitor.shares(Monitor.Config(**config))  # noqa: E731
+    of = lambda **config: Monitor.make_resource(Monitor.Config(**config))  # noqa: E731
     assert of() == of(select="all", volume="-6dB")
     assert of() != of(device="usb")
 

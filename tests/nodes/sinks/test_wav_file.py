@@ -240,7 +240,7 @@ for number in range(30_000):
     assert (head[4:8], head[40:44]) == (b"\xff" * 4, b"\xff" * 4)
     with wave.open(str(part)) as reader:  # playable as it is
         before = reader.readframes(30_000 * 80)
-    wav.seal(part)
+    wav.finalize(part)
     samples = read(part)[:, 0]
     assert samples.tobytes() == before
     assert len(samples) >= 80 * acknowledged

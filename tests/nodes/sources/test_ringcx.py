@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
-from flowcore import CannotStart, Packet, Part, Refused
+from flowcore import CannotStart, Packet, Refused, Resource
 from flowcore.engine.sockets import listen
-from flowcore.workers.call_limit import Places
+from flowcore.workers.call_limit import CallLimit
 from nodes.ringcx.protocol import Caller
 from nodes.sources.ringcx import RingCX
 
@@ -56,7 +56,7 @@ class FlowEnd:
     def __init__(self, attributes: Mapping[str, str]) -> None:
         self.attributes = attributes
         self.report = Books()
-        self.callers = Places(1).callers
+        self.callers = CallLimit(1).callers
         self.packets: list[Packet] = []
         self.paused = False
         self.reason = ""
@@ -82,7 +82,7 @@ class TestHost:
 
     def __init__(self) -> None:
         self.report = Books()
-        self.callers = Places(1).callers
+        self.callers = CallLimit(1).callers
         self.draining = False
         self.full = False
         self.flows: list[FlowEnd] = []
@@ -112,7 +112,7 @@ class TestHost:
 
     public = ""
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[Resource]:
         return []
 
     def announce(self, what: str, address: str) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from flowcore import CannotStart
 from flowcore.graph.load import load_text
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.testing import hear, run_plan
-from nodes.doctor.call_recorder import Tape
-from nodes.doctor.redact import Veil
+from nodes.doctor.call_recorder import CallRecorder
+from nodes.doctor.redact import Redactor
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.call_recording import VERSION, Closed, Message, Opened, line
 from nodes.ringcx.protocol import Caller
@@ -34,7 +34,7 @@ nodes:
 def played(recording: Path, folder: Path, speed: float = 0):
     """The run of a recording on a virtual clock, and its WAV file."""
     text = GRAPH.format(recording=recording, speed=speed, folder=folder)
-    result = run_plan(compile(load_text(text)))
+    result = run_plan(compile_graph(load_text(text)))
     return result, next(iter(folder.glob("*.wav")), None)
 
 
@@ -45,7 +45,7 @@ def taped(monkeypatch, tmp_path):
     class Taped(CallPeer):
         def __init__(self, host, request, *arguments, **limits):
             super().__init__(host, request, *arguments, **limits)
-            self.tape = Tape(tmp_path / "tape.jsonl", Veil(None))
+            self.tape = CallRecorder(tmp_path / "tape.jsonl", Redactor(None))
             self.tape.begin(request, self._opened)
 
         def messages(self, messages, now):

@@ -32,7 +32,7 @@ class Call(NodeHarness):
     """One node of one call, with an engine that collects when it is woken."""
 
     def __init__(self, config: dict[str, Any], part: Any) -> None:
-        super().__init__(Transcribe, config, part=part)
+        super().__init__(Transcribe, config, resource=part)
         self.woken = threading.Event()
         self.node.wake = self.woken.set
 
@@ -441,7 +441,7 @@ def test_a_closed_call_leaves_nothing_in_the_line(part, pitches):
 
 
 def test_equal_configs_share_one_part():
-    one, other = (Transcribe.shares(Transcribe.Config(interim=interim)) for interim in ("1s", "0s"))
+    one, other = (Transcribe.make_resource(Transcribe.Config(interim=interim)) for interim in ("1s", "0s"))
     assert one == other
     assert hash(one) == hash(other)
 

@@ -10,7 +10,7 @@ import pytest
 from flowcore.cli import main
 from nodes.ringcx.rest.platform import Login, Platform, PlatformError, Servers, check_server, masked
 from nodes.ringcx.rest.profiles import Product, get
-from nodes.ringcx.rest.token_cache import Shelf
+from nodes.ringcx.rest.token_cache import TokenCache
 from tools.fake_platform import CLIENT_SECRET, JWT, Answer, FakePlatform
 
 SECRET = "correct-horse-battery"
@@ -98,7 +98,7 @@ def test_without_a_good_refresh_token_it_logs_in_again(profile, platform):
 
 def test_old_token_is_refreshed_before_it_is_refused(platform, tmp_path):
     time = [1000.0]
-    with_clock = Shelf(tmp_path / "token.json", pytest.fail, lambda: time[0])
+    with_clock = TokenCache(tmp_path / "token.json", pytest.fail, lambda: time[0])
     client = _client(platform, with_clock)
     for _ in range(3):
         with pytest.raises(PlatformError, match="there is no streaming profile"):
@@ -119,7 +119,7 @@ def test_a_sixth_login_in_a_minute_waits_also_across_runs(platform, tmp_path):
         platform.ahead += seconds
 
     for _ in range(6):
-        client = _client(platform, Shelf(tmp_path / "t.json", said.append, lambda: time[0]), said.append, sleep)
+        client = _client(platform, TokenCache(tmp_path / "t.json", said.append, lambda: time[0]), said.append, sleep)
         with pytest.raises(PlatformError, match="404"):
             client.send(get(Product("queue", 1, "2")))
         client.close()

@@ -3,18 +3,18 @@ import threading
 
 import pytest
 
-from nodes.ringcx.rest.token_cache import LOGINS, Kept, Shelf, directory
+from nodes.ringcx.rest.token_cache import LOGINS, Kept, TokenCache, directory
 
 
 @pytest.fixture
 def shelf(tmp_path):
-    return Shelf(tmp_path / "flowcore" / "token.json", pytest.fail, lambda: 1000.0)
+    return TokenCache(tmp_path / "flowcore" / "token.json", pytest.fail, lambda: 1000.0)
 
 
 def test_what_is_kept_is_there_for_the_next_run_and_for_its_user_only(shelf, tmp_path):
     with shelf.open() as kept:
         kept.access, kept.expires = "abc", 1300.0
-    with Shelf(tmp_path / "flowcore" / "token.json", pytest.fail).open() as found:
+    with TokenCache(tmp_path / "flowcore" / "token.json", pytest.fail).open() as found:
         assert found == Kept("abc", 1300.0)
     assert (tmp_path / "flowcore" / "token.json").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "flowcore").stat().st_mode & 0o777 == 0o700
@@ -43,7 +43,7 @@ def test_link_in_its_place_is_not_followed(tmp_path):
     said = []
     (tmp_path / "target").write_text("mine")
     (tmp_path / "token.json").symlink_to(tmp_path / "target")
-    with Shelf(tmp_path / "token.json", said.append).open() as kept:
+    with TokenCache(tmp_path / "token.json", said.append).open() as kept:
         kept.access = "abc"
     assert (tmp_path / "target").read_text() == "mine"
     assert "not kept for the next run" in said[0]
@@ -52,7 +52,7 @@ def test_link_in_its_place_is_not_followed(tmp_path):
 def test_where_nothing_can_be_kept_it_serves_this_run(tmp_path):
     said = []
     (tmp_path / "file").write_text("")
-    shelf = Shelf(tmp_path / "file" / "token.json", said.append)
+    shelf = TokenCache(tmp_path / "file" / "token.json", said.append)
     with shelf.open() as kept:
         kept.access = "abc"
     with shelf.open() as kept:
@@ -64,7 +64,7 @@ def test_second_process_waits_until_the_first_has_its_token(shelf, tmp_path):
     found = []
 
     def second():
-        with Shelf(tmp_path / "flowcore" / "token.json", pytest.fail).open() as kept:
+        with TokenCache(tmp_path / "flowcore" / "token.json", pytest.fail).open() as kept:
             found.append(kept.access)
 
     thread = threading.Thread(target=second)

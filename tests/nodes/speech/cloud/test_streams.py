@@ -12,7 +12,7 @@ import pytest
 
 from flowcore import Audio, Emit, Text, speech
 from flowcore.graph.load import load_text
-from flowcore.graph.negotiate import compile
+from flowcore.graph.negotiate import compile_graph
 from flowcore.speech import Ended, Listener, OverQuota, Rejected, Stream, Unavailable
 from flowcore.testing import joined, run_plan
 from flowcore.testing.decoders import mistaken
@@ -69,7 +69,7 @@ def recording(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
 @pytest.mark.parametrize("kind", [None, Rejected, Unavailable, OverQuota])
 def test_a_provider_of_no_use_never_touches_the_recording(kind, useless, recording):
     useless(kind)
-    result = run_plan(compile(load_text(GRAPH)))
+    result = run_plan(compile_graph(load_text(GRAPH)))
     (flow,) = result.flows
     failed = [error.node for error in flow.failures]
     assert failed == (["text"] if kind is Rejected else [])  # this branch only, loudly
@@ -206,7 +206,7 @@ def test_when_the_quota_is_used_up_a_model_here_goes_on_and_no_word_is_missing(u
         call._woken.clear()
         call.harness.collect()
     call.harness.node.close()
-    call.part.close()
+    call.resource.close()
     assert ("fallback", {"reason": "OverQuota"}) in call.harness.events
     assert mistaken(BECKETT, " ".join(text.text for text in call.finals)) <= 0.1
     assert not call.gaps
