@@ -3,8 +3,8 @@
 Each worker is a process of its own with an engine of its own; a call lives in one of them from its first byte to its
 last. They share the listening sockets (each takes connections from the same queue, once a slot) and `CallLimit`,
 nothing else. A socket pair, the *channel*, joins each with the supervisor, in lines of JSON: the job goes down;
-events, totals and answers come up, and what parts tell each other goes up from one and down to the others. When it closes, the other
-side is dead.
+events, totals and answers come up; messages between resources go up from one worker and down to the others. When the
+channel closes, the other side is dead.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class Bench:
             alarms=Alarms(clock.now),
             bus=Bus(),
             sampler=Sampler(),
-            parts={},
+            resources={},
             drain=10.0,
             attention=lambda flow: None,
         )

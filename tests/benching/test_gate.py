@@ -18,7 +18,7 @@ def test_hop_border_and_chunk_cost_what_they_did() -> None:
 
 def test_a_ratio_that_stays_a_fifth_higher_is_worse(monkeypatch, capsys) -> None:
     expected = json.loads(EXPECTED.read_text())
-    monkeypatch.setattr("bench.__main__.again", lambda name: expected[name] * 1.21)
+    monkeypatch.setattr("tests.bench.__main__.again", lambda name: expected[name] * 1.21)
     bench = Bench(quick=True, console=Console())
     bench.ratios = {"hop": expected["hop"] * 1.3, "border": expected["border"] * 1.19}
     assert gate(bench) == 1
@@ -29,7 +29,7 @@ def test_a_ratio_that_stays_a_fifth_higher_is_worse(monkeypatch, capsys) -> None
 
 def test_a_hiccup_is_no_regression(monkeypatch) -> None:
     expected = json.loads(EXPECTED.read_text())
-    monkeypatch.setattr("bench.__main__.again", lambda name: expected[name])
+    monkeypatch.setattr("tests.bench.__main__.again", lambda name: expected[name])
     bench = Bench(quick=True, console=Console())
     bench.ratios = {"hop": expected["hop"] * 5}
     assert gate(bench) == 0

@@ -42,7 +42,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flowcore import Config, Duration, Sink, Size, Takes, node
+from flowcore import Config, Duration, Sink, Size, Caps, node
 
 
 class Box(BaseModel):
@@ -58,7 +58,7 @@ class Shelf(Sink):
     beside the other.
     """
 
-    takes = (Takes("audio", ("s16",), (8000, 16000)),)
+    caps = (Caps("audio", ("s16",), (8000, 16000)),)
     runs = "thread"
 
     class Config(Config):

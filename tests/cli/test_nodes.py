@@ -92,7 +92,7 @@ def test_json_has_what_the_reference_says(flowcore, acme):
     [shelf] = [one for one in json.loads(flowcore("nodes", "--json").out) if one["name"] == "acme_shelf"]
     assert json.loads(flowcore("nodes", "acme_shelf", "--json").out) == shelf
     assert (shelf["family"], shelf["purpose"]) == ("sinks", "Keep sound in boxes, one beside the other.")
-    assert shelf["takes"] == ["audio s16 8 kHz|16 kHz"]
+    assert shelf["caps"] == ["audio s16 8 kHz|16 kHz"]
     assert shelf["outputs"] == {}
     fields = {field["name"]: field for field in shelf["fields"]}
     assert fields["path"]["required"]

@@ -12,7 +12,7 @@ from flowcore import ANY_AUDIO, Sink, node
 class Bin(Sink):
     """Throw away."""
 
-    takes = (ANY_AUDIO,)
+    caps = (ANY_AUDIO,)
 
     def process(self, chunk):
         pass

@@ -36,7 +36,7 @@ from flowcore import LINEAR, Audio, Sink, Transform, node
 class Shaky(Transform[Audio, Audio]):
     """Fails once, in a call that is called so."""
 
-    takes = (LINEAR,)
+    caps = (LINEAR,)
     failed = False
 
     def open(self, session):
@@ -53,7 +53,7 @@ class Shaky(Transform[Audio, Audio]):
 class Gather(Sink[Audio]):
     """Keeps all."""
 
-    takes = (LINEAR,)
+    caps = (LINEAR,)
 
     def process(self, chunk):
         pass

@@ -20,7 +20,7 @@ from flowcore import ANY_AUDIO, Audio, Sink, node
 
 @node("never")
 class Never(Sink[Audio]):
-    takes = (ANY_AUDIO,)
+    caps = (ANY_AUDIO,)
     runs = "thread"
 
     def process(self, chunk: Audio) -> None: ...

@@ -94,7 +94,7 @@ def test_module_that_a_test_imported_is_the_one_that_a_graph_uses(tmp_path, monk
 
 
 def test_classes_that_a_file_only_uses_are_not_its_nodes(tmp_path):
-    other = MINE + "\nfrom graph.nodes import Lamp\n\n@node('hidden')\nclass Hidden(Louder):\n    pass\n"
+    other = MINE + "\nfrom tests.graph.nodes import Lamp\n\n@node('hidden')\nclass Hidden(Louder):\n    pass\n"
     (tmp_path / "mine.py").write_text(other)
     assert [entry.name for entry in from_file(tmp_path / "mine.py")] == ["louder", "hidden"]
 
@@ -134,7 +134,7 @@ def test_file_without_a_node(tmp_path):
 def test_name_that_is_taken_names_both_places(tmp_path):
     problem = problem_of(tmp_path, WRONG, MINE.replace('"louder"', '"lamp"'))
     assert problem.code == "name-clash"
-    assert "graph.nodes" in problem.message
+    assert "tests.graph.nodes" in problem.message
     assert str(tmp_path / "mine.py") in problem.message
 
 
@@ -203,7 +203,7 @@ def test_node_that_cannot_be_made_is_a_problem_of_its_place(tmp_path):
     assert problem.trace == ('mine.py:16, in __init__: raise ValueError(f"no gain of {config.gain:g}")',)
 
 
-@pytest.mark.parametrize("asked", ["accepts", "shares", "gives", "latency"])
+@pytest.mark.parametrize("asked", ["accepts", "make_resource", "gives", "latency"])
 def test_node_that_cannot_say_what_it_takes_gives_or_shares_is_one_too(tmp_path, asked):
     mine = MINE.replace(
         "    def process",

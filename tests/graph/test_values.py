@@ -107,7 +107,7 @@ def test_default_of_a_variable_is_no_secret():
 
 
 def safe(key, **environ):
-    entry = Entry("safe", "graph.nodes", "Safe")
+    entry = Entry("safe", "tests.graph.nodes", "Safe")
     text = f"flowcore: 1\nnodes:\n  call: {{use: safe, with: {{key: {key}}}}}\n  light: {{use: lamp, from: call}}\n"
     return load_text(text, registry={**REGISTRY, "safe": entry}, environ=environ).nodes["call"].config.key
 

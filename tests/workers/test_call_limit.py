@@ -6,9 +6,9 @@ from flowcore.workers.connection_counter import CELLS
 
 CROWD = """
 import sys
-from flowcore.workers.call_limit import Places
+from flowcore.workers.call_limit import CallLimit
 fd, row = int(sys.argv[1]), int(sys.argv[2])
-places = Places(2000, 3, row, fd)
+places = CallLimit(2000, 3, row, fd)
 print(sum(places.take() for _ in range(1500)))
 """
 

@@ -112,7 +112,7 @@ class TestHost:
 
     public = ""
 
-    def parts(self) -> list[Resource]:
+    def resources(self) -> list[Resource]:
         return []
 
     def announce(self, what: str, address: str) -> None:
