@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from killing import killed_at, on_each_file_system, use_file_system
 
 from flowcore import (
     CannotStart,
@@ -25,6 +24,7 @@ from flowcore import (
     write_whole,
 )
 from flowcore.testing import SESSION, FakeDisk, kill_at_random
+from tests.support.killing import killed_at, on_each_file_system, use_file_system
 
 
 @contextmanager
