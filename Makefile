@@ -1,79 +1,104 @@
-# Everything a newcomer or CI needs: make demo, make test. For developers: make check, make bench, make fix.
+# `make` alone lists the targets. A newcomer and CI need two of them: make demo, make test.
+.DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test check fix docs proto bench fuzz again debs clean
+# Every install takes the versions that were tested, the build backend's included. pip reads the constraints of isolated
+# builds from the first variable up to pip 25.2, and from the second one since.
+PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test check lint fix docs site proto bench fuzz again upgrade test-oldest debs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # The demo needs what a user installs and no more; the tests and checks need the developers' packages.
-$(STAMP)-user: pyproject.toml
+$(STAMP)-user: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing flowcore and the embedded speech engine into $(VENV) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[moonshine]'
+	@$(PIP) -e '.[moonshine]'
 	@touch $@
 
-$(STAMP)-dev: pyproject.toml
+$(STAMP)-dev: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing flowcore and what its tests need into $(VENV) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all,dev]'
+	@$(PIP) -e '.[all,dev]'
 	@touch $@ $(STAMP)-user
 
-# One simulated call with two real voices, transcribed and recorded: no account, no sound card, no download.
-demo: $(STAMP)-user
+demo: $(STAMP)-user ## one simulated call with two real voices, transcribed and recorded: no account, no sound card
 	@$(BIN)/python tools/demo.py
 
-test: debs $(STAMP)-dev
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+test: debs $(STAMP)-dev ## all tests
+	@$(PYTEST)
 
-# Everything but the tests that run the speech model or a whole process under load.
-check: $(STAMP)-dev
+lint: $(STAMP)-dev ## format, lint, types, graphs
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy
 	@$(BIN)/flowcore check graphs/*.yaml
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not model and not slow"
 
-fix: $(STAMP)-dev
+check: lint ## lint and the quick tests (none runs the speech model or a whole process under load): under a minute
+	@$(PYTEST) -m "not model and not slow"
+
+fix: $(STAMP)-dev ## format, and mend what ruff can mend
 	@$(BIN)/ruff check -q --fix .
 	@$(BIN)/ruff format -q .
 
-# What is written by code: the reference of nodes, the schema that editors read, a picture.
-docs: $(STAMP)-dev
+docs: $(STAMP)-dev ## write the generated pages: the reference of nodes, the schema for editors, a picture
 	@$(BIN)/flowcore nodes --markdown > docs/nodes.md
 	@$(BIN)/flowcore schema -o docs/graph.schema.json
 	@$(BIN)/flowcore graph graphs/transcribe.yaml -o docs/transcribe.svg
 
+site: $(STAMP)-dev ## build the pages as a site in build/site; a dead link or a page outside the index is an error
+	@$(BIN)/python tools/build_site.py
+
 # The classes of a .proto. Written by a compiler that is old on purpose: its code runs with the protobuf of its own major
 # version and of the next (6 and 7), so users are not bound to the newest. A test says when they are not current.
 PROTOC := grpcio-tools==1.72.2
-proto: $(STAMP)-dev
-	@test -d build/protoc || $(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/protoc $(PROTOC)
+proto: $(STAMP)-dev ## write the classes of the .proto files
+	@test -d build/protoc || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/protoc $(PROTOC)
 	@PYTHONPATH=build/protoc $(BIN)/python -W ignore -m grpc_tools.protoc -I. --python_out=. --pyi_out=. nodes/ringcx/*.proto
 
-bench: $(STAMP)-dev
+bench: $(STAMP)-dev ## measure every budget
 	@$(BIN)/python -m tests.bench
 
-# A million hostile inputs for each parser, led by the code they reach: about 25 minutes. Not part of `make test`.
-fuzz: $(STAMP)-dev
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris || echo "no atheris for this Python: mutating at random"
+fuzz: $(STAMP)-dev ## a million hostile inputs for each parser, led by the code that they reach: about 25 minutes
+	@$(PIP) -e '.[fuzz]' || echo "no atheris for this Python: mutating at random"
 	@$(BIN)/python -m tests.fuzz
 
-# The whole suite many times in other orders: a test that fails once in fifty hides a race. For the night.
+# A test that fails once in fifty hides a race. For the night.
 TIMES ?= 50
-again: debs $(STAMP)-dev
+again: debs $(STAMP)-dev ## all tests TIMES=50 times, each time in another order
 	@for seed in $$(seq $(TIMES)); do echo "order $$seed:"; \
-		FLOWCORE_TEST_ORDER=$$seed $(BIN)/python -m pytest -n 2 --dist worksteal || exit 1; done
+		FLOWCORE_TEST_ORDER=$$seed $(PYTEST) || exit 1; done
+
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
+	--custom-compile-command "make upgrade" --output-file constraints.txt pyproject.toml
+upgrade: debs $(STAMP)-dev ## take the newest version of every package into constraints.txt, run everything, show the diff
+	@$(PIP) -e '.[upgrade]'
+	@$(BIN)/$(COMPILE) --upgrade
+	@$(MAKE) lint test site; failed=$$?; git --no-pager diff constraints.txt; exit $$failed
+
+# Packages that pyproject.toml does not name are the newest: their versions are for those that need them to say.
+test-oldest: debs $(STAMP)-dev ## all tests with the lower bounds of pyproject.toml, on Python 3.11, in build/oldest
+	@$(PIP) -e '.[upgrade]'
+	@$(BIN)/uv venv --quiet --clear --python 3.11 build/oldest
+	@$(BIN)/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct -e '.[all,dev]'
+	@build/oldest/bin/python -m pytest -n 2 --dist worksteal
 
 # Debian packages that the tests use. Without root their absence is an error of the test that needs them.
 DEBS := sox graphviz chromium libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins \
 	asterisk-core-sounds-en-wav asterisk-core-sounds-en asterisk-moh-opsound-wav
 DEBS += $(shell command -v npm >/dev/null || echo nodejs npm) # where Node.js is not installed in another way
-debs:
+debs: ## install the Debian packages that the tests use, as root on Debian
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(DEBS) >/dev/null 2>&1; then \
 		echo "installing $(DEBS) …"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBS) >/dev/null; \
 	fi
 
-clean:
+clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
