@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from flowcore import CannotStart, Text
 from flowcore.testing import FakeDisk, NodeHarness, kill_at_random
 from nodes.sinks.transcript_file import TranscriptFile
-from tests.support.killing import killed_at, on_each_file_system, use_file_system
+from tests.support.failing_disks import killed_at, on_each_file_system, use_file_system
 
 HELLO = Text("agent", 1.23456, 2.0, "hello", True, 0, confidence=0.9, lag=0.4)
 HEL = Text("agent", 1.23456, 1.5, "hel", False, 0, lag=0.2)

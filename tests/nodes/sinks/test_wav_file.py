@@ -18,7 +18,7 @@ from flowcore.testing import NodeHarness, joined, run_plan, silence, tone
 from nodes.audio import wav
 from nodes.sinks.wav_file import WavFile
 from tests.engine.nodes import Tones, plan, step
-from tests.support.killing import killed_at, on_each_file_system, use_file_system
+from tests.support.failing_disks import killed_at, on_each_file_system, use_file_system
 
 
 def stereo(start: int, frames: int, value: int = 1000) -> Audio:

@@ -1,15 +1,19 @@
-"""A process that is killed between two system calls, and file systems that cannot rename without overwriting."""
+"""Processes and disks that fail while files are written: kills between system calls, old file systems, full disks."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flowcore import files
+from flowcore import NewFile
+from flowcore.files import rename
 
 CALLS = ("open", "write", "rename", "link", "unlink", "ftruncate", "fsync", "fdatasync")
 """The functions of `os` that change a disk."""
@@ -36,7 +40,7 @@ def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch, action: Callable[[],
     with monkeypatch.context() as patch:
         for name in CALLS:
             patch.setattr(os, name, dying(getattr(os, name)))
-        patch.setattr(files, "_renameat2", dying(files._renameat2))
+        patch.setattr(rename, "_renameat2", dying(rename._renameat2))
         try:
             action()
         except Killed:
@@ -64,9 +68,32 @@ def use_file_system(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse what that file system refuses."""
     for call, number in REFUSED[name].items():
         if call == "renameat2":
-            monkeypatch.setattr(files, "_renameat2", _refuse(number))
+            monkeypatch.setattr(rename, "_renameat2", _refuse(number))
         else:
             monkeypatch.setattr(os, call, _refuse(number))
 
 
 on_each_file_system = pytest.mark.parametrize("file_system", REFUSED)
+
+
+@contextmanager
+def full_at(size: int) -> Iterator[None]:
+    """A disk that is full when a file has ``size`` bytes, played by the kernel."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def left(path: Path, data: bytes) -> Path:
+    """The ``.part`` file of ``path``, as a killed process leaves it."""
+    file = NewFile(path, partial=True)
+    file.append(data)
+    file.close()
+    return file.path
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}

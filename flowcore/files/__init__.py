@@ -1,0 +1,25 @@
+"""Files that survive kills and power cuts, never overwrite one another, and are never seen unfinished.
+
+- `flowcore.files.partial`: files that grow, called ``….part`` until they are finished
+- `flowcore.files.publishing`: final names for finished files, and files that are replaced as a whole
+- `flowcore.files.folder`: the folder that files go to
+- `flowcore.files.rename`, `flowcore.files.disk`: the system calls below them
+"""
+
+from flowcore.files.disk import free_space
+from flowcore.files.folder import Folder
+from flowcore.files.partial import PARTIAL_SUFFIX, NewFile, abandoned, partial_path
+from flowcore.files.publishing import publish, publish_from, set_aside, write_whole
+
+__all__ = [
+    "PARTIAL_SUFFIX",
+    "Folder",
+    "NewFile",
+    "abandoned",
+    "free_space",
+    "partial_path",
+    "publish",
+    "publish_from",
+    "set_aside",
+    "write_whole",
+]
