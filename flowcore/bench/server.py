@@ -25,10 +25,10 @@ from typing import Any
 from flowcore.bench.probe import NAME, Probe, with_probe
 from flowcore.bench.profile import Profile
 from flowcore.bench.stages import measured, with_stages
-from flowcore.cli.run import new_loop
 from flowcore.engine.bus import Event
 from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
+from flowcore.engine.loop import new_loop
 from flowcore.errors import FlowcoreError
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph

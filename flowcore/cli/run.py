@@ -21,6 +21,7 @@ from flowcore.control.hub import Hub
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
+from flowcore.engine.loop import new_loop
 from flowcore.errors import CannotStart
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph
@@ -191,15 +192,6 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
-
-
-def new_loop() -> asyncio.AbstractEventLoop:
-    """Uvloop's, where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 def _hub(control: Path | None, bus: Bus) -> Hub | None:
