@@ -8,7 +8,7 @@ import pytest
 from flowcore.cli.commands import COMMANDS, GROUP
 from tests.support.live import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"(?<=\]\()[^)\s]+(?=\))|(?<=<img src=\")[^\"]+")
 
 
@@ -49,6 +49,12 @@ def test_the_readme_names_every_command_and_no_other():
     named = set(re.findall(r"^\|.*?`flowcore ([a-z]+)", text, re.M)) | set(re.findall(r", `flowcore ([a-z]+)`", text))
     own = {point.name for point in entry_points(group=GROUP) if point.value.startswith("nodes.")}
     assert named == set(COMMANDS) | own
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_make_target_that_a_page_names_exists(page):
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.M)) <= targets
 
 
 def test_architecture_names_every_folder():
