@@ -28,7 +28,7 @@ def test_the_test_exists(file, name):
 
 
 def test_every_row_is_there_once_and_has_a_test_or_says_later():
-    assert sorted(number for cell, _ in ROWS for number in numbers(cell)) == list(range(1, 52))
+    assert sorted(number for cell, _ in ROWS for number in numbers(cell)) == list(range(1, 53))
     for cell, tests in ROWS:
         assert tests == "later" or "`" in tests, cell
 
