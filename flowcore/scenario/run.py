@@ -15,6 +15,7 @@ from flowcore.engine.bus import Bus, Event
 from flowcore.engine.clock import VirtualClock
 from flowcore.engine.engine import Engine
 from flowcore.errors import FlowcoreError, UsageError
+from flowcore.files import write_whole
 from flowcore.graph.plan import Plan
 from flowcore.scenario.compare import compared, judged
 from flowcore.scenario.load import Scenario
@@ -53,7 +54,7 @@ def recorded(path: Path) -> dict[str, Any]:
     """The recorded outcomes of a test file, by the name of the test; none when nothing was recorded."""
     file = recordings(path)
     try:
-        return dict(json.loads(file.read_text()))
+        return dict(json.loads(file.read_bytes()))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as error:
@@ -64,7 +65,7 @@ def record(path: Path, verdicts: list[Verdict]) -> Path:
     """Keep the outcomes of all tests of a file, as what is expected from now on."""
     outcomes = {verdict.scenario.name: verdict.outcome for verdict in verdicts if verdict.outcome is not None}
     file = recordings(path)
-    file.write_text(json.dumps(outcomes, indent=1, ensure_ascii=False) + "\n")
+    write_whole(file, json.dumps(outcomes, indent=1, ensure_ascii=False).encode() + b"\n")
     return file
 
 
