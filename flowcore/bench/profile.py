@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from types import FrameType
 
-from flowcore.engine.chain import run_at
+from flowcore.engine.node_run import run_at
 
 INTERVAL = 0.002
 """Seconds of CPU time between two samples; the kernel's own clock tick is the least it can do (4 ms at 250 Hz)."""

@@ -27,9 +27,9 @@ import msgspec
 
 from flowcore.audio import Audio
 from flowcore.control.address import directory
-from flowcore.engine.chain import NodeRun
 from flowcore.engine.engine import Engine
 from flowcore.engine.flow import CLOSED, Flow
+from flowcore.engine.node_run import NodeRun
 from flowcore.errors import CannotStart
 from flowcore.formats import Format
 from flowcore.node import Demux, Listener, Sink

@@ -43,9 +43,25 @@ class Border:
     """
 
     __slots__ = (
-        "_blocking", "_ends", "_gone", "_lock", "_probe", "_queue", "consumer_ready", "depth", "dropped", "entered",
-        "left", "name", "now", "on_fail", "plan", "producers", "waited", "waits",
-    )  # fmt: skip
+        "_blocking",
+        "_ends",
+        "_gone",
+        "_lock",
+        "_probe",
+        "_queue",
+        "consumer_ready",
+        "depth",
+        "dropped",
+        "entered",
+        "left",
+        "name",
+        "now",
+        "on_fail",
+        "plan",
+        "producers",
+        "waited",
+        "waits",
+    )
 
     def __init__(self, name: str, plan: BorderPlan, now: Callable[[], float]) -> None:
         self.name = name

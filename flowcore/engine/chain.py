@@ -1,279 +1,47 @@
-"""Chains: nodes fused into one call path, which a chunk goes through in one go: there is no queue and no thread in it.
+"""Chains: nodes fused into one call path. A chunk passes a chain in one go, without a queue or a thread switch.
 
-From one node to the next it takes a `Hop`; here is what becomes of the nodes: opened, flushed, closed, and cut out of
-their flow when they raise.
+A `flowcore.engine.node_run.Hop` leads from one node to the next. The chain opens, flushes and closes its nodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from time import perf_counter
-from types import FrameType
-from typing import Any, Final, Protocol
+from typing import Protocol
 
-from flowcore.engine.alarms import Alarm, Alarms
 from flowcore.engine.border import EMPTY, END, Border
-from flowcore.engine.hop import Hop, Put
+from flowcore.engine.node_run import FlowContext, NodeRun, Put, no_op
 from flowcore.engine.pool import Pool, Strand
-from flowcore.engine.stats import NodeStats, Sampler, Tally, unbalanced
-from flowcore.errors import NodeFailed
-from flowcore.graph.plan import PlanNode
-from flowcore.node import Demux, Listener, Session, Sink, Transform
-
-RESTART_FIRST = 0.5
-"""Seconds before the first restart of a failed node; doubled each time, up to ``RESTART_LONGEST``."""
-RESTART_LONGEST = 30.0
-
-FAILED: Final = "failed"
-"""The reason under which is counted what a failed node does not take, or took and never gave out."""
 
 
-class Owner(Protocol):
-    """What a running node needs of its flow."""
-
-    id: str
-    session: Session
-    resources: dict[str, Any]
-    sampler: Sampler
-    alarms: Alarms
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-
-    def event(self, name: str, node: str, **data: Any) -> None:
-        """Put an event on the bus."""
-
-    def node_failed(self, run: NodeRun, error: NodeFailed) -> None:
-        """A node raised and was cut out; the flow decides what else ends."""
+class ChainOwner(FlowContext, Protocol):
+    """A flow, as its chains see it."""
 
     def chain_finished(self, chain: Chain) -> None:
-        """All nodes of the chain are flushed and closed. From any thread."""
-
-
-class NodeRun:
-    """One node of one flow, running: the node, its books, and what becomes of it when it raises."""
-
-    __slots__ = ("_inlets", "_outlets", "_restart_at", "_restarts", "chain", "emits", "failed", "node", "owner", "plan",
-                 "stats", "work")  # fmt: skip
-
-    def __init__(self, plan: PlanNode, owner: Owner, chain: Chain) -> None:
-        self.plan = plan
-        self.owner = owner
-        self.chain = chain
-        self.stats = NodeStats()
-        self.failed: NodeFailed | None = None
-        self.emits: list[Put] = []
-        self._inlets: list[Hop] = []
-        self._outlets: list[Tally | Hop] = []
-        self._restarts = 0
-        self._restart_at = float("inf")
-        self.node: Any = None
-        self.work: Callable[..., None] = self.discard
-
-    def make(self) -> None:
-        """Make the node, once its whole flow is there to hear of a failure. The listener makes itself."""
-        if not issubclass(self.plan.cls, Listener):
-            self._guard(self._make)
-
-    def _make(self) -> None:
-        self.node = node = self.plan.cls(self.plan.config)
-        node.report = self
-        node.resource = self.owner.resources.get(self.plan.name)
-        node.wake = self.chain.wake
-        node.alarm = Alarm(self.owner.alarms, self.chain.wake)
-        node.now = self.owner.now
-
-    # The node's report: see flowcore.node.Report.
-
-    def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
-        self.stats.dropped.count(reason, chunks, seconds)
-
-    def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
-        self.stats.filled.count(reason, chunks, seconds)
-
-    def event(self, event: str, **data: Any) -> None:
-        self.owner.event(event, self.plan.name, **data)
-
-    # What the chain does with the node.
-
-    def open(self) -> None:
-        """Open the node, and let chunks in."""
-        if self.node is not None and not self.failed:
-            self._guard(lambda: self.node.open(self.owner.session))
-            self._connect()
-
-    def _connect(self) -> None:
-        if not self.failed:
-            self.work = self.node.process
-
-    def flush(self) -> None:
-        """The stream has ended."""
-        node = self.node
-        if self.failed or node is None:
-            return
-        if isinstance(node, Sink):
-            self._guard(node.flush)
-        else:
-            self._guard(lambda: node.flush(self.emits if isinstance(node, Demux) else self.emits[0]))
-
-    def collect(self) -> None:
-        """Take results that came in since."""
-        if isinstance(self.node, Transform | Sink) and not self.failed:
-            self._guard(lambda: self.node.collect(*self.emits))  # a sink has none
-
-    def busy(self) -> bool:
-        """Whether results are still to come."""
-        if self.node is None or self.failed:
-            return False
-        try:
-            return bool(self.node.busy())
-        except BaseException as error:
-            self.fail(error)
-            return False
-
-    def close(self) -> None:
-        """Let go of the node, failed or not."""
-        if self.node is not None:
-            self._guard(self.node.close)
-            self.node.alarm.end()
-        if self.failed:
-            self.write_off(FAILED)
-        self.work = self.discard
-
-    def write_off(self, reason: str) -> None:
-        """Count as dropped what a balanced node took in and never gave out."""
-        taken, given = self._balance()
-        if self.plan.cls.balanced and taken > given:
-            self.stats.dropped.count(reason, 0, taken - given)
-
-    def _guard(self, call: Callable[[], Any]) -> None:
-        try:
-            call()
-        except BaseException as error:
-            self.fail(error)
-
-    def fail(self, cause: BaseException) -> None:
-        """Cut the node out: its input is dropped and counted. Whatever it raises does so, hence the broad catches here
-        and in `Hop`: a library that asks the process to exit, or a panic in Rust, must not end the other calls.
-        """
-        if isinstance(cause, KeyboardInterrupt):  # no fault of the node: somebody wants all of this to end
-            raise cause
-        if self.failed:
-            return
-        self.failed = NodeFailed(self.owner.id, self.plan.name, cause)
-        self.work = self.discard
-        if self.plan.on_error == "restart":
-            delay = min(RESTART_FIRST * 2**self._restarts, RESTART_LONGEST)
-            self._restarts += 1
-            self._restart_at = self.owner.now() + delay
-        self.owner.node_failed(self, self.failed)
-
-    def discard(self, chunk: Any, *emits: Any) -> None:
-        if self.failed and self.owner.now() >= self._restart_at:
-            self._restart_at = float("inf")
-            self.close()
-            self.node, self.failed = None, None
-            self._guard(self._make)
-            self.open()
-            self.work(chunk, *emits)
-            return
-        self.stats.dropped.count(FAILED if self.failed else "closed", 1, chunk.seconds * self.plan.channels_in)
-
-    def fail_on(self, chunk: Any, cause: BaseException) -> None:
-        """The node raised while it had ``chunk``, part of which a balanced one may have given out: see `write_off`."""
-        self.fail(cause)
-        self.stats.dropped.count(FAILED, 1, 0.0 if self.plan.cls.balanced else chunk.seconds * self.plan.channels_in)
-
-    def hop(self) -> Hop:
-        """A further way into this node."""
-        sink = issubclass(self.plan.cls, Sink)
-        hop = Hop(self, None if sink else self.emits if issubclass(self.plan.cls, Demux) else self.emits[0])
-        self._inlets.append(hop)
-        return hop
-
-    def timed(self, *work: Any) -> None:
-        """Call the node and count its own time: what passes in it, less what passes in the nodes that it calls."""
-        chain = self.chain
-        outer, chain.inner = chain.inner, 0.0
-        began = perf_counter()
-        try:
-            self.work(*work)
-        finally:
-            took = perf_counter() - began
-            self.stats.own += (took - chain.inner) * self.owner.sampler.every
-            chain.inner = outer + took
-
-    def add_output(self, puts: Sequence[Put], tallies: Sequence[Tally | Hop]) -> None:
-        """Connect one output port: to nothing, one target or several."""
-        if not puts:
-            tally = Tally()
-
-            def count(chunk: Any) -> None:
-                tally.add(1, chunk.seconds)
-
-            self.emits.append(count)
-            self._outlets.append(tally)
-            return
-        self._outlets.append(tallies[0])
-        if len(puts) == 1:
-            self.emits.append(puts[0])
-            return
-        targets = tuple(puts)
-
-        def tee(chunk: Any) -> None:
-            for put in targets:
-                put(chunk)
-
-        self.emits.append(tee)
-
-    def settle(self) -> NodeStats:
-        """Bring the books up to date and return them."""
-        stats = self.stats
-        stats.arrived = Tally(sum(t.chunks for t in self._inlets), sum(t.seconds for t in self._inlets))
-        stats.left = Tally(sum(t.chunks for t in self._outlets), sum(t.seconds for t in self._outlets))
-        return stats
-
-    def release(self) -> None:
-        """Untie what refers back to it, once its books are closed."""
-        self.settle()
-        for ways in (self.emits, self._inlets, self._outlets):
-            ways.clear()
-        self.node = None
-        self.work = _nothing
-
-    def _balance(self) -> tuple[float, float]:
-        """Channel-seconds that were taken or made up, and those that were given out or dropped."""
-        stats = self.settle()
-        taken = stats.arrived.seconds * self.plan.channels_in + stats.filled.total().seconds
-        given = stats.left.seconds * self.plan.channels_out + stats.dropped.total().seconds
-        return taken, given
-
-    def imbalances(self) -> list[str]:
-        """What does not balance, for a node that says it does, did not fail and was not given up."""
-        if not self.plan.cls.balanced or self.failed or self.chain.given_up:
-            return []
-        return list(unbalanced(f"node {self.plan.name}, channel-seconds", *self._balance(), 1e-3))
-
-
-def _nothing(*work: Any) -> None:
-    """What is left of a node's work once its flow is gone."""
-
-
-def run_at(frame: FrameType) -> NodeRun | None:
-    """The node that was called from this frame of a stack; None where the frame is none of the engine's."""
-    caller = frame.f_locals.get("self")
-    if isinstance(caller, Hop):
-        return caller.run
-    return caller if isinstance(caller, NodeRun) else None
+        """Take note that all nodes of the chain are flushed and closed. From any thread."""
 
 
 class Chain:
     """Fused nodes of one flow, in topological order, with the border before them (none: the listener's chain)."""
 
-    __slots__ = ("_at", "_ends", "_flushing", "_opened", "_woken", "blocked", "border", "done", "entry", "given_up",
-                 "index", "inner", "next_borders", "owner", "runs", "strand")  # fmt: skip
+    __slots__ = (
+        "_at",
+        "_ends",
+        "_flushing",
+        "_opened",
+        "_woken",
+        "blocked",
+        "border",
+        "done",
+        "entry",
+        "given_up",
+        "index",
+        "inner",
+        "next_borders",
+        "owner",
+        "runs",
+        "strand",
+    )
 
-    def __init__(self, index: int, owner: Owner, pool: Pool, border: Border | None) -> None:
+    def __init__(self, index: int, owner: ChainOwner, pool: Pool, border: Border | None) -> None:
         self.index = index
         self.owner = owner
         self.border = border
@@ -383,7 +151,7 @@ class Chain:
         """Untie what refers back to it, once it is done."""
         self.runs.clear()
         self.next_borders.clear()
-        self.entry = _nothing
+        self.entry = no_op
         self.strand.rest()
         if self.border is not None:
             self.border.release()

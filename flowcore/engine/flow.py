@@ -18,9 +18,9 @@ from typing import Any, Final
 from flowcore.engine.alarms import Alarms
 from flowcore.engine.border import Border
 from flowcore.engine.bus import Bus
-from flowcore.engine.chain import Chain, NodeRun
+from flowcore.engine.chain import Chain
 from flowcore.engine.clock import Clock
-from flowcore.engine.hop import Hop, Put
+from flowcore.engine.node_run import Hop, NodeRun, Put
 from flowcore.engine.pool import Pool
 from flowcore.engine.stats import NodeStats, Sampler, Tally
 from flowcore.engine.watchdog import blamed_node
@@ -39,7 +39,7 @@ DRAIN_DEADLINE: Final = "drain_deadline"
 
 
 class Flow:
-    """Implements `flowcore.node.Inlet` towards the listener, and `Owner` towards its chains.
+    """Implements `flowcore.node.Inlet` towards the listener, and `ChainOwner` towards its chains.
 
     ``attention`` is called, from any thread, when `sweep` has something to do.
     """
@@ -110,8 +110,8 @@ class Flow:
                 continue
             border = self.borders.get(node.name)
             if border is not None:
-                run.chain.entry = run.hop().put
-                for producer in dict.fromkeys(self.runs[name].chain for name, _ in node.inputs):
+                self.chains[node.chain].entry = run.hop().put
+                for producer in dict.fromkeys(self.chains[plan.nodes[name].chain] for name, _ in node.inputs):
                     border.producers.append(producer)
                     producer.next_borders.append(border)
             for source in node.inputs:

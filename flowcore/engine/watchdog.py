@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from flowcore.engine.bus import Bus
-from flowcore.engine.chain import run_at
+from flowcore.engine.node_run import run_at
 
 if TYPE_CHECKING:
     from flowcore.engine.pool import ThreadPool

@@ -1,0 +1,350 @@
+"""One node of a running flow, and the hops that lead into it.
+
+A hop hands a chunk to the node by a plain call and counts it. Every chunk passes here, so a call less is worth a line
+more: a hop is one small object and its ``put`` a bound method. A closure would scatter over half a dozen cells, which
+hundreds of flows push out of the processor's cache, and the interpreter specialises calls of a function that it has
+seen before, which a closure made for each flow never is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from time import perf_counter
+from types import FrameType
+from typing import Any, Final, Protocol
+
+from flowcore.engine.alarms import Alarm, Alarms
+from flowcore.engine.stats import NodeStats, Sampler, Tally, unbalanced
+from flowcore.errors import NodeFailed
+from flowcore.graph.plan import PlanNode
+from flowcore.node import Demux, Listener, Session, Sink, Transform
+
+Put = Callable[[Any], None]
+
+RESTART_FIRST = 0.5
+"""Seconds before the first restart of a failed node; doubled each time, up to ``RESTART_LONGEST``."""
+RESTART_LONGEST = 30.0
+
+FAILED: Final = "failed"
+"""Drop reason of chunks that a failed node did not take, or took and never gave out."""
+
+PAYLOAD = {"packets": attrgetter("data"), "audio": attrgetter("samples"), "text": attrgetter("words")}
+"""The sized part of a chunk: a byte of a packet is a sample, and text has no length in time."""
+
+
+class FlowContext(Protocol):
+    """A flow, as its nodes see it."""
+
+    id: str
+    session: Session
+    resources: dict[str, Any]
+    sampler: Sampler
+    alarms: Alarms
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def event(self, name: str, node: str, **data: Any) -> None:
+        """Put an event on the bus."""
+
+    def node_failed(self, run: NodeRun, error: NodeFailed) -> None:
+        """Decide what else ends, now that a node raised and was cut out."""
+
+
+class ChainContext(Protocol):
+    """A chain, as its nodes see it."""
+
+    inner: float
+    """Seconds spent in the nodes called by the node being timed."""
+    given_up: bool
+
+    def wake(self) -> None:
+        """Collect results soon. From any thread."""
+
+
+class NodeRun:
+    """One node of one flow, running: the node, its books, and what becomes of it when it raises."""
+
+    __slots__ = (
+        "_inlets",
+        "_outlets",
+        "_restart_at",
+        "_restarts",
+        "chain",
+        "emits",
+        "failed",
+        "node",
+        "owner",
+        "plan",
+        "stats",
+        "work",
+    )
+
+    def __init__(self, plan: PlanNode, owner: FlowContext, chain: ChainContext) -> None:
+        self.plan = plan
+        self.owner = owner
+        self.chain = chain
+        self.stats = NodeStats()
+        self.failed: NodeFailed | None = None
+        self.emits: list[Put] = []
+        self._inlets: list[Hop] = []
+        self._outlets: list[Tally | Hop] = []
+        self._restarts = 0
+        self._restart_at = float("inf")
+        self.node: Any = None
+        self.work: Callable[..., None] = self.discard
+
+    def make(self) -> None:
+        """Make the node, once its whole flow is there to hear of a failure. The listener makes itself."""
+        if not issubclass(self.plan.cls, Listener):
+            self._guard(self._make)
+
+    def _make(self) -> None:
+        self.node = node = self.plan.cls(self.plan.config)
+        node.report = self
+        node.resource = self.owner.resources.get(self.plan.name)
+        node.wake = self.chain.wake
+        node.alarm = Alarm(self.owner.alarms, self.chain.wake)
+        node.now = self.owner.now
+
+    # The node's report: see flowcore.node.Report.
+
+    def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
+        self.stats.dropped.count(reason, chunks, seconds)
+
+    def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
+        self.stats.filled.count(reason, chunks, seconds)
+
+    def event(self, event: str, **data: Any) -> None:
+        self.owner.event(event, self.plan.name, **data)
+
+    # What the chain does with the node.
+
+    def open(self) -> None:
+        """Open the node, and let chunks in."""
+        if self.node is not None and not self.failed:
+            self._guard(lambda: self.node.open(self.owner.session))
+            self._connect()
+
+    def _connect(self) -> None:
+        if not self.failed:
+            self.work = self.node.process
+
+    def flush(self) -> None:
+        """The stream has ended."""
+        node = self.node
+        if self.failed or node is None:
+            return
+        if isinstance(node, Sink):
+            self._guard(node.flush)
+        else:
+            self._guard(lambda: node.flush(self.emits if isinstance(node, Demux) else self.emits[0]))
+
+    def collect(self) -> None:
+        """Take results that came in since."""
+        if isinstance(self.node, Transform | Sink) and not self.failed:
+            self._guard(lambda: self.node.collect(*self.emits))  # a sink has none
+
+    def busy(self) -> bool:
+        """Whether results are still to come."""
+        if self.node is None or self.failed:
+            return False
+        try:
+            return bool(self.node.busy())
+        except BaseException as error:
+            self.fail(error)
+            return False
+
+    def close(self) -> None:
+        """Let go of the node, failed or not."""
+        if self.node is not None:
+            self._guard(self.node.close)
+            self.node.alarm.end()
+        if self.failed:
+            self.write_off(FAILED)
+        self.work = self.discard
+
+    def write_off(self, reason: str) -> None:
+        """Count as dropped what a balanced node took in and never gave out."""
+        taken, given = self._balance()
+        if self.plan.cls.balanced and taken > given:
+            self.stats.dropped.count(reason, 0, taken - given)
+
+    def _guard(self, call: Callable[[], Any]) -> None:
+        try:
+            call()
+        except BaseException as error:
+            self.fail(error)
+
+    def fail(self, cause: BaseException) -> None:
+        """Cut the node out: its input is dropped and counted. Whatever it raises does so, hence the broad catches here
+        and in `Hop`: a library that asks the process to exit, or a panic in Rust, must not end the other calls.
+        """
+        if isinstance(cause, KeyboardInterrupt):  # no fault of the node: somebody wants all of this to end
+            raise cause
+        if self.failed:
+            return
+        self.failed = NodeFailed(self.owner.id, self.plan.name, cause)
+        self.work = self.discard
+        if self.plan.on_error == "restart":
+            delay = min(RESTART_FIRST * 2**self._restarts, RESTART_LONGEST)
+            self._restarts += 1
+            self._restart_at = self.owner.now() + delay
+        self.owner.node_failed(self, self.failed)
+
+    def discard(self, chunk: Any, *emits: Any) -> None:
+        if self.failed and self.owner.now() >= self._restart_at:
+            self._restart_at = float("inf")
+            self.close()
+            self.node, self.failed = None, None
+            self._guard(self._make)
+            self.open()
+            self.work(chunk, *emits)
+            return
+        self.stats.dropped.count(FAILED if self.failed else "closed", 1, chunk.seconds * self.plan.channels_in)
+
+    def fail_on(self, chunk: Any, cause: BaseException) -> None:
+        """The node raised while it had ``chunk``, part of which a balanced one may have given out: see `write_off`."""
+        self.fail(cause)
+        self.stats.dropped.count(FAILED, 1, 0.0 if self.plan.cls.balanced else chunk.seconds * self.plan.channels_in)
+
+    def hop(self) -> Hop:
+        """A further way into this node."""
+        sink = issubclass(self.plan.cls, Sink)
+        hop = Hop(self, None if sink else self.emits if issubclass(self.plan.cls, Demux) else self.emits[0])
+        self._inlets.append(hop)
+        return hop
+
+    def timed(self, *work: Any) -> None:
+        """Call the node and count its own time: what passes in it, less what passes in the nodes that it calls."""
+        chain = self.chain
+        outer, chain.inner = chain.inner, 0.0
+        began = perf_counter()
+        try:
+            self.work(*work)
+        finally:
+            took = perf_counter() - began
+            self.stats.own += (took - chain.inner) * self.owner.sampler.every
+            chain.inner = outer + took
+
+    def add_output(self, puts: Sequence[Put], tallies: Sequence[Tally | Hop]) -> None:
+        """Connect one output port: to nothing, one target or several."""
+        if not puts:
+            tally = Tally()
+
+            def count(chunk: Any) -> None:
+                tally.add(1, chunk.seconds)
+
+            self.emits.append(count)
+            self._outlets.append(tally)
+            return
+        self._outlets.append(tallies[0])
+        if len(puts) == 1:
+            self.emits.append(puts[0])
+            return
+        targets = tuple(puts)
+
+        def tee(chunk: Any) -> None:
+            for put in targets:
+                put(chunk)
+
+        self.emits.append(tee)
+
+    def settle(self) -> NodeStats:
+        """Bring the books up to date and return them."""
+        stats = self.stats
+        stats.arrived = Tally(sum(t.chunks for t in self._inlets), sum(t.seconds for t in self._inlets))
+        stats.left = Tally(sum(t.chunks for t in self._outlets), sum(t.seconds for t in self._outlets))
+        return stats
+
+    def release(self) -> None:
+        """Untie what refers back to it, once its books are closed."""
+        self.settle()
+        for ways in (self.emits, self._inlets, self._outlets):
+            ways.clear()
+        self.node = None
+        self.work = no_op
+
+    def _balance(self) -> tuple[float, float]:
+        """Channel-seconds that were taken or made up, and those that were given out or dropped."""
+        stats = self.settle()
+        taken = stats.arrived.seconds * self.plan.channels_in + stats.filled.total().seconds
+        given = stats.left.seconds * self.plan.channels_out + stats.dropped.total().seconds
+        return taken, given
+
+    def imbalances(self) -> list[str]:
+        """What does not balance, for a node that says it does, did not fail and was not given up."""
+        if not self.plan.cls.balanced or self.failed or self.chain.given_up:
+            return []
+        return list(unbalanced(f"node {self.plan.name}, channel-seconds", *self._balance(), 1e-3))
+
+
+def no_op(*work: Any) -> None:
+    """What is left of a node's work once its flow is gone."""
+
+
+def run_at(frame: FrameType) -> NodeRun | None:
+    """The node that was called from this frame of a stack; None where the frame is none of the engine's."""
+    caller = frame.f_locals.get("self")
+    if isinstance(caller, Hop):
+        return caller.run
+    return caller if isinstance(caller, NodeRun) else None
+
+
+class Hop:
+    """The way into one node: ``put`` counts a chunk, hands it on (timed in sampled slots) and survives what is raised.
+
+    It is a `Tally` that counts ``units`` (samples of one channel) and makes seconds of them when asked: those of text
+    are none.
+    """
+
+    __slots__ = ("_emit", "_payload", "_rate", "_sampler", "chunks", "run", "units")
+
+    def __init__(self, run: NodeRun, emit: Any) -> None:
+        """``emit`` is what the node is given to emit to; a sink is given nothing."""
+        given = run.plan.given
+        self.chunks = 0
+        self.units = 0
+        self.run = run
+        self._emit = emit
+        self._rate = given.rate if given else 0  # in Hz
+        self._payload = PAYLOAD[given.kind if given else "text"]
+        self._sampler = run.owner.sampler
+
+    @property
+    def put(self) -> Put:
+        """What takes a chunk."""
+        return self._into_sink if issubclass(self.run.plan.cls, Sink) else self._into_transform
+
+    @property
+    def seconds(self) -> float:
+        return self.units / self._rate if self._rate else 0.0
+
+    # What is called stands in a local variable: the interpreter is quicker to call that than an attribute.
+
+    def _into_transform(self, chunk: Any) -> None:
+        payload, run = self._payload, self.run
+        self.chunks += 1
+        self.units += len(payload(chunk))
+        try:
+            if self._sampler.on:
+                run.timed(chunk, self._emit)
+            else:
+                work = run.work
+                work(chunk, self._emit)
+        except BaseException as error:
+            run.fail_on(chunk, error)
+
+    def _into_sink(self, chunk: Any) -> None:
+        payload, run = self._payload, self.run
+        self.chunks += 1
+        self.units += len(payload(chunk))
+        try:
+            if self._sampler.on:
+                run.timed(chunk)
+            else:
+                work = run.work
+                work(chunk)
+        except BaseException as error:
+            run.fail_on(chunk, error)
