@@ -13,9 +13,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypeVar
 
 from flowcore.errors import MissingExtra
 from flowcore.formats import Caps, Format
@@ -23,13 +24,36 @@ from flowcore.formats import Caps, Format
 In = TypeVar("In")
 Out = TypeVar("Out")
 Chunk = TypeVar("Chunk", contravariant=True)
-NodeClass = TypeVar("NodeClass", bound="type[Node]")
+NodeClass = TypeVar("NodeClass", bound="type[Node[Any]]")
 
 
 class Config(BaseModel):
     """Base of every node's config: frozen, unknown keys refused, the text under a field is its reference."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+
+ConfigT = TypeVar("ConfigT", bound=Config, default=Config)
+
+
+class Configured(Generic[ConfigT]):
+    """Base of nodes and speech engines: a class that is made with a config of the class that it is generic over."""
+
+    Config: ClassVar[type[Config]] = Config
+    """The config class: the argument in ``class Gate(Transform[Audio, Audio, GateConfig])``."""
+    config: ConfigT
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for base in vars(cls).get("__orig_bases__", ()):
+            for argument in get_args(base):
+                if isinstance(argument, type) and issubclass(argument, Config):
+                    if "Config" in vars(cls):
+                        raise TypeError(
+                            f"{cls.__name__}.Config: declare the config before the class, and give it as "
+                            f"the last argument of its base, as in Sink[Audio, {cls.__name__}Config]"
+                        )
+                    cls.Config = argument
 
 
 class Emit(Protocol[Chunk]):
@@ -124,11 +148,10 @@ class Resource(ABC):
         """Let go of everything; called once, also after a failed flow."""
 
 
-class Node:
+class Node(Configured[ConfigT]):
     """What transforms, demuxers, sinks and listeners have in common. Inherit from one of those four."""
 
     name: ClassVar[str] = ""
-    Config: ClassVar[type[Config]] = Config
     caps: ClassVar[tuple[Caps, ...]] = ()
     outputs: ClassVar[tuple[str, ...]] = ()
     runs: ClassVar[Literal["inline", "thread"]] = "inline"
@@ -151,34 +174,34 @@ class Node:
     """Monotonic seconds, for what depends on pace: a hold, a retry, a measured delay. Never decide order or loss by
     it, else a recorded call does not replay to the same bytes."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: ConfigT) -> None:
         """Keep ``config`` and set the first state. No file, network, device or model: ``check`` makes nodes too."""
         self.config = config
 
     @classmethod
-    def accepts(cls, config: Any) -> tuple[Caps, ...]:
+    def accepts(cls, config: ConfigT) -> tuple[Caps, ...]:
         """The formats that it takes with this config: all of ``takes`` by default."""
         return cls.caps
 
     @classmethod
-    def requires(cls, config: Any) -> Sequence[Extra]:
+    def requires(cls, config: ConfigT) -> Sequence[Extra]:
         """The optional packages that this config needs."""
         return ()
 
     @classmethod
-    def make_resource(cls, config: Any) -> Resource | None:
+    def make_resource(cls, config: ConfigT) -> Resource | None:
         """The part, not yet opened, that all flows share; the engine sets it opened as ``self.resource``."""
         return None
 
     @classmethod
-    def recover(cls, config: Any, report: Report) -> None:
+    def recover(cls, config: ConfigT, report: Report) -> None:
         """Put right what a killed process left, and tell by event ``repaired`` (``path``); may block.
 
         Called beside running flows, after a start and after a worker's death: leave alone what is still being written.
         """
 
     @classmethod
-    def latency(cls, config: Any, given: Format) -> float:
+    def latency(cls, config: ConfigT, given: Format) -> float:
         """Seconds that it holds back what comes in, in the format ``given``, at most, as long as it keeps up."""
         return 0.0
 
@@ -189,22 +212,22 @@ class Node:
         """Called once after the last chunk, also after a failure of this node or another."""
 
 
-class _Working(Node):
+class _Working(Node[ConfigT]):
     def busy(self) -> bool:
         """After ``flush``: whether results are still to come; the end waits for them, up to a deadline."""
         return False
 
 
-class Transform(_Working, ABC, Generic[In, Out]):
+class Transform(_Working[ConfigT], ABC, Generic[In, Out, ConfigT]):
     """One input, one output, any number of chunks out for one in."""
 
     @classmethod
-    def gives(cls, config: Any, given: Format) -> Format:
+    def gives(cls, config: ConfigT, given: Format) -> Format:
         """The format of the output for the format of the input; the same by default."""
         return given
 
     @classmethod
-    def converts(cls, wanted: Caps) -> Config | None:
+    def converts(cls, wanted: Caps) -> ConfigT | None:
         """The config with which this node would help to reach ``wanted``; None when it is no converter.
 
         The planner puts converters where an output and an input do not match: see `flowcore.graph.negotiate`.
@@ -222,12 +245,12 @@ class Transform(_Working, ABC, Generic[In, Out]):
         """The stream has ended: emit what is still held."""
 
 
-class Demux(_Working, ABC, Generic[In, Out]):
+class Demux(_Working[ConfigT], ABC, Generic[In, Out, ConfigT]):
     """One input, several named outputs: ``process`` gets one emit for each of ``outputs``, in that order."""
 
     @classmethod
     @abstractmethod
-    def gives(cls, config: Any, given: Format) -> tuple[Format, ...]:
+    def gives(cls, config: ConfigT, given: Format) -> tuple[Format, ...]:
         """The formats of the outputs, in their order, for the format of the input."""
 
     @abstractmethod
@@ -238,7 +261,7 @@ class Demux(_Working, ABC, Generic[In, Out]):
         """The stream has ended: emit what is still held."""
 
 
-class Sink(_Working, ABC, Generic[In]):
+class Sink(_Working[ConfigT], ABC, Generic[In, ConfigT]):
     """One input, no output."""
 
     @abstractmethod
@@ -348,7 +371,7 @@ class Host(Protocol):
         """Start a flow for a session. Raises `Refused` when the process drains or is full."""
 
 
-class Listener(Node, ABC, Generic[Out]):
+class Listener(Node[ConfigT], ABC, Generic[Out, ConfigT]):
     """Where flows begin: accepts sessions and pushes their chunks. The only async kind."""
 
     live: ClassVar[bool] = True
@@ -367,11 +390,11 @@ class Listener(Node, ABC, Generic[Out]):
 
     @classmethod
     @abstractmethod
-    def gives(cls, config: Any) -> Format:
+    def gives(cls, config: ConfigT) -> Format:
         """The format of what sessions push."""
 
     @classmethod
-    def listens(cls, config: Any) -> Sequence[tuple[str, int]]:
+    def listens(cls, config: ConfigT) -> Sequence[tuple[str, int]]:
         """The addresses and ports that ``run`` will ask `Host.listen` for, so that workers can share them."""
         return ()
 

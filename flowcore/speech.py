@@ -18,30 +18,31 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from math import inf
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowcore.audio import Encoding
 from flowcore.errors import BrokenImport, FlowcoreError
-from flowcore.node import Config, Extra
+from flowcore.node import ConfigT, Configured, Extra
 from flowcore.text import Word
 
 GROUP = "flowcore.speech"
 
 
-class Engine(ABC):
-    """What both kinds have in common: made with its config, opened once per process, shared by all calls."""
+class Engine(Configured[ConfigT], ABC):
+    """What both kinds have in common: made with its config, opened once per process, shared by all calls.
 
-    Config: ClassVar[type[Config]] = Config
-    """What stands in a graph beside the engine's name: ``engine: {use: acme, language: fr-FR}``."""
+    The config is what stands in a graph beside the engine's name: ``engine: {use: acme, language: fr-FR}``.
+    """
+
     REQUIRES: ClassVar[Sequence[Extra]] = ()
     """The optional packages that it needs; import them in `open` or later, never with the module."""
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: ConfigT | None = None) -> None:
         """Keep the config, by default that of an engine that is only named. Touches no file, network or model."""
-        self.config = config if config is not None else self.Config()
+        self.config = config if config is not None else cast(ConfigT, self.Config())
 
     @abstractmethod
     def open(self) -> None:
@@ -56,7 +57,7 @@ class DecodeFailed(FlowcoreError):
     """The engine could not decode an utterance."""
 
 
-class Decoder(Engine):
+class Decoder(Engine[ConfigT]):
     """A loaded model. Made and opened in one thread, then used and closed in another, by one caller at a time."""
 
     @abstractmethod
@@ -159,7 +160,7 @@ class Stream(ABC):
         """Give the stream up and free what it holds. Nothing of it needs to be heard any more."""
 
 
-class Streamer(Engine):
+class Streamer(Engine[ConfigT]):
     """A provider of streams; `stream` is called from several threads."""
 
     limits: Limits

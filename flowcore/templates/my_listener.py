@@ -3,12 +3,24 @@
 import numpy as np
 from pydantic import Field
 
-import flowcore
-from flowcore import Audio, Duration, Format, Host, Listener, Rate, Refused, node
+from flowcore import Audio, Config, Duration, Format, Host, Listener, Rate, Refused, node
+
+
+class MyListenerConfig(Config):
+    """How many, how long."""
+
+    calls: int = Field(1, ge=1)
+    """How many calls, one after the other."""
+
+    length: Duration = Duration("1s")
+    """Length of each call."""
+
+    rate: Rate = Rate(8000)
+    """Sample rate of the tone."""
 
 
 @node("my_listener")
-class MyListener(Listener[Audio]):
+class MyListener(Listener[Audio, MyListenerConfig]):
     """Play a tone of 440 Hz as one call after another, at the pace of real calls.
 
     Out: ``Audio``, s16 at ``rate``, mono. The session's ``call_id`` is the call's number.
@@ -18,22 +30,8 @@ class MyListener(Listener[Audio]):
         call: {use: my_listener, with: {calls: 3, length: 2s}}
     """
 
-    class Config(flowcore.Config):
-        """How many, how long."""
-
-        calls: int = Field(1, ge=1)
-        """How many calls, one after the other."""
-
-        length: Duration = Duration("1s")
-        """Length of each call."""
-
-        rate: Rate = Rate(8000)
-        """Sample rate of the tone."""
-
-    config: Config
-
     @classmethod
-    def gives(cls, config: Config) -> Format:
+    def gives(cls, config: MyListenerConfig) -> Format:
         return Format("audio", "s16", config.rate, "mono")
 
     async def run(self, host: Host) -> None:

@@ -1,11 +1,17 @@
 """Write down how loud a call was: audio in, a text file with one line for each party out."""
 
-import flowcore
-from flowcore import LINEAR, Audio, Folder, NewFile, PathTemplate, Resource, Session, Sink, node
+from flowcore import LINEAR, Audio, Config, Folder, NewFile, PathTemplate, Resource, Session, Sink, node
+
+
+class MySinkConfig(Config):
+    """Where to."""
+
+    path: PathTemplate = PathTemplate("levels/{flow}.txt")
+    """Where the file goes, with fields of the session in it; directories are made."""
 
 
 @node("my_sink")
-class MySink(Sink[Audio]):
+class MySink(Sink[Audio, MySinkConfig]):
     """Write each party's loudest level, when the call is over, as lines like ``agent -9.0dB``.
 
     In: ``Audio``, s16, any rate, tracks or mono.
@@ -18,20 +24,12 @@ class MySink(Sink[Audio]):
     caps = (LINEAR,)
     runs = "thread"  # writing may block, so the engine puts a queue before it and calls it from a thread
 
-    class Config(flowcore.Config):
-        """Where to."""
-
-        path: PathTemplate = PathTemplate("levels/{flow}.txt")
-        """Where the file goes, with fields of the session in it; directories are made."""
-
-    config: Config
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: MySinkConfig) -> None:
+        super().__init__(config)
         self._loudest: dict[str, float] = {}
 
     @classmethod
-    def make_resource(cls, config: Config) -> Resource:
+    def make_resource(cls, config: MySinkConfig) -> Resource:
         return Folder(config.path.root)  # made, and tried, before the first call
 
     def open(self, session: Session) -> None:

@@ -2,12 +2,18 @@
 
 import numpy as np
 
-import flowcore
-from flowcore import LINEAR, Audio, Decibels, Emit, Transform, node
+from flowcore import LINEAR, Audio, Config, Decibels, Emit, Transform, node
+
+
+class MyTransformConfig(Config):
+    """How much."""
+
+    gain: Decibels = Decibels("0dB")
+    """Added to the level: 6dB doubles every sample, -6dB halves it."""
 
 
 @node("my_transform")
-class MyTransform(Transform[Audio, Audio]):
+class MyTransform(Transform[Audio, Audio, MyTransformConfig]):
     """Change the level of every chunk; what would be too loud for 16 bits is clipped.
 
     In: ``Audio``, s16, any rate and layout. Out: the same, at the other level.
@@ -19,13 +25,7 @@ class MyTransform(Transform[Audio, Audio]):
 
     caps = (LINEAR,)
 
-    class Config(flowcore.Config):
-        """How much."""
-
-        gain: Decibels = Decibels("0dB")
-        """Added to the level: 6dB doubles every sample, -6dB halves it."""
-
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: MyTransformConfig) -> None:
         self._factor = 10 ** (config.gain / 20)
 
     def process(self, chunk: Audio, emit: Emit[Audio]) -> None:

@@ -114,7 +114,9 @@ class _Faulty:
             type(self).trouble(moment, chunk)
 
 
-def with_fault(cls: type[Node], trouble: Fault, flows: Callable[[str], bool] = lambda flow: True) -> type[Node]:
+def with_fault(
+    cls: type[Node[Any]], trouble: Fault, flows: Callable[[str], bool] = lambda flow: True
+) -> type[Node[Any]]:
     """A node class that does what ``cls`` does, but meets ``trouble`` in the flows that ``flows`` says."""
     return type(cls.__name__, (_Faulty, cls), {"trouble": staticmethod(trouble), "victim": staticmethod(flows)})
 

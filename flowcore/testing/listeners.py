@@ -31,12 +31,12 @@ class _Keep(Sink[Any]):
         self._mine.chunks.append(chunk)
 
 
-def keeper(kept: list[Heard]) -> type[Node]:
+def keeper(kept: list[Heard]) -> type[Node[Any]]:
     """A sink that keeps all it gets in ``kept``, one `Heard` for each session."""
     return type("Keep", (_Keep,), {"kept": kept, "name": "keep"})
 
 
-def hear(cls: type[Listener[Any]], config: Mapping[str, Any] | None = None, **options: Any) -> list[Heard]:
+def hear(cls: type[Listener[Any, Any]], config: Mapping[str, Any] | None = None, **options: Any) -> list[Heard]:
     """Run a listener on a virtual clock until it has no more sessions; what each of them brought, in order.
 
     ``options`` go to the `flowcore.engine.engine.Engine`: ``calls=1`` ends a listener that would go on.

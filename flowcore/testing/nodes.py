@@ -29,7 +29,7 @@ class NodeHarness:
 
     def __init__(
         self,
-        cls: type[Node],
+        cls: type[Node[Any]],
         config: Mapping[str, Any] | None = None,
         *,
         session: Session = SESSION,
@@ -124,7 +124,7 @@ def _channel_seconds(chunk: Any) -> float:
     return float(chunk.seconds) * int(getattr(chunk, "channels", 1))
 
 
-def run(cls: type[Node], config: Mapping[str, Any] | None, chunks: Iterable[Any]) -> list[Any]:
+def run(cls: type[Node[Any]], config: Mapping[str, Any] | None, chunks: Iterable[Any]) -> list[Any]:
     """Push ``chunks`` through one node, end the stream and return all that came out, in order."""
     harness = NodeHarness(cls, config).push(*chunks).end()
     return [chunk for port in harness.ports.values() for chunk in port] if cls.outputs else harness.out

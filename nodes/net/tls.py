@@ -9,8 +9,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-import flowcore
-from flowcore import CannotStart
+from flowcore import CannotStart, Config
 
 RECORD = 16 * 1024
 """Bytes of plain text in a record of TLS at most."""
@@ -21,7 +20,7 @@ WRONG_PORT = (
 )
 
 
-class TlsFiles(flowcore.Config):
+class TlsFiles(Config):
     """Where a certificate is, in PEM format as certbot writes it. SIGHUP reads it anew."""
 
     cert: Path

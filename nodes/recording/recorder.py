@@ -6,18 +6,18 @@ import errno
 import math
 from abc import abstractmethod
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-import flowcore
 from flowcore import (
     PARTIAL_SUFFIX,
     Audio,
     CannotStart,
+    Config,
     Duration,
     Folder,
     PathTemplate,
@@ -38,7 +38,7 @@ RETRY = 5.0
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-class Keeping(flowcore.Config):
+class Keeping(Config):
     """How a recording is kept, whatever its container."""
 
     path: PathTemplate
@@ -58,7 +58,10 @@ class Keeping(flowcore.Config):
     """Room that must be left on the disk for a recording to begin; those that run go on until the disk is full."""
 
 
-class Recorder(Sink[Audio]):
+KeepingT = TypeVar("KeepingT", bound=Keeping)
+
+
+class Recorder(Sink[Audio, KeepingT]):
     """Writes files whose samples lie where the flow's clock says. No disk makes it raise once it is open.
 
     A disk that is full, or fails, costs the recording what cannot be written, counted as ``disk_full`` or
@@ -68,8 +71,8 @@ class Recorder(Sink[Audio]):
     runs = "thread"
     loss = "forbidden"
 
-    def __init__(self, config: Keeping) -> None:
-        self.config: Any = config
+    def __init__(self, config: KeepingT) -> None:
+        super().__init__(config)
         self._session: Session
         self._segment: Segment | None = None
         self._form: tuple[str, int, int] | None = None  # encoding, rate, channels: the first chunk's, then all chunks'
@@ -87,16 +90,16 @@ class Recorder(Sink[Audio]):
         self._spread = 1.0  # part of `fsync` until the next sync
 
     @classmethod
-    def make_resource(cls, config: Keeping) -> Resource:
+    def make_resource(cls, config: KeepingT) -> Resource:
         return Folder(config.path.root, alone=True)
 
     @classmethod
     @abstractmethod
-    def keeps(cls, config: Any) -> type[Container]:
+    def keeps(cls, config: KeepingT) -> type[Container]:
         """The container that this config asks for."""
 
     @classmethod
-    def recover(cls, config: Keeping, report: Report) -> None:
+    def recover(cls, config: KeepingT, report: Report) -> None:
         segment.recover(config.path, cls.keeps(config), report)
 
     def open(self, session: Session) -> None:

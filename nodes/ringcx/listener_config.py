@@ -6,8 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 
-import flowcore
-from flowcore import Duration, Host
+from flowcore import Config, Duration, Host
 from nodes.net.proxy_trust import is_loopback, plain_network
 from nodes.net.tls import TlsFiles
 from nodes.ringcx.access_policy import Rules, SecretMode
@@ -16,7 +15,7 @@ from nodes.ringcx.credentials import Secret
 Networks = tuple[Annotated[IPvAnyNetwork, AfterValidator(plain_network)], ...]
 
 
-class ListenerConfig(flowcore.Config):
+class ListenerConfig(Config):
     """The config that such listeners share, so that a graph can change its transport by one word."""
 
     host: str = "127.0.0.1"

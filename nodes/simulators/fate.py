@@ -6,11 +6,11 @@ import heapq
 import random
 from collections.abc import Callable
 from itertools import count
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
-from flowcore import PACKETS, Packet, Session, Transform
+from flowcore import PACKETS, Config, Packet, Session, Transform
 
 
 def dice(purpose: str, seed: int, session: Session) -> random.Random:
@@ -22,15 +22,24 @@ def dice(purpose: str, seed: int, session: Session) -> random.Random:
     return random.Random(repr((purpose, seed, call)))  # noqa: S311  # it has to be predictable
 
 
-class Fated(Transform[Packet, Packet]):
+class Seeded(Config):
+    """The config of a node that leaves something to chance."""
+
+    seed: int = 0
+    """Decides which packets, how long, and when."""
+
+
+SeededT = TypeVar("SeededT", bound=Seeded)
+
+
+class Fated(Transform[Packet, Packet, SeededT]):
     """A node that leaves something to chance: its ``dice`` follow from the ``seed`` in its config and from the call."""
 
-    config: Any
     caps = (PACKETS,)
     balanced = True
 
-    def __init__(self, config: Any) -> None:
-        self.config = config
+    def __init__(self, config: SeededT) -> None:
+        super().__init__(config)
         self.dice: random.Random
 
     def open(self, session: Session) -> None:

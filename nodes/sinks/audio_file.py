@@ -14,8 +14,22 @@ KINDS: dict[str, type[Container]] = {".flac": Flac, ".ogg": Opus, ".opus": Opus}
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 
 
+class AudioFileConfig(Keeping):
+    """Where to, in which format, how much of it in one file, and how sure."""
+
+    path: PathTemplate = PathTemplate("recordings/{started:%Y-%m-%d}/{flow}.flac")
+    """Where the file goes, with fields of the session in it; it ends in .flac, .ogg or .opus."""
+
+    @field_validator("path")
+    @classmethod
+    def _says_the_format(cls, path: PathTemplate) -> PathTemplate:
+        if _suffix(path) not in KINDS:
+            raise ValueError(f"end it in {', '.join(KINDS)}; wav_file writes .wav")
+        return path
+
+
 @node("audio_file")
-class AudioFile(Recorder):
+class AudioFile(Recorder[AudioFileConfig]):
     """Write a FLAC file (lossless) or Opus in Ogg, as the end of its name says; all else is as with `wav_file`.
 
     What an encoder still holds is lost when the process is killed: up to 0.6 s of a FLAC file at 8 kHz (one block of
@@ -32,30 +46,17 @@ class AudioFile(Recorder):
 
     caps = (Caps("audio", ("s16",), layouts=("mono", "stereo")),)
 
-    class Config(Keeping):
-        """Where to, in which format, how much of it in one file, and how sure."""
-
-        path: PathTemplate = PathTemplate("recordings/{started:%Y-%m-%d}/{flow}.flac")
-        """Where the file goes, with fields of the session in it; it ends in .flac, .ogg or .opus."""
-
-        @field_validator("path")
-        @classmethod
-        def _says_the_format(cls, path: PathTemplate) -> PathTemplate:
-            if _suffix(path) not in KINDS:
-                raise ValueError(f"end it in {', '.join(KINDS)}; wav_file writes .wav")
-            return path
-
     @classmethod
-    def accepts(cls, config: Config) -> tuple[Caps, ...]:
+    def accepts(cls, config: AudioFileConfig) -> tuple[Caps, ...]:
         rates = () if _suffix(config.path) == ".flac" else OPUS_RATES
         return (Caps("audio", ("s16",), rates, ("mono", "stereo")),)
 
     @classmethod
-    def requires(cls, config: Config) -> Sequence[Extra]:
+    def requires(cls, config: AudioFileConfig) -> Sequence[Extra]:
         return (Extra("soundfile", "record"),)
 
     @classmethod
-    def keeps(cls, config: Config) -> type[Container]:
+    def keeps(cls, config: AudioFileConfig) -> type[Container]:
         return KINDS[_suffix(config.path)]
 
     def open(self, session: Session) -> None:

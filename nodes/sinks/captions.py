@@ -7,8 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-import flowcore
-from flowcore import TEXT, Duration, Resource, Session, Sink, Text, node
+from flowcore import TEXT, Config, Duration, Resource, Session, Sink, Text, node
 from nodes.captions.access import SHORTEST, Mode
 from nodes.captions.site import CaptionsSite
 
@@ -21,8 +20,40 @@ def _origin(text: str) -> str:
     return text
 
 
+class CaptionsConfig(Config):
+    """Who may look, from where, and for how long."""
+
+    access: Mode | None = None
+    """Who may look: ``key``, whoever gives the secret as ``key=…``; ``token``, whoever gives a signed ``token=…``
+    for this call (``flowcore token``); ``off``, anybody on this machine and nobody else. Left out, it is ``key``
+    when there is a secret, else ``off``."""
+
+    secret: SecretStr = SecretStr("")
+    """The viewers' key, or what signs tokens, as ``${NAME}``: 16 characters or more."""
+
+    frame_ancestors: tuple[Annotated[str, AfterValidator(_origin)], ...] = ("https://*.ringcentral.com",)
+    """Origins whose pages may hold this one in an iFrame: that of the agents' desktop, as the browser shows it."""
+
+    keep: Duration = Duration("15min")
+    """How long a call can still be looked at after its end; the last 200 at most."""
+
+    viewers: int = Field(default=500, ge=1)
+    """Pages that may watch at once in each process; more are answered 503."""
+
+    @property
+    def mode(self) -> Mode:
+        """Who may look."""
+        return self.access or ("key" if self.secret else "off")
+
+    @model_validator(mode="after")
+    def _has_a_secret(self) -> CaptionsConfig:
+        if self.mode != "off" and len(self.secret) < SHORTEST:
+            raise ValueError(f'access {self.mode} needs a secret of {SHORTEST} characters or more: "${{VIEWER_KEY}}"')
+        return self
+
+
 @node("captions")
-class Captions(Sink[Text]):
+class Captions(Sink[Text, CaptionsConfig]):
     """Show each call at ``/client?callId=…`` of the listener's own port, so that one certificate serves both.
 
     An interim text stands until its final replaces it. The page may be opened before the call, in the middle, or a
@@ -41,49 +72,15 @@ class Captions(Sink[Text]):
     caps = (TEXT,)
     loss = "allowed"
 
-    class Config(flowcore.Config):
-        """Who may look, from where, and for how long."""
-
-        access: Mode | None = None
-        """Who may look: ``key``, whoever gives the secret as ``key=…``; ``token``, whoever gives a signed ``token=…``
-        for this call (``flowcore token``); ``off``, anybody on this machine and nobody else. Left out, it is ``key``
-        when there is a secret, else ``off``."""
-
-        secret: SecretStr = SecretStr("")
-        """The viewers' key, or what signs tokens, as ``${NAME}``: 16 characters or more."""
-
-        frame_ancestors: tuple[Annotated[str, AfterValidator(_origin)], ...] = ("https://*.ringcentral.com",)
-        """Origins whose pages may hold this one in an iFrame: that of the agents' desktop, as the browser shows it."""
-
-        keep: Duration = Duration("15min")
-        """How long a call can still be looked at after its end; the last 200 at most."""
-
-        viewers: int = Field(default=500, ge=1)
-        """Pages that may watch at once in each process; more are answered 503."""
-
-        @property
-        def mode(self) -> Mode:
-            """Who may look."""
-            return self.access or ("key" if self.secret else "off")
-
-        @model_validator(mode="after")
-        def _has_a_secret(self) -> Captions.Config:
-            if self.mode != "off" and len(self.secret) < SHORTEST:
-                raise ValueError(
-                    f'access {self.mode} needs a secret of {SHORTEST} characters or more: "${{VIEWER_KEY}}"'
-                )
-            return self
-
-    config: Config
     part: CaptionsSite
 
     @classmethod
-    def make_resource(cls, config: Config) -> Resource:
+    def make_resource(cls, config: CaptionsConfig) -> Resource:
         secret = config.secret.get_secret_value()
         return CaptionsSite(config.mode, secret, config.frame_ancestors, config.keep, config.viewers)
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: CaptionsConfig) -> None:
+        super().__init__(config)
         self._flow = ""
 
     def open(self, session: Session) -> None:

@@ -42,7 +42,7 @@ class Console(Sink[Text]):
     part: Screen
 
     def __init__(self, config: Config) -> None:
-        self.config = config
+        super().__init__(config)
         self._flow = ""
 
     @classmethod

@@ -7,8 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-import flowcore
-from flowcore import Audio, Caps, Decibels, Duration, Extra, Format, Rate, Resource, Session, Sink, node
+from flowcore import Audio, Caps, Config, Decibels, Duration, Extra, Format, Rate, Resource, Session, Sink, node
 from nodes.sound.card import LATENCY
 from nodes.sound.mixer import Call, Choice
 from nodes.sound.speaker import Speaker
@@ -16,8 +15,30 @@ from nodes.sound.speaker import Speaker
 PARTIES = ("agent", "customer")
 
 
+class MonitorConfig(Config):
+    """What is heard, how, and where; `flowcore monitor` changes the first three while it runs."""
+
+    select: str = Field("newest", min_length=1)
+    """Which calls: ``newest``, ``all``, ``off``, or the id of one."""
+
+    channels: Literal["mix", "stereo", "agent", "customer"] = "mix"
+    """Both parties in both ears; the agent left and the customer right; or one party."""
+
+    volume: Decibels = Field(Decibels(0), ge=-60, le=20)
+    """How much louder, or softer with a minus; too loud is clipped."""
+
+    device: str = ""
+    """A part of the output's name, or its number, as `flowcore devices` lists them; left out: the default one."""
+
+    rate: Rate = Rate(16000)
+    """Sample rate at which the card is opened: 48kHz suits one that no sound server stands before."""
+
+    delay: Duration = Field(Duration("40ms"), ge=Duration("10ms"), le=Duration("300ms"))
+    """How long audio waits here at least, so that what comes unevenly is played evenly; the card adds 80 ms."""
+
+
 @node("monitor")
-class Monitor(Sink[Audio]):
+class Monitor(Sink[Audio, MonitorConfig]):
     """Play calls on a sound card, which all calls share; another one is heard at once: ``flowcore monitor CALL``.
 
     The card's clock is not the callers': the audio is played up to 0.1 % faster or slower to make up for it. Listening
@@ -34,50 +55,28 @@ class Monitor(Sink[Audio]):
 
     loss = "allowed"
 
-    class Config(flowcore.Config):
-        """What is heard, how, and where; `flowcore monitor` changes the first three while it runs."""
-
-        select: str = Field("newest", min_length=1)
-        """Which calls: ``newest``, ``all``, ``off``, or the id of one."""
-
-        channels: Literal["mix", "stereo", "agent", "customer"] = "mix"
-        """Both parties in both ears; the agent left and the customer right; or one party."""
-
-        volume: Decibels = Field(Decibels(0), ge=-60, le=20)
-        """How much louder, or softer with a minus; too loud is clipped."""
-
-        device: str = ""
-        """A part of the output's name, or its number, as `flowcore devices` lists them; left out: the default one."""
-
-        rate: Rate = Rate(16000)
-        """Sample rate at which the card is opened: 48kHz suits one that no sound server stands before."""
-
-        delay: Duration = Field(Duration("40ms"), ge=Duration("10ms"), le=Duration("300ms"))
-        """How long audio waits here at least, so that what comes unevenly is played evenly; the card adds 80 ms."""
-
-    config: Config
     part: Speaker
 
     caps = (Caps("audio", ("s16",), (16000,)),)
 
     @classmethod
-    def accepts(cls, config: Config) -> tuple[Caps, ...]:
+    def accepts(cls, config: MonitorConfig) -> tuple[Caps, ...]:
         return (Caps("audio", ("s16",), (int(config.rate),)),)
 
     @classmethod
-    def requires(cls, config: Config) -> Sequence[Extra]:
+    def requires(cls, config: MonitorConfig) -> Sequence[Extra]:
         return (Extra("sounddevice", "monitor"),)
 
     @classmethod
-    def make_resource(cls, config: Config) -> Resource:
+    def make_resource(cls, config: MonitorConfig) -> Resource:
         return Speaker(config.device, int(config.rate))
 
     @classmethod
-    def latency(cls, config: Config, given: Format) -> float:
+    def latency(cls, config: MonitorConfig, given: Format) -> float:
         return config.delay + LATENCY
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: MonitorConfig) -> None:
+        super().__init__(config)
         self._call: Call | None = None
 
     def open(self, session: Session) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import flowcore
 from flowcore import Audio, Caps, Config, Packet, Session, Sink, node
 from nodes.audio.packets import Cutter
 from nodes.ringcx.chaos import Chaos, Chaotic, Order
@@ -13,8 +12,36 @@ CHUNK = RATE // 50
 """Bytes of one message: 20 ms, as RingCX sends them."""
 
 
+class RingCXCallConfig(Config):
+    """Whom to call, and what to say of the call."""
+
+    url: str = "ws://127.0.0.1:3333/"
+    """Address of the receiver: ws:// or wss://."""
+
+    call_id: str = ""
+    """The call's id (RingCX: uii); the flow's own when left out."""
+
+    session_id: str = "1"
+    """The id of the agent's session within the call."""
+
+    ani: str = ""
+    """The caller's number; not sent when left out."""
+
+    dnis: str = ""
+    """The number that was called; not sent when left out."""
+
+    dialect: Dialect = "camel"
+    """How messages are spelt: ``camel`` as RingCX documents it today, ``upper`` as in 2021."""
+
+    sequence: Sequence = "per_track"
+    """What a sequence number counts: the messages of its party, or those of the call (``shared``)."""
+
+    chaos: Chaos = ""
+    """Trouble to make: ``seed=7`` for some that the seed picks, ``seed=7,hold,garbage`` for these."""
+
+
 @node("ringcx_call")
-class RingCXCall(Sink[Audio | Packet]):
+class RingCXCall(Sink[Audio | Packet, RingCXCallConfig]):
     """Send a flow as one call: Connected, Start, Media in pieces of 20 ms, and a Stop for each party.
 
     In: ``Audio``, mu-law 8 kHz, tracks ``agent`` and ``customer``, of which a hole is sent as silence; or ``Packet``,
@@ -38,37 +65,8 @@ class RingCXCall(Sink[Audio | Packet]):
         Caps("packets", ("mulaw",), (RATE,), ("tracks",)),
     )
 
-    class Config(flowcore.Config):
-        """Whom to call, and what to say of the call."""
-
-        url: str = "ws://127.0.0.1:3333/"
-        """Address of the receiver: ws:// or wss://."""
-
-        call_id: str = ""
-        """The call's id (RingCX: uii); the flow's own when left out."""
-
-        session_id: str = "1"
-        """The id of the agent's session within the call."""
-
-        ani: str = ""
-        """The caller's number; not sent when left out."""
-
-        dnis: str = ""
-        """The number that was called; not sent when left out."""
-
-        dialect: Dialect = "camel"
-        """How messages are spelt: ``camel`` as RingCX documents it today, ``upper`` as in 2021."""
-
-        sequence: Sequence = "per_track"
-        """What a sequence number counts: the messages of its party, or those of the call (``shared``)."""
-
-        chaos: Chaos = ""
-        """Trouble to make: ``seed=7`` for some that the seed picks, ``seed=7,hold,garbage`` for these."""
-
-    config: Config
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: RingCXCallConfig) -> None:
+        super().__init__(config)
         self._cutter = Cutter(CHUNK, config.sequence)
         self._call: WebSocketTransport | Chaotic | None = None
 

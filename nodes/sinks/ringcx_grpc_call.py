@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-import flowcore
-from flowcore import Audio, Caps, Duration, Extra, Session, Sink, node
+from flowcore import Audio, Caps, Config, Duration, Extra, Session, Sink, node
 from nodes.audio.packets import Cutter
 from nodes.ringcx.chaos import Chaos, Chaotic, Order
 from nodes.ringcx.protocol import RATE
@@ -18,8 +17,39 @@ if TYPE_CHECKING:
     from nodes.ringcx.grpc_transport import GrpcTransport
 
 
+class RingCXGrpcCallConfig(Config):
+    """Whom to call, and what to say of the call."""
+
+    url: str = "grpc://127.0.0.1:3333"
+    """Address of the receiver: grpc://HOST:PORT, or grpcs:// with TLS."""
+
+    ca: Path | None = None
+    """File with the authority that signed the receiver's certificate; those that the public trusts by default."""
+
+    authorization: SecretStr | None = None
+    """What stands in the metadata: the credential itself, or ``Bearer …``, ``Basic …``; nothing when left out."""
+
+    call_id: str = ""
+    """The dialog's id; the flow's own when left out."""
+
+    session_id: str = "1"
+    """The id of the stream's session."""
+
+    ani: str = ""
+    """The caller's number; not sent when left out."""
+
+    dnis: str = ""
+    """The number that was called; not sent when left out."""
+
+    chunk: Duration = Duration("100ms")
+    """Length of the audio in a message."""
+
+    chaos: Chaos = ""
+    """Trouble to make: ``seed=7`` for some that the seed picks, ``seed=7,hold,garbage`` for these."""
+
+
 @node("ringcx_grpc_call")
-class RingCXGrpcCall(Sink[Audio]):
+class RingCXGrpcCall(Sink[Audio, RingCXGrpcCallConfig]):
     """Send a flow as one dialog: DialogInit, a segment for each party with Media of 100 ms, and their Stops.
 
     In: ``Audio``, mu-law 8 kHz, tracks ``agent`` and ``customer``. A hole in a track is sent as silence, so that
@@ -41,45 +71,13 @@ class RingCXGrpcCall(Sink[Audio]):
     runs = "thread"
     caps = (Caps("audio", ("mulaw",), (RATE,), ("tracks",)),)
 
-    class Config(flowcore.Config):
-        """Whom to call, and what to say of the call."""
-
-        url: str = "grpc://127.0.0.1:3333"
-        """Address of the receiver: grpc://HOST:PORT, or grpcs:// with TLS."""
-
-        ca: Path | None = None
-        """File with the authority that signed the receiver's certificate; those that the public trusts by default."""
-
-        authorization: SecretStr | None = None
-        """What stands in the metadata: the credential itself, or ``Bearer …``, ``Basic …``; nothing when left out."""
-
-        call_id: str = ""
-        """The dialog's id; the flow's own when left out."""
-
-        session_id: str = "1"
-        """The id of the stream's session."""
-
-        ani: str = ""
-        """The caller's number; not sent when left out."""
-
-        dnis: str = ""
-        """The number that was called; not sent when left out."""
-
-        chunk: Duration = Duration("100ms")
-        """Length of the audio in a message."""
-
-        chaos: Chaos = ""
-        """Trouble to make: ``seed=7`` for some that the seed picks, ``seed=7,hold,garbage`` for these."""
-
-    config: Config
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: RingCXGrpcCallConfig) -> None:
+        super().__init__(config)
         self._cutter = Cutter(max(1, config.chunk.samples(RATE)))
         self._call: GrpcTransport | Chaotic | None = None
 
     @classmethod
-    def requires(cls, config: Config) -> Sequence[Extra]:
+    def requires(cls, config: RingCXGrpcCallConfig) -> Sequence[Extra]:
         return (Extra("grpc", "grpc"), Extra("google.protobuf", "grpc"))
 
     def open(self, session: Session) -> None:

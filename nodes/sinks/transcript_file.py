@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import ValidationInfo, field_validator
 
-import flowcore
 from flowcore import (
     TEXT,
     Config,
@@ -39,8 +38,47 @@ class Names(Config):
     """Whoever the agent speaks to."""
 
 
+class TranscriptFileConfig(Config):
+    """Where to, in what form, and which texts."""
+
+    format: Literal["jsonl", "srt", "vtt", "txt"] | None = None
+    """The format, where the end of ``path`` does not say it."""
+
+    path: PathTemplate = PathTemplate("transcripts/{started:%Y-%m-%d}/{flow}.jsonl")
+    """Where the file goes, with fields of the session in it; directories are made."""
+
+    interim: bool = False
+    """Write interim texts too (jsonl only): each is replaced by the next text of its track and utterance."""
+
+    names: Names = Names()
+    """What the parties are called in subtitles and plain text."""
+
+    metadata: bool = True
+    """Write ``….json`` beside it; of several transcripts of a call, one may be enough."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the format."""
+        return _kind(self.path, self.format)
+
+    @field_validator("path")
+    @classmethod
+    def _says_the_format(cls, path: PathTemplate, others: ValidationInfo) -> PathTemplate:
+        if _kind(path, others.data.get("format")) not in FORMATS:
+            raise ValueError(f"end it in .{', .'.join(FORMATS)}, or say which of them it is: format: jsonl")
+        return path
+
+    @field_validator("interim")
+    @classmethod
+    def _has_a_place(cls, interim: bool, others: ValidationInfo) -> bool:
+        kind = _kind(others.data.get("path", ""), others.data.get("format"))
+        if interim and kind in FORMATS and kind != "jsonl":
+            raise ValueError(f"{kind} has no place for interim texts: leave it out, or write jsonl")
+        return interim
+
+
 @node("transcript_file")
-class TranscriptFile(Sink[Text]):
+class TranscriptFile(Sink[Text, TranscriptFileConfig]):
     """Write the final texts of a call into one file, in the format that the end of its name says.
 
     ``.jsonl``: a line ``{"track":"agent","start":1.24,"end":2.9,"text":"hello","final":true,"utterance":0,"lag":0.61}``
@@ -65,55 +103,17 @@ class TranscriptFile(Sink[Text]):
     runs = "thread"
     loss = "forbidden"
 
-    class Config(flowcore.Config):
-        """Where to, in what form, and which texts."""
-
-        format: Literal["jsonl", "srt", "vtt", "txt"] | None = None
-        """The format, where the end of ``path`` does not say it."""
-
-        path: PathTemplate = PathTemplate("transcripts/{started:%Y-%m-%d}/{flow}.jsonl")
-        """Where the file goes, with fields of the session in it; directories are made."""
-
-        interim: bool = False
-        """Write interim texts too (jsonl only): each is replaced by the next text of its track and utterance."""
-
-        names: Names = Names()
-        """What the parties are called in subtitles and plain text."""
-
-        metadata: bool = True
-        """Write ``….json`` beside it; of several transcripts of a call, one may be enough."""
-
-        @property
-        def kind(self) -> str:
-            """The name of the format."""
-            return _kind(self.path, self.format)
-
-        @field_validator("path")
-        @classmethod
-        def _says_the_format(cls, path: PathTemplate, others: ValidationInfo) -> PathTemplate:
-            if _kind(path, others.data.get("format")) not in FORMATS:
-                raise ValueError(f"end it in .{', .'.join(FORMATS)}, or say which of them it is: format: jsonl")
-            return path
-
-        @field_validator("interim")
-        @classmethod
-        def _has_a_place(cls, interim: bool, others: ValidationInfo) -> bool:
-            kind = _kind(others.data.get("path", ""), others.data.get("format"))
-            if interim and kind in FORMATS and kind != "jsonl":
-                raise ValueError(f"{kind} has no place for interim texts: leave it out, or write jsonl")
-            return interim
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: TranscriptFileConfig) -> None:
+        super().__init__(config)
         self._file: NewFile | None = None
         self._opened = 0.0
 
     @classmethod
-    def make_resource(cls, config: Config) -> Resource:
+    def make_resource(cls, config: TranscriptFileConfig) -> Resource:
         return Folder(config.path.root)
 
     @classmethod
-    def recover(cls, config: Config, report: Report) -> None:
+    def recover(cls, config: TranscriptFileConfig, report: Report) -> None:
         for part in abandoned(config.path):
             try:
                 if part.stat().st_size:
@@ -151,7 +151,7 @@ def _kind(path: str, said: str | None) -> str:
     return said or Path(path).suffix.removeprefix(".").lower()
 
 
-def _finish(part: Path, config: TranscriptFile.Config) -> Path:
+def _finish(part: Path, config: TranscriptFileConfig) -> Path:
     """Make the transcript and its metadata of a journal, which goes last: killed before that, all is done again."""
     transcript = journal.read(part, interim=config.interim)
     names = config.names.model_dump()

@@ -9,8 +9,25 @@ from nodes.recording.containers import Container, Wav
 from nodes.recording.recorder import Keeping, Recorder
 
 
+class WavFileConfig(Keeping):
+    """Where to, how much of it in one file, and how sure."""
+
+    path: PathTemplate = PathTemplate("recordings/{started:%Y-%m-%d}/{flow}.wav")
+    """Where the file goes, with fields of the session in it; directories are made."""
+
+    encoding: Literal["pcm16", "mulaw"] | None = None
+    """Samples of 16 bits, or mu-law in half the room, which is what telephones send; left out: as it comes."""
+
+    @field_validator("path")
+    @classmethod
+    def _is_wav(cls, path: PathTemplate) -> PathTemplate:
+        if not path.lower().endswith(".wav"):
+            raise ValueError("end it in .wav; audio_file writes .flac, .ogg and .opus")
+        return path
+
+
 @node("wav_file")
-class WavFile(Recorder):
+class WavFile(Recorder[WavFileConfig]):
     """Write a WAV file whose n-th frame is sample n on the flow's clock: a hole becomes silence of its length.
 
     While it grows, the file is called ``….wav.part`` and its header does not know its size, which players take for
@@ -34,28 +51,12 @@ class WavFile(Recorder):
 
     caps = (Caps("audio", ("s16", "mulaw"), layouts=("mono", "stereo")),)
 
-    class Config(Keeping):
-        """Where to, how much of it in one file, and how sure."""
-
-        path: PathTemplate = PathTemplate("recordings/{started:%Y-%m-%d}/{flow}.wav")
-        """Where the file goes, with fields of the session in it; directories are made."""
-
-        encoding: Literal["pcm16", "mulaw"] | None = None
-        """Samples of 16 bits, or mu-law in half the room, which is what telephones send; left out: as it comes."""
-
-        @field_validator("path")
-        @classmethod
-        def _is_wav(cls, path: PathTemplate) -> PathTemplate:
-            if not path.lower().endswith(".wav"):
-                raise ValueError("end it in .wav; audio_file writes .flac, .ogg and .opus")
-            return path
-
     @classmethod
-    def accepts(cls, config: Config) -> tuple[Caps, ...]:
+    def accepts(cls, config: WavFileConfig) -> tuple[Caps, ...]:
         if config.encoding is None:
             return cls.caps
         return (Caps("audio", ("mulaw" if config.encoding == "mulaw" else "s16",), layouts=("mono", "stereo")),)
 
     @classmethod
-    def keeps(cls, config: Config) -> type[Container]:
+    def keeps(cls, config: WavFileConfig) -> type[Container]:
         return Wav

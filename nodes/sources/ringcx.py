@@ -20,8 +20,12 @@ REAL_TIME = 32_000
 """Bytes a second of one call on the wire: two parties, 50 messages of about 310 bytes each."""
 
 
+class RingCXConfig(ListenerConfig):
+    """Where to listen, who may call, and what connections may take."""
+
+
 @node("ringcx")
-class RingCX(Listener[Packet]):
+class RingCX(Listener[Packet, RingCXConfig]):
     """Listen for RingCX, or for ``flowcore simulate``; every connection that says Start becomes a flow.
 
     Out: ``Packet``, mu-law 8 kHz, tracks ``agent`` (RingCX's Participant) and ``customer`` (Conference), as they
@@ -39,19 +43,16 @@ class RingCX(Listener[Packet]):
     tunnelled = {"behind_proxy": "['127.0.0.1', '::1']"}
     rehearsal = "nodes.ringcx.standin"
 
-    class Config(ListenerConfig):
-        """Where to listen, who may call, and what connections may take."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: RingCXConfig) -> None:
+        super().__init__(config)
         self._front = ProxyTrust()
 
     @classmethod
-    def gives(cls, config: Config) -> Format:
+    def gives(cls, config: RingCXConfig) -> Format:
         return Format("packets", "mulaw", RATE, "tracks")
 
     @classmethod
-    def listens(cls, config: Config) -> tuple[tuple[str, int], ...]:
+    def listens(cls, config: RingCXConfig) -> tuple[tuple[str, int], ...]:
         return ((config.host, config.port),)
 
     async def run(self, host: Host) -> None:

@@ -25,8 +25,18 @@ PAGES = 1000
 """Connections of browsers at once."""
 
 
+class RingCXGrpcConfig(ListenerConfig):
+    """Where to listen, who may call, and what streams may take."""
+
+    bot: Literal["agent", "bot"] = "agent"
+    """The track of bots: the agent's, or ``bot`` for nodes of your own (``interleave`` and ``split`` drop it)."""
+
+    pages_port: int = Field(default=3334, ge=0, le=65535)
+    """TCP port for other nodes' pages, such as ``captions``, if there are any: gRPC's own cannot show them."""
+
+
 @node("ringcx_grpc")
-class RingCXGrpc(Listener[Packet]):
+class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
     """Listen for RingCX's gRPC streams, or for ``flowcore simulate --grpc``; every stream becomes a flow.
 
     Out: ``Packet``, mu-law 8 kHz, as they arrive: put ``reorder`` behind it. Contacts speak on track ``customer``,
@@ -43,30 +53,21 @@ class RingCXGrpc(Listener[Packet]):
     simulated |= {"networks": "[]", "accounts": "[]", "max_calls_per_ip": "null"}
     rehearsal = "nodes.ringcx.grpc_standin"
 
-    class Config(ListenerConfig):
-        """Where to listen, who may call, and what streams may take."""
-
-        bot: Literal["agent", "bot"] = "agent"
-        """The track of bots: the agent's, or ``bot`` for nodes of your own (``interleave`` and ``split`` drop it)."""
-
-        pages_port: int = Field(default=3334, ge=0, le=65535)
-        """TCP port for other nodes' pages, such as ``captions``, if there are any: gRPC's own cannot show them."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: RingCXGrpcConfig) -> None:
+        super().__init__(config)
         self._front = ProxyTrust()
         self._server: Server | None = None
 
     @classmethod
-    def gives(cls, config: Config) -> Format:
+    def gives(cls, config: RingCXGrpcConfig) -> Format:
         return Format("packets", "mulaw", RATE, "tracks")
 
     @classmethod
-    def requires(cls, config: Config) -> Sequence[Extra]:
+    def requires(cls, config: RingCXGrpcConfig) -> Sequence[Extra]:
         return (Extra("grpc", "grpc"), Extra("google.protobuf", "grpc"))
 
     @classmethod
-    def listens(cls, config: Config) -> tuple[tuple[str, int], ...]:
+    def listens(cls, config: RingCXGrpcConfig) -> tuple[tuple[str, int], ...]:
         return ((config.host, config.port), (config.host, config.pages_port))
 
     async def run(self, host: Host) -> None:

@@ -9,8 +9,7 @@ from typing import Any, BinaryIO, cast
 
 from pydantic import Field
 
-import flowcore
-from flowcore import CannotStart, Duration, Format, Host, Listener, Packet, Refused, Resource, node
+from flowcore import CannotStart, Config, Duration, Format, Host, Listener, Packet, Refused, Resource, node
 from nodes.ringcx import call_recording as recording
 from nodes.ringcx.call_recording import Closed, Message, NotRecording, Opened
 from nodes.ringcx.protocol import RATE
@@ -20,8 +19,24 @@ LOOK = 0.25
 """Seconds of a recorded silence between two looks at the time limits of a call."""
 
 
+class RingCXRecordingConfig(Config):
+    """Which recording, and how fast."""
+
+    path: str
+    """The recording."""
+
+    speed: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """Times the pace of then; 0 is as fast as the flow takes it."""
+
+    start: Duration = Duration("30s")
+    """Time that the connection had to say Start, as in ``ringcx``."""
+
+    idle: Duration = Duration("1h")
+    """Time without any message after which the call is given up, as in ``ringcx``."""
+
+
 @node("ringcx_recording")
-class RingCXRecording(Listener[Packet]):
+class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
     """Play what one connection brought, once: the same messages with the same arrivals give the same bytes again.
 
     Everything goes the way of ``ringcx``, from the first message on, so its name in a graph is all that changes. Half
@@ -37,25 +52,8 @@ class RingCXRecording(Listener[Packet]):
     live = False
     rehearsal = "nodes.ringcx.standin"
 
-    class Config(flowcore.Config):
-        """Which recording, and how fast."""
-
-        path: str
-        """The recording."""
-
-        speed: float = Field(1.0, ge=0, allow_inf_nan=False)
-        """Times the pace of then; 0 is as fast as the flow takes it."""
-
-        start: Duration = Duration("30s")
-        """Time that the connection had to say Start, as in ``ringcx``."""
-
-        idle: Duration = Duration("1h")
-        """Time without any message after which the call is given up, as in ``ringcx``."""
-
-    config: Config
-
     @classmethod
-    def gives(cls, config: Config) -> Format:
+    def gives(cls, config: RingCXRecordingConfig) -> Format:
         return Format("packets", "mulaw", RATE, "tracks")
 
     async def run(self, host: Host) -> None:

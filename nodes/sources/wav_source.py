@@ -11,15 +11,48 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-import flowcore
 from flowcore import Audio, CannotStart, Config, Duration, Format, Host, Listener, Rate, Refused, node
 from nodes.audio import wav
 
 Voices = Mapping[str, NDArray[np.int16]]
 
 
+class WavSourceConfig(Config):
+    """Which files, in what pieces, how fast and how often."""
+
+    path: str = ""
+    """One file with both parties, or with the agent only."""
+
+    agent: str = ""
+    """The agent's file, mono; in place of ``path``."""
+
+    customer: str = ""
+    """The customer's file, mono; in place of ``path``."""
+
+    rate: Rate = Rate(8000)
+    """Sample rate that comes out, whatever the files have."""
+
+    chunk: Duration = Field(Duration("20ms"), ge=Duration("1ms"))
+    """Length of the pieces that come out."""
+
+    speed: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """Times the pace of a real call; 0 is as fast as the flow takes it."""
+
+    repeat: int = Field(1, ge=1)
+    """How many times each call plays the files, one after the other."""
+
+    calls: int = Field(1, ge=1)
+    """How many calls at once, each its own flow."""
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> Self:
+        if bool(self.path) == bool(self.agent or self.customer):
+            raise ValueError("give either path, or agent and customer")
+        return self
+
+
 @node("wav_source")
-class WavSource(Listener[Audio]):
+class WavSource(Listener[Audio, WavSourceConfig]):
     """One call from a stereo file (agent left, customer right), or from a mono file for each party.
 
     A mono ``path`` is the agent's. The shorter party is padded with silence: in a call, both send until the end.
@@ -35,44 +68,8 @@ class WavSource(Listener[Audio]):
 
     live = False
 
-    class Config(flowcore.Config):
-        """Which files, in what pieces, how fast and how often."""
-
-        path: str = ""
-        """One file with both parties, or with the agent only."""
-
-        agent: str = ""
-        """The agent's file, mono; in place of ``path``."""
-
-        customer: str = ""
-        """The customer's file, mono; in place of ``path``."""
-
-        rate: Rate = Rate(8000)
-        """Sample rate that comes out, whatever the files have."""
-
-        chunk: Duration = Field(Duration("20ms"), ge=Duration("1ms"))
-        """Length of the pieces that come out."""
-
-        speed: float = Field(1.0, ge=0, allow_inf_nan=False)
-        """Times the pace of a real call; 0 is as fast as the flow takes it."""
-
-        repeat: int = Field(1, ge=1)
-        """How many times each call plays the files, one after the other."""
-
-        calls: int = Field(1, ge=1)
-        """How many calls at once, each its own flow."""
-
-        @model_validator(mode="after")
-        def _one_way_to_say_it(self) -> Self:
-            if bool(self.path) == bool(self.agent or self.customer):
-                raise ValueError("give either path, or agent and customer")
-            return self
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
     @classmethod
-    def gives(cls, config: Config) -> Format:
+    def gives(cls, config: WavSourceConfig) -> Format:
         return Format("audio", "s16", config.rate, "tracks")
 
     async def run(self, host: Host) -> None:

@@ -3,13 +3,25 @@
 import msgspec
 from pydantic import Field
 
-import flowcore
 from flowcore import Emit, Packet, node
-from nodes.simulators.fate import Fated
+from nodes.simulators.fate import Fated, Seeded
+
+
+class CorruptConfig(Seeded):
+    """How many, and how much of each."""
+
+    ratio: float = Field(0.02, ge=0, le=1)
+    """Share of the packets that is changed."""
+
+    bytes: int = Field(16, ge=1)
+    """Bytes of such a packet that are changed; all of them if it has no more."""
+
+    seed: int = 0
+    """Decides which, and into what."""
 
 
 @node("corrupt")
-class Corrupt(Fated):
+class Corrupt(Fated[CorruptConfig]):
     """Change bytes of the sound in some packets, counted as dropped and as made up: ``corrupted``.
 
     In: ``Packet``. Out: the same, of the same lengths and in order, with other bytes in some. The same ``seed`` changes
@@ -19,20 +31,6 @@ class Corrupt(Fated):
 
         noisy: {use: corrupt, from: packets, with: {ratio: 0.01, bytes: 40, seed: 7}}
     """
-
-    class Config(flowcore.Config):
-        """How many, and how much of each."""
-
-        ratio: float = Field(0.02, ge=0, le=1)
-        """Share of the packets that is changed."""
-
-        bytes: int = Field(16, ge=1)
-        """Bytes of such a packet that are changed; all of them if it has no more."""
-
-        seed: int = 0
-        """Decides which, and into what."""
-
-    config: Config
 
     def process(self, packet: Packet, emit: Emit[Packet]) -> None:
         if self.dice.random() >= self.config.ratio:

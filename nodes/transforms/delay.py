@@ -2,13 +2,22 @@
 
 from pydantic import Field
 
-import flowcore
 from flowcore import Duration, Emit, Format, Packet, node
-from nodes.simulators.fate import Fated, Late
+from nodes.simulators.fate import Fated, Late, Seeded
+
+
+class DelayConfig(Seeded):
+    """How unevenly."""
+
+    jitter: Duration = Field(Duration("80ms"), le=Duration("1min"))
+    """The longest delay; all shorter ones are as likely."""
+
+    seed: int = 0
+    """Decides which packet is how late."""
 
 
 @node("delay")
-class Delay(Fated):
+class Delay(Fated[DelayConfig]):
     """Delay each packet by another time, without changing their order; event ``delayed`` tells the longest at the end.
 
     In: ``Packet``, stamped in order. Out: the same ones, with the time at which each goes on as its time of arrival.
@@ -20,22 +29,11 @@ class Delay(Fated):
         uneven: {use: delay, from: packets, with: {jitter: 80ms, seed: 7}}
     """
 
-    class Config(flowcore.Config):
-        """How unevenly."""
-
-        jitter: Duration = Field(Duration("80ms"), le=Duration("1min"))
-        """The longest delay; all shorter ones are as likely."""
-
-        seed: int = 0
-        """Decides which packet is how late."""
-
-    config: Config
-
     @classmethod
-    def latency(cls, config: Config, given: Format) -> float:
+    def latency(cls, config: DelayConfig, given: Format) -> float:
         return config.jitter
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DelayConfig) -> None:
         super().__init__(config)
         self._late = Late()
         self._due = float("-inf")

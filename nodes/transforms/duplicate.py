@@ -5,13 +5,25 @@ from collections import deque
 import msgspec
 from pydantic import Field
 
-import flowcore
 from flowcore import Emit, Packet, node
-from nodes.simulators.fate import Fated
+from nodes.simulators.fate import Fated, Seeded
+
+
+class DuplicateConfig(Seeded):
+    """How many, and how late."""
+
+    ratio: float = Field(0.02, ge=0, le=1)
+    """Share of the packets that comes twice."""
+
+    later: int = Field(3, ge=0, le=1000)
+    """Packets that come between a packet and its repeat, at most."""
+
+    seed: int = 0
+    """Decides which."""
 
 
 @node("duplicate")
-class Duplicate(Fated):
+class Duplicate(Fated[DuplicateConfig]):
     """Repeat packets, at once or a few packets later, and count the repeats as made up: ``duplicated``.
 
     In: ``Packet``. Out: the same, with repeats that have their packet's sequence number, and the time of arrival of the
@@ -22,21 +34,7 @@ class Duplicate(Fated):
         twice: {use: duplicate, from: packets, with: {ratio: 0.05, later: 4, seed: 7}}
     """
 
-    class Config(flowcore.Config):
-        """How many, and how late."""
-
-        ratio: float = Field(0.02, ge=0, le=1)
-        """Share of the packets that comes twice."""
-
-        later: int = Field(3, ge=0, le=1000)
-        """Packets that come between a packet and its repeat, at most."""
-
-        seed: int = 0
-        """Decides which."""
-
-    config: Config
-
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DuplicateConfig) -> None:
         super().__init__(config)
         self._now = 0.0
         self._repeats: deque[list[Packet]] = deque([] for _ in range(config.later + 1))

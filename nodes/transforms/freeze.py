@@ -3,13 +3,25 @@
 import msgspec
 from pydantic import Field
 
-import flowcore
 from flowcore import Duration, Emit, Format, Packet, node
-from nodes.simulators.fate import Fated
+from nodes.simulators.fate import Fated, Seeded
+
+
+class FreezeConfig(Seeded):
+    """When, and for how long."""
+
+    every: Duration = Field(Duration("10s"), gt=Duration(0))
+    """Time from the end of one freeze to the next, in the mean; between half of it and one and a half."""
+
+    length: Duration = Field(Duration("1s"), le=Duration("1min"))
+    """How long nothing passes."""
+
+    seed: int = 0
+    """Decides when."""
 
 
 @node("freeze")
-class Freeze(Fated):
+class Freeze(Fated[FreezeConfig]):
     """Let nothing pass for a while, then everything at once; event ``frozen`` tells each time.
 
     In: ``Packet``, stamped in order. Out: the same ones in their order; those that were held have the end of the freeze
@@ -21,25 +33,11 @@ class Freeze(Fated):
         stuck: {use: freeze, from: packets, with: {every: 10s, length: 1s, seed: 7}}
     """
 
-    class Config(flowcore.Config):
-        """When, and for how long."""
-
-        every: Duration = Field(Duration("10s"), gt=Duration(0))
-        """Time from the end of one freeze to the next, in the mean; between half of it and one and a half."""
-
-        length: Duration = Field(Duration("1s"), le=Duration("1min"))
-        """How long nothing passes."""
-
-        seed: int = 0
-        """Decides when."""
-
-    config: Config
-
     @classmethod
-    def latency(cls, config: Config, given: Format) -> float:
+    def latency(cls, config: FreezeConfig, given: Format) -> float:
         return config.length
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: FreezeConfig) -> None:
         super().__init__(config)
         self._held: list[Packet] = []
         self._begin = self._end = float("-inf")  # of the freeze that comes next, or is on

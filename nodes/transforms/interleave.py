@@ -7,15 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 
-import flowcore
-from flowcore import Audio, Caps, Duration, Emit, Format, Transform, node
+from flowcore import Audio, Caps, Config, Duration, Emit, Format, Transform, node
 
 _SILENCE = {"s16": 0, "mulaw": 0xFF}
 _TRACKS = ("agent", "customer")
 
 
+class InterleaveConfig(Config):
+    """How patient it is."""
+
+    wait: Duration = Duration("1s")
+    """How far one party may be ahead of the other before the other's part becomes silence."""
+
+
 @node("interleave")
-class Interleave(Transform[Audio, Audio]):
+class Interleave(Transform[Audio, Audio, InterleaveConfig]):
     """Put both parties into one stereo stream by the position of their chunks, not by the order of their coming.
 
     In: ``Audio``, s16 or mulaw, as tracks, or two mono branches. Out: stereo, agent left, customer right.
@@ -27,29 +33,23 @@ class Interleave(Transform[Audio, Audio]):
         both: {use: interleave, from: voices, with: {wait: 1s}}
     """
 
-    class Config(flowcore.Config):
-        """How patient it is."""
-
-        wait: Duration = Duration("1s")
-        """How far one party may be ahead of the other before the other's part becomes silence."""
-
     caps = (Caps("audio", tuple(_SILENCE), layouts=("tracks", "mono")),)
     balanced = True
 
     @classmethod
-    def gives(cls, config: Config, given: Format) -> Format:
+    def gives(cls, config: InterleaveConfig, given: Format) -> Format:
         return replace(given, layout="stereo")
 
     @classmethod
-    def converts(cls, wanted: Caps) -> Config | None:
-        return cls.Config() if "stereo" in wanted.layouts else None
+    def converts(cls, wanted: Caps) -> InterleaveConfig | None:
+        return InterleaveConfig() if "stereo" in wanted.layouts else None
 
     @classmethod
-    def latency(cls, config: Config, given: Format) -> float:
+    def latency(cls, config: InterleaveConfig, given: Format) -> float:
         return config.wait
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: InterleaveConfig) -> None:
+        super().__init__(config)
         self._waiting: tuple[deque[Audio], ...] = (deque(), deque())  # per channel, in order, nothing before _position
         self._ends = [0, 0]  # how far each channel has come, in samples on the flow's clock
         self._position = 0  # everything before it is out

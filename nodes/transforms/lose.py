@@ -2,13 +2,25 @@
 
 from pydantic import Field
 
-import flowcore
 from flowcore import Emit, Packet, node
-from nodes.simulators.fate import Fated
+from nodes.simulators.fate import Fated, Seeded
+
+
+class LoseConfig(Seeded):
+    """How much, and how much at once."""
+
+    ratio: float = Field(0.02, ge=0, le=1)
+    """Share of all packets that is lost in the long run."""
+
+    burst: int = Field(1, ge=1)
+    """Packets that are lost in a row, in the mean."""
+
+    seed: int = 0
+    """Decides which."""
 
 
 @node("lose")
-class Lose(Fated):
+class Lose(Fated[LoseConfig]):
     """Leave packets out, in bursts, and count them as dropped: ``lost_on_purpose``.
 
     In: ``Packet``. Out: the others, unchanged and in order. Whether a packet is lost depends on the one before it (the
@@ -20,21 +32,7 @@ class Lose(Fated):
         bad: {use: lose, from: packets, with: {ratio: 0.05, burst: 3, seed: 7}}
     """
 
-    class Config(flowcore.Config):
-        """How much, and how much at once."""
-
-        ratio: float = Field(0.02, ge=0, le=1)
-        """Share of all packets that is lost in the long run."""
-
-        burst: int = Field(1, ge=1)
-        """Packets that are lost in a row, in the mean."""
-
-        seed: int = 0
-        """Decides which."""
-
-    config: Config
-
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: LoseConfig) -> None:
         super().__init__(config)
         self._losing = False
         ratio, burst = config.ratio, config.burst

@@ -4,12 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 
-import flowcore
-from flowcore import Audio, Caps, Emit, Format, Transform, node
+from flowcore import Audio, Caps, Config, Emit, Format, Transform, node
+
+
+class MixConfig(Config):
+    """How loud."""
+
+    halve: bool = False
+    """Take half of each party, so that two who shout at once are not clipped; one alone is 6 dB softer then."""
 
 
 @node("mix")
-class Mix(Transform[Audio, Audio]):
+class Mix(Transform[Audio, Audio, MixConfig]):
     """Add the channels of stereo, sample by sample; what would be too loud for 16 bits is held at their limit.
 
     In: ``Audio``, s16, stereo (two parties' tracks are joined before it). Out: one channel, as the track ``mix``.
@@ -21,18 +27,9 @@ class Mix(Transform[Audio, Audio]):
 
     caps = (Caps("audio", ("s16",), layouts=("stereo",)),)
 
-    class Config(flowcore.Config):
-        """How loud."""
-
-        halve: bool = False
-        """Take half of each party, so that two who shout at once are not clipped; one alone is 6 dB softer then."""
-
     @classmethod
-    def gives(cls, config: Config, given: Format) -> Format:
+    def gives(cls, config: MixConfig, given: Format) -> Format:
         return replace(given, layout="mono")
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
         total = chunk.samples.sum(axis=1, dtype=np.int32)

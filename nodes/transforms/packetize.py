@@ -6,14 +6,26 @@ from typing import Literal
 
 from pydantic import Field
 
-import flowcore
-from flowcore import Audio, Caps, Duration, Emit, Format, Packet, Transform, node
+from flowcore import Audio, Caps, Config, Duration, Emit, Format, Packet, Transform, node
 from nodes.audio.packets import Cutter
 from nodes.ringcx.protocol import RATE
 
 
+class PacketizeConfig(Config):
+    """How they are cut and numbered."""
+
+    length: Duration = Field(Duration("20ms"), ge=Duration("1ms"))
+    """Length of a packet."""
+
+    sequence: Literal["per_track", "shared"] = "per_track"
+    """What a sequence number counts: the packets of its party, or those of the call (``shared``)."""
+
+    first: int = Field(1, ge=0)
+    """The first sequence number."""
+
+
 @node("packetize")
-class Packetize(Transform[Audio, Packet]):
+class Packetize(Transform[Audio, Packet, PacketizeConfig]):
     """Cut both parties' mu-law into packets of one length, with sequence numbers.
 
     In: ``Audio``, mu-law 8 kHz, tracks ``agent`` and ``customer``. Out: ``Packet``, as the ringcx listener gives them;
@@ -26,32 +38,19 @@ class Packetize(Transform[Audio, Packet]):
         packets: {use: packetize, from: coded}
     """
 
-    class Config(flowcore.Config):
-        """How they are cut and numbered."""
-
-        length: Duration = Field(Duration("20ms"), ge=Duration("1ms"))
-        """Length of a packet."""
-
-        sequence: Literal["per_track", "shared"] = "per_track"
-        """What a sequence number counts: the packets of its party, or those of the call (``shared``)."""
-
-        first: int = Field(1, ge=0)
-        """The first sequence number."""
-
-    config: Config
     caps = (Caps("audio", ("mulaw",), (RATE,), ("tracks",)),)
     balanced = True
 
     @classmethod
-    def gives(cls, config: Config, given: Format) -> Format:
+    def gives(cls, config: PacketizeConfig, given: Format) -> Format:
         return Format("packets", "mulaw", RATE, "tracks")
 
     @classmethod
-    def latency(cls, config: Config, given: Format) -> float:
+    def latency(cls, config: PacketizeConfig, given: Format) -> float:
         return config.length
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: PacketizeConfig) -> None:
+        super().__init__(config)
         self._cutter = Cutter(config.length.samples(RATE), config.sequence, config.first)
 
     def process(self, chunk: Audio, emit: Emit[Packet]) -> None:

@@ -6,14 +6,35 @@ from typing import Literal
 
 import numpy as np
 
-import flowcore
-from flowcore import PACKETS, Audio, Duration, Emit, Format, Packet, Session, Transform, node
+from flowcore import PACKETS, Audio, Config, Duration, Emit, Format, Packet, Session, Transform, node
 from nodes.jitterbuffer.sequence import RATE, Sequencer, Space
 from nodes.jitterbuffer.timeline import SAMPLE, Place, Timeline
 
 
+class ReorderConfig(Config):
+    """How patient it is, and what it takes for a pause."""
+
+    window: Duration = Duration("120ms")
+    """How long a missing packet is waited for, in media or in arrival time, whichever is over first."""
+
+    chunk: Duration = Duration("100ms")
+    """Length of the pieces that come out; shorter ones only come before a pause and at the end."""
+
+    mode: Literal["wait", "skip_late"] = "wait"
+    """``wait`` for a missing packet, or ``skip_late``: fill the gap at once and drop the packet if it comes."""
+
+    hold: Literal["fill", "collapse"] = "fill"
+    """``fill`` keeps a pause as long as it was, as a hole; ``collapse`` leaves it out."""
+
+    pause: Duration = Duration("200ms")
+    """The shortest time without packets, and without a missing number, that counts as a pause."""
+
+    jump: Duration = Duration("5s")
+    """A gap in the numbers longer than this is no loss: the sender has started to count anew."""
+
+
 @node("reorder")
-class Reorder(Transform[Packet, Audio]):
+class Reorder(Transform[Packet, Audio, ReorderConfig]):
     """Order packets by their numbers, put silence for lost ones, drop repeats, and see pauses.
 
     In: ``Packet``, mu-law at 8 kHz, in any order within ``window``. Out: ``Audio``, mulaw, 8 kHz, as tracks, in pieces
@@ -29,40 +50,19 @@ class Reorder(Transform[Packet, Audio]):
         ordered: {use: reorder, from: call, with: {window: 120ms, chunk: 100ms}}
     """
 
-    class Config(flowcore.Config):
-        """How patient it is, and what it takes for a pause."""
-
-        window: Duration = Duration("120ms")
-        """How long a missing packet is waited for, in media or in arrival time, whichever is over first."""
-
-        chunk: Duration = Duration("100ms")
-        """Length of the pieces that come out; shorter ones only come before a pause and at the end."""
-
-        mode: Literal["wait", "skip_late"] = "wait"
-        """``wait`` for a missing packet, or ``skip_late``: fill the gap at once and drop the packet if it comes."""
-
-        hold: Literal["fill", "collapse"] = "fill"
-        """``fill`` keeps a pause as long as it was, as a hole; ``collapse`` leaves it out."""
-
-        pause: Duration = Duration("200ms")
-        """The shortest time without packets, and without a missing number, that counts as a pause."""
-
-        jump: Duration = Duration("5s")
-        """A gap in the numbers longer than this is no loss: the sender has started to count anew."""
-
     caps = (PACKETS,)
     balanced = True
 
     @classmethod
-    def gives(cls, config: Config, given: Format) -> Format:
+    def gives(cls, config: ReorderConfig, given: Format) -> Format:
         return Format("audio", "mulaw", RATE, "tracks")
 
     @classmethod
-    def latency(cls, config: Config, given: Format) -> float:
+    def latency(cls, config: ReorderConfig, given: Format) -> float:
         return 2.5 * config.window + config.chunk  # a gap, then packets that may be late or come after a pause: settle
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: ReorderConfig) -> None:
+        super().__init__(config)
         self._chunk = max(1, config.chunk.samples(RATE))
         self._pause = config.pause.samples(RATE)
         self._runs: dict[str, _Run] = {}

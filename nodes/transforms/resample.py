@@ -7,13 +7,24 @@ from typing import Any
 
 import numpy as np
 
-import flowcore
-from flowcore import Audio, Caps, Emit, Format, Rate, Session, Transform, node
+from flowcore import Audio, Caps, Config, Emit, Format, Rate, Session, Transform, node
 from nodes.audio import rates
 
 
+class ResampleConfig(Config):
+    """To which rate, and how well."""
+
+    rate: Rate = Rate(16000)
+    """The sample rate that comes out, in Hz; audio that has it already passes unchanged."""
+
+    quality: rates.Quality = "auto"
+    """A filter of libsoxr, from quick to very high: better ones see further ahead, but cost about the same.
+    ``auto`` is HQ, but where the rate doubles (a telephone's, for a recogniser) a filter that keeps 0.4 KiB of a
+    track instead of 100 and sees 6 ms ahead; 4.0 to 4.2 kHz then mirror what the input has from 3.8 to 4.0 kHz."""
+
+
 @node("resample")
-class Resample(Transform[Audio, Audio]):
+class Resample(Transform[Audio, Audio, ResampleConfig]):
     """Resample each track on its own.
 
     In: ``Audio``, s16, any rate and layout. Out: the same at ``rate``. Positions are exact: whatever lies between two
@@ -25,33 +36,22 @@ class Resample(Transform[Audio, Audio]):
         speech: {use: resample, from: voices, with: {rate: 16000}}
     """
 
-    class Config(flowcore.Config):
-        """To which rate, and how well."""
-
-        rate: Rate = Rate(16000)
-        """The sample rate that comes out, in Hz; audio that has it already passes unchanged."""
-
-        quality: rates.Quality = "auto"
-        """A filter of libsoxr, from quick to very high: better ones see further ahead, but cost about the same.
-        ``auto`` is HQ, but where the rate doubles (a telephone's, for a recogniser) a filter that keeps 0.4 KiB of a
-        track instead of 100 and sees 6 ms ahead; 4.0 to 4.2 kHz then mirror what the input has from 3.8 to 4.0 kHz."""
-
     caps = (Caps("audio", ("s16",)),)
     balanced = True
 
     @classmethod
-    def gives(cls, config: Config, given: Format) -> Format:
+    def gives(cls, config: ResampleConfig, given: Format) -> Format:
         return replace(given, rate=int(config.rate))
 
     @classmethod
-    def converts(cls, wanted: Caps) -> Config | None:
-        return cls.Config(rate=Rate(wanted.rates[0])) if len(wanted.rates) == 1 else None
+    def converts(cls, wanted: Caps) -> ResampleConfig | None:
+        return ResampleConfig(rate=Rate(wanted.rates[0])) if len(wanted.rates) == 1 else None
 
     @classmethod
-    def latency(cls, config: Config, given: Format) -> float:
+    def latency(cls, config: ResampleConfig, given: Format) -> float:
         return 0.0 if given.rate == config.rate else rates.ahead(given.rate, int(config.rate), config.quality)
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: ResampleConfig) -> None:
         self.rate = int(config.rate)
         self.quality = config.quality
         self._streams: dict[str, _Stream] = {}

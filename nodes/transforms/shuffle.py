@@ -2,13 +2,25 @@
 
 from pydantic import Field
 
-import flowcore
 from flowcore import Duration, Emit, Format, Packet, node
-from nodes.simulators.fate import Fated, Late
+from nodes.simulators.fate import Fated, Late, Seeded
+
+
+class ShuffleConfig(Seeded):
+    """How many, and how far."""
+
+    ratio: float = Field(0.1, ge=0, le=1)
+    """Share of the packets that is held back."""
+
+    window: Duration = Field(Duration("60ms"), le=Duration("1min"))
+    """The longest time for which one is held back."""
+
+    seed: int = 0
+    """Decides which, and for how long."""
 
 
 @node("shuffle")
-class Shuffle(Fated):
+class Shuffle(Fated[ShuffleConfig]):
     """Hold some packets back for a moment, so that others overtake them; event ``shuffled`` tells how many at the end.
 
     In: ``Packet``, stamped in order. Out: the same ones, none later than ``window``, with the time at which each goes
@@ -20,25 +32,11 @@ class Shuffle(Fated):
         mixed: {use: shuffle, from: packets, with: {ratio: 0.1, window: 60ms, seed: 7}}
     """
 
-    class Config(flowcore.Config):
-        """How many, and how far."""
-
-        ratio: float = Field(0.1, ge=0, le=1)
-        """Share of the packets that is held back."""
-
-        window: Duration = Field(Duration("60ms"), le=Duration("1min"))
-        """The longest time for which one is held back."""
-
-        seed: int = 0
-        """Decides which, and for how long."""
-
-    config: Config
-
     @classmethod
-    def latency(cls, config: Config, given: Format) -> float:
+    def latency(cls, config: ShuffleConfig, given: Format) -> float:
         return config.window
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: ShuffleConfig) -> None:
         super().__init__(config)
         self._late = Late()
         self._held = 0

@@ -7,8 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-import flowcore
-from flowcore import Audio, Caps, Duration, Emit, Extra, Format, Session, Text, Transform, node
+from flowcore import Audio, Caps, Config, Duration, Emit, Extra, Format, Session, Text, Transform, node
 from flowcore.speech import Streamer
 from nodes.speech.cloud.provider import Provider
 from nodes.speech.cloud.streaming import STALLED
@@ -25,8 +24,55 @@ LINEAR = Caps("audio", ("s16",), (RATE,), ("mono", "tracks"))
 TELEPHONE = Caps("audio", ("mulaw",), (8000,), ("mono", "tracks"))
 
 
+class TranscribeConfig(Config):
+    """Which engine, and where utterances begin and end."""
+
+    engine: SpeechEngine = Field("moonshine", validate_default=True)
+    """What turns speech into text: ``moonshine`` (here, English, no account), ``whisper`` (here), ``google``, or
+    one that you installed; with its own config beside its name: ``{use: google, language: de-DE}``."""
+
+    fallback: SpeechEngine | None = None
+    """An engine on this machine that takes over for the rest of the call when one in the network has failed for
+    10 s, or said three times in a row that its quota is used up."""
+
+    interim: Duration = Duration("1s")
+    """How often the text of an utterance is updated while it is spoken; ``0s`` gives final texts only."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """Probability of voice, as a mean, above which somebody is held to speak."""
+
+    pause: Annotated[Duration, Field(ge=0.1, le=3)] = Duration("100ms")
+    """The pause that ends an utterance with much speech in it, twice ``enough`` or more."""
+
+    long_pause: Annotated[Duration, Field(ge=0.1, le=5)] = Duration("1s")
+    """The pause that ends one with less than ``enough``: few words at a time are understood worse."""
+
+    enough: Duration = Duration("3500ms")
+    """How much speech makes the pause that ends an utterance shrink; ``0s`` for the quickest final texts."""
+
+    pre_roll: Annotated[Duration, Field(le=3)] = Duration("500ms")
+    """How much audio before the voice was noticed belongs to an utterance."""
+
+    max_segment: Annotated[Duration, Field(ge=2, le=30)] = Duration("12s")
+    """Length at which an utterance is cut, at its last quiet place, although the voice goes on."""
+
+    backlog: Annotated[Duration, Field(ge=10)] = Duration("2min")
+    """How much audio may wait for its final text before some is left ``untranscribed``: of all calls together, or
+    of each party for an engine in the network, which may have to hear it again. Such an engine hears no faster than
+    people speak: play files to it at ``speed: 1``."""
+
+    processes: Annotated[int, Field(ge=1, le=512)] | Literal["auto"] = "auto"
+    """How many processes decode at once; ``auto``: one for each core."""
+
+    @model_validator(mode="after")
+    def _only_streams_fall_back(self) -> Self:
+        if self.fallback is not None and (self.fallback.streams or not self.engine.streams):
+            raise ValueError("fallback is an engine on this machine, for an engine in the network")
+        return self
+
+
 @node("transcribe")
-class Transcribe(Transform[Audio, Text]):
+class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     """Write down what is said, each party for itself.
 
     An engine on this machine is given utterances, which are cut at pauses and decoded in processes that all calls
@@ -43,73 +89,26 @@ class Transcribe(Transform[Audio, Text]):
         agent: {use: transcribe, from: speech, with: {engine: moonshine, interim: 1s}}
     """
 
-    class Config(flowcore.Config):
-        """Which engine, and where utterances begin and end."""
-
-        engine: SpeechEngine = Field("moonshine", validate_default=True)
-        """What turns speech into text: ``moonshine`` (here, English, no account), ``whisper`` (here), ``google``, or
-        one that you installed; with its own config beside its name: ``{use: google, language: de-DE}``."""
-
-        fallback: SpeechEngine | None = None
-        """An engine on this machine that takes over for the rest of the call when one in the network has failed for
-        10 s, or said three times in a row that its quota is used up."""
-
-        interim: Duration = Duration("1s")
-        """How often the text of an utterance is updated while it is spoken; ``0s`` gives final texts only."""
-
-        threshold: Annotated[float, Field(gt=0, lt=1)] = 0.3
-        """Probability of voice, as a mean, above which somebody is held to speak."""
-
-        pause: Annotated[Duration, Field(ge=0.1, le=3)] = Duration("100ms")
-        """The pause that ends an utterance with much speech in it, twice ``enough`` or more."""
-
-        long_pause: Annotated[Duration, Field(ge=0.1, le=5)] = Duration("1s")
-        """The pause that ends one with less than ``enough``: few words at a time are understood worse."""
-
-        enough: Duration = Duration("3500ms")
-        """How much speech makes the pause that ends an utterance shrink; ``0s`` for the quickest final texts."""
-
-        pre_roll: Annotated[Duration, Field(le=3)] = Duration("500ms")
-        """How much audio before the voice was noticed belongs to an utterance."""
-
-        max_segment: Annotated[Duration, Field(ge=2, le=30)] = Duration("12s")
-        """Length at which an utterance is cut, at its last quiet place, although the voice goes on."""
-
-        backlog: Annotated[Duration, Field(ge=10)] = Duration("2min")
-        """How much audio may wait for its final text before some is left ``untranscribed``: of all calls together, or
-        of each party for an engine in the network, which may have to hear it again. Such an engine hears no faster than
-        people speak: play files to it at ``speed: 1``."""
-
-        processes: Annotated[int, Field(ge=1, le=512)] | Literal["auto"] = "auto"
-        """How many processes decode at once; ``auto``: one for each core."""
-
-        @model_validator(mode="after")
-        def _only_streams_fall_back(self) -> Self:
-            if self.fallback is not None and (self.fallback.streams or not self.engine.streams):
-                raise ValueError("fallback is an engine on this machine, for an engine in the network")
-            return self
-
     caps: ClassVar = (LINEAR, TELEPHONE)
     runs: ClassVar = "thread"  # the voice detector costs 75 µs for each 32 ms
     loss: ClassVar = "allowed"
-    config: Config
     part: Recognizer | Provider
 
     @classmethod
-    def accepts(cls, config: Config) -> tuple[Caps, ...]:
+    def accepts(cls, config: TranscribeConfig) -> tuple[Caps, ...]:
         engine = config.engine.make()
         if not isinstance(engine, Streamer):
             return (LINEAR,)
         return tuple(Caps("audio", (form,), (rate,), ("mono", "tracks")) for form, rate in engine.limits.formats)
 
     @classmethod
-    def requires(cls, config: Config) -> Sequence[Extra]:
+    def requires(cls, config: TranscribeConfig) -> Sequence[Extra]:
         engines = [config.engine, *([config.fallback] if config.fallback else [])]
         voice = () if all(engine.streams for engine in engines) else VoiceModel.REQUIRES
         return (*(extra for engine in engines for extra in engine.requires), *voice)
 
     @classmethod
-    def make_resource(cls, config: Config) -> Recognizer | Provider:
+    def make_resource(cls, config: TranscribeConfig) -> Recognizer | Provider:
         def recognizer(engine: SpeechEngine) -> Recognizer:
             processes = 0 if config.processes == "auto" else config.processes
             return Recognizer(engine.decoder, engine.config, processes, config.backlog)
@@ -119,11 +118,11 @@ class Transcribe(Transform[Audio, Text]):
         return Provider(config.engine, recognizer(config.fallback) if config.fallback else None)
 
     @classmethod
-    def gives(cls, config: Config, given: Format) -> Format:
+    def gives(cls, config: TranscribeConfig, given: Format) -> Format:
         return Format("text")
 
     @classmethod
-    def latency(cls, config: Config, given: Format) -> float:
+    def latency(cls, config: TranscribeConfig, given: Format) -> float:
         return STALLED if config.engine.streams else config.max_segment
 
     def open(self, session: Session) -> None:

@@ -14,20 +14,23 @@ FILES = {
     "acme/__init__.py": "",
     "acme/sources/__init__.py": "",
     "acme/sources/acme_bell.py": '''
+from typing import Any
+
 from flowcore import Config, Format, Listener, node
 
+class BellConfig(Config):
+    text: str = "ding"
+    """What to ring."""
+
+
 @node("acme_bell")
-class Bell(Listener):
+class Bell(Listener[Any, BellConfig]):
     """Ring.
 
     Example::
 
         bell: {use: acme_bell, with: {text: "a text that makes this line longer than any terminal of a test is wide"}}
     """
-
-    class Config(Config):
-        text: str = "ding"
-        """What to ring."""
 
     @classmethod
     def gives(cls, config):
@@ -38,7 +41,7 @@ class Bell(Listener):
 ''',
     "acme/sinks/__init__.py": "",
     "acme/sinks/acme_shelf.py": '''
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -52,33 +55,34 @@ class Box(BaseModel):
     """How large."""
 
 
+class ShelfConfig(Config):
+    path: str
+    """Where it stands."""
+
+    count: int = Field(default=3, ge=1, le=9)
+    """How many boxes."""
+
+    keep: Duration = Duration("1h")
+    """How long."""
+
+    order: Literal["first", "last"] = "first"
+    """Which one to open."""
+
+    lid: float | None = None
+    """Weight of a lid."""
+
+    box: Box = Box()
+    """Each of them."""
+
+
 @node("acme_shelf")
-class Shelf(Sink):
+class Shelf(Sink[Any, ShelfConfig]):
     """Keep sound in boxes, one
     beside the other.
     """
 
     caps = (Caps("audio", ("s16",), (8000, 16000)),)
     runs = "thread"
-
-    class Config(Config):
-        path: str
-        """Where it stands."""
-
-        count: int = Field(default=3, ge=1, le=9)
-        """How many boxes."""
-
-        keep: Duration = Duration("1h")
-        """How long."""
-
-        order: Literal["first", "last"] = "first"
-        """Which one to open."""
-
-        lid: float | None = None
-        """Weight of a lid."""
-
-        box: Box = Box()
-        """Each of them."""
 
     def process(self, chunk):
         pass

@@ -26,17 +26,18 @@ from flowcore.testing import tone
 MONO = Format("audio", "s16", 8000, "mono")
 
 
-@node("tones")
-class Tones(Listener[Audio]):
-    """Sessions of a tone, at real-time pace or as fast as they are taken."""
+class TonesConfig(Config):
+    sessions: int = 1
+    length: Duration = Duration("1s")
+    pace: bool = False
+    live: bool = True
+    hold: Duration = Duration("0s")
+    """A pause in the middle."""
 
-    class Config(Config):
-        sessions: int = 1
-        length: Duration = Duration("1s")
-        pace: bool = False
-        live: bool = True
-        hold: Duration = Duration("0s")
-        """A pause in the middle."""
+
+@node("tones")
+class Tones(Listener[Audio, TonesConfig]):
+    """Sessions of a tone, at real-time pace or as fast as they are taken."""
 
     @classmethod
     def gives(cls, config: Any) -> Format:
@@ -108,16 +109,17 @@ class Kept(list[Any]):
     """What a sink was given, and what happened to it."""
 
 
-class Keep(Sink[Audio]):
+class KeepConfig(Config):
+    fail_at: int = -1
+    """Raise at this chunk; -2: at open, -3: at flush."""
+    key: str = ""
+
+
+class Keep(Sink[Audio, KeepConfig]):
     """Keeps all chunks where the test can see them: ``Keep.kept[flow]``."""
 
     caps = (ANY_AUDIO,)
     kept: dict[str, Kept] = {}
-
-    class Config(Config):
-        fail_at: int = -1
-        """Raise at this chunk; -2: at open, -3: at flush."""
-        key: str = ""
 
     def open(self, session: Any) -> None:
         self.mine = self.kept.setdefault(session.flow + self.config.key, Kept())
@@ -151,12 +153,13 @@ class KeepInThread(Keep):
 KeepInThread.name = "keep_in_thread"
 
 
-@node("broken")
-class Broken(Transform[Audio, Audio]):
-    """Raises at a chunk, or at flush."""
+class BrokenConfig(Config):
+    at: int = 0
 
-    class Config(Config):
-        at: int = 0
+
+@node("broken")
+class Broken(Transform[Audio, Audio, BrokenConfig]):
+    """Raises at a chunk, or at flush."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

@@ -21,16 +21,18 @@ def kept(key: str = "") -> list[Audio]:
     return [item for item in Keep.kept[name] if not isinstance(item, str)]
 
 
+class OddConfig(Config):
+    where: str = ""
+    at: int = 10
+    raises: type[BaseException] = RuntimeError
+
+
 @node("odd")
 class Odd(Double):
     """Holds back one chunk, and raises where it is told to."""
 
+    Config = OddConfig
     balanced = True
-
-    class Config(Config):
-        where: str = ""
-        at: int = 10
-        raises: type[BaseException] = RuntimeError
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -157,15 +159,16 @@ def test_collect_never_comes_in_the_middle_of_process() -> None:
     assert len(kept()) == 50
 
 
+class SlowEndConfig(Config):
+    caps: Duration = Duration("1min")
+
+
 @node("slow_end")
-class SlowEnd(Transform[Audio, Audio]):
+class SlowEnd(Transform[Audio, Audio, SlowEndConfig]):
     """Takes its time at the end, and what it holds goes nowhere when that is too long."""
 
     balanced = True
     runs = "thread"
-
-    class Config(Config):
-        caps: Duration = Duration("1min")
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

@@ -14,14 +14,15 @@ from tests.engine.nodes import MONO, Keep, Tones, plan, step
 from tests.support.live import PATIENCE
 
 
+class LaterConfig(Config):
+    never: bool = False
+
+
 @node("later")
-class Later(Transform[Audio, Audio]):
+class Later(Transform[Audio, Audio, LaterConfig]):
     """Gives every chunk back only when asked to collect after the end, one at each wake."""
 
     runs = "thread"
-
-    class Config(Config):
-        never: bool = False
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -75,12 +76,13 @@ def test_a_node_that_never_finishes_is_named_at_the_deadline_and_the_flow_ends_a
     assert end == ["open", "close"]
 
 
-@node("endless")
-class Endless(Listener[Audio]):
-    """Sessions that end only when the engine ends them."""
+class EndlessConfig(Config):
+    stop_at: float = 5.0
 
-    class Config(Config):
-        stop_at: float = 5.0
+
+@node("endless")
+class Endless(Listener[Audio, EndlessConfig]):
+    """Sessions that end only when the engine ends them."""
 
     @classmethod
     def gives(cls, config: Any) -> Format:
@@ -129,15 +131,16 @@ class Model(Resource):
         self.calls.append("close")
 
 
+class UsesModelConfig(Config):
+    model: str = "tiny"
+
+
 @node("uses_model")
-class UsesModel(Sink[Audio]):
+class UsesModel(Sink[Audio, UsesModelConfig]):
     """Notes which part it was given."""
 
     seen: set[int] = set()
     models: list[Model] = []
-
-    class Config(Config):
-        model: str = "tiny"
 
     @classmethod
     def make_resource(cls, config: Any) -> Resource:

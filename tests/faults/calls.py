@@ -19,14 +19,15 @@ MESSAGE = 160
 TRACKS = ("agent", "customer")
 
 
-@node("calls")
-class Calls(Listener[Packet]):
-    """Calls at real-time pace, all at once; each is the load generator's of its number."""
+class CallsConfig(Config):
+    calls: int = 1
+    length: Duration = Duration("1s")
+    message: Duration = Duration("20ms")
 
-    class Config(Config):
-        calls: int = 1
-        length: Duration = Duration("1s")
-        message: Duration = Duration("20ms")
+
+@node("calls")
+class Calls(Listener[Packet, CallsConfig]):
+    """Calls at real-time pace, all at once; each is the load generator's of its number."""
 
     @classmethod
     def gives(cls, config: Any) -> Format:

@@ -92,27 +92,25 @@ class Discard(Sink[Audio]):
     runs = "thread"
     seconds = 0.0
 
-    class Config(Config):
-        pass
-
     def process(self, chunk: Audio) -> None:
         Discard.seconds += chunk.seconds
 
 
+class LongConfig(Config):
+    calls: int
+    length: Duration
+    message: Duration = Duration("100ms")
+    burst: int = 1
+
+
 @node("long")
-class Long(Listener[Packet]):
+class Long(Listener[Packet, LongConfig]):
     """Calls that say one message again and again, ``burst`` of them at a time, each with its own arrival stamp.
 
     ``memory`` is what the process holds at 24 equal distances.
     """
 
     memory: list[int] = []
-
-    class Config(Config):
-        calls: int
-        length: Duration
-        message: Duration = Duration("100ms")
-        burst: int = 1
 
     @classmethod
     def gives(cls, config: Any) -> Format:
@@ -139,7 +137,7 @@ class Long(Listener[Packet]):
 
 def long(tmp_path, **config: Any):
     plan = recording(tmp_path)
-    first = replace(plan.listener, cls=Long, config=Long.Config(**config))
+    first = replace(plan.listener, cls=Long, config=LongConfig(**config))
     wav = replace(plan.nodes["wav"], cls=Discard, config=Discard.Config())
     Discard.seconds = 0.0
     return replace(plan, nodes={**plan.nodes, first.name: first, "wav": wav})

@@ -1,6 +1,6 @@
 """Small nodes of every kind, for graphs under test."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -22,19 +22,20 @@ from flowcore import (
 from flowcore.registry import Entry
 
 
+class PhoneConfig(Config):
+    port: int = Field(default=3333, ge=1, le=65535)
+    """TCP port."""
+
+    greeting: str = ""
+    """What to say first."""
+
+    public: bool = False
+    """Whether others may call."""
+
+
 @node("phone")
-class Phone(Listener[Any]):
+class Phone(Listener[Any, PhoneConfig]):
     """Accept calls."""
-
-    class Config(Config):
-        port: int = Field(default=3333, ge=1, le=65535)
-        """TCP port."""
-
-        greeting: str = ""
-        """What to say first."""
-
-        public: bool = False
-        """Whether others may call."""
 
     @classmethod
     def gives(cls, config: Any) -> Format:
@@ -56,34 +57,35 @@ class Detector(BaseModel):
     """Which detector."""
 
 
+class FilterConfig(Config):
+    window: Duration = Duration("120ms")
+    """How long to look."""
+
+    rate: Rate = Rate(8000)
+    """Sample rate."""
+
+    buffer: Size = Size("64KiB")
+    """Memory to use."""
+
+    mode: Literal["wait", "skip_late"] = "wait"
+    """What to do with late chunks."""
+
+    gain: float = 1.0
+    """Factor."""
+
+    weights: list[float] = []
+    """Factors of single channels."""
+
+    limit: int | Literal["none"] = "none"
+    """How many, or none."""
+
+    detector: Detector | None = None
+    """Leaves out silence."""
+
+
 @node("filter")
-class Filter(Transform[Any, Any]):
+class Filter(Transform[Any, Any, FilterConfig]):
     """Change what comes in."""
-
-    class Config(Config):
-        window: Duration = Duration("120ms")
-        """How long to look."""
-
-        rate: Rate = Rate(8000)
-        """Sample rate."""
-
-        buffer: Size = Size("64KiB")
-        """Memory to use."""
-
-        mode: Literal["wait", "skip_late"] = "wait"
-        """What to do with late chunks."""
-
-        gain: float = 1.0
-        """Factor."""
-
-        weights: list[float] = []
-        """Factors of single channels."""
-
-        limit: int | Literal["none"] = "none"
-        """How many, or none."""
-
-        detector: Detector | None = None
-        """Leaves out silence."""
 
     def process(self, chunk: Any, emit: Any) -> None:
         emit(chunk)
@@ -103,22 +105,23 @@ class Halves(Demux[Any, Any]):
         emits[0](chunk)
 
 
+class StoreConfig(Config):
+    path: str
+    """Where to."""
+
+    password: str = "none"
+    """Opens the store; the text of its error holds the value, as careless validators do."""
+
+    @model_validator(mode="after")
+    def _know(self) -> Self:
+        if self.password == self.path:
+            raise ValueError(f"password and path are both {self.path}")
+        return self
+
+
 @node("store")
-class Store(Sink[Any]):
+class Store(Sink[Any, StoreConfig]):
     """Keep what comes in."""
-
-    class Config(Config):
-        path: str
-        """Where to."""
-
-        password: str = "none"
-        """Opens the store; the text of its error holds the value, as careless validators do."""
-
-        @model_validator(mode="after")
-        def _know(self) -> "Store.Config":
-            if self.password == self.path:
-                raise ValueError(f"password and path are both {self.path}")
-            return self
 
     def process(self, chunk: Any) -> None:
         pass
@@ -141,13 +144,16 @@ class Heavy(Lamp):
         return (Extra("no_such_package.speech", "heavy"),)
 
 
+class PickyConfig(Config):
+    device: str = ""
+    """Which one."""
+
+
 @node("picky")
 class Picky(Lamp):
     """Finds a conflict only when it is made."""
 
-    class Config(Config):
-        device: str = ""
-        """Which one."""
+    Config = PickyConfig
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -155,13 +161,16 @@ class Picky(Lamp):
             raise CannotStart(f"a lamp needs a device, not {config.device}", field="device")
 
 
+class SafeConfig(Config):
+    key: SecretStr | None = None
+    """The word."""
+
+
 @node("safe")
 class Safe(Phone):
     """Accept calls of those who know a word."""
 
-    class Config(Config):
-        key: SecretStr | None = None
-        """The word."""
+    Config = SafeConfig
 
 
 CLASSES = (Phone, Filter, Halves, Store, Lamp, Heavy, Picky)

@@ -25,13 +25,14 @@ from typing import Any
 from flowcore import Config, Transform, node
 
 
-@node("louder")
-class Louder(Transform[Any, Any]):
-    """Make it louder."""
+class LouderConfig(Config):
+    gain: float = 2.0
+    """Factor."""
 
-    class Config(Config):
-        gain: float = 2.0
-        """Factor."""
+
+@node("louder")
+class Louder(Transform[Any, Any, LouderConfig]):
+    """Make it louder."""
 
     def process(self, chunk: Any, emit: Any) -> None:
         emit(chunk)
@@ -104,8 +105,8 @@ def test_error_of_the_file_is_shown_with_its_authors_lines_only(tmp_path):
     problem = problem_of(tmp_path, WRONG, MINE + helper)
     assert problem.code == "broken-import"
     assert problem.message == "mine.py cannot be imported: ZeroDivisionError: division by zero"
-    assert problem.trace == ("mine.py:22, in <module>: GAIN = gain()", "mine.py:19, in gain: return 1 / 0")
-    assert "     | mine.py:19, in gain: return 1 / 0" in str(problem)
+    assert problem.trace == ("mine.py:23, in <module>: GAIN = gain()", "mine.py:20, in gain: return 1 / 0")
+    assert "     | mine.py:20, in gain: return 1 / 0" in str(problem)
 
 
 def test_error_below_the_authors_code_is_shown_where_the_author_stands(tmp_path):
@@ -200,7 +201,7 @@ def test_node_that_cannot_be_made_is_a_problem_of_its_place(tmp_path):
     problem = next(p for p in caught.value.problems if p.code == "broken-node")
     assert problem.message == "loud (louder) cannot be made: ValueError: no gain of 3"
     assert (problem.position.line, problem.position.column) == (5, 15)
-    assert problem.trace == ('mine.py:16, in __init__: raise ValueError(f"no gain of {config.gain:g}")',)
+    assert problem.trace == ('mine.py:17, in __init__: raise ValueError(f"no gain of {config.gain:g}")',)
 
 
 @pytest.mark.parametrize("asked", ["accepts", "make_resource", "gives", "latency"])
@@ -220,7 +221,7 @@ def test_node_that_cannot_say_what_it_takes_gives_or_shares_is_one_too(tmp_path,
     assert problem.code == "broken-node"
     assert problem.message.endswith("TypeError: object of type 'int' has no len()")
     assert (problem.position.line, problem.position.column) == (5, 15)
-    assert problem.trace == (f"mine.py:16, in {asked}: return len(1)",)
+    assert problem.trace == (f"mine.py:17, in {asked}: return len(1)",)
 
 
 def test_node_that_cannot_be_made_tells_no_secret(tmp_path):

@@ -33,18 +33,20 @@ class Either(Narrow):
     caps = (Caps("audio", ("s16",), (8000,)), Caps("audio", ("s16",), (16000,)))
 
 
+class ChoosyConfig(Config):
+    encoding: str = "s16"
+    """The only one."""
+
+
 @node("choosy")
 class Choosy(Narrow):
     """What it takes depends on its config, as on a recogniser's engine."""
 
+    Config = ChoosyConfig
     caps = (Caps("audio", ("s16", "mulaw")),)
 
-    class Config(Config):
-        encoding: str = "s16"
-        """The only one."""
-
     @classmethod
-    def accepts(cls, config: Config) -> tuple[Caps, ...]:
+    def accepts(cls, config: ChoosyConfig) -> tuple[Caps, ...]:
         return (Caps("audio", (config.encoding,), (8000,)),)
 
 

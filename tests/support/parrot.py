@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import flowcore
-from flowcore import Encoding, Word
+from flowcore import Config, Encoding, Word
 from flowcore.speech import Ended, Limits, Listener, Result, Stream, Streamer
 from tools.fake_google.words import RATE, Ear, mulaw
 
@@ -17,17 +16,18 @@ PATIENCE = 0.5  # seconds of silence that end an utterance
 DELAY = 0.3  # seconds from audio to result
 
 
-class Parrot(Streamer):
+class ParrotConfig(Config):
+    """How it behaves."""
+
+    most_words: int = 8
+    """Words in one final text."""
+
+    times: bool = True
+    """Tell the times of words."""
+
+
+class Parrot(Streamer[ParrotConfig]):
     """Final results at pauses and every few words; an interim one for each word."""
-
-    class Config(flowcore.Config):
-        """How it behaves."""
-
-        most_words: int = 8
-        """Words in one final text."""
-
-        times: bool = True
-        """Tell the times of words."""
 
     limits = Limits((("mulaw", RATE),), max_stream=300.0, idle=10.0, max_request=25_000)
     now = 0.0

@@ -12,8 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-import flowcore
-from flowcore import CannotStart, Encoding, Extra
+from flowcore import CannotStart, Config, Encoding, Extra
 from flowcore.speech import Limits, Listener, Stream, Streamer
 from nodes.speech.engines.google_messages import VERSIONS
 from nodes.speech.engines.google_streams import Calls, GoogleStream
@@ -38,65 +37,64 @@ HOW_TO_SIGN_IN = (
 )
 
 
-class Google(Streamer):
+class GoogleConfig(Config):
+    """Which account, which model, and what it should expect to hear."""
+
+    credentials: str = ""
+    """Path of a key file; empty: Application Default Credentials, as the ``gcloud`` command sets them up."""
+
+    project: str = ""
+    """The Google Cloud project that pays (v2); empty: the one that the credentials belong to."""
+
+    version: Literal[2, 1] = 2
+    """Of the API."""
+
+    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = "en-US"
+    """What is spoken, as a BCP-47 tag."""
+
+    other_languages: Annotated[tuple[str, ...], Field(max_length=3)] = ()
+    """What may be spoken instead: the most likely one is chosen. Up to 2 with v2, 3 with v1."""
+
+    model: str = ""
+    """The model; empty: the one made for telephone calls, ``telephony`` (v2) or ``phone_call`` (v1)."""
+
+    phrases: Annotated[tuple[str, ...], Field(max_length=500)] = ()
+    """Words to expect: names, products, places. They are preferred over what sounds alike."""
+
+    boost: Annotated[float, Field(ge=0, le=20)] = 10.0
+    """How strongly ``phrases`` are preferred."""
+
+    punctuation: bool = True
+    """Write commas, full stops and capitals."""
+
+    location: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = "global"
+    """Where audio is processed, such as ``eu``, ``us`` or ``europe-west4``."""
+
+    recognizer: str = "_"
+    """A recognizer that was made in the project (v2); ``_``: none, the rest of this config counts."""
+
+    endpoint: str = ""
+    """Host and port of the service; empty: Google's own for the ``location``."""
+
+    plaintext: bool = False
+    """Speak to ``endpoint`` without encryption and without credentials: for a test server on this machine only."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.plaintext and not _is_loopback(self.endpoint):
+            raise ValueError("plaintext is for an endpoint on this machine only, such as 127.0.0.1:8700")
+        if len(self.other_languages) > VERSIONS[self.version].other_languages:
+            raise ValueError(f"v{self.version} takes {VERSIONS[self.version].other_languages} other_languages")
+        return self
+
+
+class Google(Streamer[GoogleConfig]):
     """Google Cloud Speech-to-Text; what it costs and how to sign in is in docs/speech-google.md."""
 
     REQUIRES: ClassVar = (Extra("google.cloud.speech_v2", "google"),)
     limits: Limits
 
-    class Config(flowcore.Config):
-        """Which account, which model, and what it should expect to hear."""
-
-        credentials: str = ""
-        """Path of a key file; empty: Application Default Credentials, as the ``gcloud`` command sets them up."""
-
-        project: str = ""
-        """The Google Cloud project that pays (v2); empty: the one that the credentials belong to."""
-
-        version: Literal[2, 1] = 2
-        """Of the API."""
-
-        language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = "en-US"
-        """What is spoken, as a BCP-47 tag."""
-
-        other_languages: Annotated[tuple[str, ...], Field(max_length=3)] = ()
-        """What may be spoken instead: the most likely one is chosen. Up to 2 with v2, 3 with v1."""
-
-        model: str = ""
-        """The model; empty: the one made for telephone calls, ``telephony`` (v2) or ``phone_call`` (v1)."""
-
-        phrases: Annotated[tuple[str, ...], Field(max_length=500)] = ()
-        """Words to expect: names, products, places. They are preferred over what sounds alike."""
-
-        boost: Annotated[float, Field(ge=0, le=20)] = 10.0
-        """How strongly ``phrases`` are preferred."""
-
-        punctuation: bool = True
-        """Write commas, full stops and capitals."""
-
-        location: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = "global"
-        """Where audio is processed, such as ``eu``, ``us`` or ``europe-west4``."""
-
-        recognizer: str = "_"
-        """A recognizer that was made in the project (v2); ``_``: none, the rest of this config counts."""
-
-        endpoint: str = ""
-        """Host and port of the service; empty: Google's own for the ``location``."""
-
-        plaintext: bool = False
-        """Speak to ``endpoint`` without encryption and without credentials: for a test server on this machine only."""
-
-        @model_validator(mode="after")
-        def _check(self) -> Self:
-            if self.plaintext and not _is_loopback(self.endpoint):
-                raise ValueError("plaintext is for an endpoint on this machine only, such as 127.0.0.1:8700")
-            if len(self.other_languages) > VERSIONS[self.version].other_languages:
-                raise ValueError(f"v{self.version} takes {VERSIONS[self.version].other_languages} other_languages")
-            return self
-
-    config: Config
-
-    def __init__(self, config: Config | None = None) -> None:
+    def __init__(self, config: GoogleConfig | None = None) -> None:
         super().__init__(config)
         self._version = VERSIONS[self.config.version]()
         self.limits = Limits(FORMATS, self._version.max_stream, idle=10, streams=PER_CONNECTION)

@@ -13,25 +13,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import flowcore
-from flowcore import CannotStart, Extra
+from flowcore import CannotStart, Config, Extra
 from nodes.speech.local.decoder import DecodeFailed, Decoder
 
 
-class Whisper(Decoder):
+class WhisperConfig(Config):
+    """Which model, and the language that is spoken."""
+
+    model: str = "tiny.en"
+    """Name of a model that was downloaded before, such as ``small``, or the folder of one: ``models/my-tiny``."""
+
+    language: str = "en"
+    """What is spoken, as a code such as ``de``; models whose name ends in ``.en`` know English only."""
+
+
+class Whisper(Decoder[WhisperConfig]):
     """``tiny.en``: 150 MB, and about 0.6 CPU seconds for every utterance and interim text."""
 
-    class Config(flowcore.Config):
-        """Which model, and the language that is spoken."""
-
-        model: str = "tiny.en"
-        """Name of a model that was downloaded before, such as ``small``, or the folder of one: ``models/my-tiny``."""
-
-        language: str = "en"
-        """What is spoken, as a code such as ``de``; models whose name ends in ``.en`` know English only."""
-
     REQUIRES = (Extra("faster_whisper", "whisper"),)
-    config: Config
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)

@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import flowcore
-from flowcore import Duration, Format, Host, Listener, Packet, node
+from flowcore import Config, Duration, Format, Host, Listener, Packet, node
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile_graph
 from flowcore.testing import run_plan
@@ -49,14 +48,15 @@ def packets(track: str, ppm: float) -> Iterator[tuple[float, str, bytes]]:
         yield end, track, sound
 
 
-@node("long_call")
-class LongCall(Listener[Packet]):
-    """One call that lasts for hours; one packet in a hundred is lost, but for clicks."""
+class LongCallConfig(Config):
+    agent: float = 0.0
+    customer: float = 0.0
+    length: Duration = Duration("2h")
 
-    class Config(flowcore.Config):
-        agent: float = 0.0
-        customer: float = 0.0
-        length: Duration = Duration("2h")
+
+@node("long_call")
+class LongCall(Listener[Packet, LongCallConfig]):
+    """One call that lasts for hours; one packet in a hundred is lost, but for clicks."""
 
     @classmethod
     def gives(cls, config: Any) -> Format:
@@ -99,7 +99,7 @@ def clicks(samples: Any) -> Any:
 @pytest.mark.parametrize(("agent", "customer"), [(50.0, 50.0), (-50.0, -50.0), (50.0, -50.0), (-50.0, 50.0)])
 def test_after_two_hours_both_parties_are_within_20_ms(tmp_path, agent, customer):
     graph = compile_graph(load_text(RECORD.format(folder=tmp_path), "graph.yaml"))
-    listener = replace(graph.listener, cls=LongCall, config=LongCall.Config(agent=agent, customer=customer))
+    listener = replace(graph.listener, cls=LongCall, config=LongCallConfig(agent=agent, customer=customer))
     result = run_plan(replace(graph, nodes={**graph.nodes, listener.name: listener}), slot=SLOT)
     (flow,) = result.flows
     assert flow.reason == "stop"

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import flowcore
-from flowcore import CannotStart, speech
+from flowcore import CannotStart, Config, speech
 from flowcore.speech import Decoder
 from flowcore.testing.decoders import DecoderConformance, mistaken
 from tools.voices import telephone
@@ -107,9 +106,11 @@ def test_mistaken_words_are_counted(heard, rate):
 
 
 def test_an_engine_that_cannot_start_says_so_before_any_call(monkeypatch):
+    class MissingConfig(Config):
+        """Nothing to set."""
+
     class Missing(Fixed):
-        class Config(flowcore.Config):
-            """Nothing to set."""
+        Config = MissingConfig
 
         def open(self) -> None:
             raise CannotStart("there is no model: run  acme download", field="engine")

@@ -13,8 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-import flowcore
-from flowcore import CannotStart
+from flowcore import CannotStart, Config
 from nodes.speech.local import process
 from nodes.speech.local.decoder import DecodeFailed, Decoder
 from nodes.speech.local.process import DecoderProcess
@@ -22,12 +21,13 @@ from nodes.speech.local.worker import DecoderDied
 from tests.support.live import until
 
 
-class Parrot(Decoder):
-    """Says what the first sample tells it to."""
+class ParrotConfig(Config):
+    greeting: str = "hello"
+    broken: str = ""
 
-    class Config(flowcore.Config):
-        greeting: str = "hello"
-        broken: str = ""
+
+class Parrot(Decoder[ParrotConfig]):
+    """Says what the first sample tells it to."""
 
     def open(self) -> None:
         if self.config.broken == "refuses":
@@ -62,14 +62,14 @@ def audio(first: int, length: int = 1000) -> np.ndarray:
 @pytest.fixture
 def parrot(monkeypatch) -> Iterator[DecoderProcess]:
     monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parent)])
-    decoder = DecoderProcess(Parrot, Parrot.Config(greeting="hi"))
+    decoder = DecoderProcess(Parrot, ParrotConfig(greeting="hi"))
     decoder.open()
     yield decoder
     decoder.close()
 
 
 def make(broken: str) -> DecoderProcess:
-    return DecoderProcess(Parrot, Parrot.Config(broken=broken))
+    return DecoderProcess(Parrot, ParrotConfig(broken=broken))
 
 
 def test_samples_go_there_and_words_come_back(parrot):
@@ -105,7 +105,7 @@ def test_one_that_hangs_is_given_up(parrot, monkeypatch):
 
 def test_one_that_reads_no_more_is_given_up_as_well(monkeypatch):
     monkeypatch.setattr(process, "HANGS", 0.2)
-    decoder = DecoderProcess(Parrot, Parrot.Config())
+    decoder = DecoderProcess(Parrot, ParrotConfig())
     monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parent)])
     decoder.open()
     os.kill(decoder.pid, signal.SIGSTOP)
@@ -136,7 +136,7 @@ def test_stop_cuts_a_running_decode_off(parrot):
 def test_it_holds_none_of_our_sockets_and_files(parrot):
     with socket.create_server(("127.0.0.1", 0)) as listening, open(__file__) as file:
         listening.set_inheritable(False)
-        other = DecoderProcess(Parrot, Parrot.Config())
+        other = DecoderProcess(Parrot, ParrotConfig())
         other.open()
         held = other.decode(audio(4)).split()
         mine = {os.readlink(f"/proc/self/fd/{fd.fileno()}") for fd in (listening, file)}
@@ -179,7 +179,7 @@ import sys, time, threading
 sys.path.insert(0, {here!r})
 from test_process import Parrot, audio
 from nodes.speech.local.process import DecoderProcess
-decoder = DecoderProcess(Parrot, Parrot.Config())
+decoder = DecoderProcess(Parrot, ParrotConfig())
 decoder.open()
 print(decoder.pid, flush=True)
 decoder.decode(audio(3))
