@@ -16,7 +16,7 @@ import typer
 from flowcore.cli.log import Log
 from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnelled
 from flowcore.control.address import directory
-from flowcore.control.handler import holder
+from flowcore.control.handler import engine_handler
 from flowcore.control.hub import Hub
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import Engine
@@ -142,7 +142,7 @@ async def _until_done(engine: Engine, hub: Hub | None) -> None:
     _on_signals(asked_to_stop, engine.reload)
     Notifier(engine)
     if hub is not None:
-        hub.holders[1] = holder(engine)
+        hub.handlers[1] = engine_handler(engine)
         await hub.open()
     try:
         await engine.run()
@@ -158,14 +158,14 @@ async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None) -> None:
                 return
             supervisor.kill()
             os._exit(1)
-        bus.emit("stopping", workers=len(supervisor.holders))
+        bus.emit("stopping", workers=len(supervisor.handlers))
         bus.deliver()
         supervisor.stop()
 
     _on_signals(asked_to_stop, supervisor.reload)
     SupervisorNotifier(supervisor, bus)
     if hub is not None:
-        hub.holders = supervisor.holders
+        hub.handlers = supervisor.handlers
         await hub.open()
     try:
         await supervisor.run()

@@ -1,4 +1,4 @@
-"""What one engine says when it is asked: from what it holds anyway, in a thread beside its event loop."""
+"""Answers of one engine to control requests, from state it holds anyway, given in a thread beside its event loop."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from flowcore.control.taps import Taps
 from flowcore.engine.engine import Engine
 
 ControlHandler = Callable[[Mapping[str, Any]], Awaitable[Any]]
-"""Answers a request; `LookupError` when it does not know what is asked for."""
+"""Answers a request, or raises `LookupError` when the request is for something unknown."""
 
 
-class Answers:
-    """What one engine says; called from any thread."""
+class EngineControl:
+    """Answers requests about one engine. May be called from any thread."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._taps = Taps(engine)
 
     def __call__(self, request: Mapping[str, Any]) -> Any:
-        """The answer to ``request``. Raises `LookupError`."""
+        """Return the answer to ``request``. Raises `LookupError`."""
         if request["ask"] == "calls":
             return calls(self._engine)
         if request["ask"] == "tap":
             return self._taps.open(request)
-        for part in self._engine.resources():
+        for resource in self._engine.resources():
             with suppress(LookupError):
-                return part.on_control_request(request)
+                return resource.on_control_request(request)
         raise LookupError(request["ask"])
 
 
 def calls(engine: Engine) -> list[dict[str, Any]]:
-    """The live calls: flow, call id, beginning, state, audio dropped so far and now in queues (ms of their streams)."""
+    """List the live calls: flow, call id, start, state, audio dropped so far and audio queued now (in ms)."""
     return [
         {
             "flow": flow.id,
@@ -48,12 +48,11 @@ def calls(engine: Engine) -> list[dict[str, Any]]:
     ]
 
 
-def holder(engine: Engine) -> ControlHandler:
-    """The holder for an engine of this process."""
+def engine_handler(engine: Engine) -> ControlHandler:
+    """Return the control handler of an engine in this process."""
+    control = EngineControl(engine)
 
-    answers = Answers(engine)
+    async def handle(request: Mapping[str, Any]) -> Any:
+        return await asyncio.to_thread(control, request)
 
-    async def ask(request: Mapping[str, Any]) -> Any:
-        return await asyncio.to_thread(answers, request)
-
-    return ask
+    return handle

@@ -1,10 +1,10 @@
-"""The hub: one local socket where a running flowcore can be asked what it holds, whichever worker holds it.
+"""The control hub: one local socket that answers for a running flowcore and all of its workers.
 
-A client sends a request as one line of JSON, ``{"ask": "calls"}``, and gets one line from each *holder* (the process
+A client sends a request as one line of JSON, ``{"ask": "calls"}``, and gets one line from each *handler* (the process
 itself, or each of its workers), ``{"worker": 1, "answer": [...]}``, then ``{"done": true, "missing": []}`` with the
 workers that gave no answer in time. A wrong request is answered ``{"error": "..."}``. One connection may ask often.
 
-Nothing of this is in the audio's path: a holder answers in a thread beside its event loop, from what it holds anyway.
+Requests never enter the audio's path: a handler answers in a thread beside its event loop, from state it holds anyway.
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ from flowcore.control.address import is_stale
 from flowcore.control.handler import ControlHandler
 from flowcore.errors import CannotStart
 
-ANSWER = 2.0
-"""Seconds that a holder has to answer."""
-CLIENTS = 16
-"""Clients at once."""
-REQUEST = 64 * 1024
-"""Bytes of a request at most."""
-LINGER = 5.0
+ANSWER_TIMEOUT = 2.0
+"""Seconds that a handler has to answer."""
+MAX_CLIENTS = 16
+"""Clients connected at once."""
+MAX_REQUEST = 64 * 1024
+"""Bytes of one request."""
+READ_TIMEOUT = 5.0
 """Seconds that a client may leave an answer unread."""
 
 
 class Hub:
-    """Listens at ``path``; ``holders`` are asked by number. Only this user can connect."""
+    """Listens at ``path`` and asks its ``handlers``, which are known by worker number. Only this user can connect."""
 
     def __init__(self, path: Path) -> None:
-        """Take the path. Raises `CannotStart`."""
+        """Bind the path. Raises `CannotStart`."""
         self.path = path
-        self.holders: dict[int, ControlHandler] = {}
+        self.handlers: dict[int, ControlHandler] = {}
         self._listening = _listen(path)
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Answer from now on."""
-        self._server = await asyncio.start_unix_server(self._serve, sock=self._listening, limit=REQUEST)
+        """Begin to answer."""
+        self._server = await asyncio.start_unix_server(self._serve, sock=self._listening, limit=MAX_REQUEST)
 
     async def close(self) -> None:
-        """Hang up on all clients, and give the path back."""
+        """Disconnect all clients and remove the socket."""
         if self._server is not None:
             self._server.close()
         for client in tuple(self._clients):
             client.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
-        await asyncio.sleep(0)  # in which their sockets are closed
+        await asyncio.sleep(0)  # lets the loop close their sockets
         self._listening.close()
         self.path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None or len(self._clients) >= CLIENTS:
+        if task is None or len(self._clients) >= MAX_CLIENTS:
             writer.close()
             return
         self._clients.add(task)
@@ -66,11 +66,11 @@ class Hub:
             while line := await reader.readline():
                 for reply in await self._replies(line):
                     writer.write(json.dumps(reply).encode() + b"\n")
-                await asyncio.wait_for(writer.drain(), LINGER)
-        except (OSError, TimeoutError, ValueError):  # gone, not reading, or a line without end
+                await asyncio.wait_for(writer.drain(), READ_TIMEOUT)
+        except (OSError, TimeoutError, ValueError):  # the client left, does not read, or sends an endless line
             pass
-        except asyncio.CancelledError:  # by close() only; Python 3.11 would print a traceback of it
-            writer.transport.abort()  # what a client left unread is not waited for
+        except asyncio.CancelledError:  # raised by close() only; Python 3.11 would print a traceback
+            writer.transport.abort()  # drops what the client left unread
         finally:
             self._clients.discard(task)
             writer.close()
@@ -82,12 +82,12 @@ class Hub:
             request = None
         if not isinstance(request, dict) or not isinstance(request.get("ask"), str):
             return [{"error": 'a request is one line of JSON, like {"ask": "calls"}'}]
-        asked = dict(self.holders)
+        asked = dict(self.handlers)
         given = await asyncio.gather(
-            *(asyncio.wait_for(ask(request), ANSWER) for ask in asked.values()), return_exceptions=True
+            *(asyncio.wait_for(ask(request), ANSWER_TIMEOUT) for ask in asked.values()), return_exceptions=True
         )
         if any(isinstance(one, LookupError) for one in given):
-            return [{"error": f"nothing is known of {request['ask']!r}: the graph that runs has no such node"}]
+            return [{"error": f"nothing is known of {request['ask']!r}: the running graph has no such node"}]
         replies = [
             {"worker": number, "answer": one}
             for number, one in zip(asked, given, strict=True)
@@ -99,12 +99,12 @@ class Hub:
 
 def _listen(path: Path) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX)
-    mask = os.umask(0o177)  # from its first moment on nobody else may connect
+    mask = os.umask(0o177)  # so that no other user can connect, not even at first
     try:
         if is_stale(path):
             path.unlink()
         listening.bind(str(path))
-        listening.listen(CLIENTS)
+        listening.listen(MAX_CLIENTS)
     except OSError as error:
         listening.close()
         raise CannotStart(f"cannot listen at {path}: {error.strerror or error}; give --control another path") from error

@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from flowcore.control.handler import Answers, ControlHandler
+from flowcore.control.handler import EngineControl, ControlHandler
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import STOP, Engine, Totals
 from flowcore.engine.recovery import recover
@@ -93,7 +93,7 @@ class Supervisor:
         self.code = 0
         """Exit code of a first worker that could not start; it has said why."""
         self.draining = False
-        self.holders: dict[int, ControlHandler] = {}
+        self.handlers: dict[int, ControlHandler] = {}
         """The running workers, for a hub."""
         self._plan = plan
         self._count = workers
@@ -150,7 +150,7 @@ class Supervisor:
     def silence(self) -> float:
         """Seconds since the worker that has been silent longest said that it is alive."""
         now = time.monotonic()
-        return now - min((self._workers[number].alive for number in self.holders), default=now)
+        return now - min((self._workers[number].alive for number in self.handlers), default=now)
 
     def kill(self) -> None:
         """End all workers at once."""
@@ -233,7 +233,7 @@ class Supervisor:
         if event.name == "listening":
             self._ready.set()
             worker.alive = time.monotonic()
-            self.holders[worker.number] = lambda request: self._ask(worker, request)
+            self.handlers[worker.number] = lambda request: self._ask(worker, request)
             self._announce(event)
             self._tell("worker_started", worker=worker.number, pid=worker.process.pid)
         elif event.name == "page":
@@ -256,7 +256,7 @@ class Supervisor:
 
     def _settle(self, worker: Worker) -> int:
         """A worker is dead: its places are free, its books are summed up. Returns how many calls it took with it."""
-        self.holders.pop(worker.number, None)
+        self.handlers.pop(worker.number, None)
         del self._workers[worker.number]
         for future in worker.asked.values():
             future.cancel()
@@ -367,7 +367,7 @@ class WorkerLink:
                 self._send({"alive": True})
 
     async def _answer(self, reader: asyncio.StreamReader, engine: Engine) -> None:
-        answers = Answers(engine)
+        control = EngineControl(engine)
         with suppress(ConnectionResetError):
             while line := await reader.readline():
                 request = json.loads(line)
@@ -378,7 +378,7 @@ class WorkerLink:
                     engine.reload()
                     continue
                 try:
-                    self._send({"id": request["id"], "answer": await asyncio.to_thread(answers, request)})
+                    self._send({"id": request["id"], "answer": await asyncio.to_thread(control, request)})
                 except LookupError:
                     self._send({"id": request["id"]})
         engine.stop()

@@ -17,13 +17,13 @@ def call(flow, since="2026-01-02T03:04:05+00:00", **more):
 def running(tmp_path, monkeypatch):
     """A hub whose workers hold the given calls, where `flowcore calls` looks for one; no worker hangs for long."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr("flowcore.control.hub.ANSWER", 0.05)
+    monkeypatch.setattr("flowcore.control.hub.ANSWER_TIMEOUT", 0.05)
     ends = []
 
     def start(*workers, name="1.sock"):
         ready, stop = threading.Event(), threading.Event()
 
-        def holder(held):
+        def handler(held):
             async def answer(request):
                 assert request == {"ask": "calls"}
                 if held is None:
@@ -34,7 +34,7 @@ def running(tmp_path, monkeypatch):
 
         async def serve():
             hub = Hub(directory() / name)
-            hub.holders = {number: holder(held) for number, held in enumerate(workers, 1)}
+            hub.handlers = {number: handler(held) for number, held in enumerate(workers, 1)}
             await hub.open()
             ready.set()
             await asyncio.to_thread(stop.wait)

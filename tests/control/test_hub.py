@@ -27,9 +27,9 @@ async def ignorant(request):
 
 
 @asynccontextmanager
-async def hub(path, **holders):
+async def hub(path, **handlers):
     opened = Hub(path)
-    opened.holders = {int(name[1:]): one for name, one in holders.items()}
+    opened.handlers = {int(name[1:]): one for name, one in handlers.items()}
     await opened.open()
     try:
         yield
@@ -37,11 +37,11 @@ async def hub(path, **holders):
         await opened.close()
 
 
-def asked(path, request, **holders):
-    """What a client hears from a hub with those holders."""
+def asked(path, request, **handlers):
+    """What a client hears from a hub with those handlers."""
 
     async def main():
-        async with hub(path, **holders):
+        async with hub(path, **handlers):
             return await asyncio.to_thread(ask, path, request)
 
     return asyncio.run(main())
@@ -52,12 +52,12 @@ def test_every_holder_answers(tmp_path):
 
 
 def test_a_holder_that_does_not_answer_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("flowcore.control.hub.ANSWER", 0.01)
+    monkeypatch.setattr("flowcore.control.hub.ANSWER_TIMEOUT", 0.01)
     assert asked(tmp_path / "hub", {"ask": "who"}, _1=deaf, _2=echo) == ({2: "who"}, [1])
 
 
 def test_a_call_that_is_not_found_may_be_with_who_gave_no_answer(tmp_path, monkeypatch):
-    monkeypatch.setattr("flowcore.control.hub.ANSWER", 0.01)
+    monkeypatch.setattr("flowcore.control.hub.ANSWER_TIMEOUT", 0.01)
 
     async def none(request):
         return []

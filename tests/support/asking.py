@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flowcore.control.address import directory
-from flowcore.control.handler import holder
+from flowcore.control.handler import engine_handler
 from flowcore.control.hub import Hub
 from tests.support.live import PATIENCE, Live, until
 from tests.support.phone import Phone
@@ -22,7 +22,7 @@ def hub(live: Live) -> Iterator[Path]:
 
     async def serve() -> None:
         opened = Hub(directory() / "1.sock")
-        opened.holders[1] = holder(live.engine)
+        opened.handlers[1] = engine_handler(live.engine)
         await opened.open()
         ready.set()
         await asyncio.to_thread(stop.wait)
