@@ -12,7 +12,9 @@ from flowcore.control.hub import ANSWER_TIMEOUT, READ_TIMEOUT
 from flowcore.errors import UsageError
 
 
-def ask(path: Path, request: Mapping[str, Any], timeout: float = ANSWER_TIMEOUT + READ_TIMEOUT) -> tuple[dict[int, Any], list[int]]:
+def ask(
+    path: Path, request: Mapping[str, Any], timeout: float = ANSWER_TIMEOUT + READ_TIMEOUT
+) -> tuple[dict[int, Any], list[int]]:
     """Ask the hub at ``path``: the answers by worker, and the workers that gave none. Raises `UsageError`."""
     answers: dict[int, Any] = {}
     try:

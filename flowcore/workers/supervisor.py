@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from flowcore.control.handler import EngineControl, ControlHandler
+from flowcore.control.handler import ControlHandler, EngineControl
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import STOP, Engine, Totals
 from flowcore.engine.recovery import recover
