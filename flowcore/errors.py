@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flowcore.graph.problems import Problem
+    from flowcore.diagnostics import Problem
 
 
 def safe_str(error: BaseException) -> str:

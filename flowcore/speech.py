@@ -15,7 +15,6 @@ import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from math import inf
 from typing import ClassVar, cast
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore.audio import Encoding
+from flowcore.diagnostics import did_you_mean
 from flowcore.errors import BrokenImport, FlowcoreError
 from flowcore.node import ConfigT, Configured, Extra
 from flowcore.text import Word
@@ -176,8 +176,7 @@ class UnknownEngine(FlowcoreError):
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         self.name = name
-        near = get_close_matches(name[:64], known, n=1)
-        help = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(known) or 'none'}"
+        help = did_you_mean(name, known, f"there are {', '.join(known) or 'none'}")
         super().__init__(f'there is no speech engine "{name}": {help}')
 
 

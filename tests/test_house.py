@@ -45,7 +45,7 @@ def test_the_engine_knows_no_node(path):
 def test_nodes_import_only_flowcores_front_door_and_what_holds_no_nodes(path):
     modules = imports(path)
     behind = {name for name in modules if name.startswith("flowcore.") and name.count(".") > 1}
-    doors = ("flowcore.speech.", "flowcore.control.")  # for speech engines, and for commands that ask what runs
+    doors = ("flowcore.speech.", "flowcore.control.", "flowcore.diagnostics.")  # engines; commands; "did you mean"
     assert not {name for name in behind if not name.startswith(doors) or name.count(".") > 2}
     inside = {name for name in modules if name.split(".")[0] == "nodes" and name != "nodes"}
     assert not {name for name in inside if not name.startswith(SUPPORT)}

@@ -13,8 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from flowcore.diagnostics import did_you_mean
 from flowcore.errors import FlowcoreError, UsageError
-from flowcore.graph.problems import did_you_mean
 from flowcore.reference import Reference, reference
 from flowcore.registry import available
 

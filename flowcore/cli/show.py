@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
-from flowcore.graph.problems import Problem
+from flowcore.diagnostics import Problem
 
 
 def show_problems(problems: Iterable[Problem]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from flowcore.diagnostics import listed
 from flowcore.formats import Caps, Format
 from flowcore.graph.conversions import Converter, Row, Step, as_written, is_converter, narrowed, offers, shortest
-from flowcore.graph.problems import listed
 from flowcore.node import Node
 
 LONGEST = 4

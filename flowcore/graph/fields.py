@@ -10,8 +10,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
-from flowcore.graph.model import Position
-from flowcore.graph.problems import did_you_mean, listed
+from flowcore.diagnostics import Position, did_you_mean, listed
 from flowcore.graph.source import Scalar, Tree, YamlList, YamlMapping
 from flowcore.graph.values import Values, whole
 from flowcore.reference import quantity_of

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from flowcore import registry as installed
+from flowcore.diagnostics import Position, did_you_mean, listed
 from flowcore.errors import GraphError
 from flowcore.graph import settings as overrides
 from flowcore.graph import wires
-from flowcore.graph.model import Graph, GraphNode, Input, Position
+from flowcore.graph.model import Graph, GraphNode, Input
 from flowcore.graph.node_parser import NodeParser, ParsedNode
-from flowcore.graph.problems import Problems, did_you_mean, listed
+from flowcore.graph.problems import Problems
 from flowcore.graph.source import LARGEST, Tree, read
 from flowcore.graph.subgraphs import Reader, Scope, arguments, filled, plain_text
 from flowcore.graph.values import Values

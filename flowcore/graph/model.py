@@ -8,26 +8,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from flowcore.diagnostics import Position
 from flowcore.node import Config, Node
 from flowcore.units import Duration
 
 OnFull = Literal["block", "drop_oldest", "drop_newest", "fail"]
 OnError = Literal["fail_branch", "fail_flow", "restart"]
-
-
-@dataclass(frozen=True)
-class Position:
-    """A place in a graph file; ``line`` and ``column`` count from 1, ``length`` is in characters.
-
-    ``argument`` is empty, or the command line's ``--set node.key=value`` that the place lies in, on line 1.
-    ``path`` is empty, or the part (``use: ./part.yaml``) that the place lies in.
-    """
-
-    line: int
-    column: int
-    length: int = 1
-    argument: str = ""
-    path: str = ""
 
 
 def _holds_something(length: Duration) -> Duration:

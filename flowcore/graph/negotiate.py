@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from flowcore.diagnostics import listed
 from flowcore.formats import Caps, Format
 from flowcore.graph import advice
 from flowcore.graph.broken import at_fault, describe_error
 from flowcore.graph.conversions import Converter, Row, Step, gives, installed, is_converter, offers, shortest
 from flowcore.graph.model import Graph, GraphNode, Input, OnError, OnFull
 from flowcore.graph.plan import BorderPlan, Plan, PlanNode
-from flowcore.graph.problems import Problems, listed
+from flowcore.graph.problems import Problems
 from flowcore.node import Config, Listener, Node, Sink
 
 RECORDER_QUEUE = 30.0

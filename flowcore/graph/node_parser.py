@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
+from flowcore.diagnostics import Position, did_you_mean, listed
 from flowcore.errors import BrokenImport, CannotStart, FlowcoreError, MissingExtra, NameClash
 from flowcore.graph.broken import describe_error
 from flowcore.graph.fields import check
-from flowcore.graph.model import Input, OnError, Position, QueueConfig
-from flowcore.graph.problems import did_you_mean, listed
+from flowcore.graph.model import Input, OnError, QueueConfig
 from flowcore.graph.source import Invalid, Scalar, Tree, YamlList, YamlMapping
 from flowcore.graph.subgraphs import NAME
 from flowcore.graph.values import Values

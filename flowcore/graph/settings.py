@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flowcore.graph.model import Position
-from flowcore.graph.problems import Problems, did_you_mean
+from flowcore.diagnostics import Position, did_you_mean
+from flowcore.graph.problems import Problems
 from flowcore.graph.source import DEEPEST, Entry, Invalid, Scalar, Tree, YamlMapping, read
 from flowcore.graph.subgraphs import Scope
 

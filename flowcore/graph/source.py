@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from flowcore.graph.model import Position
+from flowcore.diagnostics import Position
 from flowcore.graph.problems import Problems
 
 LARGEST = 256 * 1024  # bytes

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flowcore.diagnostics import Position, did_you_mean, listed
 from flowcore.errors import BrokenImport, NameClash
-from flowcore.graph.model import Input, Position
-from flowcore.graph.problems import Problems, did_you_mean, listed
+from flowcore.graph.model import Input
+from flowcore.graph.problems import Problems
 from flowcore.graph.source import LARGEST, Entry, Invalid, Scalar, Tree, YamlList, YamlMapping, read
 from flowcore.registry import Entry as NodeEntry
 from flowcore.registry import from_file

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flowcore.graph.model import Position
-from flowcore.graph.problems import Problems, did_you_mean
+from flowcore.diagnostics import Position, did_you_mean
+from flowcore.graph.problems import Problems
 from flowcore.graph.source import Invalid, Scalar, Tree, YamlList, YamlMapping
 
 # YAML 1.2's core schema without its octal and hexadecimal numbers and without .inf and .nan: those stay text, as do

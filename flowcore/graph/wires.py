@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from heapq import heappop, heappush
 
-from flowcore.graph.model import Input, Position
+from flowcore.diagnostics import Position, closest, did_you_mean, listed
+from flowcore.graph.model import Input
 from flowcore.graph.node_parser import ParsedNode
-from flowcore.graph.problems import Problems, closest, did_you_mean, listed
+from flowcore.graph.problems import Problems
 from flowcore.node import Demux, Listener, Sink
 
 

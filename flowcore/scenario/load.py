@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowcore.diagnostics import Position, did_you_mean, listed
 from flowcore.errors import GraphError
 from flowcore.graph.fields import check
 from flowcore.graph.load import load as load_graph
-from flowcore.graph.model import Position
 from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
-from flowcore.graph.problems import Problems, did_you_mean, listed
+from flowcore.graph.problems import Problems
 from flowcore.graph.source import LARGEST, Tree, YamlList, YamlMapping, read
 from flowcore.graph.subgraphs import plain_text
 from flowcore.graph.values import Values

@@ -5,7 +5,6 @@ A call's plan is drawn before it begins, from the seed and from what the call is
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from flowcore import Packet, Report, Session
+from flowcore.diagnostics import did_you_mean
 from nodes.ringcx.call_transport import CallTransport
 from nodes.ringcx.protocol import TRACKS
 from nodes.simulators.fate import dice
@@ -59,8 +59,7 @@ class Order:
             raise ValueError("write seed=NUMBER and, if you like, kinds of trouble: seed=7 or seed=7,hold,garbage")
         for kind in kinds:
             if kind not in KINDS:
-                near = difflib.get_close_matches(kind, KINDS, 1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KINDS)}"
+                hint = did_you_mean(kind, KINDS, f"there are {', '.join(KINDS)}")
                 raise ValueError(f"there is no trouble of the kind {kind!r}: {hint}")
         return cls(int(seed), tuple(dict.fromkeys(kinds)))
 

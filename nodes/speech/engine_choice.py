@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from flowcore import Config, Extra, FlowcoreError
+from flowcore.diagnostics import did_you_mean
 from flowcore.speech import Decoder, Engine, Streamer, available, find
 
 
@@ -84,9 +84,8 @@ def _explained(name: str, found: type[Engine], error: ValidationError) -> Valida
     details: list[InitErrorDetails] = []
     for one in error.errors():
         if one["type"] == "extra_forbidden":
-            near = get_close_matches(str(one["loc"][-1])[:64], list(found.Config.model_fields), n=1)
-            known = ", ".join(found.Config.model_fields) or "no fields"
-            help = f'did you mean "{near[0]}"?' if near else f"it has {known}"
+            known = found.Config.model_fields
+            help = did_you_mean(str(one["loc"][-1]), known, f"it has {', '.join(known) or 'no fields'}")
             wrong = PydanticCustomError("engine_field", "{text}", {"text": f"{name} has no such field: {help}"})
         elif one["type"] == "missing":
             wrong = PydanticCustomError("engine_field", "{text}", {"text": f'{name} needs "{one["loc"][-1]}"'})

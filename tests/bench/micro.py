@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from flowcore import ANY_AUDIO, Audio, Config, Emit, Format, Host, Listener, Packet, Session, Sink, Transform, node
+from flowcore.diagnostics import Position
 from flowcore.engine.alarms import Alarms
 from flowcore.engine.bus import Bus
 from flowcore.engine.clock import SystemClock
@@ -28,7 +29,7 @@ from flowcore.engine.flow import Flow
 from flowcore.engine.pool import InlinePool
 from flowcore.engine.stats import Sampler
 from flowcore.graph.load import load
-from flowcore.graph.model import Graph, GraphNode, Input, Position, QueueConfig
+from flowcore.graph.model import Graph, GraphNode, Input, QueueConfig
 from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 

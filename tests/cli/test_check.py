@@ -6,8 +6,7 @@ import sys
 import pytest
 
 from flowcore.cli.show import coloured
-from flowcore.graph.model import Position
-from flowcore.graph.problems import Problem
+from flowcore.diagnostics import Position, Problem
 
 GOOD = "flowcore: 1\nnodes:\n  bell: {use: acme_bell}\n  shelf: {use: acme_shelf, from: bell, with: {path: x}}\n"
 

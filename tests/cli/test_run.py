@@ -254,8 +254,8 @@ def test_a_bad_phone_system_says_what_it_does_and_does_it_again(tmp_path):
 @pytest.mark.parametrize(
     ("chaos", "url", "says"),
     [
-        ("seed=7,hodl", "ws://127.0.0.1:9/", "did you mean hold?"),
-        ("seed=7,garbadge", "grpc://127.0.0.1:9", "did you mean garbage?"),
+        ("seed=7,hodl", "ws://127.0.0.1:9/", 'did you mean "hold"?'),
+        ("seed=7,garbadge", "grpc://127.0.0.1:9", 'did you mean "garbage"?'),
     ],
 )
 def test_chaos_that_cannot_be_is_a_wrong_command_line(tmp_path, chaos, url, says):

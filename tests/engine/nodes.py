@@ -18,7 +18,8 @@ from flowcore import (
     Transform,
     node,
 )
-from flowcore.graph.model import Graph, GraphNode, Input, Position, QueueConfig
+from flowcore.diagnostics import Position
+from flowcore.graph.model import Graph, GraphNode, Input, QueueConfig
 from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 from flowcore.testing import tone

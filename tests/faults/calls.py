@@ -63,7 +63,8 @@ def recording(folder: Path, settings: Iterable[str] = (), **config: Any) -> Plan
 
 def with_branch(plan: Plan, name: str, cls: type[Any], after: str, **config: Any) -> Plan:
     """The plan with one more node behind ``after``, as the planner would put it in: a sink with its own border."""
-    from flowcore.graph.model import Graph, GraphNode, Input, Position
+    from flowcore.diagnostics import Position
+    from flowcore.graph.model import Graph, GraphNode, Input
 
     at = Position(1, 1)
     nodes = {

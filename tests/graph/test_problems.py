@@ -1,8 +1,8 @@
 """How a problem looks."""
 
+from flowcore.diagnostics import MAX_EXCERPT, Position, Problem, did_you_mean
 from flowcore.errors import GraphError
-from flowcore.graph.model import Position
-from flowcore.graph.problems import WIDTH, Problem, Problems, did_you_mean
+from flowcore.graph.problems import Problems
 
 LINE = "  speech: {use: resampel, from: voices}"
 
@@ -44,7 +44,7 @@ def test_long_line_is_cut_around_the_caret():
     line = "a" * 5000 + "WRONG" + "b" * 5000
     problem = Problem("x", "x", "g.yaml", Position(1, 5001, 5), line)
     assert caret_covers(problem) == "WRONG"
-    assert max(map(len, str(problem).split("\n"))) <= WIDTH + 7
+    assert max(map(len, str(problem).split("\n"))) <= MAX_EXCERPT + 7
 
 
 def test_caret_does_not_go_beyond_its_line():

@@ -2,11 +2,11 @@
 
 import pytest
 
+from flowcore.diagnostics import Position
 from flowcore.errors import GraphError
 from flowcore.graph import source
 from flowcore.graph.load import load_text
-from flowcore.graph.model import Position
-from flowcore.graph.problems import MOST, Problems
+from flowcore.graph.problems import MAX_PROBLEMS, Problems
 from flowcore.graph.source import Scalar, YamlList, YamlMapping, read
 from tests.graph.nodes import GOOD, REGISTRY
 
@@ -67,7 +67,7 @@ def test_hostile_file_ends_as_problems(name, loader, monkeypatch):
         load_text(text, registry=REGISTRY, environ={})
     problems = caught.value.problems
     assert codes <= {problem.code for problem in problems}
-    assert len(problems) <= MOST
+    assert len(problems) <= MAX_PROBLEMS
     assert max(len(line) for line in str(caught.value).splitlines()) < 400
 
 

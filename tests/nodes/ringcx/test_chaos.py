@@ -252,7 +252,7 @@ def test_what_a_call_was_too_short_for_is_told(way, tmp_path):
         ("7", "write seed=NUMBER"),
         ("hold", "write seed=NUMBER"),
         ("seed=x", "write seed=NUMBER"),
-        ("seed=7,hodl", "did you mean hold?"),
+        ("seed=7,hodl", 'did you mean "hold"?'),
         ("seed=7,earthquake", "there are dialect, no_stop"),
     ],
 )
