@@ -257,6 +257,9 @@ class Demux(_Working[ConfigT], ABC, Generic[In, Out, ConfigT]):
     def process(self, chunk: In, emits: Sequence[Emit[Out]]) -> None:
         """Work on one chunk."""
 
+    def collect(self, emits: Sequence[Emit[Out]]) -> None:
+        """Emit what came in since, as in `Transform`."""
+
     def flush(self, emits: Sequence[Emit[Out]]) -> None:
         """The stream has ended: emit what is still held."""
 

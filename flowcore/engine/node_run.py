@@ -18,7 +18,7 @@ from flowcore.engine.alarms import Alarm, Alarms
 from flowcore.engine.stats import NodeStats, Sampler, Tally, unbalanced
 from flowcore.errors import NodeFailed
 from flowcore.graph.plan import PlanNode
-from flowcore.node import Demux, Listener, Session, Sink, Transform
+from flowcore.node import Demux, Listener, Session, Sink
 
 Put = Callable[[Any], None]
 
@@ -133,18 +133,13 @@ class NodeRun:
 
     def flush(self) -> None:
         """The stream has ended."""
-        node = self.node
-        if self.failed or node is None:
-            return
-        if isinstance(node, Sink):
-            self._guard(node.flush)
-        else:
-            self._guard(lambda: node.flush(self.emits if isinstance(node, Demux) else self.emits[0]))
+        if self.node is not None and not self.failed:
+            self._guard(lambda: self.node.flush(*self._outputs()))
 
     def collect(self) -> None:
         """Take results that came in since."""
-        if isinstance(self.node, Transform | Sink) and not self.failed:
-            self._guard(lambda: self.node.collect(*self.emits))  # a sink has none
+        if self.node is not None and not self.failed:
+            self._guard(lambda: self.node.collect(*self._outputs()))
 
     def busy(self) -> bool:
         """Whether results are still to come."""
@@ -211,10 +206,14 @@ class NodeRun:
 
     def hop(self) -> Hop:
         """A further way into this node."""
-        sink = issubclass(self.plan.cls, Sink)
-        hop = Hop(self, None if sink else self.emits if issubclass(self.plan.cls, Demux) else self.emits[0])
+        hop = Hop(self, *self._outputs())
         self._inlets.append(hop)
         return hop
+
+    def _outputs(self) -> tuple[Any, ...]:
+        """The node's way out, as its calls take it: none for a sink, all emits for a demuxer, else the one emit."""
+        cls = self.plan.cls
+        return () if issubclass(cls, Sink) else (self.emits,) if issubclass(cls, Demux) else (self.emits[0],)
 
     def timed(self, *work: Any) -> None:
         """Call the node and count its own time: what passes in it, less what passes in the nodes that it calls."""
@@ -301,7 +300,7 @@ class Hop:
 
     __slots__ = ("_emit", "_payload", "_rate", "_sampler", "chunks", "run", "units")
 
-    def __init__(self, run: NodeRun, emit: Any) -> None:
+    def __init__(self, run: NodeRun, emit: Any = None) -> None:
         """``emit`` is what the node is given to emit to; a sink is given nothing."""
         given = run.plan.given
         self.chunks = 0

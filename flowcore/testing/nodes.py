@@ -13,7 +13,7 @@ from flowcore.audio import Audio
 from flowcore.engine.alarms import Alarm, Alarms
 from flowcore.engine.slots import PERIOD
 from flowcore.errors import AccountingError
-from flowcore.node import Demux, Listener, Node, Session, Sink, Transform
+from flowcore.node import Demux, Listener, Node, Session, Sink
 from flowcore.units import Duration
 
 SESSION = Session("test-flow", datetime(2026, 1, 2, 3, 4, 5), {"call_id": "call-1", "session_id": "1"})
@@ -42,6 +42,10 @@ class NodeHarness:
             self.node.resource = resource
         self.ports: dict[str, list[Any]] = {port: [] for port in cls.outputs or ("",)}
         self.out: list[Any] = next(iter(self.ports.values()))
+        emits = [port.append for port in self.ports.values()]
+        self._outputs: tuple[Any, ...] = (
+            () if issubclass(cls, Sink) else (emits if issubclass(cls, Demux) else emits[0],)
+        )
         self.dropped: Counter[str] = Counter()
         self.dropped_chunks: Counter[str] = Counter()
         self.filled: Counter[str] = Counter()
@@ -59,20 +63,12 @@ class NodeHarness:
         """Hand chunks to the node, one after another."""
         for chunk in chunks:
             self._in += _channel_seconds(chunk)
-            if isinstance(self.node, Sink):
-                self.node.process(chunk)
-            elif isinstance(self.node, Demux):
-                self.node.process(chunk, [port.append for port in self.ports.values()])
-            else:
-                self.node.process(chunk, self.out.append)
+            self.node.process(chunk, *self._outputs)
         return self
 
     def collect(self) -> NodeHarness:
         """What the engine does after ``wake``."""
-        if isinstance(self.node, Transform):
-            self.node.collect(self.out.append)
-        elif isinstance(self.node, Sink):
-            self.node.collect()
+        self.node.collect(*self._outputs)
         return self
 
     def _woken(self) -> None:
@@ -88,12 +84,7 @@ class NodeHarness:
 
     def end(self) -> NodeHarness:
         """End the stream: flush, close, and check the law of a balanced node."""
-        if isinstance(self.node, Sink):
-            self.node.flush()
-        elif isinstance(self.node, Demux):
-            self.node.flush([port.append for port in self.ports.values()])
-        else:
-            self.node.flush(self.out.append)
+        self.node.flush(*self._outputs)
         self.node.close()
         if type(self.node).balanced:
             left = self._in + self.filled.total()

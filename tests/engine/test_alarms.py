@@ -1,6 +1,8 @@
 """A node that asked for a time is called then, once, whatever comes or does not come."""
 
+import threading
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,8 +11,8 @@ from hypothesis import strategies as st
 
 from flowcore import Audio, Emit, Sink, Transform, node
 from flowcore.engine.alarms import NEVER, Alarm, Alarms
-from flowcore.testing import VirtualPool, duration, run_plan
-from tests.engine.nodes import Keep, Tones, plan, step
+from flowcore.testing import NodeHarness, VirtualPool, duration, run_plan, tone
+from tests.engine.nodes import Halves, Keep, Tones, plan, step
 
 
 class Hand:
@@ -116,6 +118,47 @@ class Patient(Transform[Audio, Audio]):
         self.held.clear()
 
 
+@node("patient_halves")
+class PatientHalves(Halves):
+    """The same with two outputs: the second one gets the chunks in a hold, the first one those at the end."""
+
+    runs = "thread"
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.held: list[Audio] = []
+
+    def process(self, chunk: Audio, emits: Sequence[Emit[Audio]]) -> None:
+        self.held.append(chunk)
+        self.alarm(self.now() + 0.5)
+
+    def collect(self, emits: Sequence[Emit[Audio]]) -> None:
+        if self.held:
+            self.report.event("rang", held=len(self.held))
+        self._give(emits[1])
+
+    def flush(self, emits: Sequence[Emit[Audio]]) -> None:
+        self._give(emits[0])
+
+    def _give(self, emit: Emit[Audio]) -> None:
+        for chunk in self.held:
+            emit(chunk)
+        self.held.clear()
+
+
+@node("waking_halves")
+class WakingHalves(PatientHalves):
+    """Asks for ``collect`` by ``wake`` from another thread, as one with a network does."""
+
+    def process(self, chunk: Audio, emits: Sequence[Emit[Audio]]) -> None:
+        self.held.append(chunk)
+        self.count += 1
+        if self.count == 25:
+            waker = threading.Thread(target=self.wake)
+            waker.start()
+            waker.join()
+
+
 @node("patient_sink")
 class PatientSink(Sink[Audio]):
     """The same at the end of a flow, behind a border."""
@@ -148,3 +191,21 @@ def test_in_a_flow_it_rings_in_a_hold_and_not_after_the_end(cls: type[Any], pool
     if cls is Patient:
         assert rang[0].data["held"] == 25
         assert duration([kept for kept in next(iter(Keep.kept.values())) if isinstance(kept, Audio)]) == "1000ms"
+
+
+@pytest.mark.parametrize("pool", [None, VirtualPool])
+@pytest.mark.parametrize("cls", [PatientHalves, WakingHalves])
+def test_a_node_with_several_outputs_collects_too(cls: type[Any], pool: type[VirtualPool] | None) -> None:
+    Keep.kept.clear()
+    steps = [step("source", Tones, length="1s", pace=True, hold="2s"), step("it", cls, "source")]
+    steps += [step("first", Keep, "it.left", key="first"), step("second", Keep, "it.right", key="second")]
+    result = run_plan(plan(*steps), **({"pool": pool()} if pool else {}))
+    assert result.named("rang")[0].data["held"] == 25
+    (flow,) = result.flows
+    heard = {key: [kept for kept in Keep.kept[flow.id + key] if isinstance(kept, Audio)] for key in ("first", "second")}
+    assert [duration(heard[key]) for key in ("first", "second")] == ["500ms", "500ms"]
+
+
+def test_the_harness_collects_from_a_node_with_several_outputs() -> None:
+    harness = NodeHarness(PatientHalves).push(*tone("100ms")).wait(1)
+    assert (duration(harness.ports["left"]), duration(harness.ports["right"])) == ("0ms", "100ms")
