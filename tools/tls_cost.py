@@ -33,7 +33,7 @@ import trustme
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from flowcore.engine.sockets import listen
-from nodes.net.connection import Connection
+from nodes.net.peer import PeerConnection
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.tls import Certificate
@@ -57,13 +57,16 @@ class Counter:
 
     heard = 0
 
-    def opened(self, connection: Connection) -> None: ...
+    def opened(self, connection: PeerConnection) -> None: ...
     def closed(self, reason: str) -> None: ...
 
-    def wants(self, now: float) -> bool:
+    def wants_read(self, now: float) -> bool:
         return True
 
-    def messages(self, messages: list[bytes], now: float) -> None:
+    def messages_received(self, messages: list[bytes], now: float) -> None:
+        Counter.heard += len(messages)
+
+    def late_messages(self, messages: list[bytes], since: float, until: float) -> None:
         Counter.heard += len(messages)
 
 
@@ -172,8 +175,8 @@ def tell(line: str) -> None:
     sys.stdout.flush()
 
 
-def measure(calls: int, seconds: float, front: ProxyTrust, authority: str) -> dict[str, Any]:
-    port = Port({"/": lambda request, caller: Counter()}, Limits(10_000, 5.0, 1e9), front=front)
+def measure(calls: int, seconds: float, proxy_trust: ProxyTrust, authority: str) -> dict[str, Any]:
+    port = Port({"/": lambda request, caller: Counter()}, Limits(10_000, 5.0, 1e9), proxy_trust=proxy_trust)
     number = port.listen(listen("127.0.0.1", 0))
     command = [sys.executable, __file__, "--client", str(number), authority or "-", "--calls", str(calls)]
     with subprocess.Popen([*command, "--seconds", str(seconds)], stdout=subprocess.PIPE, bufsize=0) as client:
@@ -232,8 +235,8 @@ def main() -> None:
             authority.cert_pem.write_to_path(place / "ca.pem")
             issued.cert_chain_pems[0].write_to_path(place / "cert.pem")
             issued.private_key_pem.write_to_path(place / "key.pem")
-            front = ProxyTrust(Certificate(place / "cert.pem", place / "key.pem"))
-            found[f"TLS, {kind.name}"] = measure(options.calls, options.seconds, front, str(place / "ca.pem"))
+            proxy_trust = ProxyTrust(Certificate(place / "cert.pem", place / "key.pem"))
+            found[f"TLS, {kind.name}"] = measure(options.calls, options.seconds, proxy_trust, str(place / "ca.pem"))
     if options.json:
         print(json.dumps(found, indent=2))
     else:

@@ -74,7 +74,7 @@ class CaptionsSite(Site):
             FEED: self._feed,
         }
 
-    def shown(self) -> Mapping[str, str]:
+    def links(self) -> Mapping[str, str]:
         script = {"captions, for the agent script": f"{PAGE}?callId={CALL}"}
         if self._access == "off":
             return {"captions of the newest call": PAGE, **script}

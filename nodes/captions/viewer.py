@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from nodes.captions.calls import Call, Calls
-from nodes.net.connection import Connection
+from nodes.net.peer import PeerConnection
 
 TEXTS = 100
 """Texts sent in one slot at most: half a millisecond's work."""
@@ -37,13 +37,13 @@ class Viewer:
         self._told: Mapping[str, Any] | None = None
         self._ready = False
         self._alive_at = 0.0
-        self._connection: Connection
+        self._connection: PeerConnection
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: PeerConnection) -> None:
         self._connection = connection
         self._came()
 
-    def wants(self, now: float) -> bool:
+    def wants_read(self, now: float) -> bool:
         if not self._connection.unsent:
             call = self._calls.find(self._id)
             if call is not None and (call is not self._call or call.revision != self._seen or not self._ready):
@@ -57,10 +57,10 @@ class Viewer:
                 self._say({"event": "alive"}, now)
         return True
 
-    def messages(self, messages: list[bytes], now: float) -> None:
+    def messages_received(self, messages: list[bytes], now: float) -> None:
         """A page has nothing to say."""
 
-    def late(self, messages: list[bytes], since: float, until: float) -> None:
+    def late_messages(self, messages: list[bytes], since: float, until: float) -> None:
         """Nor had it meanwhile."""
 
     def closed(self, reason: str) -> None:

@@ -69,17 +69,18 @@ def doctor(
 
     Ctrl-C ends and reports what there is. Exit code: 0 a call came, 1 none did, 2 the command line is wrong.
     """
-    front = _front(host, cert, key, behind_proxy or [])
+    proxy_trust = _proxy_trust(host, cert, key, behind_proxy or [])
     path = None if save is None or not save.name else save
     if path is not None:
         _try(path)
-    clinic = DoctorServer(front, os.environ.get("RINGCX_SECRET", ""), path, _tell)
+    clinic = DoctorServer(proxy_trust, os.environ.get("RINGCX_SECRET", ""), path, _tell)
     with _listen(host, port) as listening:
         number = clinic.listen(listening)
         name = f"[{host}]" if ":" in host else host
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
-            _tell(f"waiting for a call at {'wss' if front.certificate else 'ws'}://{name}:{number}/  (Ctrl-C to end)")
+            scheme = "wss" if proxy_trust.certificate else "ws"
+            _tell(f"waiting for a call at {scheme}://{name}:{number}/  (Ctrl-C to end)")
             clinic.serve(lambda: len(clinic.reported) >= calls)
         clinic.close()
     if as_json:
@@ -102,7 +103,7 @@ def _try(path: Path) -> None:
 class DoctorServer:
     """The port, and all that came to it. ``secret`` may be empty; ``save`` is where recordings go, if anywhere."""
 
-    def __init__(self, front: ProxyTrust, secret: str, save: Path | None, tell: Callable[[str], None]) -> None:
+    def __init__(self, proxy_trust: ProxyTrust, secret: str, save: Path | None, tell: Callable[[str], None]) -> None:
         self.strangers: list[str] = []
         """What came and was no call, one line each."""
         self._credentials = Credentials(secret) if secret else None
@@ -111,7 +112,11 @@ class DoctorServer:
         self._tell = tell
         self._witnesses: list[Probe] = []
         self._port = Port(
-            _Everywhere(self._meet), LIMITS, mistaken=self._mistaken, front=front, turned_away=self._turned_away
+            _Everywhere(self._meet),
+            LIMITS,
+            on_error=self._mistaken,
+            proxy_trust=proxy_trust,
+            on_rejected=self._turned_away,
         )
 
     @property
@@ -180,7 +185,7 @@ class _Everywhere(dict[str, Route]):
         return self._route
 
 
-def _front(host: str, cert: Path | None, key: Path | None, proxies: list[str]) -> ProxyTrust:
+def _proxy_trust(host: str, cert: Path | None, key: Path | None, proxies: list[str]) -> ProxyTrust:
     if (cert is None) != (key is None):
         raise typer.BadParameter("give both, or neither", param_hint="--cert, --key")
     networks: list[Network] = []

@@ -10,7 +10,7 @@ from websockets.http11 import Request
 
 from nodes.doctor.call_recorder import CallRecorder
 from nodes.doctor.examine import Examination
-from nodes.net.connection import Connection
+from nodes.net.peer import PeerConnection
 from nodes.ringcx.backdating import dated
 from nodes.ringcx.credentials import Credentials
 
@@ -51,7 +51,7 @@ class Probe:
         self._new_tape = tape
         self._tape: CallRecorder | None = None
         self._tell = tell
-        self._connection: Connection | None = None
+        self._connection: PeerConnection | None = None
         self._pinged = self._closing = self._interrupted = self._talking = False
 
     @property
@@ -60,7 +60,7 @@ class Probe:
         path = self._request.path.partition("?")[0]
         return f"{self._request.method} {path[:80]} from {self._caller}, which is no request for a WebSocket"
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: PeerConnection) -> None:
         self._connection = connection
         self.open = True
         try:
@@ -71,7 +71,7 @@ class Probe:
             self._tape.begin(self._request, self._began)
         self._tell("a connection is open")
 
-    def wants(self, now: float) -> bool:
+    def wants_read(self, now: float) -> bool:
         connection = self._connection
         if connection is None:
             return True
@@ -83,7 +83,7 @@ class Probe:
             connection.close(1000)
         return True
 
-    def messages(self, messages: list[bytes], now: float) -> None:
+    def messages_received(self, messages: list[bytes], now: float) -> None:
         self._heard = now
         for data in messages:
             self.examination.hear(data, now)
@@ -93,9 +93,9 @@ class Probe:
             self._talking = True
             self._tell("audio flows")
 
-    def late(self, messages: list[bytes], since: float, until: float) -> None:
+    def late_messages(self, messages: list[bytes], since: float, until: float) -> None:
         for message, at in dated(messages, since, until):
-            self.messages([message], at)
+            self.messages_received([message], at)
 
     def interrupt(self) -> None:
         """The doctor stops: the end that follows is not the peer's."""
@@ -103,9 +103,9 @@ class Probe:
 
     def closed(self, reason: str) -> None:
         websocket = self._connection.websocket if self._connection is not None else None
-        goodbye = websocket.goodbye if websocket is not None else None
-        code = goodbye.code if goodbye is not None else None
-        unusual = dict(websocket.unusual) if websocket is not None else {}
+        close = websocket.close_received if websocket is not None else None
+        code = close.code if close is not None else None
+        frames = dict(websocket.other_frames) if websocket is not None else {}
         stopped = self.examination.last_stop
         facts: dict[str, Any] = {
             "by": "doctor" if self._closing else "peer",
@@ -113,9 +113,9 @@ class Probe:
             "code": code,
             "seconds_after_last_message": round(self._now() - self._heard, 3),
             "seconds_after_last_stop": round(self._now() - stopped, 3) if stopped else None,
-            "answers_pings": bool(unusual.get("pong")) if self._pinged else None,
-            "pings": unusual.get("ping", 0),
-            "unusual_frames": {name: count for name, count in unusual.items() if name not in ("ping", "pong", "close")},
+            "answers_pings": bool(frames.get("pong")) if self._pinged else None,
+            "pings": frames.get("ping", 0),
+            "unusual_frames": {name: count for name, count in frames.items() if name not in ("ping", "pong", "close")},
         }
         self.examination.end(facts)
         if self._tape is not None:

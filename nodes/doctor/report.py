@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nodes.doctor.probe import INTERRUPTED
-from nodes.net.connection import CLOSING
+from nodes.net.connection import CLOSE_TIMEOUT
 from nodes.ringcx.protocol import RATE
 
 Facts = Mapping[str, Any]
@@ -150,8 +150,8 @@ def _end(facts: Facts) -> Iterator[tuple[str, str]]:
     after = end["seconds_after_last_stop"]
     how = {"peer_lost": "lost", "peer_broke_protocol": "broken off, as it was no WebSocket"}.get(end["how"], "closed")
     yield how, f"by the {end['by']}{code}" + (f", {after} s after the last Stop" if after is not None else "")
-    if after is not None and after > CLOSING:
-        yield "", f"(`ringcx` waits {CLOSING:g} s for that, then closes)"
+    if after is not None and after > CLOSE_TIMEOUT:
+        yield "", f"(`ringcx` waits {CLOSE_TIMEOUT:g} s for that, then closes)"
     answers = {True: "answered", False: "not answered", None: "not tried: too short a call"}[end["answers_pings"]]
     yield "pings", f"ours {answers}; {end['pings']} of theirs"
     if end["unusual_frames"]:

@@ -4,201 +4,229 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from flowcore import Refused
-from nodes.net.kernel import prepare, unread
-from nodes.net.peer import Page, Peer
+from nodes.net.kernel import configure, unread_bytes
+from nodes.net.peer import Page, Peer, Route
 from nodes.net.proxy_trust import Address
-from nodes.net.tls import WRONG_PORT
+from nodes.net.tls import PLAIN_HTTP_ANSWER, TlsConnection
 from nodes.net.websocket import WebSocket
 
-if TYPE_CHECKING:
-    from nodes.net.port import Port
+MAX_READ = 16 * 1024
+"""Bytes read from one connection in one slot at most, which bounds its cost to the others."""
 
-READ = 16 * 1024
-"""Bytes that one connection is read at most in one slot, which bounds what it can cost the others."""
-
-FRAME = 256
-"""Bytes that a frame counts at least against the rate of its connection, as small ones cost as much work."""
+MIN_FRAME_COST = 256
+"""Bytes that a frame counts at least against the rate of its connection, as small frames cost as much work."""
 
 BURST = 2.0
-"""Seconds of its rate that a connection may save up, for what a stall of the network or of this process held back.
+"""Seconds of its rate that a connection may save up, for bytes that a stall of the network or this process held back.
 
-What was earned is looked up only once the savings are spent, so that a short burst may have it twice.
+The bucket refills lazily, so a burst may reach 2 x `BURST`.
 """
 
-STALL = 0.15
-"""Seconds between two looks at a connection; if more, this process was held up, and messages are dated back."""
+STALL_THRESHOLD = 0.15
+"""Seconds between two polls of a connection above which this process was held up: messages are dated back."""
 
-CLOSING = 5.0
-"""Seconds that a peer has to do its part of closing, before the socket is closed without it."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds that a peer has to finish the closing handshake, before the socket is closed without it."""
 
-ASK = 9.0
-"""Seconds between two looks whether a peer has said anything; one that has not is asked (ping)."""
+PING_INTERVAL = 9.0
+"""Seconds between two checks of a peer. A peer that sent no frame since the last check gets a ping."""
 
-SILENT = 3
-"""So many looks in a row at a silent peer mean that it is gone, if it has ever answered a ping: within 36 s. A proxy
-in between keeps TCP alive for it, and a call on hold says nothing for long; whoever never answers is not judged."""
+MAX_SILENT_CHECKS = 3
+"""Silent checks in a row after which a peer that has ever answered a ping is gone: within 36 s.
+
+A proxy in between keeps TCP alive for a dead peer, and a call on hold sends nothing for long. Peers that never
+answered a ping are exempt.
+"""
+
+
+class HandshakeBudget:
+    """The TLS handshake steps that remain in this slot, shared by the connections of a port."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
 
 
 class Connection:
-    """One socket with its WebSocket and its peer."""
+    """One socket with its WebSocket and its peer. A `nodes.net.peer.PeerConnection`.
 
-    def __init__(self, accepted: socket.socket, remote_address: Address, port: Port, now: float) -> None:
+    ``handler`` finds the peer or page for the request, ``on_rejected`` is called for a failed TLS handshake,
+    ``handshake_timeout`` is in seconds and ``rate`` in bytes a second.
+    """
+
+    def __init__(
+        self,
+        accepted: socket.socket,
+        remote_address: Address,
+        now: float,
+        *,
+        handler: Route,
+        on_rejected: Callable[[str, Address], None],
+        budget: HandshakeBudget,
+        tls: TlsConnection | None,
+        handshake_timeout: float,
+        rate: float,
+    ) -> None:
         self.gone = False
-        """The socket is closed."""
+        """Whether the socket is closed."""
         self.answered = False
-        """The handshake is over, for better or worse."""
+        """Whether the handshake is over, successful or not."""
         self.remote_address = remote_address
-        """The address at the other end: a caller, or a proxy that brings one."""
+        """The address at the other end: a client, or a proxy in front of one."""
         self._socket = accepted
-        self._port = port
-        certificate = port.front.certificate
-        self._tls = None if certificate is None else certificate.connection()
+        self._handler = handler
+        self._on_rejected = on_rejected
+        self._budget = budget
+        self._tls = tls
         self._websocket = WebSocket()
         self._peer: Peer | None = None
         self._unsent = bytearray()
         self._eof = False
         self._closing = False
-        self._deadline = now + port.limits.handshake
-        self._credit = BURST * port.limits.rate
-        self._earned = now
-        self._looked = now  # what is read next came after this
-        self._ask_at = now + ASK
-        self._frames = 0  # that had come at the last look
-        self._silent = 0  # looks since the last word
-        prepare(accepted)
+        self._deadline = now + handshake_timeout
+        self._rate = rate
+        self._credit = BURST * rate
+        self._refilled_at = now
+        self._polled_at = now  # bytes that are read next came after this
+        self._check_at = now + PING_INTERVAL
+        self._frames = 0  # received up to the last check
+        self._silent_checks = 0
+        configure(accepted)
 
     @property
     def websocket(self) -> WebSocket:
-        """What is known of the connection beside its messages."""
+        """The WebSocket, for its pings, frame counts and close code."""
         return self._websocket
 
     @property
-    def taken(self) -> bool:
-        """Somebody hears of it: it was not turned away, and has not ended."""
+    def has_peer(self) -> bool:
+        """Whether a peer receives the messages: the request was accepted, and the connection has not ended."""
         return self._peer is not None
 
     def poll(self, now: float) -> None:
-        """One slot of this connection."""
+        """Run one slot: enforce the deadlines, read, and write."""
         if now >= self._deadline:
-            self.drop()
+            self.abort()
             return
         if self._credit <= 0:
-            self._earn(now)
-        since, self._looked = self._looked, now
-        # After a stall of our own, limits are kept by the time up to which all was read, if anything came since.
-        limit = since if now - since > STALL and unread(self._socket) else now
-        wanted = self._peer is None or self._peer.wants(limit)
-        # A peer that does not read what we answer is not read either: answers could pile up without end.
+            self._refill(now)
+        since, self._polled_at = self._polled_at, now
+        # After a stall of this process, and with bytes unread, limits apply as of the time up to which all was read.
+        limit = since if now - since > STALL_THRESHOLD and unread_bytes(self._socket) else now
+        wanted = self._peer is None or self._peer.wants_read(limit)
+        # A peer that does not read our answers is not read either: the answers could pile up without end.
         if wanted and not self._unsent and self._credit > 0:
             self._read(now, since)
         else:
-            self._silent = 0  # it may well have said something
-        if now >= self._ask_at:
-            self._ask(now)
+            self._silent_checks = 0  # the peer may have sent something that we did not read
+        if now >= self._check_at:
+            self._check_alive(now)
         if self._websocket.has_output or self._unsent:
             self._write(now)
 
-    def _ask(self, now: float) -> None:
+    def _check_alive(self, now: float) -> None:
         websocket = self._websocket
-        answers = websocket.unusual["pong"] > 0
-        self._ask_at = now + ASK
-        self._silent = self._silent + 1 if websocket.frames == self._frames else 0
+        answers = websocket.other_frames["pong"] > 0
+        self._check_at = now + PING_INTERVAL
+        self._silent_checks = self._silent_checks + 1 if websocket.frames == self._frames else 0
         self._frames = websocket.frames
-        if self._silent >= SILENT and answers and websocket.open:
-            self.drop()
-        elif self._silent or not answers:
+        if self._silent_checks >= MAX_SILENT_CHECKS and answers and websocket.open:
+            self.abort()
+        elif self._silent_checks or not answers:
             websocket.ping()
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait for the peer to read: send no more while there are any, and the wait is bounded."""
+        """Bytes that wait for the remote end to read. A peer that sends only at 0 keeps the backlog bounded."""
         return len(self._unsent)
 
     def send(self, text: bytes) -> None:
-        """Send one message of text. Nothing happens once the connection closes."""
+        """Send one text message. Does nothing once the connection is closing."""
         self._websocket.send(text)
 
     def close(self, code: int, reason: str = "") -> None:
-        """Start closing; the peer has `CLOSING` seconds to answer. Its messages are no longer handed on."""
+        """Start the closing handshake; the remote end has `CLOSE_TIMEOUT` seconds to answer.
+
+        The peer receives no further messages.
+        """
         self._closing = True
         self._websocket.close(code, reason)
 
-    def abandon(self) -> None:
-        """Close at once, with a goodbye (1001) as far as the socket takes it."""
+    def go_away(self) -> None:
+        """Close at once, after a close frame (1001) as far as the socket takes it."""
         self._websocket.close(1001)
-        self._write(self._earned)
-        self.drop()
+        self._write(self._refilled_at)
+        self.abort()
 
     def _read(self, now: float, since: float) -> None:
-        if self._tls is not None and not self._tls.shaken and not self._port.handshakes:
+        if self._tls is not None and not self._tls.handshake_done and not self._budget.steps:
             return
         try:
-            data = b"" if self._tls is not None and self._tls.ended else self._socket.recv(READ)
+            data = b"" if self._tls is not None and self._tls.closed else self._socket.recv(MAX_READ)
         except BlockingIOError:
             return
         except OSError:  # reset, or found dead by TCP keepalive
-            self.drop()
+            self.abort()
             return
         websocket = self._websocket
         if not data:
             websocket.receive_eof()
-            self.drop()
+            self.abort()
             return
         size = len(data)
         if self._tls is not None:
             data = self._decrypt(data)
         frames = websocket.frames
         messages = websocket.receive(data) if data else []
-        self._credit -= max(size, FRAME * (websocket.frames - frames))
+        self._credit -= max(size, MIN_FRAME_COST * (websocket.frames - frames))
         if not self.answered and (websocket.request is not None or websocket.finished):
             self._answer()
-            messages = websocket.receive(b"")  # what came behind the request
+            messages = websocket.receive(b"")  # frames that came behind the request
         peer = self._peer
         if peer is None:
             return
-        if now - since > STALL:
-            # What one read has no room for came later.
-            self._looked = until = since + (now - since) * size / (size + unread(self._socket))
+        if now - since > STALL_THRESHOLD:
+            # Bytes that did not fit into this read came later.
+            self._polled_at = until = since + (now - since) * size / (size + unread_bytes(self._socket))
             if messages and not self._closing:
-                peer.late(messages, since, until)
+                peer.late_messages(messages, since, until)
         elif messages and not self._closing:
-            peer.messages(messages, now)
-        if websocket.has_output and websocket.ended:
-            self._tell(websocket.ended)
+            peer.messages_received(messages, now)
+        if websocket.has_output and websocket.end_reason:
+            self._notify_closed(websocket.end_reason)
 
     def _decrypt(self, data: bytes) -> bytes:
         tls = self._tls
         assert tls is not None  # noqa: S101  # for the type checker
-        shaking = not tls.shaken
+        handshaking = not tls.handshake_done
         try:
             data = tls.receive(data)
         except ssl.SSLError as error:
-            self._port.handshakes -= shaking
+            self._budget.steps -= handshaking
             if not self.answered:
-                self._port.turned_away("bad_tls", self.remote_address)
-            self._unsent += WRONG_PORT if error.reason == "HTTP_REQUEST" else tls.output()
+                self._on_rejected("bad_tls", self.remote_address)
+            self._unsent += PLAIN_HTTP_ANSWER if error.reason == "HTTP_REQUEST" else tls.output()
             self._flush()
-            self.drop()
+            self.abort()
             return b""
-        answer = tls.output()  # of the handshake: a piece of a step has none, and costs nothing
-        self._port.handshakes -= shaking and bool(answer)
+        answer = tls.output()  # empty for an incomplete step of the handshake, which costs nothing
+        self._budget.steps -= handshaking and bool(answer)
         self._unsent += answer
         return data
 
-    def _earn(self, now: float) -> None:
-        rate = self._port.limits.rate
-        self._credit = min(self._credit + rate * (now - self._earned), BURST * rate)
-        self._earned = now
+    def _refill(self, now: float) -> None:
+        rate = self._rate
+        self._credit = min(self._credit + rate * (now - self._refilled_at), BURST * rate)
+        self._refilled_at = now
 
     def _answer(self) -> None:
         websocket = self._websocket
         if websocket.request is not None and not websocket.finished:
             try:
-                found = self._port.answer(websocket.request, self.remote_address)
+                found = self._handler(websocket.request, self.remote_address)
             except KeyError:
                 websocket.refuse(HTTPStatus.NOT_FOUND, "Nothing is here: calls come to the path /.")
             except Refused as refused:
@@ -225,13 +253,13 @@ class Connection:
         if self._unsent:
             self._flush()
         if self.answered and not self._websocket.open and self._deadline == float("inf"):
-            self._deadline = now + CLOSING
+            self._deadline = now + CLOSE_TIMEOUT
         if self._eof and not self._unsent and not self.gone:
             self._eof = False
             try:
                 self._socket.shutdown(socket.SHUT_WR)
             except OSError:  # the peer was faster
-                self.drop()
+                self.abort()
 
     def _flush(self) -> None:
         try:
@@ -239,16 +267,16 @@ class Connection:
         except BlockingIOError:
             pass
         except OSError:
-            self.drop()
+            self.abort()
 
-    def drop(self, reason: str = "") -> None:
-        """Close the socket without a word, for ``reason`` or the one that the peer gave."""
+    def abort(self, reason: str = "") -> None:
+        """Close the socket without a closing handshake, for ``reason`` or the one that the remote end gave."""
         if not self.gone:
             self.gone = True
             self._socket.close()
-            self._tell(reason or self._websocket.ended or "peer_lost")
+            self._notify_closed(reason or self._websocket.end_reason or "peer_lost")
 
-    def _tell(self, reason: str) -> None:
+    def _notify_closed(self, reason: str) -> None:
         peer, self._peer = self._peer, None
         if peer is not None:
             peer.closed(reason)

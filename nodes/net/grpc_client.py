@@ -1,4 +1,4 @@
-"""The client's end of one gRPC stream that only sends, for one thread that may wait."""
+"""The client end of one gRPC stream that only sends, for a thread that may block."""
 
 from __future__ import annotations
 
@@ -14,66 +14,68 @@ import grpc
 
 from flowcore import CannotStart, FlowcoreError
 
-AHEAD = 20
+MAX_QUEUED = 20
 """Messages between the sender and the connection: a second of a call."""
 
-CLOSING = 5.0
-"""Seconds to connect, and for the answer to the end; half of what the engine gives a flow to end."""
+TIMEOUT = 5.0
+"""Seconds to connect, and for the answer to the end; half of the time that the engine gives a flow to end."""
 
-LOOK = 0.2
-"""Seconds between two looks whether the stream has ended, while it takes no message."""
+POLL_INTERVAL = 0.2
+"""Seconds between two checks whether the stream has ended, while it accepts no message."""
 
-SHAPE = re.compile(r"(?:(grpcs?|https?)://)?(\[[0-9a-fA-F:.]+\]|[^/:\[\]\s]+):(\d{1,5})/?")
+ADDRESS = re.compile(r"(?:(grpcs?|https?)://)?(\[[0-9a-fA-F:.]+\]|[^/:\[\]\s]+):(\d{1,5})/?")
 """An address: scheme, host, port."""
 
-SECURE = ("grpcs", "https")
+SECURE_SCHEMES = ("grpcs", "https")
 
 
 class Stream:
-    """One call of ``method`` at ``url``; ``ca`` is the authority to trust instead of the public ones, if any.
+    """One call of ``method`` at ``url``. ``ca`` is an authority to trust instead of the public ones.
 
-    ``by`` is an address (HOST:PORT) to connect to instead, which leads there.
+    ``via`` is an address (HOST:PORT) of a relay to connect to instead, which leads to ``url``.
     Raises `CannotStart` when there is no connection. Messages are sent no faster than the receiver reads.
     """
 
-    def __init__(self, url: str, method: str, *, authorization: str = "", ca: Path | None = None, by: str = "") -> None:
+    def __init__(
+        self, url: str, method: str, *, authorization: str = "", ca: Path | None = None, via: str = ""
+    ) -> None:
         self._url = url
-        self._messages: queue.Queue[bytes | None] = queue.Queue(AHEAD)
-        self._channel = _connect(url, ca, by)
+        self._messages: queue.Queue[bytes | None] = queue.Queue(MAX_QUEUED)
+        self._channel = _connect(url, ca, via)
         metadata = [("authorization", authorization)] if authorization else None
         self._call: Any = self._channel.stream_unary(method).future(self._outgoing(), metadata=metadata)
 
     def send(self, message: bytes) -> None:
-        """Raises `FlowcoreError` when the receiver has ended the call."""
+        """Queue a message, and block while the queue is full. Raises `FlowcoreError` when the call has ended."""
         self._put(message)
 
     def finish(self) -> None:
-        """Say that no message follows, and wait for the answer. Raises `FlowcoreError` when it is an error."""
+        """End the stream, and wait for the answer. Raises `FlowcoreError` when it is an error."""
         self._put(None)
-        self._check(CLOSING)
+        self._check(TIMEOUT)
 
-    def settle(self, patience: float) -> None:
-        """Wait up to so many seconds until gRPC has taken all that was sent."""
-        end = time.monotonic() + patience
+    def flush(self, timeout: float) -> None:
+        """Wait up to ``timeout`` seconds until gRPC has taken all queued messages."""
+        end = time.monotonic() + timeout
         while not self._messages.empty() and not self._call.done() and time.monotonic() < end:
-            time.sleep(LOOK / 10)
+            time.sleep(POLL_INTERVAL / 10)
 
     def cancel(self) -> None:
-        """End it at once, as it is."""
+        """Cancel the stream at once."""
         self._call.cancel()
 
     def close(self) -> None:
-        """Let go of the connection; a stream that goes on is cancelled."""
+        """Close the connection; an open stream is cancelled."""
         self._call.cancel()
         self._channel.close()
 
     def _outgoing(self) -> Iterator[bytes]:
-        """What gRPC sends, in a thread of its own."""
+        """Yield the messages to gRPC, which iterates in a thread of its own."""
         while True:
             try:
-                message = self._messages.get(timeout=LOOK)
+                message = self._messages.get(timeout=POLL_INTERVAL)
             except queue.Empty:
-                if self._call.done():  # cancelled: nobody puts a last message
+                if self._call.done():  # cancelled: no last message will come
                     return
                 continue
             if message is None:
@@ -85,14 +87,14 @@ class Stream:
             if self._call.done():
                 self._check(0)
             try:
-                self._messages.put(message, timeout=LOOK)
+                self._messages.put(message, timeout=POLL_INTERVAL)
             except queue.Full:
                 continue
             return
 
-    def _check(self, patience: float) -> None:
+    def _check(self, timeout: float) -> None:
         try:
-            self._call.result(patience)
+            self._call.result(timeout)
         except grpc.FutureTimeoutError:
             raise FlowcoreError(f"{self._url} did not answer the end of the call") from None
         except grpc.RpcError:
@@ -101,26 +103,26 @@ class Stream:
 
 
 def host_and_port(url: str) -> tuple[str, int]:
-    """Where ``url`` leads. Raises `CannotStart` when it is no address."""
-    match = _parts(url)
+    """Return the host and port of ``url``. Raises `CannotStart` when it is no address."""
+    match = _parse(url)
     return match[2].strip("[]"), int(match[3])
 
 
-def _parts(url: str) -> re.Match[str]:
-    match = SHAPE.fullmatch(url)
+def _parse(url: str) -> re.Match[str]:
+    match = ADDRESS.fullmatch(url)
     if match is None:
         raise CannotStart(f"{url} is no address of a gRPC server: write grpc://HOST:PORT", field="url")
     return match
 
 
-def _connect(url: str, ca: Path | None, by: str) -> Any:
-    match = _parts(url)
+def _connect(url: str, ca: Path | None, via: str) -> Any:
+    match = _parse(url)
     target = f"{match[2]}:{match[3]}"
     options: list[tuple[str, int | str]] = [("grpc.enable_http_proxy", 0)]
-    if by:
+    if via:
         options += [("grpc.default_authority", target), ("grpc.ssl_target_name_override", match[2].strip("[]"))]
-        target = by
-    if match[1] in SECURE:
+        target = via
+    if match[1] in SECURE_SCHEMES:
         try:
             trusted = ca.expanduser().read_bytes() if ca else None
         except OSError as error:
@@ -136,17 +138,17 @@ def _connect(url: str, ca: Path | None, by: str) -> Any:
 
 
 def _connects(channel: grpc.Channel) -> bool:
-    """Wait for the outcome of the first try: the library itself would go on trying."""
+    """Wait for the outcome of the first attempt; gRPC itself would retry for ever."""
     decided = threading.Event()
     ready = False
 
-    def heard(state: grpc.ChannelConnectivity) -> None:
+    def on_state(state: grpc.ChannelConnectivity) -> None:
         nonlocal ready
         ready = ready or state is grpc.ChannelConnectivity.READY
         if ready or state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
             decided.set()
 
-    channel.subscribe(heard, try_to_connect=True)
-    decided.wait(CLOSING)
-    channel.unsubscribe(heard)
+    channel.subscribe(on_state, try_to_connect=True)
+    decided.wait(TIMEOUT)
+    channel.unsubscribe(on_state)
     return ready

@@ -1,42 +1,62 @@
-"""What stands behind a path of a port: a page, or somebody who hears of a connection."""
+"""The handlers behind a path of a port: a page of plain HTTP, or a peer that receives a connection's messages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from websockets.http11 import Request
 
 from nodes.net.proxy_trust import Address
+from nodes.net.websocket import WebSocket
 
-if TYPE_CHECKING:
-    from nodes.net.connection import Connection
+
+class Closable(Protocol):
+    """A connection that can be closed; enough for a peer that only listens."""
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Start the closing handshake. The peer receives no further messages."""
+
+
+class PeerConnection(Closable, Protocol):
+    """The operations of a connection that are open to its peer."""
+
+    @property
+    def websocket(self) -> WebSocket:
+        """The WebSocket, for its pings, frame counts and close code."""
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the remote end to read. A peer that sends only at 0 keeps the backlog bounded."""
+
+    def send(self, text: bytes) -> None:
+        """Send one text message. Does nothing once the connection is closing."""
 
 
 class Peer(Protocol):
-    """Who hears of one connection. None of these may raise or wait."""
+    """The receiver of one connection's messages. No method may raise or block."""
 
-    def opened(self, connection: Connection) -> None:
-        """The handshake is done."""
+    def opened(self, connection: PeerConnection) -> None:
+        """The handshake has succeeded."""
 
-    def wants(self, now: float) -> bool:
-        """Called once a slot: whether to read now. Time limits are kept here too: what came by ``now`` was heard."""
+    def wants_read(self, now: float) -> bool:
+        """Called once a slot: enforce time limits, and return whether to read now. Messages up to ``now`` were read."""
 
-    def messages(self, messages: list[bytes], now: float) -> None:
-        """Whole messages, in order. After a ``close`` of its own it ignores the rest of them."""
+    def messages_received(self, messages: list[bytes], now: float) -> None:
+        """Receive whole messages, in order. After its own ``close`` the peer ignores the rest of them."""
 
-    def late(self, messages: list[bytes], since: float, until: float) -> None:
-        """Likewise, for what came between these times while this process was held up."""
+    def late_messages(self, messages: list[bytes], since: float, until: float) -> None:
+        """Receive messages that came between these times, while this process was held up."""
 
     def closed(self, reason: str) -> None:
-        """No message follows; ``reason`` is one of `WebSocket.ended` or `MISTAKE`. Called once, whoever closed."""
+        """No message follows. ``reason`` is a `WebSocket.end_reason` or `LISTENER_FAILED`. Called exactly once."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """An answer of plain HTTP; the connection ends behind it."""
+    """A plain HTTP response; the connection ends after it."""
 
     status: HTTPStatus
     body: bytes
@@ -44,4 +64,4 @@ class Page:
 
 
 Route = Callable[[Request, Address], Peer | Page]
-"""Decides on a request and who makes it; raises `Refused` to answer 503."""
+"""Handles a request from a client address; raises `Refused` to answer 503."""

@@ -1,4 +1,4 @@
-"""Pages that other nodes of the graph want served: on the listener's port, so that one certificate does for all."""
+"""Pages of other nodes of the graph, served on the listener's port, so that one certificate covers them all."""
 
 from __future__ import annotations
 
@@ -14,57 +14,57 @@ from nodes.net.proxy_trust import Address
 
 
 class Site(Resource):
-    """A part with pages; the graph's listener serves them: see `flowcore.node.Host.parts`."""
+    """A resource with pages, which the graph's listener serves: see `flowcore.node.Host.resources`."""
 
     @abstractmethod
     def routes(self) -> Mapping[str, Route]:
-        """What answers each path. Called in the event loop's thread, as all routes are."""
+        """Return the route of each path. Called in the event loop's thread, as all routes are."""
 
     @abstractmethod
-    def shown(self) -> Mapping[str, str]:
-        """What there is to look at, and the path and query to paste behind the address of the port."""
+    def links(self) -> Mapping[str, str]:
+        """Return the pages to announce: a title, and the path and query to append to the port's address."""
 
     @abstractmethod
     def expose(self) -> None:
-        """Others than users of this machine will reach the pages; raises `CannotStart` where they must not."""
+        """Other machines will reach the pages. Raises `CannotStart` if they must not."""
 
 
-def pages(
-    host: Host, exposed: bool, turned_away: Callable[[str, Address], None] = lambda reason, address: None
+def collect_routes(
+    host: Host, exposed: bool, on_rejected: Callable[[str, Address], None] = lambda reason, address: None
 ) -> dict[str, Route]:
-    """The paths of all sites of the graph; ``exposed`` says whether others than this machine's users will reach them.
+    """Return the routes of all sites of the graph. ``exposed`` says whether other machines reach the port.
 
-    ``turned_away`` is told of who may not look: guessing a key should be seen in the log.
+    ``on_rejected`` is called for each request that is answered 403, so that the log shows attempts to guess a key.
 
-    Raises `CannotStart` when two want the same path, or one must not be shown beyond this machine.
+    Raises `CannotStart` when two sites have the same path, or one must not be exposed.
     """
-    found: dict[str, Route] = {}
+    routes: dict[str, Route] = {}
     for site in _sites(host):
         if host.public or exposed:
             site.expose()
         for path, route in site.routes().items():
-            if path in found:
+            if path in routes:
                 raise CannotStart(f"two nodes want to show pages at {path}: give both the same settings")
-            found[path] = _watched(route, turned_away)
-    return found
+            routes[path] = _report_forbidden(route, on_rejected)
+    return routes
 
 
-def _watched(route: Route, turned_away: Callable[[str, Address], None]) -> Route:
-    def watched(request: Request, caller: Address) -> Page | Peer:
-        answer = route(request, caller)
+def _report_forbidden(route: Route, on_rejected: Callable[[str, Address], None]) -> Route:
+    def reporting(request: Request, client: Address) -> Page | Peer:
+        answer = route(request, client)
         if isinstance(answer, Page) and answer.status == HTTPStatus.FORBIDDEN:
-            turned_away("may_not_look", caller)
+            on_rejected("may_not_look", client)
         return answer
 
-    return watched
+    return reporting
 
 
-def offer(host: Host, base: str) -> None:
-    """Say where the pages are, ``base`` being the address of the port."""
+def announce_pages(host: Host, base: str) -> None:
+    """Announce the address of each page. ``base`` is the address of the port."""
     for site in _sites(host):
-        for what, path in site.shown().items():
-            host.offer(what, base + path)
+        for title, path in site.links().items():
+            host.offer(title, base + path)
 
 
 def _sites(host: Host) -> list[Site]:
-    return [part for part in host.resources() if isinstance(part, Site)]
+    return [resource for resource in host.resources() if isinstance(resource, Site)]

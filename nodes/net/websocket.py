@@ -1,8 +1,8 @@
 """One WebSocket connection of a server, without its socket: bytes in, whole messages out, bytes to send.
 
-`websockets`' sans-IO protocol does the work and decides what is legal. It only ever sees whole frames, so that the
-one kind of frame a call consists of (text, in one piece) can go past it: 0.6 us a frame instead of 4.4, with the same
-result for any bytes, which a property test compares.
+The sans-IO protocol of `websockets` does the work and decides which frames are legal. It only receives whole frames,
+so that the one kind of frame a call consists of (text, unfragmented) can bypass it: 0.6 us a frame instead of 4.4,
+with the same result for any bytes, which a property test compares.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 MAX_MESSAGE = 64 * 1024
-"""Bytes of a message at most (OWASP's advice); a longer one is refused by its announced length, with 1009."""
+"""Bytes of a message at most (OWASP's advice). A longer one is refused by its announced length, with 1009."""
 
 MAX_FRAGMENTS = 64
-"""Frames of one message at most: empty ones cost memory that no limit in bytes sees."""
+"""Frames of one message at most: empty frames cost memory that a limit in bytes does not count."""
 
 MAX_REQUEST = 64 * 1024
 """Bytes of an upgrade request at most, beside the limits of 8 KiB a line and 128 headers."""
 
 _PLAIN = 0x81  # FIN and text: the first byte of a text message in one frame
-_MEDIUM = struct.Struct(">BBH4s")  # the head of a masked frame of 126 to 65,535 bytes, which none is too long for
+_MEDIUM = struct.Struct(">BBH4s")  # the header of a masked frame of 126 to 65,535 bytes, all of a legal length
 _MASKED_MEDIUM = 0x80 | 126
 _OPCODES = frozenset(Opcode)
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
@@ -36,61 +36,61 @@ _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length
 
 
 class WebSocket:
-    """The server's side of one connection. No extension and no subprotocol is ever agreed to."""
+    """The server side of one connection. It accepts no extension and no subprotocol."""
 
     def __init__(self) -> None:
         self.request: Request | None = None
-        """The upgrade request, once it is there."""
+        """The upgrade request, once it is complete."""
         self.frames = 0
-        """Frames received so far: what a peer's bytes cost is counted in these."""
+        """Frames received so far, which measure the cost of a peer's bytes."""
         self.has_output = False
-        """Something other than plain messages happened: look at `request`, `open`, `ended` and `output` again."""
-        self.unusual: Counter[str] = Counter()
-        """How many frames came that no call needs, by the names that RFC 6455 gives them: ``ping``, ``binary``, …"""
+        """Something other than plain messages happened: check `request`, `open`, `end_reason` and `output` again."""
+        self.other_frames: Counter[str] = Counter()
+        """Frames received that no call needs, by their names in RFC 6455: ``ping``, ``binary``, …"""
         self._protocol = ServerProtocol(max_size=MAX_MESSAGE)
         self._live = False  # accepted, and not finished yet
-        self._tail = b""  # the start of a frame whose end is not here yet
-        self._parts: list[bytes] = []
+        self._tail = b""  # the start of a frame that is not complete yet
+        self._fragments: list[bytes] = []
         self._requested = 0
         self._flooded = False
 
     @property
     def open(self) -> bool:
-        """Between the 101 and the first close frame of either side."""
+        """Whether the connection is between the 101 and the first close frame of either side."""
         return self._protocol.state is State.OPEN
 
     @property
     def finished(self) -> bool:
-        """Nothing of what comes matters any more: the connection was refused, has failed or is closed."""
+        """Whether further bytes are discarded: the connection was refused, has failed or is closed."""
         return self._protocol.eof_sent
 
     @property
-    def ended(self) -> str:
-        """How the peer ended the connection: ``peer_closed``, ``peer_broke_protocol``, ``peer_lost``; empty before."""
+    def end_reason(self) -> str:
+        """``peer_closed``, ``peer_broke_protocol`` or ``peer_lost`` once the peer ended the connection; else empty."""
         broken = self._protocol.parser_exc
         if broken is not None or self._flooded:
             return "peer_lost" if isinstance(broken, EOFError) else "peer_broke_protocol"
         return "peer_closed" if self._protocol.close_rcvd is not None else ""
 
     def receive(self, data: bytes) -> list[bytes]:
-        """Bytes from the peer; returns the messages they complete."""
+        """Take bytes from the peer; return the messages that they complete."""
         if self._live:
             return self._receive_frames(self._tail + data if self._tail else data)
         if self.request is None and not self.finished:
             data = self._receive_request(data)
         if self.finished:
-            self._protocol.receive_data(data)  # which throws it away
+            self._protocol.receive_data(data)  # which discards them
         else:
-            self._tail += data  # frames in a hurry wait for the answer to the request
+            self._tail += data  # frames sent early wait for the answer to the request
         return []
 
     def receive_eof(self) -> None:
-        """The peer sends no more."""
+        """Note that the peer sends no more bytes."""
         self.has_output = True
         self._protocol.receive_eof()
 
     def accept(self) -> bool:
-        """Answer the request with 101, or with what is wrong with it; returns whether the connection is open."""
+        """Answer the request with 101, or with an error if it is invalid; return whether the connection is open."""
         if self.request is not None and not self.finished:
             self._protocol.send_response(self._protocol.accept(self.request))
         self._live = self.open
@@ -102,7 +102,7 @@ class WebSocket:
         self.answer(status, f"{text}\n".encode(), plain | dict(headers or {}))
 
     def answer(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
-        """Answer the request with a page; ``headers`` say of what type it is."""
+        """Answer the request with a page. ``headers`` must give its content type."""
         response: Response = self._protocol.reject(status, "")
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             response.headers.pop(name, None)
@@ -111,35 +111,35 @@ class WebSocket:
         self._protocol.send_response(response)
 
     def send(self, text: bytes) -> None:
-        """Send a message of text, as long as the connection is open."""
+        """Send a text message if the connection is open."""
         if self.open:
             self.has_output = True
             self._protocol.send_text(text)
 
     def ping(self) -> None:
-        """Ask the peer for a pong, which comes to be counted in `unusual`."""
+        """Send a ping; the pong is counted in `other_frames`."""
         if self.open:
             self.has_output = True
             self._protocol.send_ping(b"")
 
     @property
-    def goodbye(self) -> Close | None:
-        """The code and reason with which the peer closed, or agreed to close."""
+    def close_received(self) -> Close | None:
+        """The code and reason of the peer's close frame."""
         return self._protocol.close_rcvd
 
     def close(self, code: int, reason: str = "") -> None:
-        """Start the closing handshake, if none runs. A long ``reason`` is cut: a close frame has room for 123 bytes."""
+        """Start the closing handshake, if none runs. ``reason`` is cut to the 123 bytes of a close frame."""
         if self.open:
             self.has_output = True
             self._protocol.send_close(code, reason.encode()[:123].decode(errors="ignore"))
 
     def output(self) -> list[bytes]:
-        """What is to be sent; empty bytes stand for the end of the stream."""
+        """Take the bytes to send; an empty item stands for the end of the stream."""
         self.has_output = False
         return self._protocol.data_to_send()
 
     def _receive_request(self, data: bytes) -> bytes:
-        """Feed the request line by line, so that what follows it is still ours; returns that."""
+        """Feed the request line by line; return the bytes behind it, which the protocol must not see."""
         protocol = self._protocol
         self.has_output = True
         self._requested += len(data)
@@ -150,18 +150,18 @@ class WebSocket:
             protocol.receive_data(data[:cut])
             data = data[cut:]
         if isinstance(protocol.handshake_exc, InvalidMessage):
-            protocol.writes.insert(0, _BAD_REQUEST)  # websockets hangs up without a word
+            protocol.writes.insert(0, _BAD_REQUEST)  # websockets closes without an answer
         for event in protocol.events_received():
             if isinstance(event, Request):
                 self.request = event
         return data
 
     def _receive_frames(self, data: bytes) -> list[bytes]:
-        """Take whole frames off ``data`` and keep the rest for later."""
+        """Process the whole frames of ``data`` and keep the rest for later."""
         messages: list[bytes] = []
         at, end = 0, len(data)
         while end - at >= 2:
-            if end - at > _MEDIUM.size and not self._parts:  # what a call consists of, in half the time
+            if end - at > _MEDIUM.size and not self._fragments:  # the frames of a call, in half the time
                 first, second, length, mask = _MEDIUM.unpack_from(data, at)
                 body = at + _MEDIUM.size
                 if first == _PLAIN and second == _MASKED_MEDIUM and body + length <= end:
@@ -169,8 +169,8 @@ class WebSocket:
                     at = body + length
                     messages.append(apply_mask(data[body:at], mask))
                     continue
-            plain = data[at] == _PLAIN and not self._parts
-            length = data[at + 1] - 0x80  # the highest bit says that the frame is masked, as a client's must be
+            plain = data[at] == _PLAIN and not self._fragments
+            length = data[at + 1] - 0x80  # the highest bit marks a masked frame, as a client's must be
             body = at + 6
             illegal = length < 0 or (not plain and data[at] & 0x0F not in _OPCODES)
             if length == 126:
@@ -180,7 +180,7 @@ class WebSocket:
                 body = at + 14
                 length = int.from_bytes(data[at + 2 : at + 10], "big")
             illegal = illegal or (length > MAX_MESSAGE and body - 4 <= end)
-            # What is illegal by its header alone need not be whole for the protocol to say so.
+            # A frame with an illegal header need not be whole for the protocol to refuse it.
             stop = end if illegal else body + length
             if stop > end or (body > end and not illegal):
                 break
@@ -188,7 +188,7 @@ class WebSocket:
             if plain and not illegal:
                 messages.append(apply_mask(data[body:stop], data[body - 4 : body]))
             else:
-                messages += self._receive_unusual(data[at:stop])
+                messages += self._receive_other(data[at:stop])
                 if self.finished:
                     self._live = False
                     return messages
@@ -196,21 +196,21 @@ class WebSocket:
         self._tail = data[at:]
         return messages
 
-    def _receive_unusual(self, frame: bytes) -> list[bytes]:
-        """A frame of any kind: the protocol judges it."""
+    def _receive_other(self, frame: bytes) -> list[bytes]:
+        """Let the protocol handle a frame of any kind."""
         self.has_output = True
         self._protocol.receive_data(frame)
         messages = []
         for event in self._protocol.events_received():
             if not isinstance(event, Frame):
                 continue
-            self.unusual[event.opcode.name.lower()] += 1
+            self.other_frames[event.opcode.name.lower()] += 1
             if event.opcode in _DATA:
-                self._parts.append(bytes(event.data))
+                self._fragments.append(bytes(event.data))
                 if event.fin:
-                    messages.append(b"".join(self._parts))
-                    self._parts.clear()
-                elif len(self._parts) >= MAX_FRAGMENTS:
+                    messages.append(b"".join(self._fragments))
+                    self._fragments.clear()
+                elif len(self._fragments) >= MAX_FRAGMENTS:
                     self._flooded = True
                     self._protocol.fail(1009, f"more than {MAX_FRAGMENTS} fragments")
         return messages

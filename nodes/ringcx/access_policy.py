@@ -17,7 +17,7 @@ from websockets.http11 import Request
 
 from flowcore import ConnectionCounter, Refused, Report
 from nodes.net.peer import Page
-from nodes.net.proxy_trust import Address, Network, within
+from nodes.net.proxy_trust import Address, Network, in_networks
 from nodes.ringcx.credentials import Credentials
 from nodes.ringcx.protocol import attributes
 
@@ -77,7 +77,7 @@ class AccessPolicy:
         """Let a request in for now, or answer it with an error. Raises `Refused` when there are too many."""
         rules = self.rules
         origin = request.headers.get_all("Origin")
-        if rules.networks and not within(caller, rules.networks):
+        if rules.networks and not in_networks(caller, rules.networks):
             return self._forbid("foreign_network", caller, "Calls from this address are not taken.")
         if any(one.lower() not in rules.origins for one in origin):
             return self._forbid("foreign_origin", caller, "Web pages of this origin may not call.")

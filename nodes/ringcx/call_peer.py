@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl
 from websockets.http11 import Request
 
 from flowcore import Host, Inlet, Packet, Refused
-from nodes.net.connection import CLOSING, Connection
+from nodes.net.connection import CLOSE_TIMEOUT
+from nodes.net.peer import Closable
 from nodes.ringcx.access_policy import Admission
 from nodes.ringcx.backdating import dated
 from nodes.ringcx.protocol import ENDED, Broken, Call, Ignored, Start, attributes
@@ -37,7 +38,7 @@ class CallPeer:
         self._host = host
         self._query = request.path.partition("?")[2]
         self._call = Call()
-        self._connection: Connection | None = None
+        self._connection: Closable | None = None
         self._inlet: Inlet | None = None
         self._opened = self._heard = host.now()
         self._closing = False
@@ -46,12 +47,12 @@ class CallPeer:
         self._look_at = 0.0  # when to look at time limits again
         self._hang_up_at = float("inf")
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: Closable) -> None:
         self._connection = connection
         self._visit.opened()
         self._tell_place()
 
-    def wants(self, now: float) -> bool:
+    def wants_read(self, now: float) -> bool:
         inlet = self._inlet
         if now < self._look_at and inlet is not None and not inlet.ended and not inlet.paused:
             return True
@@ -84,7 +85,7 @@ class CallPeer:
         if self._call.seconds > PACE * took:
             inlet.report.event("faster_than_real_time", speed=round(self._call.seconds / max(took, 0.1), 1))
 
-    def messages(self, messages: list[bytes], now: float) -> None:
+    def messages_received(self, messages: list[bytes], now: float) -> None:
         self._heard = now
         receive, inlet = self._call.receive, self._inlet
         push = inlet.push if inlet is not None else None
@@ -103,9 +104,9 @@ class CallPeer:
         except Broken as broken:
             self._break(broken)
 
-    def late(self, messages: list[bytes], since: float, until: float) -> None:
+    def late_messages(self, messages: list[bytes], since: float, until: float) -> None:
         for message, at in dated(messages, since, until):
-            self.messages([message], at)
+            self.messages_received([message], at)
 
     def _act(self, event: object) -> None:
         """Anything but media."""
@@ -156,7 +157,7 @@ class CallPeer:
             if call.announced and abs(call.announced - call.seconds) > max(1.0, 0.02 * call.announced):
                 inlet.report.event("duration_differs", announced=call.announced, received=round(call.seconds, 2))
             inlet.end(reason)
-        self._hang_up_at = self._host.now() + CLOSING  # RingCX may want to close first
+        self._hang_up_at = self._host.now() + CLOSE_TIMEOUT  # RingCX may want to close first
 
     def _break(self, broken: Broken) -> None:
         (self._inlet or self._host).report.event("call_refused", reason=broken.reason, detail=broken.detail)

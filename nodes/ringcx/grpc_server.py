@@ -18,9 +18,9 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from flowcore import CannotStart, Host, Refused
-from nodes.net.connection import CLOSING
+from nodes.net.connection import CLOSE_TIMEOUT
 from nodes.net.peer import Page
-from nodes.net.proxy_trust import Address, Contradiction, ProxyTrust, plain
+from nodes.net.proxy_trust import Address, ConflictingHeaders, ProxyTrust, normalize_address
 from nodes.net.tls import TlsFiles
 from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.grpc_peer import GrpcPeer
@@ -61,13 +61,13 @@ class Server:
         host: Host,
         config: ListenerConfig,
         doorman: AccessPolicy,
-        front: ProxyTrust,
+        proxy_trust: ProxyTrust,
         make: Callable[[Admission], GrpcPeer],
     ) -> None:
         self._host = host
         self._config = config
         self._doorman = doorman
-        self._front = front
+        self._proxy_trust = proxy_trust
         self._make = make
         self._streams: dict[GrpcPeer, asyncio.Task[Any]] = {}
         self._pair: Any = None
@@ -116,7 +116,7 @@ class Server:
             if peer.verdict:
                 task.cancel()
         if self._host.draining and self._stopping is None:
-            self._stopping = asyncio.create_task(self._server.stop(CLOSING))
+            self._stopping = asyncio.create_task(self._server.stop(CLOSE_TIMEOUT))
 
     async def close(self) -> None:
         """End all streams."""
@@ -124,10 +124,10 @@ class Server:
             self._stopping.cancel()
         await self._server.stop(None)
 
-    def renew(self) -> None:
+    def reload(self) -> None:
         """Read the certificate anew, for connections from now on. Raises `CannotStart`, and keeps what it has."""
-        if self._config.tls is not None and self._front.certificate is not None:
-            self._front.certificate.renew()
+        if self._config.tls is not None and self._proxy_trust.certificate is not None:
+            self._proxy_trust.certificate.reload()
             self._pair = _pair(self._config.tls)
 
     def _credentials(self, files: TlsFiles) -> grpc.ServerCredentials:
@@ -179,12 +179,12 @@ class Server:
         request = Request("/", Headers(_texts(context.invocation_metadata())))
         remote_address = _neighbour(context.peer())
         try:
-            if not self._front.meets(remote_address):
+            if not self._proxy_trust.accepts(remote_address):
                 self._doorman.turned_away("no_trusted_proxy", remote_address)
                 await context.abort(grpc.StatusCode.PERMISSION_DENIED, "This port speaks with its proxies only.")
             if len(self._streams) >= self._config.max_connections:
                 raise Refused("too many streams", retry_after=1)
-            visit = self._doorman.ask(request, self._front.caller(remote_address, request.headers))
+            visit = self._doorman.ask(request, self._proxy_trust.client_address(remote_address, request.headers))
             if isinstance(visit, Page):
                 unknown = visit.status == 401
                 code = grpc.StatusCode.UNAUTHENTICATED if unknown else grpc.StatusCode.PERMISSION_DENIED
@@ -194,7 +194,7 @@ class Server:
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, "The metadata has no valid authorization.")
             else:
                 return self._make(visit)
-        except Contradiction:
+        except ConflictingHeaders:
             self._doorman.turned_away("proxy_contradicts_itself", remote_address)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "X-Forwarded-For and Forwarded contradict.")
         except Refused as refused:
@@ -213,5 +213,5 @@ def _texts(metadata: Any) -> list[tuple[str, str]]:
 def _neighbour(peer: str) -> Address:
     """The address in gRPC's ``ipv4:127.0.0.1:5000`` or ``ipv6:%5B::1%5D:5000``."""
     with suppress(ValueError):
-        return plain(unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]"))
-    return plain("0.0.0.0")  # noqa: S104  # a Unix socket, or what gRPC may name one day: nobody's address
+        return normalize_address(unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]"))
+    return normalize_address("0.0.0.0")  # noqa: S104  # a Unix socket, or what gRPC may name one day: nobody's address

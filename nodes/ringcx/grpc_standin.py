@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flowcore import Host
 from nodes.audio import g711
-from nodes.net.proxy_trust import plain
+from nodes.net.proxy_trust import normalize_address
 from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
 from nodes.ringcx.grpc_peer import GrpcPeer
 from nodes.ringcx.grpc_protocol import CHUNK, Teller
@@ -52,7 +52,9 @@ class Line:
     """The listener's own end of one stream, `GrpcPeer`, without the stream."""
 
     def __init__(self, host: Host, config: Any) -> None:
-        visit = Admission(AccessPolicy(Rules(), host.report, host.callers), plain("127.0.0.1"))  # nobody knocks here
+        visit = Admission(
+            AccessPolicy(Rules(), host.report, host.callers), normalize_address("127.0.0.1")
+        )  # nobody knocks here
         self._host = host
         self._closed = False
         self._peer = GrpcPeer(host, visit, start=config.start, idle=config.idle, speed=config.max_speed, bot=config.bot)

@@ -17,7 +17,7 @@ from nodes.simulators.wire import Wire
 LATE = 0.5
 """Seconds of media of a party that come before all that announces them."""
 
-SETTLE = 2.0
+FLUSH_TIMEOUT = 2.0
 """Seconds that what was said has to get onto the wire before it freezes."""
 
 WRAP = (1 << 32) - 2
@@ -52,9 +52,9 @@ class GrpcTransport(CallTransport):
         self._seconds, self._announced = {}, False
         if self._wired:
             self._wire = Wire(*host_and_port(self._url))
-        by = self._wire.address if self._wire else ""
+        via = self._wire.address if self._wire else ""
         try:
-            self._stream = Stream(self._url, METHOD, authorization=self._authorization, ca=self._ca, by=by)
+            self._stream = Stream(self._url, METHOD, authorization=self._authorization, ca=self._ca, via=via)
         except CannotStart:
             self.close()
             raise
@@ -124,7 +124,7 @@ class GrpcTransport(CallTransport):
     def fall_silent(self) -> None:
         """The connection is frozen, with what is still on its way."""
         if self._stream is not None and self._wire is not None:
-            self._stream.settle(SETTLE)
+            self._stream.flush(FLUSH_TIMEOUT)
             self._wire.freeze()
 
     def vanish(self) -> None:
@@ -138,7 +138,7 @@ class GrpcTransport(CallTransport):
             return
         if not self._announced:
             self._announce()
-        self._stream.settle(SETTLE)
+        self._stream.flush(FLUSH_TIMEOUT)
         self._stream.cancel()
 
     def _announce(self) -> None:

@@ -7,12 +7,12 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 
 from flowcore import Config, Duration, Host
-from nodes.net.proxy_trust import is_loopback, plain_network
+from nodes.net.proxy_trust import is_loopback, normalize_network
 from nodes.net.tls import TlsFiles
 from nodes.ringcx.access_policy import Rules, SecretMode
 from nodes.ringcx.credentials import Secret
 
-Networks = tuple[Annotated[IPvAnyNetwork, AfterValidator(plain_network)], ...]
+Networks = tuple[Annotated[IPvAnyNetwork, AfterValidator(normalize_network)], ...]
 
 
 class ListenerConfig(Config):

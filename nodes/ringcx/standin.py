@@ -15,8 +15,8 @@ from websockets.http11 import Request
 
 from flowcore import Host, Inlet
 from nodes.audio import g711
-from nodes.net.proxy_trust import plain
-from nodes.net.site import pages
+from nodes.net.proxy_trust import normalize_address
+from nodes.net.site import collect_routes
 from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.protocol import RATE, Caller
@@ -52,11 +52,13 @@ class Line:
         self._watched = _Watched(host)
         self._closed = False
         self._reading = True
-        pages(host, exposed=False)  # which the listener would serve
-        visit = Admission(AccessPolicy(Rules(), host.report, host.callers), plain("127.0.0.1"))  # nobody knocks here
+        collect_routes(host, exposed=False)  # which the listener would serve
+        visit = Admission(
+            AccessPolicy(Rules(), host.report, host.callers), normalize_address("127.0.0.1")
+        )  # nobody knocks here
         request = Request(path, Headers())
         self._peer = CallPeer(cast(Host, self._watched), request, visit, start=config.start, idle=config.idle)
-        self._peer.opened(self)  # type: ignore[arg-type]  # all that it does with a connection is to close it
+        self._peer.opened(self)
 
     @property
     def over(self) -> bool:
@@ -71,12 +73,12 @@ class Line:
 
     def receive(self, data: Any, now: float) -> None:
         """One message."""
-        self._peer.messages([data], now)
+        self._peer.messages_received([data], now)
 
     def poll(self, now: float) -> None:
         """Once a slot."""
         if not self._closed:
-            self._reading = self._peer.wants(now)
+            self._reading = self._peer.wants_read(now)
 
     def end(self, reason: str) -> None:
         """The connection is gone."""

@@ -15,7 +15,7 @@ from websockets.sync.client import connect
 
 from flowcore import CannotStart, FlowcoreError
 
-CLOSING = 5.0
+CLOSE_TIMEOUT = 5.0
 """Seconds that the receiver has to close its side; half of what the engine gives a flow to end."""
 
 
@@ -27,7 +27,7 @@ class Line:
         self._stack = contextlib.ExitStack()
         try:
             self._socket = self._stack.enter_context(
-                connect(url, compression=None, proxy=None, ping_interval=None, close_timeout=CLOSING)
+                connect(url, compression=None, proxy=None, ping_interval=None, close_timeout=CLOSE_TIMEOUT)
             )
         except InvalidURI:
             raise CannotStart(f"{self._shown} is no WebSocket address: write ws://HOST:PORT/", field="url") from None

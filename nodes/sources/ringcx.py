@@ -10,7 +10,7 @@ from flowcore import Format, Host, Listener, Packet, node
 from nodes.net.peer import Page, Peer
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import Address, ProxyTrust
-from nodes.net.site import offer, pages
+from nodes.net.site import announce_pages, collect_routes
 from nodes.ringcx.access_policy import AccessPolicy
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.listener_config import ListenerConfig
@@ -45,7 +45,7 @@ class RingCX(Listener[Packet, RingCXConfig]):
 
     def __init__(self, config: RingCXConfig) -> None:
         super().__init__(config)
-        self._front = ProxyTrust()
+        self._proxy_trust = ProxyTrust()
 
     @classmethod
     def gives(cls, config: RingCXConfig) -> Format:
@@ -65,13 +65,13 @@ class RingCX(Listener[Packet, RingCXConfig]):
                 return visit
             return CallPeer(host, request, visit, start=config.start, idle=config.idle)
 
-        self._front = ProxyTrust.of(config.tls, config.behind_proxy)
+        self._proxy_trust = ProxyTrust.load(config.tls, config.behind_proxy)
         port = Port(
-            {"/": call} | pages(host, config.exposed, doorman.turned_away),
+            {"/": call} | collect_routes(host, config.exposed, doorman.turned_away),
             Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME),
             host.room,
             lambda error: host.report.event("connection_failed", cause=error),
-            self._front,
+            self._proxy_trust,
             doorman.turned_away,
         )
         number = port.listen(host.listen(config.host, config.port))
@@ -83,7 +83,7 @@ class RingCX(Listener[Packet, RingCXConfig]):
         cancel = host.every_slot(poll)
         config.warn(host)
         host.announce("RingCX call streaming", config.address("ws", number) + "/")
-        offer(host, config.address("http", number))
+        announce_pages(host, config.address("http", number))
         try:
             await asyncio.Event().wait()  # until cancelled
         finally:
@@ -91,5 +91,5 @@ class RingCX(Listener[Packet, RingCXConfig]):
             port.close()
 
     def reload(self) -> None:
-        if self._front.certificate is not None:
-            self._front.certificate.renew()
+        if self._proxy_trust.certificate is not None:
+            self._proxy_trust.certificate.reload()

@@ -12,7 +12,7 @@ from pydantic import Field
 from flowcore import CannotStart, Extra, Format, Host, Listener, Packet, node
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import ProxyTrust
-from nodes.net.site import offer, pages
+from nodes.net.site import announce_pages, collect_routes
 from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.listener_config import ListenerConfig
 from nodes.ringcx.protocol import RATE
@@ -55,7 +55,7 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
 
     def __init__(self, config: RingCXGrpcConfig) -> None:
         super().__init__(config)
-        self._front = ProxyTrust()
+        self._proxy_trust = ProxyTrust()
         self._server: Server | None = None
 
     @classmethod
@@ -81,8 +81,8 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
         def make(visit: Admission) -> GrpcPeer:
             return GrpcPeer(host, visit, start=config.start, idle=config.idle, speed=config.max_speed, bot=config.bot)
 
-        self._front = ProxyTrust.of(config.tls, config.behind_proxy)
-        self._server = server = Server(host, config, doorman, self._front, make)
+        self._proxy_trust = ProxyTrust.load(config.tls, config.behind_proxy)
+        self._server = server = Server(host, config, doorman, self._proxy_trust, make)
         site = self._site(host, doorman)
         number = await server.open()
 
@@ -105,24 +105,24 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
 
     def reload(self) -> None:
         if self._server is not None:
-            self._server.renew()
+            self._server.reload()
 
     def _site(self, host: Host, doorman: AccessPolicy) -> Port | None:
         """The pages of other nodes, on a port of their own."""
         config = self.config
-        routes = pages(host, config.exposed, doorman.turned_away)
+        routes = collect_routes(host, config.exposed, doorman.turned_away)
         if not routes:
             return None
         if config.pages_port == config.port != 0:
-            raise CannotStart("gRPC and pages need a port each", field="pages_port")
+            raise CannotStart("gRPC and collect_routes need a port each", field="pages_port")
         port = Port(
             routes,
             Limits(PAGES, config.handshake, 32_000),
             host.room,
             lambda error: host.report.event("connection_failed", cause=error),
-            self._front,
+            self._proxy_trust,
             doorman.turned_away,
         )
         number = port.listen(host.listen(config.host, config.pages_port))
-        offer(host, config.address("http", number))
+        announce_pages(host, config.address("http", number))
         return port

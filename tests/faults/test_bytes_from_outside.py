@@ -20,7 +20,7 @@ from flowcore.bench.trial import play
 from flowcore.engine.clock import SystemClock
 from flowcore.testing import NodeHarness, joined
 from flowcore.testing.proxy import Proxy, black_hole, reset_peer, slicer
-from nodes.net.connection import ASK
+from nodes.net.connection import PING_INTERVAL
 from nodes.ringcx.protocol import PATIENCE, Call, Caller, Ignored
 from nodes.transforms.reorder import Reorder
 from tests.support.live import Live, until
@@ -362,7 +362,7 @@ def test_row_08_a_peer_that_vanishes_behind_a_live_proxy_is_lost_within_40_s_and
         line = dial(proxy.address)
         line.sendall(data)
         all_came(live)  # what came after the leap would be behind a pause
-        clock.skipped += ASK
+        clock.skipped += PING_INTERVAL
         assert line.recv(2) == b"\x89\x00"  # is anybody there?
         line.sendall(pong + ping)
         assert line.recv(2) == b"\x8a\x00"  # so our own answer was read before
@@ -373,7 +373,7 @@ def test_row_08_a_peer_that_vanishes_behind_a_live_proxy_is_lost_within_40_s_and
             waited += 1
             slot = live.engine.slots.count
             until(lambda slot=slot: live.engine.slots.count > slot + 1 or live.named("closed"))
-        assert waited > ASK
+        assert waited > PING_INTERVAL
         until(lambda: live.named("closed"))
         line.close()
     assert live.named("closed")[0].data["reason"] == "peer_lost"

@@ -8,8 +8,7 @@ from websockets.http11 import Request
 
 from flowcore import Refused
 from flowcore.engine.sockets import listen
-from nodes.net.connection import Connection
-from nodes.net.peer import Page
+from nodes.net.peer import Page, PeerConnection
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import Address, ProxyTrust
 
@@ -30,21 +29,21 @@ class Recorder:
         self.held_up: list[tuple[float, float, int]] = []  # since, until, and how many messages came late
         self.asked: list[float] = []
         self.reasons: list[str] = []
-        self.connection: Connection | None = None
+        self.connection: PeerConnection | None = None
         self.reading = True
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: PeerConnection) -> None:
         self.connection = connection
 
-    def wants(self, now: float) -> bool:
+    def wants_read(self, now: float) -> bool:
         self.asked.append(now)
         return self.reading
 
-    def late(self, messages: list[bytes], since: float, until: float) -> None:
+    def late_messages(self, messages: list[bytes], since: float, until: float) -> None:
         self.held_up.append((since, until, len(messages)))
-        self.messages(messages, until)
+        self.messages_received(messages, until)
 
-    def messages(self, messages: list[bytes], now: float) -> None:
+    def messages_received(self, messages: list[bytes], now: float) -> None:
         for data in messages:
             self.heard.append(data)
             self.times.append(now)
@@ -61,20 +60,26 @@ class Recorder:
 class Rig:
     """A port that listens, its peers in order of arrival, and a clock in the hand of the test."""
 
-    def __init__(self, connections: int = 100, front: ProxyTrust = ProxyTrust()) -> None:  # noqa: B008  # it is frozen
+    def __init__(
+        self,
+        connections: int = 100,
+        proxy_trust: ProxyTrust = ProxyTrust(),  # noqa: B008  # it is frozen
+        rate: float = RATE,
+    ) -> None:
+        self.proxy_trust = proxy_trust
         self.peers: list[Recorder] = []
         self.callers: list[Address] = []
-        self.turned_away: list[str] = []
+        self.rejected: list[str] = []
         self.full = False
         self.now = 100.0
-        self.mistakes: list[Exception] = []
+        self.errors: list[Exception] = []
         page = Page(HTTPStatus.OK, b"hello", {"Content-Type": "text/html"})
         self.port = Port(
             {"/": self.route, "/page": lambda request, caller: page},
-            Limits(connections, 5.0, RATE),
-            mistaken=self.mistakes.append,
-            front=front,
-            turned_away=lambda reason, address: self.turned_away.append(reason),
+            Limits(connections, 5.0, rate),
+            on_error=self.errors.append,
+            proxy_trust=proxy_trust,
+            on_rejected=lambda reason, address: self.rejected.append(reason),
         )
         self.number = self.port.listen(listen("127.0.0.1", 0))
         self.clients: list[socket.socket] = []

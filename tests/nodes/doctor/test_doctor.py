@@ -48,10 +48,10 @@ def _no_time_passes(monkeypatch):
 class Practice:
     """A doctor in a thread: ``url``, and after the block the ``clinic`` with its findings."""
 
-    def __init__(self, folder: Path | None, secret: str = "", front: ProxyTrust | None = None) -> None:
+    def __init__(self, folder: Path | None, secret: str = "", proxy_trust: ProxyTrust | None = None) -> None:
         self.told: list[str] = []
         self.clinic = DoctorServer(
-            front or ProxyTrust(), secret, folder / "call.jsonl" if folder else None, self.told.append
+            proxy_trust or ProxyTrust(), secret, folder / "call.jsonl" if folder else None, self.told.append
         )
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._socket.setblocking(False)
@@ -235,7 +235,7 @@ def test_numbers_shared_by_both_parties_and_the_dialect_of_2021_are_recognised()
 
 def test_peer_that_does_not_close_after_stop_is_closed_after_ten_seconds():
     now, closes, pings = [100.0], [], []
-    websocket = SimpleNamespace(ping=lambda: pings.append(now[0]), goodbye=None, unusual={})
+    websocket = SimpleNamespace(ping=lambda: pings.append(now[0]), close_received=None, other_frames={})
     line = SimpleNamespace(websocket=websocket, close=lambda code: closes.append((now[0], code)))
     witness = Probe(
         Request("/", Headers()), "192.0.2.1", now=lambda: now[0], credentials=None, tape=lambda: None, tell=print
@@ -244,12 +244,12 @@ def test_peer_that_does_not_close_after_stop_is_closed_after_ten_seconds():
     messages = list(conversation(Caller({})))
     for at in (0.5, 60.0, 120.0):  # a hold is no end
         now[0] = 100.0 + at
-        witness.wants(now[0])
-        witness.messages([messages.pop(0)], now[0])
-    witness.messages(messages, now[0])
+        witness.wants_read(now[0])
+        witness.messages_received([messages.pop(0)], now[0])
+    witness.messages_received(messages, now[0])
     for second in range(12):
         now[0] = 220.0 + second
-        witness.wants(now[0])
+        witness.wants_read(now[0])
     assert (pings, closes) == ([160.0], [(230.0, 1000)])
     witness.closed("peer_closed")
     assert witness.examination.facts()["end"]["by"] == "doctor"
@@ -386,7 +386,7 @@ def test_call_over_tls_right_to_its_port(tmp_path):
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     certificate = Certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
-    with Practice(tmp_path, front=ProxyTrust(certificate)) as practice:
+    with Practice(tmp_path, proxy_trust=ProxyTrust(certificate)) as practice:
         port = urlsplit(practice.url).port
         with connect(
             f"wss://localhost:{port}", ssl=trusting, sock=socket.create_connection(("127.0.0.1", port))

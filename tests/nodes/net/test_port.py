@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 from websockets.frames import Frame, Opcode
 
-from nodes.net.connection import ASK, BURST, FRAME, READ, STALL
-from nodes.net.port import Limits
+from nodes.net.connection import BURST, MAX_READ, MIN_FRAME_COST, PING_INTERVAL, STALL_THRESHOLD
 from tests.support.rig import HEADERS, RATE, UPGRADE, Recorder, Rig, close_code, text
 
 
 @pytest.fixture
-def rig() -> Iterator[Rig]:
-    rig = Rig()
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    rig = Rig(**getattr(request, "param", {}))
     yield rig
     rig.port.close()
     for client in rig.clients:
@@ -52,8 +51,8 @@ def test_split_at_every_byte_over_a_socket(rig: Rig) -> None:
         rig.slots()
 
 
+@pytest.mark.parametrize("rig", [{"connections": 400}], indirect=True)
 def test_slow_handshakes_are_dropped_at_5_s_and_a_good_call_meanwhile_starts_at_once(rig: Rig) -> None:
-    rig.port.limits = Limits(400, 5.0, RATE)
     slow = [rig.connect(slots=0) for _ in range(200)]
     rig.slots(5)
     for byte in UPGRADE[:4]:
@@ -173,9 +172,9 @@ def test_those_turned_away_take_no_place_while_they_linger() -> None:
         client.close()
 
 
+@pytest.mark.parametrize("rig", [{"rate": 1e9}], indirect=True)  # so that nothing else holds the flood back
 def test_pings_of_a_peer_that_never_reads_stop_being_read(rig: Rig) -> None:
     client, _peer = rig.call()
-    rig.port.limits = Limits(100, 5.0, 1e9)  # so that nothing else holds the flood back
     client.setblocking(False)
     ping = Frame(Opcode.PING, bytes(125)).serialize(mask=True) * 500
     before, sent = memory(), 0
@@ -189,7 +188,7 @@ def test_pings_of_a_peer_that_never_reads_stop_being_read(rig: Rig) -> None:
         pytest.fail("the flood was never held back")
     rig.slots(100)
     assert sent > 1 << 20
-    assert len(rig.port.connections[0]._unsent) < READ + 4096
+    assert len(rig.port.connections[0]._unsent) < MAX_READ + 4096
     assert memory() - before < 5 << 20
 
 
@@ -207,7 +206,7 @@ def test_flood_is_read_at_its_rate_and_costs_the_others_nothing(rig: Rig) -> Non
         good.sendall(text(b"%d" % slot))
         rig.slots()
     seconds = 500 * 0.020
-    assert len(loud.heard) * len(frame) <= (BURST + seconds) * RATE + READ
+    assert len(loud.heard) * len(frame) <= (BURST + seconds) * RATE + MAX_READ
     assert len(loud.heard) * len(frame) >= 0.9 * seconds * RATE
     assert peer.heard == [b"%d" % slot for slot in range(500)]
 
@@ -223,7 +222,7 @@ def test_small_frames_count_for_the_work_they_make(rig: Rig) -> None:
             pass
         rig.slots()
     frames = rig.port.connections[0]._websocket.frames
-    assert frames <= (BURST + 5.0) * RATE / FRAME + READ / 6
+    assert frames <= (BURST + 5.0) * RATE / MIN_FRAME_COST + MAX_READ / 6
 
 
 def test_paused_peer_is_not_read_and_loses_nothing(rig: Rig) -> None:
@@ -253,7 +252,7 @@ def test_what_came_while_this_process_was_held_up_is_known_to_have_come_late(rig
 
 def test_what_a_stall_leaves_for_the_next_slots_is_dated_when_it_came(rig: Rig) -> None:
     client, peer = rig.call()
-    began, count = rig.now, 4 * READ // 400
+    began, count = rig.now, 4 * MAX_READ // 400
     client.sendall(text(bytes(392)) * count)  # 400 bytes each
     rig.now += 4.0
     rig.slots(10)
@@ -266,7 +265,7 @@ def test_what_a_stall_leaves_for_the_next_slots_is_dated_when_it_came(rig: Rig) 
 def test_a_message_that_is_not_whole_after_a_stall_takes_its_time_too(rig: Rig) -> None:
     client, peer = rig.call()
     began = rig.now
-    client.sendall(text(bytes(READ // 2 * 3)))
+    client.sendall(text(bytes(MAX_READ // 2 * 3)))
     rig.now += 3.0
     rig.slots()
     assert peer.held_up == []
@@ -278,7 +277,7 @@ def test_limits_are_kept_by_what_was_read_and_not_by_a_stall_of_ours(rig: Rig) -
     client, peer = rig.call()
     rig.slots()
     began = rig.now
-    client.sendall(text(bytes(392)) * (2 * READ // 400))
+    client.sendall(text(bytes(392)) * (2 * MAX_READ // 400))
     rig.now += 4.0
     rig.slots(2)
     assert peer.asked[-2:] == [began, pytest.approx(began + 2.0, rel=0.1)]
@@ -289,7 +288,7 @@ def test_limits_are_kept_by_what_was_read_and_not_by_a_stall_of_ours(rig: Rig) -
 def test_what_comes_in_time_or_after_we_did_not_want_to_read_has_the_time_of_the_slot(rig: Rig) -> None:
     client, peer = rig.call()
     client.sendall(text(b"x") * 3)
-    rig.now += STALL - 0.03
+    rig.now += STALL_THRESHOLD - 0.03
     rig.slots()
     assert peer.times == [rig.now] * 3
     peer.reading = False
@@ -352,7 +351,7 @@ def test_mistake_in_the_code_ends_the_connection_that_found_it_and_no_other(rig:
     good.sendall(text(b"again"))
     rig.slots()
     assert (bad_peer.reasons, good_peer.reasons, good_peer.heard) == (["listener_failed"], [], [b"hello", b"again"])
-    assert [type(mistake) for mistake in rig.mistakes] == [ZeroDivisionError]
+    assert [type(error) for error in rig.errors] == [ZeroDivisionError]
     assert bad.recv(100) == b""
 
 
@@ -414,7 +413,7 @@ def seconds_until_given_up(rig: Rig, peer: Recorder, most: int) -> int:
 
 def test_peer_that_answered_a_ping_and_then_nothing_at_all_is_gone_within_40_s(rig: Rig) -> None:
     client, peer = rig.call()
-    rig.now += ASK
+    rig.now += PING_INTERVAL
     rig.slots()
     assert client.recv(100) == PING
     client.sendall(PONG)
@@ -426,7 +425,7 @@ def test_peer_that_answered_a_ping_and_then_nothing_at_all_is_gone_within_40_s(r
 def test_peer_that_answers_pings_or_talks_may_be_on_hold_for_ever(rig: Rig) -> None:
     client, peer = rig.call()
     for turn in range(200):
-        rig.now += ASK
+        rig.now += PING_INTERVAL
         rig.slots()
         if turn % 2:
             client.sendall(PONG)

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.datastructures import Headers
 
-from nodes.net.proxy_trust import Contradiction, ProxyTrust, plain, within
+from nodes.net.proxy_trust import ConflictingHeaders, ProxyTrust, in_networks, normalize_address
 from nodes.sources.ringcx import RingCX
 
-PROXY = plain("10.0.0.1")
-FRONT = ProxyTrust(proxies=(ip_network("10.0.0.0/24"), ip_network("fd00::/8")))
+PROXY = normalize_address("10.0.0.1")
+TRUST = ProxyTrust(proxies=(ip_network("10.0.0.0/24"), ip_network("fd00::/8")))
 
 
 @pytest.mark.parametrize(
@@ -38,19 +38,19 @@ FRONT = ProxyTrust(proxies=(ip_network("10.0.0.0/24"), ip_network("fd00::/8")))
     ],
 )
 def test_the_nearest_address_that_is_no_proxy_calls(headers: list[tuple[str, str]], caller: str) -> None:
-    assert str(FRONT.caller(PROXY, Headers(headers))) == caller
+    assert str(TRUST.client_address(PROXY, Headers(headers))) == caller
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
 def test_a_header_from_outside_is_not_believed(header: str) -> None:
     forged = Headers([(header, "for=10.0.0.2" if header == "Forwarded" else "10.0.0.2")])
-    assert str(FRONT.caller(plain("6.6.6.6"), forged)) == "6.6.6.6"
-    assert str(ProxyTrust().caller(plain("6.6.6.6"), forged)) == "6.6.6.6"
+    assert str(TRUST.client_address(normalize_address("6.6.6.6"), forged)) == "6.6.6.6"
+    assert str(ProxyTrust().client_address(normalize_address("6.6.6.6"), forged)) == "6.6.6.6"
 
 
 def test_what_the_caller_put_into_the_other_header_is_noticed() -> None:
-    with pytest.raises(Contradiction):
-        FRONT.caller(PROXY, Headers([("X-Forwarded-For", "6.6.6.6"), ("Forwarded", "for=10.9.9.9")]))
+    with pytest.raises(ConflictingHeaders):
+        TRUST.client_address(PROXY, Headers([("X-Forwarded-For", "6.6.6.6"), ("Forwarded", "for=10.9.9.9")]))
 
 
 WRITTEN = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60)  # more no header may hold
@@ -59,25 +59,25 @@ WRITTEN = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=6
 @given(st.lists(st.tuples(st.sampled_from(["X-Forwarded-For", "Forwarded"]), WRITTEN)))
 def test_any_headers_give_an_address_or_a_contradiction(headers: list[tuple[str, str]]) -> None:
     try:
-        FRONT.caller(PROXY, Headers(headers))
-    except Contradiction:
+        TRUST.client_address(PROXY, Headers(headers))
+    except ConflictingHeaders:
         return
 
 
 @given(WRITTEN)
 def test_nothing_a_caller_writes_changes_what_the_proxy_adds(written: str) -> None:
-    assert str(FRONT.caller(PROXY, Headers([("X-Forwarded-For", f"{written}, 192.0.2.1")]))) == "192.0.2.1"
-    assert str(FRONT.caller(PROXY, Headers([("X-Forwarded-For", written), ("X-Forwarded-For", "192.0.2.1")]))) == (
-        "192.0.2.1"
-    )
+    assert str(TRUST.client_address(PROXY, Headers([("X-Forwarded-For", f"{written}, 192.0.2.1")]))) == "192.0.2.1"
+    assert str(
+        TRUST.client_address(PROXY, Headers([("X-Forwarded-For", written), ("X-Forwarded-For", "192.0.2.1")]))
+    ) == ("192.0.2.1")
     for added, caller in (("for=192.0.2.1", "192.0.2.1"), ('By=_p;For="[2001:db8::1]:80";proto=wss', "2001:db8::1")):
         for said in ([f"{written}, {added}"], [written, added]):
-            assert str(FRONT.caller(PROXY, Headers([("Forwarded", one) for one in said]))) == caller
+            assert str(TRUST.client_address(PROXY, Headers([("Forwarded", one) for one in said]))) == caller
 
 
 def test_a_quote_that_a_caller_leaves_open_does_not_swallow_the_proxys_word() -> None:
     said = Headers([("Forwarded", 'for=", for="[2001:db8::1]"')])
-    assert str(FRONT.caller(PROXY, said)) == "2001:db8::1"
+    assert str(TRUST.client_address(PROXY, said)) == "2001:db8::1"
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_a_quote_that_a_caller_leaves_open_does_not_swallow_the_proxys_word() ->
     [("10.0.0.5", True), ("127.0.0.1", True), ("::1", True), ("6.6.6.6", False), ("10.0.1.1", False)],
 )
 def test_without_a_certificate_only_proxies_and_this_machine_are_met(address: str, met: bool) -> None:
-    assert FRONT.meets(plain(address)) is met
-    assert ProxyTrust().meets(plain(address))
+    assert TRUST.accepts(normalize_address(address)) is met
+    assert ProxyTrust().accepts(normalize_address(address))
 
 
 def test_a_zone_and_a_mapped_address_are_read() -> None:
-    assert plain("fe80::1%eth0") == plain("fe80::1")
-    assert within(plain("::ffff:10.0.0.7"), FRONT.proxies)
+    assert normalize_address("fe80::1%eth0") == normalize_address("fe80::1")
+    assert in_networks(normalize_address("::ffff:10.0.0.7"), TRUST.proxies)
 
 
 @pytest.mark.parametrize(
@@ -105,5 +105,5 @@ def test_a_zone_and_a_mapped_address_are_read() -> None:
 def test_a_network_that_is_written_as_ipv4_in_ipv6_is_that_of_ipv4(written, inside, outside):
     config = RingCX.Config(networks=(written,), behind_proxy=(written,))
     for networks in (config.networks, config.behind_proxy):
-        assert within(plain(inside), networks)
-        assert not within(plain(outside), networks)
+        assert in_networks(normalize_address(inside), networks)
+        assert not in_networks(normalize_address(outside), networks)

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from flowcore import CannotStart
-from nodes.net.port import HANDSHAKES
+from nodes.net.port import HANDSHAKE_STEPS
 from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.tls import Certificate
 from tests.support.rig import UPGRADE, Rig, close_code, text
@@ -68,7 +68,7 @@ class Client:
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    rig = Rig(front=ProxyTrust(Certificate(*write(tmp_path))))
+    rig = Rig(proxy_trust=ProxyTrust(Certificate(*write(tmp_path))))
     yield rig
     rig.port.close()
     for client in rig.clients:
@@ -129,12 +129,12 @@ def test_what_is_no_tls_is_told_so_and_harms_nobody(rig: Rig, data: bytes, answe
     rig.slots()
     heard = bad.recv(4096)
     assert heard.startswith(answer)
-    assert rig.turned_away == ["bad_tls"]
+    assert rig.rejected == ["bad_tls"]
     assert len(rig.port.connections) == 1
     good.go(good.tls.write, text(b"still here"))
     rig.slots()
     assert rig.peers[-1].heard == [b"still here"]
-    assert rig.mistakes == []
+    assert rig.errors == []
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -164,7 +164,7 @@ def test_damaged_records_end_their_own_call_only(rig: Rig) -> None:
     good.go(good.tls.write, text(b"one"))
     rig.slots(2)
     assert [(peer.heard, peer.reasons) for peer in rig.peers] == [([b"one"], []), ([], ["peer_lost"])]
-    assert rig.mistakes == []
+    assert rig.errors == []
 
 
 def test_slow_tls_handshakes_are_dropped_at_5_s(rig: Rig) -> None:
@@ -200,16 +200,16 @@ def is_answered(client: Client) -> bool:
 
 
 def test_a_flood_of_handshakes_costs_each_slot_a_few(rig: Rig) -> None:
-    flood = [hello(rig) for _ in range(3 * HANDSHAKES)]
+    flood = [hello(rig) for _ in range(3 * HANDSHAKE_STEPS)]
     for client, said in flood:
         client.socket.sendall(said)
     for slot in range(1, 4):
         rig.slots()
-        assert sum(is_answered(client) for client, _ in flood) == slot * HANDSHAKES
+        assert sum(is_answered(client) for client, _ in flood) == slot * HANDSHAKE_STEPS
 
 
 def test_handshakes_that_come_in_crumbs_take_no_turn_of_others(rig: Rig) -> None:
-    slow = [hello(rig) for _ in range(3 * HANDSHAKES)]
+    slow = [hello(rig) for _ in range(3 * HANDSHAKE_STEPS)]
     good, greeting = hello(rig)
     for client, said in slow:
         client.socket.sendall(said[:1])
@@ -219,7 +219,7 @@ def test_handshakes_that_come_in_crumbs_take_no_turn_of_others(rig: Rig) -> None
 
 
 def test_who_comes_alone_goes_before_the_crowd_of_one_address(rig: Rig) -> None:
-    crowd = [hello(rig) for _ in range(3 * HANDSHAKES)]
+    crowd = [hello(rig) for _ in range(3 * HANDSHAKE_STEPS)]
     with socket.create_connection(("127.0.0.1", rig.number), source_address=("127.0.0.2", 0)) as alone:
         for client, said in crowd:
             client.socket.sendall(said)
@@ -227,16 +227,16 @@ def test_who_comes_alone_goes_before_the_crowd_of_one_address(rig: Rig) -> None:
         alone.settimeout(0)
         rig.slots()
         assert alone.recv(1)
-    assert sum(is_answered(client) for client, _ in crowd) == HANDSHAKES - 1
+    assert sum(is_answered(client) for client, _ in crowd) == HANDSHAKE_STEPS - 1
 
 
 def test_a_renewed_certificate_is_for_new_connections_and_old_ones_go_on(rig: Rig, tmp_path: Path) -> None:
     before = Client(rig)
     before.call()
     write(tmp_path, "renewed.example")
-    certificate = rig.port.front.certificate
+    certificate = rig.proxy_trust.certificate
     assert certificate is not None
-    certificate.renew()
+    certificate.reload()
     after = Client(rig, name="renewed.example")
     after.call()
     assert after.certificate()["subjectAltName"] == (("DNS", "renewed.example"),)
@@ -251,8 +251,8 @@ def test_a_renewal_in_the_middle_of_a_handshake_disturbs_it_not(rig: Rig, tmp_pa
     client.socket.sendall(greeting)
     rig.slots()
     write(tmp_path, "renewed.example")
-    assert rig.port.front.certificate is not None
-    rig.port.front.certificate.renew()
+    assert rig.proxy_trust.certificate is not None
+    rig.proxy_trust.certificate.reload()
     client.came.write(client.socket.recv(65536))
     client.call()
     assert client.certificate()["subjectAltName"] == (("DNS", "localhost"),)
@@ -283,7 +283,7 @@ def encrypted(folder: Path) -> None:
     [
         (no_file, r"tls\.key: cannot read .*key\.pem: No such file"),
         (others_key, r"tls: .*key\.pem is not the key of the certificate in .*cert\.pem"),
-        (no_pem, r"tls: .* are no certificate chain and unencrypted key in PEM format"),
+        (no_pem, r"tls: .* are not a certificate chain and an unencrypted key in PEM format"),
         (encrypted, r"tls: .* unencrypted key"),
     ],
 )
@@ -293,10 +293,10 @@ def test_what_cannot_be_used_is_said_and_a_running_port_keeps_what_it_has(
     spoil(tmp_path)
     with pytest.raises(CannotStart, match=said):
         Certificate(tmp_path / "cert.pem", tmp_path / "key.pem")
-    certificate = rig.port.front.certificate
+    certificate = rig.proxy_trust.certificate
     assert certificate is not None
     with pytest.raises(CannotStart):
-        certificate.renew()
+        certificate.reload()
     Client(rig).call()
 
 

@@ -132,7 +132,7 @@ def test_message_of_64_kib_is_taken_and_one_byte_more_is_refused() -> None:
     assert websocket.receive(text(bytes(MAX_MESSAGE))) == [bytes(MAX_MESSAGE)]
     assert websocket.receive(text(bytes(MAX_MESSAGE + 1))) == []
     assert close_code(websocket) == 1009
-    assert websocket.ended == "peer_broke_protocol"
+    assert websocket.end_reason == "peer_broke_protocol"
 
 
 def test_one_gib_is_refused_by_its_header_alone() -> None:
@@ -149,7 +149,7 @@ def test_endless_fragments_are_refused_after_64(size: int) -> None:
     assert websocket.receive(flood) == []
     assert websocket.frames == 64
     assert close_code(websocket) == 1009
-    assert websocket.ended == "peer_broke_protocol"
+    assert websocket.end_reason == "peer_broke_protocol"
 
 
 def test_fragments_together_may_not_pass_the_limit() -> None:
@@ -189,10 +189,10 @@ def test_long_reason_is_cut_to_what_a_close_frame_holds() -> None:
 def test_unusual_frames_are_counted_and_the_peers_goodbye_is_known() -> None:
     websocket = opened()
     websocket.receive(text(b"usual") + frame(Opcode.PING) + frame(Opcode.BINARY, b"x") + frame(Opcode.PONG))
-    assert websocket.unusual == {"ping": 1, "binary": 1, "pong": 1}
-    assert websocket.goodbye is None
+    assert websocket.other_frames == {"ping": 1, "binary": 1, "pong": 1}
+    assert websocket.close_received is None
     websocket.receive(frame(Opcode.CLOSE, (1000).to_bytes(2, "big") + b"done"))
-    assert (websocket.goodbye.code, websocket.goodbye.reason) == (1000, "done")
+    assert (websocket.close_received.code, websocket.close_received.reason) == (1000, "done")
 
 
 def test_ping_asks_for_a_pong_while_the_connection_is_open() -> None:

@@ -10,10 +10,10 @@ from websockets.http11 import Request
 from flowcore import Refused
 from flowcore.workers.call_limit import CallLimit
 from nodes.net.peer import Page
-from nodes.net.proxy_trust import plain
+from nodes.net.proxy_trust import normalize_address
 from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
 
-HERE = plain("192.0.2.1")
+HERE = normalize_address("192.0.2.1")
 SECRET = "s3cret-of-ours"
 
 
@@ -39,7 +39,7 @@ def request(path: str = "/", *headers: tuple[str, str]) -> Request:
 
 
 def asked(rules: dict[str, Any], asking: Request, caller: str = "192.0.2.1") -> int:
-    answer = doorman(**rules).ask(asking, plain(caller))
+    answer = doorman(**rules).ask(asking, normalize_address(caller))
     return int(answer.status) if isinstance(answer, Page) else 101
 
 
@@ -126,7 +126,7 @@ def test_an_address_holds_so_many_calls_and_others_are_untouched() -> None:
     with pytest.raises(Refused) as caught:
         keeper.ask(request(), HERE)
     assert caught.value.retry_after > 0
-    assert isinstance(keeper.ask(request(), plain("192.0.2.2")), Admission)
+    assert isinstance(keeper.ask(request(), normalize_address("192.0.2.2")), Admission)
     calls[0].closed()
     visit(keeper).opened()
     calls[1].closed()
@@ -137,7 +137,7 @@ def test_an_address_holds_so_many_calls_and_others_are_untouched() -> None:
 def test_addresses_do_not_pile_up() -> None:
     keeper = doorman(per_address=1)
     for number in range(1000):
-        coming = keeper.ask(request(), plain(f"10.0.{number // 256}.{number % 256}"))
+        coming = keeper.ask(request(), normalize_address(f"10.0.{number // 256}.{number % 256}"))
         assert isinstance(coming, Admission)
         coming.opened()
         coming.closed()
@@ -148,7 +148,7 @@ def test_who_knocks_often_is_told_once_a_second() -> None:
     told = Told()
     keeper = AccessPolicy(Rules(**NET), told, CallLimit(1).callers)
     for number in range(300):
-        keeper.ask(request(), plain("6.6.6.6"))
+        keeper.ask(request(), normalize_address("6.6.6.6"))
         keeper.poll(100 + number / 100)
     keeper.poll(104)
     assert [(event["reason"], event["address"]) for event in told.events] == [("foreign_network", "6.6.6.6")] * 4

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from flowcore import Packet
 from nodes.jitterbuffer.timeline import Timeline
-from nodes.net.connection import STALL
+from nodes.net.connection import STALL_THRESHOLD
 from nodes.ringcx.backdating import dated
 from nodes.ringcx.protocol import RATE, TRACKS, Caller, parse
 
@@ -69,7 +69,7 @@ def test_no_stall_of_ours_is_drift_of_a_party(length, phase, stalls):
         for step in steps:
             since, now = now, now + step
             came = [message for at, message in messages if since < at <= now]
-            times = dated(came, since, now) if now - since > STALL else [(message, now) for message in came]
+            times = dated(came, since, now) if now - since > STALL_THRESHOLD else [(message, now) for message in came]
             for message, at in times:
                 media = parse(message)
                 line.follow(Packet(TRACKS[media.perspective], media.seq, media.data, at), at)

@@ -8,7 +8,7 @@ from websockets.http11 import Request
 
 from flowcore import Packet
 from flowcore.workers.call_limit import CallLimit
-from nodes.net.connection import READ
+from nodes.net.connection import MAX_READ
 from nodes.net.proxy_trust import Address
 from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
 from nodes.ringcx.call_peer import CallPeer
@@ -101,7 +101,7 @@ def test_a_stop_within_a_stall_does_not_end_what_is_not_read_yet(exchange: Excha
     client.sendall(text(caller.start()) + audio(caller, 0.2, "agent", "customer"))
     exchange.slots(30)
     late = text(caller.stop(1, "")) + audio(caller, 2 * STOP_QUIET, "customer")
-    assert len(late) > 2 * READ
+    assert len(late) > 2 * MAX_READ
     client.sendall(late)
     exchange.now += 2 * STOP_QUIET
     exchange.slots(20)

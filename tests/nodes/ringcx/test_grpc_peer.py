@@ -14,7 +14,7 @@ import pytest
 
 from flowcore import Refused
 from flowcore.workers.call_limit import CallLimit
-from nodes.net.proxy_trust import plain
+from nodes.net.proxy_trust import normalize_address
 from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
 from nodes.ringcx.grpc_peer import BURST, GrpcPeer
 from nodes.ringcx.grpc_protocol import Teller
@@ -83,7 +83,9 @@ class Host:
 def peer(host: Host, rules: Rules = Rules(), **limits: float) -> GrpcPeer:  # noqa: B008
     limits = {"start": 30.0, "idle": 3600.0, "speed": 4.0} | limits
     return GrpcPeer(
-        host, Admission(AccessPolicy(rules, host.report, CallLimit(1).callers), plain("192.0.2.1")), **limits
+        host,
+        Admission(AccessPolicy(rules, host.report, CallLimit(1).callers), normalize_address("192.0.2.1")),
+        **limits,
     )  # type: ignore[arg-type]
 
 
