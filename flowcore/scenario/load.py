@@ -106,7 +106,7 @@ def _names(plan: Plan, test: Test, where: tuple[str, ...], tree: YamlMapping, pr
             trouble = getattr(fault, kind)
             if trouble is not None and known(trouble.node, "faults", number, kind, "node"):
                 _can_fail(plan, trouble.node, place(tree, *where, "faults", number, kind, "node"), problems)
-        if test.input is None and (fault.reorder or fault.duplicate or fault.gap or fault.freeze or fault.disconnect):
+        if test.input is None and (fault.reorder or fault.duplicate or fault.loss or fault.freeze or fault.reset):
             at = place(tree, *where, "faults", number)
             problems.add("fault-without-input", "this fault is one of the input: give the test an input", at)
         elif (fault.reorder or fault.duplicate) and not plan.listener.cls.rehearsal:  # type: ignore[attr-defined]

@@ -81,11 +81,11 @@ class Input(_Model):
 class Reorder(_Model):
     """Messages overtake each other."""
 
-    within: Duration
-    """By so much at most."""
+    window: Duration
+    """The longest time for which a message is held back."""
 
     seed: int = 1
-    """Picks which."""
+    """Decides which messages, and for how long."""
 
 
 class Duplicate(_Model):
@@ -95,8 +95,8 @@ class Duplicate(_Model):
     """One of so many."""
 
 
-class Gap(_Model):
-    """Audio never comes."""
+class Loss(_Model):
+    """Audio never arrives."""
 
     at: Duration
     """From then on."""
@@ -118,11 +118,11 @@ class Freeze(_Model):
     """For so long."""
 
 
-class Disconnect(_Model):
-    """The connection is cut."""
+class Reset(_Model):
+    """The connection ends without a goodbye."""
 
     at: Duration
-    """Then."""
+    """When."""
 
 
 class SlowNode(_Model):
@@ -170,14 +170,14 @@ class Fault(_OneOf):
     duplicate: Duplicate | None = None
     """Messages come twice."""
 
-    gap: Gap | None = None
-    """Audio never comes."""
+    loss: Loss | None = None
+    """Audio never arrives."""
 
     freeze: Freeze | None = None
     """The network stands still for a while."""
 
-    disconnect: Disconnect | None = None
-    """The connection is cut."""
+    reset: Reset | None = None
+    """The connection ends without a goodbye."""
 
     slow: SlowNode | None = None
     """A node takes its time."""

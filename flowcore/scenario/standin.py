@@ -25,6 +25,7 @@ from flowcore.audio import Audio
 from flowcore.errors import UsageError
 from flowcore.formats import Format
 from flowcore.graph.plan import Plan
+from flowcore.impairment import DelayQueue
 from flowcore.node import Host, Inlet, Listener
 from flowcore.scenario.model import Fault, Input, Piece
 
@@ -32,12 +33,12 @@ Voices = Mapping[str, NDArray[np.int16]]
 Sent = tuple[float, str, Any]
 """The second of the call in which a message comes, whose audio it carries (or nothing), and the message."""
 
-CUT = object()
-"""In the place of a message: the connection is cut."""
+RESET = object()
+"""In the place of a message: the connection ends without a goodbye."""
 PATIENCE = 10.0
 """Seconds that a call may take to end by itself after its last message."""
 LOST = "peer_lost"
-"""Why a call ends whose connection was cut."""
+"""Why a call ends whose connection was reset."""
 HUNG_UP = "peer_closed"
 """Why a call ends whose peer said nothing any more, and closed."""
 
@@ -83,7 +84,7 @@ def rehearsed(plan: Plan, given: Input, calls: int, faults: Sequence[Fault], fol
         sent = list(rehearsal.messages(attributes, voices)) if voices or not given.script else []
         sent += [(float(message.at), "", _bytes(message.send)) for message in given.script]
         sent.sort(key=lambda message: message[0])
-        timelines.append(troubled(sent, faults))
+        timelines.append(impaired(sent, faults))
     fields: dict[str, Any] = {
         "timelines": timelines,
         "connect": staticmethod(rehearsal.Line),
@@ -129,19 +130,16 @@ def _bytes(message: Any) -> bytes:
     return message.encode() if isinstance(message, str) else json.dumps(message).encode()
 
 
-def troubled(sent: list[Sent], faults: Sequence[Fault]) -> list[Sent]:
-    """The messages as they arrive when that goes wrong on their way."""
+def impaired(sent: list[Sent], faults: Sequence[Fault]) -> list[Sent]:
+    """Return the messages as they arrive when these faults meet them on their way, one fault after the other."""
     for fault in faults:
         if fault.reorder is not None:
-            chance = random.Random(fault.reorder.seed)  # noqa: S311  # no secret
-            delay = float(fault.reorder.within)
-            late = {id(message): message[0] + chance.uniform(0, delay) for message in sent if message[1]}
-            # Those without audio stay where they are: a Stop does not overtake what was said before it.
+            rng = random.Random(fault.reorder.seed)  # noqa: S311  # no secret
+            window = float(fault.reorder.window)
+            late = {id(message): message[0] + rng.uniform(0, window) for message in sent if message[1]}
+            # Messages without audio stay where they are: a Stop does not overtake the audio before it.
             last = max(late.values(), default=0.0)
-            sent = sorted(
-                ((late.get(id(m), max(m[0], last) if m[0] and not m[1] else m[0]), m[1], m[2]) for m in sent),
-                key=lambda message: message[0],
-            )
+            sent = _delayed(sent, [late.get(id(m), max(m[0], last) if m[0] and not m[1] else m[0]) for m in sent])
         elif fault.duplicate is not None:
             every, count = fault.duplicate.every, 0
             doubled = []
@@ -151,18 +149,26 @@ def troubled(sent: list[Sent], faults: Sequence[Fault]) -> list[Sent]:
                 if message[1] and count % every == 0:
                     doubled.append(message)
             sent = doubled
-        elif fault.gap is not None:
-            begin, end = float(fault.gap.at), fault.gap.at + fault.gap.length
-            tracks = (fault.gap.track,) if fault.gap.track else ("agent", "customer")
+        elif fault.loss is not None:
+            begin, end = float(fault.loss.at), fault.loss.at + fault.loss.length
+            tracks = (fault.loss.track,) if fault.loss.track else ("agent", "customer")
             # The audio of [begin, end) is in messages that are sent after its last sample.
             sent = [m for m in sent if m[1] not in tracks or not begin < m[0] <= end + 1e-9]
         elif fault.freeze is not None:
             begin, end = float(fault.freeze.at), fault.freeze.at + fault.freeze.length
-            sent = [(end if begin <= m[0] < end else m[0], m[1], m[2]) for m in sent]
-        elif fault.disconnect is not None:
-            at = float(fault.disconnect.at)
-            sent = [*(m for m in sent if m[0] < at), (at, "", CUT)]
+            sent = _delayed(sent, [end if begin <= m[0] < end else m[0] for m in sent])
+        elif fault.reset is not None:
+            at = float(fault.reset.at)
+            sent = [*(m for m in sent if m[0] < at), (at, "", RESET)]
     return sent
+
+
+def _delayed(sent: list[Sent], dues: Sequence[float]) -> list[Sent]:
+    """Move each message to the time at which it is due."""
+    queue = DelayQueue[Sent]()
+    for message, due in zip(sent, dues, strict=True):
+        queue.hold(message, due)
+    return [(due, party, data) for due, (_, party, data) in queue.release()]
 
 
 class _Rehearsed(Listener[Any]):
@@ -190,7 +196,7 @@ class _Rehearsed(Listener[Any]):
                     await host.slot()
                 if line.over:
                     return
-                if data is CUT:
+                if data is RESET:
                     line.end(LOST)
                 else:
                     line.receive(data, host.now())

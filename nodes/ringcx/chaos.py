@@ -13,11 +13,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from flowcore import Packet, Report, Session
+from flowcore import Packet, Report, Session, impairment
 from flowcore.diagnostics import did_you_mean
 from nodes.ringcx.call_transport import CallTransport
 from nodes.ringcx.protocol import TRACKS
-from nodes.simulators.fate import dice
 
 KINDS = {
     "dialect": "speaks as in 2021: START, call_id, encoding MULAW; over gRPC leaves out all that may be left out",
@@ -80,7 +79,7 @@ class Chaotic:
     """A ``call`` with the troubles of ``order``, each told to ``report`` as ``chaos`` when it is made."""
 
     def __init__(self, call: CallTransport, order: Order, session: Session, report: Report) -> None:
-        chance = dice("chaos", order.seed, session)
+        chance = impairment.call_rng("chaos", order.seed, session)
         picked = order.kinds or chance.sample(sorted(KINDS), chance.randint(1, MOST))
         self.kinds = tuple(kind for kind in KINDS if kind in picked)
         """What this call is to have."""

@@ -45,7 +45,7 @@ class RingCXCall(Sink[Audio | Packet, RingCXCallConfig]):
     """Send a flow as one call: Connected, Start, Media in pieces of 20 ms, and a Stop for each party.
 
     In: ``Audio``, mu-law 8 kHz, tracks ``agent`` and ``customer``, of which a hole is sent as silence; or ``Packet``,
-    each of which becomes a message with its own number, whatever befell it on its way (``packetize``, ``lose``).
+    each of which becomes a message with its own number, whatever ``netsim`` did to it on its way.
     Messages of the parties take turns as the chunks do. It does not keep time: the pace is that of the source
     (``wav_source`` has a speed), and never faster than the receiver reads.
 

@@ -30,8 +30,8 @@ class Packetize(Transform[Audio, Packet, PacketizeConfig]):
 
     In: ``Audio``, mu-law 8 kHz, tracks ``agent`` and ``customer``. Out: ``Packet``, as the ringcx listener gives them;
     the time of arrival is that at which the last sample was spoken, in seconds of the stream. A hole becomes silence,
-    counted as made up. The last packet of each party may be shorter. ``lose``, ``shuffle`` and their like can go on
-    from here, then ``ringcx_call``, which sends packets as they are, or ``reorder``.
+    counted as made up. The last packet of each party may be shorter. ``netsim`` can take them from here, then
+    ``ringcx_call``, which sends packets as they are, or ``reorder``.
 
     Example::
 

@@ -140,12 +140,12 @@ def test_expectation_that_is_not_met_fails(written, old, new, says):
 
 
 def test_loss_that_nobody_expects_fails(written):
-    test = TEST.replace("    expect:", "    faults: [{gap: {at: 1s, length: 300ms}}]\n    expect:")
+    test = TEST.replace("    expect:", "    faults: [{loss: {at: 1s, length: 300ms}}]\n    expect:")
     assert any("unexpected: ordered" in line for line in differences(written(test)))
 
 
 def test_too_few_calls_fail(written):
-    lines = differences(written(TEST.replace("    expect:", "    faults: [{disconnect: {at: 0s}}]\n    expect:")))
+    lines = differences(written(TEST.replace("    expect:", "    faults: [{reset: {at: 0s}}]\n    expect:")))
     assert "flows: expected 1, there were 0" in lines
 
 
@@ -273,8 +273,8 @@ PROBLEMS = [
     ("not-a-sink", "no sink", "    expect:", "    catch: [⟦odd⟧]\n    expect:"),
     ("unknown-node", "no node", "    expect:", "    faults: [{slow: {⟦node⟧: waw}}]\n    expect:"),
     ("fault-at-listener", "accepts calls", "    expect:", "    faults: [{fail: {⟦node⟧: call}}]\n    expect:"),
-    ("unknown-field", 'did you mean "gap"', "    expect:", "    faults: [{⟦gpa⟧: {at: 1s, length: 1s}, gap: {at: 1s, length: 1s}}]\n    expect:"),
-    ("missing-field", 'gap.length', "    expect:", "    faults: [{⟦gap⟧: {at: 1s}}]\n    expect:"),
+    ("unknown-field", 'did you mean "loss"', "    expect:", "    faults: [{⟦lsos⟧: {at: 1s, length: 1s}, loss: {at: 1s, length: 1s}}]\n    expect:"),
+    ("missing-field", 'loss.length', "    expect:", "    faults: [{⟦loss⟧: {at: 1s}}]\n    expect:"),
     ("not-caught", "is not caught", "lasts: 3s", "caught: {⟦wav⟧: {chunks: 1}}"),
 ]  # fmt: skip
 
@@ -292,7 +292,7 @@ def test_problem_of_a_test_file_has_its_place(written, code, says, old, new):
 
 
 def test_faults_of_the_input_need_an_input(written):
-    test = "flowcore: 1\ngraph: g.yaml\ntests: {a: {faults: [{gap: {at: 1s, length: 1s}}]}}\n"
+    test = "flowcore: 1\ngraph: g.yaml\ntests: {a: {faults: [{loss: {at: 1s, length: 1s}}]}}\n"
     with pytest.raises(GraphError) as caught:
         load(written(test))
     assert caught.value.problems[0].code == "fault-without-input"

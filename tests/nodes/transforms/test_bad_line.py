@@ -1,4 +1,4 @@
-"""What the nodes of a bad line do to a call, `reorder` undoes or counts: the books of both ends agree."""
+"""`reorder` undoes or counts what `netsim` does to a call: the counters of both ends agree."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,9 @@ from hypothesis import strategies as st
 
 from flowcore import Audio
 from flowcore.testing import NodeHarness
-from nodes.transforms.corrupt import Corrupt
-from nodes.transforms.delay import Delay
-from nodes.transforms.duplicate import Duplicate
-from nodes.transforms.freeze import Freeze
-from nodes.transforms.lose import Lose
+from nodes.transforms.netsim import Netsim
 from nodes.transforms.packetize import Packetize
 from nodes.transforms.reorder import Reorder
-from nodes.transforms.shuffle import Shuffle
 from tools.load import mulaw
 
 SECONDS = 6.0
@@ -39,14 +34,20 @@ def sound(chunks, track):
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**32))
 def test_a_line_that_only_mixes_doubles_and_delays_costs_no_sample(sequence, seed):
-    twice = through(Duplicate, packets(sequence), ratio=0.1, later=2, seed=seed)
-    mixed = through(Shuffle, twice.out, ratio=0.2, window="40ms", seed=seed)
-    late = through(Delay, mixed.out, jitter="30ms", seed=seed)
-    frozen = through(Freeze, late.out, every="1s", length="100ms", seed=seed)  # in all, less than the window
-    heard = through(Reorder, frozen.out, window="240ms")
+    config = {
+        "duplicate": 0.1,
+        "duplicate_within": 2,
+        "reorder": 0.2,
+        "reorder_window": "40ms",
+        "jitter": "30ms",
+        "freeze": "100ms",  # in all, less than the window
+        "freeze_every": "1s",
+    }
+    line = through(Netsim, packets(sequence), seed=seed, **config)
+    heard = through(Reorder, line.out, window="240ms")
     for track, voice in VOICES.items():
         assert sound(heard.out, track) == voice.tobytes()
-    assert heard.dropped["duplicate"] == pytest.approx(twice.filled["duplicated"])
+    assert heard.dropped["duplicate"] == pytest.approx(line.filled["duplicated"])
     assert set(heard.dropped) <= {"duplicate"}
     assert not heard.filled
 
@@ -56,9 +57,9 @@ def test_a_line_that_only_mixes_doubles_and_delays_costs_no_sample(sequence, see
 def test_what_is_lost_is_silence_of_its_length_at_its_place(seed, burst):
     sent = packets("per_track")
     # The first packet sets the clock, and nobody can know of a packet that was lost behind the last one.
-    lost = through(Lose, sent[4:-4], ratio=0.05, burst=burst, seed=seed)
+    lost = through(Netsim, sent[4:-4], loss=0.05, loss_burst=burst, seed=seed)
     heard = through(Reorder, [*sent[:4], *lost.out, *sent[-4:]])
-    assert heard.filled.total() == pytest.approx(lost.dropped["lost_on_purpose"])
+    assert heard.filled.total() == pytest.approx(lost.dropped["simulated_loss"])
     kept = {
         track: {packet.seq for packet in [*sent[:4], *lost.out, *sent[-4:]] if packet.track == track}
         for track in VOICES
@@ -71,7 +72,7 @@ def test_what_is_lost_is_silence_of_its_length_at_its_place(seed, burst):
 
 
 def test_what_is_changed_is_changed_at_the_receiver_and_nothing_else_is():
-    noisy = through(Corrupt, packets("per_track"), ratio=0.1, bytes=10, seed=1)
+    noisy = through(Netsim, packets("per_track"), corrupt=0.1, corrupt_bytes=10, seed=1)
     heard = through(Reorder, noisy.out)
     wrong = sum(np.count_nonzero(np.frombuffer(sound(heard.out, t), np.uint8) != voice) for t, voice in VOICES.items())
     assert wrong == round(noisy.dropped["corrupted"] / 0.02) * 10
