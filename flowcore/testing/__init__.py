@@ -5,17 +5,17 @@
 - `flowcore.testing.graphs`: a whole graph on a virtual clock
 - `flowcore.testing.threads`: threads on that clock, in which nodes may be slow or stuck
 - `flowcore.testing.faults`: nodes that are slow, stuck or broken, and processes that are killed
-- `flowcore.testing.proxy`: a network that is slow, cuts, stops or resets
+- `flowcore.tcp_proxy`: a TCP proxy that delays, slows down, freezes or resets connections
 - `flowcore.testing.disk`: a disk that is slow, full, broken or loses its power
 - `flowcore.testing.speech`, `flowcore.testing.decoders`: suites that speech engines inherit
 """
 
+from flowcore.tcp_proxy import Proxy
 from flowcore.testing.disk import FakeDisk
 from flowcore.testing.faults import Fail, Killed, Slow, Stuck, inject, kill_at_random, with_fault
 from flowcore.testing.graphs import FlowResult, GraphResult, run_graph, run_plan
 from flowcore.testing.listeners import Heard, hear, keeper
 from flowcore.testing.nodes import SESSION, NodeHarness, duration, joined, run, silence, tone
-from flowcore.testing.proxy import Proxy
 from flowcore.testing.threads import VirtualPool, spend
 
 __all__ = [

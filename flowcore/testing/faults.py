@@ -1,8 +1,8 @@
-"""Trouble to order: nodes that fail, are slow or get stuck, and processes that are killed.
+"""Faults to inject: nodes that fail, are slow or get stuck, and processes that are killed.
 
-Any node of any plan can be given trouble, for all flows or for some::
+Any node of any plan takes a fault, for all flows or for some::
 
-    plan = afflict(compile(load("graphs/record.yaml")), "wav", Stuck(at=10), flows={"…flow3"}.__contains__)
+    plan = inject(compile_graph(load("graphs/record.yaml")), "wav", Stuck(at=10), flows={"…flow3"}.__contains__)
     run_plan(plan, pool=VirtualPool())
 """
 
@@ -20,34 +20,34 @@ from flowcore.node import Node, Session
 from flowcore.testing.threads import spend
 
 Moment = int | Literal["open", "flush", "close"]
-"""When in a node's life: before the chunk of that number, counted from 0, or before one of its other calls."""
+"""When in a node's life: before the chunk with this number, counted from 0, or before one of its other calls."""
 
-PATIENCE = 60.0
-"""Real seconds after which a stuck node lets go by itself, so that a failing test ends."""
+STUCK_TIMEOUT = 60.0
+"""Real seconds after which a stuck node returns by itself, so that a failing test ends."""
 
 
 class Fault(Protocol):
-    """What happens to a node before each of its calls."""
+    """Called before each call of a node."""
 
     def __call__(self, moment: Moment, chunk: Any) -> None:
-        """``chunk`` is None but where ``moment`` is its number. May raise, spend time, or not return for long."""
+        """Raise, spend time, or do not return for long. ``chunk`` is None unless ``moment`` is its number."""
 
 
 @dataclass(frozen=True)
 class Fail:
-    """Raise at ``at``, once; chunks after it never come, because a node that raised is cut out of its flow."""
+    """Raise at ``at``, once: a node that raised is cut out of its flow and gets no chunk after that."""
 
     at: Moment
     error: type[Exception] = RuntimeError
 
     def __call__(self, moment: Moment, chunk: Any) -> None:
         if moment == self.at:
-            raise self.error(f"told to fail at {self.at}")
+            raise self.error(f"injected failure at {self.at}")
 
 
 @dataclass(frozen=True)
 class Slow:
-    """Take ``factor`` seconds for each second of audio, and ``each`` seconds more for each chunk."""
+    """Spend ``factor`` seconds for each second of audio, and ``each`` seconds for each chunk."""
 
     factor: float = 0.0
     each: float = 0.0
@@ -59,9 +59,9 @@ class Slow:
 
 @dataclass(frozen=True)
 class Stuck:
-    """Do not return from ``at``: for ``seconds``, or until `let_go`; ``reached`` tells that it got there.
+    """Do not return from ``at`` for ``seconds``, or until `release`. The event ``reached`` is set at ``at``.
 
-    With ``seconds`` the time is virtual where the graph's clock is; without, the thread really waits.
+    ``seconds`` are virtual if the graph's clock is; without them the thread waits in real time.
     """
 
     at: Moment
@@ -76,78 +76,76 @@ class Stuck:
         if self.seconds is not None:
             spend(self.seconds)
         else:
-            self._free.wait(PATIENCE)
+            self._free.wait(STUCK_TIMEOUT)
 
-    def let_go(self) -> None:
-        """Let every node return that is stuck in this, and those that would be."""
+    def release(self) -> None:
+        """Let all nodes return that are stuck in this fault, or would be later."""
         self._free.set()
 
 
 class _Faulty:
     """Mixed in before a node's own class."""
 
-    trouble: ClassVar[Fault]
-    victim: ClassVar[Callable[[str], bool]]
-    _hit = False
+    fault: ClassVar[Fault]
+    chosen: ClassVar[Callable[[str], bool]]
+    _faulty = False
     _chunks = 0
 
     def open(self, session: Session) -> None:
-        self._hit = type(self).victim(session.flow)
-        self._meet("open")
+        self._faulty = type(self).chosen(session.flow)
+        self._inject("open")
         super().open(session)  # type: ignore[misc]  # the node's own, which comes next
 
     def process(self, chunk: Any, *emits: Any) -> None:
         self._chunks += 1
-        self._meet(self._chunks - 1, chunk)
+        self._inject(self._chunks - 1, chunk)
         super().process(chunk, *emits)  # type: ignore[misc]
 
     def flush(self, *emits: Any) -> None:
-        self._meet("flush")
+        self._inject("flush")
         super().flush(*emits)  # type: ignore[misc]
 
     def close(self) -> None:
-        self._meet("close")
+        self._inject("close")
         super().close()  # type: ignore[misc]
 
-    def _meet(self, moment: Moment, chunk: Any = None) -> None:
-        if self._hit:
-            type(self).trouble(moment, chunk)
+    def _inject(self, moment: Moment, chunk: Any = None) -> None:
+        if self._faulty:
+            type(self).fault(moment, chunk)
 
 
-def with_fault(
-    cls: type[Node[Any]], trouble: Fault, flows: Callable[[str], bool] = lambda flow: True
-) -> type[Node[Any]]:
-    """A node class that does what ``cls`` does, but meets ``trouble`` in the flows that ``flows`` says."""
-    return type(cls.__name__, (_Faulty, cls), {"trouble": staticmethod(trouble), "victim": staticmethod(flows)})
+def with_fault(cls: type[Node[Any]], fault: Fault, flows: Callable[[str], bool] = lambda flow: True) -> type[Node[Any]]:
+    """Return a subclass of ``cls`` that has ``fault`` in the flows for whose names ``flows`` is true."""
+    return type(cls.__name__, (_Faulty, cls), {"fault": staticmethod(fault), "chosen": staticmethod(flows)})
 
 
-def inject(plan: Plan, node: str, trouble: Fault, flows: Callable[[str], bool] = lambda flow: True) -> Plan:
-    """``plan`` with `troubled` in the place of ``node``'s class."""
+def inject(plan: Plan, node: str, fault: Fault, flows: Callable[[str], bool] = lambda flow: True) -> Plan:
+    """Return ``plan`` in which ``node`` has ``fault``: see `with_fault`."""
     step = plan.nodes[node]
-    return replace(plan, nodes={**plan.nodes, node: replace(step, cls=with_fault(step.cls, trouble, flows))})
+    return replace(plan, nodes={**plan.nodes, node: replace(step, cls=with_fault(step.cls, fault, flows))})
 
 
 @dataclass(frozen=True)
 class Killed:
-    """What a process had said, in whole lines, when it was killed (or had ended by itself: ``survived``)."""
+    """The whole lines that a process wrote before it was killed, or, if it ``survived``, ended by itself."""
 
     lines: tuple[bytes, ...]
     survived: bool
 
 
 def kill_at_random(command: Sequence[str], seed: int, *, lines: tuple[int, int] = (1, 100)) -> Killed:
-    """Run ``command`` and kill it (SIGKILL) after a number of lines of its output that ``seed`` picks.
+    """Run ``command`` and kill it (SIGKILL) after a number of lines of its output, which ``seed`` decides.
 
-    Each line acknowledges something; the process goes on while the signal is on its way, so that it is hit anywhere
-    between one line and one of the next. What it said up to then is read to the end.
+    The process goes on while the signal is on its way, so the kill hits any point after that line. All output up to
+    the kill is read.
     """
-    wanted = random.Random(seed).randint(*lines)  # noqa: S311  # no secret
-    heard: list[bytes] = []
+    target = random.Random(seed).randint(*lines)  # noqa: S311  # no secret
+    written: list[bytes] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603  # the test's own
         out: Any = process.stdout
-        while len(heard) < wanted and (line := out.readline()):
-            heard.append(line)
-        survived = len(heard) < wanted
+        while len(written) < target and (line := out.readline()):
+            written.append(line)
+        survived = len(written) < target
         process.kill()
-        heard += out.read().splitlines(keepends=True)
-    return Killed(tuple(line.rstrip(b"\r\n") for line in heard if line.endswith(b"\n")), survived)
+        written += out.read().splitlines(keepends=True)
+    return Killed(tuple(line.rstrip(b"\r\n") for line in written if line.endswith(b"\n")), survived)

@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from flowcore import CannotStart, Packet
+from flowcore import CannotStart, Packet, tcp_proxy
 from nodes.net.grpc_client import Stream, host_and_port
 from nodes.ringcx import ringcx_grpc_pb2 as pb
 from nodes.ringcx.call_transport import CallTransport
 from nodes.ringcx.grpc_protocol import METHOD, Teller
 from nodes.ringcx.protocol import RATE
-from nodes.simulators.wire import Wire
 
 LATE = 0.5
 """Seconds of media of a party that come before all that announces them."""
@@ -38,8 +37,8 @@ class GrpcTransport(CallTransport):
         self._ca = ca
         self._teller: Teller
         self._stream: Stream | None = None
-        self._wire: Wire | None = None
-        self._wired = False  # whether there is trouble to come that needs a wire
+        self._proxy: tcp_proxy.Proxy | None = None
+        self._needs_proxy = False  # for faults of the connection
         self._curt = False
         self._late = 0.0  # seconds of media before the announcement
         self._announced = False
@@ -50,9 +49,10 @@ class GrpcTransport(CallTransport):
     def begin(self) -> None:
         self._teller = Teller(self.said)
         self._seconds, self._announced = {}, False
-        if self._wired:
-            self._wire = Wire(*host_and_port(self._url))
-        via = self._wire.address if self._wire else ""
+        via = ""
+        if self._needs_proxy:
+            self._proxy = tcp_proxy.Proxy(host_and_port(self._url))
+            via = "{}:{}".format(*self._proxy.address)
         try:
             self._stream = Stream(self._url, METHOD, authorization=self._authorization, ca=self._ca, via=via)
         except CannotStart:
@@ -91,12 +91,12 @@ class GrpcTransport(CallTransport):
     def close(self) -> None:
         if self._stream is not None:
             self._stream.close()
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
+        if self._proxy is not None:
+            self._proxy.close()
+            self._proxy = None
 
     def expect(self, kinds: Collection[str]) -> None:
-        self._wired = "slow" in kinds or "half_open" in kinds
+        self._needs_proxy = "slow" in kinds or "half_open" in kinds
         self._curt = "dialect" in kinds
 
     def begin_without_start(self) -> None:
@@ -118,18 +118,18 @@ class GrpcTransport(CallTransport):
             self._say_pending()
 
     def slow_down(self, seconds: float) -> None:
-        if self._wire is not None:
-            self._wire.slow_down(seconds)
+        if self._proxy is not None:
+            self._proxy.slow_down(seconds)
 
     def fall_silent(self) -> None:
         """The connection is frozen, with what is still on its way."""
-        if self._stream is not None and self._wire is not None:
+        if self._stream is not None and self._proxy is not None:
             self._stream.flush(FLUSH_TIMEOUT)
-            self._wire.freeze()
+            self._proxy.freeze()
 
     def vanish(self) -> None:
-        if self._wire is not None:
-            self._wire.cut()
+        if self._proxy is not None:
+            self._proxy.reset()
 
     def end_without_stops(self, stops: int) -> None:
         """As over WebSocket, but the stream of one who says no Stop at all is cancelled."""

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from flowcore.bench.trial import play
 from flowcore.engine.clock import SystemClock
+from flowcore.tcp_proxy import Proxy, freeze, reset, slicer
 from flowcore.testing import NodeHarness, joined
-from flowcore.testing.proxy import Proxy, black_hole, reset_peer, slicer
 from nodes.net.connection import PING_INTERVAL
 from nodes.ringcx.protocol import PATIENCE, Call, Caller, Ignored
 from nodes.transforms.reorder import Reorder
@@ -177,7 +177,7 @@ def test_row_09_reset_at_50_random_bytes_keeps_every_whole_message(tmp_path):
     cuts = [picks.randrange(begin, len(data)) for _ in range(50)]
     with Live("record", [f"wav.path={tmp_path}/{{flow}}.wav"], calls=len(cuts)) as live:
         for cut in cuts:
-            with Proxy(address(live), up=[reset_peer(len(HANDSHAKE) + cut)]) as proxy:
+            with Proxy(address(live), up=[reset(len(HANDSHAKE) + cut)]) as proxy:
                 line = dial(proxy.address)
                 try:
                     line.sendall(data)
@@ -357,7 +357,7 @@ def test_row_08_a_peer_that_vanishes_behind_a_live_proxy_is_lost_within_40_s_and
     clock = Skipping()
     with (
         Live("record", [f"wav.path={tmp_path}/x.wav"], calls=1, clock=clock) as live,
-        Proxy(address(live), up=[black_hole(len(sent))]) as proxy,
+        Proxy(address(live), up=[freeze(len(sent))]) as proxy,
     ):
         line = dial(proxy.address)
         line.sendall(data)
@@ -385,7 +385,7 @@ def test_row_08_one_that_never_answers_pings_is_given_up_after_idle_and_its_reco
     clock = Skipping()
     with (
         Live("record", [f"wav.path={tmp_path}/x.wav", "call.idle=1min"], calls=1, clock=clock) as live,
-        Proxy(address(live), up=[black_hole(len(HANDSHAKE) + len(data))]) as proxy,
+        Proxy(address(live), up=[freeze(len(HANDSHAKE) + len(data))]) as proxy,
     ):
         line = dial(proxy.address)
         line.sendall(data)

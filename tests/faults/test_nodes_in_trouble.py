@@ -191,7 +191,7 @@ class Freeing(Bus):
     def emit(self, name: str, flow: str = "", node: str = "", **data: Any) -> None:
         super().emit(name, flow, node, **data)
         if name == self.event and node == self.node and self.victim(flow):
-            self.stuck.let_go()
+            self.stuck.release()
 
 
 def numbered():
@@ -232,7 +232,7 @@ def test_isolation_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(t
     ) as live:
         Load(live.url, 10, 2.0).run()
         until(lambda: live.named("hangs"))
-        stuck.let_go()
+        stuck.release()
     (hangs,) = live.named("hangs")
     assert (hangs.node, hangs.flow[-6:]) == ("wav", "-flow4")
     dead = next(flow for flow in live.named("closed") if flow.flow == hangs.flow)
@@ -260,7 +260,7 @@ def test_isolation_more_dead_disks_than_threads_cost_no_other_branch(tmp_path):
     ) as live:
         Load(live.url, calls, 1.0).run()
         until(lambda: len(live.named("closed")) == calls or live.engine.totals.reasons)
-        stuck.let_go()
+        stuck.release()
     assert len(Listening.ages) == calls * 2 * 5
     assert {event.node for event in live.named("hangs")} == {"wav"}
 

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from flowcore.testing.proxy import Proxy, reset_peer, slicer
+from flowcore.tcp_proxy import Proxy, reset, slicer
 from tests.support.live import Live, until
 from tests.support.phone import said, stereo
 from tests.support.phone_grpc import CHUNK, TRACKS, GrpcPhone, over_grpc
@@ -93,7 +93,7 @@ def test_row_09_a_reset_at_random_bytes_keeps_all_that_was_read(tmp_path):
     came = []
     with recording(tmp_path, calls=20) as live:
         for number in range(20):
-            with Proxy(address(live), up=[reset_peer(picks.randrange(4000, 12_000))]) as proxy:
+            with Proxy(address(live), up=[reset(picks.randrange(4000, 12_000))]) as proxy:
                 phone = through(proxy, f"cut{number}")
                 phone.start()
                 read = 0

@@ -27,7 +27,7 @@ def test_a_failure_comes_at_its_chunk_in_its_flow_only():
     graph = plan(step("call", Tones, sessions=3), step("end", Keep, "call"))
     result = run_plan(inject(graph, "end", Fail(at=10, error=ZeroDivisionError), lambda flow: flow.endswith("flow2")))
     flows = sorted(result.flows, key=lambda flow: flow.id)
-    assert [[str(failure) for failure in flow.failures] for flow in flows] == [[], ["end: told to fail at 10"], []]
+    assert [[str(failure) for failure in flow.failures] for flow in flows] == [[], ["end: injected failure at 10"], []]
     assert (starts(1), starts(3)) == (ALL, ALL)
     assert flows[1].stats["end"].dropped["failed"].chunks == 40
 
@@ -68,13 +68,13 @@ def test_a_stuck_node_holds_up_only_itself_and_is_left_behind():
     until(lambda: threading.active_count() <= threads)  # those of other tests may have ended
 
 
-def test_a_really_stuck_thread_is_let_go():
+def test_a_really_stuck_thread_is_released():
     stuck = Stuck(at=0)
     thread = threading.Thread(target=lambda: stuck(0, None))
     thread.start()
     assert stuck.reached.wait(30)
     assert thread.is_alive()
-    stuck.let_go()
+    stuck.release()
     thread.join(30)
     assert not thread.is_alive()
 

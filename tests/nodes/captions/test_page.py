@@ -9,7 +9,7 @@ import pytest
 import trustme
 from playwright.sync_api import expect
 
-from flowcore.testing.proxy import Proxy, limit_data
+from flowcore.tcp_proxy import Proxy, limit_data
 from nodes.captions.access import mint
 from tests.support.live import PATIENCE
 from tests.support.ports import free_port

@@ -231,14 +231,14 @@ def test_when_the_process_stops_calls_are_whole_and_told_where_to_go_on(tmp_path
 
 
 def test_a_peer_that_vanished_is_found_and_its_audio_kept(tmp_path, monkeypatch):
-    from flowcore.testing.proxy import Proxy, black_hole
+    from flowcore.tcp_proxy import Proxy, freeze
 
     monkeypatch.setitem(grpc_server.OPTIONS, "grpc.keepalive_time_ms", 1000)  # instead of 20 s
     monkeypatch.setitem(grpc_server.OPTIONS, "grpc.keepalive_timeout_ms", 5000)  # a busy peer is late
     monkeypatch.setitem(grpc_server.OPTIONS, "grpc.http2.ping_timeout_ms", 5000)
     with recording(tmp_path, calls=1) as live:
         host, port = live.url.partition("://")[2].split(":")
-        with Proxy((host, int(port)), up=[black_hole(after=20_000)], down=[black_hole(after=20_000)]) as proxy:
+        with Proxy((host, int(port)), up=[freeze(after=20_000)], down=[freeze(after=20_000)]) as proxy:
             phone = GrpcPhone("", target=":".join(map(str, proxy.address)))
             phone.start()
             phone.talk(7, 3.0)

@@ -7,7 +7,7 @@ from queue import Queue
 import pytest
 
 from flowcore.speech import Ended, Expired, OverQuota, Rejected, Unavailable
-from flowcore.testing.proxy import Proxy, reset_peer
+from flowcore.tcp_proxy import Proxy, reset
 from nodes.speech.engines.google import Google
 from nodes.speech.engines.google_messages import error_for
 from tests.support.live import PATIENCE, until
@@ -232,7 +232,7 @@ def test_nothing_is_tried_again_behind_our_back_while_the_service_is_down(engine
 def test_a_connection_that_breaks_ends_its_streams_and_the_next_one_is_new(engine):
     with FakeGoogle() as google:
         host, port = google.address.split(":")
-        with Proxy((host, int(port)), up=[reset_peer(after=12_000)]) as proxy:
+        with Proxy((host, int(port)), up=[reset(after=12_000)]) as proxy:
             talker = engine("{}:{}".format(*proxy.address))
             broken = Talk(talker).say(mulaw([], 3.0))
             assert isinstance(broken.rest(), Unavailable)

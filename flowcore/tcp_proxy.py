@@ -1,0 +1,289 @@
+"""A TCP proxy with faults, after toxiproxy's toxics (github.com/Shopify/toxiproxy): by byte, or on command.
+
+::
+
+    with Proxy(("127.0.0.1", port), up=[slicer(1), reset(after=5000)]) as proxy:
+        socket.create_connection(proxy.address)
+        proxy.freeze()
+
+A toxic takes the pieces of one direction of one connection as they arrive and yields those that go on, when they go.
+The commands serve tests, and simulated calls whose client library hides the socket.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import random
+import socket
+import struct
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+READ_SIZE = 64 * 1024
+THREAD_END_TIMEOUT = 1.0
+"""Seconds for the threads to notice that their sockets are shut down."""
+SLOW_RATE = 8000.0
+"""Bytes a second after `Proxy.slow_down`: half of what a call needs."""
+PARTS_PER_SECOND = 100
+"""Parts a second into which a slow direction cuts its bytes."""
+
+
+class Link:
+    """One direction of one connection, as its toxics see it."""
+
+    def __init__(self, source: socket.socket, target: socket.socket, closing: threading.Event) -> None:
+        self.source = source
+        self.target = target
+        self.closing = closing
+        """Set when the proxy closes."""
+
+    def wait(self, seconds: float | None) -> None:
+        """Wait in real time, until the proxy closes at the latest; None waits until then."""
+        self.closing.wait(seconds)
+
+    def drain(self) -> None:
+        """Wait until the target's side has acknowledged all bytes."""
+        while not self.closing.is_set() and _unacknowledged(self.target):
+            self.closing.wait(0.001)
+
+
+Toxic = Callable[[Iterator[bytes], Link], Iterator[bytes]]
+
+
+def delay(seconds: float) -> Toxic:
+    """Delay every piece; bytes that arrive meanwhile go on with it (toxiproxy: latency)."""
+
+    def toxic(pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
+        for piece in pieces:
+            link.wait(seconds)
+            yield piece
+
+    return toxic
+
+
+def slow(rate: float) -> Toxic:
+    """Limit the direction to ``rate`` bytes a second (toxiproxy: bandwidth)."""
+
+    def toxic(pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
+        for piece in pieces:
+            yield from _parts(piece, rate, link)
+
+    return toxic
+
+
+def slow_close(seconds: float) -> Toxic:
+    """Delay the end of the stream."""
+
+    def toxic(pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
+        yield from pieces
+        link.wait(seconds)
+
+    return toxic
+
+
+def freeze(after: int = 0) -> Toxic:
+    """Pass nothing behind ``after`` bytes, not even the end of the stream (toxiproxy: timeout 0)."""
+
+    def toxic(pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
+        yield from _first(pieces, after)
+        for _ in pieces:
+            pass
+        link.wait(None)
+
+    return toxic
+
+
+def limit_data(size: int) -> Toxic:
+    """End the stream in order behind ``size`` bytes."""
+    return lambda pieces, link: _first(pieces, size)
+
+
+def reset(after: int) -> Toxic:
+    """Reset both sides as soon as the target has ``after`` bytes (toxiproxy: reset_peer)."""
+
+    def toxic(pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
+        yield from _first(pieces, after)
+        link.drain()
+        raise _Reset
+
+    return toxic
+
+
+def slicer(size: int, seed: int | None = None) -> Toxic:
+    """Cut the stream into pieces of ``size`` bytes, or of 1 to ``size`` bytes as ``seed`` decides."""
+    rng = random.Random(seed)  # noqa: S311  # no secret
+
+    def toxic(pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
+        for piece in pieces:
+            at = 0
+            while at < len(piece):
+                end = at + (size if seed is None else rng.randint(1, size))
+                yield piece[at:end]
+                at = end
+
+    return toxic
+
+
+def _first(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    while size > 0 and (piece := next(pieces, b"")):
+        yield piece[:size]
+        size -= len(piece)
+
+
+def _parts(piece: bytes, rate: float, link: Link, going_on: Callable[[], bool] = lambda: True) -> Iterator[bytes]:
+    """Yield ``piece`` at ``rate`` bytes a second, and the rest of it at once when ``going_on`` says no."""
+    step, at = max(1, int(rate / PARTS_PER_SECOND)), 0
+    while at < len(piece) and going_on():
+        part = piece[at : at + step]
+        link.wait(len(part) / rate)
+        yield part
+        at += step
+    if at < len(piece):
+        yield piece[at:]
+
+
+class _Reset(Exception):
+    """Raised by a toxic that wants both sides reset."""
+
+
+class Proxy:
+    """Listens at ``address`` and passes each connection on to ``target``, until it is closed.
+
+    ``up`` are the toxics from the client to the target, ``down`` those back. The commands `slow_down`, `freeze` and
+    `reset` work on all connections at once, from any thread.
+    """
+
+    def __init__(self, target: tuple[str, int], up: Sequence[Toxic] = (), down: Sequence[Toxic] = ()) -> None:
+        self._target = target
+        self._toxics = ((*up, self._slowed), tuple(down))
+        self._closing = threading.Event()
+        self._thawed = threading.Event()
+        self._thawed.set()
+        self._slow_until = 0.0
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self._listening.getsockname()
+        self._run(self._accept)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def slow_down(self, seconds: float) -> None:
+        """Pass on what clients send at `SLOW_RATE` for ``seconds``, and what has piled up then at once."""
+        self._slow_until = time.monotonic() + seconds
+
+    def freeze(self) -> None:
+        """Pass nothing on in either direction until the proxy closes; no side is told."""
+        self._thawed.clear()
+
+    def reset(self) -> None:
+        """Close with a reset on both sides, without what is still on its way."""
+        for end in self._sockets:
+            _reset_on_close(end)
+        self._end(socket.SHUT_RD)
+
+    def close(self) -> None:
+        """Close all connections and the listening socket, in whatever state they are."""
+        self._end(socket.SHUT_RDWR)
+
+    def _end(self, how: int) -> None:
+        self._closing.set()
+        self._thawed.set()
+        _shut(self._listening, socket.SHUT_RDWR)  # wakes the thread that accepts
+        for end in self._sockets:
+            _shut(end, how)  # wakes the thread that reads: a socket in `recv` stays open when it is closed
+        for thread in self._threads:
+            thread.join(THREAD_END_TIMEOUT)
+        for end in (self._listening, *self._sockets):
+            end.close()
+
+    def _run(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, name="proxy", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self._closing.is_set():
+            try:
+                client, _ = self._listening.accept()
+            except OSError:  # closed
+                return
+            self._sockets.append(client)
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                _shut(client, socket.SHUT_RDWR)
+                continue
+            self._sockets.append(server)
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._run(self._pump, client, server, self._toxics[0])
+            self._run(self._pump, server, client, self._toxics[1])
+
+    def _slowed(self, pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
+        """Obey `slow_down`, as the last toxic from client to target."""
+        for piece in pieces:
+            yield from _parts(piece, SLOW_RATE, link, lambda: time.monotonic() < self._slow_until)
+
+    def _pump(self, source: socket.socket, target: socket.socket, toxics: Sequence[Toxic]) -> None:
+        link = Link(source, target, self._closing)
+        pieces = iter(_pieces(source))
+        for toxic in toxics:
+            pieces = toxic(pieces, link)
+        try:
+            for piece in pieces:
+                self._thawed.wait()
+                if self._closing.is_set():
+                    return
+                target.sendall(piece)
+        except OSError:  # the target is gone, and the other direction tells the source
+            _shut(source, socket.SHUT_RD)
+        except _Reset:
+            for end in (source, target):
+                _reset_on_close(end)
+                _shut(end, socket.SHUT_RD)  # wakes the thread of the other direction, whose `recv` holds it open
+                end.close()
+            return
+        if not self._closing.is_set():  # a reset is no orderly end
+            _shut(target, socket.SHUT_WR)
+
+
+def _pieces(source: socket.socket) -> Iterator[bytes]:
+    try:
+        while piece := source.recv(READ_SIZE):
+            yield piece
+    except OSError:  # reset: for the other side the stream ends
+        return
+
+
+def _shut(end: socket.socket, how: int) -> None:
+    try:
+        end.shutdown(how)
+    except OSError:  # it is down already
+        return
+
+
+def _reset_on_close(end: socket.socket) -> None:
+    """Make the coming `close` a reset (linger 0)."""
+    try:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    except OSError:  # closed already
+        return
+
+
+def _unacknowledged(end: socket.socket) -> int:
+    """Return the bytes that the peer's kernel has not acknowledged (SIOCOUTQ)."""
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(end.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
+    except OSError:
+        return 0
