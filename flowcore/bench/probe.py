@@ -1,45 +1,29 @@
-"""A node that the bench puts right behind the listener: how old is what arrives?"""
+"""The age of stamped packets right behind the listener."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 from flowcore.audio import Packet
-from flowcore.formats import PACKETS
-from flowcore.graph.plan import Plan, PlanNode
-from flowcore.node import Config, Sink, node
+from flowcore.engine.flow import Flow
+from flowcore.graph.plan import Plan
 from flowcore.stamps import age
 
 
-@node("probe")
-class Probe(Sink[Packet]):
-    """Notes the age, in seconds, of each packet that carries a stamp (`flowcore.stamps`), of all flows."""
+class AgeProbe:
+    """Notes the age of each stamped packet (`flowcore.stamps`) that a listener gives, of all flows."""
 
-    caps = (PACKETS,)
-    ages: list[float] = []
+    def __init__(self, plan: Plan) -> None:
+        """Raises `ValueError` when the listener gives no packets, which alone carry stamps."""
+        self.ages: list[float] = []
+        """In seconds."""
+        self._listener = plan.listener.name
+        if plan.listener.gives[0].kind != "packets":
+            raise ValueError(f"{plan.listener.cls.name} gives no packets")
 
-    def process(self, packet: Packet) -> None:
+    def attach(self, flow: Flow) -> None:
+        """Probe a flow that opens."""
+        flow.runs[self._listener].add_probe(0, self._take)
+
+    def _take(self, packet: Packet) -> None:
         seconds = age(packet.data)
         if seconds is not None:
             self.ages.append(seconds)
-
-
-NAME = "(probe)"
-"""What the probe is called in a plan; no graph can call a node so."""
-
-
-def with_probe(plan: Plan) -> Plan:
-    """The same plan with a probe, which the listener's chunks reach after all other nodes of the first chain.
-
-    Raises `ValueError` when the listener gives no packets, which alone carry stamps.
-    """
-    listener = plan.listener
-    given = listener.gives[0]
-    if given.kind != "packets":
-        raise ValueError(f"{listener.cls.name} gives no packets")
-    probe = PlanNode(NAME, Probe, Config(), ((listener.name, 0),), given, (), None, "fail_branch", listener.chain)
-    nodes: dict[str, Any] = dict(plan.nodes)
-    first = {name: node for name, node in nodes.items() if node.chain == listener.chain}
-    rest = {name: node for name, node in nodes.items() if node.chain != listener.chain}
-    return replace(plan, nodes=first | {NAME: probe} | rest)

@@ -22,7 +22,8 @@ INTERVAL = 0.002
 """Seconds of CPU time between two samples; the kernel's own clock tick is the least it can do (4 ms at 250 Hz)."""
 
 ENGINE = "engine"
-PARTS = {"flowcore.engine.border": "borders", "flowcore.engine": ENGINE}
+BENCH = "bench"
+PARTS = {"flowcore.engine.border": "borders", "flowcore.engine": ENGINE, "flowcore.bench.probe": BENCH}
 NATIVE = "native threads"
 
 
@@ -30,13 +31,12 @@ class Profile:
     """Samples between ``start`` and ``stop``. ``stages`` names modules and packages of the listener.
 
     ``packages`` are those that nodes come from: a thread that a node started itself is known by their modules.
-    ``ignore`` is a node that is part of the measurement and not of the graph.
+    Time in the bench's own probe counts as ``BENCH``, which `spent` leaves out.
     """
 
-    def __init__(self, stages: Mapping[str, str], *, packages: Iterable[str] = (), ignore: str = "") -> None:
+    def __init__(self, stages: Mapping[str, str], *, packages: Iterable[str] = ()) -> None:
         self._parts = {**PARTS, **stages}
         self._packages = frozenset(packages)
-        self._ignore = ignore
         self._spent: defaultdict[str, float] = defaultdict(float)
         self._clocks: dict[int, float] = {}
         self._began = 0.0
@@ -53,7 +53,7 @@ class Profile:
         """CPU seconds by part so far; threads that no Python runs in are one of them."""
         native = time.process_time() - self._began - sum(self._spent.values())
         found = dict(self._spent)
-        found.pop(self._ignore, None)
+        found.pop(BENCH, None)
         found[NATIVE] = found.get(NATIVE, 0.0) + max(0.0, native)
         return found
 

@@ -22,9 +22,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flowcore.bench.probe import NAME, Probe, with_probe
+from flowcore.bench.probe import AgeProbe
 from flowcore.bench.profile import Profile
-from flowcore.bench.stages import measured, with_stages
+from flowcore.bench.stages import Stages
 from flowcore.engine.bus import Event
 from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
@@ -126,8 +126,6 @@ class Receiver:
                 report.lost += stats.filled["lost"].seconds
         listener = totals.nodes.get(self.engine.plan.listener.name)
         report.packets = listener.left.chunks if listener else 0
-        report.ages = sorted(Probe.ages)
-        report.stages = measured()
         return report
 
 
@@ -163,13 +161,14 @@ def main() -> int:
     with os.fdopen(options.report, "w") as pipe:
         try:
             plan = compile_graph(load(options.graph, options.settings))
-            if options.probe:
-                plan = with_probe(plan)
-            if options.stages:
-                plan = with_stages(plan)
+            probe = AgeProbe(plan) if options.probe else None
+            stages = Stages(plan) if options.stages else None
+            if stages is not None:
+                plan = stages.plan
             packages = {node.cls.__module__.partition(".")[0] for node in plan.nodes.values()} - {"flowcore"}
-            profile = Profile(_stages(plan), packages=packages, ignore=NAME) if options.profile else None
+            profile = Profile(_stages(plan), packages=packages) if options.profile else None
             receiver = Receiver(Engine(plan, max_calls=MOST), pipe, profile)
+            receiver.engine.on_opened += [each.attach for each in (probe, stages) if each is not None]
             if profile is not None:
                 profile.start()
             slots = receiver.engine.slots
@@ -180,7 +179,10 @@ def main() -> int:
             return 1
         if profile is not None:
             profile.stop()
-        receiver.say(asdict(receiver.sum_up()))
+        report = receiver.sum_up()
+        report.ages = sorted(probe.ages) if probe is not None else []
+        report.stages = stages.measured() if stages is not None else {}
+        receiver.say(asdict(report))
     return 0
 
 

@@ -108,6 +108,7 @@ class Engine:
         self.draining = False
         self.public = public
         self.places = places or CallLimit(max_calls)
+        self.on_opened: list[Callable[[Flow], None]] = []
         self.on_closed: list[Callable[[Flow], None]] = []
         self._drain = drain
         self._calls = calls
@@ -193,6 +194,8 @@ class Engine:
         )
         self.flows[flow.id] = flow
         self.totals.flows += 1
+        for callback in self.on_opened:
+            callback(flow)
         flow.start()
         return flow
 

@@ -159,6 +159,10 @@ class Flow:
         self._attention(self)
         self._trunk.finish()
 
+    def push_to(self, put: Put) -> None:
+        if not self.ended:
+            self.push = put
+
     def _too_late(self, chunk: Any) -> None:
         self.report.dropped("after_end", chunk.seconds)
 

@@ -8,6 +8,7 @@ seen before, which a closure made for each flow never is.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from time import perf_counter
@@ -21,6 +22,9 @@ from flowcore.graph.plan import PlanNode
 from flowcore.node import Demux, Listener, Session, Sink
 
 Put = Callable[[Any], None]
+
+_PROBES_LOCK = threading.Lock()
+"""One for all nodes: probes change hardly ever."""
 
 RESTART_FIRST = 0.5
 """Seconds before the first restart of a failed node; doubled each time, up to ``RESTART_LONGEST``."""
@@ -51,6 +55,9 @@ class FlowContext(Protocol):
     def node_failed(self, run: NodeRun, error: NodeFailed) -> None:
         """Decide what else ends, now that a node raised and was cut out."""
 
+    def push_to(self, put: Put) -> None:
+        """Let the listener push into ``put`` from now on. In the event loop's thread."""
+
 
 class ChainContext(Protocol):
     """A chain, as its nodes see it."""
@@ -67,8 +74,11 @@ class NodeRun:
     """One node of one flow, running: the node, its books, and what becomes of it when it raises."""
 
     __slots__ = (
+        "_active_probes",
+        "_bare_emits",
         "_inlets",
         "_outlets",
+        "_probes",
         "_restart_at",
         "_restarts",
         "chain",
@@ -90,6 +100,9 @@ class NodeRun:
         self.emits: list[Put] = []
         self._inlets: list[Hop] = []
         self._outlets: list[Tally | Hop] = []
+        self._probes: tuple[tuple[int, Put], ...] = ()  # asked for, from any thread
+        self._active_probes: tuple[tuple[int, Put], ...] = ()  # in place
+        self._bare_emits: tuple[Put, ...] = ()  # ``emits`` as they were before the first probe
         self._restarts = 0
         self._restart_at = float("inf")
         self.node: Any = None
@@ -123,13 +136,59 @@ class NodeRun:
 
     def open(self) -> None:
         """Open the node, and let chunks in."""
+        self._place_probes()
         if self.node is not None and not self.failed:
             self._guard(lambda: self.node.open(self.owner.session))
             self._connect()
 
     def _connect(self) -> None:
-        if not self.failed:
-            self.work = self.node.process
+        if self.node is not None and not self.failed:
+            self.work = self._probed_work if self._active_probes and not self.emits else self.node.process
+
+    # Probes.
+
+    def add_probe(self, port: int, probe: Put) -> None:
+        """Call ``probe`` with each chunk that leaves the node at output ``port``, or that a sink takes.
+
+        The probe takes its place at the end of a slot, in the chain's thread and between two chunks, and stays there
+        when the node is restarted. It is called in that thread, before the chunk goes on, and must neither raise nor
+        block. From any thread.
+        """
+        with _PROBES_LOCK:
+            self._probes = (*self._probes, (port, probe))
+        self.chain.wake()
+
+    def remove_probe(self, port: int, probe: Put) -> None:
+        """Take away what `add_probe` placed, at the end of a slot. From any thread."""
+        with _PROBES_LOCK:
+            self._probes = tuple(other for other in self._probes if other != (port, probe))
+        self.chain.wake()
+
+    def has_probe(self, port: int, probe: Put) -> bool:
+        """Whether the probe is in its place."""
+        return (port, probe) in self._active_probes
+
+    def _place_probes(self) -> None:
+        """Put the probes that are asked for, and no others, in the chunks' way."""
+        probes = self._probes
+        if probes is self._active_probes:
+            return
+        self._active_probes = probes
+        self._bare_emits = self._bare_emits or tuple(self.emits)
+        for port, put in enumerate(self._bare_emits):
+            self.emits[port] = _tee([*(probe for at, probe in probes if at == port), put])
+        if issubclass(self.plan.cls, Listener):
+            self.owner.push_to(self.emits[0])
+        elif self.emits and not issubclass(self.plan.cls, Demux):  # a Demux is given the list itself
+            for hop in self._inlets:
+                hop.emit = self.emits[0]
+
+    def _probed_work(self, chunk: Any) -> None:
+        for _, probe in self._active_probes:
+            probe(chunk)
+        self.node.process(chunk)
+
+    # The end of the node's work.
 
     def flush(self) -> None:
         """The stream has ended."""
@@ -137,7 +196,10 @@ class NodeRun:
             self._guard(lambda: self.node.flush(*self._outputs()))
 
     def collect(self) -> None:
-        """Take results that came in since."""
+        """Take results that came in since, and place probes that were asked for."""
+        if self._active_probes is not self._probes:
+            self._place_probes()
+            self._connect()
         if self.node is not None and not self.failed:
             self._guard(lambda: self.node.collect(*self._outputs()))
 
@@ -239,16 +301,7 @@ class NodeRun:
             self._outlets.append(tally)
             return
         self._outlets.append(tallies[0])
-        if len(puts) == 1:
-            self.emits.append(puts[0])
-            return
-        targets = tuple(puts)
-
-        def tee(chunk: Any) -> None:
-            for put in targets:
-                put(chunk)
-
-        self.emits.append(tee)
+        self.emits.append(_tee(puts))
 
     def settle(self) -> NodeStats:
         """Bring the books up to date and return them."""
@@ -262,6 +315,8 @@ class NodeRun:
         self.settle()
         for ways in (self.emits, self._inlets, self._outlets):
             ways.clear()
+        self._probes = self._active_probes = ()
+        self._bare_emits = ()
         self.node = None
         self.work = no_op
 
@@ -277,6 +332,19 @@ class NodeRun:
         if not self.plan.cls.balanced or self.failed or self.chain.given_up:
             return []
         return list(unbalanced(f"node {self.plan.name}, channel-seconds", *self._balance(), 1e-3))
+
+
+def _tee(puts: Sequence[Put]) -> Put:
+    """Return what hands a chunk to all ``puts`` in turn."""
+    if len(puts) == 1:
+        return puts[0]
+    targets = tuple(puts)
+
+    def tee(chunk: Any) -> None:
+        for put in targets:
+            put(chunk)
+
+    return tee
 
 
 def no_op(*work: Any) -> None:
@@ -298,7 +366,7 @@ class Hop:
     are none.
     """
 
-    __slots__ = ("_emit", "_payload", "_rate", "_sampler", "chunks", "run", "units")
+    __slots__ = ("_payload", "_rate", "_sampler", "chunks", "emit", "run", "units")
 
     def __init__(self, run: NodeRun, emit: Any = None) -> None:
         """``emit`` is what the node is given to emit to; a sink is given nothing."""
@@ -306,7 +374,7 @@ class Hop:
         self.chunks = 0
         self.units = 0
         self.run = run
-        self._emit = emit
+        self.emit = emit
         self._rate = given.rate if given else 0  # in Hz
         self._payload = PAYLOAD[given.kind if given else "text"]
         self._sampler = run.owner.sampler
@@ -328,10 +396,10 @@ class Hop:
         self.units += len(payload(chunk))
         try:
             if self._sampler.on:
-                run.timed(chunk, self._emit)
+                run.timed(chunk, self.emit)
             else:
                 work = run.work
-                work(chunk, self._emit)
+                work(chunk, self.emit)
         except BaseException as error:
             run.fail_on(chunk, error)
 

@@ -1,14 +1,10 @@
 """Listening to calls that run: what is heard, what it leaves behind, and what it costs them."""
 
-import time
-from collections import deque
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from flowcore.control import TapConnection, ask
-from flowcore.control.taps import BACKLOG, Tap, TapClient
+from flowcore.control.taps import MAX_QUEUE
 from flowcore.errors import UsageError
 from tests.support.asking import call, hub
 from tests.support.live import Live, until
@@ -72,7 +68,7 @@ def live(tmp_path, monkeypatch):
 def state_of(flow):
     """All that a tap could have changed."""
     runs = flow.runs.values()
-    return [(run.work, tuple(run.emits)) for run in runs], flow.push
+    return [(run.work, tuple(run.emits), [hop.emit for hop in run._inlets]) for run in runs], flow.push
 
 
 def at_work(flow):
@@ -150,6 +146,7 @@ def test_a_call_that_nobody_listens_to_any_more_is_as_it_was(live):
     at_work(flow)
     before = state_of(flow)
     listenings = [listen(live, node) for node in ("voices", "voices", "party.agent", "shaky", "wav", "left")]
+    assert len(clients_of(flow)) == 6
     assert state_of(flow) != before
     for listening in listenings:
         listening.close()
@@ -166,7 +163,7 @@ def test_a_node_that_fails_and_is_restarted_is_heard_again(live, monkeypatch):
         phone.talk(1, 1.2)
         until(lambda: live.named("node_failed"))
         phone.talk(1, 0.5)  # with which it is restarted
-        until(lambda: not flow.runs["shaky"].failed and flow.runs["shaky"].work != flow.runs["shaky"].node.process)
+        until(lambda: not flow.runs["shaky"].failed and flow.runs["shaky"].work == flow.runs["shaky"].node.process)
         phone.talk(1, 0.5)
         finish(live, phone)
         _, parts = all_of(listening)
@@ -177,15 +174,16 @@ def test_a_node_that_fails_and_is_restarted_is_heard_again(live, monkeypatch):
 def test_a_listener_that_stands_still_loses_audio_and_is_told_how_much(live, tmp_path):
     phone = call(live, "one")
     slow = listen(live, "voices")
-    (ear,) = [ear for tap in live_taps(live) for ear in tap.ears]
+    (flow,) = live.engine.flows.values()
+    (client,) = clients_of(flow)
     phone.talk(1, 12.0)
-    until(lambda: ear._came >= 1000)
-    assert len(ear._waiting) == BACKLOG
+    until(lambda: client.taken >= 1000)
+    assert len(client.queue) == MAX_QUEUE
     finish(live, phone)
     heads, _ = all_of(slow)
     slow.close()
     assert slow.lost > 0
-    assert slow.lost + len(heads) == ear._came
+    assert slow.lost + len(heads) == client.taken
     assert (stereo(tmp_path / "one.wav") == said(1, 12.0)).all()
     assert not live.dropped()
 
@@ -193,16 +191,18 @@ def test_a_listener_that_stands_still_loses_audio_and_is_told_how_much(live, tmp
 def test_a_tap_survives_the_moment_at_which_its_flow_lets_go_of_the_node(live):
     phone = call(live, "one")
     listenings = [listen(live, node) for node in ("wav", "voices", "shaky")]
-    taps = live_taps(live)
+    (flow,) = live.engine.flows.values()
+    runs = tuple(flow.runs.values())
+    clients = clients_of(flow)
     finish(live, phone)
     for listening in listenings:
         all_of(listening)
         listening.close()
-    for tap in taps:
-        assert tap.run.node is None
-        tap.run.work = tap._taken  # the last that the flow takes back
-        tap.detach()
-        tap.attach()
+    assert len(clients) == 3
+    for run in runs:
+        assert run.node is None
+        run.add_probe(0, clients[0].take)  # the last that a tap could ask for
+        run.remove_probe(0, clients[0].take)
     phone = call(live, "two")
     with listen(live, "wav", "two") as listening:
         phone.talk(1, 0.5)
@@ -210,16 +210,9 @@ def test_a_tap_survives_the_moment_at_which_its_flow_lets_go_of_the_node(live):
         assert all_of(listening)[0]
 
 
-def live_taps(live):
-    """The taps that stand somewhere now."""
-    found = set()
-    for flow in tuple(live.engine.flows.values()):
-        for run in flow.runs.values():
-            for put in (run.work, *run.emits):
-                owner = getattr(put, "__self__", None)
-                if type(owner).__name__ == "Tap":
-                    found.add(owner)
-    return found
+def clients_of(flow):
+    """The clients whose probes are in place now."""
+    return [probe.__self__ for run in flow.runs.values() for _, probe in run._active_probes]
 
 
 @pytest.mark.parametrize(
@@ -257,7 +250,7 @@ def test_no_calls(live):
 
 
 def test_who_never_comes_is_not_waited_for(live, tmp_path, monkeypatch):
-    monkeypatch.setattr("flowcore.control.taps.ACCEPT", 0.05)
+    monkeypatch.setattr("flowcore.control.taps.CONNECT_TIMEOUT", 0.05)
     call(live, "one")
     (flow,) = live.engine.flows.values()
     at_work(flow)
@@ -277,30 +270,7 @@ def test_a_path_that_no_socket_can_have_is_named(live, tmp_path, monkeypatch):
 
 
 def test_so_many_listen_and_no_more(live, monkeypatch):
-    monkeypatch.setattr("flowcore.control.taps.LISTENERS", 1)
+    monkeypatch.setattr("flowcore.control.taps.MAX_CLIENTS", 1)
     call(live, "one")
-    with listen(live), pytest.raises(UsageError, match="1 listen already"):
+    with listen(live), pytest.raises(UsageError, match="1 clients are connected already"):
         listen(live)
-
-
-def test_what_a_listener_costs_its_call(record_property):
-    """Measured, and not judged: see docs/decisions/0025."""
-    node = SimpleNamespace(process=lambda chunk, emit: emit(chunk))
-    tap = Tap.__new__(Tap)  # without a call
-    tap.run = SimpleNamespace(node=node)
-    tap._emit = lambda chunk: None
-    ear = TapClient.__new__(TapClient)
-    ear._came, ear._waiting = 0, deque(maxlen=BACKLOG)
-    tap.ears = (ear,)
-    costs = min(_timed(tap._worked, tap._emit) for _ in range(5)) - min(
-        _timed(node.process, tap._emit) for _ in range(5)
-    )
-    assert ear._came == 10_000
-    record_property("figure", f"a listener costs its call {costs * 1e6:.2f} µs a chunk")
-
-
-def _timed(work, emit, times=2000):
-    began = time.perf_counter()
-    for _ in range(times):
-        work(None, emit)
-    return (time.perf_counter() - began) / times

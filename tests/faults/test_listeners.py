@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import psutil
 
 from flowcore.control import TapConnection
-from flowcore.control.taps import BACKLOG
+from flowcore.control.taps import MAX_QUEUE
 from tests.support.asking import call, hub
 from tests.support.live import Live, until
 from tests.support.phone import said, stereo
@@ -27,7 +27,8 @@ def test_row_46_of_20_listeners_10_stand_still_and_the_recording_is_exact(tmp_pa
         listeners = [opened.enter_context(TapConnection(control, "one", "voices")) for _ in range(20)]
         awake = listeners[10:]
         (flow,) = live.engine.flows.values()
-        (tap,) = {put.__self__ for put in flow.runs["voices"].emits if hasattr(put, "__self__")}
+        clients = [probe.__self__ for _, probe in flow.runs["voices"]._active_probes]
+        assert len(clients) == len(listeners)
         memory = 0
         for second in range(round(SECONDS)):
             phone.talk(call=second, seconds=1.0)
@@ -36,8 +37,8 @@ def test_row_46_of_20_listeners_10_stand_still_and_the_recording_is_exact(tmp_pa
             if second == 3:
                 gc.collect()
                 memory = psutil.Process().memory_info().rss
-        until(lambda: min(ear._came for ear in tap.ears) >= 2 * 5 * (SECONDS - 1))
-        assert all(len(ear._waiting) <= BACKLOG for ear in tap.ears)
+        until(lambda: min(client.taken for client in clients) >= 2 * 5 * (SECONDS - 1))
+        assert all(len(client.queue) <= MAX_QUEUE for client in clients)
         gc.collect()
         assert psutil.Process().memory_info().rss - memory < FLAT
         for listening in listeners[5:15]:  # some leave in the middle, of both kinds
