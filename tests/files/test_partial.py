@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -6,15 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flowcore import (
-    CannotStart,
-    NewFile,
-    PathTemplate,
-    abandoned,
-    publish,
-)
+from flowcore import CannotStart, NewFile, PathTemplate, abandoned, publish
 from flowcore.testing import SESSION
-from tests.support.failing_disks import full_at
+from tests.support.failing_disks import content, full_at, left, refuse
 
 
 def test_directories_are_made(tmp_path):
@@ -125,3 +121,10 @@ def test_a_hundred_new_files_while_others_look_for_abandoned_ones_are_all_their_
         looking.result()
     whole = [path.read_bytes() for path in tmp_path.iterdir()]
     assert sorted(int(data) for data in whole if data) == list(range(100))
+
+
+def test_where_the_file_system_has_no_locks_files_are_written_and_none_counts_as_abandoned(tmp_path, monkeypatch):
+    refuse(fcntl, "flock", errno.ENOLCK, monkeypatch)
+    left(tmp_path / "x.wav", b"sound")
+    assert content(tmp_path) == {"x.wav.part": b"sound"}
+    assert list(abandoned(PathTemplate(f"{tmp_path}/{{flow}}.wav"))) == []

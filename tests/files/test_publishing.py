@@ -6,13 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flowcore import (
-    NewFile,
-    publish,
-    publish_from,
-    set_aside,
-    write_whole,
-)
+from flowcore import NewFile, publish, publish_from, set_aside, write_whole
+from flowcore.files import publishing
 from flowcore.testing import FakeDisk, kill_at_random
 from tests.support.failing_disks import content, full_at, killed_at, left, on_each_file_system, use_file_system
 
@@ -134,10 +129,13 @@ def test_a_dangling_link_or_one_to_the_part_itself_takes_a_name_too(tmp_path):
     assert (tmp_path / "x-3.wav").read_bytes() == b"sound"
 
 
-def test_an_error_that_another_way_would_meet_too_is_raised(tmp_path):
+@pytest.mark.parametrize("others", [{}, {"x.wav": b"other"}])
+def test_a_part_that_is_gone_is_an_error_and_leaves_nothing(tmp_path, others):
+    for name, data in others.items():
+        (tmp_path / name).write_bytes(data)
     with pytest.raises(FileNotFoundError):
         publish(tmp_path / "x.wav.part")
-    assert content(tmp_path) == {}
+    assert content(tmp_path) == others
 
 
 @on_each_file_system
@@ -194,3 +192,18 @@ def test_a_damaged_part_is_marked_by_its_name_in_one_step(tmp_path, monkeypatch,
     assert killed_at(moment, monkeypatch, lambda: set_aside(part, "damaged")) is (moment == 0)
     name = "x.damaged-2.wav.part" if moment else "x.wav.part"
     assert content(tmp_path) == {name: b"sound", "x.damaged.wav.part": b"earlier"}
+
+
+def test_of_two_that_want_a_name_at_once_the_later_one_gets_a_number(tmp_path, monkeypatch):
+    """Another program creates the file between the look at the name and the rename."""
+    part = left(tmp_path / "x.srt", b"journal")
+    real = publishing._holds
+
+    def slow(path, data):
+        held = real(path, data)
+        (tmp_path / "x.srt").write_bytes(b"other")
+        return held
+
+    monkeypatch.setattr(publishing, "_holds", slow)
+    assert publish_from(part, b"text") == tmp_path / "x-2.srt"
+    assert content(tmp_path) == {"x.srt": b"other", "x-2.srt": b"text", "x.srt.part": b"journal"}

@@ -48,29 +48,28 @@ def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch, action: Callable[[],
     return False
 
 
-def _refuse(number: int) -> Callable[..., None]:
+def refuse(module: Any, name: str, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a function of a module raise an OSError with this number."""
+
     def call(*args: Any, **options: Any) -> None:
         raise OSError(number, os.strerror(number))
 
-    return call
+    monkeypatch.setattr(module, name, call)
 
 
-REFUSED: dict[str, dict[str, int]] = {
-    "ext4": {},
-    "NFS": {"renameat2": errno.EINVAL},
-    "FAT": {"renameat2": errno.EINVAL, "link": errno.EPERM},
-    "SMB": {"renameat2": errno.ENOSYS, "link": errno.EOPNOTSUPP},
+REFUSED: dict[str, list[tuple[Any, str, int]]] = {
+    "local": [],
+    "nfs": [(rename, "_renameat2", errno.EINVAL)],
+    "fuse": [(rename, "_renameat2", errno.EINVAL), (os, "link", errno.EPERM)],
+    "sandbox": [(rename, "_renameat2", errno.ENOSYS), (os, "link", errno.EOPNOTSUPP)],
 }
-"""How file systems refuse what would rename without overwriting."""
+"""How file systems refuse to rename without overwriting."""
 
 
 def use_file_system(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse what that file system refuses."""
-    for call, number in REFUSED[name].items():
-        if call == "renameat2":
-            monkeypatch.setattr(rename, "_renameat2", _refuse(number))
-        else:
-            monkeypatch.setattr(os, call, _refuse(number))
+    for module, call, number in REFUSED[name]:
+        refuse(module, call, number, monkeypatch)
 
 
 on_each_file_system = pytest.mark.parametrize("file_system", REFUSED)
