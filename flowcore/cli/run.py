@@ -99,7 +99,7 @@ def run(
         run_engine(plan, log, bus=bus, hub=hub, calls=calls, max_calls=max_calls, **options)
     job: dict[str, Any] = {
         "graph": loaded.source,
-        "parts": dict(loaded.parts),
+        "subgraphs": dict(loaded.subgraphs),
         "path": loaded.path,
         "settings": settings or [],
         "options": options,

@@ -25,7 +25,7 @@ def main(channel: int) -> int:
         seat = WorkerLink(channel)
         job = seat.job
         # From the text that the supervisor checked: the file may have changed since.
-        plan = compile_graph(load_text(job["graph"], job["path"], job["settings"], parts=job["parts"]))
+        plan = compile_graph(load_text(job["graph"], job["path"], job["settings"], subgraphs=job["subgraphs"]))
         engine = Engine(plan, places=seat.places, sockets=seat.sockets, recover=False, **job["options"])
         engine.bus.subscribe(Log(**job["log"], worker=seat.number).event)
         with asyncio.Runner(loop_factory=new_loop) as runner, collected_in_quiet_slots(engine.slots):

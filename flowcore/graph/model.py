@@ -61,12 +61,12 @@ class GraphNode:
 class Graph:
     """A graph file without problems: nodes in topological order, the listener first.
 
-    Nodes of a part that the graph uses as ``agent`` are called ``agent.speech``; ``parts`` has the text of each part
-    by its path; ``secrets`` are what came from the environment, which no message may hold.
+    Nodes of a sub-graph that the graph uses as ``agent`` are called ``agent.speech``; ``subgraphs`` has the text
+    of each sub-graph by its path; ``secrets`` are what came from the environment, which no message may hold.
     """
 
     path: str
     source: str
     nodes: Mapping[str, GraphNode]
-    parts: Mapping[str, str] = field(default_factory=dict)
+    subgraphs: Mapping[str, str] = field(default_factory=dict)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)

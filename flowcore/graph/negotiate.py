@@ -42,7 +42,7 @@ def compile_graph(graph: Graph, converters: Iterable[type[Node]] | None = None) 
 class _Compiler:
     def __init__(self, graph: Graph, nodes: Iterable[type[Node]] | None) -> None:
         self.graph = graph
-        self.problems = Problems(graph.path, graph.source, graph.parts)
+        self.problems = Problems(graph.path, graph.source, graph.subgraphs)
         self.formats: dict[Wire, Format] = {}
         self.done: dict[str, PlanNode] = {}
         self.shared: dict[tuple[tuple[Wire, ...], Step], str] = {}
@@ -177,7 +177,7 @@ class _Compiler:
         return f'"{name}" ({node.cls.name}, {node.at.path or self.graph.path}:{node.at.line}:{node.at.column})'
 
     def _as_said(self, entry: Input) -> str:
-        """An input as its own file writes it: inside a part, nodes have shorter names."""
+        """An input as its own file writes it: inside a sub-graph, nodes have shorter names."""
         at = entry.at
         return self.problems.line(at)[at.column - 1 : at.column - 1 + at.length].strip("\"'") or entry.node
 

@@ -1,8 +1,8 @@
-"""One entry of ``nodes`` after another: its keys, its type, its config. How they hang together is for `wires`."""
+"""Parses the nodes of an expanded graph one by one: keys, type, config. Their wires are for `wires`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -11,107 +11,77 @@ from flowcore.errors import BrokenImport, CannotStart, FlowcoreError, MissingExt
 from flowcore.graph.broken import describe_error
 from flowcore.graph.fields import check
 from flowcore.graph.model import Input, OnError, QueueConfig
-from flowcore.graph.source import Invalid, Scalar, Tree, YamlList, YamlMapping
-from flowcore.graph.subgraphs import NAME
+from flowcore.graph.source import Invalid, Scalar, Tree, YamlMapping, mapping_of
+from flowcore.graph.subgraphs import FlatNode
 from flowcore.graph.values import Values
 from flowcore.node import Config, Listener, Node
-from flowcore.registry import Entry
 
 KEYS = ("use", "from", "with", "queue", "on_error")
-PART_KEYS = ("use", "from", "with")
 
 
 @dataclass
 class ParsedNode:
-    """A node as far as it could be read: None stands for what is wrong and was reported.
+    """A node as far as it could be read: None stands for a value that is wrong and was reported.
 
-    ``inputs`` is empty when the file says no ``from``.
+    ``inputs`` is empty when the file says no ``from``. ``places`` maps ``use``, ``with.window``, … to their positions.
     """
 
     name: str
     at: Position
+    inputs: list[Input] | None
     cls: type[Node] | None = None
     config: Config | None = None
-    inputs: list[Input] | None = field(default_factory=list)
     queue: QueueConfig | None = None
     on_error: OnError | None = None
     places: dict[str, Position] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class SubgraphUse:
-    """What a graph says where it uses a part: ``from`` and ``with``, None for what is wrong and was reported."""
-
-    inputs: list[Input] | None
-    fields: YamlMapping | None
-
-
 class NodeParser:
-    """Reads nodes; ``registry`` says which types there are, so a graph can name nothing else to import."""
+    """Parses nodes, and adds what is wrong with them to the problems of ``values``."""
 
-    def __init__(self, registry: Mapping[str, Entry], values: Values) -> None:
-        self.registry = registry
+    def __init__(self, values: Values) -> None:
         self.values = values
         self.problems = values.problems
 
-    def draft(self, name: str, at: Position, tree: Tree, prefix: str = "") -> ParsedNode:
-        """Read one entry and note all that is wrong with it; ``prefix`` is that of the part it stands in."""
-        draft = ParsedNode(prefix + name, at)
-        if not NAME.fullmatch(name):
-            help = "a name is a small letter, then small letters, digits and _ (64 at most)"
-            self.problems.add("bad-name", f'"{name}" is no name for a node', at, help)
-        if not isinstance(tree, YamlMapping):
-            draft.inputs = None
-            if not isinstance(tree, Invalid):
-                self.problems.add(
-                    "bad-node", f"{draft.name} is no mapping", tree.at, "write {use: …, from: …, with: {…}}"
-                )
-            return draft
-        entries = tree.entries
-        draft.places = dict(_places(tree, ""))
+    def parse(self, flat: FlatNode) -> ParsedNode:
+        """Check the entry of one node, its config, and that its class can make a node of it."""
+        node = ParsedNode(flat.name, flat.at, flat.inputs)
+        if not isinstance(flat.tree, YamlMapping):
+            if not isinstance(flat.tree, Invalid):
+                help = "write {use: …, from: …, with: {…}}"
+                self.problems.add("bad-node", f"{node.name} is no mapping", flat.tree.at, help)
+            return node
+        entries = flat.tree.entries
+        node.places = dict(_places(flat.tree, ""))
         if "use" in entries:
-            draft.cls = self._type(entries["use"].value)
+            node.cls = self._type(entries["use"].value, flat)
         else:
-            self.problems.add("missing-use", f"{draft.name} does not say which node it is", at, "add  use: NODE")
+            self.problems.add("missing-use", f"{node.name} does not say which node it is", flat.at, "add  use: NODE")
         for key in entries.keys() - set(KEYS):
-            self._unknown(key, entries[key].key, draft)
-        if "from" in entries:
-            draft.inputs = self._inputs(entries["from"].value)
+            self._unknown(key, entries[key].key, node)
         queue = entries.get("queue")
-        if queue is not None and (fields := self._mapping("queue", queue.value)) is not None:
-            draft.queue = check(QueueConfig, fields, queue.key, f"{draft.name}'s queue", self.values)
+        if queue is not None and (fields := mapping_of("queue", queue.value, self.problems)) is not None:
+            node.queue = check(QueueConfig, fields, queue.key, f"{node.name}'s queue", self.values)
         if "on_error" in entries:
-            draft.on_error = self._on_error(entries["on_error"].value)
+            node.on_error = self._on_error(entries["on_error"].value)
         with_ = entries.get("with")
-        fields = YamlMapping(at, {}) if with_ is None else self._mapping("with", with_.value)
-        if draft.cls is not None and fields is not None:
-            draft.config = check(draft.cls.Config, fields, at, f"{draft.name} ({draft.cls.name})", self.values)
-            self._build(draft)
-        return draft
+        fields = YamlMapping(flat.at, {}) if with_ is None else mapping_of("with", with_.value, self.problems)
+        if node.cls is not None and fields is not None:
+            node.config = check(node.cls.Config, fields, flat.at, f"{node.name} ({node.cls.name})", self.values)
+            self._build(node)
+        if node.cls is not None and issubclass(node.cls, Listener) and flat.at.path:
+            message = f"{node.name} accepts calls: a sub-graph works on what its input brings"
+            self.problems.add("listener-in-subgraph", message, node.places["use"], "put it into the graph itself")
+        return node
 
-    def use_of_part(self, name: str, at: Position, tree: Tree) -> SubgraphUse:
-        """Read an entry whose ``use`` names a part, and note what is wrong with its keys."""
-        if not NAME.fullmatch(name):
-            help = "a name is a small letter, then small letters, digits and _ (64 at most)"
-            self.problems.add("bad-name", f'"{name}" is no name for a node', at, help)
-        assert isinstance(tree, YamlMapping)  # noqa: S101  # it has a `use`
-        for key in tree.entries.keys() - set(PART_KEYS):
-            help = did_you_mean(key, PART_KEYS, f"the keys of a part's use are {listed(PART_KEYS)}")
-            if key in KEYS:
-                help = f"write {key} at a node of the part"
-            self.problems.add("unknown-key", f'the use of a part has no key "{key}"', tree.entries[key].key, help)
-        from_, with_ = tree.entries.get("from"), tree.entries.get("with")
-        inputs = [] if from_ is None else self._inputs(from_.value)
-        return SubgraphUse(inputs, YamlMapping(at, {}) if with_ is None else self._mapping("with", with_.value))
-
-    def _type(self, tree: Tree) -> type[Node] | None:
+    def _type(self, tree: Tree, flat: FlatNode) -> type[Node] | None:
         if not isinstance(tree, Scalar):
             if not isinstance(tree, Invalid):
-                self.problems.add("bad-use", "use wants the name of one node", tree.at)
+                self.problems.add("bad-use", "use is the name of one node", tree.at)
             return None
-        entry = self.registry.get(tree.text)
+        entry = flat.types.get(tree.text)
         if entry is None:
-            help = did_you_mean(tree.text, self.registry, "`flowcore nodes` lists them all")
+            help = did_you_mean(tree.text, flat.types, "`flowcore nodes` lists them all")
             self.problems.add("unknown-node-type", f'there is no node "{tree.text}"', tree.at, help)
             return None
         try:
@@ -125,38 +95,11 @@ class NodeParser:
             self.problems.add("broken-node", f'node "{entry.name}" cannot be loaded: {error}', tree.at)
         return None
 
-    def _unknown(self, key: str, at: Position, draft: ParsedNode) -> None:
+    def _unknown(self, key: str, at: Position, node: ParsedNode) -> None:
         help = did_you_mean(key, KEYS, f"a node's keys are {listed(KEYS)}")
-        if draft.cls is not None and key in draft.cls.Config.model_fields:
-            help = f"{key} is a field of {draft.cls.name}: write  with: {{{key}: …}}"
+        if node.cls is not None and key in node.cls.Config.model_fields:
+            help = f"{key} is a field of {node.cls.name}: write  with: {{{key}: …}}"
         self.problems.add("unknown-key", f'a node has no key "{key}"', at, help)
-
-    def _inputs(self, tree: Tree) -> list[Input] | None:
-        trees = tree.items if isinstance(tree, YamlList) else [tree]
-        found: dict[str, Input] = {}
-        for item in trees:
-            if isinstance(item, Invalid):
-                return None
-            if not isinstance(item, Scalar) or not item.text:
-                help = "write  from: node  or  from: [node, node.port]"
-                self.problems.add("bad-from", "from names the nodes before this one", item.at, help)
-                return None
-            node, _, port = item.text.partition(".")
-            if item.text in found:
-                self.problems.add("repeated-input", f'"{item.text}" stands in from twice', item.at)
-            else:
-                found[item.text] = Input(node, port, item.at)
-        return list(found.values())
-
-    def _mapping(self, key: str, tree: Tree) -> YamlMapping | None:
-        """The fields of a node's ``with`` or ``queue``; none at all when nothing stands behind the colon."""
-        if isinstance(tree, YamlMapping):
-            return tree
-        if isinstance(tree, Scalar) and tree.plain and not tree.text:
-            return YamlMapping(tree.at, {})
-        if not isinstance(tree, Invalid):
-            self.problems.add(f"bad-{key}", f"{key} is a mapping", tree.at, f"write  {key}: {{name: value}}")
-        return None
 
     def _on_error(self, tree: Tree) -> OnError | None:
         for choice in get_args(OnError):
@@ -170,32 +113,32 @@ class NodeParser:
             )
         return None
 
-    def _build(self, draft: ParsedNode) -> None:
+    def _build(self, node: ParsedNode) -> None:
         """Ask the node itself: what it needs must be installed, and its config must make one."""
-        cls, config = draft.cls, draft.config
+        cls, config = node.cls, node.config
         if cls is None or config is None:
             return
-        if issubclass(cls, Listener) and draft.queue is not None:
-            at = draft.places["queue"]
+        if issubclass(cls, Listener) and node.queue is not None:
+            at = node.places["queue"]
             self.problems.add("listener-with-queue", "a queue stands before a node, and nothing is before this one", at)
         try:
             for extra in cls.requires(config):
-                extra.check(f"{draft.name} ({cls.name})")
+                extra.check(f"{node.name} ({cls.name})")
             cls(config)
             cls.accepts(config)
             cls.make_resource(config)
         except MissingExtra as error:
-            self.problems.add("missing-extra", str(error), draft.places["use"])
+            self.problems.add("missing-extra", str(error), node.places["use"])
         except CannotStart as error:
-            at = draft.places.get(f"with.{error.field}", draft.at)
+            at = node.places.get(f"with.{error.field}", node.at)
             message = str(error)
             if self._tells_a_secret(message):
                 message = f"{error.field or 'the config'} cannot be what the environment holds"
-            self.problems.add("bad-value", f"{draft.name} ({cls.name}): {message}", at)
+            self.problems.add("bad-value", f"{node.name} ({cls.name}): {message}", at)
         except (Exception, SystemExit) as error:  # whatever somebody's node does, it must not end a check of graphs
             message, trace = describe_error(cls, error, self.values.held())
-            at = draft.places.get("use", draft.at)
-            self.problems.add("broken-node", f"{draft.name} ({cls.name}) cannot be made: {message}", at, trace=trace)
+            at = node.places.get("use", node.at)
+            self.problems.add("broken-node", f"{node.name} ({cls.name}) cannot be made: {message}", at, trace=trace)
 
     def _tells_a_secret(self, text: str) -> bool:
         return any(secret in text for secret in self.values.held())

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flowcore.graph import node_parser as drafts
+from flowcore.graph.graph_file import PARAMETER_KEYS, VERSION
+from flowcore.graph.imports import NAME
 from flowcore.graph.model import OnError, QueueConfig
-from flowcore.graph.subgraphs import NAME, PARAMETER_KEYS, VERSION
+from flowcore.graph.node_parser import KEYS
+from flowcore.graph.subgraphs import USE_KEYS
 from flowcore.node import Config, Listener, Node
 from flowcore.reference import reference
 
 Schema = dict[str, Any]
 
 PORT = rf"^{NAME.pattern}(\.{NAME.pattern})?$"
-PART = r"/|\.ya?ml$"
+SUBGRAPH = r"/|\.ya?ml$"
 FILLED_IN: Schema = {"type": "string", "pattern": r"\$\{|^\$[a-z]"}
-"""A value of the environment (``${NAME}``) or a part's parameter (``$name``): only loading tells what it is."""
+"""A value of the environment (``${NAME}``) or a sub-graph's parameter (``$name``): only loading tells what it is."""
 
 
 def schema(nodes: Iterable[type[Node]]) -> Schema:
@@ -46,10 +48,10 @@ def schema(nodes: Iterable[type[Node]]) -> Schema:
             },
             "parameters": _named(
                 {"type": ["object", "null"], "propertyNames": {"enum": list(PARAMETER_KEYS)}},
-                "Of a part: what its user may set; $name stands for the value.",
+                "Of a sub-graph: what its user may set; $name stands for the value.",
             ),
-            "input": {"type": "string", "pattern": f"^{NAME.pattern}$", "description": "Of a part: names its input."},
-            "outputs": _named({"type": "string", "pattern": PORT}, "Of a part: what comes out of it, by port."),
+            "input": {"type": "string", "pattern": f"^{NAME.pattern}$", "description": "Of a sub-graph: its input."},
+            "outputs": _named({"type": "string", "pattern": PORT}, "Of a sub-graph: what comes out of it, by port."),
         },
         # A graph that imports has nodes that nothing is known of here.
         "if": unknown,
@@ -62,7 +64,7 @@ def _use(nodes: list[type[Node]]) -> Schema:
     return {
         "anyOf": [
             {"enum": [cls.name for cls in nodes], "markdownEnumDescriptions": purposes},
-            {"type": "string", "pattern": PART},
+            {"type": "string", "pattern": SUBGRAPH},
         ]
     }
 
@@ -84,7 +86,7 @@ def _node(nodes: list[type[Node]]) -> Schema:
             "queue": _config(QueueConfig) | {"description": "The queue before the node: how long, and then what."},
             "on_error": {"enum": list(OnError.__args__), "description": "What happens when the node fails."},  # type: ignore[attr-defined]
         },
-        "allOf": [_of_type(cls) for cls in nodes] + [_of_part()],
+        "allOf": [_of_type(cls) for cls in nodes] + [_of_subgraph()],
     }
 
 
@@ -107,10 +109,10 @@ def _of_type(cls: type[Node]) -> Schema:
     return {"if": {"required": ["use"], "properties": {"use": {"const": cls.name}}}, "then": then}
 
 
-def _of_part() -> Schema:
-    no = dict.fromkeys(set(drafts.KEYS) - set(drafts.PART_KEYS), False)
+def _of_subgraph() -> Schema:
+    no = dict.fromkeys(set(KEYS) - set(USE_KEYS), False)
     then = {"required": ["from"], "properties": dict(sorted(no.items()))}
-    return {"if": {"required": ["use"], "properties": {"use": {"pattern": PART}}}, "then": then}
+    return {"if": {"required": ["use"], "properties": {"use": {"pattern": SUBGRAPH}}}, "then": then}
 
 
 def _config(model: type[Config] | type[QueueConfig]) -> Schema:

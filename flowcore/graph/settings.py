@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowcore.diagnostics import Position, did_you_mean
+from flowcore.graph.graph_file import GraphFile
 from flowcore.graph.problems import Problems
-from flowcore.graph.source import DEEPEST, Entry, Invalid, Scalar, Tree, YamlMapping, read
-from flowcore.graph.subgraphs import Scope
+from flowcore.graph.source import MAX_DEPTH, Entry, Invalid, Scalar, Tree, YamlMapping, read
 
 OPTION = "--set "
 
 
-def apply(settings: Sequence[str], graph: Scope, problems: Problems) -> None:
+def apply(settings: Sequence[str], graph: GraphFile, problems: Problems) -> None:
     """Put each setting's value into the tree of the graph's nodes; a later one of the same key wins.
 
     ``node.key`` is a field of the node's ``with``, ``node.key.deeper`` a field within it, and ``node.queue.max`` and
-    ``node.queue.on_full`` are the node's border. ``part.node.key`` is the same for a node in a part.
+    ``node.queue.on_full`` are the node's border. ``agent.node.key`` is the same for a node in the sub-graph ``agent``.
     """
     for setting in settings:
         _Setting(setting, problems).apply(graph)
@@ -30,16 +30,16 @@ class _Setting:
     def _at(self, start: int, length: int) -> Position:
         return Position(1, len(OPTION) + start + 1, max(1, length), OPTION + self.text)
 
-    def apply(self, graph: Scope) -> None:
+    def apply(self, graph: GraphFile) -> None:
         path, equals, value = self.text.partition("=")
         names = path.split(".")
         start = 0
-        while len(names) > 2 and (part := graph.parts.get(names[0])) and names[1] in part.nodes.entries:
+        while len(names) > 2 and (inner := graph.subgraphs.get(names[0])) and names[1] in inner.nodes.entries:
             start += len(names[0]) + 1
-            graph = part
+            graph = inner
             del names[0]
         nodes = graph.nodes
-        if not equals or len(names) < 2 or not all(names) or len(names) > DEEPEST:
+        if not equals or len(names) < 2 or not all(names) or len(names) > MAX_DEPTH:
             self._problem("bad-setting", "a setting is node.key=value", 0, len(self.text), "for example call.port=3400")
             return
         if names[0] not in nodes.entries:

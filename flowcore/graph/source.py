@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,9 +19,9 @@ import yaml
 from flowcore.diagnostics import Position
 from flowcore.graph.problems import Problems
 
-LARGEST = 256 * 1024  # bytes
-MOST = 10_000  # values and keys; a graph of a hundred nodes has about a thousand
-DEEPEST = 20  # mappings and lists within each other
+MAX_BYTES = 256 * 1024
+MAX_VALUES = 10_000  # values and keys; a graph of a hundred nodes has about a thousand
+MAX_DEPTH = 20  # mappings and lists within each other
 
 # YAML's printable characters, without NEL, LS and PS: YAML 1.1 breaks lines there, where editors do not.
 _STRANGE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
@@ -77,8 +78,8 @@ def read(text: str, problems: Problems, origin: Position | None = None) -> Tree 
     ``origin`` is where the text begins, for a value in a ``--set`` argument.
     """
     origin = origin or Position(1, 1)
-    if len(text) > LARGEST or len(text.encode(errors="replace")) > LARGEST:
-        problems.add("too-large", f"a graph holds at most {LARGEST // 1024} KiB", origin)
+    if len(text) > MAX_BYTES or len(text.encode(errors="replace")) > MAX_BYTES:
+        problems.add("too-large", f"a graph holds at most {MAX_BYTES // 1024} KiB", origin)
         return None
     strange = _STRANGE.search(text)
     if strange is not None:
@@ -87,6 +88,50 @@ def read(text: str, problems: Problems, origin: Position | None = None) -> Tree 
         problems.add("bad-character", f"character {code} cannot stand in a graph", _place(origin, line, column))
         return None
     return _Builder(text, problems, origin).build()
+
+
+def read_file(
+    path: str | Path, name: str, problems: Problems, at: Position | None = None, pattern: str = ""
+) -> str | None:
+    """The text of the file at ``path``, which messages call ``name``; None after a problem, which is shown ``at``.
+
+    ``pattern`` matches the files in a folder of which the user probably meant one.
+    """
+    at = at or Position(1, 1)
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(MAX_BYTES + 1)  # no more, whatever the path names
+        return plain_text(raw.decode("utf-8", errors="replace" if len(raw) > MAX_BYTES else "strict"))
+    except OSError as error:
+        if pattern and isinstance(error, IsADirectoryError):
+            help = f"name the files in it: {Path(path) / pattern}"
+            problems.add("unreadable", f"{name} is a file, and this is a folder", at, help)
+        else:
+            problems.add("unreadable", f"{name} cannot be read: {error.strerror or error}", at)
+    except UnicodeDecodeError as error:
+        problems.add("not-utf8", f"{name} is not text in UTF-8: see byte {error.start}", at)
+    return None
+
+
+def plain_text(text: str) -> str:
+    """``text`` without the byte order mark and the line ends of some editors."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def is_nothing(tree: Tree) -> bool:
+    """Whether nothing stands behind the colon."""
+    return isinstance(tree, Scalar) and tree.plain and not tree.text
+
+
+def mapping_of(key: str, tree: Tree, problems: Problems) -> YamlMapping | None:
+    """The mapping behind ``key``, empty when nothing stands there; None after a problem."""
+    if isinstance(tree, YamlMapping):
+        return tree
+    if is_nothing(tree):
+        return YamlMapping(tree.at, {})
+    if not isinstance(tree, Invalid):
+        problems.add(f"bad-{key}", f"{key} is a mapping", tree.at, f"write  {key}: {{name: value}}")
+    return None
 
 
 def _place(origin: Position, line: int, column: int, length: int = 1) -> Position:
@@ -139,7 +184,7 @@ class _Builder:
         return None
 
     def _nests_too_deep(self, end: int) -> bool:
-        """Report nesting over DEEPEST before ``end``, the index at which the parser stopped; False when there is none.
+        """Report nesting over MAX_DEPTH before ``end``, the index at which the parser stopped; False for none.
 
         libyaml reads up to 1,024 characters ahead of its events. From PyYAML 6.0.4 on it refuses 1,001 levels there,
         before the event of level 21 comes. The parser in Python has no such limit.
@@ -148,13 +193,13 @@ class _Builder:
         with suppress(yaml.YAMLError):
             for event in yaml.parse(self.text[:end], Loader=yaml.SafeLoader):
                 depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-                if depth > DEEPEST:
+                if depth > MAX_DEPTH:
                     self._too_deep(self._at(event.start_mark, event.end_mark))
                     return True
         return False
 
     def _too_deep(self, at: Position) -> None:
-        self.problems.add("too-deep", f"nested more than {DEEPEST} deep", at)
+        self.problems.add("too-deep", f"nested more than {MAX_DEPTH} deep", at)
 
     def _syntax(self, message: str, line: int, column: int) -> None:
         if line >= len(self.lines) or (line == len(self.lines) - 1 and not self.lines[line]):
@@ -192,7 +237,7 @@ class _Builder:
             if isinstance(event, yaml.ScalarEvent):
                 self._put(Invalid(at) if tagged else Scalar(at, event.value, not event.style))
                 return
-            if len(self.open) == DEEPEST:
+            if len(self.open) == MAX_DEPTH:
                 self._too_deep(at)
                 raise _Stop
             items: list[Tree] | None = [] if isinstance(event, yaml.SequenceStartEvent) else None
@@ -213,8 +258,8 @@ class _Builder:
     def _put(self, value: Tree) -> None:
         """Give a finished value to what is open around it."""
         self.values += 1
-        if self.values > MOST:
-            self._refuse("too-large", f"a graph holds at most {MOST} values and keys", value.at)
+        if self.values > MAX_VALUES:
+            self._refuse("too-large", f"a graph holds at most {MAX_VALUES} values and keys", value.at)
             raise _Stop
         if not self.open:
             self.root = value

@@ -12,60 +12,62 @@ from flowcore.graph.problems import Problems
 from flowcore.node import Demux, Listener, Sink
 
 
-def check(drafts: Mapping[str, ParsedNode], at: Position, problems: Problems, parts: Collection[str] = ()) -> list[str]:
+def check(
+    nodes: Mapping[str, ParsedNode], at: Position, problems: Problems, subgraphs: Collection[str] = ()
+) -> list[str]:
     """Note what is wrong with the wires; return the names in topological order, file order among equals.
 
-    ``at`` is where a missing listener is shown; ``parts`` are the names under which parts are used.
+    ``at`` is where a missing listener is shown; ``subgraphs`` are the names under which sub-graphs are used.
     """
-    _listeners(drafts, at, problems)
+    _listeners(nodes, at, problems)
     used: set[str] = set()
-    for draft in drafts.values():
+    for node in nodes.values():
         if problems.full:
             return []
-        for wire in draft.inputs or ():
-            used.add(_upstream(wire, draft.name, drafts, problems, parts))
-    readable = all(draft.inputs is not None for draft in drafts.values())
-    for draft in drafts.values():
-        sink = draft.cls is None or issubclass(draft.cls, Sink)
-        if readable and not sink and draft.name not in used:
+        for wire in node.inputs or ():
+            used.add(_upstream(wire, node.name, nodes, problems, subgraphs))
+    readable = all(node.inputs is not None for node in nodes.values())
+    for node in nodes.values():
+        sink = node.cls is None or issubclass(node.cls, Sink)
+        if readable and not sink and node.name not in used:
             help = "let a sink take from it, or remove it"
-            problems.add("dead-end", f"{draft.name} leads nowhere: no node takes what it gives", draft.at, help)
-    return _ordered(drafts, problems)
+            problems.add("dead-end", f"{node.name} leads nowhere: no node takes what it gives", node.at, help)
+    return _ordered(nodes, problems)
 
 
-def _listeners(drafts: Mapping[str, ParsedNode], at: Position, problems: Problems) -> None:
+def _listeners(nodes: Mapping[str, ParsedNode], at: Position, problems: Problems) -> None:
     """Exactly one node accepts calls; it has no input, and all others have one."""
-    listeners = [draft for draft in drafts.values() if draft.cls and issubclass(draft.cls, Listener)]
-    for draft in listeners[1:]:
-        message = f"{draft.name} is a second listener, after {listeners[0].name}: a graph has one"
-        problems.add("two-listeners", message, draft.places["use"], "make two graphs of it")
-    for draft in drafts.values():
-        listens = draft.cls is not None and issubclass(draft.cls, Listener)
-        if listens and draft.inputs:
-            message = f"{draft.name} accepts calls, so nothing comes before it"
-            problems.add("listener-with-from", message, draft.places["from"], "remove from")
-        elif draft.cls is not None and not listens and draft.inputs == []:
-            message = f"{draft.name} does not say which node it takes its input from"
-            problems.add("missing-from", message, draft.at, "add  from: NODE")
+    listeners = [node for node in nodes.values() if node.cls and issubclass(node.cls, Listener)]
+    for node in listeners[1:]:
+        message = f"{node.name} is a second listener, after {listeners[0].name}: a graph has one"
+        problems.add("two-listeners", message, node.places["use"], "make two graphs of it")
+    for node in nodes.values():
+        listens = node.cls is not None and issubclass(node.cls, Listener)
+        if listens and node.inputs:
+            message = f"{node.name} accepts calls, so nothing comes before it"
+            problems.add("listener-with-from", message, node.places["from"], "remove from")
+        elif node.cls is not None and not listens and node.inputs == []:
+            message = f"{node.name} does not say which node it takes its input from"
+            problems.add("missing-from", message, node.at, "add  from: NODE")
     # A node without input whose type is wrong was meant to be the listener.
-    if not listeners and not any(draft.cls is None and not draft.inputs for draft in drafts.values()):
+    if not listeners and not any(node.cls is None and not node.inputs for node in nodes.values()):
         help = "begin with one, for example  call: {use: ringcx}"
         problems.add("no-listener", "no node accepts calls", at, help)
 
 
 def _upstream(
-    wire: Input, reader: str, drafts: Mapping[str, ParsedNode], problems: Problems, parts: Collection[str]
+    wire: Input, reader: str, nodes: Mapping[str, ParsedNode], problems: Problems, subgraphs: Collection[str]
 ) -> str:
     """Check one input of the node ``reader``; return the node it means, or was most likely meant to mean."""
-    upstream = drafts.get(wire.node)
+    upstream = nodes.get(wire.node)
     if upstream is None:
-        # Names as the file says them: those of a part's nodes without the name of its use.
+        # Names as the file says them: those of a sub-graph's nodes without the name of its use.
         prefix = reader[: reader.rfind(".") + 1] if wire.at.path else ""
-        known = [name[len(prefix) :] for name in (*drafts, *parts) if name.startswith(prefix)]
+        known = [name[len(prefix) :] for name in (*nodes, *subgraphs) if name.startswith(prefix)]
         known = [name for name in known if "." not in name]
         name = wire.node.removeprefix(prefix)
         help = did_you_mean(name, known, f"the nodes are {listed(known[:20])}")
-        file = "this part" if prefix else "this graph"
+        file = "this sub-graph" if prefix else "this graph"
         problems.add("unknown-upstream", f'there is no node "{name}" in {file}', wire.at, help)
         return prefix + (closest(name, known) or "")
     if upstream.cls is None:
@@ -87,21 +89,21 @@ def _upstream(
     return wire.node
 
 
-def _ordered(drafts: Mapping[str, ParsedNode], problems: Problems) -> list[str]:
+def _ordered(nodes: Mapping[str, ParsedNode], problems: Problems) -> list[str]:
     """Topological order after Kahn; what is left over holds cycles, each of which is noted and taken out."""
-    number = {name: place for place, name in enumerate(drafts)}
-    names = list(drafts)
-    after: dict[str, list[str]] = {name: [] for name in drafts}
-    missing = dict.fromkeys(drafts, 0)
+    number = {name: place for place, name in enumerate(nodes)}
+    names = list(nodes)
+    after: dict[str, list[str]] = {name: [] for name in nodes}
+    missing = dict.fromkeys(nodes, 0)
     before: dict[str, list[Input]] = {}
-    for draft in drafts.values():
-        before[draft.name] = [wire for wire in draft.inputs or () if wire.node in drafts]
-        for upstream in {wire.node for wire in before[draft.name]}:
-            after[upstream].append(draft.name)
-            missing[draft.name] += 1
+    for node in nodes.values():
+        before[node.name] = [wire for wire in node.inputs or () if wire.node in nodes]
+        for upstream in {wire.node for wire in before[node.name]}:
+            after[upstream].append(node.name)
+            missing[node.name] += 1
     ordered: list[str] = []
     ready = [number[name] for name, count in missing.items() if count == 0]
-    left = set(drafts)
+    left = set(nodes)
     while left and not problems.full:
         if not ready:
             cycle = _cycle(left, before, number)

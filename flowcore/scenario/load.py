@@ -16,8 +16,7 @@ from flowcore.graph.load import load as load_graph
 from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 from flowcore.graph.problems import Problems
-from flowcore.graph.source import LARGEST, Tree, YamlList, YamlMapping, read
-from flowcore.graph.subgraphs import plain_text
+from flowcore.graph.source import Tree, YamlList, YamlMapping, read, read_file
 from flowcore.graph.values import Values
 from flowcore.node import Listener, Sink
 from flowcore.scenario.model import Test, TestFile
@@ -44,16 +43,7 @@ def load(path: str | Path) -> list[Scenario]:
     """Read a test file and the graph it is about. Raises `GraphError` with every problem of either."""
     path = Path(path)
     problems = Problems(str(path), "")
-    try:
-        raw = path.read_bytes()
-        text = plain_text(raw[: LARGEST + 1].decode("utf-8"))
-    except IsADirectoryError:
-        help = f"name the test files in it: {path / '*.test.yaml'}"
-        problems.add("unreadable", "this is a folder, and a test of graphs is a file", START, help)
-    except OSError as error:
-        problems.add("unreadable", f"the test file cannot be read: {error.strerror or error}", START)
-    except UnicodeDecodeError as error:
-        problems.add("not-utf8", f"the test file is not text in UTF-8: see byte {error.start}", START)
+    text = read_file(path, "a test of graphs", problems, pattern="*.test.yaml") or ""
     problems.raise_if_any()
     problems = Problems(str(path), text)
     tree = read(text, problems)

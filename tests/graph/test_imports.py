@@ -155,8 +155,8 @@ def test_name_that_no_graph_could_say(tmp_path):
 
 BROKEN = [
     ("bad-import", "list of Python files", "import: ⟦mine.py⟧"),
-    ("bad-import", "wants Python files", "import: [mine.py, ⟦acme⟧]"),
-    ("bad-import", "wants Python files", "import: [mine.py, ⟦[a.py]⟧]"),
+    ("bad-import", "needs Python files", "import: [mine.py, ⟦acme⟧]"),
+    ("bad-import", "needs Python files", "import: [mine.py, ⟦[a.py]⟧]"),
     ("import-outside", "outside the directory", "import: [mine.py, ⟦../other.py⟧]"),
     ("import-outside", "outside the directory", "import: [mine.py, ⟦/tmp/other.py⟧]"),
     ("broken-import", "cannot be read", "import: [mine.py, ⟦not_there.py⟧]"),

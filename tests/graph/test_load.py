@@ -36,7 +36,7 @@ BROKEN = [
     ("not-a-graph", "empty", "⟦#⟧ nothing here\n"),
     ("not-a-graph", "no mapping", "⟦- call⟧\n"),
     ("not-a-graph", "no mapping", "⟦just words⟧\n"),
-    ("missing-version", "what it is", "⟦nodes:⟧\n  call: {use: phone}\n" + LAMP),
+    ("missing-version", "which version", "⟦nodes:⟧\n  call: {use: phone}\n" + LAMP),
     ("unknown-version", "version 1", CALL.replace("1", "⟦2⟧") + LAMP),
     ("unknown-version", "version 1", CALL.replace("1", "⟦[1]⟧") + LAMP),
     ("missing-nodes", "no nodes", "⟦flowcore: 1⟧\n"),
@@ -251,7 +251,7 @@ def test_file_that_is_not_there_or_not_text_is_a_problem(tmp_path):
     for name, code in (("none.yaml", "unreadable"), ("", "unreadable"), ("latin.yaml", "not-utf8")):
         with pytest.raises(GraphError, match=re.escape(f"error[{code}]")):
             load(tmp_path / name, registry=REGISTRY)
-    with pytest.raises(GraphError, match=r"(?s)this is a folder.*name the graphs in it: .*\*\.yaml"):
+    with pytest.raises(GraphError, match=r"(?s)a file, and this is a folder.*name the files in it: .*\*\.yaml"):
         load(tmp_path, registry=REGISTRY)
     with pytest.raises(GraphError, match="256 KiB"):
         load(tmp_path / "large.yaml", registry=REGISTRY)

@@ -10,9 +10,9 @@ import yaml
 from jsonschema import Draft7Validator
 
 from flowcore.errors import GraphError
-from flowcore.graph import node_parser as drafts
-from flowcore.graph import subgraphs as parts
+from flowcore.graph.graph_file import SUBGRAPH_KEYS
 from flowcore.graph.load import load, load_text
+from flowcore.graph.node_parser import KEYS
 from flowcore.graph.schema import schema
 from flowcore.registry import available
 
@@ -142,7 +142,7 @@ def test_own_nodes_pass_where_a_graph_imports_and_only_there():
     assert wrong(own.replace("nodes:", "import: [my_nodes.txt]\nnodes:"))
 
 
-def test_parts_pass():
+def test_subgraphs_pass():
     part = "flowcore: 1\ninput: voice\nparameters: {rate: {default: 16000, description: Hz}}\noutputs: {text: words}\n"
     part += (
         "nodes:\n  fast: {use: resample, from: voice, with: {rate: $rate}}\n  words: {use: transcribe, from: fast}\n"
@@ -156,8 +156,8 @@ def test_parts_pass():
 
 
 def test_the_keys_are_those_that_the_loader_reads():
-    assert set(SCHEMA["properties"]) == set(parts.PART_KEYS)
-    assert set(SCHEMA["properties"]["nodes"]["additionalProperties"]["properties"]) == set(drafts.KEYS)
+    assert set(SCHEMA["properties"]) == set(SUBGRAPH_KEYS)
+    assert set(SCHEMA["properties"]["nodes"]["additionalProperties"]["properties"]) == set(KEYS)
 
 
 def test_the_file_in_docs_is_what_the_nodes_say_now():

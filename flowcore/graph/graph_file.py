@@ -1,0 +1,225 @@
+"""A graph's file and the files of its sub-graphs: their keys are checked, their nodes are left as they are written.
+
+A sub-graph is a graph file with an input, which another graph uses like a node (``use: ./voice.yaml``). ``input`` names
+what comes in for its own nodes, ``outputs`` names what comes out, ``parameters`` names what its user may set.
+
+Files outside the directory of the graph are not read, and a sub-graph that uses itself is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flowcore.diagnostics import Position, did_you_mean, listed
+from flowcore.graph.imports import NAME, Imports
+from flowcore.graph.problems import Problems
+from flowcore.graph.source import Entry, Invalid, Scalar, Tree, YamlList, YamlMapping, is_nothing, read, read_file
+from flowcore.registry import Entry as NodeEntry
+
+VERSION = "1"
+GRAPH_KEYS = ("flowcore", "description", "import", "nodes")
+SUBGRAPH_KEYS = (*GRAPH_KEYS, "parameters", "input", "outputs")
+PARAMETER_KEYS = ("default", "description")
+MAX_USES = 100
+"""Uses of sub-graphs in one graph: thirty files of which each uses the next one twice would be a billion nodes."""
+
+PARAMETER = re.compile(r"\$\$(?=[a-z])|(?<!\$)\$(?P<name>[a-z][a-z0-9_]*)")
+"""``$name`` in a sub-graph's text; ``$$name`` is the text ``$name``."""
+
+
+@dataclass
+class GraphFile:
+    """A graph's own file, or the file of a sub-graph as one of its uses sees it.
+
+    ``at`` is the key ``nodes``. ``types`` are the node types that the file may use: those that are installed, and those
+    that it imports. ``subgraphs`` maps nodes that use a sub-graph to its file, None for a file that could not be read.
+    """
+
+    path: Path
+    at: Position
+    nodes: YamlMapping
+    types: Mapping[str, NodeEntry]
+    subgraphs: dict[str, GraphFile | None] = field(default_factory=dict)
+    parameters: dict[str, Entry] = field(default_factory=dict)
+    input: Scalar | None = None
+    outputs: dict[str, Scalar] = field(default_factory=dict)
+
+
+class Reader:
+    """Reads the files of one graph; ``given`` holds texts of sub-graphs that were read before, by path."""
+
+    def __init__(
+        self, graph: Path, types: Mapping[str, NodeEntry], problems: Problems, given: Mapping[str, str] | None = None
+    ) -> None:
+        self.graph = graph
+        self.problems = problems
+        self.given = given or {}
+        self.texts: dict[str, str] = {}
+        """The texts of all sub-graphs, by path."""
+        self._imports = Imports(graph.parent.resolve(), types, problems)
+        self._uses = 0
+
+    def read(self, tree: Tree | None) -> GraphFile | None:
+        """The graph's own file with its sub-graphs; None when its nodes cannot be found, which is then reported."""
+        found = self._header(tree, GRAPH_KEYS, Position(1, 1))
+        if found is None:
+            return None
+        entries, nodes = found
+        file = GraphFile(self.graph, nodes.key, _mapping(nodes), self._imports.of(entries, self.graph))
+        self._read_subgraphs(file, ())
+        return file
+
+    def _header(
+        self, tree: Tree | None, keys: tuple[str, ...], start: Position
+    ) -> tuple[dict[str, Entry], Entry] | None:
+        """Check the keys of a file; return all entries, and the one of ``nodes``."""
+        if not isinstance(tree, YamlMapping):
+            if not isinstance(tree, Invalid):
+                message = "the file is empty" if tree is None else "the file is no mapping"
+                self.problems.add("not-a-graph", message, tree.at if tree else start, "begin with  flowcore: 1")
+            return None
+        entries = tree.entries
+        for key in entries.keys() - set(keys):
+            help = did_you_mean(key, keys, f"the keys of a graph are {listed(keys)}")
+            if key in SUBGRAPH_KEYS:
+                help = f"{key} is for a sub-graph: a file that another graph names with  use: ./FILE.yaml"
+            self.problems.add("unknown-key", f'a graph has no key "{key}"', entries[key].key, help)
+        version = entries.get("flowcore")
+        if version is None:
+            message = "the file does not say which version of the format it has"
+            self.problems.add("missing-version", message, tree.at, "begin with  flowcore: 1")
+        elif not isinstance(version.value, Scalar) or version.value.text != VERSION:
+            message = f"this flowcore reads graphs of version {VERSION}"
+            self.problems.add("unknown-version", message, version.value.at, f"write  flowcore: {VERSION}")
+        description = entries.get("description")
+        if description is not None and not isinstance(description.value, Scalar | Invalid):
+            self.problems.add("bad-description", "description is text", description.value.at)
+        nodes = entries.get("nodes")
+        if nodes is None:
+            self.problems.add("missing-nodes", "the graph has no nodes", tree.at, "add  nodes:")
+            return None
+        if not isinstance(nodes.value, YamlMapping) or not nodes.value.entries:
+            if not isinstance(nodes.value, Invalid):
+                help = "write  name: {use: NODE, from: NAME}  below it, one for each node"
+                self.problems.add("missing-nodes", "nodes holds no nodes by name", nodes.key, help)
+            return None
+        return entries, nodes
+
+    def _read_subgraphs(self, file: GraphFile, around: tuple[Path, ...]) -> None:
+        """Read the sub-graphs of ``file``, which lies in the sub-graphs ``around``."""
+        for name, entry in file.nodes.entries.items():
+            use = entry.value.entries.get("use") if isinstance(entry.value, YamlMapping) else None
+            if use is not None and isinstance(use.value, Scalar) and is_subgraph(use.value.text):
+                file.subgraphs[name] = self._subgraph(use.value, file.path.parent, around)
+
+    def _subgraph(self, use: Scalar, folder: Path, around: tuple[Path, ...]) -> GraphFile | None:
+        path = self._imports.inside(use, folder, "subgraph")
+        self._uses += 1
+        if path is None or self.problems.full:
+            return None
+        if path.resolve() in (self.graph.resolve(), *around):
+            self.problems.add("subgraph-in-itself", f"{use.text} uses itself, without end", use.at)
+            return None
+        if self._uses > MAX_USES:
+            self.problems.add("too-many-subgraphs", f"a graph uses sub-graphs {MAX_USES} times at most", use.at)
+            return None
+        name = str(path)
+        text = self.given[name] if name in self.given else read_file(path, use.text, self.problems, use.at)
+        if text is None:
+            return None
+        self.texts[name] = text
+        self.problems.add_text(name, text)
+        start = Position(1, 1, path=name)
+        before = len(self.problems)
+        tree = read(text, self.problems, start)
+        if tree is None and len(self.problems) > before:
+            return None
+        found = self._header(tree, SUBGRAPH_KEYS, start)
+        if found is None:
+            return None
+        entries, nodes = found
+        file = GraphFile(path, nodes.key, _mapping(nodes), self._imports.of(entries, path))
+        self._input(file, entries, tree.at if tree else start)
+        self._outputs(file, entries)
+        self._parameters(file, entries)
+        self._read_subgraphs(file, (*around, path.resolve()))
+        return file
+
+    def _input(self, file: GraphFile, entries: Mapping[str, Entry], at: Position) -> None:
+        given = entries.get("input")
+        if given is None:
+            help = "add  input: NAME  and write  from: NAME  in the nodes that it goes to"
+            self.problems.add("missing-input", "a sub-graph names its input", at, help)
+        elif not isinstance(given.value, Scalar) or not NAME.fullmatch(given.value.text):
+            if not isinstance(given.value, Invalid):
+                self.problems.add("bad-input", "input is a name for what comes in", given.value.at)
+        elif given.value.text in file.nodes.entries:
+            message = f"the input and a node are both called {given.value.text}"
+            self.problems.add("bad-input", message, given.value.at, "give the input another name")
+        else:
+            file.input = given.value
+
+    def _outputs(self, file: GraphFile, entries: Mapping[str, Entry]) -> None:
+        given = entries.get("outputs")
+        if given is None or isinstance(given.value, Invalid):
+            return
+        if not isinstance(given.value, YamlMapping):
+            help = "write  outputs: {name: node}"
+            self.problems.add("bad-outputs", "outputs is a mapping of names to nodes", given.value.at, help)
+            return
+        nodes = file.nodes.entries
+        for name, entry in given.value.entries.items():
+            node = entry.value.text.partition(".")[0] if isinstance(entry.value, Scalar) else ""
+            if isinstance(entry.value, Scalar) and node in nodes:
+                file.outputs[name] = entry.value
+            elif not isinstance(entry.value, Invalid):
+                help = did_you_mean(node, nodes, f"the nodes are {listed(list(nodes)[:20])}")
+                message = f'output "{name}" needs a node of the sub-graph'
+                self.problems.add("bad-outputs", message, entry.value.at, help)
+
+    def _parameters(self, file: GraphFile, entries: Mapping[str, Entry]) -> None:
+        given = entries.get("parameters")
+        if given is None or isinstance(given.value, Invalid):
+            return
+        if not isinstance(given.value, YamlMapping):
+            help = "write  parameters: {name: {default: VALUE}}"
+            self.problems.add("bad-parameters", "parameters is a mapping of names", given.value.at, help)
+            return
+        used = set(_parameters_in(file.nodes))
+        for name, entry in given.value.entries.items():
+            if name in file.nodes.entries or not NAME.fullmatch(name):
+                self.problems.add("bad-parameters", f"a parameter cannot be called {name}", entry.key)
+            elif name not in used:
+                help = f"write ${name} where its value belongs, or remove it"
+                self.problems.add("unused-parameter", f"no node of the sub-graph uses {name}", entry.key, help)
+            if isinstance(entry.value, YamlMapping):
+                for key in entry.value.entries.keys() - set(PARAMETER_KEYS):
+                    help = did_you_mean(key, PARAMETER_KEYS, f"its keys are {listed(PARAMETER_KEYS)}")
+                    at = entry.value.entries[key].key
+                    self.problems.add("unknown-key", f'a parameter has no key "{key}"', at, help)
+            elif not isinstance(entry.value, Invalid) and not is_nothing(entry.value):
+                help = f"write  {name}: {{default: …}}"
+                self.problems.add("bad-parameters", f"{name} is no mapping", entry.value.at, help)
+            file.parameters[name] = entry
+
+
+def is_subgraph(use: str) -> bool:
+    """Whether ``use`` names a file instead of a node type."""
+    return "/" in use or use.endswith((".yaml", ".yml"))
+
+
+def _mapping(nodes: Entry) -> YamlMapping:
+    assert isinstance(nodes.value, YamlMapping)  # noqa: S101  # checked by Reader._header
+    return nodes.value
+
+
+def _parameters_in(tree: Tree) -> Iterator[str]:
+    if isinstance(tree, Scalar):
+        yield from (match["name"] for match in PARAMETER.finditer(tree.text) if match["name"])
+    for inner in tree.items if isinstance(tree, YamlList) else ():
+        yield from _parameters_in(inner)
+    for entry in tree.entries.values() if isinstance(tree, YamlMapping) else ():
+        yield from _parameters_in(entry.value)
