@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from nodes.audio import g711
-from tools.wer import normalised
+from tools.error_rate import normalised
 
 RATE = 8000
 SOUNDS = Path("/usr/share/asterisk/sounds/en")

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +23,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tools.error_rate import error_rate, normalised
+from tools.prompts import monologue, prompts, wordless
 
 # Charles Dickens, A Tale of Two Cities (1859), the first sentence, as read in two_cities.wav.
 TWO_CITIES = """
@@ -41,23 +43,6 @@ BECKETT = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail bette
 SPOKEN = {"agent": TWO_CITIES, "customer": BECKETT}
 
 
-ALIKE = {
-    "voicemail": "voice mail",
-    "mailbox": "mail box",
-    "rerecord": "re record",
-    "login": "log in",
-    "thru": "through",
-}
-"""Words that may be written in two ways."""
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-
-
-def normalised(text: str) -> str:
-    """Lower case, without punctuation, digits as words, one space between words, one way to write a word."""
-    spelled = re.sub(r"\d", lambda digit: f" {DIGITS[int(digit[0])]} ", text.lower().replace("’", "'"))
-    return " ".join(ALIKE.get(word, word) for word in re.sub(r"[^\w\s']", " ", spelled).split())
-
-
 def transcript(events: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """What each party said, by ``track``, in the order of time: the final texts of a transcript's lines."""
     finals = sorted((event for event in events if event["final"]), key=lambda event: event["start"])
@@ -65,13 +50,6 @@ def transcript(events: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         track: " ".join(event["text"] for event in finals if event["track"] == track)
         for track in sorted({event["track"] for event in finals})
     }
-
-
-def wer(spoken: str, heard: str) -> float:
-    """The word error rate, 0 for none wrong."""
-    import jiwer
-
-    return float(jiwer.wer(normalised(spoken), normalised(heard)))
 
 
 class Heard:
@@ -89,11 +67,11 @@ class Heard:
         from nodes.transforms.transcribe import Transcribe
 
         config = {"engine": dict(engine), "interim": "0s", "backlog": "1000s", "processes": 1}
-        part: Any = Transcribe.make_resource(Transcribe.Config(**config))
-        part.open()
+        resource: Any = Transcribe.make_resource(Transcribe.Config(**config))
+        resource.open()
         try:
             woken = threading.Event()
-            call = NodeHarness(Transcribe, config, part=part)
+            call = NodeHarness(Transcribe, config, resource=resource)
             call.node.wake = woken.set
             narrow = NodeHarness(Resample, {"rate": 16000})
             decoders = [psutil.Process().children()[-1]]
@@ -114,7 +92,7 @@ class Heard:
             self.cost = cpu / sum(len(samples) / 8000 for samples in channels.values())
             call.node.close()
         finally:
-            part.close()
+            resource.close()
 
     def said(self, track: str) -> str:
         """All words of one party."""
@@ -139,22 +117,16 @@ def judge(
     engine: Mapping[str, Any], first: str, last: str, every: int = 1, pause: float = 2.0
 ) -> tuple[float, int, float]:
     """Word error rate, number of words and cost on prompts named ``first`` to ``last``, half of them a channel."""
-    import jiwer
-
-    from tools.prompts import monologue, prompts
-
     said = prompts(first, last)[::every]
     halves = {"agent": said[::2], "customer": said[1::2]}
     heard = Heard(engine, {track: monologue(half, pause) for track, half in halves.items()})
-    spoken = [normalised(" ".join(prompt.text for prompt in half)) for half in halves.values()]
-    found = [normalised(heard.said(track)) for track in halves]
-    return float(jiwer.wer(spoken, found)), sum(len(text.split()) for text in spoken), heard.cost
+    spoken = [" ".join(prompt.text for prompt in half) for half in halves.values()]
+    found = [heard.said(track) for track in halves]
+    return error_rate(spoken, found), sum(len(normalised(text).split()) for text in spoken), heard.cost
 
 
 def invented(engine: Mapping[str, Any], seconds: float) -> dict[str, str]:
     """The words made up of each sound in which nobody speaks."""
-    from tools.prompts import wordless
-
     return {name: Heard(engine, {"agent": sound}).said("agent") for name, sound in wordless(seconds).items()}
 
 
@@ -169,9 +141,8 @@ def report(engine: Mapping[str, Any], recordings: bool = True) -> Iterable[str]:
     if recordings:
         heard = Heard(engine, {"agent": telephone(RECORDINGS["agent"]), "customer": telephone(RECORDINGS["caller"])})
         for track, text in SPOKEN.items():
-            yield _row(
-                name, f"the demo's {track}", wer(text, heard.said(track)), len(normalised(text).split()), heard.cost
-            )
+            words = len(normalised(text).split())
+            yield _row(name, f"the demo's {track}", error_rate(text, heard.said(track)), words, heard.cost)
 
 
 def _row(engine: str, what: str, rate: float, words: int, cost: float) -> str:
@@ -208,7 +179,7 @@ def of_transcript(options: Mapping[str, Any]) -> Iterable[str]:
     for track, text in SPOKEN.items():
         spoken = options[track].read_text() if options[track] else text
         words = len(normalised(spoken).split())
-        yield f"{track:9} WER {100 * wer(spoken, heard.get(track, '')):5.1f} %  of {words} words"
+        yield f"{track:9} WER {100 * error_rate(spoken, heard.get(track, '')):5.1f} %  of {words} words"
 
 
 if __name__ == "__main__":

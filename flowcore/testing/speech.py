@@ -7,7 +7,7 @@
         config = {"endpoint": "127.0.0.1:8700"}
         def speak(self, words): ...     # audio in which your provider, or your stand-in for it, hears these words
 
-The engine runs as it does in a graph, driven by the node `transcribe`; trouble is made between the two, so that the
+The engine runs as it does in a graph, driven by the node `transcribe`; faults are injected between the two, so that the
 provider need not make any. pytest finds the tests; nothing here imports it.
 """
 
@@ -31,7 +31,7 @@ from flowcore.speech import Ended, Expired, Limits, Listener, OverQuota, Rejecte
 from flowcore.testing.nodes import NodeHarness
 from flowcore.text import Text
 
-Trouble = Literal["", "refuse", "reset", "quota", "expire", "deafen", "hang", "reject"]
+StreamFault = Literal["", "refuse", "reset", "quota", "expire", "deafen", "hang", "reject"]
 """What befalls a stream: it cannot be opened, breaks off, is told of a quota, or ends as too old at once; it hears
 nothing from some moment on but ends in order; it says nothing any more; or it is turned down for good."""
 CHUNK = 0.1  # seconds
@@ -49,19 +49,19 @@ class Spoken:
 
 
 class Watched(Streamer):
-    """An engine between the driver and the provider: holds both to the contract, and makes trouble.
+    """An engine between the driver and the provider: holds both to the contract, and injects faults.
 
     ``breaches`` are sentences about who broke it. The limits are those of the engine, or narrower ones.
     """
 
     def __init__(
-        self, inner: Streamer, now: Callable[[], float], limits: Limits, trouble: Callable[[int], Trouble]
+        self, inner: Streamer, now: Callable[[], float], limits: Limits, fault: Callable[[int], StreamFault]
     ) -> None:
         super().__init__(inner.config)
         self.inner = inner
         self.now = now
         self.limits = limits
-        self.trouble = trouble
+        self.fault = fault
         self.streams: list[_WatchedStream] = []
         self.breaches: list[str] = []
 
@@ -88,7 +88,7 @@ class _WatchedStream(Stream):
     def __init__(self, owner: Watched, number: int, encoding: Encoding, rate: int, listener: Listener) -> None:
         self.owner = owner
         self.number = number
-        self.trouble = owner.trouble(number)
+        self.fault = owner.fault(number)
         self.opened = self.last = owner.now()
         self.bytes = 0
         self.over = False
@@ -97,9 +97,9 @@ class _WatchedStream(Stream):
         self._rate = rate * (2 if encoding == "s16" else 1)
         self._listener = listener
         self._lock = Lock()
-        self._turn = 1 + number % 7  # seconds of audio after which the trouble comes
+        self._turn = 1 + number % 7  # seconds of audio after which the fault comes
         self.inner: Stream | None = owner.inner.stream(encoding, rate, self._heard)
-        if self.trouble in ("refuse", "quota", "reject"):
+        if self.fault in ("refuse", "quota", "reject"):
             self._break()
 
     def send(self, audio: bytes) -> None:
@@ -110,11 +110,11 @@ class _WatchedStream(Stream):
         allowed = 2.0 + limits.pace * (now - self.opened + CHUNK)
         self._breach(self.bytes / self._rate > allowed, "audio faster than the limits say")
         self.last = now
-        if self.trouble in ("reset", "expire", "hang", "deafen") and self.bytes >= self._turn * self._rate:
-            self.silent = self.silent or self.trouble in ("hang", "deafen")
-            if self.trouble in ("reset", "expire"):
+        if self.fault in ("reset", "expire", "hang", "deafen") and self.bytes >= self._turn * self._rate:
+            self.silent = self.silent or self.fault in ("hang", "deafen")
+            if self.fault in ("reset", "expire"):
                 self._break()
-        if self.inner is not None and not self.over and not (self.silent and self.trouble == "deafen"):
+        if self.inner is not None and not self.over and not (self.silent and self.fault == "deafen"):
             self.inner.send(audio)
 
     def end(self) -> None:
@@ -144,8 +144,8 @@ class _WatchedStream(Stream):
                 return
             if isinstance(event, Result):
                 self._breach(event.end > self.bytes / self._rate + NEAR, "a result of audio that was never sent")
-            self.over = isinstance(event, Ended) and not (self.silent and self.trouble == "hang")
-        if not (self.silent and self.trouble == "hang"):
+            self.over = isinstance(event, Ended) and not (self.silent and self.fault == "hang")
+        if not (self.silent and self.fault == "hang"):
             self._listener(event)
 
     def _break(self, error: Exception | None = None) -> None:
@@ -156,8 +156,8 @@ class _WatchedStream(Stream):
         if self.inner is not None:
             self.inner.cancel()
             self.inner = None
-        kind: Any = ERRORS.get(self.trouble, Unavailable)
-        self._listener(Ended(error or kind(f"trouble: {self.trouble}")))  # type: ignore[arg-type]
+        kind: Any = ERRORS.get(self.fault, Unavailable)
+        self._listener(Ended(error or kind(f"fault: {self.fault}")))  # type: ignore[arg-type]
 
     def _breach(self, broken: bool, what: str) -> None:
         if broken and not self.over:
@@ -174,7 +174,7 @@ class Call:
         self,
         engine: str | Mapping[str, Any],
         limits: Mapping[str, float],
-        trouble: Callable[[int], Trouble],
+        fault: Callable[[int], StreamFault],
         speed: float,
         settings: Mapping[str, Any],
         tick: Callable[[float], None],
@@ -188,7 +188,7 @@ class Call:
         self._began = time.monotonic()
         self._woken = Event()
         inner = self.resource.streamer
-        self.watched = Watched(inner, lambda: self.harness.now, replace(inner.limits, **limits), trouble)
+        self.watched = Watched(inner, lambda: self.harness.now, replace(inner.limits, **limits), fault)
         self.resource.streamer = self.watched
         self.harness = NodeHarness(cls, {"engine": engine, **settings}, resource=self.resource)
         self.harness.node.wake = self._woken.set
@@ -287,10 +287,10 @@ class StreamingConformance:
 
     def test_every_word_once_though_a_third_of_all_streams_fail(self) -> None:
         chance = random.Random(2)
-        kinds: Sequence[Trouble] = ("refuse", "reset", "quota", "expire", "hang")
-        fate = partial(_fate, chance, kinds)
+        kinds: Sequence[StreamFault] = ("refuse", "reset", "quota", "expire", "hang")
+        fault = partial(_random_fault, chance, kinds)
         words, holds = made_up(30 * self.minutes, seed=2)
-        call = self.call(trouble=fate, max_stream=30.0)
+        call = self.call(fault=fault, max_stream=30.0)
         self.play(call, words, holds)
         call.finish()
         self.right(call, words)
@@ -304,7 +304,7 @@ class StreamingConformance:
 
     def test_a_provider_that_hangs_costs_no_more_than_the_time_there_is(self) -> None:
         words = [Spoken(1, 0.5, 0.9), Spoken(2, 9.0, 9.4)]
-        call = self.call(trouble=lambda number: "hang")
+        call = self.call(fault=lambda number: "hang")
         self.play(call, words, [], seconds=10.0)
         assert call.finish() < 10.0  # the engine's own deadline for the end of a call
         assert call.gaps, "nobody was told of the words that were lost"
@@ -316,12 +316,12 @@ class StreamingConformance:
     def call(
         self,
         *,
-        trouble: Callable[[int], Trouble] = lambda number: "",
+        fault: Callable[[int], StreamFault] = lambda number: "",
         settings: Mapping[str, Any] = {},
         **limits: float,
     ) -> Call:
         """One call with this engine."""
-        return Call({"use": self.engine, **self.config}, limits, trouble, self.speed, settings, self.tick)
+        return Call({"use": self.engine, **self.config}, limits, fault, self.speed, settings, self.tick)
 
     def play(
         self, call: Call, words: Sequence[Spoken], holds: Sequence[tuple[float, float]], seconds: float = 0.0
@@ -343,7 +343,7 @@ class StreamingConformance:
         assert [text.utterance for text in call.texts if text.final] == list(range(sum(t.final for t in call.texts)))
 
 
-def _fate(chance: random.Random, kinds: Sequence[Trouble], number: int) -> Trouble:
+def _random_fault(chance: random.Random, kinds: Sequence[StreamFault], number: int) -> StreamFault:
     return chance.choice(kinds) if chance.random() < 0.3 else ""
 
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nodes.audio import g711
-from tools.fake_google import LIMITS, FakeGoogle, Limits, Trouble, mulaw
+from tools.fake_google import LIMITS, FakeGoogle, Limits, StreamFault, mulaw
 from tools.fake_google.rules import Refused, Rules
 from tools.fake_google.stream import Recogniser
 from tools.fake_google.words import Ear, Word, silence, speak
@@ -151,7 +151,7 @@ def test_the_first_request_is_the_configuration_and_the_others_are_not(version):
 
 
 def test_trouble_comes_when_it_was_ordered():
-    with FakeGoogle(trouble=lambda number: Trouble("DATA_LOSS", 0.5, "gone") if number == 1 else None) as google:
+    with FakeGoogle(fault=lambda number: StreamFault("DATA_LOSS", 0.5, "gone") if number == 1 else None) as google:
         sound = [audio(2, mulaw([], 0.25))] * 4
         assert raw(google.address, 2, first(2), *sound)[1:] == ("OK", "")
         assert raw(google.address, 2, first(2), *sound)[1:] == ("DATA_LOSS", "gone")

@@ -14,7 +14,7 @@ which word they belong to, so that a text tells exactly which samples arrived. `
 
 from .rules import LIMITS, Limits
 from .server import FakeGoogle
-from .stream import StreamLog, Trouble, troubles
+from .stream import StreamFault, StreamLog, random_faults
 from .words import mulaw
 
-__all__ = ["LIMITS", "FakeGoogle", "Limits", "StreamLog", "Trouble", "mulaw", "troubles"]
+__all__ = ["LIMITS", "FakeGoogle", "Limits", "StreamFault", "StreamLog", "mulaw", "random_faults"]

@@ -8,7 +8,7 @@ import time
 from itertools import count
 from pathlib import Path
 
-from . import FakeGoogle, StreamLog, troubles
+from . import FakeGoogle, StreamLog, random_faults
 from .stream import KINDS
 from .words import RATE, mulaw
 
@@ -29,9 +29,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--port", type=int, default=8700, help="where it listens, on 127.0.0.1 (default: 8700)")
     options.add_argument("--speed", type=float, default=1.0, help="its clock runs so many times as fast (default: 1)")
     options.add_argument("--quota", type=int, help="how many streams may be open at once (default: any number)")
-    options.add_argument("--errors", type=float, default=0, metavar="PERCENT", help="of the streams meet trouble")
-    options.add_argument("--kinds", default=",".join(KINDS), help="of trouble: status codes, hang, silent")
-    options.add_argument("--seed", type=int, default=0, help="for other random trouble")
+    options.add_argument("--errors", type=float, default=0, metavar="PERCENT", help="of the streams get a fault")
+    options.add_argument("--kinds", default=",".join(KINDS), help="kinds of fault: status codes, hang, silent")
+    options.add_argument("--seed", type=int, default=0, help="for other random faults")
     options.add_argument("--write", type=Path, metavar="WAV", help="write a recording that it understands, and end")
     options.add_argument("--seconds", type=float, default=60, help="length of that recording (default: 60)")
     options.add_argument("--first", type=int, default=0, help="number of its first word (default: 0)")
@@ -72,8 +72,8 @@ def main() -> int:
     if options.write:
         write(options.write, options.seconds, options.first)
         return 0
-    trouble = troubles(options.errors / 100, options.seed, kinds=tuple(options.kinds.split(",")))
-    google = FakeGoogle(port=options.port, speed=options.speed, quota=options.quota, trouble=trouble)
+    fault = random_faults(options.errors / 100, options.seed, kinds=tuple(options.kinds.split(",")))
+    google = FakeGoogle(port=options.port, speed=options.speed, quota=options.quota, fault=fault)
     told: set[StreamLog] = set()
     try:
         with google:

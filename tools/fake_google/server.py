@@ -20,7 +20,7 @@ from google.cloud.speech_v1.types import cloud_speech as v1
 from google.cloud.speech_v2.types import cloud_speech as v2
 
 from .rules import EXHAUSTED, LIMITS, Limits, Refused, Rules
-from .stream import Heard, Recogniser, StreamLog, Troubles
+from .stream import Heard, Recogniser, StreamFaults, StreamLog
 from .words import RATE
 
 TICK = 0.01
@@ -48,7 +48,7 @@ class FakeGoogle:
         limits: dict[int, Limits] | None = None,
         quota: int | None = None,
         connection: int = 100,
-        trouble: Troubles = lambda number: None,
+        fault: StreamFaults = lambda number: None,
         drain: float = 0.0,
         certificate: tuple[bytes, bytes] | None = None,
     ) -> None:
@@ -56,7 +56,7 @@ class FakeGoogle:
         self.address = ""
         self.peak = 0
         """The most streams that were open at once."""
-        self.trouble = trouble
+        self.fault = fault
         self.limits = {**LIMITS, **(limits or {})}
         self.quota = quota
         self.clock = clock or (lambda: time.monotonic() * speed)
@@ -170,7 +170,7 @@ class FakeGoogle:
             raise Refused("UNAUTHENTICATED", "Request is missing required authentication credential.")
         if self.quota is not None and len(self._open) > self.quota:
             raise Refused("RESOURCE_EXHAUSTED", EXHAUSTED)
-        trouble = self.trouble(log.number)
+        fault = self.fault(log.number)
         first = await context.read()
         if first is grpc.aio.EOF:
             raise Refused("INVALID_ARGUMENT", "No configuration came before the end of the stream.")
@@ -178,11 +178,11 @@ class FakeGoogle:
         width = 1 if log.config["encoding"] == "mulaw" else 2
         recogniser = Recogniser()
         while True:
-            if trouble is not None and log.seconds >= trouble.after:
-                if trouble.kind == "hang":
+            if fault is not None and log.seconds >= fault.after:
+                if fault.kind == "hang":
                     await asyncio.get_running_loop().create_future()
-                elif trouble.kind != "silent":
-                    raise Refused(trouble.kind, trouble.text)
+                elif fault.kind != "silent":
+                    raise Refused(fault.kind, fault.text)
             request = await context.read()
             if request is grpc.aio.EOF:
                 break
@@ -192,17 +192,17 @@ class FakeGoogle:
             log.requests += 1
             log.largest = max(log.largest, len(audio))
             log.samples += len(audio) // width
-            await self._say(version, log, context, recogniser.hear(_codes(audio, width)), trouble)
+            await self._say(version, log, context, recogniser.hear(_codes(audio, width)), fault)
             log.broken = recogniser.ear.broken
         log.half_closed = True
         thought = self.clock() + self._drain
         while self.clock() < thought:  # noqa: ASYNC110  # the clock is no event: a test may hold it in its hand
             await asyncio.sleep(TICK)
-        await self._say(version, log, context, recogniser.end(), trouble)
+        await self._say(version, log, context, recogniser.end(), fault)
 
-    async def _say(self, version: int, log: StreamLog, context: Any, results: Iterable[Heard], trouble: Any) -> None:
+    async def _say(self, version: int, log: StreamLog, context: Any, results: Iterable[Heard], fault: Any) -> None:
         for heard in results:
-            if trouble is not None and trouble.kind == "silent":
+            if fault is not None and fault.kind == "silent":
                 continue
             if heard.final:
                 log.words.extend(heard.words)

@@ -20,8 +20,8 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """What goes wrong with a stream once it has heard ``after`` seconds of audio.
+class StreamFault:
+    """A fault of a stream once it has heard ``after`` seconds of audio.
 
     ``kind`` is the name of a `grpc.StatusCode`, or ``hang`` (nothing is read or said any more), or ``silent`` (it is
     read, and nothing said).
@@ -32,23 +32,23 @@ class Trouble:
     text: str = "as told by the test"
 
 
-Troubles = Callable[[int], "Trouble | None"]
-"""The trouble of a stream, by its number from 0."""
+StreamFaults = Callable[[int], "StreamFault | None"]
+"""The fault of a stream, by its number from 0."""
 
 
 KINDS = ("UNAVAILABLE", "ABORTED", "INTERNAL")
 
 
-def troubles(share: float, seed: int = 0, within: float = 60.0, kinds: tuple[str, ...] = KINDS) -> Troubles:
-    """Trouble of one of ``kinds`` for a ``share`` of the streams, within their first ``within`` seconds."""
+def random_faults(share: float, seed: int = 0, within: float = 60.0, kinds: tuple[str, ...] = KINDS) -> StreamFaults:
+    """Give a ``share`` of the streams a fault of one of ``kinds``, within their first ``within`` seconds."""
 
-    def trouble(number: int) -> Trouble | None:
-        dice = random.Random(f"{seed}/{number}")
-        if dice.random() >= share:
+    def fault(number: int) -> StreamFault | None:
+        rng = random.Random(f"{seed}/{number}")
+        if rng.random() >= share:
             return None
-        return Trouble(dice.choice(kinds), round(dice.uniform(0, within), 2), "one of the random errors")
+        return StreamFault(rng.choice(kinds), round(rng.uniform(0, within), 2), "one of the random errors")
 
-    return trouble
+    return fault
 
 
 @dataclass(eq=False)

@@ -22,6 +22,7 @@ from nodes.speech.local.worker import DecoderDied, Worker
 from nodes.transforms.resample import Resample
 from nodes.transforms.transcribe import Transcribe
 from tools import wer
+from tools.error_rate import error_rate, normalised
 from tools.voices import telephone
 
 SOON = 60.0  # seconds; a test that waits so long has failed
@@ -486,10 +487,10 @@ def test_word_error_rate_of_both_parties(moonshine, interim, record_property):
     for chunk in both:
         call.push(chunk).catch_up()
     call.settle()
-    rates = {track: wer.wer(text, call.said(track)) for track, text in wer.SPOKEN.items()}
+    rates = {track: error_rate(text, call.said(track)) for track, text in wer.SPOKEN.items()}
     said = ", ".join(f"{track} {100 * rate:.1f} %" for track, rate in rates.items())
     record_property("figure", f"transcribe, interim {interim}: WER {said}")
-    words = {track: len(wer.normalised(text).split()) for track, text in wer.SPOKEN.items()}
+    words = {track: len(normalised(text).split()) for track, text in wer.SPOKEN.items()}
     assert sum(rates[track] * words[track] for track in words) / sum(words.values()) <= 0.08
     for before, after in zip(call.finals, call.finals[1:], strict=False):
         assert before.track != after.track or before.end <= after.start

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import nodes.speech.cloud.streams as streaming_of_a_node
 from flowcore import Word, speech
 from flowcore.speech import Rejected, Result
-from flowcore.testing.speech import Call, Spoken, StreamingConformance, Trouble, cut, made_up
+from flowcore.testing.speech import Call, Spoken, StreamFault, StreamingConformance, cut, made_up
 from tests.support.parrot import DELAY, PATIENCE, Parrot, speak
 
 
@@ -60,18 +60,18 @@ class TestParrot(StreamingConformance):
 
 def call(
     *,
-    trouble: Any = (),
+    fault: Any = (),
     settings: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     **limits: float,
 ) -> Call:
-    """A call whose streams have these fates, one after another; those after them none."""
-    fates = list(trouble)
+    """A call whose streams have these faults, one after another; later streams have none."""
+    faults = list(fault)
 
-    def fate(number: int) -> Trouble:
-        return fates[number - 1] if number <= len(fates) else ""
+    def fault_of(number: int) -> StreamFault:
+        return faults[number - 1] if number <= len(faults) else ""
 
-    return Call({"use": "parrot", **(config or {})}, limits, fate, 0.0, settings or {}, FLOCK.tick)
+    return Call({"use": "parrot", **(config or {})}, limits, fault_of, 0.0, settings or {}, FLOCK.tick)
 
 
 def say(call: Call, words: Sequence[Spoken], seconds: float = 0.0, holds: Any = ()) -> Call:
@@ -92,15 +92,17 @@ def streams(call: Call) -> list[tuple[float, float]]:
     return [(round(s.opened, 1), round(s.bytes / 8000, 1)) for s in call.watched.streams]
 
 
-FATES = st.lists(st.sampled_from(["", "refuse", "reset", "expire", "quota", "hang"]), max_size=8)
+FAULTS = st.lists(st.sampled_from(["", "refuse", "reset", "expire", "quota", "hang"]), max_size=8)
 
 
 @pytest.mark.slow
 @settings(max_examples=30, deadline=None)
-@given(FATES.filter(lambda fates: fates.count("hang") <= 2), st.integers(0, 1000), st.sampled_from([15.0, 30.0, 300.0]))
-def test_every_word_once_whatever_befalls_the_first_streams(fates, seed, max_stream):
+@given(
+    FAULTS.filter(lambda faults: faults.count("hang") <= 2), st.integers(0, 1000), st.sampled_from([15.0, 30.0, 300.0])
+)
+def test_every_word_once_whatever_befalls_the_first_streams(faults, seed, max_stream):
     words, holds = made_up(40, seed)
-    running = call(trouble=fates, max_stream=max_stream)
+    running = call(fault=faults, max_stream=max_stream)
     say(running, words, words[-1].end + 100, holds)  # time enough to notice hangs, and to hear all of it again
     running.finish()
     TestParrot().right(running, words)
@@ -195,7 +197,7 @@ def test_a_stream_gets_no_older_in_a_hold_than_it_may():
 
 def test_when_the_next_stream_cannot_begin_the_old_one_goes_on():
     words = [Spoken(n, float(n), n + 0.4) for n in range(1, 29)]
-    running = say(call(trouble=["", "refuse", "refuse"], max_stream=30.0), words)
+    running = say(call(fault=["", "refuse", "refuse"], max_stream=30.0), words)
     running.finish()
     TestParrot().right(running, words)
     first, second, third, _ = streams(running)
@@ -204,7 +206,7 @@ def test_when_the_next_stream_cannot_begin_the_old_one_goes_on():
 
 def test_failures_are_repeated_with_growing_pauses_and_what_was_said_meanwhile_is_heard():
     words = [*sentence(1, 1), *sentence(4, 4), *sentence(7, 11)]
-    running = say(call(trouble=["refuse"] * 5), words, 20.0)
+    running = say(call(fault=["refuse"] * 5), words, 20.0)
     running.finish()
     TestParrot().right(running, words)
     opened = [opened for opened, _ in streams(running)]
@@ -215,7 +217,7 @@ def test_failures_are_repeated_with_growing_pauses_and_what_was_said_meanwhile_i
 
 def test_what_no_stream_could_hear_any_more_is_marked_and_counted():
     words = [*sentence(1, 1), *sentence(4, 20), *sentence(7, 45)]
-    running = call(trouble=["", *["refuse"] * 8], settings={"backlog": "10s"})
+    running = call(fault=["", *["refuse"] * 8], settings={"backlog": "10s"})
     say(running, words[:3], 4.0)
     running.watched.streams[0]._break()
     running.play(cut(speak(words, 46.2), "mulaw", 8000)[40:])
@@ -234,10 +236,10 @@ def test_what_no_stream_could_hear_any_more_is_marked_and_counted():
 
 def test_a_request_that_will_never_do_fails_the_branch_and_what_was_said_before_counts():
     words = [*sentence(1, 1), *sentence(4, 4)]
-    running = call(trouble=["", "reject"])
+    running = call(fault=["", "reject"])
     say(running, words, 3.0)
     running.watched.streams[0]._break()
-    with pytest.raises(Rejected, match="trouble: reject"):
+    with pytest.raises(Rejected, match="fault: reject"):
         running.wait(2.0)
     assert said(running) == ["w1 w2 w3"]
 
@@ -265,7 +267,7 @@ def test_the_lag_of_a_text_is_measured():
 
 def test_an_engine_that_tells_no_times_of_words_loses_none_and_doubles_none():
     words = [*sentence(1, 1), *sentence(4, 12), *sentence(7, 25), *sentence(10, 32)]
-    running = say(call(trouble=["reset"], config={"times": False}, max_stream=30.0), words)
+    running = say(call(fault=["reset"], config={"times": False}, max_stream=30.0), words)
     running.finish()
     assert " ".join(said(running)).split() == [f"w{word.number}" for word in words]
     assert [word for text in running.texts for word in text.words] == []
@@ -318,13 +320,13 @@ class Unsteady(Parrots):
 def test_streams_that_differ_about_times_still_say_each_word_once(seed, monkeypatch):
     monkeypatch.setitem(speech.available(), "parrot", SimpleNamespace(load=lambda: Unsteady))
     words, holds = made_up(90, seed)
-    running = say(call(trouble=["", "reset", "", "expire", "reset"], max_stream=20.0), words, holds=holds)
+    running = say(call(fault=["", "reset", "", "expire", "reset"], max_stream=20.0), words, holds=holds)
     running.finish()
     assert " ".join(said(running)).split() == [f"w{word.number}" for word in words]
 
 
 def test_an_ended_call_keeps_no_audio_of_which_nothing_was_said():
-    running = say(call(trouble=["hang"]), sentence(0, 1.0), 10.0)
+    running = say(call(fault=["hang"]), sentence(0, 1.0), 10.0)
     (heard,) = running.harness.node._driver._heard.values()
     assert heard._ring._held >= 9 * 8000
     running.finish(within=0.0)

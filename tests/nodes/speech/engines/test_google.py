@@ -11,7 +11,7 @@ from flowcore.tcp_proxy import Proxy, reset
 from nodes.speech.engines.google import Google
 from nodes.speech.engines.google_messages import error_for
 from tests.support.live import PATIENCE, until
-from tools.fake_google import FakeGoogle, Limits, Trouble, mulaw
+from tools.fake_google import FakeGoogle, Limits, StreamFault, mulaw
 
 VERSION = pytest.mark.parametrize("version", [1, 2])
 
@@ -205,7 +205,7 @@ def test_audio_that_comes_too_fast_is_to_be_sent_again_more_slowly(engine):
 )
 def test_each_status_is_told_as_what_is_to_be_done_about_it(engine, version, code, kind):
     sound, _ = spoken(4)
-    with FakeGoogle(trouble=lambda number: Trouble(code, 1.9, f"for the test {number}")) as google:
+    with FakeGoogle(fault=lambda number: StreamFault(code, 1.9, f"for the test {number}")) as google:
         # No more than what it takes: of a stream that ends in the middle of a request gRPC may say INTERNAL instead.
         talk = Talk(engine(google, version=version)).say(sound[: round(1.9 * 8000)])
         error = talk.rest()
@@ -262,7 +262,7 @@ def test_a_hundred_streams_and_more_at_once_each_hears_its_own_words(engine, ver
 
 
 def test_a_stream_that_is_given_up_says_no_more_and_holds_nothing(engine):
-    with FakeGoogle(trouble=lambda number: Trouble("hang", 0.5)) as google:
+    with FakeGoogle(fault=lambda number: StreamFault("hang", 0.5)) as google:
         talk = Talk(engine(google)).say(mulaw([], 2.0))
         until(lambda: google.streams and google.streams[0].seconds >= 0.5)
         talk.stream.cancel()
@@ -274,7 +274,7 @@ def test_a_stream_that_is_given_up_says_no_more_and_holds_nothing(engine):
 
 
 def test_audio_that_the_service_does_not_take_is_bounded(engine):
-    with FakeGoogle(trouble=lambda number: Trouble("hang")) as google:
+    with FakeGoogle(fault=lambda number: StreamFault("hang")) as google:
         talk = Talk(engine(google))
         until(lambda: google.streams)
         for _ in range(400):  # of 1 s; the connection itself takes some

@@ -13,7 +13,7 @@ import nodes.speech.engines.google
 from nodes.audio import g711
 from tests.support.live import PATIENCE, ROOT, Live, until
 from tests.support.phone import MESSAGE, Phone, stereo
-from tools.fake_google import FakeGoogle, Limits, Trouble, mulaw
+from tools.fake_google import FakeGoogle, Limits, StreamFault, mulaw
 
 QUICK = {2: Limits(300, burst=60)}  # a call that is not held to real time may say all at once
 
@@ -101,7 +101,7 @@ def test_fifty_calls_at_once_a_hundred_streams_the_last_word_after_the_stop(tmp_
 def test_a_google_that_hangs_for_ever_is_left_at_the_end_and_costs_the_recording_nothing(tmp_path):
     agent, _ = sentences(0)
     with (
-        FakeGoogle(limits=QUICK, trouble=lambda number: Trouble("hang")) as google,
+        FakeGoogle(limits=QUICK, fault=lambda number: StreamFault("hang")) as google,
         graph(tmp_path, google, calls=1, drain=3.0) as live,  # which is enough for the recording, also in a stall
     ):
         phone = Phone(live.url)
@@ -117,8 +117,8 @@ def test_a_google_that_hangs_for_ever_is_left_at_the_end_and_costs_the_recording
 
 def test_a_refusal_for_good_ends_the_transcription_loudly_and_nothing_else(tmp_path):
     agent, _ = sentences(0)
-    refusal = Trouble("PERMISSION_DENIED", 0.0, "Cloud Speech-to-Text API has not been used in project 1 before")
-    with FakeGoogle(trouble=lambda number: refusal) as google, graph(tmp_path, google, calls=1) as live:
+    refusal = StreamFault("PERMISSION_DENIED", 0.0, "Cloud Speech-to-Text API has not been used in project 1 before")
+    with FakeGoogle(fault=lambda number: refusal) as google, graph(tmp_path, google, calls=1) as live:
         phone = Phone(live.url)
         phone.start()
         talk(phone, agent, agent)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flowcore.testing.speech import StreamingConformance
-from tools.fake_google import FakeGoogle, Limits, mulaw, troubles
+from tools.fake_google import FakeGoogle, Limits, mulaw, random_faults
 
 pytestmark = pytest.mark.slow
 
@@ -33,11 +33,11 @@ class Google(StreamingConformance):
     def _google(self):
         self.hand = Hand()
         limits = {self.version: self.lives}
-        with FakeGoogle(clock=self.hand, limits=limits, trouble=self.trouble, drain=0.3) as self.google:
+        with FakeGoogle(clock=self.hand, limits=limits, fault=self.fault, drain=0.3) as self.google:
             self.config = {"endpoint": self.google.address, "plaintext": True, "version": self.version}
             yield
 
-    def trouble(self, number):
+    def fault(self, number):
         return None
 
     def tick(self, now):
@@ -95,10 +95,10 @@ class TestErrorsOfTheProvider(Google):
     version = 2
     minutes = 8
     test_every_word_once_though_a_third_of_all_streams_fail = None
-    fates = staticmethod(troubles(0.4, seed=4, within=8.0, kinds=("UNAVAILABLE", "INTERNAL", "ABORTED", "hang")))
+    chance = staticmethod(random_faults(0.4, seed=4, within=8.0, kinds=("UNAVAILABLE", "INTERNAL", "ABORTED", "hang")))
 
-    def trouble(self, number):
-        return self.fates(number) if self.hand.now < 60 * self.minutes - 30 else None  # a call has 8 s for its end
+    def fault(self, number):
+        return self.chance(number) if self.hand.now < 60 * self.minutes - 30 else None  # a call has 8 s for its end
 
     def test_every_word_once_across_twenty_roll_overs_with_holds(self):
         super().test_every_word_once_across_twenty_roll_overs_with_holds()
