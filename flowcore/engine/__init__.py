@@ -1,1 +1,1 @@
-"""What runs a plan: flows, chains, borders, slots, threads, and the books of what went in and out."""
+"""The engine that runs a plan: flows, chains, borders, slots, threads and counters."""

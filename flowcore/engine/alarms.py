@@ -1,7 +1,7 @@
-"""Alarms: nodes that want to be called although nothing came, looked at once a slot.
+"""Alarms: wake-ups that nodes ask for, checked once a slot.
 
-A recogniser that hears no more packets must still finish what was said before the caller was put on hold. It has no
-clock of its own, so it asks for a time, and its chain is woken in the first slot after it.
+A recogniser that gets no more packets must still finish the sentence that ended when the caller was put on hold. It
+has no clock of its own, so it asks for a time, and its chain is woken in the first slot after that time.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ NEVER = float("inf")
 
 
 class Alarms:
-    """All that is wanted of one engine, soonest first; ``now`` gives monotonic seconds."""
+    """The alarms of one engine, soonest first; ``now`` gives monotonic seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._asked: deque[tuple[float, Alarm]] = deque()  # from any thread, put in order by `ring`
+        self._asked: deque[tuple[float, Alarm]] = deque()  # appended from any thread; `ring` sorts them in
         self._due: list[tuple[float, int, Alarm]] = []
         self._number = count()
 
@@ -28,7 +28,7 @@ class Alarms:
         self._asked.append((when, alarm))
 
     def ring(self) -> None:
-        """Once a slot."""
+        """Ring the alarms that are due. Called once a slot."""
         while self._asked:
             when, alarm = self._asked.popleft()
             heapq.heappush(self._due, (when, next(self._number), alarm))
@@ -38,7 +38,7 @@ class Alarms:
 
 
 class Alarm:
-    """One node's: calls ``wake`` at the time asked for last. A node that puts it off with every chunk pays nothing."""
+    """One node's alarm: calls ``wake`` at the time set last. Setting a later time with every chunk costs nothing."""
 
     __slots__ = ("_alarms", "_asked", "_wake", "_when")
 
@@ -46,23 +46,23 @@ class Alarm:
         self._alarms = alarms
         self._wake = wake
         self._when = NEVER
-        self._asked = NEVER  # what `Alarms` knows of, which may be sooner
+        self._asked = NEVER  # the time that `Alarms` has, which may be sooner
 
     def __call__(self, when: float) -> None:
-        """Ring at ``when`` instead of any time asked for before; `NEVER` for not at all. From any thread."""
+        """Ring at ``when`` instead of the time set before; `NEVER` cancels. From any thread."""
         self._when = when
         if when < self._asked:
             self._asked = when
             self._alarms.ask(when, self)
 
     def end(self) -> None:
-        """Ring no more, and hold nothing: `Alarms` may know of it for long after its call has ended."""
+        """Cancel, and drop the reference to the chain: `Alarms` may keep this object long after its call."""
         self._when = NEVER
-        self._wake = _nobody
+        self._wake = _no_op
 
     def ring(self, now: float) -> None:
-        """The time that was asked for has come, unless it was put off since."""
-        self._asked = NEVER  # before the look at what is wanted: who asks from now on asks anew
+        """Wake the chain, or ask again if the alarm was put off meanwhile."""
+        self._asked = NEVER  # before ``_when`` is read: a time set from now on is asked for again
         if self._when <= now:
             self._when = NEVER
             self._wake()
@@ -70,5 +70,5 @@ class Alarm:
             self(self._when)
 
 
-def _nobody() -> None:
-    """Who is woken after the end."""
+def _no_op() -> None:
+    """No-op callback used after `Alarm.end`."""

@@ -1,7 +1,7 @@
 """A border: the bounded queue where work changes its thread or its pace, and the only place where flowcore waits.
 
-The bound is in seconds of audio (of all tracks that pass, one channel's time); text, which has no length, is bounded
-by count. The law, at all times: *in = out + dropped + still queued*, in chunks and in seconds.
+The bound is in seconds of audio, summed over all tracks, each counted as one channel; text, which has no length, is
+bounded by count. The counters balance at all times: *in = out + dropped + still queued*, in chunks and in seconds.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from flowcore.engine.stats import Reasons, Tally, unbalanced
 from flowcore.graph.plan import BorderPlan
 
 END: Final = object()
-"""Comes out of a border when it is empty: once for every chain that feeds it and has ended."""
+"""Returned by `Border.get` behind the last chunk, once for every producer that has ended."""
 
 EMPTY: Final = object()
 ROUNDING: Final = 1e-9
 """Seconds by which a sum of chunk lengths may exceed the bound: 50 x 20 ms is 1 s, whatever floats add up to."""
 RESUME_AT: Final = 0.5
-"""A blocked producer goes on when the border has drained to this part of its bound."""
+"""Fraction of the bound to which a border drains before it unblocks its producers."""
 
 
 class Producer(Protocol):
@@ -31,15 +31,15 @@ class Producer(Protocol):
         """Stop taking input: the border is full."""
 
     def unblock(self, border: Border) -> None:
-        """Go on."""
+        """Take input again."""
 
 
 class Border:
     """One border of one flow. ``put`` is called by the producers' threads, ``get`` by the consumer's.
 
-    Policies when full: ``block`` takes the chunk and asks the producers to pause, so the bound may be exceeded by what
-    a producer already has in hand; ``drop_oldest`` and ``drop_newest`` drop and count ``queue_full``; ``fail`` calls
-    ``on_fail`` once and drops.
+    Policies when full: ``block`` takes the chunk and asks the producers to pause, so a producer's
+    chunks in progress may exceed the bound; ``drop_oldest`` and ``drop_newest`` drop and count ``queue_full``;
+    ``fail`` calls ``on_fail`` and drops the new chunk.
     """
 
     __slots__ = (
@@ -68,8 +68,8 @@ class Border:
         self.plan = plan
         self.now = now
         self.producers: list[Producer] = []
-        self.consumer_ready: Callable[[], None] = _nobody
-        self.on_fail: Callable[[], None] = _nobody
+        self.consumer_ready: Callable[[], None] = _no_op
+        self.on_fail: Callable[[], None] = _no_op
         self.entered = Tally()
         self.left = Tally()
         self.dropped = Reasons()
@@ -79,15 +79,15 @@ class Border:
         self._queue: deque[Any] = deque()
         self._lock = threading.Lock()
         self._blocking = False
-        self._ends = 0  # of producers, not yet told to the consumer
+        self._ends = 0  # producers that ended, not yet reported by `get`
         self._gone = 0
-        self._probe: tuple[int, float] | None = None  # number of the chunk whose wait is being timed, and since when
+        self._probe: tuple[int, float] | None = None  # number of the chunk being timed, and its entry time
 
     def __len__(self) -> int:
         return len(self._queue) + self._ends
 
     def put(self, chunk: Any) -> None:
-        """Take a chunk, or do as the policy says."""
+        """Queue a chunk, or apply the policy when the border is full."""
         seconds = chunk.seconds
         with self._lock:
             self.entered.chunks += 1
@@ -101,7 +101,7 @@ class Border:
         self.consumer_ready()
 
     def _make_room(self, seconds: float) -> bool:
-        """The policy, under the lock; False when the new chunk was dropped."""
+        """Apply the policy, under the lock. Returns False when the new chunk was dropped."""
         policy = self.plan.on_full
         if policy == "block":
             if not self._blocking:
@@ -126,16 +126,16 @@ class Border:
     def _drop(self, reason: str, seconds: float) -> None:
         self.dropped.count(reason, 1, seconds)
         self._gone += 1
-        self._probe = None  # numbers behind the dropped chunk no longer say where the timed one stands
+        self._probe = None  # a drop shifts the numbers, so the timed chunk can no longer be found
 
     def end(self) -> None:
-        """One producer has sent its last chunk."""
+        """Note that one producer has sent its last chunk."""
         with self._lock:
             self._ends += 1
         self.consumer_ready()
 
     def get(self) -> Any:
-        """The next chunk, ``END``, or ``EMPTY``."""
+        """Return the next chunk, ``END``, or ``EMPTY``."""
         with self._lock:
             if not self._queue:
                 if not self._ends:
@@ -159,7 +159,7 @@ class Border:
         return chunk
 
     def abandon(self, reason: str) -> None:
-        """Nobody will read what is queued any more: drop and count it, and let the producers go."""
+        """Drop and count all queued chunks, and unblock the producers: the consumer has gone."""
         with self._lock:
             for chunk in self._queue:
                 self._drop(reason, chunk.seconds)
@@ -172,7 +172,7 @@ class Border:
                     producer.unblock(self)
 
     def imbalances(self) -> Iterator[str]:
-        """A line for each side of the law that is broken."""
+        """Yield a line for each counter that does not balance."""
         with self._lock:
             lost = self.dropped.total()
             chunks = self.left.chunks + lost.chunks + len(self._queue)
@@ -181,10 +181,10 @@ class Border:
             yield from unbalanced(f"border before {self.name}, seconds", self.entered.seconds, seconds, 1e-3)
 
     def release(self) -> None:
-        """Untie it from the chains around it, when nothing will pass any more."""
+        """Drop the references to the chains on both sides, once no chunk can pass any more."""
         self.producers.clear()
-        self.consumer_ready = self.on_fail = _nobody
+        self.consumer_ready = self.on_fail = _no_op
 
 
-def _nobody() -> None:
-    """Who is told, as long as nobody is there."""
+def _no_op() -> None:
+    """No-op callback used until a consumer is set, and after `Border.release`."""

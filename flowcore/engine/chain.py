@@ -23,10 +23,10 @@ class Chain:
     """Fused nodes of one flow, in topological order, with the border before them (none: the listener's chain)."""
 
     __slots__ = (
-        "_at",
         "_ends",
         "_flushing",
         "_opened",
+        "_step",
         "_woken",
         "blocked",
         "border",
@@ -48,17 +48,17 @@ class Chain:
         self.runs: list[NodeRun] = []
         self.next_borders: list[Border] = []
         self.entry: Put  # the first node's hop, set by the flow
-        self.inner = 0.0  # seconds spent in the nodes called by the one being timed
+        self.inner = 0.0  # seconds spent in the nodes called by the node being timed
         self.done = False
         self.given_up = False
         self.strand = Strand(pool, self, border.name if border is not None else "")
         self._opened = False
         self._woken = False
         self._ends = 0
-        self._at = 0
+        self._step = 0  # of `finish`: twice the number of the node, plus 1 once that node is flushed
         self._flushing = False
         self.blocked: set[Border] = set()
-        """The full borders after this chain that ask it to stop taking input."""
+        """Full borders after this chain, on whose behalf it takes no input."""
         if border is not None:
             border.consumer_ready = self.strand.ready
 
@@ -71,13 +71,13 @@ class Chain:
             self.strand.ready()
 
     def wake(self) -> None:
-        """A node has results to collect. From any thread."""
+        """Collect results of the nodes soon. From any thread."""
         self._woken = True
         self.strand.ready()
         self.strand.pool.wake()
 
     def open(self) -> None:
-        """Open all nodes, the last ones first, so that a node finds open what it emits to."""
+        """Open all nodes, the last one first, so that every node emits to open nodes."""
         self._opened = True
         for run in reversed(self.runs):
             run.open()
@@ -88,7 +88,7 @@ class Chain:
         return self._woken or (self.border is not None and len(self.border) > 0 and not self.blocked)
 
     def work(self) -> None:
-        """Everything that is to be done now; called by the chain's strand."""
+        """Do all work that is due. Called by the chain's strand."""
         if self.done or self.given_up:
             if not self.done:
                 self.close()
@@ -120,38 +120,38 @@ class Chain:
             run.collect()
 
     def finish(self) -> None:
-        """Flush node after node, waiting for those with results to come; then end the borders and close the nodes."""
+        """Flush node after node, wait for pending results, then end the next borders and close the nodes."""
         self._flushing = True
-        while self._at < len(self.runs) * 2 and not self.given_up:
-            run = self.runs[self._at // 2]
-            if self._at % 2 == 0:
+        while self._step < len(self.runs) * 2 and not self.given_up:
+            run = self.runs[self._step // 2]
+            if self._step % 2 == 0:
                 run.flush()
             else:
                 run.collect()
                 if run.busy():
-                    return  # `wake` brings us back here
-            self._at += 1
+                    return  # `wake` continues here
+            self._step += 1
         for border in self.next_borders:
             border.end()
         self.close()
 
     def give_up(self) -> None:
-        """Do no more work than closing the nodes: at once, or when the call that hangs returns."""
+        """Do no more work but to close the nodes: at once, or when the call that hangs returns."""
         self.given_up = True
         self.strand.ready()
 
     def close(self) -> None:
-        """Close the nodes; only then is the chain done, because a file is whole only when its node is closed."""
+        """Close the nodes. Only then is the chain done, because a file is complete only when its node is closed."""
         for run in self.runs:
             run.close()
         self.done = True
         self.owner.chain_finished(self)
 
     def release(self) -> None:
-        """Untie what refers back to it, once it is done."""
+        """Drop the references between the chain and its nodes, once it is done."""
         self.runs.clear()
         self.next_borders.clear()
         self.entry = no_op
-        self.strand.rest()
+        self.strand.detach()
         if self.border is not None:
             self.border.release()

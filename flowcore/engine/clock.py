@@ -1,4 +1,4 @@
-"""The one clock: all reading of time and all waiting of the engine and of listeners goes through it."""
+"""The clock: the engine and listeners read time and wait through this one object, so that tests can replace it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Clock(Protocol):
         """Local time with its offset, for people."""
 
     async def sleep_until(self, when: float) -> None:
-        """Wait until ``now() >= when``; gives way to other tasks at least once."""
+        """Wait until ``now() >= when``; yields to other tasks at least once."""
 
 
 class SystemClock:
     """The machine's clocks."""
 
-    now = staticmethod(time.monotonic)  # the C function itself: it is asked for each connection in each slot
+    now = staticmethod(time.monotonic)  # the C function itself: called for each connection in each slot
 
     def wall(self) -> datetime:
         return datetime.now().astimezone()
@@ -40,9 +40,9 @@ class SystemClock:
 class VirtualClock:
     """Time that passes only while everything waits, and then in one jump.
 
-    It is the clock of an event loop of its own: where that loop would sleep, the clock jumps to the next timer
-    instead. So tests of hours take milliseconds and have one possible outcome. ``hold`` stops the jumps while a
-    real thread works on something whose result belongs to the present.
+    The clock drives an event loop of its own: where that loop would sleep, the clock jumps to the next timer instead.
+    So tests of hours take milliseconds and have one possible outcome. ``hold`` stops the jumps while a real thread
+    works on a result that belongs to the present.
     """
 
     def __init__(self, start: float = 1000.0, wall: datetime | None = None) -> None:
@@ -61,11 +61,11 @@ class VirtualClock:
         await asyncio.sleep(max(0.0, when - self._now))
 
     def advance(self, seconds: float) -> None:
-        """Let time pass while nobody waits: what work in the event loop's thread takes."""
+        """Let time pass without waiting, to simulate work in the event loop's thread."""
         self._now += seconds
 
     def hold(self, busy: Callable[[], bool]) -> None:
-        """Let no time pass while ``busy()`` is true."""
+        """Stop the clock while ``busy()`` is true."""
         self._holds.append(busy)
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
@@ -90,14 +90,15 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
         return self.clock.now()
 
     def get_debug(self) -> bool:
-        """Asked by each callback and future, which would keep the stack of its maker: half the time of a long test.
-        What the loop itself checks in debug mode (threads, coroutines that nobody awaits), it does check.
+        """Return False, so that callbacks and futures do not record stacks, which takes half the time of a long test.
+
+        The loop's own checks of debug mode (threads, coroutines never awaited) stay on.
         """
         return False
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Looks at the sockets; when none is ready, time jumps by what the loop wanted to wait."""
+    """Polls the sockets; when none is ready, time jumps by the timeout that the loop asked for."""
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__()
@@ -107,4 +108,4 @@ class _JumpingSelector(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or timeout == 0 or self._clock._pass(timeout):
             return ready
-        return super().select(0.001)  # real threads are at work: look again soon
+        return super().select(0.001)  # real threads are at work: poll again soon

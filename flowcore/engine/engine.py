@@ -119,7 +119,7 @@ class Engine:
         self._listener: Any = plan.listener.cls(plan.listener.config)
         self._sampler = Sampler()
         self._alarms = Alarms(self.clock.now)
-        self._attention: dict[Flow, None] = {}  # a set that keeps its order: a replay closes flows as the call did
+        self._unswept: dict[Flow, None] = {}  # a set that keeps its order: a replay closes flows as the call did
         self._resources: dict[str, Any] = {}
         self._opened: list[Resource] = []
         self._finished = asyncio.Event()
@@ -190,7 +190,7 @@ class Engine:
             alarms=self._alarms,
             resources=self._resources,
             drain=self._drain,
-            attention=self._needs_sweep,
+            needs_sweep=self._mark_for_sweep,
         )
         self.flows[flow.id] = flow
         self.totals.flows += 1
@@ -278,18 +278,18 @@ class Engine:
             await self.slot()
         await self.slot()  # in which chains that were given up close their nodes
 
-    def _needs_sweep(self, flow: Flow) -> None:
-        self._attention[flow] = None
+    def _mark_for_sweep(self, flow: Flow) -> None:
+        self._unswept[flow] = None
 
     def _sweep(self) -> None:
         """The end of a slot: let strands run, look after flows that want it, deliver events."""
         self._loop_pool.rebalance()
         self.pool.rebalance()
-        if self._attention:
-            for flow in tuple(self._attention):
-                self._attention.pop(flow, None)
+        if self._unswept:
+            for flow in tuple(self._unswept):
+                self._unswept.pop(flow, None)
                 if flow.sweep():
-                    self._attention[flow] = None
+                    self._unswept[flow] = None
                 elif flow.state == "closed":
                     self._closed(flow)
         self.bus.deliver()

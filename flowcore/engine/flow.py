@@ -1,4 +1,4 @@
-"""A flow: one running instance of a plan, usually one call. Its life, its failures and its end.
+"""A flow: one running instance of a plan, usually one call, with its states, failures and end.
 
 ::
 
@@ -7,7 +7,7 @@
 
 *Draining* begins when the listener ends the flow, when a node fails whose failure ends flows, or when the process
 stops: the nodes of the first chain are flushed in order and the end travels through the borders behind the last
-chunk. *Closed* is reached when every chain has closed its nodes, or at the deadline, whatever still hangs.
+chunk. *Closed* is reached when every chain has closed its nodes, or at the deadline even if some hang.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DRAIN_DEADLINE: Final = "drain_deadline"
 class Flow:
     """Implements `flowcore.node.Inlet` towards the listener, and `ChainOwner` towards its chains.
 
-    ``attention`` is called, from any thread, when `sweep` has something to do.
+    ``needs_sweep`` is called, from any thread, when `sweep` has work.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Flow:
         alarms: Alarms,
         resources: dict[str, Any],
         drain: float,
-        attention: Callable[[Flow], None],
+        needs_sweep: Callable[[Flow], None],
     ) -> None:
         self.id = self.flow = session.flow
         self.session = session
@@ -72,15 +72,15 @@ class Flow:
         self.opened_at = clock.now()
         self._bus = bus
         self._drain = drain
-        self._attention = attention
-        self._ending = ""
+        self._needs_sweep = needs_sweep
+        self._end_reason = ""
         self._deadline = float("inf")
         self.runs: dict[str, NodeRun] = {}
         self.borders: dict[str, Border] = {}
         self.chains: list[Chain] = []
         self._build(plan, pool, loop_pool)
         self._trunk = self.chains[0]
-        self._blocked = self._trunk.blocked  # looked at for each read of a socket
+        self._blocked = self._trunk.blocked  # checked before each read of a socket
         listener = self.runs[plan.listener.name]
         self.report: Report = listener
         self.push: Put = listener.emits[0]
@@ -134,7 +134,7 @@ class Flow:
         self.state = state
         self.ended = state in (DRAINING, CLOSED)
 
-    # The listener's side.
+    # Called by the listener.
 
     @property
     def paused(self) -> bool:
@@ -156,7 +156,7 @@ class Flow:
         self.reason = reason
         self._deadline = self.now() + self._drain
         self.push = self._too_late
-        self._attention(self)
+        self._needs_sweep(self)
         self._trunk.finish()
 
     def push_to(self, put: Put) -> None:
@@ -166,7 +166,7 @@ class Flow:
     def _too_late(self, chunk: Any) -> None:
         self.report.dropped("after_end", chunk.seconds)
 
-    # The chains' side.
+    # Called by the chains.
 
     def event(self, name: str, node: str, **data: Any) -> None:
         self._bus.emit(name, self.id, node, **data)
@@ -178,11 +178,11 @@ class Flow:
             cause.node = cause.node or run.plan.name
         self._bus.emit(NODE_FAILED, self.id, run.plan.name, cause=cause, policy=run.plan.on_error)
         if run.plan.on_error == "fail_flow" or not self._reaches_a_sink():
-            self._ending = NODE_FAILED
-            self._attention(self)
+            self._end_reason = NODE_FAILED
+            self._needs_sweep(self)
 
     def _reaches_a_sink(self) -> bool:
-        """Whether anything still comes of this flow: a way from the listener past all nodes that failed for good."""
+        """Whether a path without permanently failed nodes leads from the listener to a sink."""
         reached: set[str] = set()
         for name, run in self.runs.items():
             failed = run.failed and run.plan.on_error != "restart"
@@ -191,14 +191,14 @@ class Flow:
         return any(not self.runs[name].plan.gives for name in reached)
 
     def chain_finished(self, chain: Chain) -> None:
-        self._attention(self)
+        self._needs_sweep(self)
 
-    # The engine's side, in the event loop's thread, at the end of a slot.
+    # Called by the engine, in the event loop's thread, at the end of a slot.
 
     def sweep(self) -> bool:
-        """Do what became due; returns True while the flow wants to be swept again in the next slot."""
-        if self._ending and not self.ended:
-            self.end(self._ending)
+        """Do the work that is due. Returns True while the flow needs a sweep in the next slot too."""
+        if self._end_reason and not self.ended:
+            self.end(self._end_reason)
         if self.state != DRAINING:
             return False
         if all(chain.done for chain in self.chains):
@@ -228,7 +228,7 @@ class Flow:
 
     @staticmethod
     def _hanging(chain: Chain) -> str:
-        """The node that the chain waits for. Only the stack is asked while its thread is in one."""
+        """Return the node that the chain waits for: the one on its thread's stack, else the first busy one."""
         first = chain.runs[0].plan.name
         frame = chain.strand.frame()
         if frame is not None:
@@ -245,33 +245,36 @@ class Flow:
             failed=[error.node for error in self.failures],
         )
 
-    # The books.
+    # Counters.
 
     def stats(self) -> dict[str, NodeStats]:
-        """The books of every node, up to date, by name."""
-        books = {}
+        """Return the up-to-date counters of every node, by name."""
+        counters = {}
         for name, run in self.runs.items():
             node = run.plan
-            stats = books[name] = run.settle().shown(
+            stats = counters[name] = run.settle().per_stream(
                 node.channels_in, node.channels_out if node.gives else node.channels_in
             )
             border = self.borders.get(name)
             if border is None:
                 continue
             stats.arrived = Tally(border.entered.chunks, border.entered.seconds)
-            for reason, tally in tuple(border.dropped.items()):  # a thread that was given up may still put
+            for reason, tally in tuple(border.dropped.items()):  # a chain that was given up may still put
                 stats.dropped.count(reason, tally.chunks, tally.seconds)
             stats.waited, stats.waits, stats.depth = border.waited, border.waits, border.depth
-        return books
+        return counters
 
     def lost(self) -> float:
-        """Seconds of audio dropped so far, by nodes and borders, for any reason. From any thread."""
-        runs, borders = tuple(self.runs.values()), tuple(self.borders.values())  # at once: it may be released now
+        """Return the seconds of audio that nodes and borders dropped so far. From any thread."""
+        runs, borders = (
+            tuple(self.runs.values()),
+            tuple(self.borders.values()),
+        )  # in one step: it may be released meanwhile
         nodes = sum(run.stats.dropped.total().seconds / run.plan.channels_in for run in runs)
         return nodes + sum(border.dropped.total().seconds for border in borders)
 
     def queued(self) -> float:
-        """Seconds of audio that are now in borders. From any thread."""
+        """Return the seconds of audio now queued in borders. From any thread."""
         return sum(border.depth for border in tuple(self.borders.values()))
 
     def check_balance(self) -> None:
@@ -282,12 +285,12 @@ class Flow:
             raise AccountingError(f"flow {self.id}: " + "; ".join(broken))
 
     def release(self) -> None:
-        """Untie what refers to each other, so that memory is free at once, without the garbage collector.
+        """Break all reference cycles, so that memory is freed at once, without the garbage collector.
 
-        Left to it are this object and the listener's books, which a late chunk may still be counted in.
+        This object and the listener's counters remain, because a late chunk may still be counted there.
         """
         for chain in self.chains:
-            if chain.done:  # else it still has to close its nodes
+            if chain.done:  # otherwise it still has to close its nodes
                 for run in chain.runs:
                     run.release()
                 chain.release()
@@ -298,7 +301,7 @@ class Flow:
 
 
 def _counted(put: Put) -> tuple[Put, Tally]:
-    """``put`` with books of its own, for one of several inputs of a border."""
+    """Return ``put`` with a tally of its own, for one of several inputs of a border."""
     tally = Tally()
 
     def counted(chunk: Any) -> None:

@@ -1,8 +1,8 @@
-"""Python's collector of reference cycles, kept out of the calls' way.
+"""Garbage collection in quiet slots, out of the way of calls.
 
-A full collection looks at every object that lives while nothing else happens: 120 ms with 800 calls, and Python makes
-one when many of them have begun. An ended call leaves it next to nothing (`flowcore.engine.flow.Flow.release`), so it
-can wait for a slot that has time. What is young is looked at as ever, which takes a fraction of a millisecond.
+A full collection visits every live object while all else stands still: 120 ms with 800 calls, and Python starts one
+when many calls have begun. An ended call leaves almost no cycles (`flowcore.engine.flow.Flow.release`), so full
+collections can wait for a slot that has time. Young generations are collected as usual, in a fraction of a millisecond.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from contextlib import contextmanager
 
 from flowcore.engine.slots import Slots
 
-EVERY = 10.0
-"""Seconds between two full collections as long as slots have time."""
-AT_LAST = 600.0
-"""Seconds after which one is made in a full slot: a node of somebody else's may leave cycles of any size."""
-_NEVER = 1 << 30  # collections of the middle generation until Python makes a full one
+QUIET_INTERVAL = 10.0
+"""Seconds between two full collections while slots have time."""
+MAX_INTERVAL = 600.0
+"""Seconds after which a full collection runs in a busy slot too: a third-party node may leave cycles of any size."""
+_NEVER = 1 << 30  # collections of the middle generation before Python starts a full one
 
 
 @contextmanager
 def collected_in_quiet_slots(slots: Slots) -> Iterator[None]:
-    """Collect so for as long as it lasts. What is there in the first slot, models and all that they brought with them,
-    is taken to stay, and never looked at again.
+    """Collect in quiet slots while the context lasts.
+
+    Objects that exist in the first slot, such as models and their libraries, are taken to be permanent and are frozen.
     """
     before = gc.get_threshold()
     done = slots.clock.now()
@@ -33,7 +34,7 @@ def collected_in_quiet_slots(slots: Slots) -> Iterator[None]:
         if slots.count == 1:
             gc.freeze()
         age = slots.clock.now() - done
-        if age >= (AT_LAST if slots.stretched else EVERY):
+        if age >= (MAX_INTERVAL if slots.stretched else QUIET_INTERVAL):
             gc.collect()
             done = slots.clock.now()
 

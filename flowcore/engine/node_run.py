@@ -26,9 +26,9 @@ Put = Callable[[Any], None]
 _PROBES_LOCK = threading.Lock()
 """One for all nodes: probes change hardly ever."""
 
-RESTART_FIRST = 0.5
-"""Seconds before the first restart of a failed node; doubled each time, up to ``RESTART_LONGEST``."""
-RESTART_LONGEST = 30.0
+RESTART_DELAY = 0.5
+"""Seconds before the first restart of a failed node; doubled each time, up to ``MAX_RESTART_DELAY``."""
+MAX_RESTART_DELAY = 30.0
 
 FAILED: Final = "failed"
 """Drop reason of chunks that a failed node did not take, or took and never gave out."""
@@ -71,7 +71,7 @@ class ChainContext(Protocol):
 
 
 class NodeRun:
-    """One node of one flow, running: the node, its books, and what becomes of it when it raises."""
+    """One running node of one flow: the node, its counters and probes, and its failure and restart."""
 
     __slots__ = (
         "_active_probes",
@@ -109,7 +109,7 @@ class NodeRun:
         self.work: Callable[..., None] = self.discard
 
     def make(self) -> None:
-        """Make the node, once its whole flow is there to hear of a failure. The listener makes itself."""
+        """Create the node, once the whole flow exists and can handle a failure. A listener is created by the engine."""
         if not issubclass(self.plan.cls, Listener):
             self._guard(self._make)
 
@@ -132,10 +132,10 @@ class NodeRun:
     def event(self, event: str, **data: Any) -> None:
         self.owner.event(event, self.plan.name, **data)
 
-    # What the chain does with the node.
+    # Called by the chain.
 
     def open(self) -> None:
-        """Open the node, and let chunks in."""
+        """Open the node, and connect it to its hops."""
         self._place_probes()
         if self.node is not None and not self.failed:
             self._guard(lambda: self.node.open(self.owner.session))
@@ -191,7 +191,7 @@ class NodeRun:
     # The end of the node's work.
 
     def flush(self) -> None:
-        """The stream has ended."""
+        """Flush the node: its input has ended."""
         if self.node is not None and not self.failed:
             self._guard(lambda: self.node.flush(*self._outputs()))
 
@@ -204,7 +204,7 @@ class NodeRun:
             self._guard(lambda: self.node.collect(*self._outputs()))
 
     def busy(self) -> bool:
-        """Whether results are still to come."""
+        """Whether the node has results pending."""
         if self.node is None or self.failed:
             return False
         try:
@@ -214,7 +214,7 @@ class NodeRun:
             return False
 
     def close(self) -> None:
-        """Let go of the node, failed or not."""
+        """Close the node, failed or not."""
         if self.node is not None:
             self._guard(self.node.close)
             self.node.alarm.end()
@@ -223,7 +223,7 @@ class NodeRun:
         self.work = self.discard
 
     def write_off(self, reason: str) -> None:
-        """Count as dropped what a balanced node took in and never gave out."""
+        """Count audio that a balanced node took in and never gave out as dropped."""
         taken, given = self._balance()
         if self.plan.cls.balanced and taken > given:
             self.stats.dropped.count(reason, 0, taken - given)
@@ -235,17 +235,19 @@ class NodeRun:
             self.fail(error)
 
     def fail(self, cause: BaseException) -> None:
-        """Cut the node out: its input is dropped and counted. Whatever it raises does so, hence the broad catches here
-        and in `Hop`: a library that asks the process to exit, or a panic in Rust, must not end the other calls.
+        """Cut the node out: from now on its input is dropped and counted.
+
+        Any exception of a node does so, hence the broad catches here and in `Hop`: a library that asks the process to
+        exit, or a panic in Rust, must not end the other calls.
         """
-        if isinstance(cause, KeyboardInterrupt):  # no fault of the node: somebody wants all of this to end
+        if isinstance(cause, KeyboardInterrupt):  # the user ends the process; the node is not to blame
             raise cause
         if self.failed:
             return
         self.failed = NodeFailed(self.owner.id, self.plan.name, cause)
         self.work = self.discard
         if self.plan.on_error == "restart":
-            delay = min(RESTART_FIRST * 2**self._restarts, RESTART_LONGEST)
+            delay = min(RESTART_DELAY * 2**self._restarts, MAX_RESTART_DELAY)
             self._restarts += 1
             self._restart_at = self.owner.now() + delay
         self.owner.node_failed(self, self.failed)
@@ -262,23 +264,23 @@ class NodeRun:
         self.stats.dropped.count(FAILED if self.failed else "closed", 1, chunk.seconds * self.plan.channels_in)
 
     def fail_on(self, chunk: Any, cause: BaseException) -> None:
-        """The node raised while it had ``chunk``, part of which a balanced one may have given out: see `write_off`."""
+        """Fail the node, which raised on ``chunk``. A balanced node may have given out part of it: see `write_off`."""
         self.fail(cause)
         self.stats.dropped.count(FAILED, 1, 0.0 if self.plan.cls.balanced else chunk.seconds * self.plan.channels_in)
 
     def hop(self) -> Hop:
-        """A further way into this node."""
+        """Add an inlet to this node."""
         hop = Hop(self, *self._outputs())
         self._inlets.append(hop)
         return hop
 
     def _outputs(self) -> tuple[Any, ...]:
-        """The node's way out, as its calls take it: none for a sink, all emits for a demuxer, else the one emit."""
+        """Return the node's emit arguments: none for a sink, the list of emits for a demuxer, else the one emit."""
         cls = self.plan.cls
         return () if issubclass(cls, Sink) else (self.emits,) if issubclass(cls, Demux) else (self.emits[0],)
 
     def timed(self, *work: Any) -> None:
-        """Call the node and count its own time: what passes in it, less what passes in the nodes that it calls."""
+        """Call the node and count its own time, without the time of the nodes that it calls."""
         chain = self.chain
         outer, chain.inner = chain.inner, 0.0
         began = perf_counter()
@@ -290,7 +292,7 @@ class NodeRun:
             chain.inner = outer + took
 
     def add_output(self, puts: Sequence[Put], tallies: Sequence[Tally | Hop]) -> None:
-        """Connect one output port: to nothing, one target or several."""
+        """Connect one output port to its targets, of which there may be none."""
         if not puts:
             tally = Tally()
 
@@ -304,14 +306,14 @@ class NodeRun:
         self.emits.append(_tee(puts))
 
     def settle(self) -> NodeStats:
-        """Bring the books up to date and return them."""
+        """Bring the counters up to date and return them."""
         stats = self.stats
         stats.arrived = Tally(sum(t.chunks for t in self._inlets), sum(t.seconds for t in self._inlets))
         stats.left = Tally(sum(t.chunks for t in self._outlets), sum(t.seconds for t in self._outlets))
         return stats
 
     def release(self) -> None:
-        """Untie what refers back to it, once its books are closed."""
+        """Settle the counters, and drop all references to the rest of the flow."""
         self.settle()
         for ways in (self.emits, self._inlets, self._outlets):
             ways.clear()
@@ -321,21 +323,21 @@ class NodeRun:
         self.work = no_op
 
     def _balance(self) -> tuple[float, float]:
-        """Channel-seconds that were taken or made up, and those that were given out or dropped."""
+        """Return the channel-seconds that were taken in or filled in, and those that were given out or dropped."""
         stats = self.settle()
         taken = stats.arrived.seconds * self.plan.channels_in + stats.filled.total().seconds
         given = stats.left.seconds * self.plan.channels_out + stats.dropped.total().seconds
         return taken, given
 
     def imbalances(self) -> list[str]:
-        """What does not balance, for a node that says it does, did not fail and was not given up."""
+        """Return a line for each imbalance of a balanced node that did not fail and was not given up."""
         if not self.plan.cls.balanced or self.failed or self.chain.given_up:
             return []
         return list(unbalanced(f"node {self.plan.name}, channel-seconds", *self._balance(), 1e-3))
 
 
 def _tee(puts: Sequence[Put]) -> Put:
-    """Return what hands a chunk to all ``puts`` in turn."""
+    """Return a function that hands a chunk to all ``puts`` in turn."""
     if len(puts) == 1:
         return puts[0]
     targets = tuple(puts)
@@ -348,11 +350,11 @@ def _tee(puts: Sequence[Put]) -> Put:
 
 
 def no_op(*work: Any) -> None:
-    """What is left of a node's work once its flow is gone."""
+    """No-op that replaces a node's work once its flow is released."""
 
 
 def run_at(frame: FrameType) -> NodeRun | None:
-    """The node that was called from this frame of a stack; None where the frame is none of the engine's."""
+    """Return the node that this frame of a stack calls; None when the frame is not one of the engine's."""
     caller = frame.f_locals.get("self")
     if isinstance(caller, Hop):
         return caller.run
@@ -360,16 +362,16 @@ def run_at(frame: FrameType) -> NodeRun | None:
 
 
 class Hop:
-    """The way into one node: ``put`` counts a chunk, hands it on (timed in sampled slots) and survives what is raised.
+    """An inlet of one node: ``put`` counts a chunk, hands it on (timed in sampled slots) and catches any exception.
 
-    It is a `Tally` that counts ``units`` (samples of one channel) and makes seconds of them when asked: those of text
-    are none.
+    A hop counts like a `Tally`, but in ``units`` (samples of one channel), of which it makes seconds on request; text
+    has none.
     """
 
     __slots__ = ("_payload", "_rate", "_sampler", "chunks", "emit", "run", "units")
 
     def __init__(self, run: NodeRun, emit: Any = None) -> None:
-        """``emit`` is what the node is given to emit to; a sink is given nothing."""
+        """``emit`` is passed to the node with each chunk; a sink gets none."""
         given = run.plan.given
         self.chunks = 0
         self.units = 0
@@ -381,14 +383,14 @@ class Hop:
 
     @property
     def put(self) -> Put:
-        """What takes a chunk."""
+        """The function that takes a chunk."""
         return self._into_sink if issubclass(self.run.plan.cls, Sink) else self._into_transform
 
     @property
     def seconds(self) -> float:
         return self.units / self._rate if self._rate else 0.0
 
-    # What is called stands in a local variable: the interpreter is quicker to call that than an attribute.
+    # Callables stand in local variables: the interpreter calls those faster than attributes.
 
     def _into_transform(self, chunk: Any) -> None:
         payload, run = self._payload, self.run

@@ -1,9 +1,8 @@
-"""Threads for the work that may block: a few, shared by all flows, more only while some are stuck.
+"""Thread pool for work that may block: one thread for all flows, more only while some are stuck.
 
-A `Strand` is work that must not run in two threads at once: one chain of one flow. The pool keeps the strands that
-have something to do in one line. Normally a single thread serves the line, which is cheapest under Python's global
-lock. While that thread is stuck in one strand, others are woken or started, so that one dead disk or one hanging
-engine holds up nobody else.
+A `Strand` is work that must not run in two threads at once: one chain of one flow. The pool queues the strands that
+have work. Normally a single thread serves the queue, which is cheapest under Python's global lock. While that thread
+is stuck in one strand, others are woken or started, so that one dead disk or one hanging engine delays no other flow.
 """
 
 from __future__ import annotations
@@ -17,22 +16,22 @@ from types import FrameType
 from typing import Protocol
 
 MAX_THREADS = 64
-SHARE = 4
-"""At most every fourth thread works on strands of one kind: one dead disk of many calls leaves the others enough."""
+KIND_SHARE = 4
+"""At most one thread in four works on strands of one kind, so that one dead disk leaves threads for the others."""
 
 
 class Work(Protocol):
-    """What a strand runs."""
+    """The work of a strand."""
 
     def work(self) -> None:
-        """Do what is to be done now, and return."""
+        """Do all work that is due, and return."""
 
     def has_work(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether work is due."""
 
 
 class Strand:
-    """Serialises the calls of one ``Work``; ``ready`` may be called from any thread, as often as one likes.
+    """Serialises the calls of one ``Work``. ``ready`` may be called from any thread, any number of times.
 
     ``kind`` is the same for strands that would get stuck together: those of one node of the graph.
     """
@@ -48,7 +47,7 @@ class Strand:
         self._scheduled = False
 
     def ready(self) -> None:
-        """There is something to do: get in line, unless already there."""
+        """Queue the strand for work that is due, unless it is queued already."""
         if self._scheduled:
             return
         with self._lock:
@@ -58,7 +57,7 @@ class Strand:
         self.pool.submit(self)
 
     def run(self) -> None:
-        """Called by the pool."""
+        """Run the work. Called by the pool."""
         self.thread = threading.get_ident()
         self.work.work()
         self.thread = 0
@@ -67,45 +66,45 @@ class Strand:
         if self.work.has_work():
             self.ready()
 
-    def rest(self) -> None:
-        """Let go of the work: whoever still says that there is something to do finds nothing."""
-        self.work = _NOTHING
+    def detach(self) -> None:
+        """Drop the reference to the work. Later calls of `ready` find nothing to do."""
+        self.work = _NO_WORK
 
     def frame(self) -> FrameType | None:
-        """The innermost call of the strand's thread now; None when it is not running."""
+        """Return the innermost frame of the strand's thread; None when the strand is not running."""
         return sys._current_frames().get(self.thread)
 
     def stack(self) -> str:
-        """Where the strand's thread is now, innermost call last; empty when it is not running."""
+        """Return the stack of the strand's thread, innermost call last; empty when the strand is not running."""
         frame = self.frame()
         return "".join(traceback.format_stack(frame)[-4:]) if frame else ""
 
 
-class _Nothing:
+class _NoWork:
     def work(self) -> None:
-        """Of a strand that rests."""
+        """Do nothing: the strand is detached."""
 
     def has_work(self) -> bool:
         return False
 
 
-_NOTHING = _Nothing()
+_NO_WORK = _NoWork()
 
 
 class Pool(Protocol):
     """Runs strands."""
 
     def submit(self, strand: Strand) -> None:
-        """Put a strand in line; it runs after the next ``kick`` at the latest."""
+        """Queue a strand; it runs after the next ``rebalance`` at the latest."""
 
     def wake(self) -> None:
-        """See that the line moves. From any thread."""
+        """Start work on the queue if no thread is at work. From any thread."""
 
     def rebalance(self) -> None:
-        """Once a slot: get the line moving again if it is stuck."""
+        """Add a thread if the queue is stuck. Called once a slot."""
 
     def close(self) -> None:
-        """Let idle threads go; a stuck one is left behind."""
+        """End idle threads; stuck ones are left behind."""
 
 
 class ThreadPool:
@@ -113,36 +112,36 @@ class ThreadPool:
 
     def __init__(self, max_threads: int = MAX_THREADS) -> None:
         self.max_threads = max_threads
-        self._share = max(1, max_threads // SHARE)
+        self._max_of_kind = max(1, max_threads // KIND_SHARE)
         self.threads = 0
         self.working_since: dict[int, float] = {}
-        """Threads that run a strand now, and since when, in monotonic seconds: for the watchdog."""
-        self._kinds: dict[int, str] = {}  # what kind of strand each of those threads runs
-        self._parked: deque[Strand] = deque()  # strands whose kind has its share of the threads
-        self._line: deque[Strand] = deque()
+        """By thread that runs a strand: the time at which it began, in monotonic seconds. The watchdog reads it."""
+        self._kinds: dict[int, str] = {}  # the kind of strand that each of those threads runs
+        self._parked: deque[Strand] = deque()  # strands whose kind already has its share of threads
+        self._queue: deque[Strand] = deque()
         self._free = threading.Condition()
         self._idle = 0
         self._done = 0
-        self._seen = -1
+        self._done_before = -1
         self._closed = False
 
     def submit(self, strand: Strand) -> None:
-        self._line.append(strand)
+        self._queue.append(strand)
 
     def wake(self) -> None:
-        if self._line and self.threads == self._idle:
-            self._more()
+        if self._queue and self.threads == self._idle:
+            self._add_thread()
 
     def rebalance(self) -> None:
         if self._parked:
-            for _ in range(len(self._parked)):  # back in line, or parked again
-                self._line.append(self._parked.popleft())
+            for _ in range(len(self._parked)):  # back into the queue, where it may be parked again
+                self._queue.append(self._parked.popleft())
         done = self._done
-        if self._line and (done == self._seen or self.threads == self._idle):
-            self._more()
-        self._seen = done
+        if self._queue and (done == self._done_before or self.threads == self._idle):
+            self._add_thread()
+        self._done_before = done
 
-    def _more(self) -> None:
+    def _add_thread(self) -> None:
         with self._free:
             if self._idle:
                 self._free.notify()
@@ -150,23 +149,23 @@ class ThreadPool:
                 self.threads += 1
                 try:
                     threading.Thread(target=self._serve, name=f"flowcore-{self.threads}", daemon=True).start()
-                except RuntimeError:  # the system gives no more: those that are there must do, and a later slot tries
+                except RuntimeError:  # the system allows no more threads: a later slot tries again
                     self.threads -= 1
 
     def _serve(self) -> None:
         me = threading.get_ident()
         while not self._closed:
             try:
-                strand = self._line.popleft()
+                strand = self._queue.popleft()
             except IndexError:
                 with self._free:
                     self._idle += 1
-                    # The time-out covers a strand that got in line between the look and the wait.
-                    if not self._line and not self._closed:
+                    # The timeout covers a strand that was queued between the check and the wait.
+                    if not self._queue and not self._closed:
                         self._free.wait(0.5)
                     self._idle -= 1
                 continue
-            if self.threads > self._share and self._has_its_share(strand.kind):
+            if self.threads > self._max_of_kind and self._is_at_limit(strand.kind):
                 self._parked.append(strand)
                 continue
             self._kinds[me] = strand.kind
@@ -176,8 +175,8 @@ class ThreadPool:
             del self._kinds[me]
             self._done += 1
 
-    def _has_its_share(self, kind: str) -> bool:
-        return tuple(self._kinds.values()).count(kind) >= self._share
+    def _is_at_limit(self, kind: str) -> bool:
+        return tuple(self._kinds.values()).count(kind) >= self._max_of_kind
 
     def close(self) -> None:
         self._closed = True
@@ -186,20 +185,20 @@ class ThreadPool:
 
 
 class InlinePool:
-    """Runs strands in the event loop's thread at the end of the slot, in the order they got ready."""
+    """Runs strands in the event loop's thread at the end of the slot, in the order in which they were queued."""
 
     def __init__(self) -> None:
-        self._line: deque[Strand] = deque()
+        self._queue: deque[Strand] = deque()
 
     def submit(self, strand: Strand) -> None:
-        self._line.append(strand)
+        self._queue.append(strand)
 
     def wake(self) -> None:
-        """The end of the slot will do: who kicks may be in the middle of a node, or in another thread."""
+        """Do nothing: `rebalance` runs the queue, as the caller may be inside a node or in another thread."""
 
     def rebalance(self) -> None:
-        while self._line:
-            self._line.popleft().run()
+        while self._queue:
+            self._queue.popleft().run()
 
     def close(self) -> None:
-        self._line.clear()
+        self._queue.clear()

@@ -1,4 +1,4 @@
-"""Put right what a killed process left: each node class knows how, see `flowcore.node.Node.recover`."""
+"""Repair of files that a killed process left, by each node class: see `flowcore.node.Node.recover`."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from flowcore.graph.plan import Plan
 
 
 def recover(plan: Plan, bus: Bus) -> None:
-    """Let every node of the plan look for leftovers. Blocks; what a process still writes is left alone."""
+    """Let every node of the plan repair leftovers. Blocks; files that a process still writes are left alone."""
     for node in plan.nodes.values():
         try:
             node.cls.recover(node.config, RecoveryReport(bus, node.name))
-        except Exception as error:  # a leftover that cannot be put right must not keep calls from being taken
+        except Exception as error:  # a leftover that cannot be repaired must not keep calls out
             bus.emit("recovery_failed", node=node.name, cause=error)
 
 
 class Recovery:
-    """`recover` in a thread of its own, because it may have a large directory to look through, and calls come in."""
+    """Runs `recover` in a thread of its own, beside the calls: a large folder takes long to search."""
 
     def __init__(self, plan: Plan, bus: Bus) -> None:
-        # A daemon: what it does may be broken off anywhere, as by a kill, and is done again by the next process.
+        # A daemon: the next process repeats a repair that was cut off anywhere, as by a kill.
         self._thread = threading.Thread(target=recover, args=(plan, bus), name="flowcore-recovery", daemon=True)
         self._thread.start()
 
     def wait(self, seconds: float) -> None:
-        """Until it is done, but no longer than that."""
+        """Wait for the end, at most so many seconds."""
         self._thread.join(seconds)
 
 
 class RecoveryReport:
-    """A node's report while it recovers: events only, as there is no audio to count."""
+    """The report of a node that recovers: events only, as there is no audio to count."""
 
     def __init__(self, bus: Bus, node: str) -> None:
         self._bus = bus

@@ -1,7 +1,7 @@
-"""The heartbeat: the engine wakes once a slot, takes what every source has, and sleeps.
+"""Slots: the engine wakes once a slot, reads all sources, and sleeps.
 
-One wake-up for all calls and all that arrived since the last one costs a fraction of a wake-up per packet; what it
-costs in latency is at most one slot.
+One wake-up for all calls and all packets since the last slot costs a fraction of one wake-up per packet. It adds at
+most one slot of latency.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from flowcore.engine.clock import Clock
 PERIOD = 0.020
 """Length of a slot in seconds: one packet time of telephony."""
 STRETCH = 2
-"""How many times longer slots get under load: half the wake-ups and half the reads, for one packet time of latency."""
+"""Factor by which slots grow under load: half the wake-ups and half the reads, for one packet time of latency."""
 STRETCH_ABOVE = 0.25
-"""Part of a slot that is work, above which slots are stretched."""
+"""Busy fraction of a slot above which slots are stretched."""
 SHRINK_BELOW = 0.15
-"""Part of a stretched slot that is work, below which slots shrink again."""
+"""Busy fraction of a stretched slot below which slots shrink again."""
 
 
 class Slots:
     """Calls every registered function once a slot, in the event loop's thread, in the order of registration.
 
-    Under load slots are stretched, see ``STRETCH``. ``lag`` is how late the present slot began, in seconds; ``busy``
-    what the last one took; ``beat`` when the last one ended, in seconds of the clock: while it grows old, something
-    holds up the event loop.
+    Under load slots are stretched, see ``STRETCH``. ``lag`` is the delay of the present slot's beginning and ``busy``
+    the duration of the last one, in seconds; ``beat`` is the clock's time at the end of the last one: an old ``beat``
+    means that the event loop is blocked.
     """
 
     def __init__(self, clock: Clock, period: float = PERIOD) -> None:
@@ -42,7 +42,7 @@ class Slots:
         self._waiting: list[asyncio.Future[None]] = []
 
     def every(self, poll: Callable[[], None]) -> Callable[[], None]:
-        """Call ``poll`` once a slot; returns what cancels it."""
+        """Call ``poll`` once a slot. Returns a function that cancels it."""
         self._polls.append(poll)
 
         def cancel() -> None:
@@ -62,7 +62,7 @@ class Slots:
         await future
 
     async def run(self) -> None:
-        """Beat until cancelled. A slot that took longer than its period delays the next one; none is made up for."""
+        """Run slots until cancelled. A slot that exceeds its period delays the next one; missed slots are skipped."""
         due = self.clock.now() + self.period
         while True:
             await self.clock.sleep_until(due)

@@ -1,4 +1,4 @@
-"""Listening sockets: opened here and nowhere else, so that one can be opened once and shared by many processes."""
+"""Listening sockets. All are opened here, so that many processes can share a socket that was opened once."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 from flowcore.errors import CannotStart
 
 BACKLOG = 512
-"""Connections that the kernel keeps until somebody accepts them: a second's worth of a busy port."""
+"""Connections that the kernel queues until they are accepted: a second of a busy port."""
 
 Address = tuple[str, int]
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Listen at ``host`` on TCP ``port`` (0: any that is free), not blocking. Raises `CannotStart`."""
+    """Open a non-blocking listening socket at ``host`` on TCP ``port`` (0: any free one). Raises `CannotStart`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -26,9 +26,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def seen_through(public: str, address: str) -> str:
-    """A ws:// or http:// ``address`` of this process as it is seen at ``public``: wss:// or https:// at a secure one.
+    """Return a ws:// or http:// ``address`` of this process as seen at ``public``, with TLS if that has it.
 
-    A path that is only ``/`` is left out: some who are given the address take none with a path.
+    A path that is only ``/`` is left out, because some platforms accept no address with a path.
     """
     if not public:
         return address
@@ -40,7 +40,7 @@ def seen_through(public: str, address: str) -> str:
 
 def _cannot_listen(host: str, port: int, error: OSError) -> CannotStart:
     if error.errno == errno.EADDRINUSE:
-        fix = "stop what listens there, or choose another port (0: any that is free)"
+        fix = "stop what listens there, or choose another port (0: any free one)"
         return CannotStart(f"port {port} of {host} is taken: {fix}", field="port")
     if error.errno == errno.EACCES:
         return CannotStart(f"port {port} needs more rights: choose one from 1024 up", field="port")

@@ -1,4 +1,4 @@
-"""The books: what went into every node, what came out, what was dropped and why, and the law that they balance."""
+"""Counters: chunks and audio that went into every node, came out, or were dropped and why; and their balance."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ class Tally:
         self.seconds = seconds
 
     def add(self, chunks: int, seconds: float) -> None:
-        """Count more of them."""
+        """Count more chunks and seconds."""
         self.chunks += chunks
         self.seconds += seconds
 
     def json(self) -> dict[str, float]:
-        """For machines: chunks and milliseconds."""
+        """Return JSON values: chunks and milliseconds."""
         return {"chunks": self.chunks, "ms": round(self.seconds * 1000, 3)}
 
     @classmethod
     def read(cls, data: Mapping[str, float]) -> Tally:
-        """What `json` wrote, to a microsecond."""
+        """Read the output of `json`, exact to a microsecond."""
         return cls(int(data["chunks"]), data["ms"] / 1000)
 
 
 class Reasons(dict[str, Tally]):
-    """Tallies by reason."""
+    """Tallies by drop or fill reason."""
 
     def count(self, reason: str, chunks: int, seconds: float) -> None:
         """Count under ``reason``."""
@@ -41,21 +41,21 @@ class Reasons(dict[str, Tally]):
         tally.add(chunks, seconds)
 
     def total(self) -> Tally:
-        """All reasons together."""
-        tallies = tuple(self.values())  # at once: another thread may be counting
+        """Return the sum over all reasons."""
+        tallies = tuple(self.values())  # in one step: another thread may be counting
         return Tally(sum(t.chunks for t in tallies), sum(t.seconds for t in tallies))
 
     def json(self) -> dict[str, dict[str, float]]:
-        """For machines, by reason."""
+        """Return JSON values by reason."""
         return {reason: tally.json() for reason, tally in tuple(self.items())}
 
 
 class NodeStats:
-    """One node's books, of one flow or summed over flows.
+    """One node's counters, of one flow or summed over flows.
 
     ``own`` is the time spent in the node itself, in seconds, estimated from sampled slots; ``waited`` the time that
-    chunks spent in the border before it, from samples (``waits`` of them); ``depth`` the border's present length in
-    seconds of audio. Written by the thread that runs the node only.
+    ``waits`` sampled chunks spent in the border before the node, in seconds; ``depth`` the border's present length in
+    seconds of audio. Only the thread that runs the node writes them.
     """
 
     __slots__ = ("arrived", "depth", "dropped", "filled", "left", "own", "waited", "waits")
@@ -71,7 +71,7 @@ class NodeStats:
         self.depth = 0.0
 
     def add(self, other: NodeStats) -> None:
-        """Sum up: for the totals of a graph."""
+        """Add another node's counters, for the totals of a graph."""
         self.arrived.add(other.arrived.chunks, other.arrived.seconds)
         self.left.add(other.left.chunks, other.left.seconds)
         for mine, theirs in ((self.dropped, other.dropped), (self.filled, other.filled)):
@@ -82,8 +82,8 @@ class NodeStats:
         self.waits += other.waits
         self.depth += other.depth
 
-    def shown(self, channels_in: int, channels_out: int) -> NodeStats:
-        """A copy in seconds of the streams: a node reports those of one channel, of which a stereo chunk has two."""
+    def per_stream(self, channels_in: int, channels_out: int) -> NodeStats:
+        """Return a copy in seconds of streams. A node reports seconds of channels, of which a stereo stream has two."""
         stats = NodeStats()
         stats.add(self)
         for reasons, channels in ((stats.dropped, channels_in), (stats.filled, channels_out)):
@@ -92,7 +92,7 @@ class NodeStats:
         return stats
 
     def json(self) -> dict[str, Any]:
-        """For machines."""
+        """Return JSON values."""
         return {
             "in": self.arrived.json(),
             "out": self.left.json(),
@@ -106,7 +106,7 @@ class NodeStats:
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> NodeStats:
-        """What `json` wrote, to a microsecond."""
+        """Read the output of `json`, exact to a microsecond."""
         stats = cls()
         stats.arrived, stats.left = Tally.read(data["in"]), Tally.read(data["out"])
         for reasons, key in ((stats.dropped, "dropped"), (stats.filled, "filled")):
@@ -118,7 +118,7 @@ class NodeStats:
 
 
 class Sampler:
-    """Decides in which slots nodes are timed: one in ``every``, so that timing costs nothing on average."""
+    """Chooses the slots in which nodes are timed: one in ``every``, so that timing costs almost nothing on average."""
 
     __slots__ = ("_slot", "every", "on")
 
@@ -128,12 +128,12 @@ class Sampler:
         self._slot = 0
 
     def tick(self) -> None:
-        """A new slot begins."""
+        """Begin a new slot."""
         self._slot += 1
         self.on = self._slot % self.every == 0
 
 
 def unbalanced(place: str, left: float, right: float, slack: float) -> Iterator[str]:
-    """A line that names the place and both sides, when they differ by more than ``slack``."""
+    """Yield a line that names the place and both sides, when they differ by more than ``slack``."""
     if abs(left - right) > slack:
         yield f"{place}: in {left:.6f} is not out and dropped {right:.6f}"

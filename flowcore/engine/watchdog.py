@@ -1,7 +1,7 @@
-"""Names the guilty: a node that blocks the event loop, or a thread that is stuck in one, while it happens.
+"""Watchdog: names a node that blocks the event loop or a thread of the pool, while it does so.
 
-A thread of its own looks ten times a second. What it finds it takes from the stuck thread's stack: every hop stands
-there with its node.
+A thread of its own checks ten times a second and reads the stuck thread's stack, on which every hop stands with its
+node.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from flowcore.engine.pool import ThreadPool
     from flowcore.engine.slots import Slots
 
-LOOK = 0.1
-"""Seconds between two looks."""
-LOOP_BLOCKED: Final = 0.2
-"""Seconds without a slot that are too many: every call waits."""
-THREAD_STUCK: Final = 10.0
-"""Seconds in one strand that are worth a word: only its own flow waits for it."""
+CHECK_INTERVAL = 0.1
+"""Seconds between two checks."""
+LOOP_TIMEOUT: Final = 0.2
+"""Seconds without a slot after which the event loop counts as blocked: every call waits for it."""
+STRAND_TIMEOUT: Final = 10.0
+"""Seconds in one strand after which its thread counts as stuck: only the strand's own flow waits for it."""
 
 
 class Watchdog:
-    """Watches the thread that made it, which runs the slots, and the threads of the pool."""
+    """Watches the thread that created it, which runs the slots, and the threads of the pool."""
 
     def __init__(self, slots: Slots, pool: ThreadPool, bus: Bus) -> None:
         self._slots = slots
@@ -51,29 +51,29 @@ class Watchdog:
 
     def _watch(self) -> None:
         last = time.monotonic()
-        while not self._stop.wait(LOOK):
+        while not self._stop.wait(CHECK_INTERVAL):
             now = time.monotonic()
-            late, last = now - last > 2 * LOOK, now
-            if late:  # this thread got no time either: the machine is too busy, and no node is to blame
+            late, last = now - last > 2 * CHECK_INTERVAL, now
+            if late:  # this thread got no CPU time either: the machine is overloaded, and no node is to blame
                 continue
-            self._look("loop_blocked", self._loop_thread, self._slots.beat, now, LOOP_BLOCKED + self._slots.period)
+            self._check("loop_blocked", self._loop_thread, self._slots.beat, now, LOOP_TIMEOUT + self._slots.period)
             for thread, since in tuple(self._pool.working_since.items()):
-                self._look("thread_stuck", thread, since, now, THREAD_STUCK)
+                self._check("thread_stuck", thread, since, now, STRAND_TIMEOUT)
 
-    def _look(self, event: str, thread: int, since: float, now: float, limit: float) -> None:
+    def _check(self, event: str, thread: int, since: float, now: float, limit: float) -> None:
         if not since or now - since < limit or self._reported.get(thread) == since:
             return
         self._reported[thread] = since
         frame = sys._current_frames().get(thread)
         if frame is not None and Path(frame.f_code.co_filename).parent.name != "asyncio":
-            # (In asyncio itself the loop is idle: this whole process got no time, which is no node's fault.)
+            # In asyncio itself the loop is idle: this whole process got no CPU time, and no node is to blame.
             flow, node = blamed_node(frame)
             stack = "".join(traceback.format_stack(frame)[-3:])
             self._bus.emit(event, flow, node, seconds=round(now - since, 1), stack=stack)
 
 
 def blamed_node(frame: FrameType | None) -> tuple[str, str]:
-    """Flow and node of the innermost hop on a stack; empty when no node is at work there."""
+    """Return flow and node of the innermost hop on a stack; empty when no node is at work there."""
     while frame is not None:
         run = run_at(frame)
         if run is not None:

@@ -113,7 +113,7 @@ class Bench:
             sampler=Sampler(),
             resources={},
             drain=10.0,
-            attention=lambda flow: None,
+            needs_sweep=lambda flow: None,
         )
         self.flow.start()
         self.pool.rebalance()

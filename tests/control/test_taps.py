@@ -156,7 +156,7 @@ def test_a_call_that_nobody_listens_to_any_more_is_as_it_was(live):
 
 
 def test_a_node_that_fails_and_is_restarted_is_heard_again(live, monkeypatch):
-    monkeypatch.setattr("flowcore.engine.node_run.RESTART_FIRST", 0.0)
+    monkeypatch.setattr("flowcore.engine.node_run.RESTART_DELAY", 0.0)
     phone = call(live, "shaky")
     (flow,) = live.engine.flows.values()
     with listen(live, "shaky", "shaky") as listening:

@@ -5,7 +5,7 @@ import gc
 import weakref
 
 from flowcore.engine.clock import VirtualClock
-from flowcore.engine.garbage import AT_LAST, EVERY, collected_in_quiet_slots
+from flowcore.engine.garbage import MAX_INTERVAL, QUIET_INTERVAL, collected_in_quiet_slots
 from flowcore.engine.slots import PERIOD, STRETCH, Slots
 from tests.support.live import Live, until
 from tests.support.phone import Phone
@@ -38,13 +38,13 @@ def full_collections(busy: float, seconds: float) -> list[float]:
 
 
 def test_there_is_one_now_and_then_while_slots_have_time():
-    times = full_collections(PERIOD / 10, 3.5 * EVERY)
-    assert [round(time / EVERY, 1) for time in times] == [1, 2, 3]
+    times = full_collections(PERIOD / 10, 3.5 * QUIET_INTERVAL)
+    assert [round(time / QUIET_INTERVAL, 1) for time in times] == [1, 2, 3]
 
 
 def test_there_is_none_in_full_slots_for_a_long_time():
-    times = full_collections(PERIOD * STRETCH * 0.8, 2.5 * AT_LAST)
-    assert [round(time / AT_LAST, 2) for time in times] == [1, 2]
+    times = full_collections(PERIOD * STRETCH * 0.8, 2.5 * MAX_INTERVAL)
+    assert [round(time / MAX_INTERVAL, 2) for time in times] == [1, 2]
 
 
 def test_what_the_parts_brought_before_the_first_slot_is_not_looked_at():

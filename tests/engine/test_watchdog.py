@@ -42,7 +42,7 @@ class BlocksInThread(Blocks):
 
 @pytest.mark.parametrize(("cls", "event"), [(Blocks, "loop_blocked"), (BlocksInThread, "thread_stuck")])
 def test_a_node_that_blocks_is_named_with_its_flow_and_stack(cls, event, monkeypatch):
-    monkeypatch.setattr(watchdog, "THREAD_STUCK", 0.2)
+    monkeypatch.setattr(watchdog, "STRAND_TIMEOUT", 0.2)
     FREED.clear()
     engine = Engine(plan(step("call", Tones), step("culprit", cls, "call")), bus=FreeingBus(), new_id=lambda: "f")
     events: list[Any] = []

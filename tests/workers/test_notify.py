@@ -9,7 +9,7 @@ import pytest
 from flowcore import Audio, Sink, node
 from flowcore.engine.bus import Bus
 from flowcore.engine.engine import Engine
-from flowcore.engine.watchdog import LOOP_BLOCKED
+from flowcore.engine.watchdog import LOOP_TIMEOUT
 from flowcore.workers import notify
 from flowcore.workers.notify import Notifier, SupervisorNotifier
 from tests.engine.nodes import Tones, plan, step
@@ -80,7 +80,7 @@ def test_row_33_no_heartbeat_while_the_loop_or_a_thread_hangs(manager, monkeypat
     def free_when_silent() -> None:
         heard = threading.Event()
         while len(counts) < 2 or counts[-1]:  # until a whole while passed without a beat
-            heard.wait(LOOP_BLOCKED)
+            heard.wait(LOOP_TIMEOUT)
             counts.append(waiting(manager).count("WATCHDOG=1"))
         FREED.set()
 
