@@ -1,9 +1,9 @@
-"""Where a process's CPU time goes, by part: the stages of the listener, nodes by name, borders, the engine's rest.
+"""CPU profile of a process, by part: stages of the listener, nodes by name, borders, and the rest of the engine.
 
-The kernel interrupts the process each few milliseconds of CPU time, of any thread. Then the time that each thread has
-used since the last interrupt is put down to what it is in now: the innermost node on its stack, else the innermost
-module that has a name. A handler in the main thread has no bias towards places that let go of the global lock, which
-a thread that looks at the others has; but the main thread has to wake up often, as an event loop does.
+The kernel interrupts the process after every few milliseconds of CPU time, of any thread. At each interrupt, the CPU
+time that a thread used since the last one is assigned to the innermost node on its stack, or else to the innermost
+module that has a name. A handler in the main thread has no bias towards code that releases the global lock, unlike a
+thread that samples the others; but the main thread has to wake up often, as an event loop does.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from types import FrameType
 
 from flowcore.engine.node_run import run_at
 
-INTERVAL = 0.002
-"""Seconds of CPU time between two samples; the kernel's own clock tick is the least it can do (4 ms at 250 Hz)."""
+SAMPLE_INTERVAL = 0.002
+"""Seconds of CPU time between two samples; the kernel's clock tick is the lower limit (4 ms at 250 Hz)."""
 
 ENGINE = "engine"
 BENCH = "bench"
@@ -28,9 +28,9 @@ NATIVE = "native threads"
 
 
 class Profile:
-    """Samples between ``start`` and ``stop``. ``stages`` names modules and packages of the listener.
+    """Takes samples between ``start`` and ``stop``. ``stages`` names modules and packages of the listener.
 
-    ``packages`` are those that nodes come from: a thread that a node started itself is known by their modules.
+    ``packages`` are the top packages of the nodes: a thread that a node started itself is named by their modules.
     Time in the bench's own probe counts as ``BENCH``, which `spent` leaves out.
     """
 
@@ -42,15 +42,15 @@ class Profile:
         self._began = 0.0
 
     def start(self) -> None:
-        """Begin; in the main thread."""
+        """Begin. Call it in the main thread."""
         self._began = time.process_time()
-        self._clocks = {thread: _clock(thread) for thread in sys._current_frames()}  # not what they used before
+        self._clocks = {thread: _clock(thread) for thread in sys._current_frames()}  # time used before does not count
         signal.signal(signal.SIGPROF, self._sample)
         signal.siginterrupt(signal.SIGPROF, False)
-        signal.setitimer(signal.ITIMER_PROF, INTERVAL, INTERVAL)
+        signal.setitimer(signal.ITIMER_PROF, SAMPLE_INTERVAL, SAMPLE_INTERVAL)
 
     def spent(self) -> dict[str, float]:
-        """CPU seconds by part so far; threads that no Python runs in are one of them."""
+        """Return the CPU seconds by part so far. Threads without Python frames are one part."""
         native = time.process_time() - self._began - sum(self._spent.values())
         found = dict(self._spent)
         found.pop(BENCH, None)
@@ -58,12 +58,12 @@ class Profile:
         return found
 
     def stop(self) -> None:
-        """No more samples."""
+        """Take no more samples."""
         signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _sample(self, _signal: int, interrupted: FrameType | None) -> None:
         main = threading.main_thread().ident
-        # A thread that stands in this list has a frame, so it runs and its clock can be read.
+        # A thread in this list has a frame, so it is alive and its clock can be read.
         for thread, frame in sys._current_frames().items():
             spent = _clock(thread)
             since = spent - self._clocks.get(thread, 0.0)
@@ -72,7 +72,7 @@ class Profile:
                 self._spent[self._part(interrupted if thread == main else frame)] += since
 
     def _part(self, frame: FrameType | None) -> str:
-        """The name of what a stack is in; what is in nothing that has one belongs to the engine and its event loop."""
+        """Return the part that a stack is in: the engine, with its event loop, if no frame has another name."""
         at = frame
         own = ""
         while at is not None:
@@ -97,5 +97,5 @@ class Profile:
 
 
 def _clock(thread: int) -> float:
-    """CPU seconds that a thread of this process has used."""
+    """Return the CPU seconds that a thread of this process has used."""
     return time.clock_gettime(time.pthread_getcpuclockid(thread))

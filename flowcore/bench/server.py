@@ -1,9 +1,9 @@
-"""The receiver under load: runs one graph in a process of its own and says on a pipe what it did.
+"""The receiver under load: runs one graph in a process of its own and reports on a pipe.
 
     python -m flowcore.bench.server GRAPH --set call.port=0 --report FD [--probe] [--stages] [--profile] [--core N]
 
-On the pipe stand JSON objects, one a line: ``{"url": …}`` once it listens, and after SIGTERM one `Report`. It is
-`flowcore run` with a probe and a profile, if asked for, and with a look at its own CPU and memory twice a second.
+The pipe carries JSON objects, one a line: ``{"url": …}`` once it listens, and after SIGTERM one `Report`. The receiver
+works like `flowcore run`, with an optional probe and profile, and samples its own CPU and memory twice a second.
 """
 
 from __future__ import annotations
@@ -34,44 +34,44 @@ from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 
-LOOK = 0.5
-"""Seconds between two looks at the process."""
+SAMPLE_INTERVAL = 0.5
+"""Seconds between two samples of CPU and memory."""
 QUEUE_FULL = "queue_full"
-MOST = 1_000_000
-"""Calls that the engine lets in: here, the listener's own limit and the machine decide."""
+MAX_CALLS = 1_000_000
+"""Calls that the engine accepts: in a bench, the listener's own limit and the machine decide."""
 
 
 @dataclass
 class Report:
-    """What a receiver did, from its start to its end."""
+    """The work of a receiver, from its start to its end."""
 
-    looks: list[tuple[float, float, int]] = field(default_factory=list)
+    samples: list[tuple[float, float, int]] = field(default_factory=list)
     """Monotonic time in s, CPU of all threads in s, resident memory in bytes."""
     flows: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
-    """Why flows ended, and how many for each reason."""
+    """Flows by the reason of their end."""
     failed: int = 0
-    """Flows in which a node failed or the books did not balance."""
+    """Flows in which a node failed or the counters did not balance."""
     refused: int = 0
     packets: int = 0
-    """Messages of audio that came in."""
+    """Messages of audio received."""
     dropped: dict[str, int] = field(default_factory=dict)
-    """Chunks, by ``node: reason``: audio, and text for which a queue had no room. A node may leave out text that has
-    become pointless."""
+    """Chunks by ``node: reason``: audio, and text that a full queue dropped. Text that a node leaves out on purpose is
+    not counted."""
     lost: float = 0.0
-    """Seconds of audio that were filled with silence because packets were missing."""
+    """Seconds of audio filled with silence because packets were missing."""
     events: dict[str, int] = field(default_factory=dict)
     ages: list[float] = field(default_factory=list)
     """Seconds from a sender's `send` to the node behind the listener, sorted."""
     stages: dict[str, list[float]] = field(default_factory=dict)
     """Seconds that stamped audio spent in each stage, sorted: see `flowcore.bench.stages`."""
     profiles: list[dict[str, float]] = field(default_factory=list)
-    """At each look, the CPU seconds so far by part."""
+    """For each sample, the CPU seconds so far by part."""
     error: str = ""
 
 
 class Receiver:
-    """The engine, watched."""
+    """The engine under observation."""
 
     def __init__(self, engine: Engine, pipe: Any, profile: Profile | None) -> None:
         self.engine = engine
@@ -79,24 +79,24 @@ class Receiver:
         self._pipe = pipe
         self._profile = profile
         self._events: Counter[str] = Counter()
-        self._look_at = 0.0
+        self._sample_at = 0.0
         self._reader = select.poll()
-        self._reader.register(pipe, 0)  # that it is gone is always told
+        self._reader.register(pipe, 0)  # a hang-up is always reported
         engine.bus.subscribe(self._event)
-        engine.slots.every(self._look)
+        engine.slots.every(self._sample)
 
     def _event(self, event: Event) -> None:
         self._events[event.name] += 1
         if event.name == "listening":
             self.say({"url": event.data["address"]})
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         now = time.monotonic()
-        if now >= self._look_at:
-            self._look_at = now + LOOK
-            if self._reader.poll(0):  # whoever started this was killed: nobody else would end it
+        if now >= self._sample_at:
+            self._sample_at = now + SAMPLE_INTERVAL
+            if self._reader.poll(0):  # the bench was killed and cannot end this process
                 self.engine.stop()
-            self.report.looks.append((now, time.process_time(), resident()))
+            self.report.samples.append((now, time.process_time(), resident()))
             if self._profile is not None:
                 self.report.profiles.append(self._profile.spent())
 
@@ -113,7 +113,7 @@ class Receiver:
         await self.engine.run()
 
     def sum_up(self) -> Report:
-        """The books, once all has ended."""
+        """Return the report, once all flows have ended."""
         report, totals = self.report, self.engine.totals
         report.flows, report.failed, report.refused = totals.flows, totals.failed, totals.refused
         report.reasons = totals.reasons
@@ -130,7 +130,7 @@ class Receiver:
 
 
 def _stages(plan: Plan) -> dict[str, str]:
-    """Names of parts of the listener by module: its own, and those that its simulator knows of."""
+    """Return names of the listener's parts by module: its own, and those that its simulator declares."""
     listener = plan.listener
     simulator = getattr(listener.cls, "simulator", "")
     known: dict[str, str] = importlib.import_module(simulator).STAGES if simulator else {}
@@ -138,7 +138,7 @@ def _stages(plan: Plan) -> dict[str, str]:
 
 
 def resident() -> int:
-    """This process's memory in bytes, as Linux counts it; 0 elsewhere."""
+    """Return the resident memory of this process in bytes; 0 on systems other than Linux."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -146,7 +146,7 @@ def resident() -> int:
 
 
 def main() -> int:
-    """The command line; see the module's text."""
+    """Run the command line; see the module's docstring."""
     parser = argparse.ArgumentParser(description="Run a graph under load.")
     parser.add_argument("graph", type=Path)
     parser.add_argument("--set", action="append", default=[], dest="settings")
@@ -167,7 +167,7 @@ def main() -> int:
                 plan = stages.plan
             packages = {node.cls.__module__.partition(".")[0] for node in plan.nodes.values()} - {"flowcore"}
             profile = Profile(_stages(plan), packages=packages) if options.profile else None
-            receiver = Receiver(Engine(plan, max_calls=MOST), pipe, profile)
+            receiver = Receiver(Engine(plan, max_calls=MAX_CALLS), pipe, profile)
             receiver.engine.on_opened += [each.attach for each in (probe, stages) if each is not None]
             if profile is not None:
                 profile.start()

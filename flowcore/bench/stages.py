@@ -113,7 +113,7 @@ class _TimedSink(Sink[Audio]):
 
     def process(self, chunk: Audio) -> None:
         began = monotonic()
-        super().process(chunk)  # type: ignore[safe-super]  # the sink's own, which comes next
+        super().process(chunk)  # type: ignore[safe-super]  # the sink's own class is next in the order
         self._stages.written(self._flow, chunk, began)
 
 

@@ -1,7 +1,7 @@
-"""One trial: so many calls into one receiver for so many seconds, and what became of them.
+"""One trial: a number of calls into one receiver for some seconds, and its outcome.
 
 The receiver and the callers are processes of their own, each on a core of its own where there are two. CPU and memory
-are read between two moments in the middle of the load, so that start-up, call set-up and the end are not in them.
+are measured between two moments in the middle of the load, without start-up, call set-up and the end.
 """
 
 from __future__ import annotations
@@ -20,54 +20,54 @@ from typing import Any
 
 from flowcore.errors import FlowcoreError
 
-SET_UP = 400
-"""Calls a second that begin: a thousand in one moment are no load of the world."""
+NEW_CALLS_PER_SECOND = 400
+"""Rate at which calls begin: no real load begins with a thousand calls at once."""
 EDGE = 1.0
 """Seconds after the first and before the last message that are not measured."""
-PATIENCE = 60.0
+PROCESS_TIMEOUT = 60.0
 """Seconds beyond the load's own time after which a process is given up."""
-CALL_RATE = 100
-"""Messages a second of one call: two parties, 20 ms each."""
+MESSAGES_PER_SECOND = 100
+"""Messages of one call: two parties, 20 ms each."""
 
 
 class TrialFailed(FlowcoreError):
-    """A process of a trial did not do its part: nothing was measured."""
+    """A process of a trial failed, so nothing was measured."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was sent (``load``), what the receiver says of it (``report``), and the figures that follow."""
+    """The result of a trial: what was sent (``load``), the receiver's ``report``, and figures computed from both."""
 
     calls: int
     load: dict[str, Any]
     report: dict[str, Any]
     cpu: float = math.nan
-    """Share of one core that the receiver took, of all its threads; 1.2 is a core and a fifth."""
+    """CPU time of all threads of the receiver, in cores; 1.2 is a core and a fifth."""
     us_per_message: float = math.nan
-    """The same for each message of audio, in microseconds."""
+    """CPU time for each message of audio, in microseconds."""
     resident: float = math.nan
-    """Memory of the receiver in the middle, in bytes."""
+    """Median memory of the receiver, in bytes."""
     ages: list[float] = field(default_factory=list)
     profile: dict[str, float] = field(default_factory=dict)
-    """Share of one core by part of the receiver, if asked for; their sum is ``cpu``, less what the probe took."""
+    """CPU time by part of the receiver, in cores, if requested; the sum is ``cpu`` without the probe's share."""
     damage: str = ""
-    """What somebody who looked at the results found wrong with them."""
+    """Defect that a check of the resulting files found; empty when there is none."""
 
     def age_ms(self, quantile: float) -> float:
-        """Latency in ms that this part of the stamped messages did not exceed; NaN when none came."""
+        """Return a quantile of the stamped messages' latency, in ms; NaN when none arrived."""
         return _at(self.ages, quantile) * 1000 if self.ages else math.nan
 
     def stages_ms(self, quantile: float) -> dict[str, float]:
-        """The same by stage, in their order."""
+        """Return a quantile of the time in each stage, in ms, in the order of the stages."""
         return {stage: _at(seconds, quantile) * 1000 for stage, seconds in self.report.get("stages", {}).items()}
 
     @property
     def in_time(self) -> bool:
-        """Whether the generator was a real-time sender; nothing is known of the receiver when not."""
+        """Whether the generator kept real-time pace; if not, the trial says nothing about the receiver."""
         return bool(self.load["in_time"])
 
     def losses(self) -> list[str]:
-        """What went wrong, in words; empty when nothing was lost."""
+        """Describe each loss in words; empty when nothing was lost."""
         load, report = self.load, self.report
         wrong = [
             f"{load[name]} {text}"
@@ -87,19 +87,19 @@ class Outcome:
         if report["failed"]:
             wrong.append(f"{report['failed']} flows failed")
         if report["events"].get("hold"):
-            wrong.append(f"{report['events']['hold']} pauses heard where nobody paused")
+            wrong.append(f"{report['events']['hold']} pauses detected though no caller paused")
         return wrong + [self.damage] * bool(self.damage)
 
 
 def _at(ordered: Sequence[float], quantile: float) -> float:
-    """What this part of the values does not exceed."""
+    """Return a quantile of sorted values."""
     return ordered[math.ceil(len(ordered) * quantile) - 1]
 
 
 class Receiver:
-    """A process that is called: ``with Receiver([...]) as receiver`` has it listening at ``receiver.url``.
+    """A receiver process: ``with Receiver([...]) as receiver`` has it listen at ``receiver.url``.
 
-    ``command`` gets ``--report FD`` and ``--core 0,1``, and says on that pipe what `flowcore.bench.server` says.
+    ``command`` gets ``--report FD`` and ``--core 0,1``, and writes to that pipe what `flowcore.bench.server` writes.
     """
 
     def __init__(self, command: Sequence[str], cores: Sequence[int] = ()) -> None:
@@ -131,7 +131,7 @@ class Receiver:
         self._end()
 
     def stop(self) -> dict[str, Any]:
-        """End it and return its report."""
+        """End the process and return its report."""
         self._process.send_signal(signal.SIGTERM)
         return self._line()
 
@@ -144,7 +144,7 @@ class Receiver:
         return said
 
     def _last_words(self) -> str:
-        self._process.wait(PATIENCE)
+        self._process.wait(PROCESS_TIMEOUT)
         self._errors.seek(0)
         lines = self._errors.read().splitlines()
         return lines[-1] if lines else f"the receiver ended with exit code {self._process.returncode}"
@@ -159,7 +159,7 @@ class Receiver:
         self._errors.close()
 
 
-def play(
+def send_load(
     simulator: str,
     url: str,
     calls: int,
@@ -170,12 +170,12 @@ def play(
     stamps: bool = False,
     voices: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Have a listener's simulator call ``url``, and return its result: see `nodes.simulators.load.Result`."""
+    """Let a listener's simulator call ``url``, and return its result as JSON."""
     command = [sys.executable, "-m", simulator, url, "--json", "--calls", str(calls), "--seconds", str(seconds)]
-    command += ["--settle", str(calls / SET_UP)]
+    command += ["--settle", str(calls / NEW_CALLS_PER_SECOND)]
     command += ["--together"] * together + ["--stamps"] * stamps + ([] if core is None else ["--core", str(core)])
     command += ["--voices", *voices] * bool(voices)
-    limit = seconds + calls / SET_UP + PATIENCE
+    limit = seconds + calls / NEW_CALLS_PER_SECOND + PROCESS_TIMEOUT
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)  # noqa: S603
     except subprocess.TimeoutExpired:
@@ -187,35 +187,37 @@ def play(
 
 
 def outcome(calls: int, load: dict[str, Any], report: dict[str, Any]) -> Outcome:
-    """The figures of one trial."""
-    looks = report["looks"]
-    inside = [n for n, look in enumerate(looks) if load["began"] + EDGE <= look[0] <= load["ended"] - EDGE / 2]
+    """Compute the figures of one trial."""
+    samples = report["samples"]
+    inside = [n for n, sample in enumerate(samples) if load["began"] + EDGE <= sample[0] <= load["ended"] - EDGE / 2]
     ages = report.get("ages", [])
     if len(inside) < 2:
         return Outcome(calls, load, report, ages=ages)
     first, last = inside[0], inside[-1]
-    (began, cpu_before, _), (ended, cpu_after, _) = looks[first], looks[last]
+    (began, cpu_before, _), (ended, cpu_after, _) = samples[first], samples[last]
     cpu = (cpu_after - cpu_before) / (ended - began)
-    resident = sorted(looks[n][2] for n in inside)[len(inside) // 2]
+    resident = sorted(samples[n][2] for n in inside)[len(inside) // 2]
     profile = {}
     if report.get("profiles"):
         before, after = report["profiles"][first], report["profiles"][last]
         used = {part: after[part] - before.get(part, 0.0) for part in after}
-        profile = {part: spent / (ended - began) for part, spent in used.items() if spent > 0}  # not what only started
+        profile = {
+            part: spent / (ended - began) for part, spent in used.items() if spent > 0
+        }  # leaves out parts that only started
         profile = dict(sorted(profile.items(), key=lambda item: -item[1]))
-    return Outcome(calls, load, report, cpu, cpu / (calls * CALL_RATE) * 1e6, resident, ages, profile)
+    return Outcome(calls, load, report, cpu, cpu / (calls * MESSAGES_PER_SECOND) * 1e6, resident, ages, profile)
 
 
 @dataclass(frozen=True)
 class Cores:
-    """Which cores the receiver and its callers may use; empty: any."""
+    """Cores that the receiver and its callers may use; empty: any."""
 
     receiver: tuple[int, ...] = ()
     callers: int | None = None
 
     @classmethod
     def share(cls, most: int | None = None) -> Cores:
-        """One core for the callers, the others (``most`` of them) for the receiver; all for both if there is one."""
+        """Give one core to the callers, and at most ``most`` others to the receiver; both share a single core."""
         if not hasattr(os, "sched_getaffinity"):  # not Linux
             return cls()
         *others, last = sorted(os.sched_getaffinity(0))
@@ -236,11 +238,11 @@ def trial(
     together: bool = True,
     voices: Sequence[str] = (),
 ) -> Outcome:
-    """Run a graph under load, of noise or of ``voices``: the agent's and the customer's file. Raises `TrialFailed`."""
+    """Run a graph under load, of noise or of ``voices``, the agent's and the customer's file. Raises `TrialFailed`."""
     command = ["-m", "flowcore.bench.server", graph, *(f"--set={setting}" for setting in settings)]
     command += ["--probe"] * probe + ["--stages"] * stages + ["--profile"] * profile
     with Receiver(command, cores.receiver) as receiver:
-        load = play(
+        load = send_load(
             simulator,
             receiver.url,
             calls,

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from flowcore.bench.search import LATE, NEAR, Search, verdict
+from flowcore.bench.search import GENERATOR_LATE, SEARCH_TOLERANCE, Search, verdict
 from flowcore.bench.trial import Cores, Outcome, trial
 from flowcore.cli.run import Settings, parse_seconds, try_to_write
 from flowcore.errors import FlowcoreError, UsageError
@@ -60,8 +60,8 @@ def bench(
         search, last = _search(subject, bound, seconds, most)
     if last is None:
         calls = f"{search.failed} call{'s' * (search.failed != 1)}"
-        if search.why == LATE:
-            raise FlowcoreError(f"stop what else runs here, and try again: at {calls} {LATE}")
+        if search.why == GENERATOR_LATE:
+            raise FlowcoreError(f"stop what else runs here, and try again: at {calls} {GENERATOR_LATE}")
         raise FlowcoreError(f"not even {calls} could be held: {search.why}")
     _show(subject, search, last, bound)
     if to_json:
@@ -144,7 +144,7 @@ def _steps(search: Search) -> float | None:
     """How many loads the search takes in all; None while that is open."""
     if not search.failed:
         return None
-    left = (search.failed - search.held) / max(1.0, search.failed * NEAR)
+    left = (search.failed - search.held) / max(1.0, search.failed * SEARCH_TOLERANCE)
     return 2 * len(search.tried) + 2 * math.ceil(math.log2(max(left, 1.0))) + 1
 
 
@@ -153,7 +153,7 @@ def _show(subject: Subject, search: Search, last: Outcome, bound: float) -> None
     cores = len(subject.cores.receiver)
     where = f"{cores} core{'s' * (cores != 1)}, the callers on another" if cores else "cores shared with the callers"
     console.print(f"[bold]{search.held} calls at once[/bold] of {subject.graph}: nothing lost, on {where}")
-    if search.why == LATE:
+    if search.why == GENERATOR_LATE:
         console.print(f"It may hold more: at {search.failed} calls {search.why}.", style="yellow")
     elif search.failed:
         console.print(f"At {search.failed} calls: {search.why} (the bound is {bound:.0f} ms)")

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flowcore.cli.log import plain
-from flowcore.control import all_calls, running, the_one
+from flowcore.control import all_calls, only_running, running
 from flowcore.errors import UsageError
 
 LONGEST = 1000
@@ -42,7 +42,7 @@ def calls(
 
     Exit code: 0 done, 2 nothing is running, or more than one.
     """
-    path = control or the_one(running())
+    path = control or only_running(running())
     try:
         if as_json:
             _repeat(lambda: print(json.dumps(all_calls(path)[0]), flush=True), watch)  # noqa: T201  # the result

@@ -1,7 +1,7 @@
-"""Asking a running flowcore, from beside it: what it holds, on a socket that only this user can open."""
+"""Control of a running flowcore from another process, on a local socket that only this user can open."""
 
 from flowcore.control.address import running
-from flowcore.control.client import all_calls, ask, find_call, the_one
+from flowcore.control.client import all_calls, ask, find_call, only_running
 from flowcore.control.tap_connection import TapConnection
 
-__all__ = ["TapConnection", "all_calls", "ask", "find_call", "running", "the_one"]
+__all__ = ["TapConnection", "all_calls", "ask", "find_call", "only_running", "running"]

@@ -1,4 +1,4 @@
-"""Where the control sockets of this user's processes lie."""
+"""Paths of the control sockets of this user's processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowcore.errors import CannotStart
 
 
 def is_stale(path: Path) -> bool:
-    """Whether this is the socket of a process that is dead."""
+    """Whether ``path`` is the socket of a dead process."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             return False
@@ -27,7 +27,7 @@ def is_stale(path: Path) -> bool:
 
 
 def directory() -> Path:
-    """Where the sockets of this user's processes lie. Raises `CannotStart` when another user could get at them."""
+    """Return the folder of this user's control sockets. Raises `CannotStart` when another user has access to it."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     folder = Path(runtime) / "flowcore" if runtime else Path(tempfile.gettempdir()) / f"flowcore-{os.getuid()}"
     try:
@@ -36,12 +36,12 @@ def directory() -> Path:
     except OSError as error:
         raise CannotStart(f"cannot make {folder}: {error.strerror}; give --control a path") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise CannotStart(f"{folder} is not this user's alone: remove it, or give --control a path")
+        raise CannotStart(f"{folder} is accessible to other users: remove it, or give --control a path")
     return folder
 
 
 def running() -> Iterator[Path]:
-    """The sockets of this user's running processes."""
+    """Yield the sockets of this user's running processes, and remove stale ones."""
     for path in sorted(directory().glob("*.sock")):
         if is_stale(path):
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The side that asks."""
+"""Requests to a control hub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowcore.errors import UsageError
 def ask(
     path: Path, request: Mapping[str, Any], timeout: float = ANSWER_TIMEOUT + READ_TIMEOUT
 ) -> tuple[dict[int, Any], list[int]]:
-    """Ask the hub at ``path``: the answers by worker, and the workers that gave none. Raises `UsageError`."""
+    """Ask the hub at ``path``. Returns the answers by worker, and the workers without one. Raises `UsageError`."""
     answers: dict[int, Any] = {}
     try:
         with socket.socket(socket.AF_UNIX) as client:
@@ -34,8 +34,8 @@ def ask(
     raise UsageError(f"no answer at {path}: it hung up")
 
 
-def the_one(paths: Iterable[Path]) -> Path:
-    """The socket of the process that is meant when none is named. Raises `UsageError` unless just one is running."""
+def only_running(paths: Iterable[Path]) -> Path:
+    """Return the socket of the only running process. Raises `UsageError` unless exactly one is running."""
     found = list(paths)
     if not found:
         raise UsageError("no flowcore is running: start one with  flowcore run GRAPH, or give --control")
@@ -45,28 +45,28 @@ def the_one(paths: Iterable[Path]) -> Path:
 
 
 def all_calls(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
-    """All live calls, the oldest first, with the ``worker`` of each; and the workers that did not answer."""
+    """Return all live calls, oldest first, with the ``worker`` of each; and the workers that did not answer."""
     answers, missing = ask(path, {"ask": "calls"})
     listed = [{**call, "worker": worker} for worker, calls in answers.items() for call in calls]
     return sorted(listed, key=lambda call: (call["since"], call["flow"])), missing
 
 
 def find_call(path: Path, name: str) -> dict[str, Any]:
-    """The live call that is meant: its flow, its call id, a beginning of one, or ``newest``. Raises `UsageError`."""
+    """Return the live call named by its flow, its call id, a prefix of either, or ``newest``. Raises `UsageError`."""
     calls, missing = all_calls(path)
     if not calls and not missing:
         raise UsageError("there is no live call now: `flowcore calls --watch` shows when one comes")
-    if name == "newest":
+    if name == "newest" and calls:
         return calls[-1]
     same = [call for call in calls if name in (call["flow"], call["call_id"])]
     found = same or [call for call in calls if call["flow"].startswith(name) or call["call_id"].startswith(name)]
     if len(found) == 1 or (found and found == same):
-        return found[-1]  # a call that is in two sessions: the later one
+        return found[-1]  # the later session, if the call has two
     what = f"{len(found)} live calls begin with" if found else "there is no live call"
-    raise UsageError(f"{what} {name!r}: `flowcore calls` lists them{unheard(missing)}")
+    raise UsageError(f"{what} {name!r}: `flowcore calls` lists them{without_answer(missing)}")
 
 
-def unheard(missing: Iterable[int]) -> str:
-    """The end of a message that may be wrong, as these workers gave no answer: they may know better."""
+def without_answer(missing: Iterable[int]) -> str:
+    """Return a caveat for a message: these workers gave no answer, and may hold the call."""
     workers = ", ".join(map(str, missing))
     return f"; no answer from worker {workers}: ask again" if workers else ""

@@ -1,4 +1,4 @@
-"""The side that listens to a running call: see `flowcore.control.taps`."""
+"""The client of a tap on a running call: see `flowcore.control.taps`."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from flowcore.control.client import ask, find_call, unheard
+from flowcore.control.client import ask, find_call, without_answer
 from flowcore.errors import UsageError
 
-PATIENCE = 5.0
-"""Seconds until the first word."""
-READ = 65536
+HELLO_TIMEOUT = 5.0
+"""Seconds until the hello arrives."""
+READ_SIZE = 65536
 
 
 class TapConnection:
-    """``call`` is a flow, a call id, a beginning of one, or newest; ``node`` is ``name``, ``name.port`` or empty.
+    """A connection to a tap. ``call`` is a flow, a call id, a prefix of either, or ``newest``.
 
-    ``hello`` says what it is; ``lost`` counts the chunks that were dropped because this side was slow; ``end`` is why
-    the call ended, None before, and empty when its process is gone.
+    ``node`` is ``name``, ``name.port``, or empty for the first node that gives linear audio. ``hello`` describes the
+    stream; ``lost`` counts the chunks dropped because this client was slow; ``end`` is the reason of the call's end,
+    None before it, and empty when the process is gone.
     """
 
     def __init__(self, path: Path, call: str, node: str = "") -> None:
-        """Ask the process whose hub is at ``path``. Raises `UsageError`."""
+        """Open a tap through the hub at ``path``. Raises `UsageError`."""
         flow = find_call(path, call)["flow"]
         name, _, port = node.partition(".")
         answers, missing = ask(path, {"ask": "tap", "flow": flow, "node": name, "port": port})
         answer = next((one for one in answers.values() if one), None)
         if answer is None:
-            raise UsageError(f"call {flow} has just ended{unheard(missing)}")
+            raise UsageError(f"call {flow} has just ended{without_answer(missing)}")
         if "error" in answer:
             raise UsageError(answer["error"])
         self.lost = 0
@@ -42,12 +43,12 @@ class TapConnection:
         self.hello: dict[str, Any] = {}
         try:
             self._socket.connect(answer["path"])
-            self.hello = next((head for head, _ in self._read(PATIENCE)), {})
+            self.hello = next((head for head, _ in self._read(HELLO_TIMEOUT)), {})
         finally:
             if not self.hello:
                 self.close()
         if not self.hello:
-            raise UsageError(f"no answer from {flow} within {PATIENCE:g} s")
+            raise UsageError(f"no answer from {flow} within {HELLO_TIMEOUT:g} s")
 
     def __enter__(self) -> TapConnection:
         return self
@@ -58,11 +59,11 @@ class TapConnection:
         self.close()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Disconnect."""
         self._socket.close()
 
     def messages(self, wait: float) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """What came, waiting for it so many seconds at most: what is said of each chunk, and its samples."""
+        """Yield the description and the samples of each chunk received, after at most ``wait`` seconds."""
         for head, data in self._read(wait):
             if "end" in head:
                 self.end = head["end"]
@@ -71,19 +72,19 @@ class TapConnection:
             yield head, data
 
     def _read(self, wait: float) -> Iterator[tuple[dict[str, Any], bytes]]:
-        if (message := self._whole()) is None and self.end is None:
+        if (message := self._next_message()) is None and self.end is None:
             if select.select([self._socket], [], [], wait)[0]:
-                data = self._socket.recv(READ)
+                data = self._socket.recv(READ_SIZE)
                 self._data += data
                 if not data:
                     self.end = ""
-            message = self._whole()
+            message = self._next_message()
         while message is not None:
             yield message
-            message = self._whole()
+            message = self._next_message()
 
-    def _whole(self) -> tuple[dict[str, Any], bytes] | None:
-        """The next message, once all of it is there."""
+    def _next_message(self) -> tuple[dict[str, Any], bytes] | None:
+        """Return the next message, or None until it is complete."""
         line = self._data.find(b"\n")
         if line < 0:
             return None

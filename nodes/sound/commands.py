@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flowcore import Decibels, Extra
-from flowcore.control import ask, find_call, running, the_one
+from flowcore.control import ask, find_call, only_running, running
 from nodes.sound.mixer import ALL, NEWEST, OFF
 from nodes.sound.speaker import ASK
 
@@ -81,7 +81,7 @@ def monitor(
 
     Exit code: 0 done, 2 nothing is running, there is no such call, or the graph has no node `monitor`.
     """
-    path = control or the_one(running())
+    path = control or only_running(running())
     change: dict[str, Any] = {}
     if call:
         change["select"] = call if call in (NEWEST, ALL, OFF) else find_call(path, call)["flow"]

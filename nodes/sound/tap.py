@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from flowcore import CannotStart, Extra
-from flowcore.control import TapConnection, running, the_one
+from flowcore.control import TapConnection, only_running, running
 from nodes.sound.meter import Meter
 from nodes.sound.sounds import SideBySide, by_party, level, linear
 
@@ -55,7 +55,7 @@ def tap(
     """
     if sum((play, wav is not None, meter, as_json)) > 1:
         raise typer.BadParameter("give one of --play, --wav, --meter and --json")
-    with TapConnection(control or the_one(running()), call, node) as listening:
+    with TapConnection(control or only_running(running()), call, node) as listening:
         what = listening.hello
         if what["format"].get("kind") == "text" and not as_json:
             raise typer.BadParameter(f"{what['node']} gives words, no sound: listen with --json")

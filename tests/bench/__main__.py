@@ -158,7 +158,9 @@ class Bench:
 
     def capacity(self) -> None:
         search = calls.capacity(3.0 if self.quick else 5.0, 200 if self.quick else 400, self.tell)
-        unknown = search.why == calls.LATE and search.held < 800  # at least so many, and the machine cannot say more
+        unknown = (
+            search.why == calls.GENERATOR_LATE and search.held < 800
+        )  # at least so many, and the machine cannot say more
         held = None if unknown else search.held >= 800
         why = f"{search.failed}: {search.why}" if search.failed else "the search's limit"
         self.rows.append(Row("calls held by one core, recording", f"{search.held}", ">= 800", held, why))

@@ -14,7 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from flowcore.bench.server import LOOK, resident
+from flowcore.bench.server import SAMPLE_INTERVAL, resident
 from tools.socket_reader import Reader
 
 
@@ -23,19 +23,19 @@ async def serve(pipe: Any) -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, asked.set)
-    looks: list[tuple[float, float, int]] = []
+    samples: list[tuple[float, float, int]] = []
 
-    def look() -> None:
-        looks.append((time.monotonic(), time.process_time(), resident()))
-        loop.call_later(LOOK, look)
+    def sample() -> None:
+        samples.append((time.monotonic(), time.process_time(), resident()))
+        loop.call_later(SAMPLE_INTERVAL, sample)
 
     server = await loop.create_server(Reader, "127.0.0.1", 0, backlog=1024)
-    look()
+    sample()
     pipe.write(json.dumps({"url": f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"}) + "\n")
     pipe.flush()
     await asked.wait()
     server.close()
-    pipe.write(json.dumps({"looks": looks, "bytes": Reader.received}) + "\n")
+    pipe.write(json.dumps({"samples": samples, "bytes": Reader.received}) + "\n")
 
 
 if __name__ == "__main__":

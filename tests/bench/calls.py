@@ -15,14 +15,14 @@ from statistics import median
 
 import numpy as np
 
-from flowcore.bench.search import LATE, Search, verdict
-from flowcore.bench.trial import Cores, Outcome, Receiver, TrialFailed, outcome, play, trial
+from flowcore.bench.search import GENERATOR_LATE, Search, verdict
+from flowcore.bench.trial import Cores, Outcome, Receiver, TrialFailed, outcome, send_load, trial
 from flowcore.engine.slots import PERIOD, STRETCH
 from nodes.simulators.known_audio import RATE, samples, stamped
 from nodes.simulators.load import call_id
 
 ROOT = Path(__file__).parents[2]
-__all__ = ["LATE"]
+__all__ = ["GENERATOR_LATE"]
 SIMULATOR = "nodes.simulators.ringcx"
 GRPC_SIMULATOR = "nodes.simulators.ringcx_grpc"
 RECORD = str(ROOT / "graphs" / "record.yaml")
@@ -91,7 +91,7 @@ def bare(calls: int, seconds: float, *, together: bool) -> Outcome:
     """The same load into the bare reader."""
     cores = Cores.share(1)
     with Receiver([BARE], cores.receiver) as receiver:
-        load = play(SIMULATOR, receiver.url, calls, seconds, core=cores.callers, together=together)
+        load = send_load(SIMULATOR, receiver.url, calls, seconds, core=cores.callers, together=together)
         report = receiver.stop()
     if report["bytes"] < load["bytes"]:
         raise TrialFailed(f"the bare reader read {report['bytes']} bytes of {load['bytes']}")

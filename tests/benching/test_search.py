@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowcore.bench.search import LATE, NEAR, Search, verdict
+from flowcore.bench.search import GENERATOR_LATE, SEARCH_TOLERANCE, Search, verdict
 from flowcore.bench.trial import Outcome
 
 
@@ -15,7 +15,7 @@ def test_any_limit_is_found_from_below(limit: int) -> None:
     search = Search(lambda calls: "" if calls <= limit else "too many", start=25)
     held = search.run()
     assert held <= limit < search.failed
-    assert search.failed - held <= max(10, search.failed * NEAR + 10)
+    assert search.failed - held <= max(10, search.failed * SEARCH_TOLERANCE + 10)
     assert search.why == "too many"
     assert len(search.tried) < 20
 
@@ -33,14 +33,14 @@ def test_nothing_is_held() -> None:
 
 
 def test_where_the_machine_cannot_say_the_most_that_it_can_is_found() -> None:
-    search = Search(lambda calls: "" if calls <= 137 else LATE, start=50)
+    search = Search(lambda calls: "" if calls <= 137 else GENERATOR_LATE, start=50)
     held = search.run()
     assert 120 < held <= 137 < search.failed <= 150
-    assert search.why == LATE
+    assert search.why == GENERATOR_LATE
 
 
 def test_a_machine_that_cannot_say_anything_ends_the_search() -> None:
-    search = Search(lambda calls: LATE, start=50)
+    search = Search(lambda calls: GENERATOR_LATE, start=50)
     assert (search.run(), search.failed, search.next) == (0, 50, 0)
 
 
@@ -75,9 +75,9 @@ def test_all_is_well() -> None:
         ({"dropped": {"wav: queue_full": 4}}, "4 chunks dropped, wav: queue_full"),
         ({"lost": 0.02}, "0.02 s of audio replaced"),
         ({"failed": 1}, "1 flows failed"),
-        ({"events": {"hold": 1}}, "1 pauses heard"),
+        ({"events": {"hold": 1}}, "1 pauses detected"),
         ({"ages": [0.01] * 98 + [0.2, 0.2]}, "p99 200 ms"),
-        ({"in_time": False, "refused": 2}, LATE),
+        ({"in_time": False, "refused": 2}, GENERATOR_LATE),
     ],
     ids=str,
 )

@@ -168,7 +168,7 @@ def test_the_directory_is_this_users_alone(tmp_path, monkeypatch):
     assert directory() == tmp_path / "flowcore"
     assert stat.S_IMODE((tmp_path / "flowcore").stat().st_mode) == 0o700
     os.chmod(tmp_path / "flowcore", 0o755)
-    with pytest.raises(CannotStart, match="is not this user's alone"):
+    with pytest.raises(CannotStart, match="is accessible to other users"):
         directory()
 
 
@@ -190,3 +190,17 @@ def test_running_finds_the_living_and_clears_away_the_dead(tmp_path, monkeypatch
         listening.listen()
         assert list(running()) == [alive]
     assert not dead.exists()
+
+
+def test_newest_while_no_worker_that_answered_has_a_call_is_not_found(tmp_path, monkeypatch):
+    monkeypatch.setattr("flowcore.control.hub.ANSWER_TIMEOUT", 0.01)
+
+    async def none(request):
+        return []
+
+    async def main():
+        async with hub(tmp_path / "hub", _1=deaf, _2=none):
+            await asyncio.to_thread(find_call, tmp_path / "hub", "newest")
+
+    with pytest.raises(UsageError, match=r"there is no live call 'newest': .*; no answer from worker 1: ask again"):
+        asyncio.run(main())

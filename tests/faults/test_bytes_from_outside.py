@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowcore.bench.trial import play
+from flowcore.bench.trial import send_load
 from flowcore.engine.clock import SystemClock
 from flowcore.tcp_proxy import Proxy, freeze, reset, slicer
 from flowcore.testing import NodeHarness, joined
@@ -259,7 +259,7 @@ def test_row_12_a_flooding_call_costs_twenty_good_ones_nothing(tmp_path):
         thread.start()
         until(lambda: sum(path.stat().st_size for path in tmp_path.iterdir()) > 64_000)  # it is in full flood
         before = rss()
-        load = play("nodes.simulators.ringcx", live.url, 20, 5.0)  # in a process of its own, with its own memory
+        load = send_load("nodes.simulators.ringcx", live.url, 20, 5.0)  # in a process of its own, with its own memory
         grown = rss() - before
         over.set()
         thread.join(30)
