@@ -351,7 +351,7 @@ class Host(Protocol):
         """How many new connections to accept in this slot at most: others may hold fewer."""
 
     @property
-    def callers(self) -> ConnectionCounter:
+    def connections(self) -> ConnectionCounter:
         """Connections by address, for limits that hold over all processes."""
 
     @property

@@ -163,7 +163,7 @@ async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None) -> None:
         supervisor.stop()
 
     _on_signals(asked_to_stop, supervisor.reload)
-    SupervisorNotifier(supervisor, bus)
+    SupervisorNotifier(supervisor.silence, bus)
     if hub is not None:
         hub.handlers = supervisor.handlers
         await hub.open()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from flowcore.engine.admission import CallLimit, LocalCallLimit, MessagePort
 from flowcore.engine.alarms import Alarms
 from flowcore.engine.bus import Bus
 from flowcore.engine.clock import Clock, SystemClock
@@ -23,10 +24,7 @@ from flowcore.engine.watchdog import Watchdog
 from flowcore.errors import AccountingError, CannotStart, FlowcoreError, Refused
 from flowcore.graph.broken import describe_error
 from flowcore.graph.plan import Plan
-from flowcore.node import Listener, Resource, Session
-from flowcore.workers.call_limit import CallLimit
-from flowcore.workers.connection_counter import ConnectionCounter
-from flowcore.workers.messages import WorkerMessages
+from flowcore.node import ConnectionCounter, Listener, Resource, Session
 
 DRAIN = 10.0
 """Seconds that a flow may take to end by itself; then what hangs is named and left behind."""
@@ -73,11 +71,10 @@ class Totals:
 class Engine:
     """Runs one plan. Implements `flowcore.node.Host` towards the listener.
 
-    ``calls`` ends the engine after that many flows have closed; ``max_calls`` refuses more at once. A worker gets
-    ``places``, shared with the others, instead of ``max_calls``, and the listening ``sockets`` that all share; it
-    leaves it to its supervisor to ``recover`` what a killed process left. ``public`` is the address at which a proxy or
-    tunnel shows this process. Everything here happens in the event loop's
-    thread.
+    ``calls`` ends the engine after that many flows have closed; ``max_calls`` refuses more at once. A worker gets a
+    shared ``call_limit`` instead of ``max_calls``, a port for ``messages`` to other workers, and the listening
+    ``sockets`` that all workers share; its supervisor does the work of ``recover``. ``public`` is the address at which
+    a proxy or tunnel shows this process. Everything here happens in the event loop's thread.
     """
 
     def __init__(
@@ -91,7 +88,8 @@ class Engine:
         drain: float = DRAIN,
         calls: int | None = None,
         max_calls: int = 2000,
-        places: CallLimit | None = None,
+        call_limit: CallLimit | None = None,
+        messages: MessagePort | None = None,
         sockets: Mapping[Address, socket.socket] | None = None,
         recover: bool = True,
         new_id: Callable[[], str] | None = None,
@@ -104,14 +102,14 @@ class Engine:
         self.slots = Slots(self.clock, slot)
         self.flows: dict[str, Flow] = {}
         self.totals = Totals()
-        self.exchange = WorkerMessages(self.bus)
         self.draining = False
         self.public = public
-        self.places = places or CallLimit(max_calls)
+        self.call_limit = call_limit or LocalCallLimit(max_calls)
         self.on_opened: list[Callable[[Flow], None]] = []
         self.on_closed: list[Callable[[Flow], None]] = []
         self._drain = drain
         self._calls = calls
+        self._messages = messages
         self._sockets = sockets or {}
         self._recover = recover
         self._new_id = new_id or (lambda: secrets.token_hex(4))
@@ -148,11 +146,11 @@ class Engine:
         return listen(address, port) if shared is None else shared
 
     def room(self) -> int:
-        return self.places.room()
+        return self.call_limit.room()
 
     @property
-    def callers(self) -> ConnectionCounter:
-        return self.places.callers
+    def connections(self) -> ConnectionCounter:
+        return self.call_limit.connections
 
     def resources(self) -> list[Resource]:
         return self._opened
@@ -166,7 +164,7 @@ class Engine:
         self.bus.emit("page", node=self.plan.listener.name, address=address, what=what)
 
     def admit(self) -> None:
-        if self.draining or self.places.full:
+        if self.draining or self.call_limit.full:
             self._refuse(STOPPING if self.draining else BUSY)
 
     def _refuse(self, why: str) -> NoReturn:
@@ -175,7 +173,7 @@ class Engine:
         raise Refused(why, retry_after=5)
 
     def accept(self, attributes: Mapping[str, str]) -> Flow:
-        if self.draining or not self.places.take():
+        if self.draining or not self.call_limit.take():
             self._refuse(STOPPING if self.draining else BUSY)
         started = self.clock.wall()
         session = Session(f"{started:%Y%m%dT%H%M%S}-{self._new_id()}", started, dict(attributes))
@@ -217,7 +215,7 @@ class Engine:
                 watchdog.start()
             if self._recover:
                 recovery = Recovery(self.plan, self.bus)
-            self.places.join()
+            self.call_limit.join()
             listener.resource = self._resources.get(self.plan.listener.name)
             beat = asyncio.create_task(self.slots.run(), name="slots")
             finished = asyncio.create_task(self._finished.wait(), name="finished")
@@ -258,7 +256,7 @@ class Engine:
     def stop(self) -> None:
         """Take no more sessions, end all flows, and let `run` return within ``STOP`` seconds."""
         self.draining = True
-        self.places.leave()
+        self.call_limit.leave()
         self._finished.set()
 
     async def _listen(self, listener: Listener[Any]) -> None:
@@ -270,7 +268,7 @@ class Engine:
 
     async def _end_flows(self) -> None:
         self.draining = True
-        self.places.leave()
+        self.call_limit.leave()
         until = self.now() + STOP
         for flow in tuple(self.flows.values()):
             flow.end(STOPPING)
@@ -298,7 +296,7 @@ class Engine:
         if self.flows.pop(flow.id, None) is None:
             flow.release()  # a chain that was given up has ended after all
             return
-        self.places.give_back()
+        self.call_limit.give_back()
         totals = self.totals
         totals.reasons[flow.reason] = totals.reasons.get(flow.reason, 0) + 1
         totals.failed += bool(flow.failures)
@@ -328,7 +326,8 @@ class Engine:
             if same is None:
                 part.now = self.clock.now
                 part.report = _ProcessReport(self, node.name)
-                self.exchange.join(node.name, part)
+                if self._messages is not None:
+                    self._messages.join(node.name, part)
                 try:
                     await asyncio.to_thread(part.open)
                 except CannotStart as error:

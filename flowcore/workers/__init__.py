@@ -1,1 +1,1 @@
-"""Several processes: a supervisor, its workers, and the limits and messages that they share."""
+"""Runs a plan in several processes: a supervisor, its workers, and the limits and messages that they share."""

@@ -1,8 +1,8 @@
-"""Places for calls: how many all workers of a run hold together, and which of them should take the next ones.
+"""The call limit that all workers of a run share, and how many connections each worker should take.
 
-Every worker has a row of two numbers in a file that all have mapped: whether it takes calls, and how many it holds.
-It writes its own row only; the supervisor clears the row of one that died. A single process has one row, and no file.
-Behind the rows lie the cells of `flowcore.workers.connection_counter`.
+A file that all workers map into memory holds two numbers for each worker, its *row*: whether the worker takes calls,
+and how many it holds. A worker writes only its own row; the supervisor clears the row of a worker that died. Behind
+the rows lie the cells of `flowcore.workers.connection_counter`.
 """
 
 from __future__ import annotations
@@ -12,82 +12,76 @@ import mmap
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Final
 
-from flowcore.workers.connection_counter import CELLS, FREE, ConnectionCounter
+from flowcore.workers.connection_counter import CELLS, FREE, SharedConnectionCounter
 
-MANY: Final = 64
-"""Connections that a process alone takes in one slot at most."""
-FEW: Final = 8
-"""Connections that a worker takes in one slot at most: a burst lasts several slots, and goes to several workers."""
+MAX_CONNECTIONS_PER_SLOT: Final = 8
+"""Connections that a worker takes in one slot at most: a burst lasts several slots, so several workers share it."""
 
-_OPEN, _HELD, _ROW = 0, 1, 2  # a row: takes calls, holds so many; its length
+_OPEN, _HELD, _ROW = 0, 1, 2  # columns of a row: takes calls (0 or 1), calls held; and the length of a row
 
 
-class CallLimit:
-    """The rows of all workers, seen by one of them.
+class SharedCallLimit:
+    """The rows of all workers, seen by one of them; implements `flowcore.engine.admission.CallLimit`.
 
-    ``limit`` is for all together. Taking a place is exact: under a lock that the kernel lets go of when its holder
-    dies, so no place is given twice and none is refused while there is one.
+    ``limit`` counts over all workers, exactly: `take` holds a file lock, which the kernel releases when its holder
+    dies. So no place is given twice, and no call is refused while there is a free place.
     """
 
-    def __init__(self, limit: int, rows: int = 1, row: int = 0, fd: int = -1) -> None:
-        """``fd`` is the shared file; -1 for a process alone."""
+    def __init__(self, limit: int, rows: int, row: int, fd: int) -> None:
+        """Map the shared file ``fd``, in which row number ``row`` of ``rows`` is this worker's."""
         self.limit = limit
         self.rows = rows
         self.fd = fd
         self._mine = row * _ROW
         self._row = row
-        self._cells = memoryview(mmap.mmap(fd, _size(rows))).cast("q")
-        self._callers: ConnectionCounter | None = None
+        self._cells = memoryview(mmap.mmap(fd, _file_size(rows))).cast("q")
 
     @classmethod
     @contextmanager
-    def shared(cls, limit: int, rows: int) -> Iterator[CallLimit]:
-        """A new file with empty rows, for a supervisor: it has no row itself."""
+    def shared(cls, limit: int, rows: int) -> Iterator[SharedCallLimit]:
+        """Make a new file with empty rows, for a supervisor, which has no row itself."""
         with tempfile.TemporaryFile() as file:
-            file.truncate(_size(rows))
+            file.truncate(_file_size(rows))
             yield cls(limit, rows, 0, file.fileno())
 
-    @property
-    def callers(self) -> ConnectionCounter:
-        """Who calls: counted over all workers. Made when it is asked for, as most graphs have no such limit."""
-        if self._callers is None:
-            self._callers = ConnectionCounter(self._cells[self.rows * _ROW :], self._row)
-        return self._callers
+    @cached_property
+    def connections(self) -> SharedConnectionCounter:
+        """Connections by address, over all workers; made on first use, because most graphs have no such limit."""
+        return SharedConnectionCounter(self._cells[self.rows * _ROW :], self._row)
 
     @property
     def held(self) -> int:
-        """Places taken, by all workers."""
+        """Calls that all workers hold together."""
         return sum(self._cells[_HELD : self.rows * _ROW : _ROW])
 
     @property
     def full(self) -> bool:
-        """Whether a call that came now would find no place."""
         return self.held >= self.limit
 
     def take(self) -> bool:
-        """Take a place; False when there is none."""
-        with self._locked():
+        fcntl.lockf(self.fd, fcntl.LOCK_EX)
+        try:
             if self.full:
                 return False
             self._cells[self._mine + _HELD] += 1
             return True
+        finally:
+            fcntl.lockf(self.fd, fcntl.LOCK_UN)
 
     def give_back(self) -> None:
-        """A call has ended."""
-        self._cells[self._mine + _HELD] -= 1  # nobody else writes here, and a place more does no harm to a count
+        self._cells[self._mine + _HELD] -= 1  # no lock: only this worker writes here, and `take` may see one too many
 
     def join(self) -> None:
-        """From now on this worker takes calls."""
         self._cells[self._mine + _OPEN] = 1
 
     def leave(self) -> None:
-        """No more calls for this worker."""
         self._cells[self._mine + _OPEN] = 0
 
     def clear(self, row: int) -> int:
-        """The worker of ``row`` is dead: free its places and say how many it held."""
+        """Free the places of the dead worker of ``row``; return how many calls it held."""
         at = row * _ROW
         lost = self._cells[at + _HELD]
         self._cells[at + _OPEN] = self._cells[at + _HELD] = 0
@@ -97,31 +91,18 @@ class CallLimit:
         return lost
 
     def room(self) -> int:
-        """How many new connections this worker should take in this slot.
+        """Return how many new connections this worker should take in this slot.
 
-        One that holds more than the mean takes fewer; but never none, since the others may be stuck. One that takes
-        no calls any more leaves them to the others, while there are others.
+        A worker that holds more calls than the mean takes fewer, but never none, because the others may be stuck. A
+        worker that takes no more calls leaves connections to the others, as long as there are others.
         """
-        if self.rows == 1:
-            return MANY
-        takers = [self._cells[at + _HELD] for at in range(0, self.rows * _ROW, _ROW) if self._cells[at + _OPEN]]
+        held_by_takers = [self._cells[at + _HELD] for at in range(0, self.rows * _ROW, _ROW) if self._cells[at + _OPEN]]
         if not self._cells[self._mine + _OPEN]:
-            return 0 if takers else FEW
-        excess = self._cells[self._mine + _HELD] - sum(takers) / len(takers)
-        return max(1, FEW - max(0, round(excess)))
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        if self.fd < 0:
-            yield
-            return
-        fcntl.lockf(self.fd, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self.fd, fcntl.LOCK_UN)
+            return 0 if held_by_takers else MAX_CONNECTIONS_PER_SLOT
+        excess = self._cells[self._mine + _HELD] - sum(held_by_takers) / len(held_by_takers)
+        return max(1, MAX_CONNECTIONS_PER_SLOT - max(0, round(excess)))
 
 
-def _size(rows: int) -> int:
-    """Bytes of the file."""
+def _file_size(rows: int) -> int:
+    """Return the size of the shared file, in bytes."""
     return rows * (_ROW + CELLS) * 8

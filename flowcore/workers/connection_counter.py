@@ -1,8 +1,8 @@
-"""How many connections all workers of a run hold of each address.
+"""Counts how many connections all workers of a run hold from each address.
 
-Every worker has cells in the file that all have mapped, one for each connection, with a hash of the address in it; it
-writes its own only. What a worker wrote counts for the others at once, so a limit may be passed by one in a race of
-microseconds. `flowcore.workers.call_limit` clears the cells of a worker that died.
+A file that all workers map into memory holds one cell for each connection, with a hash of its address. A worker
+writes only its own cells. The others see a new connection at once, so a race of microseconds may pass a limit by one.
+`flowcore.workers.call_limit` clears the cells of a worker that died.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import Final
 import numpy as np
 
 CELLS: Final = 8192
-"""Connections that a worker can count at once; those beyond are refused to addresses that have a limit."""
+"""Connections that a worker can count at once; further ones are refused to addresses that have a limit."""
 FREE: Final = 0
+"""Value of a cell that holds no connection."""
 
 
-class ConnectionCounter:
+class SharedConnectionCounter:
     """Implements `flowcore.node.ConnectionCounter` on ``cells``, of which this worker's begin at ``row * CELLS``."""
 
-    def __init__(self, cells: memoryview, row: int = 0) -> None:
+    def __init__(self, cells: memoryview, row: int) -> None:
         self._all = np.frombuffer(cells, np.int64)
         self._mine = self._all[row * CELLS : (row + 1) * CELLS]
         self._free = list(range(CELLS))
@@ -40,7 +41,7 @@ class ConnectionCounter:
     def remove(self, address: str) -> None:
         cells = self._held.get(address)
         if not cells:
-            return  # there was no cell left when it came
+            return  # no cell was free when the connection began
         cell = cells.pop()
         self._mine[cell] = FREE
         self._free.append(cell)

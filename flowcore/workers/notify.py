@@ -1,8 +1,8 @@
-"""Tells systemd how the process is: ready, alive, stopping (the datagrams of ``sd_notify(3)``).
+"""Notifies systemd that the process is ready, alive or stopping, with the datagrams of ``sd_notify(3)``.
 
-Alive means that slots go on and that no thread has been in one strand for longer than ``STUCK``: a service whose unit
-says ``WatchdogSec=`` is restarted when that is not said in time. Without ``NOTIFY_SOCKET`` nothing is sent. With
-workers their supervisor speaks for all of them, as systemd listens to nobody else.
+*Alive* means that slots go on and that no thread has been in one strand for longer than ``STUCK_TIMEOUT``. A service
+whose unit has ``WatchdogSec=`` is restarted when no heartbeat comes in time. Without ``NOTIFY_SOCKET`` nothing is
+sent. With workers, the supervisor speaks for all of them, because systemd listens only to the main process.
 """
 
 from __future__ import annotations
@@ -11,40 +11,37 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from flowcore.engine.bus import Bus, Event
+from flowcore.engine.engine import Engine
 from flowcore.engine.pool import ThreadPool
 
-if TYPE_CHECKING:
-    from flowcore.engine.engine import Engine
-    from flowcore.workers.supervisor import Supervisor
-
-STUCK: Final = 10.0
-"""Seconds in one strand after which no more heartbeats are sent."""
+STUCK_TIMEOUT: Final = 10.0
+"""Seconds in one strand, or without news of a worker, after which heartbeats stop."""
 
 
-def stuck(engine: Engine) -> bool:
+def is_stuck(engine: Engine) -> bool:
     """Whether a thread has been in one strand for too long."""
     if not isinstance(engine.pool, ThreadPool):
         return False
     now = time.monotonic()
-    return now - min(tuple(engine.pool.working_since.values()), default=now) > STUCK
+    return now - min(tuple(engine.pool.working_since.values()), default=now) > STUCK_TIMEOUT
 
 
-class _Manager:
-    """The service manager, who is told what happens on ``bus``. ``environ`` as systemd sets it."""
+class _ServiceManager:
+    """Passes the events ``listening`` and ``stopping`` of ``bus`` on to systemd, which set ``environ``."""
 
     def __init__(self, bus: Bus, environ: Mapping[str, str]) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
         # Half of the time that the manager waits, as sd_watchdog_enabled(3) advises.
         self._period = int(environ.get("WATCHDOG_USEC", "0")) / 2e6 if self._address else 0.0
         if self._address:
-            bus.subscribe(self._heard)
+            bus.subscribe(self._on_event)
 
-    def _heard(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if event.name == "listening":
             self._send("READY=1")
         elif event.name == "stopping":
@@ -55,8 +52,8 @@ class _Manager:
             sender.sendto(text.encode(), self._address)
 
 
-class Notifier(_Manager):
-    """Tells how ``engine`` is, in the slots."""
+class Notifier(_ServiceManager):
+    """Sends a heartbeat from the slots of ``engine``, unless a thread is stuck."""
 
     def __init__(self, engine: Engine, environ: Mapping[str, str] = os.environ) -> None:
         super().__init__(engine.bus, environ)
@@ -67,21 +64,21 @@ class Notifier(_Manager):
 
     def _beat(self) -> None:
         now = time.monotonic()
-        if now >= self._next and not stuck(self._engine):
+        if now >= self._next and not is_stuck(self._engine):
             self._next = now + self._period
             self._send("WATCHDOG=1")
 
 
-class SupervisorNotifier(_Manager):
-    """Tells how ``supervisor`` and its workers are, in the running event loop."""
+class SupervisorNotifier(_ServiceManager):
+    """Sends a heartbeat from the running event loop, unless ``silence()``, in seconds, says that a worker is stuck."""
 
-    def __init__(self, supervisor: Supervisor, bus: Bus, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, silence: Callable[[], float], bus: Bus, environ: Mapping[str, str] = os.environ) -> None:
         super().__init__(bus, environ)
-        self._supervisor = supervisor
+        self._silence = silence
         if self._period:
             self._beat()
 
     def _beat(self) -> None:
-        if self._supervisor.silence() <= STUCK:
+        if self._silence() <= STUCK_TIMEOUT:
             self._send("WATCHDOG=1")
         asyncio.get_running_loop().call_later(self._period, self._beat)

@@ -1,80 +1,45 @@
-"""More than one core: a supervisor opens the ports, starts workers that share them, and replaces those that die.
+"""The supervisor: opens the ports, starts the workers that share them, and replaces workers that die.
 
-Each worker is a process of its own with an engine of its own; a call lives in one of them from its first byte to its
-last. They share the listening sockets (each takes connections from the same queue, once a slot) and `CallLimit`,
-nothing else. A socket pair, the *channel*, joins each with the supervisor, in lines of JSON: the job goes down;
-events, totals and answers come up; messages between resources go up from one worker and down to the others. When the
-channel closes, the other side is dead.
+Each worker is a process with an engine of its own. A call lives in one worker from its first byte to its last. The
+workers share the listening sockets (each takes connections from the same queue, once a slot) and the call limit,
+nothing else. A channel (`flowcore.workers.channel`) joins each worker with the supervisor.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import json
-import os
-import select
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from flowcore.control.handler import ControlHandler, EngineControl
+from flowcore.control.handler import ControlHandler
 from flowcore.engine.bus import Bus, Event
-from flowcore.engine.engine import STOP, Engine, Totals
+from flowcore.engine.engine import STOP, Totals
 from flowcore.engine.recovery import recover
 from flowcore.engine.sockets import Address, listen
 from flowcore.errors import CannotStart, UsageError
 from flowcore.graph.plan import Plan
-from flowcore.workers.call_limit import CallLimit
-from flowcore.workers.notify import stuck
+from flowcore.workers.call_limit import SharedCallLimit
+from flowcore.workers.link import KILL_DELAY
+from flowcore.workers.process import WorkerProcess, describe_exit
 
-LINE = 16 * 1024 * 1024
-"""Bytes of a line on the channel at most: the answer of a worker with thousands of calls."""
-TOGETHER = 20
-"""Messages of parts in one line at most."""
-PUBLISH = 1.0
-"""Seconds between two totals of a worker; a killed one takes its last second of books with it."""
-RESTART_FIRST = 0.5
-"""Seconds before a dead worker is replaced; doubled each time, up to ``RESTART_LONGEST``."""
-RESTART_LONGEST = 30.0
-CALM = 60.0
-"""Seconds after which a worker's death is no longer taken for the same trouble as the one before."""
-SHARING: Final = "FLOWCORE_WORKERS"
-"""Tells a worker how many there are, itself included: what it takes a core for each is to be shared by all."""
-GRACE = 1.0
-"""Seconds beyond ``STOP`` after which a worker is killed."""
+MIN_RESTART_DELAY = 0.5
+"""Seconds before a dead worker is replaced; doubled each time, up to ``MAX_RESTART_DELAY``."""
+MAX_RESTART_DELAY = 30.0
+STABLE_AFTER = 60.0
+"""Seconds of life after which the death of a worker counts as a new problem, with the first delay again."""
 WORKER_DIED: Final = "worker_died"
-TOLD: Final = frozenset({"listening", "page", "file", "closed"})
-"""Events of a worker that its supervisor is told."""
-
-
-@dataclass(eq=False)
-class Worker:
-    """A worker, as its supervisor sees it. ``number`` counts from 1."""
-
-    number: int
-    process: asyncio.subprocess.Process
-    writer: asyncio.StreamWriter
-    totals: Totals = field(default_factory=Totals)
-    asked: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
-    alive: float = 0.0
-    """When it said so last, in seconds of the monotonic clock."""
-
-    def send(self, message: Mapping[str, Any]) -> None:
-        self.writer.write(json.dumps(message).encode() + b"\n")
 
 
 class Supervisor:
     """Runs a plan in several processes. ``command`` starts a worker, given the descriptor of its channel.
 
     ``job`` is what the worker's program needs to know, as JSON. ``calls`` and ``max_calls`` count over all workers.
-    ``bus`` hears of workers and repairs, and of what listens where; all else the workers log themselves. ``on_file``
-    is told the path of each file that they finish.
+    ``bus`` gets events of workers and repairs, and the addresses; the workers log all other events themselves.
+    ``on_file`` is called with the path of each file that they finish.
     """
 
     def __init__(
@@ -91,10 +56,10 @@ class Supervisor:
     ) -> None:
         self.totals = Totals()
         self.code = 0
-        """Exit code of a first worker that could not start; it has said why."""
+        """Exit code of a first worker that could not start, and has logged why."""
         self.draining = False
         self.handlers: dict[int, ControlHandler] = {}
-        """The running workers, for a hub."""
+        """Control handlers of the running workers, for a hub."""
         self._plan = plan
         self._count = workers
         self._command = command
@@ -104,16 +69,18 @@ class Supervisor:
         self._calls = calls
         self._max_calls = max_calls
         self._closed = 0
-        self._workers: dict[int, Worker] = {}
+        self._workers: dict[int, WorkerProcess] = {}
         self._sockets: dict[Address, socket.socket] = {}
         self._announced: set[str] = set()
-        self._places: CallLimit
+        self._call_limit: SharedCallLimit
         self._stopping = asyncio.Event()
         self._ready = asyncio.Event()
-        self._questions = itertools.count(1)
 
     async def run(self) -> None:
-        """Until `stop`, or ``calls`` calls have ended. Before the first worker: raises `CannotStart`, `UsageError`."""
+        """Run until `stop` was called or ``calls`` calls have ended.
+
+        Raises `CannotStart` or `UsageError` before the first worker starts.
+        """
         listener = self._plan.listener
         addresses = listener.cls.listens(listener.config)  # type: ignore[attr-defined]  # the first node is a listener
         if not addresses:
@@ -121,7 +88,7 @@ class Supervisor:
         try:
             for address in addresses:
                 self._sockets[address] = listen(*address)
-            with CallLimit.shared(self._max_calls, self._count) as self._places:
+            with SharedCallLimit.shared(self._max_calls, self._count) as self._call_limit:
                 recovery = asyncio.create_task(self._recover())
                 await self._run_workers()
                 await recovery
@@ -134,108 +101,90 @@ class Supervisor:
             self._bus.deliver()
 
     def stop(self) -> None:
-        """Let all workers end their calls in order, and `run` return within ``STOP`` seconds or little more."""
+        """Let all workers end their calls in order; `run` returns within ``STOP`` + ``KILL_DELAY`` seconds."""
         if not self.draining:
             self.draining = True
             self._stopping.set()
             for worker in self._workers.values():
-                _signal(worker, signal.SIGTERM)
-            asyncio.get_running_loop().call_later(STOP + GRACE, self.kill)
+                worker.signal(signal.SIGTERM)
+            asyncio.get_running_loop().call_later(STOP + KILL_DELAY, self.kill)
 
     def reload(self) -> None:
-        """Let all workers read their files anew."""
+        """Let all workers read their files again."""
         for worker in self._workers.values():
-            worker.send({"reload": True})  # no signal: it would kill one that is about to start
+            worker.channel.send({"reload": True})  # no signal: it would kill a worker that is about to start
 
     def silence(self) -> float:
-        """Seconds since the worker that has been silent longest said that it is alive."""
+        """Return how many seconds ago the most silent worker sent its last heartbeat."""
         now = time.monotonic()
-        return now - min((self._workers[number].alive for number in self.handlers), default=now)
+        return now - min((self._workers[number].alive_at for number in self.handlers), default=now)
 
     def kill(self) -> None:
         """End all workers at once."""
         for worker in self._workers.values():
-            _signal(worker, signal.SIGKILL)
+            worker.signal(signal.SIGKILL)
 
     async def _run_workers(self) -> None:
-        # The first one goes alone: what it cannot do no other can, and it is said once.
-        first = asyncio.create_task(self._keep(1))
+        # The first worker starts alone: an error that all would meet is then logged once.
+        first = asyncio.create_task(self._keep_running(1))
         ready = asyncio.create_task(self._ready.wait())
         await asyncio.wait({first, ready}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
-        others = [] if first.done() else [self._keep(number) for number in range(2, self._count + 1)]
+        others = [] if first.done() else [self._keep_running(number) for number in range(2, self._count + 1)]
         await asyncio.gather(first, *others)
 
-    async def _keep(self, number: int) -> None:
-        """Have a worker ``number``, until the end."""
-        delay = RESTART_FIRST
+    async def _keep_running(self, number: int) -> None:
+        """Start worker ``number``, and replace it when it dies, until the run ends."""
+        delay = MIN_RESTART_DELAY
         while not self.draining:
             began = time.monotonic()
-            worker, reader = await self._start(number)
-            await self._hear(worker, reader)
-            code = await worker.process.wait()
+            worker = await WorkerProcess.start(number, self._command, self._job, self._call_limit, self._sockets)
+            self._workers[number] = worker
+            if self.draining:
+                worker.signal(signal.SIGTERM)
+            async for message in worker.channel.messages():
+                self._on_message(worker, message)
+            code = await worker.wait()
             lost = self._settle(worker)
-            unasked = code != 0 and not self.draining
-            if lost or (unasked and (code < 0 or self._ready.is_set())):  # else it has said itself why it cannot start
-                self._tell(WORKER_DIED, worker=number, pid=worker.process.pid, how=_how(code), calls=lost)
+            unexpected = code != 0 and not self.draining
+            if lost or (unexpected and (code < 0 or self._ready.is_set())):  # else the worker has logged its error
+                self._emit(WORKER_DIED, worker=number, pid=worker.pid, how=describe_exit(code), calls=lost)
             if not self._ready.is_set() and not self.draining:  # no worker could start
                 self.code = max(code, 1)
                 self.stop()
-            if unasked and not self.draining:
-                delay = RESTART_FIRST if time.monotonic() - began > CALM else delay
+            if unexpected and not self.draining:
+                delay = MIN_RESTART_DELAY if time.monotonic() - began > STABLE_AFTER else delay
                 recovery = asyncio.create_task(self._recover())
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), delay)
                 await recovery
-                delay = min(delay * 2, RESTART_LONGEST)
+                delay = min(delay * 2, MAX_RESTART_DELAY)
 
-    async def _start(self, number: int) -> tuple[Worker, asyncio.StreamReader]:
-        ours, theirs = socket.socketpair()
-        fds = [theirs.fileno(), self._places.fd, *(listening.fileno() for listening in self._sockets.values())]
-        environment = {**os.environ, SHARING: str(self._count)}
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *self._command, str(theirs.fileno()), pass_fds=fds, stdin=asyncio.subprocess.DEVNULL, env=environment
-            )
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE)
-        worker = self._workers[number] = Worker(number, process, writer)
-        places = {"limit": self._max_calls, "rows": self._count, "row": number - 1, "fd": self._places.fd}
-        sockets = [[*address, listening.fileno()] for address, listening in self._sockets.items()]
-        worker.send({"number": number, "places": places, "sockets": sockets, "job": self._job})
-        if self.draining:
-            _signal(worker, signal.SIGTERM)
-        return worker, reader
+    def _on_message(self, worker: WorkerProcess, message: Mapping[str, Any]) -> None:
+        if "event" in message:
+            self._on_event(worker, Event(**message["event"]))
+        elif "totals" in message:
+            worker.totals = Totals.read(message["totals"])
+        elif "messages" in message:
+            self._relay(worker, message["messages"])
+        elif "alive" in message:
+            worker.beat()
+        else:
+            worker.answered(message)
 
-    async def _hear(self, worker: Worker, reader: asyncio.StreamReader) -> None:
-        """All that a worker says, until it is dead."""
-        with suppress(ConnectionResetError):
-            while (line := await reader.readline()).endswith(b"\n"):  # else it was killed while it wrote
-                message = json.loads(line)
-                if "event" in message:
-                    self._heard(worker, Event(**message["event"]))
-                elif "totals" in message:
-                    worker.totals = Totals.read(message["totals"])
-                elif "told" in message:
-                    self._pass_on(worker, message["told"])
-                elif "alive" in message:
-                    worker.alive = time.monotonic()
-                elif (future := worker.asked.pop(message["id"], None)) and not future.done():
-                    future.set_result(message)
-        worker.writer.close()
-
-    def _pass_on(self, worker: Worker, told: list[Any] | None) -> None:
-        """Tell all others; a worker that is stuck misses what it has no room for."""
+    def _relay(self, worker: WorkerProcess, messages: list[Any] | None) -> None:
+        """Send messages of ``worker`` to all others; a worker that is stuck misses messages beyond its buffer."""
         for other in self._workers.values():
-            if other is not worker and other.writer.transport.get_write_buffer_size() < LINE:
-                other.send({"heard": worker.number, "told": told})
+            if other is not worker and not other.channel.congested:
+                other.channel.send({"from": worker.number, "messages": messages})
 
-    def _heard(self, worker: Worker, event: Event) -> None:
+    def _on_event(self, worker: WorkerProcess, event: Event) -> None:
         if event.name == "listening":
             self._ready.set()
-            worker.alive = time.monotonic()
-            self.handlers[worker.number] = lambda request: self._ask(worker, request)
+            worker.beat()
+            self.handlers[worker.number] = worker.ask
             self._announce(event)
-            self._tell("worker_started", worker=worker.number, pid=worker.process.pid)
+            self._emit("worker_started", worker=worker.number, pid=worker.pid)
         elif event.name == "page":
             self._announce(event)
         elif event.name == "file":
@@ -244,150 +193,32 @@ class Supervisor:
             self._count_closed(1)
 
     def _announce(self, event: Event) -> None:
-        """All workers are at the same addresses: say each once."""
+        """Announce an address once: all workers are at the same addresses."""
         if event.data["address"] not in self._announced:
             self._announced.add(event.data["address"])
-            self._tell(event.name, node=event.node, **event.data)
+            self._emit(event.name, node=event.node, **event.data)
 
     def _count_closed(self, calls: int) -> None:
         self._closed += calls
         if self._calls is not None and self._closed >= self._calls:
             self.stop()
 
-    def _settle(self, worker: Worker) -> int:
-        """A worker is dead: its places are free, its books are summed up. Returns how many calls it took with it."""
+    def _settle(self, worker: WorkerProcess) -> int:
+        """Free the places of a dead worker and add up its counters; return how many calls were lost with it."""
         self.handlers.pop(worker.number, None)
         del self._workers[worker.number]
-        for future in worker.asked.values():
-            future.cancel()
-        self._pass_on(worker, None)
-        lost = self._places.clear(worker.number - 1)
+        self._relay(worker, None)
+        lost = self._call_limit.clear(worker.number - 1)
         self.totals.add(worker.totals)
         if lost:
             self.totals.add(Totals(failed=lost, reasons={WORKER_DIED: lost}))
             self._count_closed(lost)
         return lost
 
-    async def _ask(self, worker: Worker, request: Mapping[str, Any]) -> Any:
-        number = next(self._questions)
-        future = worker.asked[number] = asyncio.get_running_loop().create_future()
-        try:
-            worker.send({**request, "id": number})
-            reply = await future
-        finally:
-            worker.asked.pop(number, None)
-        if "answer" not in reply:
-            raise LookupError(request["ask"])
-        return reply["answer"]
-
     async def _recover(self) -> None:
         await asyncio.to_thread(recover, self._plan, self._bus)
         self._bus.deliver()
 
-    def _tell(self, name: str, flow: str = "", node: str = "", **data: Any) -> None:
+    def _emit(self, name: str, flow: str = "", node: str = "", **data: Any) -> None:
         self._bus.emit(name, flow, node, **data)
         self._bus.deliver()
-
-
-def _signal(worker: Worker, number: signal.Signals) -> None:
-    if worker.process.returncode is None:
-        worker.process.send_signal(number)
-
-
-def _how(code: int) -> str:
-    """What an exit code says: a negative one is the number of the signal that killed it."""
-    try:
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    except ValueError:
-        return f"signal {-code}"
-
-
-class WorkerLink:
-    """A worker's side: what its supervisor gave it, and the way back. Blocks until the job is there."""
-
-    def __init__(self, channel: int) -> None:
-        self._channel = socket.socket(fileno=channel)
-        hello = b""
-        while not hello.endswith(b"\n"):
-            data = self._channel.recv(65536, socket.MSG_PEEK)
-            if not data:
-                raise UsageError("a worker is started by `flowcore run --workers`, not by hand")
-            hello += self._channel.recv(data.find(b"\n") + 1 or len(data))  # what follows is for `run`
-        given = json.loads(hello)
-        self.number: int = given["number"]
-        self.job: dict[str, Any] = given["job"]
-        self.places = CallLimit(**given["places"])
-        self.sockets: dict[Address, socket.socket] = {
-            (host, port): socket.socket(fileno=fd) for host, port, fd in given["sockets"]
-        }
-        for shared in (self._channel, *self.sockets.values()):
-            shared.set_inheritable(False)  # to us they were passed on; they go no further
-        self._writer: asyncio.StreamWriter
-
-    async def run(self, engine: Engine) -> None:
-        """Run the engine, tell what happens, and answer; ends in order when the supervisor is dead."""
-        reader, self._writer = await asyncio.open_unix_connection(sock=self._channel, limit=LINE)
-        threading.Thread(target=_die_soon_after, args=(os.dup(self._channel.fileno()),), daemon=True).start()
-        engine.bus.subscribe(self._tell)
-        engine.exchange.connected = True
-        engine.slots.at_end(lambda: self._tell_others(engine))
-        asides = [asyncio.create_task(self._answer(reader, engine)), asyncio.create_task(self._publish(engine))]
-        try:
-            await engine.run()
-        finally:
-            for aside in asides:
-                aside.cancel()
-            await asyncio.gather(*asides, return_exceptions=True)
-            self._send({"totals": engine.totals.json()})
-            self._writer.close()
-            await asyncio.gather(self._writer.wait_closed(), return_exceptions=True)
-
-    def _tell(self, event: Event) -> None:
-        if event.name in TOLD:
-            self._send({"event": {**vars(event), "data": dict(event.data)}})
-
-    def _tell_others(self, engine: Engine) -> None:
-        told = engine.exchange.take()
-        for at in range(0, len(told), TOGETHER):
-            self._send({"told": told[at : at + TOGETHER]})
-
-    def _send(self, message: Mapping[str, Any]) -> None:
-        if not self._writer.is_closing():  # by a supervisor that died; then nobody wants to know
-            self._writer.write(json.dumps(message, default=str).encode() + b"\n")
-
-    async def _publish(self, engine: Engine) -> None:
-        published = -1
-        while True:
-            await asyncio.sleep(PUBLISH)
-            closed = sum(engine.totals.reasons.values())
-            if closed != published:
-                published = closed
-                self._send({"totals": engine.totals.json()})
-            if not stuck(engine):
-                self._send({"alive": True})
-
-    async def _answer(self, reader: asyncio.StreamReader, engine: Engine) -> None:
-        control = EngineControl(engine)
-        with suppress(ConnectionResetError):
-            while line := await reader.readline():
-                request = json.loads(line)
-                if "heard" in request:
-                    engine.exchange.hear(request["heard"], request["told"])
-                    continue
-                if "reload" in request:
-                    engine.reload()
-                    continue
-                try:
-                    self._send({"id": request["id"], "answer": await asyncio.to_thread(control, request)})
-                except LookupError:
-                    self._send({"id": request["id"]})
-        engine.stop()
-
-
-def _die_soon_after(channel: int) -> None:
-    """In a thread: a worker outlives its supervisor for as long as its calls may take to end, whatever hangs in it."""
-    hung_up = select.poll()
-    hung_up.register(channel, 0)  # a hang-up is always told
-    hung_up.poll()
-    time.sleep(STOP + GRACE)
-    os._exit(1)

@@ -53,7 +53,7 @@ class Line:
 
     def __init__(self, host: Host, config: Any) -> None:
         visit = Admission(
-            AccessPolicy(Rules(), host.report, host.callers), normalize_address("127.0.0.1")
+            AccessPolicy(Rules(), host.report, host.connections), normalize_address("127.0.0.1")
         )  # nobody knocks here
         self._host = host
         self._closed = False

@@ -54,7 +54,7 @@ class Line:
         self._reading = True
         collect_routes(host, exposed=False)  # which the listener would serve
         visit = Admission(
-            AccessPolicy(Rules(), host.report, host.callers), normalize_address("127.0.0.1")
+            AccessPolicy(Rules(), host.report, host.connections), normalize_address("127.0.0.1")
         )  # nobody knocks here
         request = Request(path, Headers())
         self._peer = CallPeer(cast(Host, self._watched), request, visit, start=config.start, idle=config.idle)

@@ -57,7 +57,7 @@ class RingCX(Listener[Packet, RingCXConfig]):
 
     async def run(self, host: Host) -> None:
         config = self.config
-        doorman = AccessPolicy(config.rules(), host.report, host.callers)
+        doorman = AccessPolicy(config.rules(), host.report, host.connections)
 
         def call(request: Request, caller: Address) -> Peer | Page:
             visit = doorman.ask(request, caller)

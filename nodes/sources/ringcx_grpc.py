@@ -76,7 +76,7 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
         from nodes.ringcx.grpc_server import Server
 
         config = self.config
-        doorman = AccessPolicy(config.rules(), host.report, host.callers)
+        doorman = AccessPolicy(config.rules(), host.report, host.connections)
 
         def make(visit: Admission) -> GrpcPeer:
             return GrpcPeer(host, visit, start=config.start, idle=config.idle, speed=config.max_speed, bot=config.bot)

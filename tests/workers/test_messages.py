@@ -1,11 +1,11 @@
-"""What the parts of several workers tell each other, in this process's hands."""
+"""Messages between the resources of several workers, here in one process."""
 
 from flowcore import Resource
 from flowcore.engine.bus import Bus
-from flowcore.workers.messages import WAITING, WorkerMessages
+from flowcore.workers.messages import MAX_WAITING, WorkerMessages
 
 
-class TapConnection(Resource):
+class Listening(Resource):
     def __init__(self):
         self.known = []
 
@@ -13,7 +13,7 @@ class TapConnection(Resource):
         pass
 
     def on_worker_message(self, worker, message):
-        if message == "a mistake":
+        if message == "an error":
             raise ZeroDivisionError
         self.known.append((worker, message))
 
@@ -24,50 +24,46 @@ class TapConnection(Resource):
 def rig():
     bus, events = Bus(), []
     bus.subscribe(events.append)
-    exchange, parts = WorkerMessages(bus), (TapConnection(), TapConnection())
-    for name, part in zip(("left", "right"), parts, strict=True):
-        exchange.join(name, part)
-    return exchange, *parts, bus, events
+    messages, resources = WorkerMessages(bus), (Listening(), Listening())
+    for name, resource in zip(("left", "right"), resources, strict=True):
+        messages.join(name, resource)
+    return messages, *resources, bus, events
 
 
-def test_a_process_alone_tells_nobody_and_keeps_nothing():
-    exchange, left, *_ = rig()
-    left.tell("hello")
-    assert exchange.take() == []
+def test_a_single_process_drops_messages_of_its_resources():
+    assert Listening().tell("hello") is None
 
 
-def test_messages_reach_the_part_of_the_same_name_in_their_order():
+def test_messages_reach_the_resource_of_the_same_name_in_their_order():
     here, left, right, *_ = rig()
     there, their_left, their_right, *_ = rig()
-    here.connected = True
     left.tell(1)
     right.tell({"two": 2})
     left.tell(3)
-    there.hear(7, here.take())
+    there.deliver(7, here.take())
     assert here.take() == []
     assert their_left.known == [(7, 1), (7, 3)]
     assert their_right.known == [(7, {"two": 2})]
-    there.hear(7, [("unknown", 1)])
-    there.hear(7, None)
+    there.deliver(7, [("unknown", 1)])
+    there.deliver(7, None)
     assert their_left.known[-1] == their_right.known[-1] == (7, "left")
 
 
-def test_what_nobody_fetches_is_bounded_and_the_loss_is_told():
-    exchange, left, _, bus, events = rig()
-    exchange.connected = True
-    for number in range(WAITING + 5):
+def test_messages_that_wait_too_long_are_bounded_and_the_loss_is_reported():
+    messages, left, _, bus, events = rig()
+    for number in range(MAX_WAITING + 5):
         left.tell(number)
-    assert [message for _, message in exchange.take()] == list(range(WAITING))
+    assert [message for _, message in messages.take()] == list(range(MAX_WAITING))
     bus.deliver()
     assert [(event.name, event.data) for event in events] == [("messages_lost", {"messages": 5})]
     left.tell("again")
-    assert exchange.take() == [("left", "again")]
+    assert messages.take() == [("left", "again")]
 
 
-def test_a_mistake_of_a_part_is_told_and_the_next_message_comes():
-    exchange, left, _, bus, events = rig()
-    exchange.hear(2, [("left", "a mistake")])
-    exchange.hear(2, [("left", "fine")])
+def test_an_error_in_a_resource_is_reported_and_the_next_message_is_delivered():
+    messages, left, _, bus, events = rig()
+    messages.deliver(2, [("left", "an error")])
+    messages.deliver(2, [("left", "fine")])
     bus.deliver()
     assert left.known == [(2, "fine")]
     assert [event.name for event in events] == ["part_failed"]

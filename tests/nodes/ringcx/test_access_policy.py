@@ -8,7 +8,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from flowcore import Refused
-from flowcore.workers.call_limit import CallLimit
+from flowcore.engine.admission import LocalConnectionCounter
 from nodes.net.peer import Page
 from nodes.net.proxy_trust import normalize_address
 from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
@@ -31,7 +31,7 @@ class Told:
 
 
 def doorman(**rules: Any) -> AccessPolicy:
-    return AccessPolicy(Rules(**rules), Told(), CallLimit(1).callers)
+    return AccessPolicy(Rules(**rules), Told(), LocalConnectionCounter())
 
 
 def request(path: str = "/", *headers: tuple[str, str]) -> Request:
@@ -146,7 +146,7 @@ def test_addresses_do_not_pile_up() -> None:
 
 def test_who_knocks_often_is_told_once_a_second() -> None:
     told = Told()
-    keeper = AccessPolicy(Rules(**NET), told, CallLimit(1).callers)
+    keeper = AccessPolicy(Rules(**NET), told, LocalConnectionCounter())
     for number in range(300):
         keeper.ask(request(), normalize_address("6.6.6.6"))
         keeper.poll(100 + number / 100)

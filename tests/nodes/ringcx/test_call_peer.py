@@ -7,7 +7,7 @@ import pytest
 from websockets.http11 import Request
 
 from flowcore import Packet
-from flowcore.workers.call_limit import CallLimit
+from flowcore.engine.admission import LocalConnectionCounter
 from nodes.net.connection import MAX_READ
 from nodes.net.proxy_trust import Address
 from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
@@ -55,7 +55,7 @@ class Exchange(Rig):
         self.host = Host(self)
 
     def route(self, request: Request, caller: Address) -> Any:
-        visit = Admission(AccessPolicy(Rules(), self.host, CallLimit(9).callers), caller)  # type: ignore[arg-type]
+        visit = Admission(AccessPolicy(Rules(), self.host, LocalConnectionCounter()), caller)  # type: ignore[arg-type]
         self.peers.append(CallPeer(self.host, request, visit, start=10.0, idle=60.0))  # type: ignore[arg-type]
         return self.peers[-1]
 

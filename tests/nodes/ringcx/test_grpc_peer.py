@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from flowcore import Refused
-from flowcore.workers.call_limit import CallLimit
+from flowcore.engine.admission import LocalConnectionCounter
 from nodes.net.proxy_trust import normalize_address
 from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
 from nodes.ringcx.grpc_peer import BURST, GrpcPeer
@@ -84,7 +84,7 @@ def peer(host: Host, rules: Rules = Rules(), **limits: float) -> GrpcPeer:  # no
     limits = {"start": 30.0, "idle": 3600.0, "speed": 4.0} | limits
     return GrpcPeer(
         host,
-        Admission(AccessPolicy(rules, host.report, CallLimit(1).callers), normalize_address("192.0.2.1")),
+        Admission(AccessPolicy(rules, host.report, LocalConnectionCounter()), normalize_address("192.0.2.1")),
         **limits,
     )  # type: ignore[arg-type]
 

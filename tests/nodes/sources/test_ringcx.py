@@ -18,8 +18,8 @@ from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
 from flowcore import CannotStart, Packet, Refused, Resource
+from flowcore.engine.admission import LocalConnectionCounter
 from flowcore.engine.sockets import listen
-from flowcore.workers.call_limit import CallLimit
 from nodes.ringcx.protocol import Caller
 from nodes.sources.ringcx import RingCX
 
@@ -56,7 +56,7 @@ class FlowEnd:
     def __init__(self, attributes: Mapping[str, str]) -> None:
         self.attributes = attributes
         self.report = Books()
-        self.callers = CallLimit(1).callers
+        self.connections = LocalConnectionCounter()
         self.packets: list[Packet] = []
         self.paused = False
         self.reason = ""
@@ -82,7 +82,7 @@ class TestHost:
 
     def __init__(self) -> None:
         self.report = Books()
-        self.callers = CallLimit(1).callers
+        self.connections = LocalConnectionCounter()
         self.draining = False
         self.full = False
         self.flows: list[FlowEnd] = []

@@ -1,0 +1,113 @@
+"""The worker's side of the channel: what the supervisor gave to the worker, and the way back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import socket
+import threading
+import time
+from typing import Any
+
+from flowcore.control.handler import EngineControl
+from flowcore.engine.bus import Bus, Event
+from flowcore.engine.engine import STOP, Engine
+from flowcore.engine.sockets import Address
+from flowcore.errors import UsageError
+from flowcore.workers.call_limit import SharedCallLimit
+from flowcore.workers.channel import FORWARDED_EVENTS, MAX_BATCH, Channel
+from flowcore.workers.messages import WorkerMessages
+from flowcore.workers.notify import is_stuck
+
+TOTALS_INTERVAL = 1.0
+"""Seconds between two totals of a worker; a killed worker takes its last second of counters with it."""
+KILL_DELAY = 1.0
+"""Seconds beyond ``STOP`` after which a worker is killed, or ends itself without its supervisor."""
+
+
+class WorkerLink:
+    """What a worker gets: ``number``, ``job``, the parameters of its engine; and the channel to the supervisor."""
+
+    def __init__(self, channel: int) -> None:
+        """Wait for the job at the file descriptor ``channel``. Raises `UsageError` when no supervisor is there."""
+        self._socket = socket.socket(fileno=channel)
+        line = b""
+        while not line.endswith(b"\n"):
+            data = self._socket.recv(65536, socket.MSG_PEEK)
+            if not data:
+                raise UsageError("a worker is started by `flowcore run --workers`, not by hand")
+            line += self._socket.recv(data.find(b"\n") + 1 or len(data))  # what follows is for `run`
+        given = json.loads(line)
+        self.number: int = given["number"]
+        self.job: dict[str, Any] = given["job"]
+        self.bus = Bus()
+        self.call_limit = SharedCallLimit(**given["call_limit"])
+        self.messages = WorkerMessages(self.bus)
+        self.sockets: dict[Address, socket.socket] = {
+            (host, port): socket.socket(fileno=fd) for host, port, fd in given["sockets"]
+        }
+        for inherited in (self._socket, *self.sockets.values()):
+            inherited.set_inheritable(False)  # programs that this worker starts get none of them
+        self._channel: Channel
+
+    async def run(self, engine: Engine) -> None:
+        """Run the engine, report and answer; when the supervisor is dead, end the calls in order."""
+        self._channel = await Channel.open(self._socket)
+        threading.Thread(target=_exit_after_hang_up, args=(os.dup(self._socket.fileno()),), daemon=True).start()
+        self.bus.subscribe(self._forward)
+        engine.slots.at_end(self._send_messages)
+        tasks = [asyncio.create_task(self._serve(engine)), asyncio.create_task(self._publish(engine))]
+        try:
+            await engine.run()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._channel.send({"totals": engine.totals.json()})
+            self._channel.close()
+            await self._channel.wait_closed()
+
+    def _forward(self, event: Event) -> None:
+        if event.name in FORWARDED_EVENTS:
+            self._channel.send({"event": {**vars(event), "data": dict(event.data)}})
+
+    def _send_messages(self) -> None:
+        messages = self.messages.take()
+        for at in range(0, len(messages), MAX_BATCH):
+            self._channel.send({"messages": messages[at : at + MAX_BATCH]})
+
+    async def _publish(self, engine: Engine) -> None:
+        published = -1
+        while True:
+            await asyncio.sleep(TOTALS_INTERVAL)
+            closed = sum(engine.totals.reasons.values())
+            if closed != published:
+                published = closed
+                self._channel.send({"totals": engine.totals.json()})
+            if not is_stuck(engine):
+                self._channel.send({"alive": True})
+
+    async def _serve(self, engine: Engine) -> None:
+        control = EngineControl(engine)
+        async for request in self._channel.messages():
+            if "messages" in request:
+                self.messages.deliver(request["from"], request["messages"])
+            elif "reload" in request:
+                engine.reload()
+            else:
+                try:
+                    self._channel.send({"id": request["id"], "answer": await asyncio.to_thread(control, request)})
+                except LookupError:
+                    self._channel.send({"id": request["id"]})
+        engine.stop()
+
+
+def _exit_after_hang_up(channel: int) -> None:
+    """End a worker that outlives its supervisor for longer than its calls may take to end, even if its loop hangs."""
+    hang_up = select.poll()
+    hang_up.register(channel, 0)  # poll(2) reports a hang-up without being asked to
+    hang_up.poll()
+    time.sleep(STOP + KILL_DELAY)
+    os._exit(1)
