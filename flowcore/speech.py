@@ -1,12 +1,12 @@
-"""The contract of speech engines: what `transcribe` asks of one, and all that the author of one needs to know.
+"""The contract between the node `transcribe` and speech engines.
 
-An engine is one of two kinds. A `Decoder` is given whole utterances and gives their words: a model on this machine.
-A `Streamer` is given audio while it is spoken and answers when it has something to say: a provider in a network.
-Neither cuts, keeps, repeats or orders anything: that is done once, for all of them, by what drives them.
+An engine is one of two kinds. A `Decoder` gets whole utterances and returns their words: a model on this machine.
+A `Streamer` gets audio while it is spoken and reports results as they come: a provider in a network. Engines do not
+cut, keep, repeat or order audio: the drivers in `transcribe` do that for all engines.
 
-A package brings its engine to graphs by an entry point of the group ``flowcore.speech`` that names the class:
-``acme = "acme_flowcore:Acme"`` makes ``engine: acme`` work. `flowcore.testing.speech` tells whether it keeps the
-contract. See docs/speech-engines.md.
+A package adds an engine by an entry point of the group ``flowcore.speech`` that names the class:
+``acme = "acme_flowcore:Acme"`` makes ``engine: acme`` work. `nodes.speech.testing` holds the conformance suites.
+See docs/speech-engines.md.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ GROUP = "flowcore.speech"
 
 
 class Engine(Configured[ConfigT], ABC):
-    """What both kinds have in common: made with its config, opened once per process, shared by all calls.
+    """Base of both kinds: made with its config, opened once per process, shared by all calls.
 
-    The config is what stands in a graph beside the engine's name: ``engine: {use: acme, language: fr-FR}``.
+    A graph gives the config beside the engine's name: ``engine: {use: acme, language: fr-FR}``.
     """
 
     REQUIRES: ClassVar[Sequence[Extra]] = ()
-    """The optional packages that it needs; import them in `open` or later, never with the module."""
+    """The optional packages that the engine needs; import them in `open` or later, never with the module."""
 
     def __init__(self, config: ConfigT | None = None) -> None:
-        """Keep the config, by default that of an engine that is only named. Touches no file, network or model."""
+        """Keep the config; the default is the config of an engine that is only named. Touches no file or network."""
         self.config = config if config is not None else cast(ConfigT, self.Config())
 
     @abstractmethod
     def open(self) -> None:
-        """Get ready: load the model, find the credentials. May block. Raises `CannotStart` with what would fix it."""
+        """Load the model, find the credentials. May block. Raises `CannotStart`, whose text says how to fix it."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of everything; called once, also when `open` failed."""
+        """Release all resources; called once, also after `open` failed."""
 
 
 class DecodeFailed(FlowcoreError):
@@ -58,121 +58,121 @@ class DecodeFailed(FlowcoreError):
 
 
 class Decoder(Engine[ConfigT]):
-    """A loaded model. Made and opened in one thread, then used and closed in another, by one caller at a time."""
+    """A model that decodes utterances. Opened in one thread, then used and closed in another, one call at a time."""
 
     @abstractmethod
     def decode(self, samples: NDArray[np.int16]) -> str:
-        """The words in ``samples``, s16 at 16 kHz, up to 30 s; empty when there are none. Raises `DecodeFailed`."""
+        """Return the words in ``samples``, s16 at 16 kHz, up to 30 s; "" without speech. Raises `DecodeFailed`."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a provider allows one stream of audio. Times are in seconds."""
+    """Limits that a provider sets for one stream of audio. Times are in seconds."""
 
     formats: tuple[tuple[Encoding, int], ...]
-    """Encodings it takes, each with its rate in Hz, the best first: ``(("mulaw", 8000), ("s16", 16000))``."""
+    """Accepted encodings, each with its rate in Hz, the best first: ``(("mulaw", 8000), ("s16", 16000))``."""
     max_stream: float = inf
-    """How long one stream may live. Streams are renewed well before, at a place where nobody speaks."""
+    """Greatest age of a stream. Streams are renewed well before that, in a pause."""
     idle: float = inf
-    """How long a stream may be without audio. Streams are ended well before, and begun again with the next audio."""
+    """Longest time without audio. Streams are ended well before that, and begun again with the next audio."""
     max_request: int = 25_000
-    """Bytes of audio that may go into one `Stream.send`."""
+    """Bytes of audio allowed in one `Stream.send`."""
     pace: float = 2.0
-    """Seconds of audio that may be sent in a second, when there is some to be sent again; more than 1."""
+    """Seconds of audio that may be sent per second when audio is sent again; more than 1."""
     streams: int = 100
-    """Streams that one connection carries: for the engine itself, which opens as many connections as it needs."""
+    """Streams that one connection carries. The engine itself opens as many connections as it needs."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the provider understood of a stretch of one stream. Times are in seconds from the stream's first sample.
+    """The text of a stretch of one stream. Times are in seconds from the stream's first sample.
 
-    An interim result (``final=False``) is replaced by the next one; a final one is never taken back, and nothing
-    before its ``end`` follows it. Without ``words``, ``start`` must be right; with them, their times count.
+    The next result replaces an interim one (``final=False``). A final result is never taken back, and no later result
+    is about audio before its ``end``. Without ``words``, ``start`` must be right; with them, their times count.
     """
 
     text: str
     final: bool
     end: float
     start: float | None = None
-    """None: where the last final result of the stream ended."""
+    """None: the end of the stream's last final result."""
     words: tuple[Word, ...] = ()
     confidence: float | None = None
-    """0 to 1; for an interim result, how unlikely it is to change."""
+    """0 to 1; for an interim result, the probability that it stays as it is."""
 
 
 class StreamError(FlowcoreError):
-    """A stream has ended before its time. The class says what to do about it; the text is the provider's.
+    """A stream ended early. The class decides what the driver does; the text is the provider's.
 
     ::
 
         StreamError
-        ├── Expired       by the provider's rules (its age, no audio): the next one is begun at once
-        ├── Unavailable   network, overload, reset, deadline: tried again after a pause that grows
-        ├── OverQuota     too much was asked for: tried again more patiently, then the fallback engine takes over
-        └── Rejected      it will never work like this (credentials, model, language): the branch fails, loudly
+        ├── Expired       the provider's rules (age, no audio): the driver begins the next stream at once
+        ├── Unavailable   network, overload, reset, deadline: the driver tries again after a growing pause
+        ├── OverQuota     too many requests: the driver tries again, then the fallback engine takes over
+        └── Rejected      wrong credentials, model or language: the branch fails and reports the error
     """
 
 
 class Expired(StreamError):
-    """The provider ended it by its rules; a new stream may begin at once."""
+    """The provider ended the stream by its rules; a new stream may begin at once."""
 
 
 class Unavailable(StreamError):
-    """It did not work this time."""
+    """A temporary failure of the network or the provider."""
 
 
 class OverQuota(StreamError):
-    """More was asked for than the account may."""
+    """The account's quota is used up."""
 
 
 class Rejected(StreamError):
-    """Trying again is no use."""
+    """The provider will never accept this request."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The last that is heard of a stream: after `Stream.end` and every result, or because of ``error``."""
+    """The last event of a stream: after `Stream.end` and all results, or because of ``error``."""
 
     error: StreamError | None = None
 
 
 Listener = Callable[[Result | Ended], None]
-"""Takes what comes of one stream: results in their order, then one `Ended`. From any thread; returns at once."""
+"""Receives the events of one stream: results in order, then one `Ended`. From any thread; returns at once."""
 
 
 class Stream(ABC):
     """One stream of one party's audio to the provider. No method blocks or raises; calls do not overlap.
 
-    What goes wrong, also while it is opened, is told to the listener as `Ended` with an error.
+    The listener gets errors, also those of the opening, as `Ended` with an error.
     """
 
     @abstractmethod
     def send(self, audio: bytes) -> None:
-        """The next samples, no more than `Limits.max_request` bytes. Does nothing once the stream has ended."""
+        """Send the next samples, at most `Limits.max_request` bytes. Does nothing once the stream has ended."""
 
     @abstractmethod
     def end(self) -> None:
-        """No more audio: the provider is to finish what it has and then end the stream."""
+        """Send no more audio: the provider sends its last results and then ends the stream."""
 
     @abstractmethod
     def cancel(self) -> None:
-        """Give the stream up and free what it holds. Nothing of it needs to be heard any more."""
+        """Abandon the stream and free its resources. Later events are ignored."""
 
 
 class Streamer(Engine[ConfigT]):
     """A provider of streams; `stream` is called from several threads."""
 
     limits: Limits
-    """The table of its limits: of the class, or set in ``__init__`` where the config decides."""
+    """Limits of the provider: a class attribute, or set in ``__init__`` if they depend on the config."""
 
     @abstractmethod
     def stream(self, encoding: Encoding, rate: int, listener: Listener) -> Stream:
-        """Begin a stream of audio in one of `Limits.formats`. Does not wait for the provider, and does not raise."""
+        """Begin a stream of audio in one of `Limits.formats`. Neither waits for the provider nor raises."""
 
 
 class UnknownEngine(FlowcoreError):
-    """No installed package brings an engine of this name."""
+    """No installed package has an engine of this name."""
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         self.name = name
@@ -182,7 +182,7 @@ class UnknownEngine(FlowcoreError):
 
 @cache
 def available() -> dict[str, importlib.metadata.EntryPoint]:
-    """The installed engines by name; nothing of them is imported."""
+    """Return the installed engines by name, without importing any."""
     return {point.name: point for point in sorted(importlib.metadata.entry_points(group=GROUP))}
 
 
@@ -193,8 +193,8 @@ def find(name: str) -> type[Engine]:
         raise UnknownEngine(name, sorted(available()))
     try:
         cls = point.load()
-    except (Exception, SystemExit) as error:  # whatever somebody's module does, it must not end a check of graphs
+    except (Exception, SystemExit) as error:  # a broken module must not end a check of graphs
         raise BrokenImport(point.module, error) from error
     if not (isinstance(cls, type) and issubclass(cls, Engine)):
-        raise BrokenImport(point.value, "it is no flowcore.speech.Decoder or Streamer")
+        raise BrokenImport(point.value, "not a flowcore.speech.Decoder or Streamer")
     return cls

@@ -7,7 +7,6 @@
 - `flowcore.testing.faults`: nodes that are slow, stuck or broken, and processes that are killed
 - `flowcore.tcp_proxy`: a TCP proxy that delays, slows down, freezes or resets connections
 - `flowcore.testing.disk`: a disk that is slow, full, broken or loses its power
-- `flowcore.testing.speech`, `flowcore.testing.decoders`: suites that speech engines inherit
 """
 
 from flowcore.tcp_proxy import Proxy

@@ -16,8 +16,8 @@ from playwright.sync_api import expect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from flowcore.testing.speech import Call, Spoken, cut
 from nodes.ringcx.protocol import Caller
+from nodes.speech.testing import SpokenWord, TranscribeHarness, to_chunks
 from tests.support.live import Live, until
 from tests.support.phone import MESSAGE, Phone, knock, said, stereo
 from tests.support.watching import Talk, address, browser, stage
@@ -91,7 +91,7 @@ def one_stop_and_then_more_of_the_other_party(folder):
 def more_than_five_minutes(version):
     """Six minutes with the stand-in, whose streams live for five, on a clock that is a hundred times as fast."""
     now = [0.0]
-    spoken = [Spoken(n, n * 9 + 1.0, n * 9 + 1.4) for n in range(40)]
+    spoken = [SpokenWord(n, n * 9 + 1.0, n * 9 + 1.4) for n in range(40)]
     with FakeGoogle(clock=lambda: now[0]) as google:
 
         def tick(time):
@@ -99,9 +99,9 @@ def more_than_five_minutes(version):
             google.turn()
 
         engine = {"use": "google", "endpoint": google.address, "plaintext": True, "version": version}
-        call = Call(engine, {}, lambda number: "", 100, {}, tick)
+        call = TranscribeHarness(engine, {}, lambda number: "", 100, {}, tick)
         heard = np.frombuffer(speak([(word.number, word.start, word.end) for word in spoken], 360), np.uint8)
-        call.play(cut(heard, "mulaw", 8000, []))
+        call.play(to_chunks(heard, "mulaw", 8000, []))
         call.finish()
         assert len(google.streams) > 1
     assert [word.text for text in call.finals for word in text.words] == [f"w{n}" for n in range(40)]

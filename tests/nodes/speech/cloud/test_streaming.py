@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 import nodes.speech.cloud.streams as streaming_of_a_node
 from flowcore import Word, speech
 from flowcore.speech import Rejected, Result
-from flowcore.testing.speech import Call, Spoken, StreamFault, StreamingConformance, cut, made_up
+from nodes.speech.testing import (
+    SpokenWord,
+    StreamFault,
+    StreamingConformance,
+    TranscribeHarness,
+    random_words,
+    to_chunks,
+)
 from tests.support.parrot import DELAY, PATIENCE, Parrot, speak
 
 
@@ -51,7 +58,7 @@ class TestParrot(StreamingConformance):
     engine = "parrot"
     speed = 0.0
 
-    def speak(self, words: Sequence[Spoken], seconds: float) -> Any:
+    def speak(self, words: Sequence[SpokenWord], seconds: float) -> Any:
         return speak(words, seconds), "mulaw", 8000
 
     def tick(self, now: float) -> None:
@@ -64,32 +71,34 @@ def call(
     settings: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     **limits: float,
-) -> Call:
+) -> TranscribeHarness:
     """A call whose streams have these faults, one after another; later streams have none."""
     faults = list(fault)
 
     def fault_of(number: int) -> StreamFault:
         return faults[number - 1] if number <= len(faults) else ""
 
-    return Call({"use": "parrot", **(config or {})}, limits, fault_of, 0.0, settings or {}, FLOCK.tick)
+    return TranscribeHarness({"use": "parrot", **(config or {})}, limits, fault_of, 0.0, settings or {}, FLOCK.tick)
 
 
-def say(call: Call, words: Sequence[Spoken], seconds: float = 0.0, holds: Any = ()) -> Call:
+def say(
+    call: TranscribeHarness, words: Sequence[SpokenWord], seconds: float = 0.0, holds: Any = ()
+) -> TranscribeHarness:
     length = max([seconds, *(word.end for word in words)])
-    return call.play(cut(speak(words, length), "mulaw", 8000, holds))
+    return call.play(to_chunks(speak(words, length), "mulaw", 8000, holds))
 
 
-def sentence(first: int, at: float, count: int = 3) -> list[Spoken]:
-    return [Spoken(first + n, at + 0.4 * n, at + 0.4 * n + 0.3) for n in range(count)]
+def sentence(first: int, at: float, count: int = 3) -> list[SpokenWord]:
+    return [SpokenWord(first + n, at + 0.4 * n, at + 0.4 * n + 0.3) for n in range(count)]
 
 
-def said(call: Call) -> list[str]:
+def said(call: TranscribeHarness) -> list[str]:
     return [text.text for text in call.finals]
 
 
-def streams(call: Call) -> list[tuple[float, float]]:
+def streams(call: TranscribeHarness) -> list[tuple[float, float]]:
     """When each stream was opened, and how many seconds of audio it heard."""
-    return [(round(s.opened, 1), round(s.bytes / 8000, 1)) for s in call.watched.streams]
+    return [(round(s.opened, 1), round(s.bytes / 8000, 1)) for s in call.injector.streams]
 
 
 FAULTS = st.lists(st.sampled_from(["", "refuse", "reset", "expire", "quota", "hang"]), max_size=8)
@@ -101,11 +110,11 @@ FAULTS = st.lists(st.sampled_from(["", "refuse", "reset", "expire", "quota", "ha
     FAULTS.filter(lambda faults: faults.count("hang") <= 2), st.integers(0, 1000), st.sampled_from([15.0, 30.0, 300.0])
 )
 def test_every_word_once_whatever_befalls_the_first_streams(faults, seed, max_stream):
-    words, holds = made_up(40, seed)
+    words, holds = random_words(40, seed)
     running = call(fault=faults, max_stream=max_stream)
     say(running, words, words[-1].end + 100, holds)  # time enough to notice hangs, and to hear all of it again
     running.finish()
-    TestParrot().right(running, words)
+    TestParrot().assert_transcript(running, words)
 
 
 class Lossy(Parrots):
@@ -150,18 +159,18 @@ class Late(Parrots):
 @pytest.mark.parametrize("broken", [Lossy, Echoing, Late])
 def test_the_suite_finds_an_engine_that_does_not_keep_the_contract(broken, monkeypatch):
     monkeypatch.setitem(speech.available(), "parrot", SimpleNamespace(load=lambda: broken))
-    words, holds = made_up(20, 1)
+    words, holds = random_words(20, 1)
     running = say(call(), words, words[-1].end + 5, holds)
     running.finish()
     with pytest.raises(AssertionError):
-        TestParrot().right(running, words)
+        TestParrot().assert_transcript(running, words)
 
 
 def test_speech_without_a_pause_is_cut_before_the_stream_gets_too_old():
-    words = [Spoken(n + 1, 0.3 * n, 0.3 * n + 0.3) for n in range(250)]  # 75 s without a breath, nor a final text
+    words = [SpokenWord(n + 1, 0.3 * n, 0.3 * n + 0.3) for n in range(250)]  # 75 s without a breath, nor a final text
     running = say(call(config={"most_words": 1000}, max_stream=30.0), words)
     running.finish()
-    TestParrot().right(running, words)
+    TestParrot().assert_transcript(running, words)
     assert [heard for _, heard in streams(running)][:2] == [pytest.approx(29.5, abs=0.3)] * 2
 
 
@@ -170,7 +179,7 @@ def test_a_stream_is_renewed_at_a_pause_long_before_it_must_be():
     running = say(call(max_stream=30.0), words)
     assert [opened for opened, _ in streams(running)] == [0.1, pytest.approx(20.1, abs=0.2)]
     running.finish()
-    TestParrot().right(running, words)
+    TestParrot().assert_transcript(running, words)
 
 
 def test_a_hold_ends_the_stream_and_its_last_text_comes_at_once():
@@ -179,27 +188,27 @@ def test_a_hold_ends_the_stream_and_its_last_text_comes_at_once():
     assert said(running) == []
     running.wait(6.0)
     assert said(running) == ["w1 w2 w3"]
-    assert all(stream.over for stream in running.watched.streams)
-    running.play(cut(speak(words, 33.0), "mulaw", 8000)[300:])
+    assert all(stream.over for stream in running.injector.streams)
+    running.play(to_chunks(speak(words, 33.0), "mulaw", 8000)[300:])
     running.finish()
     assert said(running) == ["w1 w2 w3", "w4 w5 w6"]
     assert streams(running) == [(0.1, 2.1), (30.1, 3.0)]
-    assert not running.watched.breaches
+    assert not running.injector.breaches
 
 
 def test_a_stream_gets_no_older_in_a_hold_than_it_may():
-    words = [Spoken(n + 1, 0.3 * n, 0.3 * n + 0.3) for n in range(90)]  # 27 s without a breath
+    words = [SpokenWord(n + 1, 0.3 * n, 0.3 * n + 0.3) for n in range(90)]  # 27 s without a breath
     running = say(call(config={"most_words": 1000}, max_stream=30.0), words)
     running.wait(6.0)  # a hold, which would be noticed after 5 s
     running.finish()
-    TestParrot().right(running, words)
+    TestParrot().assert_transcript(running, words)
 
 
 def test_when_the_next_stream_cannot_begin_the_old_one_goes_on():
-    words = [Spoken(n, float(n), n + 0.4) for n in range(1, 29)]
+    words = [SpokenWord(n, float(n), n + 0.4) for n in range(1, 29)]
     running = say(call(fault=["", "refuse", "refuse"], max_stream=30.0), words)
     running.finish()
-    TestParrot().right(running, words)
+    TestParrot().assert_transcript(running, words)
     first, second, third, _ = streams(running)
     assert first[1] > third[0] > second[0]  # it heard on while the others failed
 
@@ -208,7 +217,7 @@ def test_failures_are_repeated_with_growing_pauses_and_what_was_said_meanwhile_i
     words = [*sentence(1, 1), *sentence(4, 4), *sentence(7, 11)]
     running = say(call(fault=["refuse"] * 5), words, 20.0)
     running.finish()
-    TestParrot().right(running, words)
+    TestParrot().assert_transcript(running, words)
     opened = [opened for opened, _ in streams(running)]
     pauses = [later - sooner for sooner, later in pairwise(opened)]
     assert len(pauses) == 5
@@ -219,8 +228,8 @@ def test_what_no_stream_could_hear_any_more_is_marked_and_counted():
     words = [*sentence(1, 1), *sentence(4, 20), *sentence(7, 45)]
     running = call(fault=["", *["refuse"] * 8], settings={"backlog": "10s"})
     say(running, words[:3], 4.0)
-    running.watched.streams[0]._break()
-    running.play(cut(speak(words, 46.2), "mulaw", 8000)[40:])
+    running.injector.streams[0]._fail()
+    running.play(to_chunks(speak(words, 46.2), "mulaw", 8000)[40:])
     running.finish()
     (start, _), *_, (_, end) = running.gaps
     assert all(before[1] == after[0] for before, after in pairwise(running.gaps))  # told of while it lasts
@@ -238,7 +247,7 @@ def test_a_request_that_will_never_do_fails_the_branch_and_what_was_said_before_
     words = [*sentence(1, 1), *sentence(4, 4)]
     running = call(fault=["", "reject"])
     say(running, words, 3.0)
-    running.watched.streams[0]._break()
+    running.injector.streams[0]._fail()
     with pytest.raises(Rejected, match="fault: reject"):
         running.wait(2.0)
     assert said(running) == ["w1 w2 w3"]
@@ -276,22 +285,22 @@ def test_an_engine_that_tells_no_times_of_words_loses_none_and_doubles_none():
 def test_two_parties_are_two_streams_and_nothing_of_one_is_in_the_other():
     running = call()
     left, right = (
-        cut(speak(sentence(n, at), 4.0), "mulaw", 8000, track=t) for n, at, t in [(1, 1, "a"), (7, 1.2, "b")]
+        to_chunks(speak(sentence(n, at), 4.0), "mulaw", 8000, track=t) for n, at, t in [(1, 1, "a"), (7, 1.2, "b")]
     )
     running.play([chunk for pair in zip(left, right, strict=True) for chunk in pair])
     running.finish()
     assert {(text.track, text.text) for text in running.finals} == {("a", "w1 w2 w3"), ("b", "w7 w8 w9")}
-    assert len(running.watched.streams) == 2
+    assert len(running.injector.streams) == 2
 
 
 @pytest.mark.parametrize("faster", [3.0, 20.0, 1e9])
 def test_audio_that_comes_faster_than_a_provider_hears_leaves_gaps_and_nothing_else(faster):
-    words, holds = made_up(60, 4)
+    words, holds = random_words(60, 4)
     running = call(settings={"backlog": "10s"}, max_stream=30.0)
-    for chunk in cut(speak(words, words[-1].end), "mulaw", 8000, holds):
+    for chunk in to_chunks(speak(words, words[-1].end), "mulaw", 8000, holds):
         running.wait(chunk.end / chunk.rate / faster - running.harness.now)
         running.harness.push(chunk)
-        running._look()
+        running._collect()
     running.finish()
     heard = [word.text for text in running.finals for word in text.words]
     lost = [w for w in words if any(w.end > start and w.start < end for start, end in running.gaps)]
@@ -319,7 +328,7 @@ class Unsteady(Parrots):
 @pytest.mark.parametrize("seed", range(8))
 def test_streams_that_differ_about_times_still_say_each_word_once(seed, monkeypatch):
     monkeypatch.setitem(speech.available(), "parrot", SimpleNamespace(load=lambda: Unsteady))
-    words, holds = made_up(90, seed)
+    words, holds = random_words(90, seed)
     running = say(call(fault=["", "reset", "", "expire", "reset"], max_stream=20.0), words, holds=holds)
     running.finish()
     assert " ".join(said(running)).split() == [f"w{word.number}" for word in words]

@@ -15,11 +15,10 @@ from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile_graph
 from flowcore.speech import Ended, Listener, OverQuota, Rejected, Stream, Unavailable
 from flowcore.testing import joined, run_plan
-from flowcore.testing.decoders import mistaken
-from flowcore.testing.speech import Call, Spoken, cut
 from nodes.audio import g711, wav
 from nodes.speech.cloud.streams import Streams
 from nodes.speech.driver import CLOSING
+from nodes.speech.testing import SpokenWord, TranscribeHarness, to_chunks, word_error_rate
 from tests.support.parrot import Parrot, speak
 from tools.voices import telephone
 from tools.wer import BECKETT
@@ -60,7 +59,7 @@ nodes:
 @pytest.fixture
 def recording(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     monkeypatch.chdir(tmp_path)
-    words = [Spoken(n, n * 0.5, n * 0.5 + 0.3) for n in range(1, 60)]
+    words = [SpokenWord(n, n * 0.5, n * 0.5 + 0.3) for n in range(1, 60)]
     samples = g711.decode(speak(words, 31.0))
     (tmp_path / "agent.wav").write_bytes(wav.header("s16", 8000, 1, 2 * len(samples)) + samples.tobytes())
     return samples
@@ -155,8 +154,8 @@ def test_the_fallback_hears_all_that_has_no_final_text_from_its_first_sample(kin
     engine = Useless()
     engine.open()
     stand = Stand(engine)
-    samples = speak([Spoken(1, 0.2, 0.6), *(Spoken(n, n * 0.4, n * 0.4 + 0.3) for n in range(5, 70))], 30.0)
-    chunks = cut(samples, "mulaw", 8000)
+    samples = speak([SpokenWord(1, 0.2, 0.6), *(SpokenWord(n, n * 0.4, n * 0.4 + 0.3) for n in range(5, 70))], 30.0)
+    chunks = to_chunks(samples, "mulaw", 8000)
     stand.play(chunks[:16])
     assert [text.text for text in stand.out if text.final] == ["w1"]
     told = stand.streams._heard["agent"]._told
@@ -187,7 +186,7 @@ def test_closing_cancels_all_streams():
     engine = Parrot()
     engine.open()
     stand = Stand(engine)
-    stand.play(cut(speak([Spoken(1, 0.2, 0.6)], 2.0), "mulaw", 8000))
+    stand.play(to_chunks(speak([SpokenWord(1, 0.2, 0.6)], 2.0), "mulaw", 8000))
     stand.streams.close()
     engine.close()
 
@@ -197,8 +196,8 @@ def test_when_the_quota_is_used_up_a_model_here_goes_on_and_no_word_is_missing(u
     useless(OverQuota)
     # One utterance: on a virtual clock there is no time to hear short ones in their context.
     settings = {"fallback": "moonshine", "processes": 1, "long_pause": "1600ms"}
-    call = Call({"use": "useless"}, {}, lambda number: "", 0.0, settings, lambda now: None)
-    call.play(cut(g711.encode(telephone("beckett.wav")), "mulaw", 8000))
+    call = TranscribeHarness({"use": "useless"}, {}, lambda number: "", 0.0, settings, lambda now: None)
+    call.play(to_chunks(g711.encode(telephone("beckett.wav")), "mulaw", 8000))
     call.harness.node.flush(call.texts.append)
     deadline = time.monotonic() + 60
     while call.harness.node.busy():  # in a process, which knows no virtual clock
@@ -208,5 +207,5 @@ def test_when_the_quota_is_used_up_a_model_here_goes_on_and_no_word_is_missing(u
     call.harness.node.close()
     call.resource.close()
     assert ("fallback", {"reason": "OverQuota"}) in call.harness.events
-    assert mistaken(BECKETT, " ".join(text.text for text in call.finals)) <= 0.1
+    assert word_error_rate(BECKETT, " ".join(text.text for text in call.finals)) <= 0.1
     assert not call.gaps

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from flowcore.testing.speech import StreamingConformance
+from nodes.speech.testing import StreamingConformance
 from tools.fake_google import FakeGoogle, Limits, mulaw, random_faults
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ class Google(StreamingConformance):
         for _ in range(3):
             self.google.turn()
             turned = threading.Event()
-            self.running.watched.inner._calls.post(turned.set)
+            self.running.injector.inner._calls.post(turned.set)
             turned.wait(1)
 
     def call(self, *, max_stream=None, **more):
@@ -57,8 +57,8 @@ class Google(StreamingConformance):
         spoken = [(word.number, word.start, word.end) for word in words]
         return np.frombuffer(mulaw(spoken, seconds), np.uint8), "mulaw", 8000
 
-    def right(self, call, words):
-        super().right(call, words)
+    def assert_transcript(self, call, words):
+        super().assert_transcript(call, words)
         assert {stream.config["encoding"] for stream in self.google.streams if stream.config} == {"mulaw"}
         assert max(stream.largest for stream in self.google.streams) <= 25_000
 

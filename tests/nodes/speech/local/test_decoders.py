@@ -11,7 +11,7 @@ import pytest
 
 from flowcore import CannotStart, Config, speech
 from flowcore.speech import Decoder
-from flowcore.testing.decoders import DecoderConformance, mistaken
+from nodes.speech.testing import DecoderConformance, word_error_rate
 from tools.voices import telephone
 from tools.wer import BECKETT
 
@@ -79,14 +79,14 @@ def suite_of(cls: type[Decoder], monkeypatch: pytest.MonkeyPatch) -> DecoderConf
 
 def test_the_suite_passes_one_that_keeps_the_contract(monkeypatch):
     suite = suite_of(Fixed, monkeypatch)
-    suite.test_it_hears_what_is_said_and_the_same_each_time()
-    suite.test_it_may_be_used_in_another_thread_than_it_was_opened_in()
+    suite.test_speech_gives_its_words_the_same_each_time()
+    suite.test_a_decoder_may_be_used_in_another_thread_than_it_was_opened_in()
     suite.test_no_length_of_audio_is_too_much_or_too_little()
 
 
 def test_the_suite_finds_one_that_does_not(monkeypatch):
     with pytest.raises(AssertionError):
-        suite_of(Forgetful, monkeypatch).test_it_hears_what_is_said_and_the_same_each_time()
+        suite_of(Forgetful, monkeypatch).test_speech_gives_its_words_the_same_each_time()
     with pytest.raises(ValueError, match="read-only"):
         suite_of(Greedy, monkeypatch).test_no_length_of_audio_is_too_much_or_too_little()
 
@@ -102,7 +102,7 @@ def test_the_suite_finds_one_that_does_not(monkeypatch):
     ],
 )
 def test_mistaken_words_are_counted(heard, rate):
-    assert mistaken("one two three four", heard) == rate
+    assert word_error_rate("one two three four", heard) == rate
 
 
 def test_an_engine_that_cannot_start_says_so_before_any_call(monkeypatch):

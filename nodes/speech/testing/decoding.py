@@ -1,12 +1,12 @@
-"""What a speech engine that is given utterances must keep to, as tests that run it: inherit from `DecoderConformance`.
+"""The conformance suite for engines that decode whole utterances: a test class inherits from `DecoderConformance`.
 
 ::
 
     class TestAcme(DecoderConformance):
         engine = "acme"
-        def speech(self): ...     # somebody speaking, and the words
+        def speech(self): ...     # a few seconds of speech, and its words
 
-pytest finds the tests; nothing here imports it.
+pytest finds the tests; this module does not import pytest.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flowcore import Text
 from flowcore.registry import available
 from flowcore.speech import Decoder, find
-from flowcore.testing.nodes import NodeHarness
-from flowcore.testing.speech import cut
-from flowcore.text import Text
+from flowcore.testing import NodeHarness
+from nodes.speech.testing.harness import to_chunks
 
 RATE = 16000
-LONGEST = 30  # seconds: no utterance is longer
-SOON = 60.0  # seconds; a decoder that takes longer for a few seconds of speech is of no use
+MAX_UTTERANCE = 30  # seconds: no utterance is longer
+ANSWER_TIMEOUT = 60.0  # seconds; a decoder that needs longer for a few seconds of speech is useless
 
 
 class DecoderConformance:
-    """Words of what was spoken, none of silence, and the same ones each time."""
+    """Speech gives its words, the same ones each time, and silence gives none."""
 
     engine: ClassVar[str]
-    """Its name in graphs."""
+    """Name of the engine in graphs."""
     config: ClassVar[Mapping[str, Any]] = {}
-    """What stands beside its name."""
-    wrong: ClassVar[float] = 0.2
-    """The share of words that it may get wrong."""
+    """Config of the engine in graphs."""
+    max_error_rate: ClassVar[float] = 0.2
+    """Share of words that the engine may get wrong."""
 
     @abstractmethod
     def speech(self) -> tuple[NDArray[np.int16], str]:
-        """A few seconds of one voice, s16 at 16 kHz, with silence before and after, and what it says."""
+        """A few seconds of one voice, s16 at 16 kHz, with silence before and after, and the words it says."""
 
     def setup_method(self) -> None:
-        """For each test a decoder that is open."""
+        """Open a decoder for each test."""
         self.decoder = self.make()
         self.decoder.open()
 
     def teardown_method(self) -> None:
-        """Close it."""
+        """Close the decoder."""
         self.decoder.close()
 
     def make(self) -> Decoder:
@@ -61,59 +61,59 @@ class DecoderConformance:
         assert issubclass(cls, Decoder)
         return cls(cls.Config(**self.config))
 
-    def test_it_hears_what_is_said_and_the_same_each_time(self) -> None:
+    def test_speech_gives_its_words_the_same_each_time(self) -> None:
         samples, said = self.speech()
         heard = self.decoder.decode(samples)
-        assert mistaken(said, heard) <= self.wrong, heard
+        assert word_error_rate(said, heard) <= self.max_error_rate, heard
         self.decoder.decode(samples[: len(samples) // 2])
-        assert self.decoder.decode(samples) == heard  # whatever it heard in between
+        assert self.decoder.decode(samples) == heard  # whatever the decoder heard in between
 
-    def test_it_may_be_used_in_another_thread_than_it_was_opened_in(self) -> None:
+    def test_a_decoder_may_be_used_in_another_thread_than_it_was_opened_in(self) -> None:
         samples, said = self.speech()
         heard: list[str] = []
         thread = threading.Thread(target=lambda: heard.append(self.decoder.decode(samples)))
         thread.start()
-        thread.join(SOON)
-        assert mistaken(said, heard[0]) <= self.wrong
+        thread.join(ANSWER_TIMEOUT)
+        assert word_error_rate(said, heard[0]) <= self.max_error_rate
 
     def test_no_length_of_audio_is_too_much_or_too_little(self) -> None:
         samples, _ = self.speech()
         before = samples.copy()
-        samples.setflags(write=False)  # others hear it, too
-        for length in (0, 1, RATE // 100, RATE // 2, LONGEST * RATE):
+        samples.setflags(write=False)  # other consumers share them
+        for length in (0, 1, RATE // 100, RATE // 2, MAX_UTTERANCE * RATE):
             assert isinstance(self.decoder.decode(np.resize(samples, length)), str)
         assert np.array_equal(samples, before)
         assert self.decoder.decode(samples[:0]).strip() == ""
 
-    def test_one_that_never_opened_can_be_closed(self) -> None:
+    def test_a_decoder_that_never_opened_can_be_closed(self) -> None:
         self.make().close()
 
-    def test_a_call_with_it_has_every_word_once_and_the_last_one_too(self) -> None:
+    def test_a_call_with_the_engine_has_every_word_once_and_the_last_one_too(self) -> None:
         samples, said = self.speech()
         texts = transcript({"use": self.engine, **self.config}, samples)
         finals = [text for text in texts if text.final]
-        assert mistaken(said, " ".join(text.text for text in finals)) <= self.wrong, finals
+        assert word_error_rate(said, " ".join(text.text for text in finals)) <= self.max_error_rate, finals
         assert [text.utterance for text in finals] == list(range(len(finals)))
         assert not any(text.gap for text in texts)
-        bounds = [place for text in finals for place in (text.start, text.end)]
+        bounds = [bound for text in finals for bound in (text.start, text.end)]
         assert bounds == sorted(bounds)
         assert 0 <= bounds[0] <= bounds[-1] <= len(samples) / RATE
         assert transcript({"use": self.engine, **self.config}, np.zeros(5 * RATE, np.int16)) == []
 
 
 def transcript(engine: Mapping[str, Any], samples: NDArray[np.int16]) -> list[Text]:
-    """What the node `transcribe` makes of one party's audio, as fast as it can."""
+    """Transcribe one party's audio with the node `transcribe`, as fast as the engine can."""
     cls: Any = available()["transcribe"].load()
     config = {"engine": engine, "processes": 1}
-    part = cls.make_resource(cls.Config(**config))
-    part.open()
+    resource = cls.make_resource(cls.Config(**config))
+    resource.open()
     try:
-        harness = NodeHarness(cls, config, resource=part)
+        harness = NodeHarness(cls, config, resource=resource)
         woken = threading.Event()
         harness.node.wake = woken.set
-        harness.push(*cut(samples, "s16", RATE))
+        harness.push(*to_chunks(samples, "s16", RATE))
         harness.node.flush(harness.out.append)
-        deadline = time.monotonic() + SOON
+        deadline = time.monotonic() + ANSWER_TIMEOUT
         while harness.node.busy():
             assert woken.wait(deadline - time.monotonic()), "no answer from the decoder"
             woken.clear()
@@ -122,15 +122,15 @@ def transcript(engine: Mapping[str, Any], samples: NDArray[np.int16]) -> list[Te
         harness.node.close()
         return list(harness.out)
     finally:
-        part.close()
+        resource.close()
 
 
-def mistaken(said: str, heard: str) -> float:
-    """The word error rate: words left out, put in or mistaken, for each one that was said."""
+def word_error_rate(said: str, heard: str) -> float:
+    """Words left out, put in or mistaken, for each word that was said."""
     wanted, found = _words(said), _words(heard)
     row = list(range(len(found) + 1))  # Levenshtein's distance, row by row
-    for place, word in enumerate(wanted, 1):
-        before, row = row, [place]
+    for count, word in enumerate(wanted, 1):
+        before, row = row, [count]
         for other, candidate in enumerate(found):
             row.append(min(before[other] + (word != candidate), before[other + 1] + 1, row[other] + 1))
     return row[-1] / max(1, len(wanted))

@@ -1,0 +1,124 @@
+"""Run the node `transcribe` on one call, with a streaming engine, on a virtual clock or in real time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from threading import Event
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowcore import Audio, Encoding, Text
+from flowcore.registry import available
+from flowcore.testing import NodeHarness
+from nodes.speech.testing.fault_injection import FaultInjector, StreamFault
+
+CHUNK_SECONDS = 0.1
+
+
+class TranscribeHarness:
+    """One `transcribe` node of one call: `play` audio, `finish` the call, read ``texts``.
+
+    ``speed`` is how many seconds of the call pass in one real second; 0 selects a virtual clock. ``tick`` is called
+    with the time of the call as it passes.
+    """
+
+    def __init__(
+        self,
+        engine: str | Mapping[str, Any],
+        limits: Mapping[str, float],
+        fault: Callable[[int], StreamFault],
+        speed: float,
+        settings: Mapping[str, Any],
+        tick: Callable[[float], None],
+    ) -> None:
+        cls: Any = available()["transcribe"].load()
+        config = cls.Config(engine=engine, **settings)
+        self.resource: Any = cls.make_resource(config)
+        self.resource.open()
+        self._speed = speed
+        self._tick = tick
+        self._began = time.monotonic()
+        self._woken = Event()
+        inner = self.resource.streamer
+        self.injector = FaultInjector(inner, lambda: self.harness.now, replace(inner.limits, **limits), fault)
+        self.resource.streamer = self.injector
+        self.harness = NodeHarness(cls, {"engine": engine, **settings}, resource=self.resource)
+        self.harness.node.wake = self._woken.set
+
+    @property
+    def texts(self) -> list[Text]:
+        """The texts that the node has emitted."""
+        return self.harness.out
+
+    @property
+    def finals(self) -> list[Text]:
+        """The final texts with words."""
+        return [text for text in self.texts if text.final and text.text]
+
+    @property
+    def gaps(self) -> list[tuple[float, float]]:
+        """Start and end of each stretch without a transcript, in seconds."""
+        return [(text.start, text.end) for text in self.texts if text.gap]
+
+    def play(self, chunks: Sequence[Audio]) -> TranscribeHarness:
+        """Push each chunk at the time of its last sample; holes between chunks take their time."""
+        for chunk in chunks:
+            self.wait(chunk.end / chunk.rate - self.harness.now)
+            self.harness.push(chunk)
+            self._collect()
+        return self
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        until = self.harness.now + seconds
+        while self.harness.now < until:
+            if self._speed:
+                self._woken.wait(0.005 if self._speed > 1 else 0.02)
+                passed = (time.monotonic() - self._began) * self._speed - self.harness.now
+                self.harness.now += max(0.0, min(passed, 0.5))
+                self.harness.wait(0)
+                self.harness._alarms.ring()
+            else:
+                self.harness.wait(min(0.02, until - self.harness.now))
+            self._tick(self.harness.now)
+            self.injector.tick()
+            self._collect()
+
+    def finish(self, within: float = 20.0) -> float:
+        """End the call as the engine does, and return the seconds that took, ``within`` at most."""
+        began = self.harness.now
+        self.harness.node.flush(self.texts.append)
+        self._collect()
+        self.harness.collect()
+        while self.harness.node.busy() and self.harness.now < began + within:
+            self.wait(0.02)
+        took = self.harness.now - began
+        self.harness.node.close()
+        self.resource.close()
+        return took
+
+    def _collect(self) -> None:
+        if self._woken.is_set():
+            self._woken.clear()
+            self.harness.collect()
+
+
+def to_chunks(
+    samples: NDArray[Any],
+    encoding: Encoding,
+    rate: int,
+    holds: Sequence[tuple[float, float]] = (),
+    track: str = "agent",
+) -> list[Audio]:
+    """Cut the audio into chunks of 100 ms and leave out the ``holds`` (start and end in seconds)."""
+    bounds = [0, *(round(second * rate) for hold in holds for second in hold), len(samples)]
+    chunks = []
+    for start, end in zip(bounds[::2], bounds[1::2], strict=True):
+        for at in range(start, end, round(CHUNK_SECONDS * rate)):
+            piece = samples[at : min(end, at + round(CHUNK_SECONDS * rate))]
+            chunks.append(Audio(np.ascontiguousarray(piece), encoding, rate, track, at))
+    return chunks
