@@ -374,22 +374,33 @@ class Host(Protocol):
         """Start a flow for a session. Raises `Refused` when the process drains or is full."""
 
 
+@dataclass(frozen=True)
+class ListenerTools:
+    """Modules that take the place of a listener's peers, and the settings that go with them.
+
+    Settings are values of the listener's config, written as in a graph.
+    """
+
+    load_generator: str = ""
+    """Module with which ``flowcore bench`` plays many peers at real-time pace: docs/decisions/0007."""
+
+    load_generator_settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings with which the listener admits the load generator."""
+
+    tunnel_settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings with which the listener sees a caller's own address behind a tunnel that ends on this machine."""
+
+    stand_in: str = ""
+    """Module that replaces the listener's connections in ``flowcore test``: see `flowcore.scenario.standin`."""
+
+
 class Listener(Node[ConfigT], ABC, Generic[Out, ConfigT]):
     """Where flows begin: accepts sessions and pushes their chunks. The only async kind."""
 
     live: ClassVar[bool] = True
     """Whether sessions come at their own pace (a phone call) and cannot wait for a slow node (a file can)."""
-    simulator: ClassVar[str] = ""
-    """A module for ``flowcore bench`` that plays peers of this listener: docs/decisions/0007."""
-
-    simulated: ClassVar[Mapping[str, str]] = {}
-    """Values of its config, as in a graph, with which it lets the peers of ``simulator`` in."""
-
-    tunnelled: ClassVar[Mapping[str, str]] = {}
-    """Values of its config, as in a graph, with which it knows who calls through a tunnel that ends on this machine."""
-
-    rehearsal: ClassVar[str] = ""
-    """A module that stands in for this listener's connections in ``flowcore test``: see `flowcore.scenario.standin`."""
+    tools: ClassVar[ListenerTools] = ListenerTools()
+    """What ``flowcore bench``, ``flowcore test`` and ``flowcore run --tunnel`` need to know of this listener."""
 
     @classmethod
     @abstractmethod

@@ -18,13 +18,15 @@ from pathlib import Path
 from flowcore.bench.trial import Cores, Outcome, trial
 
 ROOT = Path(__file__).parents[1]
-SIMULATOR = "nodes.simulators.ringcx"
+LOAD_GENERATOR = "nodes.simulators.ringcx"
 
 
 def measure(graph: str, settings: list[str], options: argparse.Namespace, voices: list[str], folder: str) -> Outcome:
     settings = ["call.port=0", f"wav.path={folder}/{graph}/{{flow}}.wav", *settings]
     path = str(ROOT / "graphs" / f"{graph}.yaml")
-    return trial(path, settings, SIMULATOR, options.calls, options.seconds, Cores.share(1), probe=False, voices=voices)
+    return trial(
+        path, settings, LOAD_GENERATOR, options.calls, options.seconds, Cores.share(1), probe=False, voices=voices
+    )
 
 
 def main() -> None:

@@ -130,10 +130,10 @@ class Receiver:
 
 
 def _stages(plan: Plan) -> dict[str, str]:
-    """Return names of the listener's parts by module: its own, and those that its simulator declares."""
+    """Return names of the listener's stages by module: its own, and those that its load generator declares."""
     listener = plan.listener
-    simulator = getattr(listener.cls, "simulator", "")
-    known: dict[str, str] = importlib.import_module(simulator).STAGES if simulator else {}
+    load_generator = listener.cls.tools.load_generator
+    known: dict[str, str] = importlib.import_module(load_generator).STAGES if load_generator else {}
     return {listener.cls.__module__: listener.name, **known}
 
 

@@ -160,7 +160,7 @@ class Receiver:
 
 
 def send_load(
-    simulator: str,
+    load_generator: str,
     url: str,
     calls: int,
     seconds: float,
@@ -170,8 +170,8 @@ def send_load(
     stamps: bool = False,
     voices: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Let a listener's simulator call ``url``, and return its result as JSON."""
-    command = [sys.executable, "-m", simulator, url, "--json", "--calls", str(calls), "--seconds", str(seconds)]
+    """Let a listener's load generator call ``url``, and return its result as JSON."""
+    command = [sys.executable, "-m", load_generator, url, "--json", "--calls", str(calls), "--seconds", str(seconds)]
     command += ["--settle", str(calls / NEW_CALLS_PER_SECOND)]
     command += ["--together"] * together + ["--stamps"] * stamps + ([] if core is None else ["--core", str(core)])
     command += ["--voices", *voices] * bool(voices)
@@ -181,7 +181,7 @@ def send_load(
     except subprocess.TimeoutExpired:
         raise TrialFailed(f"the load generator did not end within {limit:.0f} s") from None
     if not done.stdout:
-        raise TrialFailed(done.stderr.strip().rpartition("\n")[2] or f"{simulator} said nothing")
+        raise TrialFailed(done.stderr.strip().rpartition("\n")[2] or f"{load_generator} said nothing")
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
@@ -227,7 +227,7 @@ class Cores:
 def trial(
     graph: str,
     settings: Sequence[str],
-    simulator: str,
+    load_generator: str,
     calls: int,
     seconds: float,
     cores: Cores,
@@ -243,7 +243,7 @@ def trial(
     command += ["--probe"] * probe + ["--stages"] * stages + ["--profile"] * profile
     with Receiver(command, cores.receiver) as receiver:
         load = send_load(
-            simulator,
+            load_generator,
             receiver.url,
             calls,
             seconds,

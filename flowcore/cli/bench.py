@@ -21,6 +21,7 @@ from flowcore.errors import FlowcoreError, UsageError
 from flowcore.graph.load import load
 from flowcore.graph.model import Graph
 from flowcore.graph.negotiate import compile_graph
+from flowcore.node import Listener
 from flowcore.paths import PathTemplate
 
 START = 25
@@ -74,7 +75,7 @@ class Subject:
 
     graph: Path
     settings: list[str]
-    simulator: str
+    load_generator: str
     cores: Cores
     voices: tuple[str, ...]
 
@@ -82,20 +83,20 @@ class Subject:
     def of(cls, path: Path, graph: Graph, settings: list[str], folder: Path, voices: tuple[str, ...]) -> Subject:
         """Raises `UsageError` when nobody can call this graph."""
         listener = next(iter(graph.nodes.values()))
-        simulator = getattr(listener.cls, "simulator", "")
-        if not simulator:
+        load_generator = listener.cls.tools.load_generator if issubclass(listener.cls, Listener) else ""
+        if not load_generator:
             raise UsageError(
                 f'give bench a graph whose listener takes calls, like ringcx: nobody can call "{listener.name}" '
                 f"({listener.cls.name}) of {path}"
             )
-        return cls(path, [*settings, *_elsewhere(graph, folder)], simulator, Cores.share(), voices)
+        return cls(path, [*settings, *_elsewhere(graph, folder)], load_generator, Cores.share(), voices)
 
     def attempt(self, calls: int, seconds: float, *, profile: bool = False) -> Outcome:
         """One load."""
         return trial(
             str(self.graph),
             self.settings,
-            self.simulator,
+            self.load_generator,
             calls,
             seconds,
             self.cores,
@@ -106,16 +107,17 @@ class Subject:
 
 
 def _elsewhere(graph: Graph, folder: Path) -> list[str]:
-    """Settings that put every file below ``folder``, and the listener where its simulator gets in."""
+    """Settings that put every file below ``folder``, and let the listener admit its load generator."""
     settings = []
-    for number, node in enumerate(graph.nodes.values()):
+    for node in graph.nodes.values():
         for field in type(node.config).model_fields:
             value = getattr(node.config, field)
             if isinstance(value, PathTemplate):
                 name = value[value.rfind("/", 0, (value + "{").index("{")) + 1 :]
                 settings.append(f"{node.name}.{field}={folder}/{node.name}/{name}")
-        if number == 0:
-            settings += [f"{node.name}.{field}={value}" for field, value in getattr(node.cls, "simulated", {}).items()]
+        if issubclass(node.cls, Listener):
+            load_generator = node.cls.tools.load_generator_settings.items()
+            settings += [f"{node.name}.{field}={value}" for field, value in load_generator]
     return settings
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from flowcore.cli.log import Log
-from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnelled
+from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnel_settings
 from flowcore.control.address import directory
 from flowcore.control.handler import engine_handler
 from flowcore.control.hub import Hub
@@ -87,7 +87,7 @@ def run(
         try_to_write(stats, "--stats")
     if tunnel is not None:
         options["public"] = open_tunnel(plan, options["public"])
-        settings = [*tunnelled(plan), *(settings or [])]
+        settings = [*tunnel_settings(plan), *(settings or [])]
         loaded = load(graph, settings)
         plan = compile_graph(loaded)
     log = Log(as_json=log_json, quiet=quiet, stats=stats)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,17 +43,15 @@ def open_tunnel(plan: Plan, public: str) -> str:
         raise CannotStart(f"no tunnel through ngrok: {': '.join(map(str, error.args))}") from None
 
 
-def tunnelled(plan: Plan) -> list[str]:
+def tunnel_settings(plan: Plan) -> list[str]:
     """Settings with which the listener knows who calls through the tunnel, where the graph says nothing else.
 
     ngrok appends the caller's address to X-Forwarded-For, so its last one is true whatever the caller wrote. Without
     these all the world would call from 127.0.0.1, and be let in where only this machine is.
     """
     node = plan.listener
-    values: Mapping[str, str] = node.cls.tunnelled  # type: ignore[attr-defined]  # it is a listener
-    return [
-        f"{node.name}.{field}={value}" for field, value in values.items() if field not in node.config.model_fields_set
-    ]
+    settings = node.cls.tools.tunnel_settings.items()
+    return [f"{node.name}.{field}={value}" for field, value in settings if field not in node.config.model_fields_set]
 
 
 def public_url(text: str) -> str:
@@ -68,7 +65,7 @@ def public_url(text: str) -> str:
 
 def _inside(plan: Plan) -> tuple[str, int]:
     listener = plan.listener
-    addresses: Sequence[tuple[str, int]] = listener.cls.listens(listener.config)  # type: ignore[attr-defined]  # it is one
+    addresses = listener.cls.listens(listener.config)
     if len(addresses) != 1:
         raise UsageError(f"{listener.name} ({listener.cls.name}) listens at no port: leave out --tunnel")
     host, port = addresses[0]

@@ -94,7 +94,7 @@ def explain(plan: Plan) -> Explanation:
         chains.setdefault(node.chain, []).append(node)
     explained = tuple(_chain(nodes, plan) for _, nodes in sorted(chains.items()))
     queues = sum(chain.border.bytes for chain in explained if chain.border)
-    live = bool(getattr(plan.listener.cls, "live", True))
+    live = plan.listener.cls.live
     memory = Memory(CALL, CALL + queues)
     return Explanation(plan.name, live, explained, _shared(plan), _paths(plan, live), memory)
 

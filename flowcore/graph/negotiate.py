@@ -9,6 +9,7 @@ a thread, where the file asks for a ``queue``, and where streams of several chai
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from flowcore.diagnostics import listed
 from flowcore.formats import Caps, Format
@@ -16,7 +17,7 @@ from flowcore.graph import advice
 from flowcore.graph.broken import at_fault, describe_error
 from flowcore.graph.conversions import Converter, Row, Step, gives, installed, is_converter, offers, shortest
 from flowcore.graph.model import Graph, GraphNode, Input, OnError, OnFull
-from flowcore.graph.plan import BorderPlan, Plan, PlanNode
+from flowcore.graph.plan import BorderPlan, Plan, PlanListener, PlanNode
 from flowcore.graph.problems import Problems
 from flowcore.node import Config, Listener, Node, Sink
 
@@ -48,8 +49,7 @@ class _Compiler:
         self.shared: dict[tuple[tuple[Wire, ...], Step], str] = {}
         self._nodes = None if nodes is None else tuple(nodes)
         self._chains = 0
-        listener = next(iter(graph.nodes.values()))
-        self.live = bool(getattr(listener.cls, "live", True))
+        self.live = True
 
     @property
     def nodes(self) -> tuple[type[Node], ...]:
@@ -66,7 +66,7 @@ class _Compiler:
         for node in self.graph.nodes.values():
             try:
                 if issubclass(node.cls, Listener):
-                    self._add(node.name, node.cls, node.config, (), None, (node.cls.gives(node.config),))
+                    self._add_listener(node, node.cls)
                 else:
                     self._connect(node)
             except (Exception, SystemExit) as error:  # somebody's node may raise anything when it is asked
@@ -77,6 +77,17 @@ class _Compiler:
                 self.problems.add("broken-node", text, node.places.get("use", node.at), trace=trace)
         self.problems.raise_if_any()
         return Plan(self.graph.path, self.done)
+
+    def _add_listener(self, node: GraphNode, cls: type[Listener[Any, Any]]) -> None:
+        self.live = cls.live
+        gives = self.formats[node.name, 0] = cls.gives(node.config)
+        on_error = node.on_error or "fail_flow"
+        chain = self._next_chain()
+        self.done[node.name] = PlanListener(node.name, cls, node.config, (), None, (gives,), None, on_error, chain)
+
+    def _next_chain(self) -> int:
+        self._chains += 1
+        return self._chains - 1
 
     def _connect(self, node: GraphNode) -> None:
         wires = []
@@ -222,13 +233,9 @@ class _Compiler:
         chains = {self.done[upstream].chain for upstream, _ in inputs}
         queue = node.queue if node else None
         border = None
-        if inputs and (cls.runs == "thread" or queue is not None or len(chains) > 1):
+        if cls.runs == "thread" or queue is not None or len(chains) > 1:
             border = self._border(cls, node)
-        if border is not None or not inputs:
-            chain = self._chains
-            self._chains += 1
-        else:
-            chain = chains.pop()
+        chain = chains.pop() if border is None else self._next_chain()
         on_error: OnError = "fail_flow" if chain == 0 and not issubclass(cls, Sink) else "fail_branch"
         if node is not None and node.on_error is not None:
             on_error = node.on_error

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flowcore.formats import Format
 from flowcore.graph.model import OnError, OnFull
-from flowcore.node import Config, Node
+from flowcore.node import Config, Listener, Node
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,13 @@ class PlanNode:
 
 
 @dataclass(frozen=True)
+class PlanListener(PlanNode):
+    """The node where the graph's flows begin."""
+
+    cls: type[Listener[Any, Any]]
+
+
+@dataclass(frozen=True)
 class Plan:
     """A graph ready to run: its name, and its nodes in topological order, the listener first."""
 
@@ -57,8 +65,10 @@ class Plan:
     nodes: Mapping[str, PlanNode]
 
     @property
-    def listener(self) -> PlanNode:
-        return next(iter(self.nodes.values()))
+    def listener(self) -> PlanListener:
+        first = next(iter(self.nodes.values()))
+        assert isinstance(first, PlanListener)  # noqa: S101  # as every checked graph begins
+        return first
 
 
 def _channels(form: Format | None) -> int:

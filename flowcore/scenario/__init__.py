@@ -1,9 +1,11 @@
-"""Tests of whole graphs, as files: what comes in, what goes wrong, and what must come of it.
+"""Tests of whole graphs, as files: inputs, faults and expected results.
 
-- `flowcore.scenario.model`: what stands in a test file
-- `flowcore.scenario.load`: from the file to checked tests
-- `flowcore.scenario.standin`: what takes the listener's place, and faults on the way to it
-- `flowcore.scenario.outcome`: what a graph did, as plain data
-- `flowcore.scenario.compare`: what of it was not expected
+- `flowcore.scenario.model`: the keys of a test file
+- `flowcore.scenario.load`: a test file becomes checked tests
+- `flowcore.scenario.voices`: the samples of a test's voices
+- `flowcore.scenario.timeline`: the messages of a call, and faults on their way
+- `flowcore.scenario.standin`: a listener that plays these messages, in the place of the graph's
+- `flowcore.scenario.outcome`: the result of a run, as plain data
+- `flowcore.scenario.compare`: the differences between a result and what was expected
 - `flowcore.scenario.run`: one test from beginning to end
 """

@@ -1,4 +1,4 @@
-"""What of an outcome was not expected: one line for each difference, nothing when all is well."""
+"""Compares an outcome with what was expected: one line for each difference."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from typing import Any
 import numpy as np
 
 from flowcore.scenario.model import Amount, Expectation, FileExpectation, Level
-from flowcore.scenario.outcome import USUAL, Outcome, read_wav
+from flowcore.scenario.outcome import USUAL_EVENTS, Outcome, read_wav
 
-NEAR = 0.0015
+LENGTH_TOLERANCE = 0.0015
 """Seconds by which two lengths may differ."""
-MOMENT = 0.040
+TIME_TOLERANCE = 0.040
 """Seconds by which the time of an event may differ: two slots."""
-SAME = 0.05
-"""By which two numbers of a JSON line may differ: times of words are never exact."""
+NUMBER_TOLERANCE = 0.05
+"""Difference allowed between two numbers of a JSON line: times of words are never exact."""
 
 
-def judged(outcome: Outcome, expect: Expectation, calls: int, end: str, folder: Path) -> list[str]:
-    """All differences. ``end`` is the usual reason of an end, ``folder`` what the expectation's files are relative to.
+def differences(outcome: Outcome, expect: Expectation, calls: int, end: str, folder: Path) -> list[str]:
+    """All differences from what a test expects.
 
-    ``calls`` is 0 when nobody knows how many flows there should be.
+    ``calls`` is the expected number of flows, 0 for any. ``end`` is the usual reason of an end. The paths of the
+    expectation's files begin at ``folder``.
     """
     return [
         *_flows(outcome, expect, calls, end),
-        *_books(outcome, expect),
+        *_counters(outcome, expect),
         *_nodes(outcome, expect),
         *_files(outcome, expect, folder),
         *_events(outcome, expect),
@@ -38,14 +39,14 @@ def judged(outcome: Outcome, expect: Expectation, calls: int, end: str, folder: 
     ]
 
 
-def compared(now: Any, before: Any, path: str = "") -> Iterator[str]:
-    """Where two outcomes, as plain data, differ."""
+def changes(now: Any, before: Any, path: str = "") -> Iterator[str]:
+    """The differences between an outcome and a recorded one, both as plain data."""
     if isinstance(now, dict) and isinstance(before, dict):
         for key in dict.fromkeys((*before, *now)):
-            yield from compared(now.get(key), before.get(key), f"{path} {key}".strip())
+            yield from changes(now.get(key), before.get(key), f"{path} {key}".strip())
     elif isinstance(now, list) and isinstance(before, list) and len(now) == len(before):
         for number, (one, other) in enumerate(zip(now, before, strict=True)):
-            yield from compared(one, other, f"{path} {number + 1}")
+            yield from changes(one, other, f"{path} {number + 1}")
     elif now != before:
         yield f"{path}: recorded {_short(before)}, now {_short(now)}"
 
@@ -69,29 +70,29 @@ def _flows(outcome: Outcome, expect: Expectation, calls: int, end: str) -> Itera
     for node in expect.failed:
         if node not in failed:
             yield f"failed: {node} was expected to fail and did not"
-    if expect.lasts is not None and outcome.seconds > expect.lasts + NEAR:
+    if expect.lasts is not None and outcome.seconds > expect.lasts + LENGTH_TOLERANCE:
         yield f"lasts: expected {expect.lasts} at most, took {outcome.seconds:.3f} s"
 
 
-def _books(outcome: Outcome, expect: Expectation) -> Iterator[str]:
-    for books in ("dropped", "filled"):
-        found = outcome.lost(books)
-        wanted: dict[str, dict[str, Amount]] = getattr(expect, books)
+def _counters(outcome: Outcome, expect: Expectation) -> Iterator[str]:
+    for counter in ("dropped", "filled"):
+        found = outcome.counted(counter)
+        wanted: dict[str, dict[str, Amount]] = getattr(expect, counter)
         for name in dict.fromkeys((*wanted, *found)):
             for reason in dict.fromkeys((*wanted.get(name, {}), *found.get(name, {}))):
                 tally = found.get(name, {}).get(reason, {"chunks": 0, "ms": 0.0})
                 amount = wanted.get(name, {}).get(reason)
                 if amount is None:
-                    yield f"{books}, unexpected: {name} {reason}: {tally['chunks']} chunks, {tally['ms']:g} ms"
+                    yield f"{counter}, unexpected: {name} {reason}: {tally['chunks']} chunks, {tally['ms']:g} ms"
                 else:
-                    yield from _amount(f"{books} {name} {reason}", amount, tally)
+                    yield from _amount(f"{counter} {name} {reason}", amount, tally)
 
 
 def _amount(what: str, amount: Amount, tally: dict[str, float]) -> Iterator[str]:
     if amount == "any":
         return
     if isinstance(amount, float):  # a Duration
-        if abs(tally["ms"] / 1000 - amount) > NEAR:
+        if abs(tally["ms"] / 1000 - amount) > LENGTH_TOLERANCE:
             yield f"{what}: expected {amount}, got {tally['ms']:g} ms"
     elif tally["chunks"] != amount:
         yield f"{what}: expected {amount} chunks, got {tally['chunks']}"
@@ -129,7 +130,7 @@ def _file(outcome: Outcome, name: str, wanted: FileExpectation, folder: Path) ->
         value = getattr(wanted, key)
         if value is not None and value != _digest(outcome, name, found, key):
             yield f"{key}: expected {value}, got {_digest(outcome, name, found, key)}"
-    if wanted.seconds is not None and abs(found.get("seconds", -1.0) - wanted.seconds) > NEAR:
+    if wanted.seconds is not None and abs(found.get("seconds", -1.0) - wanted.seconds) > LENGTH_TOLERANCE:
         yield f"seconds: expected {wanted.seconds:g}, got {found.get('seconds', 'no WAV file')}"
     if wanted.levels or wanted.samples_of:
         if "seconds" not in found:
@@ -191,23 +192,23 @@ def _alike(found: Any, wanted: Any) -> bool:
         return isinstance(found, dict) and all(key in found and _alike(found[key], wanted[key]) for key in wanted)
     numbers = isinstance(wanted, (int, float)) and isinstance(found, (int, float))
     if numbers and not isinstance(wanted, bool) and not isinstance(found, bool):
-        return bool(abs(found - wanted) <= SAME)
+        return bool(abs(found - wanted) <= NUMBER_TOLERANCE)
     return bool(found == wanted)
 
 
 def _events(outcome: Outcome, expect: Expectation) -> Iterator[str]:
-    """Those expected must come in this order; beside them only the usual ones may come."""
+    """Differences in events: the expected ones come in this order, and others only if they are usual."""
     waiting = list(expect.events)
     for event in outcome.events:
-        said = f"{event['event']}{' ' + event['node'] if event['node'] else ''} at {event['at_ms']}ms"
+        described = f"{event['event']}{' ' + event['node'] if event['node'] else ''} at {event['at_ms']}ms"
         if waiting and waiting[0].event == event["event"] and waiting[0].node in (None, event["node"]):
             wanted = waiting.pop(0)
-            if wanted.at is not None and abs(event["at_ms"] / 1000 - wanted.at) > MOMENT:
-                yield f"events: {said}, expected at {wanted.at}"
-        elif event["event"] not in USUAL:
-            told = event["event"] == "node_failed" and event["node"] in expect.failed
-            if not told:
-                yield f"events, unexpected: {said}"
+            if wanted.at is not None and abs(event["at_ms"] / 1000 - wanted.at) > TIME_TOLERANCE:
+                yield f"events: {described}, expected at {wanted.at}"
+        elif event["event"] not in USUAL_EVENTS:
+            expected = event["event"] == "node_failed" and event["node"] in expect.failed
+            if not expected:
+                yield f"events, unexpected: {described}"
     for wanted in waiting:
         yield f"events: {wanted.event}{' ' + wanted.node if wanted.node else ''} did not come, or not in its place"
 
@@ -217,7 +218,7 @@ def _caught(outcome: Outcome, expect: Expectation) -> Iterator[str]:
         found = outcome.caught[name]
         if wanted.chunks is not None and found["chunks"] != wanted.chunks:
             yield f"caught {name} chunks: expected {wanted.chunks}, got {found['chunks']}"
-        if wanted.seconds is not None and abs(found["seconds"] - wanted.seconds) > NEAR:
+        if wanted.seconds is not None and abs(found["seconds"] - wanted.seconds) > LENGTH_TOLERANCE:
             yield f"caught {name} seconds: expected {wanted.seconds:g}, got {found['seconds']:g}"
         if wanted.texts is not None and found["texts"] != wanted.texts:
             yield f"caught {name} texts: expected {_short(wanted.texts)}, got {_short(found['texts'])}"

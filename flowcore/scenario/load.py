@@ -1,4 +1,4 @@
-"""From a test file to checked tests: all problems with their places, those of the graph included."""
+"""Reads a test file and checks its tests against the graph: all problems are reported together, with positions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from flowcore.diagnostics import Position, did_you_mean, listed
 from flowcore.errors import GraphError
@@ -26,7 +25,7 @@ START = Position(1, 1)
 
 @dataclass(frozen=True)
 class Scenario:
-    """One test, ready to run: ``path`` and ``line`` are where it stands, ``folder`` what its files are relative to."""
+    """One test, ready to run. ``path`` and ``line`` are its place; the paths in it begin at ``folder``."""
 
     path: Path
     line: int
@@ -40,7 +39,7 @@ class Scenario:
 
 
 def load(path: str | Path) -> list[Scenario]:
-    """Read a test file and the graph it is about. Raises `GraphError` with every problem of either."""
+    """Read a test file and its graph. Raises `GraphError` with every problem of either."""
     path = Path(path)
     problems = Problems(str(path), "")
     text = read_file(path, "a test of graphs", problems, pattern="*.test.yaml") or ""
@@ -79,7 +78,7 @@ def _scenarios(path: Path, file: TestFile, tree: YamlMapping, problems: Problems
 
 
 def _names(plan: Plan, test: Test, where: tuple[str, ...], tree: YamlMapping, problems: Problems) -> None:
-    """Every node that a test names must be there."""
+    """Check that the graph has every node that a test names."""
 
     def known(name: str, *path: str | int) -> bool:
         if name not in plan.nodes:
@@ -93,13 +92,13 @@ def _names(plan: Plan, test: Test, where: tuple[str, ...], tree: YamlMapping, pr
             problems.add("not-a-sink", f"{name} is no sink: only what comes to a sink can be caught", at)
     for number, fault in enumerate(test.faults):
         for kind in ("slow", "fail", "stuck"):
-            trouble = getattr(fault, kind)
-            if trouble is not None and known(trouble.node, "faults", number, kind, "node"):
-                _can_fail(plan, trouble.node, place(tree, *where, "faults", number, kind, "node"), problems)
+            injected = getattr(fault, kind)
+            if injected is not None and known(injected.node, "faults", number, kind, "node"):
+                _can_fail(plan, injected.node, place(tree, *where, "faults", number, kind, "node"), problems)
         if test.input is None and (fault.reorder or fault.duplicate or fault.loss or fault.freeze or fault.reset):
             at = place(tree, *where, "faults", number)
             problems.add("fault-without-input", "this fault is one of the input: give the test an input", at)
-        elif (fault.reorder or fault.duplicate) and not plan.listener.cls.rehearsal:  # type: ignore[attr-defined]
+        elif (fault.reorder or fault.duplicate) and not plan.listener.cls.tools.stand_in:
             at = place(tree, *where, "faults", number)
             message = f"{plan.listener.name} gives no packets that could overtake each other or come twice"
             problems.add("fault-without-packets", message, at)
@@ -123,18 +122,19 @@ def _can_fail(plan: Plan, name: str, at: Position, problems: Problems) -> None:
 
 
 def _input(plan: Plan, test: Test, at: Position, problems: Problems) -> None:
-    listener: Any = plan.listener
+    listener = plan.listener
     form = listener.gives[0]
-    if not listener.cls.rehearsal and (form.kind != "audio" or form.encoding != "s16"):
+    stand_in = listener.cls.tools.stand_in
+    if not stand_in and (form.kind != "audio" or form.encoding != "s16"):
         message = f"flowcore test cannot stand in for {listener.name} ({listener.cls.name}), which gives {form}"
-        problems.add("no-rehearsal", message, at, "name a rehearsal module in the listener's class")
+        problems.add("no-stand-in", message, at, "name a stand-in module in the listener's class: tools.stand_in")
     assert test.input is not None  # noqa: S101  # for the type checker
-    if test.input.script and not listener.cls.rehearsal:
+    if test.input.script and not stand_in:
         problems.add("no-messages", f"{listener.name} ({listener.cls.name}) reads no messages", at, "give voices only")
 
 
 def place(tree: Tree, *path: str | int) -> Position:
-    """Where the value at ``path`` stands, or as much of the path as the file has."""
+    """The position of the value at ``path``, or of the last key of ``path`` that the file has."""
     at = tree.at
     for step in path:
         if isinstance(tree, YamlMapping) and step in tree.entries:

@@ -1,4 +1,4 @@
-"""What a graph did, as plain data that can be compared, shown and kept in a file."""
+"""The outcome of one run of a graph, as plain data that can be compared, shown and kept in a file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from flowcore.engine.stats import NodeStats
 from flowcore.testing.graphs import GraphResult
 from flowcore.testing.listeners import Heard
 
-USUAL = ("listening", "page", "opened", "closed", "file", "control")
-"""Events of every run."""
+USUAL_EVENTS = ("listening", "page", "opened", "closed", "file", "control")
+"""Events that every run may have."""
 
 
 @dataclass
 class Outcome:
-    """One run: flows in the order of their ends, books summed over flows, files below ``folder``."""
+    """One run: flows in the order of their ends, counters summed over flows, files below ``folder``."""
 
     flows: list[dict[str, Any]]
     nodes: dict[str, NodeStats]
@@ -36,7 +36,7 @@ class Outcome:
 
     @classmethod
     def of(cls, result: GraphResult, times: list[float], caught: Mapping[str, list[Heard]], folder: Path) -> Outcome:
-        """``times`` are those of the result's events, in seconds from the beginning."""
+        """Describe a result. ``times`` are those of its events, in seconds from the beginning."""
         flows = [
             {
                 "reason": flow.reason,
@@ -54,23 +54,23 @@ class Outcome:
         files = {str(path.relative_to(folder)): described(path) for path in sorted(folder.rglob("*")) if path.is_file()}
         return cls(flows, nodes, events, heard, files, result.seconds, folder)
 
-    def lost(self, books: str) -> dict[str, dict[str, dict[str, float]]]:
-        """``dropped`` or ``filled``, by node and reason, without those that are nothing."""
+    def counted(self, counter: str) -> dict[str, dict[str, dict[str, float]]]:
+        """The counter ``dropped`` or ``filled``, by node and reason, without zeros."""
         found: dict[str, dict[str, dict[str, float]]] = {}
         for name, stats in self.nodes.items():
-            for reason, tally in getattr(stats, books).items():
+            for reason, tally in getattr(stats, counter).items():
                 if tally.chunks or tally.seconds > 1e-6:
                     found.setdefault(name, {})[reason] = tally.json()
         return found
 
     def json(self) -> dict[str, Any]:
-        """All of it that is the same in each run."""
+        """Everything that is the same in each run."""
         return {
             "flows": [{key: flow[key] for key in ("reason", "failed")} for flow in self.flows],
             "nodes": {name: {"in": s.arrived.json(), "out": s.left.json()} for name, s in self.nodes.items()},
-            "dropped": self.lost("dropped"),
-            "filled": self.lost("filled"),
-            "events": [event for event in self.events if event["event"] not in USUAL],
+            "dropped": self.counted("dropped"),
+            "filled": self.counted("filled"),
+            "events": [event for event in self.events if event["event"] not in USUAL_EVENTS],
             "caught": self.caught,
             "files": self.files,
         }
@@ -83,7 +83,7 @@ def _caught(sessions: list[Heard]) -> dict[str, Any]:
 
 
 def described(path: Path) -> dict[str, Any]:
-    """What is in a file: a WAV file's form and samples, a text's lines, or how many bytes of what digest."""
+    """The content of a file: format and digest of a WAV file, lines of a text, or size and digest."""
     if path.suffix == ".wav":
         try:
             rate, samples = read_wav(path)
@@ -108,7 +108,10 @@ def described(path: Path) -> dict[str, Any]:
 
 
 def read_wav(path: Path) -> tuple[int, NDArray[Any]]:
-    """Rate and samples of shape (frames, channels)."""
+    """The sample rate in Hz, and the samples, of shape (frames, channels).
+
+    Raises `wave.Error`, `EOFError` or `OSError` when the file cannot be read.
+    """
     with wave.open(str(path), "rb") as file:
         kind = {1: "u1", 2: "<i2", 4: "<i4"}.get(file.getsampwidth())
         if kind is None:

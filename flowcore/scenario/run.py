@@ -17,27 +17,28 @@ from flowcore.engine.engine import Engine
 from flowcore.errors import FlowcoreError, UsageError
 from flowcore.files import write_whole
 from flowcore.graph.plan import Plan
-from flowcore.scenario.compare import compared, judged
+from flowcore.scenario.compare import changes, differences
 from flowcore.scenario.load import Scenario
 from flowcore.scenario.model import Expectation, Fault
 from flowcore.scenario.outcome import Outcome
-from flowcore.scenario.standin import rehearsed
+from flowcore.scenario.standin import with_stand_in
 from flowcore.testing.faults import Fail, Slow, Stuck, inject
 from flowcore.testing.graphs import run_plan
 from flowcore.testing.listeners import Heard, keeper
 from flowcore.testing.threads import VirtualPool
 
-ENDS_OF_OWN_LISTENERS = ("end_of_file", "done", "end", "stop")
-"""Why flows end in which nothing went wrong, when the graph's own listener works."""
-
-
-PATIENCE = 60.0
-"""Real seconds that a speech model may take, in one test."""
+NORMAL_ENDS = ("end_of_file", "done", "end", "stop")
+"""Why flows of a graph's own listener end in which nothing went wrong."""
+MODEL_TIMEOUT = 60.0
+"""Real seconds that the speech models of one test may take."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``differences`` is empty when the test passed; ``outcome`` None when the graph did not even start."""
+    """The result of a test. ``differences`` is empty when it passed; ``outcome`` is None when the graph did not start.
+
+    ``seconds`` is the real time that it took.
+    """
 
     scenario: Scenario
     differences: tuple[str, ...]
@@ -46,12 +47,15 @@ class Verdict:
 
 
 def recordings(path: Path) -> Path:
-    """Where the recorded outcomes of a test file are."""
+    """The file that holds the recorded outcomes of the test file at ``path``."""
     return path.with_name(f"{path.name.removesuffix('.yaml').removesuffix('.test')}.recorded.json")
 
 
 def recorded(path: Path) -> dict[str, Any]:
-    """The recorded outcomes of a test file, by the name of the test; none when nothing was recorded."""
+    """The recorded outcomes of a test file by the test's name, none when nothing was recorded.
+
+    Raises `UsageError` when the record cannot be read.
+    """
     file = recordings(path)
     try:
         return dict(json.loads(file.read_bytes()))
@@ -62,7 +66,7 @@ def recorded(path: Path) -> dict[str, Any]:
 
 
 def record(path: Path, verdicts: list[Verdict]) -> Path:
-    """Keep the outcomes of all tests of a file, as what is expected from now on."""
+    """Write the outcomes of all tests of a file: from now on they are expected. Returns the file's path."""
     outcomes = {verdict.scenario.name: verdict.outcome for verdict in verdicts if verdict.outcome is not None}
     file = recordings(path)
     write_whole(file, json.dumps(outcomes, indent=1, ensure_ascii=False).encode() + b"\n")
@@ -74,10 +78,10 @@ def run(scenario: Scenario, before: Mapping[str, Any] | None = None) -> Verdict:
     began = time.perf_counter()
     outcome = None
     try:
-        outcome, differences = _run(scenario, before)
+        outcome, found = _run(scenario, before)
     except FlowcoreError as error:
-        differences = [f"{type(error).__name__}: {error}"]
-    return Verdict(scenario, tuple(differences), time.perf_counter() - began, outcome)
+        found = [f"{type(error).__name__}: {error}"]
+    return Verdict(scenario, tuple(found), time.perf_counter() - began, outcome)
 
 
 def _run(scenario: Scenario, before: Mapping[str, Any] | None) -> tuple[dict[str, Any], list[str]]:
@@ -89,31 +93,31 @@ def _run(scenario: Scenario, before: Mapping[str, Any] | None) -> tuple[dict[str
         step = plan.nodes[name]
         plan = replace(plan, nodes={**plan.nodes, name: replace(step, cls=keeper(kept))})
     for fault in test.faults:
-        plan = _afflicted(plan, fault)
+        plan = _with_fault(plan, fault)
     if test.input is not None:
-        plan, end = rehearsed(plan, test.input, test.calls, test.faults, scenario.folder)
+        plan, end = with_stand_in(plan, test.input, test.calls, test.faults, scenario.folder)
     with tempfile.TemporaryDirectory(prefix="flowcore-test-") as folder, contextlib.chdir(folder):
         outcome = _outcome(plan, caught, Path(folder))
         if before is None and test.expect is None:
-            differences = ["it expects nothing: write  expect: …, or record what it does with --update"]
+            found = ["the test expects nothing: write  expect: …, or record its outcome with --update"]
         else:
-            differences = _judged(scenario, outcome, end, known=before is not None)
-            differences += [] if before is None else compared(_plain(outcome.json()), before)
-    return _plain(outcome.json()), differences
+            found = _differences(scenario, outcome, end, recorded=before is not None)
+            found += [] if before is None else changes(_plain(outcome.json()), before)
+    return _plain(outcome.json()), found
 
 
-def _judged(scenario: Scenario, outcome: Outcome, end: str, *, known: bool) -> list[str]:
-    """What the file expects and is not so; what it does not mention is left to the recorded outcome if one is known."""
+def _differences(scenario: Scenario, outcome: Outcome, end: str, *, recorded: bool) -> list[str]:
+    """The differences from what the file expects. With a recorded outcome, that decides what the file leaves out."""
     test = scenario.test
     expect = test.expect or Expectation()
     reasons = [flow["reason"] for flow in outcome.flows]
-    if known and expect.ended is None:
+    if recorded and expect.ended is None:
         expect = expect.model_copy(update={"ended": reasons})
     if not end:
-        end = next((reason for reason in reasons if reason in ENDS_OF_OWN_LISTENERS), ENDS_OF_OWN_LISTENERS[0])
-    calls = test.calls if test.input is not None and not test.input.script and not known else 0
-    lines = judged(outcome, expect, calls, end, scenario.folder)
-    return [line for line in lines if not (known and ", unexpected:" in line)]
+        end = next((reason for reason in reasons if reason in NORMAL_ENDS), NORMAL_ENDS[0])
+    calls = test.calls if test.input is not None and not test.input.script and not recorded else 0
+    lines = differences(outcome, expect, calls, end, scenario.folder)
+    return [line for line in lines if not (recorded and ", unexpected:" in line)]
 
 
 def _plain(value: Any) -> Any:
@@ -126,14 +130,14 @@ def _outcome(plan: Plan, caught: Mapping[str, list[Heard]], folder: Path) -> Out
     times: list[float] = []
     bus = Bus()
 
-    def heard(event: Event) -> None:
+    def note_time(event: Event) -> None:
         times.append(clock.now() - began)
 
-    bus.subscribe(heard)
+    bus.subscribe(note_time)
 
     def prepare(engine: Engine) -> None:
-        patience = time.monotonic() + PATIENCE
-        clock.hold(lambda: time.monotonic() < patience and _awaits_results(engine))
+        deadline = time.monotonic() + MODEL_TIMEOUT
+        clock.hold(lambda: time.monotonic() < deadline and _awaits_results(engine))
 
     result = run_plan(plan, clock=clock, bus=bus, pool=VirtualPool(), recover=False, prepare=prepare)
     return Outcome.of(result, times, caught, folder)
@@ -147,7 +151,7 @@ def _awaits_results(engine: Engine) -> bool:
     return any(run.busy() for flow in flows for run in flow.runs.values())
 
 
-def _afflicted(plan: Plan, fault: Fault) -> Plan:
+def _with_fault(plan: Plan, fault: Fault) -> Plan:
     if fault.slow is not None:
         return inject(plan, fault.slow.node, Slow(fault.slow.factor, float(fault.slow.each)))
     if fault.fail is not None:

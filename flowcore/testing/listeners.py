@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from flowcore.graph.plan import Plan, PlanNode
+from flowcore.graph.plan import Plan, PlanListener, PlanNode
 from flowcore.node import Config, Listener, Node, Session, Sink
 from flowcore.testing.graphs import run_plan
 
@@ -45,7 +45,7 @@ def hear(cls: type[Listener[Any, Any]], config: Mapping[str, Any] | None = None,
     made = cls.Config(**(config or {}))
     form = cls.gives(made)
     plan = {
-        "listener": PlanNode("listener", cls, made, (), None, (form,), None, "fail_flow", 0),
+        "listener": PlanListener("listener", cls, made, (), None, (form,), None, "fail_flow", 0),
         "keep": PlanNode("keep", keeper(kept), Config(), (("listener", 0),), form, (), None, "fail_flow", 0),
     }
     reasons = {flow.id: flow.reason for flow in run_plan(Plan("test", plan), **options).flows}

@@ -82,7 +82,7 @@ class Supervisor:
         Raises `CannotStart` or `UsageError` before the first worker starts.
         """
         listener = self._plan.listener
-        addresses = listener.cls.listens(listener.config)  # type: ignore[attr-defined]  # the first node is a listener
+        addresses = listener.cls.listens(listener.config)
         if not addresses:
             raise UsageError(f"{listener.name} ({listener.cls.name}) listens at no port to share: leave out --workers")
         try:

@@ -19,7 +19,7 @@ from nodes.ringcx.grpc_peer import GrpcPeer
 from nodes.ringcx.grpc_protocol import CHUNK, Teller
 from nodes.ringcx.protocol import RATE
 
-__all__ = ["END", "RATE", "Line", "messages"]
+__all__ = ["END", "RATE", "Connection", "messages"]
 
 END = "stop"
 """Why a call ends in which nothing went wrong."""
@@ -48,7 +48,7 @@ HUNG_UP = b""
 """In the place of a message, of which none is empty: the sender ends its stream."""
 
 
-class Line:
+class Connection:
     """The listener's own end of one stream, `GrpcPeer`, without the stream."""
 
     def __init__(self, host: Host, config: Any) -> None:

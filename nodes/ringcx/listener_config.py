@@ -14,6 +14,17 @@ from nodes.ringcx.credentials import Secret
 
 Networks = tuple[Annotated[IPvAnyNetwork, AfterValidator(normalize_network)], ...]
 
+LOAD_GENERATOR_SETTINGS = {
+    "host": "127.0.0.1",
+    "port": "0",
+    "tls": "null",
+    "secret_mode": "off",
+    "networks": "[]",
+    "accounts": "[]",
+    "max_calls_per_ip": "null",
+}
+"""Settings with which such a listener admits a load generator on this machine."""
+
 
 class ListenerConfig(Config):
     """The config that such listeners share, so that a graph can change its transport by one word."""

@@ -45,7 +45,7 @@ def messages(
         yield longest / RATE, "", caller.stop(round(longest / RATE), "2026-01-02T03:04:05Z")
 
 
-class Line:
+class Connection:
     """The listener's own end of one connection, `CallPeer`, without the connection."""
 
     def __init__(self, host: Host, config: Any, path: str = "/") -> None:

@@ -1,1 +1,1 @@
-"""Programs that play many peers of a listener at real-time pace, one file each: see `flowcore.Listener.simulator`."""
+"""Programs that play many peers of a listener at real-time pace, one file each: see `flowcore.ListenerTools`."""

@@ -6,14 +6,14 @@ import asyncio
 
 from websockets.http11 import Request
 
-from flowcore import Format, Host, Listener, Packet, node
+from flowcore import Format, Host, Listener, ListenerTools, Packet, node
 from nodes.net.peer import Page, Peer
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import Address, ProxyTrust
 from nodes.net.site import announce_pages, collect_routes
 from nodes.ringcx.access_policy import AccessPolicy
 from nodes.ringcx.call_peer import CallPeer
-from nodes.ringcx.listener_config import ListenerConfig
+from nodes.ringcx.listener_config import LOAD_GENERATOR_SETTINGS, ListenerConfig
 from nodes.ringcx.protocol import RATE
 
 REAL_TIME = 32_000
@@ -37,11 +37,12 @@ class RingCX(Listener[Packet, RingCXConfig]):
         call: {use: ringcx, with: {port: 3333}}
     """
 
-    simulator = "nodes.simulators.ringcx"
-    simulated = {"host": "127.0.0.1", "port": "0", "tls": "null", "secret_mode": "off"}
-    simulated |= {"networks": "[]", "accounts": "[]", "max_calls_per_ip": "null"}
-    tunnelled = {"behind_proxy": "['127.0.0.1', '::1']"}
-    rehearsal = "nodes.ringcx.standin"
+    tools = ListenerTools(
+        load_generator="nodes.simulators.ringcx",
+        load_generator_settings=LOAD_GENERATOR_SETTINGS,
+        tunnel_settings={"behind_proxy": "['127.0.0.1', '::1']"},
+        stand_in="nodes.ringcx.standin",
+    )
 
     def __init__(self, config: RingCXConfig) -> None:
         super().__init__(config)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from flowcore import CannotStart, Extra, Format, Host, Listener, Packet, node
+from flowcore import CannotStart, Extra, Format, Host, Listener, ListenerTools, Packet, node
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.site import announce_pages, collect_routes
 from nodes.ringcx.access_policy import AccessPolicy, Admission
-from nodes.ringcx.listener_config import ListenerConfig
+from nodes.ringcx.listener_config import LOAD_GENERATOR_SETTINGS, ListenerConfig
 from nodes.ringcx.protocol import RATE
 
 if TYPE_CHECKING:
@@ -48,10 +48,11 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
         call: {use: ringcx_grpc, with: {port: 3333}}
     """
 
-    simulator = "nodes.simulators.ringcx_grpc"
-    simulated = {"host": "127.0.0.1", "port": "0", "pages_port": "0", "tls": "null", "secret_mode": "off"}
-    simulated |= {"networks": "[]", "accounts": "[]", "max_calls_per_ip": "null"}
-    rehearsal = "nodes.ringcx.grpc_standin"
+    tools = ListenerTools(
+        load_generator="nodes.simulators.ringcx_grpc",
+        load_generator_settings=LOAD_GENERATOR_SETTINGS | {"pages_port": "0"},
+        stand_in="nodes.ringcx.grpc_standin",
+    )
 
     def __init__(self, config: RingCXGrpcConfig) -> None:
         super().__init__(config)

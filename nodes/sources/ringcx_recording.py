@@ -9,11 +9,23 @@ from typing import Any, BinaryIO, cast
 
 from pydantic import Field
 
-from flowcore import CannotStart, Config, Duration, Format, Host, Listener, Packet, Refused, Resource, node
+from flowcore import (
+    CannotStart,
+    Config,
+    Duration,
+    Format,
+    Host,
+    Listener,
+    ListenerTools,
+    Packet,
+    Refused,
+    Resource,
+    node,
+)
 from nodes.ringcx import call_recording as recording
 from nodes.ringcx.call_recording import Closed, Message, NotRecording, Opened
 from nodes.ringcx.protocol import RATE
-from nodes.ringcx.standin import Line
+from nodes.ringcx.standin import Connection
 
 LOOK = 0.25
 """Seconds of a recorded silence between two looks at the time limits of a call."""
@@ -50,7 +62,7 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
     """
 
     live = False
-    rehearsal = "nodes.ringcx.standin"
+    tools = ListenerTools(stand_in="nodes.ringcx.standin")
 
     @classmethod
     def gives(cls, config: RingCXRecordingConfig) -> Format:
@@ -78,7 +90,7 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
             raise NotRecording("it is empty")
         then = _Then(host, request.at)
         try:
-            line = Line(cast(Host, then), self.config, request.path)
+            line = Connection(cast(Host, then), self.config, request.path)
         except Refused:
             return  # the engine counts it
         began, reason = host.now(), "peer_lost"
@@ -95,7 +107,7 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
                     reason = event.reason
         line.end(reason)
 
-    async def _pass(self, host: Host, line: Line, then: _Then, at: float) -> None:
+    async def _pass(self, host: Host, line: Connection, then: _Then, at: float) -> None:
         """Let the time of then pass up to ``at``: the silence itself may end a call."""
         while not line.over:
             then.time = min(at, then.time + LOOK)

@@ -23,8 +23,8 @@ from nodes.simulators.load import call_id
 
 ROOT = Path(__file__).parents[2]
 __all__ = ["GENERATOR_LATE"]
-SIMULATOR = "nodes.simulators.ringcx"
-GRPC_SIMULATOR = "nodes.simulators.ringcx_grpc"
+LOAD_GENERATOR = "nodes.simulators.ringcx"
+GRPC_LOAD_GENERATOR = "nodes.simulators.ringcx_grpc"
 RECORD = str(ROOT / "graphs" / "record.yaml")
 RECORD_16K = str(Path(__file__).parent / "graphs" / "record_16k.yaml")
 BARE = str(Path(__file__).parent / "bare_reader.py")
@@ -50,13 +50,15 @@ def receive(
     probe: bool,
     together: bool,
     stages: bool = False,
-    simulator: str = SIMULATOR,
+    load_generator: str = LOAD_GENERATOR,
 ) -> Outcome:
     """One trial that records; where nothing was counted as lost, the recordings must be whole."""
     with tempfile.TemporaryDirectory(prefix="flowcore-bench-") as folder:
         settings = ["call.port=0", "call.max_connections=10000", f"wav.path={folder}/{{call_id}}.wav"]
         cores = Cores.share(1)
-        done = trial(graph, settings, simulator, calls, seconds, cores, probe=probe, stages=stages, together=together)
+        done = trial(
+            graph, settings, load_generator, calls, seconds, cores, probe=probe, stages=stages, together=together
+        )
         if not done.losses():
             rate = 2 * RATE if graph == RECORD_16K else RATE
             done = replace(done, damage=damage(Path(folder), calls, seconds, rate, probe or stages))
@@ -68,7 +70,7 @@ def over_grpc(calls: int, seconds: float) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="flowcore-bench-") as folder:
         graph = Path(folder) / "record_grpc.yaml"
         graph.write_text(Path(RECORD).read_text().replace("use: ringcx,", "use: ringcx_grpc,"))
-        return receive(str(graph), calls, seconds, probe=True, together=False, simulator=GRPC_SIMULATOR)
+        return receive(str(graph), calls, seconds, probe=True, together=False, load_generator=GRPC_LOAD_GENERATOR)
 
 
 def damage(folder: Path, calls: int, seconds: float, rate: int, probe: bool) -> str:
@@ -91,7 +93,7 @@ def bare(calls: int, seconds: float, *, together: bool) -> Outcome:
     """The same load into the bare reader."""
     cores = Cores.share(1)
     with Receiver([BARE], cores.receiver) as receiver:
-        load = send_load(SIMULATOR, receiver.url, calls, seconds, core=cores.callers, together=together)
+        load = send_load(LOAD_GENERATOR, receiver.url, calls, seconds, core=cores.callers, together=together)
         report = receiver.stop()
     if report["bytes"] < load["bytes"]:
         raise TrialFailed(f"the bare reader read {report['bytes']} bytes of {load['bytes']}")

@@ -10,7 +10,7 @@ import pytest
 
 from flowcore.bench.stages import STAGES
 from flowcore.bench.trial import Cores, Outcome, TrialFailed, trial
-from tests.bench.calls import RECORD, SIMULATOR, receive
+from tests.bench.calls import LOAD_GENERATOR, RECORD, receive
 
 
 def lost(done: Outcome) -> list[str]:
@@ -44,7 +44,7 @@ def test_latency_is_told_by_stage_and_the_recordings_are_as_ever() -> None:
 @pytest.mark.slow
 def test_the_profile_names_listener_stages_and_nodes(tmp_path: Path) -> None:
     settings = ["call.port=0", f"wav.path={tmp_path}/{{call_id}}.wav"]
-    done = trial(RECORD, settings, SIMULATOR, 200, 5.0, Cores.share(1), probe=False, profile=True)
+    done = trial(RECORD, settings, LOAD_GENERATOR, 200, 5.0, Cores.share(1), probe=False, profile=True)
     assert {"socket", "frame", "JSON", "ordered", "wav", "engine"} <= set(done.profile)
     assert sum(done.profile.values()) == pytest.approx(done.cpu, rel=0.2)
     assert done.ages == []
@@ -54,7 +54,7 @@ def test_the_profile_names_listener_stages_and_nodes(tmp_path: Path) -> None:
 def test_a_receiver_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrialFailed, match="cannot write to"):
-        trial(RECORD, ["call.port=0", f"wav.path={tmp_path}/file/x.wav"], SIMULATOR, 1, 3.0, Cores.share(1))
+        trial(RECORD, ["call.port=0", f"wav.path={tmp_path}/file/x.wav"], LOAD_GENERATOR, 1, 3.0, Cores.share(1))
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from flowcore.cli.tunnel import tunnelled
+from flowcore.cli.tunnel import tunnel_settings
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph
 from tests.support.live import Live
@@ -82,7 +82,7 @@ def test_a_tunnel_that_ngrok_refuses_is_told_without_the_token(flowcore, graph, 
 
 def test_a_listener_behind_a_tunnel_knows_who_calls_whatever_the_caller_writes(graph):
     path = graph(GRAPH.replace("%d", "0, networks: [192.0.2.0/24, 127.0.0.0/8]"))
-    settings = tunnelled(compile_graph(load(path)))
+    settings = tunnel_settings(compile_graph(load(path)))
     with Live(str(path.with_suffix("")), settings) as live:
         for forwarded, status in (("127.0.0.1, 6.6.6.6", b" 403 "), ("6.6.6.6, 192.0.2.1", b" 101 ")):
             connection, answer = knock(live.url, headers=f"X-Forwarded-For: {forwarded}\r\n")
@@ -92,4 +92,4 @@ def test_a_listener_behind_a_tunnel_knows_who_calls_whatever_the_caller_writes(g
 
 def test_what_the_graph_says_of_its_proxies_stays(graph):
     path = graph(GRAPH.replace("%d", "3333, behind_proxy: [10.0.0.0/8]"))
-    assert tunnelled(compile_graph(load(path))) == []
+    assert tunnel_settings(compile_graph(load(path))) == []

@@ -331,7 +331,7 @@ def test_outcome_that_was_recorded_is_expected_from_then_on(written, capsys, tmp
     nothing = TEST.partition("    expect:")[0]
     code, out, _ = command(capsys, written(nothing))
     assert code == 1
-    assert "it expects nothing" in out
+    assert "the test expects nothing" in out
     assert command(capsys, written(nothing), "--update")[0] == 0
     assert json.loads((tmp_path / "t.recorded.json").read_text())["it_records"]["flows"] == [
         {"failed": [], "reason": "stop"}
