@@ -89,6 +89,10 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.clock.now()
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # its signature
+        """Wait for the executor's threads without a limit: virtual time would pass any ``timeout`` at once."""
+        await super().shutdown_default_executor()
+
     def get_debug(self) -> bool:
         """Return False, so that callbacks and futures do not record stacks, which takes half the time of a long test.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import fsum
 
 Edge = tuple[str, str]
 Point = tuple[float, float]
@@ -117,7 +118,7 @@ def _order(work: _Work, *, down: bool) -> None:
 
         def wanted(name: str, before: dict[str, float] = before, now: dict[str, float] = now) -> float:
             places = [before[other] + offset / 1e4 for other, offset in _neighbours(work, name, down=down)]
-            return sum(places) / len(places) if places else now[name]
+            return fsum(places) / len(places) if places else now[name]
 
         old, crossed = work.layers[number], _crossings(work)
         work.layers[number] = sorted(old, key=wanted)
@@ -142,7 +143,7 @@ def _move(work: _Work, gap: float, *, down: bool) -> None:
         for name in names:
             near = _neighbours(work, name, down=down)
             places = [work.boxes[other].x + offset for other, offset in near]
-            wanted[name] = sum(places) / len(places) if places else work.boxes[name].x
+            wanted[name] = fsum(places) / len(places) if places else work.boxes[name].x
         _spread(work, names, wanted, gap)
 
 

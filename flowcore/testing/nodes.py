@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -153,4 +154,4 @@ def joined(chunks: Iterable[Audio], track: str | None = None) -> Any:
 
 def duration(chunks: Iterable[Audio]) -> str:
     """The length of all chunks together, as a graph would write it: ``300ms``."""
-    return str(Duration(sum(chunk.seconds for chunk in chunks)))
+    return str(Duration(math.fsum(chunk.seconds for chunk in chunks)))

@@ -190,7 +190,7 @@ def test_in_a_flow_it_rings_in_a_hold_and_not_after_the_end(cls: type[Any], pool
     assert len(rang) == 1
     if cls is Patient:
         assert rang[0].data["held"] == 25
-        assert duration([kept for kept in next(iter(Keep.kept.values())) if isinstance(kept, Audio)]) == "1000ms"
+        assert duration([kept for kept in next(iter(Keep.kept.values())) if isinstance(kept, Audio)]) == "1s"
 
 
 @pytest.mark.parametrize("pool", [None, VirtualPool])

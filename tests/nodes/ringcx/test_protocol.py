@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import random
+import sys
 from typing import Any
 
 import pytest
@@ -96,7 +97,7 @@ def test_a_flood_of_unknown_attributes_is_capped() -> None:
         (b'{"sequenceId":' + b"9" * 5000 + b"}", "not_json"),
         (b'"\xed\xa0\x80"', "not_json"),
         (b"[" * 60_000, "nested_too_deep"),
-        (b'{"a":' * 10_000, "nested_too_deep"),
+        (b'{"a":' * 10_000, "not_json" if sys.version_info >= (3, 14) else "nested_too_deep"),  # 3.14 nests deeper
         (b'{"event":"Media","x":' + b"[" * 50_000, "nested_too_deep"),
         (b"[]", "not_an_object"),
         (b"null", "not_an_object"),
