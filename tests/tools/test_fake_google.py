@@ -49,14 +49,16 @@ def test_words_are_heard_with_their_times_however_the_sound_is_cut(words, cuts):
 
 @given(WORDS, st.integers(0, 10**6), st.sampled_from(["lost", "twice", "other"]))
 @example([(0, 3, 0), (0, 3, 0), (0, 6, 0)], 406, "other")  # how many cells there are, with all else as it was
+@example([(0, 3, 0)], 119, "twice")
 def test_a_byte_that_is_wrong_costs_its_word_and_no_other(words, at, wrong):
     sound, expected = sentence(words)
     sound += silence(0.01)
     at %= len(sound)
     middle = {"lost": b"", "twice": sound[at : at + 1] * 2, "other": bytes([sound[at] ^ 1])}[wrong]
     heard, ear = listen(sound[:at] + middle + sound[at + 1 :])
-    # The first byte of a word twice is a byte before the word.
-    hit = [word for word in expected if word.start + (wrong == "twice") <= at < word.end]
+    # The first byte of a word twice is a byte before the word, the last one a byte after it.
+    twice = wrong == "twice"
+    hit = [word for word in expected if word.start + twice <= at < word.end - twice]
     assert [word.number for word in heard] == [word.number for word in expected if word not in hit]
     assert ear.broken >= len(hit)
 
