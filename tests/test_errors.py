@@ -20,7 +20,7 @@ from flowcore.graph.load import load_text
 from flowcore.node import Extra
 from flowcore.registry import Entry, from_file
 from flowcore.testing import NodeHarness, run_plan, tone
-from nodes.ringcx.protocol import parse
+from nodes.ringcx.messages import parse
 from nodes.sinks.wav_file import WavFile
 from tests.engine.nodes import Broken, Keep, Tones, plan, step
 

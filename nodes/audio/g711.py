@@ -9,6 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+RATE = 8000
+"""Samples a second of telephone audio; mu-law has one byte a sample."""
+
+PACKET = RATE // 50
+"""Samples of a usual packet: 20 ms."""
+
 SILENCE = 0xFF
 """The code of +0."""
 

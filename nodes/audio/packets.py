@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from flowcore import Audio, Packet
-from nodes.ringcx.protocol import RATE, TRACKS, Sequence
+from nodes.audio.g711 import RATE
 
 SILENCE = b"\xff"
+
+Numbering = Literal["per_track", "shared"]
 
 
 class Cutter:
@@ -18,8 +21,8 @@ class Cutter:
     seconds of the stream. Raises `KeyError` for a track that is neither ``agent`` nor ``customer``.
     """
 
-    def __init__(self, size: int, sequence: Sequence = "per_track", first: int = 1) -> None:
-        self.end = dict.fromkeys(TRACKS.values(), 0)
+    def __init__(self, size: int, sequence: Numbering = "per_track", first: int = 1) -> None:
+        self.end = dict.fromkeys(("agent", "customer"), 0)
         self._size = size
         self._held = {track: bytearray() for track in self.end}
         self._counter = dict.fromkeys(self.end, "")  # whose number a track takes

@@ -19,7 +19,7 @@ from nodes.captions.viewer import Viewer
 from nodes.net.peer import Page, Peer, Route
 from nodes.net.proxy_trust import Address
 from nodes.net.site import Site
-from nodes.ringcx.protocol import attributes
+from nodes.ringcx.messages import attributes
 
 PAGE = "/client"
 FEED = "/client-ws"

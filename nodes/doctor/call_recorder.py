@@ -9,7 +9,7 @@ from websockets.http11 import Request
 
 from flowcore import NewFile, publish
 from nodes.doctor.redact import Redactor
-from nodes.ringcx.call_recording import VERSION, Closed, Line, Message, Opened, line
+from nodes.ringcx.call_recording import VERSION, Closed, Message, Opened, Record, encode
 
 MOST = 1 << 30
 """Bytes of a recording at most: some 9 hours."""
@@ -50,11 +50,11 @@ class CallRecorder:
             self.trouble = self.trouble or f"{self._file.path}: {error.strerror}"
             return None
 
-    def _write(self, event: Line) -> None:
+    def _write(self, event: Record) -> None:
         if self._file.size > MOST:
             self.trouble = "the recording has reached 1 GiB, and ends before the call"
             return
         try:
-            self._file.append(line(event))
+            self._file.append(encode(event))
         except OSError as error:
             self.trouble = f"the recording ends before the call: {self._file.path}: {error.strerror}"

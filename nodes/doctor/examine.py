@@ -12,9 +12,8 @@ from websockets.http11 import Request
 from flowcore import BadMessage
 from nodes.doctor.media import Party, Tally, counting
 from nodes.doctor.redact import HEADERS, NAME_LIMIT, Redactor, asked, meaning, shape
-from nodes.ringcx.access_policy import SENSITIVE
-from nodes.ringcx.credentials import Credentials
-from nodes.ringcx.protocol import Media, Start, parse
+from nodes.ringcx.credentials import SENSITIVE_NAME, Credentials
+from nodes.ringcx.messages import Media, Start, parse
 
 OPENING = 8
 """Messages whose order is told one by one."""
@@ -43,8 +42,8 @@ class Examination:
         self._credentials = credentials
         self._veil = Redactor(credentials)
         self._places: Counter[str] = Counter()
-        self._suspects = [f"header.{name}" for name, _ in request.headers.raw_items() if SENSITIVE.search(name)]
-        self._suspects += [f"query.{name}" for name, _ in self._query() if SENSITIVE.search(name)]
+        self._suspects = [f"header.{name}" for name, _ in request.headers.raw_items() if SENSITIVE_NAME.search(name)]
+        self._suspects += [f"query.{name}" for name, _ in self._query() if SENSITIVE_NAME.search(name)]
         self._opening: list[str] = []
         self._first: dict[str, float] = {}
         self._fields: dict[str, dict[str, str]] = {}
@@ -56,12 +55,12 @@ class Examination:
         self._number_types = Tally()
         self._start: Start | None = None
         self._end: dict[str, Any] = {}
-        if credentials is not None and (place := credentials.in_request(request)):
+        if credentials is not None and (place := credentials.find_in_request(request)):
             self._places[place] += 1
 
     def hear(self, data: bytes, now: float) -> None:
         """One message that arrived at ``now``, monotonic seconds."""
-        if self._credentials is not None and (place := self._credentials.in_message(data)):
+        if self._credentials is not None and (place := self._credentials.find_in_message(data)):
             self._places[place] += 1
         try:
             event = parse(data)
@@ -164,7 +163,7 @@ class Examination:
             inner = value if key.lower() == "metadata" and isinstance(value, dict) else {"": value}
             for name, entry in list(inner.items())[:FIELDS]:
                 place = f"{key}.{name}" if name else key
-                if SENSITIVE.search(place):
+                if SENSITIVE_NAME.search(place):
                     self._suspects.append(f"{event}.{self._veil.text(place[:NAME_LIMIT])}")
                 told[self._veil.text(place[:NAME_LIMIT])] = self._shown(name or key, entry)
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from nodes.ringcx.protocol import RATE, Media
+from nodes.audio.g711 import RATE
+from nodes.ringcx.messages import Media
 
 KINDS = 12
 """Different values that a `Tally` tells apart; in a call as it should be there are one or two."""

@@ -11,7 +11,7 @@ from websockets.http11 import Request
 from nodes.doctor.call_recorder import CallRecorder
 from nodes.doctor.examine import Examination
 from nodes.net.peer import PeerConnection
-from nodes.ringcx.backdating import dated
+from nodes.ringcx.arrival_times import estimate_arrivals
 from nodes.ringcx.credentials import Credentials
 
 PING_AFTER = 1.0
@@ -94,7 +94,7 @@ class Probe:
             self._tell("audio flows")
 
     def late_messages(self, messages: list[bytes], since: float, until: float) -> None:
-        for message, at in dated(messages, since, until):
+        for message, at in estimate_arrivals(messages, since, until):
             self.messages_received([message], at)
 
     def interrupt(self) -> None:

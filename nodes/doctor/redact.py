@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from nodes.ringcx.credentials import Credentials
-from nodes.ringcx.protocol import attributes
+from nodes.ringcx.messages import attributes
 
 MASK = "***"
 NO_JSON = "?"
@@ -82,7 +82,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """A text that is kept, unless the secret is in it."""
-        return MASK if self._credentials is not None and self._credentials.masks(text) else text
+        return MASK if self._credentials is not None and self._credentials.occur_in(text) else text
 
     def message(self, data: bytes) -> str:
         """A message; written anew, so that nothing is in it that a parser leaves out."""

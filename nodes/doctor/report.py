@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nodes.audio.g711 import RATE
 from nodes.doctor.probe import INTERRUPTED
 from nodes.net.connection import CLOSE_TIMEOUT
-from nodes.ringcx.protocol import RATE
 
 Facts = Mapping[str, Any]
 

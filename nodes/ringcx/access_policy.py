@@ -1,12 +1,11 @@
-"""Who may make a call: decided from the upgrade request, and from what is said up to Start, before there is a flow.
+"""Access control for calls: decided from the upgrade request and the messages up to Start, before there is a flow.
 
-Bad credentials are answered 401 or 403, which makes RingCX give the call up; a lack of room is 503, after which it
-tries again. What cannot be told before Start closes the connection with 1008.
+Bad credentials are answered 401 or 403, which makes RingCX give the call up; a lack of room is answered 503, after
+which RingCX tries again. A call that turns out to be forbidden only at Start is closed with 1008.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,30 +17,27 @@ from websockets.http11 import Request
 from flowcore import ConnectionCounter, Refused, Report
 from nodes.net.peer import Page
 from nodes.net.proxy_trust import Address, Network, in_networks
-from nodes.ringcx.credentials import Credentials
-from nodes.ringcx.protocol import attributes
+from nodes.ringcx.credentials import SENSITIVE_NAME, Credentials
+from nodes.ringcx.messages import attributes
 
 ACCOUNTS = ("account_id", "sub_account_id", "rc_account_id")
-"""What a call says of whose it is."""
+"""The attributes of a call that name its account."""
 
-TELL = 1.0
-"""Seconds between two lines of the log about the same reason: whoever knocks often must not fill it."""
+REPORT_INTERVAL = 1.0
+"""Seconds between two events about rejections: a client that retries often must not fill the log."""
 
-SENSITIVE = re.compile("secret|token|password|authorization|credential", re.IGNORECASE)
-"""Names of what nobody behind the door may see, whether it is checked or not."""
-
-AGAIN = 5.0
-"""Seconds after which an address that holds all the calls it may is told to try again."""
+RETRY_AFTER = 5.0
+"""Seconds after which an address that holds its maximum of calls is told to try again."""
 
 SecretMode = Literal["off", "observe", "require"]
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a call must show; each that is empty asks for nothing.
+    """The requirements for a call; an empty field requires nothing.
 
     ``networks`` are addresses that may call, ``origins`` the web pages that may, ``accounts`` the ids of which a call
-    must name one, and ``per_address`` the calls that one address may hold at once.
+    must name one, and ``max_calls_per_address`` the calls that one address may hold at once.
     """
 
     secret: str = ""
@@ -49,121 +45,122 @@ class Rules:
     networks: Sequence[Network] = ()
     origins: Collection[str] = ()
     accounts: Collection[str] = ()
-    per_address: int | None = None
+    max_calls_per_address: int | None = None
 
     @property
-    def required(self) -> bool:
-        """Whether a call must show the secret."""
+    def secret_required(self) -> bool:
+        """Whether a call must present the secret."""
         return bool(self.secret) and self.mode == "require"
 
     @property
     def guarded(self) -> bool:
-        """Whether anything keeps strangers out; an account's id is no credential."""
-        return self.required or bool(self.networks)
+        """Whether strangers are kept out; an account's id is no credential."""
+        return self.secret_required or bool(self.networks)
 
 
 class AccessPolicy:
-    """Keeps ``rules``, with the calls of an address in ``callers``; once a second it reports who was turned away."""
+    """Enforces ``rules``. ``callers`` counts the calls of each address; `poll` reports rejections once a second."""
 
     def __init__(self, rules: Rules, report: Report, callers: ConnectionCounter) -> None:
         self.rules = rules
         self.callers = callers
         self.credentials = Credentials(rules.secret) if rules.secret else None
         self._report = report
-        self._refused: dict[str, tuple[int, Address]] = {}
-        self._told = float("-inf")
+        self._rejections: dict[str, tuple[int, Address]] = {}
+        self._reported_at = float("-inf")
 
-    def ask(self, request: Request, caller: Address) -> Admission | Page:
-        """Let a request in for now, or answer it with an error. Raises `Refused` when there are too many."""
+    def admit(self, request: Request, client: Address) -> Admission | Page:
+        """Admit a request for now, or answer it with an error. Raises `Refused` when there are too many calls."""
         rules = self.rules
-        origin = request.headers.get_all("Origin")
-        if rules.networks and not in_networks(caller, rules.networks):
-            return self._forbid("foreign_network", caller, "Calls from this address are not taken.")
-        if any(one.lower() not in rules.origins for one in origin):
-            return self._forbid("foreign_origin", caller, "Web pages of this origin may not call.")
-        said = attributes(parse_qsl(request.path.partition("?")[2]), "query")
-        if any(said.get(name) for name in ACCOUNTS) and not self.knows_account(said):
-            return self._forbid("unlisted_account", caller, "Calls of this account are not taken.")
+        origins = request.headers.get_all("Origin")
+        if rules.networks and not in_networks(client, rules.networks):
+            return self._forbid("foreign_network", client, "Calls from this address are not taken.")
+        if any(origin.lower() not in rules.origins for origin in origins):
+            return self._forbid("foreign_origin", client, "Web pages of this origin may not call.")
+        query = attributes(parse_qsl(request.path.partition("?")[2]), "query")
+        if any(query.get(name) for name in ACCOUNTS) and not self.is_account_allowed(query):
+            return self._forbid("unlisted_account", client, "Calls of this account are not taken.")
         credentials = self.credentials if rules.mode != "off" else None
-        found = credentials.in_request(request) if credentials else ""
-        if rules.required and not found and Credentials.told_by(request):
-            self.turned_away("wrong_secret", caller)
+        place = credentials.find_in_request(request) if credentials else ""
+        if rules.secret_required and not place and Credentials.are_presented(request):
+            self.count_rejection("wrong_secret", client)
             headers = {"Content-Type": "text/plain", "WWW-Authenticate": "Bearer"}
             return Page(HTTPStatus.UNAUTHORIZED, b"These are not the right credentials.\n", headers)
-        if rules.per_address is not None and self.callers.count(str(caller)) >= rules.per_address:
-            self.turned_away("too_many_of_address", caller)
-            raise Refused("too many calls from this address", retry_after=AGAIN)
-        return Admission(self, caller, found)
+        limit = rules.max_calls_per_address
+        if limit is not None and self.callers.count(str(client)) >= limit:
+            self.count_rejection("too_many_of_address", client)
+            raise Refused("too many calls from this address", retry_after=RETRY_AFTER)
+        return Admission(self, client, place)
 
-    def knows_account(self, said: Mapping[str, str]) -> bool:
-        """Whether one of the accounts is listed that a call names."""
-        return not self.rules.accounts or any(said.get(name, "") in self.rules.accounts for name in ACCOUNTS)
+    def is_account_allowed(self, call: Mapping[str, str]) -> bool:
+        """Return whether one of the accounts that a call names is listed."""
+        return not self.rules.accounts or any(call.get(name, "") in self.rules.accounts for name in ACCOUNTS)
 
-    def turned_away(self, reason: str, caller: Address) -> None:
-        """Count somebody who was not let in."""
-        self._refused[reason] = (self._refused.get(reason, (0, caller))[0] + 1, caller)
+    def count_rejection(self, reason: str, client: Address) -> None:
+        """Count a rejected connection or request for the next report."""
+        self._rejections[reason] = (self._rejections.get(reason, (0, client))[0] + 1, client)
 
     def poll(self, now: float) -> None:
-        """Tell who was turned away since the last time: by reason, how many, and the last one's address."""
-        if self._refused and now - self._told >= TELL:
-            self._told = now
-            for reason, (times, caller) in self._refused.items():
-                self._report.event("turned_away", reason=reason, times=times, address=str(caller))
-            self._refused.clear()
+        """Report the rejections since the last report: by reason, their number and the latest address."""
+        if self._rejections and now - self._reported_at >= REPORT_INTERVAL:
+            self._reported_at = now
+            for reason, (times, client) in self._rejections.items():
+                self._report.event("turned_away", reason=reason, times=times, address=str(client))
+            self._rejections.clear()
 
-    def _forbid(self, reason: str, caller: Address, text: str) -> Page:
-        self.turned_away(reason, caller)
+    def _forbid(self, reason: str, client: Address, text: str) -> Page:
+        self.count_rejection(reason, client)
         return Page(HTTPStatus.FORBIDDEN, text.encode() + b"\n")
 
 
 class Admission:
-    """One connection that was let in, until it has said Start; ``place`` is where the secret was found so far."""
+    """The access policy's record of one admitted connection; ``secret_place`` is where the secret was found so far."""
 
-    def __init__(self, doorman: AccessPolicy, caller: Address, place: str = "") -> None:
-        self.place = place
-        self._doorman = doorman
-        self._caller = caller
-
-    @property
-    def watched(self) -> bool:
-        """Whether it is of interest where the secret is."""
-        return self._doorman.credentials is not None and self._doorman.rules.mode == "observe"
+    def __init__(self, policy: AccessPolicy, client: Address, secret_place: str = "") -> None:
+        self.secret_place = secret_place
+        self._policy = policy
+        self._client = client
 
     @property
-    def looking(self) -> bool:
-        """Whether the secret is still to be looked for."""
-        return self._doorman.credentials is not None and self._doorman.rules.mode != "off" and not self.place
+    def observing(self) -> bool:
+        """Whether the place of the secret is to be reported."""
+        return self._policy.credentials is not None and self._policy.rules.mode == "observe"
+
+    @property
+    def searching(self) -> bool:
+        """Whether the secret is still to be searched for."""
+        return self._policy.credentials is not None and self._policy.rules.mode != "off" and not self.secret_place
 
     def opened(self) -> None:
-        """The connection is open: it takes a place of its address."""
-        if self._doorman.rules.per_address is not None:
-            self._doorman.callers.add(str(self._caller))
+        """Count the open connection for its address."""
+        if self._policy.rules.max_calls_per_address is not None:
+            self._policy.callers.add(str(self._client))
 
     def closed(self) -> None:
-        """It has ended."""
-        if self._doorman.rules.per_address is not None:
-            self._doorman.callers.remove(str(self._caller))
+        """Stop counting the connection for its address."""
+        if self._policy.rules.max_calls_per_address is not None:
+            self._policy.callers.remove(str(self._client))
 
-    def heard(self, text: bytes) -> None:
-        """Look for the secret in a message."""
-        if self._doorman.credentials is not None:
-            self.place = self._doorman.credentials.in_message(text)
+    def search(self, text: bytes) -> None:
+        """Search a message for the secret."""
+        if self._policy.credentials is not None:
+            self.secret_place = self._policy.credentials.find_in_message(text)
 
-    def objection(self, said: Mapping[str, str]) -> str:
-        """Why a call that says this of itself by Start may not be, as a text for the caller; empty when it may."""
-        if self._doorman.rules.required and not self.place:
-            self._doorman.turned_away("no_secret", self._caller)
+    def objection(self, call: Mapping[str, str]) -> str:
+        """Return why a call with these attributes is not allowed, as a text for the peer; empty when it is."""
+        if self._policy.rules.secret_required and not self.secret_place:
+            self._policy.count_rejection("no_secret", self._client)
             return "no valid credentials"
-        if not self._doorman.knows_account(said):
-            self._doorman.turned_away("unlisted_account", self._caller)
+        if not self._policy.is_account_allowed(call):
+            self._policy.count_rejection("unlisted_account", self._client)
             return "calls of this account are not taken"
         return ""
 
-    def clean(self, said: Mapping[str, str]) -> dict[str, str]:
-        """What may be known of the call behind the door: nothing that is a credential, or is named like one."""
-        credentials = self._doorman.credentials
+    def redact(self, call: Mapping[str, str]) -> dict[str, str]:
+        """Return the attributes without credentials, and without those that are named like one."""
+        credentials = self._policy.credentials
         return {
             name: value
-            for name, value in said.items()
-            if not SENSITIVE.search(name) and not (credentials and credentials.masks(value))
+            for name, value in call.items()
+            if not SENSITIVE_NAME.search(name) and not (credentials and credentials.occur_in(value))
         }

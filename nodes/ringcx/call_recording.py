@@ -1,8 +1,8 @@
-"""A connection of RingCX in a file, to be played again: its request, each message with its arrival, its end.
+"""The file format of a recorded RingCX connection: its request, each message with its arrival, and its end.
 
-One JSON object a line: `Opened` first, a `Message` for each, `Closed` last. Times are seconds of the recording
-machine's monotonic clock, exactly as the listener had them, so that whatever depends on them comes out the same again.
-What could be a secret is not in there, and a message that was no JSON is ``?``: see `nodes.doctor.redact`.
+One JSON object a line: `Opened` first, then each `Message`, `Closed` last. Times are seconds of the recording machine's
+monotonic clock, exactly as the listener saw them, so that a replay decides the same. Values that could be a secret are
+masked, and a message that was no JSON is ``?``: see `nodes.doctor.redact`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import msgspec
 
 VERSION = 1
 
-LINE_LIMIT = 1 << 20
+MAX_LINE = 1 << 20
 """Bytes of a line at most; a message has 64 KiB, and JSON within JSON may take several times as many."""
 
 
-class NotRecording(ValueError):
-    """A line is none of a recording; the text says which and why."""
+class BadRecording(ValueError):
+    """A line is not valid in a recording; the text says which line and why."""
 
 
 class Opened(msgspec.Struct, frozen=True, tag_field="is", tag="opened"):
@@ -32,47 +32,47 @@ class Opened(msgspec.Struct, frozen=True, tag_field="is", tag="opened"):
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="is", tag="message"):
-    """A whole message."""
+    """One whole message."""
 
     at: float
     text: str
 
 
 class Closed(msgspec.Struct, frozen=True, tag_field="is", tag="closed"):
-    """The end, for one of the reasons of `nodes.net.peer.Peer.closed`; ``code`` is the peer's, if it gave one."""
+    """The end of the connection: the reason as in `nodes.net.peer.Peer.closed`, and the peer's close code if any."""
 
     at: float
     reason: str
     code: int | None = None
 
 
-Line = Opened | Message | Closed
+Record = Opened | Message | Closed
 
-_decode = msgspec.json.Decoder(Line).decode
+_decode = msgspec.json.Decoder(Record).decode
 _encode = msgspec.json.encode
 
 
-def line(event: Line) -> bytes:
-    """The line of an event, with its end."""
-    return _encode(event) + b"\n"
+def encode(record: Record) -> bytes:
+    """Return the line of a record, with its line end."""
+    return _encode(record) + b"\n"
 
 
-def read(lines: Iterable[bytes]) -> Iterator[Line]:
-    """The events of a recording; one whose writer was killed ends without `Closed`.
+def read(lines: Iterable[bytes]) -> Iterator[Record]:
+    """Yield the records of a recording; it ends without `Closed` if its writer was killed.
 
-    Raises `NotRecording` at the first line that is none of it, but for a last one that is not whole.
+    Raises `BadRecording` at the first invalid line, except for an incomplete last one.
     """
     for number, data in enumerate(lines, 1):
         try:
-            if len(data) > LINE_LIMIT:
-                raise NotRecording(f"line {number} is too long")
-            event = _decode(data)
+            if len(data) > MAX_LINE:
+                raise BadRecording(f"line {number} is too long")
+            record = _decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             if number > 1 and not data.endswith(b"\n"):
                 return
-            raise NotRecording(f"line {number} is not one of a recording: {error}") from None
-        if (number == 1) != isinstance(event, Opened):
-            raise NotRecording(f"line {number} is out of place: a recording begins with its one request")
-        if isinstance(event, Opened) and event.version != VERSION:
-            raise NotRecording(f"it is of version {event.version}, and only {VERSION} is known: update flowcore")
-        yield event
+            raise BadRecording(f"line {number} is not valid in a recording: {error}") from None
+        if (number == 1) != isinstance(record, Opened):
+            raise BadRecording(f"line {number} is out of place: a recording begins with its only request")
+        if isinstance(record, Opened) and record.version != VERSION:
+            raise BadRecording(f"its version is {record.version}, and only {VERSION} is supported: update flowcore")
+        yield record

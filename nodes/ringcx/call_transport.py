@@ -1,6 +1,7 @@
-"""How a call is made: what a sender does in order, and what it can do wrong, whichever way it speaks.
+"""The sender's side of a call over either transport: the steps in order, and the faults that it can inject.
 
-`nodes.ringcx.websocket_transport` and `grpc_manner` are RingCX's two; `chaos` makes trouble of either.
+`nodes.ringcx.websocket_transport` and `nodes.ringcx.grpc_transport` are RingCX's two transports;
+`nodes.ringcx.chaos` injects faults into either.
 """
 
 from __future__ import annotations
@@ -12,73 +13,73 @@ from flowcore import Packet
 
 
 class CallTransport(ABC):
-    """One call, in order: `begin`, the `media` as it comes, and `end`.
+    """One call: `begin`, then `media` for each packet, then `end`.
 
-    ``said`` is what the call says of itself, by the names of a flow's attributes. All of it may wait for the receiver.
+    ``attributes`` are the call's metadata, named as in a flow's attributes. Every method may block on the receiver.
     """
 
     garbage: tuple[str, ...]
-    """Names of what `say_garbage` can say."""
+    """The names that `send_garbage` accepts."""
 
-    def __init__(self, said: Mapping[str, str]) -> None:
-        self.said = dict(said)
+    def __init__(self, attributes: Mapping[str, str]) -> None:
+        self.attributes = dict(attributes)
 
     @abstractmethod
     def begin(self) -> None:
-        """Connect and say so; also for another session of the call. Raises `CannotStart`."""
+        """Connect and start the call, or another session of it. Raises `CannotStart`."""
 
     @abstractmethod
     def media(self, packet: Packet) -> None:
-        """One packet of one party. Raises `FlowcoreError` when the receiver has ended the call."""
+        """Send one packet of one party. Raises `FlowcoreError` when the receiver has ended the call."""
 
     @abstractmethod
-    def stops(self, count: int) -> None:
-        """Tell the end of ``count`` parties."""
+    def stop_parties(self, count: int) -> None:
+        """Send the stop of ``count`` parties."""
 
     @abstractmethod
     def hang_up(self) -> None:
-        """End in order. Raises `FlowcoreError` if the receiver does not."""
+        """Close the connection in good order. Raises `FlowcoreError` if the receiver does not."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is still open."""
+        """Release the connection, whatever its state."""
 
     def end(self) -> None:
-        """The call is over."""
-        self.stops(2)
+        """End the call in good order."""
+        self.stop_parties(2)
         self.hang_up()
 
-    # What can go wrong. Of all this a receiver should lose no sample that was sent.
+    # Faults. With any of them, a receiver should lose no sample that was sent.
 
     @abstractmethod
-    def expect(self, kinds: Collection[str]) -> None:
-        """Before it begins: these of `nodes.ringcx.chaos.KINDS` are to come."""
+    def prepare(self, kinds: Collection[str]) -> None:
+        """Prepare for these of `nodes.ringcx.chaos.KINDS`, before the call begins."""
 
     @abstractmethod
     def begin_without_start(self) -> None:
-        """Begin, and not with the start."""
+        """Begin with other messages than the start."""
 
     @abstractmethod
-    def hold(self, seconds: float, told: bool) -> None:
-        """Say nothing for a while; ``told``: announced, where there are words for it."""
+    def hold(self, seconds: float, announced: bool) -> None:
+        """Send nothing for ``seconds``; ``announced``: with hold messages, if the protocol has them."""
 
     @abstractmethod
-    def say_garbage(self, name: str) -> None:
-        """What is no message, or means nothing."""
+    def send_garbage(self, name: str) -> None:
+        """Send an invalid or meaningless message."""
 
     @abstractmethod
     def slow_down(self, seconds: float) -> None:
-        """For about so long messages come in crumbs, slower than real time."""
+        """Send messages in small pieces, slower than real time, for about ``seconds``."""
 
     @abstractmethod
     def fall_silent(self) -> None:
-        """Nothing will be said any more, and nobody is told."""
+        """Send nothing more, and leave the connection open."""
 
     @abstractmethod
-    def vanish(self) -> None:
-        """The connection is gone without a word."""
+    def reset(self) -> None:
+        """Reset the connection."""
 
     def end_without_stops(self, stops: int) -> None:
-        """The call is over, and not for every party."""
-        self.stops(stops)
+        """End the call with only ``stops`` stops."""
+        self.stop_parties(stops)
         self.hang_up()

@@ -1,7 +1,7 @@
-"""Where in a call its secret is: nobody published how RingCX delivers it, so it is looked for everywhere.
+"""Search of a call for its secret: RingCX does not document how it delivers the secret, so the whole call is searched.
 
-It is found by its value, compared in constant time, and told by the name of its place only: ``header.Authorization``,
-``query.secret``, ``Start.metadata.secret``.
+The secret is found by its value, compared in constant time, and reported only by the name of its place:
+``header.Authorization``, ``query.secret``, ``Start.metadata.secret``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Iterator
 from typing import Annotated
 from urllib.parse import parse_qsl, unquote
@@ -18,42 +19,45 @@ from pydantic import AfterValidator, SecretStr
 from pydantic_core import PydanticKnownError
 from websockets.http11 import Request
 
-DEPTH = 8
-"""Objects within each other that are looked into; a message is at most 64 KiB, so no more of it needs a bound."""
+MAX_DEPTH = 8
+"""Nested objects that are searched; the size of a message needs no further bound, as it is at most 64 KiB."""
 
-MASKED = "***"
+MASK = "***"
 
-SHORTEST, LONGEST = 8, 200
-"""Characters of a secret: fewer can be guessed, more would be cut where a value is kept."""
+MIN_LENGTH, MAX_LENGTH = 8, 200
+"""Characters of a secret: shorter ones can be guessed, longer ones would be cut where a value is kept."""
+
+SENSITIVE_NAME = re.compile("secret|token|password|assertion|authorization|credential", re.IGNORECASE)
+"""Matches names of fields whose values must neither be shown nor kept."""
 
 _decode = msgspec.json.Decoder().decode
 
 
-def _has_a_good_length(secret: SecretStr) -> SecretStr:
-    # Errors whose texts quote nothing.
-    if len(secret) < SHORTEST:
-        raise PydanticKnownError("string_too_short", {"min_length": SHORTEST})
-    if len(secret) > LONGEST:
-        raise PydanticKnownError("string_too_long", {"max_length": LONGEST})
+def _check_length(secret: SecretStr) -> SecretStr:
+    # These errors do not quote the value.
+    if len(secret) < MIN_LENGTH:
+        raise PydanticKnownError("string_too_short", {"min_length": MIN_LENGTH})
+    if len(secret) > MAX_LENGTH:
+        raise PydanticKnownError("string_too_long", {"max_length": MAX_LENGTH})
     return secret
 
 
-Secret = Annotated[SecretStr, AfterValidator(_has_a_good_length)]
-"""A secret as a config holds it: never printed."""
+Secret = Annotated[SecretStr, AfterValidator(_check_length)]
+"""A secret in a config, which is never printed."""
 
 
 class Credentials:
-    """What a caller may know: compares whatever it says with the secret."""
+    """Searches requests, messages and values for the secret."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
 
-    def in_request(self, request: Request) -> str:
-        """The name of the place in an upgrade request, empty when there is none."""
+    def find_in_request(self, request: Request) -> str:
+        """Return the name of the secret's place in an upgrade request, or an empty string."""
         return self._first(_of_request(request))
 
-    def in_message(self, text: bytes) -> str:
-        """The name of the place in a message, empty when there is none; whatever the bytes."""
+    def find_in_message(self, text: bytes) -> str:
+        """Return the name of the secret's place in a message, or an empty string. Accepts any bytes."""
         try:
             message = _decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -61,22 +65,22 @@ class Credentials:
         if not isinstance(message, dict):
             return ""
         event = message.get("event")
-        return self._first(_of_message(message, event[:32] if isinstance(event, str) else "message", DEPTH))
+        return self._first(_of_message(message, event[:32] if isinstance(event, str) else "message", MAX_DEPTH))
 
-    def masks(self, value: str) -> bool:
-        """Whether a value holds the secret, so that nobody behind the door may see it."""
+    def occur_in(self, value: str) -> bool:
+        """Return whether a value contains the secret, so that it must not be kept."""
         return self._secret in value.encode(errors="replace") or self._is(value)
 
     def _is(self, value: str) -> bool:
         return any(hmac.compare_digest(piece.encode(errors="replace"), self._secret) for piece in _pieces(value))
 
-    def _first(self, said: Iterator[tuple[str, str]]) -> str:
-        place = next((place for place, value in said if self._is(value)), "")
-        return place.replace(self._secret.decode(), MASKED)  # a name of the caller's choice
+    def _first(self, values: Iterator[tuple[str, str]]) -> str:
+        place = next((place for place, value in values if self._is(value)), "")
+        return place.replace(self._secret.decode(), MASK)  # the client chose this name
 
     @staticmethod
-    def told_by(request: Request) -> bool:
-        """Whether a request shows credentials that could be nothing else: then it is known before its Start."""
+    def are_presented(request: Request) -> bool:
+        """Return whether a request has a header or parameter for credentials, so that it can be judged before Start."""
         named = "Authorization" in request.headers
         return named or any("secret" in name.lower() for name, _ in _named(request))
 
@@ -94,7 +98,7 @@ def _of_request(request: Request) -> Iterator[tuple[str, str]]:
         yield f"query.{name}", value
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
-        yield f"query.{unquote(name)}", unquote(value)  # a plus sign that means itself
+        yield f"query.{unquote(name)}", unquote(value)  # a literal plus sign
 
 
 def _of_message(value: object, place: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -109,7 +113,7 @@ def _of_message(value: object, place: str, depth: int) -> Iterator[tuple[str, st
 
 
 def _pieces(value: str) -> Iterator[str]:
-    """A value, and what it may be made of: ``Bearer …``, ``Basic …``, ``name=…; name=…``, ``a, b``."""
+    """Yield a value and its parts: ``Bearer …``, ``Basic …``, ``name=…; name=…``, ``a, b``."""
     for piece in (value, *map(str.strip, value.replace(";", ",").split(","))):
         yield piece
         yield piece.partition("=")[2]
@@ -117,8 +121,8 @@ def _pieces(value: str) -> Iterator[str]:
         yield rest
         if scheme.lower() == "basic":
             try:
-                told = base64.b64decode(rest, validate=True).decode()
+                decoded = base64.b64decode(rest, validate=True).decode()
             except (binascii.Error, UnicodeDecodeError):
                 continue
-            yield told
-            yield from told.split(":", 1)
+            yield decoded
+            yield from decoded.split(":", 1)

@@ -1,6 +1,6 @@
 """RingCX's gRPC streams without a connection, for ``flowcore test``: the messages of a call, and the listener's end.
 
-What comes in goes the listener's own way, from the protocol's parser on; only HTTP/2 is left out.
+The messages pass through the listener's own code, from the parser on; only HTTP/2 is left out.
 """
 
 from __future__ import annotations
@@ -13,82 +13,82 @@ from numpy.typing import NDArray
 
 from flowcore import Host
 from nodes.audio import g711
+from nodes.audio.g711 import RATE
 from nodes.net.proxy_trust import normalize_address
 from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
+from nodes.ringcx.dialog_sender import CHUNK, DialogSender
 from nodes.ringcx.grpc_peer import GrpcPeer
-from nodes.ringcx.grpc_protocol import CHUNK, Teller
-from nodes.ringcx.protocol import RATE
 
 __all__ = ["END", "RATE", "Connection", "messages"]
 
 END = "stop"
-"""Why a call ends in which nothing went wrong."""
+"""The end reason of a call without errors."""
+
+END_OF_STREAM = b""
+"""Stands for the end of the sender's stream among the messages, none of which is empty."""
 
 
 def messages(
     attributes: Mapping[str, str], voices: Mapping[str, NDArray[np.int16]]
 ) -> Iterator[tuple[float, str, bytes]]:
-    """The messages of one call, with the second of the call in which each is sent, and its party (or nothing)."""
-    teller = Teller(attributes)
-    yield 0.0, "", teller.dialog_init()
+    """Yield the messages of one call, each with the second of the call at which it is sent, and its track or ""."""
+    sender = DialogSender(attributes)
+    yield 0.0, "", sender.dialog_init()
     for track in voices:
-        yield 0.0, "", teller.segment_start(track)
+        yield 0.0, "", sender.segment_start(track)
     longest = max((len(samples) for samples in voices.values()), default=0)
     for at in range(0, longest, CHUNK):
         for track, samples in voices.items():
             if at < len(samples):
                 sent = min(at + CHUNK, longest) / RATE  # a chunk is sent when its last sample was spoken
-                yield sent, track, teller.media(track, g711.encode(samples[at : at + CHUNK]).tobytes())
+                yield sent, track, sender.media(track, g711.encode(samples[at : at + CHUNK]).tobytes())
     for track in voices:
-        yield longest / RATE, "", teller.segment_stop(track)
-    yield longest / RATE, "", HUNG_UP
-
-
-HUNG_UP = b""
-"""In the place of a message, of which none is empty: the sender ends its stream."""
+        yield longest / RATE, "", sender.segment_stop(track)
+    yield longest / RATE, "", END_OF_STREAM
 
 
 class Connection:
-    """The listener's own end of one stream, `GrpcPeer`, without the stream."""
+    """The listener's end of one stream, `GrpcPeer`, without the stream."""
 
     def __init__(self, host: Host, config: Any) -> None:
-        visit = Admission(
-            AccessPolicy(Rules(), host.report, host.connections), normalize_address("127.0.0.1")
-        )  # nobody knocks here
+        policy = AccessPolicy(Rules(), host.report, host.connections)  # which admits every call
+        admission = Admission(policy, normalize_address("127.0.0.1"))
         self._host = host
         self._closed = False
-        self._peer = GrpcPeer(host, visit, start=config.start, idle=config.idle, speed=config.max_speed, bot=config.bot)
+        self._peer = GrpcPeer(
+            host, admission, start=config.start, idle=config.idle, speed=config.max_speed, bot=config.bot
+        )
 
     @property
     def over(self) -> bool:
-        """Whether the call has ended, on whichever side."""
+        """Whether the call has ended, on either side."""
         return self._closed or self._peer.over
 
     @property
     def paused(self) -> bool:
         """Whether the flow asks not to read on."""
-        return not self._closed and not self._peer.wants(self._host.now())
+        return not self._closed and not self._peer.wants_read(self._host.now())
 
     def receive(self, data: Any, now: float) -> None:
-        """One message."""
-        if data == HUNG_UP:
+        """Process one message."""
+        if data == END_OF_STREAM:
             self.end(END)
         elif not self._closed:
             self._peer.receive(data, now)
-            self._obey()
+            self._end_if_decided()
 
     def poll(self, now: float) -> None:
-        """Once a slot."""
+        """Run one slot."""
         if not self._closed:
             self._peer.poll(now)
-            self._obey()
+            self._end_if_decided()
 
     def end(self, reason: str) -> None:
-        """The stream is gone."""
+        """End the stream."""
         if not self._closed:
             self._closed = True
             self._peer.end(reason)
 
-    def _obey(self) -> None:
-        if self._peer.verdict:
+    def _end_if_decided(self) -> None:
+        if self._peer.status:
             self.end("cancelled")

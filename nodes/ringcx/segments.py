@@ -1,49 +1,47 @@
-"""Participants of a gRPC dialog as tracks: each has numbers of its own, and those of one side are mixed.
+"""Participants of a gRPC dialog as tracks, without I/O: each numbers its own chunks, and those of one side are mixed.
 
-Sans-IO. Over gRPC nothing overtakes anything, so that numbers only tell what was lost or repeated before.
+Over gRPC no message overtakes another, so sequence numbers only reveal chunks that were lost or repeated before.
 """
 
 from __future__ import annotations
 
 from flowcore import Packet
 from nodes.audio.codecs import ToMulaw, mixed
+from nodes.audio.g711 import RATE
 
-RATE = 8000
-"""Samples, and bytes of mu-law, per second."""
+LEAD_TIMEOUT = 0.5
+"""Seconds without audio of a track's leading participant, after which another one takes the lead."""
 
-PATIENCE = 0.5
-"""Seconds without audio of the one who leads a side, after which another of that side does."""
+MAX_WAITING = round(LEAD_TIMEOUT * RATE) + 3200
+"""Bytes of another participant's audio that wait to be mixed: the audio of that time, and a few chunks more."""
 
-WAITING = round(PATIENCE * RATE) + 3200
-"""Bytes of another participant's audio that wait to be mixed: what comes in that time, and a few chunks more."""
-
-APART = 1 << 40
-"""Between the numbers of two tracks, which therefore never look like one counter."""
+TRACK_STRIDE = 1 << 40
+"""Distance between the first numbers of two tracks, which therefore never look like one counter."""
 
 
 class Segment:
     """One participant's stretch of a dialog."""
 
-    def __init__(self, side: Side, to_mulaw: ToMulaw) -> None:
-        self.side = side
+    def __init__(self, mixer: TrackMixer, to_mulaw: ToMulaw) -> None:
+        self.mixer = mixer
         self.to_mulaw = to_mulaw
         self.stopped = False
-        """Its stop was announced; media may follow all the same."""
-        self.heard = float("-inf")
-        self.base = 0  # number of its first chunk on its side
-        self.furthest = -1  # place of the latest chunk that waited
+        """Whether its stop was announced; media may follow all the same."""
+        self.heard_at = float("-inf")
+        self.base = 0  # number of its first chunk on its track
+        self.last_queued = -1  # place of the latest chunk that waited
         self.waiting = bytearray()
-        self._last: int | None = None  # number that came last
+        self._last: int | None = None  # number of the latest chunk
         self._payload = b""
-        self._place = 0  # which chunk of the segment that was
+        self._place = 0  # place of that chunk in the segment
         self._step = 0  # of the numbers, from one chunk to the next
         self._repeats = 0  # chunks in a row that were taken for repeats
-        self._still = False  # the number stood still for other audio: it counts something else, or nothing
+        self._still = False  # the number stood still for different audio: it counts something else, or nothing
 
     def place(self, seq: int, payload: bytes) -> int:
-        """Which chunk of the segment this is, from 0: lost ones count, a repeat gets the place that it had.
+        """Return the place of a chunk in the segment, from 0. Lost chunks count; a repeat gets its earlier place.
 
-        ``seq`` has 32 bits and may wrap. It "may be repeated", which is a repeat only if the audio is the same.
+        ``seq`` has 32 bits and may wrap. RingCX says that it "may be repeated": a repeat must also have the same audio.
         """
         last, self._last = self._last, seq
         if last is None:
@@ -63,28 +61,28 @@ class Segment:
             self._place += ahead // self._step
             self._repeats = 0
         else:
-            self._last = last  # an old one, or a count that starts anew: `reorder` finds out
+            self._last = last  # an old chunk, or a restarted counter: `reorder` finds out
             return self._place + ahead // (self._step or 1)
         self._payload = payload
         return self._place
 
 
-class Side:
-    """A track and whoever speaks on it: one leads, and what others say at the same time is mixed into its chunks."""
+class TrackMixer:
+    """A track and its participants: one leads, and simultaneous speech of the others is mixed into its chunks."""
 
     def __init__(self, track: str, number: int) -> None:
         self.track = track
         self.seconds = 0.0
-        """Audio given so far."""
-        self._next = number * APART
+        """Length of the audio of its packets so far."""
+        self._next = number * TRACK_STRIDE
         self._lead: Segment | None = None
         self._waiting: list[Segment] = []
 
     def take(self, segment: Segment, place: int, data: bytes, now: float) -> Packet | str | None:
-        """One chunk: a packet, None when it waits to be mixed, or why it is dropped."""
+        """Take one chunk; return a packet, None if the chunk waits to be mixed, or the reason that it is dropped."""
         if segment is not self._lead:
             lead = self._lead
-            if lead is not None and not lead.stopped and now - lead.heard <= PATIENCE:
+            if lead is not None and not lead.stopped and now - lead.heard_at <= LEAD_TIMEOUT:
                 return self._wait(segment, place, data, now)
             self._lead = segment
             segment.base = self._next - place
@@ -92,7 +90,7 @@ class Side:
                 self._waiting.remove(segment)
                 data = bytes(segment.waiting) + data
                 segment.waiting.clear()
-        segment.heard = now
+        segment.heard_at = now
         number = segment.base + place
         self._next = max(self._next, number + 1)
         if self._waiting:
@@ -101,8 +99,8 @@ class Side:
         self.seconds += len(data) / RATE
         return Packet(self.track, number, data, now)
 
-    def rest(self, now: float) -> Packet | None:
-        """The end: what still waits."""
+    def flush(self, now: float) -> Packet | None:
+        """End the track; return the audio that still waits."""
         if not self._waiting:
             return None
         longest, *others = sorted((bytes(one.waiting) for one in self._waiting), key=len, reverse=True)
@@ -111,12 +109,12 @@ class Side:
         return Packet(self.track, self._next, mixed(longest, *others), now)
 
     def _wait(self, segment: Segment, place: int, data: bytes, now: float) -> str | None:
-        if place <= segment.furthest:
+        if place <= segment.last_queued:
             return "duplicate"
-        if len(segment.waiting) + len(data) > WAITING:
+        if len(segment.waiting) + len(data) > MAX_WAITING:
             return "mixed_too_late"
-        segment.furthest = place
-        segment.heard = now
+        segment.last_queued = place
+        segment.heard_at = now
         segment.waiting += data
         if segment not in self._waiting:
             self._waiting.append(segment)

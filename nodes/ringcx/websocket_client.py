@@ -1,4 +1,4 @@
-"""A sender's connection to a receiver, and what goes wrong with it in words that help."""
+"""A sender's WebSocket connection to a receiver, with errors that name the fix."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from websockets.sync.client import connect
 from flowcore import CannotStart, FlowcoreError
 
 CLOSE_TIMEOUT = 5.0
-"""Seconds that the receiver has to close its side; half of what the engine gives a flow to end."""
+"""Seconds that the receiver has to close its side; half of the time that the engine gives a flow to end."""
 
 
-class Line:
-    """One WebSocket. Raises `CannotStart` when nobody answers, `FlowcoreError` when the receiver hangs up."""
+class WebSocketClient:
+    """One WebSocket. Raises `CannotStart` without an answer, `FlowcoreError` when the receiver hangs up."""
 
     def __init__(self, url: str) -> None:
-        self._shown = url.partition("?")[0]  # a query may hold what proves who calls
+        self._shown = url.partition("?")[0]  # the query may hold credentials
         self._stack = contextlib.ExitStack()
         try:
             self._socket = self._stack.enter_context(
@@ -42,13 +42,13 @@ class Line:
                 fix = "write ws:// for a receiver without TLS"
             raise CannotStart(f"no call to {self._shown} ({error}): {fix}", field="url") from None
 
-    def say(self, message: bytes) -> None:
-        """One text message; waits as long as the receiver does not read."""
-        with self._heard():
+    def send(self, message: bytes) -> None:
+        """Send one text message; blocks while the receiver does not read."""
+        with self._explain_close():
             self._socket.send(message, text=True)
 
-    def say_slowly(self, message: bytes, pieces: int, seconds: float) -> None:
-        """One text message in so many fragments, over so many seconds."""
+    def send_slowly(self, message: bytes, pieces: int, seconds: float) -> None:
+        """Send one text message in ``pieces`` fragments, over ``seconds``."""
         size = max(1, -(-len(message) // pieces))
 
         def fragments() -> Iterator[bytes]:
@@ -56,33 +56,33 @@ class Line:
                 yield message[at : at + size]
                 time.sleep(seconds / pieces)
 
-        with self._heard():
+        with self._explain_close():
             self._socket.send(fragments(), text=True)
 
     def hang_up(self) -> None:
-        """The closing handshake, which waits for the receiver's part of it."""
+        """Run the closing handshake, which waits for the receiver."""
         self._socket.close()
         if self._socket.close_code not in (1000, 1001):
-            raise self._lost()
+            raise self._closed_error()
 
-    def vanish(self) -> None:
-        """The connection is gone without a word: a reset."""
-        with contextlib.suppress(OSError):  # the receiver was quicker
+    def reset(self) -> None:
+        """Reset the connection, without a closing handshake."""
+        with contextlib.suppress(OSError):  # the receiver closed first
             self._socket.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close_socket()
 
     def close(self) -> None:
-        """Let go, whatever state it is in."""
+        """Release the connection, whatever its state."""
         self._stack.close()
 
     @contextlib.contextmanager
-    def _heard(self) -> Iterator[None]:
+    def _explain_close(self) -> Iterator[None]:
         try:
             yield
         except ConnectionClosed:
-            raise self._lost() from None
+            raise self._closed_error() from None
 
-    def _lost(self) -> FlowcoreError:
+    def _closed_error(self) -> FlowcoreError:
         code = self._socket.close_code or 1006
         meaning = self._socket.close_reason or CLOSE_CODE_EXPLANATIONS.get(code, "")
         return FlowcoreError(f"{self._shown} ended the call with {code} {meaning}".rstrip())

@@ -1,4 +1,4 @@
-"""A call over WebSocket, as RingCX makes it or worse."""
+"""A call over WebSocket as RingCX makes it, with optional faults."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from flowcore import Packet
+from nodes.audio.g711 import RATE
+from nodes.ringcx.call_sender import CallSender, Dialect
 from nodes.ringcx.call_transport import CallTransport
-from nodes.ringcx.protocol import RATE, Caller, Dialect
-from nodes.ringcx.websocket_client import Line
+from nodes.ringcx.websocket_client import WebSocketClient
 
-SLOWLY = 0.03
-"""Seconds that a slow message takes, in which a call in real time sends three; and its fragments."""
+SLOW_MESSAGE = 0.03
+"""Seconds that a slow message takes, in which a call in real time sends three."""
+
 FRAGMENTS = 3
+"""Fragments of a slow message."""
 
 
 class WebSocketTransport(CallTransport):
-    """Connected, Start, the media as it comes, a Stop for each party, and then it hangs up.
+    """Sends Connected, Start, the media as it comes and a Stop for each party, then hangs up.
 
-    For ``said`` see `nodes.ringcx.protocol.Caller`.
+    See `nodes.ringcx.call_sender.CallSender` for ``attributes``.
     """
 
     garbage = (
@@ -40,76 +43,76 @@ class WebSocketTransport(CallTransport):
     )
     """Bad, unknown or unexpected messages."""
 
-    def __init__(self, url: str, said: Mapping[str, str], dialect: Dialect) -> None:
-        super().__init__(said)
+    def __init__(self, url: str, attributes: Mapping[str, str], dialect: Dialect) -> None:
+        super().__init__(attributes)
         self._url = url
         self._dialect: Dialect = dialect
-        self._line: Line | None = None
-        self._caller = Caller(self.said, dialect)
-        self._seconds: dict[str, float] = {}  # what each party said in this session
-        self._slow = 0  # messages still to be sent slowly
+        self._client: WebSocketClient | None = None
+        self._sender = CallSender(self.attributes, dialect)
+        self._seconds: dict[str, float] = {}  # audio of each party in this session
+        self._slow = 0  # messages that remain to be sent slowly
 
     def begin(self) -> None:
         self._seconds = {"agent": 0.0, "customer": 0.0}
-        self._caller = Caller(self.said, self._dialect)
-        self._line = Line(self._caller.asks(self._url))
-        self._line.say(self._caller.connected())
-        self._line.say(self._caller.start())
+        self._sender = CallSender(self.attributes, self._dialect)
+        self._client = WebSocketClient(self._sender.request_url(self._url))
+        self._client.send(self._sender.connected())
+        self._client.send(self._sender.start())
 
     def media(self, packet: Packet) -> None:
         self._seconds[packet.track] += len(packet.data) / RATE
-        self._say(self._caller.media(packet.track, packet.data, packet.seq))
+        self._send(self._sender.media(packet.track, packet.data, packet.seq))
 
-    def stops(self, count: int) -> None:
+    def stop_parties(self, count: int) -> None:
         ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         for seconds in list(self._seconds.values())[:count]:
-            self._say(self._caller.stop(round(seconds), ended))
+            self._send(self._sender.stop(round(seconds), ended))
 
     def hang_up(self) -> None:
-        if self._line is not None:
-            self._line.hang_up()
+        if self._client is not None:
+            self._client.hang_up()
 
     def close(self) -> None:
-        if self._line is not None:
-            self._line.close()
+        if self._client is not None:
+            self._client.close()
 
-    def expect(self, kinds: Collection[str]) -> None:
+    def prepare(self, kinds: Collection[str]) -> None:
         if "dialect" in kinds:
             self._dialect = "upper"
 
     def begin_without_start(self) -> None:
-        """Before the call a connection that says Stop and never Start."""
-        caller = Caller(self.said, self._dialect)
-        line = Line(caller.asks(self._url))
+        """Make a connection before the call that sends Stop and never Start."""
+        sender = CallSender(self.attributes, self._dialect)
+        client = WebSocketClient(sender.request_url(self._url))
         try:
-            line.say(caller.connected())
-            line.say(caller.stop(0, "2021-01-14T00:00:00Z"))
-            line.hang_up()
+            client.send(sender.connected())
+            client.send(sender.stop(0, "2021-01-14T00:00:00Z"))
+            client.hang_up()
         finally:
-            line.close()
+            client.close()
         self.begin()
 
-    def hold(self, seconds: float, told: bool) -> None:  # there are no words for it
+    def hold(self, seconds: float, announced: bool) -> None:  # the protocol has no hold messages
         time.sleep(seconds)
 
-    def say_garbage(self, name: str) -> None:
-        self._say(name.encode())
+    def send_garbage(self, name: str) -> None:
+        self._send(name.encode())
 
     def slow_down(self, seconds: float) -> None:
-        self._slow = round(seconds / SLOWLY)
+        self._slow = round(seconds / SLOW_MESSAGE)
 
     def fall_silent(self) -> None:
-        """The library goes on answering pings."""
+        """Do nothing: the library goes on answering pings."""
 
-    def vanish(self) -> None:
-        if self._line is not None:
-            self._line.vanish()
+    def reset(self) -> None:
+        if self._client is not None:
+            self._client.reset()
 
-    def _say(self, message: bytes) -> None:
-        if self._line is None:
+    def _send(self, message: bytes) -> None:
+        if self._client is None:
             return
         if self._slow:
             self._slow -= 1
-            self._line.say_slowly(message, FRAGMENTS, SLOWLY)
+            self._client.send_slowly(message, FRAGMENTS, SLOW_MESSAGE)
         else:
-            self._line.say(message)
+            self._client.send(message)

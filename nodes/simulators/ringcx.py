@@ -32,7 +32,8 @@ STAGES = {
     "nodes.net.port": "socket",
     "nodes.net.connection": "socket",
     "nodes.net.websocket": "frame",
-    "nodes.ringcx.protocol": "JSON",
+    "nodes.ringcx.call_state": "JSON",
+    "nodes.ringcx.messages": "JSON",
 }
 """What the listener's modules do, for the profile of `flowcore bench`."""
 

@@ -23,7 +23,7 @@ import grpc
 import grpc.aio
 
 from flowcore import stamps
-from nodes.ringcx.grpc_protocol import CHUNK, METHOD, Teller
+from nodes.ringcx.dialog_sender import CHUNK, METHOD, DialogSender
 from nodes.simulators.known_audio import CHUNK as PACKET
 from nodes.simulators.known_audio import CYCLE, RATE, SLOT, STAMPED, TRACKS, excerpt, mulaw
 from nodes.simulators.load import Result, call_id, command
@@ -31,7 +31,7 @@ from nodes.simulators.load import Result, call_id, command
 STAGES = {
     "nodes.ringcx.grpc_server": "gRPC",
     "nodes.ringcx.grpc_peer": "gRPC",
-    "nodes.ringcx.grpc_protocol": "protobuf",
+    "nodes.ringcx.dialog_state": "protobuf",
 }
 """What the listener's modules do, for the profile of `flowcore bench`."""
 
@@ -130,7 +130,7 @@ class _Line:
         self._load = load
         self._stream = channel.stream_unary(METHOD)
         self._call: Any = None
-        self._teller = Teller({"call_id": call_id(number), "session_id": "1"})
+        self._teller = DialogSender({"call_id": call_id(number), "session_id": "1"})
         self._audio = {track: load.audio(number, track) for track in TRACKS}
 
     async def start(self) -> _Line | None:

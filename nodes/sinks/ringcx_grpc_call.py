@@ -1,4 +1,4 @@
-"""Make a RingCX call over gRPC: send two parties' mu-law sound to a receiver, as RingCX itself does, or worse."""
+"""Make a RingCX call over gRPC: send two parties' mu-law audio to a receiver as RingCX does, with optional faults."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from flowcore import Audio, Caps, Config, Duration, Extra, Session, Sink, node
+from nodes.audio.g711 import RATE
 from nodes.audio.packets import Cutter
-from nodes.ringcx.chaos import Chaos, Chaotic, Order
-from nodes.ringcx.protocol import RATE
+from nodes.ringcx.chaos import Chaos, ChaosSpec, ChaoticCall
 
 if TYPE_CHECKING:
     from nodes.ringcx.grpc_transport import GrpcTransport
 
 
 class RingCXGrpcCallConfig(Config):
-    """Whom to call, and what to say of the call."""
+    """Receiver, metadata and faults of the call."""
 
     url: str = "grpc://127.0.0.1:3333"
     """Address of the receiver: grpc://HOST:PORT, or grpcs:// with TLS."""
 
     ca: Path | None = None
-    """File with the authority that signed the receiver's certificate; those that the public trusts by default."""
+    """File with the authority that signed the receiver's certificate; the public authorities by default."""
 
     authorization: SecretStr | None = None
-    """What stands in the metadata: the credential itself, or ``Bearer …``, ``Basic …``; nothing when left out."""
+    """Authorization in the metadata: the credential itself, or ``Bearer …``, ``Basic …``; none when left out."""
 
     call_id: str = ""
     """The dialog's id; the flow's own when left out."""
@@ -45,23 +45,23 @@ class RingCXGrpcCallConfig(Config):
     """Length of the audio in a message."""
 
     chaos: Chaos = ""
-    """Trouble to make: ``seed=7`` for some that the seed picks, ``seed=7,hold,garbage`` for these."""
+    """Faults to inject: ``seed=7`` for kinds that the seed picks, ``seed=7,hold,garbage`` for these kinds."""
 
 
 @node("ringcx_grpc_call")
 class RingCXGrpcCall(Sink[Audio, RingCXGrpcCallConfig]):
     """Send a flow as one dialog: DialogInit, a segment for each party with Media of 100 ms, and their Stops.
 
-    In: ``Audio``, mu-law 8 kHz, tracks ``agent`` and ``customer``. A hole in a track is sent as silence, so that
-    positions stay right at the receiver. It does not keep time: the pace is that of the source (``wav_source`` has a
-    speed), and never faster than the receiver reads.
+    In: ``Audio``, mu-law 8 kHz, tracks ``agent`` and ``customer``. A gap in a track is sent as silence, so that
+    positions stay right at the receiver. The source sets the pace (``wav_source`` has a speed), and the call is never
+    faster than the receiver reads.
 
-    With ``chaos`` it is a sender that does what no documentation promises, and tells each time (event ``chaos``).
-    Kinds: ``dialect`` (leaves out all that may be left out, counts samples), ``no_stop`` (one, or none and cancelled),
-    ``no_start`` (media before DialogInit and the segments), ``hold`` (with or without the words for it), ``transfer``
-    (a second session of the dialog, on a stream of its own), ``garbage`` (messages that are none, or mean nothing),
-    ``slow`` (in crumbs), ``half_open`` (a connection that freezes, and is reset in the end). A receiver should lose no
-    sample of what was sent.
+    With ``chaos`` it injects faults, and reports each one (event ``chaos``).
+    Kinds: ``dialect`` (omits all optional fields, counts samples), ``no_stop`` (one, or none and cancelled),
+    ``no_start`` (media before DialogInit and the segments), ``hold`` (with or without hold messages), ``transfer``
+    (a second session of the dialog, on a stream of its own), ``garbage`` (invalid or meaningless messages),
+    ``slow`` (in small pieces), ``half_open`` (a connection that freezes, and is reset in the end). A receiver should
+    lose no sample of what was sent.
 
     Example::
 
@@ -74,7 +74,7 @@ class RingCXGrpcCall(Sink[Audio, RingCXGrpcCallConfig]):
     def __init__(self, config: RingCXGrpcCallConfig) -> None:
         super().__init__(config)
         self._cutter = Cutter(max(1, config.chunk.samples(RATE)))
-        self._call: GrpcTransport | Chaotic | None = None
+        self._call: GrpcTransport | ChaoticCall | None = None
 
     @classmethod
     def requires(cls, config: RingCXGrpcCallConfig) -> Sequence[Extra]:
@@ -84,11 +84,11 @@ class RingCXGrpcCall(Sink[Audio, RingCXGrpcCallConfig]):
         from nodes.ringcx.grpc_transport import GrpcTransport
 
         config = self.config
-        said = {"call_id": config.call_id or session.flow, "session_id": config.session_id}
-        said |= {name: value for name, value in (("ani", config.ani), ("dnis", config.dnis)) if value}
+        attributes = {"call_id": config.call_id or session.flow, "session_id": config.session_id}
+        attributes |= {name: value for name, value in (("ani", config.ani), ("dnis", config.dnis)) if value}
         credential = config.authorization.get_secret_value() if config.authorization else ""
-        call = GrpcTransport(config.url, said, authorization=credential, ca=config.ca)
-        self._call = Chaotic(call, Order.read(config.chaos), session, self.report) if config.chaos else call
+        call = GrpcTransport(config.url, attributes, authorization=credential, ca=config.ca)
+        self._call = ChaoticCall(call, ChaosSpec.parse(config.chaos), session, self.report) if config.chaos else call
         self._call.begin()
 
     def process(self, chunk: Audio) -> None:

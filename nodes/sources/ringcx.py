@@ -1,4 +1,4 @@
-"""Take calls that RingCX streams over WebSocket ("AgentSession 1.0.0"), each as a flow of packets of two parties."""
+"""Receive calls that RingCX streams over WebSocket ("AgentSession 1.0.0"), each as a flow of packets of two parties."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 from websockets.http11 import Request
 
 from flowcore import Format, Host, Listener, ListenerTools, Packet, node
+from nodes.audio.g711 import RATE
 from nodes.net.peer import Page, Peer
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import Address, ProxyTrust
@@ -14,7 +15,6 @@ from nodes.net.site import announce_pages, collect_routes
 from nodes.ringcx.access_policy import AccessPolicy
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.listener_config import LOAD_GENERATOR_SETTINGS, ListenerConfig
-from nodes.ringcx.protocol import RATE
 
 REAL_TIME = 32_000
 """Bytes a second of one call on the wire: two parties, 50 messages of about 310 bytes each."""
@@ -26,7 +26,7 @@ class RingCXConfig(ListenerConfig):
 
 @node("ringcx")
 class RingCX(Listener[Packet, RingCXConfig]):
-    """Listen for RingCX, or for ``flowcore simulate``; every connection that says Start becomes a flow.
+    """Listen for RingCX, or for ``flowcore simulate``; every connection that sends Start becomes a flow.
 
     Out: ``Packet``, mu-law 8 kHz, tracks ``agent`` (RingCX's Participant) and ``customer`` (Conference), as they
     arrive: put ``reorder`` behind it. A call ends after the Stop of both parties, 2 s without audio after the first
@@ -58,28 +58,28 @@ class RingCX(Listener[Packet, RingCXConfig]):
 
     async def run(self, host: Host) -> None:
         config = self.config
-        doorman = AccessPolicy(config.rules(), host.report, host.connections)
+        policy = AccessPolicy(config.rules(), host.report, host.connections)
 
-        def call(request: Request, caller: Address) -> Peer | Page:
-            visit = doorman.ask(request, caller)
-            if isinstance(visit, Page):
-                return visit
-            return CallPeer(host, request, visit, start=config.start, idle=config.idle)
+        def call(request: Request, client: Address) -> Peer | Page:
+            admission = policy.admit(request, client)
+            if isinstance(admission, Page):
+                return admission
+            return CallPeer(host, request, admission, start=config.start, idle=config.idle)
 
         self._proxy_trust = ProxyTrust.load(config.tls, config.behind_proxy)
         port = Port(
-            {"/": call} | collect_routes(host, config.exposed, doorman.turned_away),
+            {"/": call} | collect_routes(host, config.exposed, policy.count_rejection),
             Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME),
             host.room,
             lambda error: host.report.event("connection_failed", cause=error),
             self._proxy_trust,
-            doorman.turned_away,
+            policy.count_rejection,
         )
         number = port.listen(host.listen(config.host, config.port))
 
         def poll() -> None:
             port.poll(host.now)
-            doorman.poll(host.now())
+            policy.poll(host.now())
 
         cancel = host.every_slot(poll)
         config.warn(host)

@@ -1,4 +1,4 @@
-"""Take calls that RingCX streams over gRPC, each as a flow of packets of two parties: `ringcx` for newer accounts."""
+"""Receive calls that RingCX streams over gRPC, each as a flow of packets of two parties: for newer accounts."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from flowcore import CannotStart, Extra, Format, Host, Listener, ListenerTools, Packet, node
+from nodes.audio.g711 import RATE
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.site import announce_pages, collect_routes
 from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.listener_config import LOAD_GENERATOR_SETTINGS, ListenerConfig
-from nodes.ringcx.protocol import RATE
 
 if TYPE_CHECKING:
     from nodes.ringcx.grpc_peer import GrpcPeer
-    from nodes.ringcx.grpc_server import Server
+    from nodes.ringcx.grpc_server import GrpcServer
 
-PAGES = 1000
+MAX_BROWSERS = 1000
 """Connections of browsers at once."""
 
 
@@ -32,7 +32,7 @@ class RingCXGrpcConfig(ListenerConfig):
     """The track of bots: the agent's, or ``bot`` for nodes of your own (``interleave`` and ``split`` drop it)."""
 
     pages_port: int = Field(default=3334, ge=0, le=65535)
-    """TCP port for other nodes' pages, such as ``captions``, if there are any: gRPC's own cannot show them."""
+    """TCP port for other nodes' pages, such as ``captions``, if there are any: the gRPC port cannot serve them."""
 
 
 @node("ringcx_grpc")
@@ -40,7 +40,7 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
     """Listen for RingCX's gRPC streams, or for ``flowcore simulate --grpc``; every stream becomes a flow.
 
     Out: ``Packet``, mu-law 8 kHz, as they arrive: put ``reorder`` behind it. Contacts speak on track ``customer``,
-    agents and bots on ``agent``; those of one side who speak at once are mixed. PCMA and L16 at 8 kHz are taken too.
+    agents and bots on ``agent``; those of one side who speak at once are mixed. PCMA and L16 at 8 kHz are accepted too.
     A call ends with its stream; holds are pauses in it.
 
     Example::
@@ -57,7 +57,7 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
     def __init__(self, config: RingCXGrpcConfig) -> None:
         super().__init__(config)
         self._proxy_trust = ProxyTrust()
-        self._server: Server | None = None
+        self._server: GrpcServer | None = None
 
     @classmethod
     def gives(cls, config: RingCXGrpcConfig) -> Format:
@@ -74,24 +74,26 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
     async def run(self, host: Host) -> None:
         await asyncio.to_thread(importlib.import_module, "nodes.ringcx.grpc_server")  # takes a second on a busy machine
         from nodes.ringcx.grpc_peer import GrpcPeer
-        from nodes.ringcx.grpc_server import Server
+        from nodes.ringcx.grpc_server import GrpcServer
 
         config = self.config
-        doorman = AccessPolicy(config.rules(), host.report, host.connections)
+        policy = AccessPolicy(config.rules(), host.report, host.connections)
 
-        def make(visit: Admission) -> GrpcPeer:
-            return GrpcPeer(host, visit, start=config.start, idle=config.idle, speed=config.max_speed, bot=config.bot)
+        def make_peer(admission: Admission) -> GrpcPeer:
+            return GrpcPeer(
+                host, admission, start=config.start, idle=config.idle, speed=config.max_speed, bot=config.bot
+            )
 
         self._proxy_trust = ProxyTrust.load(config.tls, config.behind_proxy)
-        self._server = server = Server(host, config, doorman, self._proxy_trust, make)
-        site = self._site(host, doorman)
+        self._server = server = GrpcServer(host, config, policy, self._proxy_trust, make_peer)
+        page_port = self._open_pages(host, policy)
         number = await server.open()
 
         def poll() -> None:
             server.poll()
-            doorman.poll(host.now())
-            if site is not None:
-                site.poll(host.now)
+            policy.poll(host.now())
+            if page_port is not None:
+                page_port.poll(host.now)
 
         cancel = host.every_slot(poll)
         config.warn(host)
@@ -100,29 +102,29 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
             await asyncio.Event().wait()  # until cancelled
         finally:
             cancel()
-            if site is not None:
-                site.close()
+            if page_port is not None:
+                page_port.close()
             await server.close()
 
     def reload(self) -> None:
         if self._server is not None:
             self._server.reload()
 
-    def _site(self, host: Host, doorman: AccessPolicy) -> Port | None:
-        """The pages of other nodes, on a port of their own."""
+    def _open_pages(self, host: Host, policy: AccessPolicy) -> Port | None:
+        """Serve the pages of other nodes on a port of their own, if there are any."""
         config = self.config
-        routes = collect_routes(host, config.exposed, doorman.turned_away)
+        routes = collect_routes(host, config.exposed, policy.count_rejection)
         if not routes:
             return None
         if config.pages_port == config.port != 0:
             raise CannotStart("gRPC and collect_routes need a port each", field="pages_port")
         port = Port(
             routes,
-            Limits(PAGES, config.handshake, 32_000),
+            Limits(MAX_BROWSERS, config.handshake, 32_000),
             host.room,
             lambda error: host.report.event("connection_failed", cause=error),
             self._proxy_trust,
-            doorman.turned_away,
+            policy.count_rejection,
         )
         number = port.listen(host.listen(config.host, config.pages_port))
         announce_pages(host, config.address("http", number))

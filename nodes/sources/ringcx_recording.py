@@ -1,4 +1,4 @@
-"""Play a recorded connection of RingCX as if it came now, at its pace or faster: what `flowcore doctor` saved."""
+"""Play a RingCX connection that `flowcore doctor` recorded, at its own pace or faster."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ from flowcore import (
     Resource,
     node,
 )
+from nodes.audio.g711 import RATE
 from nodes.ringcx import call_recording as recording
-from nodes.ringcx.call_recording import Closed, Message, NotRecording, Opened
-from nodes.ringcx.protocol import RATE
+from nodes.ringcx.call_recording import BadRecording, Closed, Message, Opened
 from nodes.ringcx.standin import Connection
 
-LOOK = 0.25
-"""Seconds of a recorded silence between two looks at the time limits of a call."""
+CHECK_INTERVAL = 0.25
+"""Seconds of recorded silence between two checks of a call's time limits."""
 
 
 class RingCXRecordingConfig(Config):
-    """Which recording, and how fast."""
+    """Recording and speed."""
 
     path: str
-    """The recording."""
+    """File with the recording."""
 
     speed: float = Field(1.0, ge=0, allow_inf_nan=False)
-    """Times the pace of then; 0 is as fast as the flow takes it."""
+    """Multiple of the recorded pace; 0 is as fast as the flow takes it."""
 
     start: Duration = Duration("30s")
-    """Time that the connection had to say Start, as in ``ringcx``."""
+    """Time that the connection has to send Start, as in ``ringcx``."""
 
     idle: Duration = Duration("1h")
-    """Time without any message after which the call is given up, as in ``ringcx``."""
+    """Time without any message after which the call is ended, as in ``ringcx``."""
 
 
 @node("ringcx_recording")
 class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
-    """Play what one connection brought, once: the same messages with the same arrivals give the same bytes again.
+    """Play one recorded connection once: the same messages with the same arrivals give the same output.
 
-    Everything goes the way of ``ringcx``, from the first message on, so its name in a graph is all that changes. Half
-    a recording, whose writer was killed, ends like a connection that was lost.
+    The messages pass through the code of ``ringcx``, so a graph changes only the node's name. An incomplete
+    recording, whose writer was killed, ends like a lost connection.
 
-    Out: ``Packet``, as from ``ringcx``, stamped with their arrivals of then.
+    Out: ``Packet``, as from ``ringcx``, stamped with their recorded arrivals.
 
     Example::
 
@@ -72,55 +72,55 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
         with self._open() as file:
             try:
                 await self._play(host, recording.read(file))
-            except NotRecording as error:
-                raise self._wrong(f"{error}; `flowcore doctor` makes recordings") from error
+            except BadRecording as error:
+                raise self._error(f"{error}; `flowcore doctor` makes recordings") from error
 
     def _open(self) -> BinaryIO:
         try:
             return Path(self.config.path).expanduser().open("rb")
         except OSError as error:
-            raise self._wrong(f"{error.strerror}; give the path of a recording") from error
+            raise self._error(f"{error.strerror}; give the path of a recording") from error
 
-    def _wrong(self, text: str) -> CannotStart:
+    def _error(self, text: str) -> CannotStart:
         return CannotStart(f"cannot play {self.config.path}: {text}", field="path")
 
-    async def _play(self, host: Host, events: Iterator[recording.Line]) -> None:
+    async def _play(self, host: Host, events: Iterator[recording.Record]) -> None:
         request = next(events, None)
         if not isinstance(request, Opened):
-            raise NotRecording("it is empty")
-        then = _Then(host, request.at)
+            raise BadRecording("it is empty")
+        recorded = _RecordedTime(host, request.at)
         try:
-            line = Connection(cast(Host, then), self.config, request.path)
+            connection = Connection(cast(Host, recorded), self.config, request.path)
         except Refused:
-            return  # the engine counts it
+            return  # the engine counts the refusal
         began, reason = host.now(), "peer_lost"
         for at, together in groupby(events, key=lambda event: event.at):
             due = began + (at - request.at) / self.config.speed if self.config.speed else 0.0
             await host.sleep(max(0.0, due - host.now()))
-            await self._pass(host, line, then, at)
-            for event in together:  # what one look at the socket brought
-                if line.over:
+            await self._advance(host, connection, recorded, at)
+            for event in together:  # messages of one read
+                if connection.over:
                     break
                 if isinstance(event, Message):
-                    line.receive(event.text.encode(), at)
+                    connection.receive(event.text.encode(), at)
                 elif isinstance(event, Closed):
                     reason = event.reason
-        line.end(reason)
+        connection.end(reason)
 
-    async def _pass(self, host: Host, line: Connection, then: _Then, at: float) -> None:
-        """Let the time of then pass up to ``at``: the silence itself may end a call."""
-        while not line.over:
-            then.time = min(at, then.time + LOOK)
-            line.poll(then.time)
-            while line.paused and not line.over:
+    async def _advance(self, host: Host, connection: Connection, recorded: _RecordedTime, at: float) -> None:
+        """Let the recorded time pass up to ``at``: the silence itself may end a call."""
+        while not connection.over:
+            recorded.time = min(at, recorded.time + CHECK_INTERVAL)
+            connection.poll(recorded.time)
+            while connection.paused and not connection.over:
                 await host.slot()
-                line.poll(then.time)
-            if then.time >= at:
+                connection.poll(recorded.time)
+            if recorded.time >= at:
                 return
 
 
-class _Then:
-    """A host whose clock shows the time of the recording, and whose listener has no port."""
+class _RecordedTime:
+    """A host whose clock shows the recording's time, and whose listener serves no pages."""
 
     def __init__(self, host: Host, time: float) -> None:
         self.time = time

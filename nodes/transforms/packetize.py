@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from flowcore import Audio, Caps, Config, Duration, Emit, Format, Packet, Transform, node
+from nodes.audio.g711 import RATE
 from nodes.audio.packets import Cutter
-from nodes.ringcx.protocol import RATE
 
 
 class PacketizeConfig(Config):

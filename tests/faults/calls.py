@@ -11,7 +11,7 @@ from flowcore import Config, Duration, Format, Host, Listener, Packet, node
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
-from nodes.ringcx.protocol import RATE
+from nodes.audio.g711 import RATE
 from tests.support.live import ROOT
 from tools.load import call_id, mulaw
 

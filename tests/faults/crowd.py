@@ -44,7 +44,7 @@ def _call(url: str, number: int) -> None:
             phone.stop()
             phone.hang_up()
             return
-        half = frame(phone.caller.media("agent", bytes(160)))
+        half = frame(phone.sender.media("agent", bytes(160)))
         phone.socket.sendall(half[: picks.randrange(len(half))])
         if picks.random() < 0.5:
             phone.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -165,7 +165,7 @@ MARKERS = {"ani": "+15550100077", "secret": "tok-SECRET-8842"}
 def test_rows_19_and_20_no_peer_can_forge_a_log_line_or_find_its_number_and_audio_there(tmp_path, started):
     process = started("--calls", "1")
     phone = Phone(process.url + f"?token={MARKERS['secret']}", 'x\n{"level":"info","event":"forged"}\x1b[2J')
-    phone.caller = type(phone.caller)(
+    phone.sender = type(phone.sender)(
         {"call_id": 'x\n{"event":"forged"}\x1b[2J', "session_id": "1", "ani": MARKERS["ani"]}
     )
     phone.start()
@@ -177,7 +177,7 @@ def test_rows_19_and_20_no_peer_can_forge_a_log_line_or_find_its_number_and_audi
     assert len([json.loads(line) for line in process.log]) == len(process.log) > 3
     assert not any(json.loads(line)["event"] == "forged" for line in process.log)
     assert not any("\x1b" in line for line in process.log)
-    media = phone.caller.media("agent", bytes(range(160)))[60:120].decode()
+    media = phone.sender.media("agent", bytes(range(160)))[60:120].decode()
     for marker in (*MARKERS.values(), media):
         assert marker not in "".join(process.log)
         assert marker not in out
@@ -194,7 +194,7 @@ def test_row_20_no_marker_gets_into_log_output_counters_or_answers(mode, tmp_pat
     stranger.close()
     assert (b" 401 " in answer) == (mode == "require")
     phone = Phone(f"{process.url}?secret={secret}&ani={ani}", headers=f"Authorization: Bearer {secret}\r\n")
-    phone.caller = type(phone.caller)({"call_id": "one", "session_id": "1", "ani": ani, "dnis": dnis, "secret": secret})
+    phone.sender = type(phone.sender)({"call_id": "one", "session_id": "1", "ani": ani, "dnis": dnis, "secret": secret})
     phone.start()
     phone.talk(7, 0.2)
     phone.say(b"no json " + secret.encode(), json.dumps({"event": secret, "secret": wrong}).encode())
@@ -212,7 +212,7 @@ def test_row_20_no_marker_gets_into_log_output_counters_or_answers(mode, tmp_pat
     assert code == 0
     said_of_it = [*process.log, out, answer.decode(), told.stdout, told.stderr, (tmp_path / "stats.json").read_text()]
     assert any('"secret_found"' in line for line in process.log) == (mode == "observe")
-    media = phone.caller.media("agent", mulaw(7, "agent", 0.2)[:160])[80:200].decode()
+    media = phone.sender.media("agent", mulaw(7, "agent", 0.2)[:160])[80:200].decode()
     for marker in (secret, wrong, ani, dnis, media):
         assert marker not in "".join(said_of_it)
 

@@ -21,7 +21,8 @@ from flowcore.engine.clock import SystemClock
 from flowcore.tcp_proxy import Proxy, freeze, reset, slicer
 from flowcore.testing import NodeHarness, joined
 from nodes.net.connection import PING_INTERVAL
-from nodes.ringcx.protocol import PATIENCE, Call, Caller, Ignored
+from nodes.ringcx.call_sender import CallSender
+from nodes.ringcx.call_state import MAX_BAD_IN_A_ROW, CallState, Ignored
 from nodes.transforms.reorder import Reorder
 from tests.support.live import Live, until
 from tests.support.phone import MESSAGE, Phone, said, stereo
@@ -137,7 +138,7 @@ def test_row_07_every_illegal_frame_ends_its_own_call_only(tmp_path):
 
 def wire(call, seconds):
     """The bytes of one call behind the handshake, and where each of its media messages ends in them."""
-    caller = Caller({"call_id": "x", "session_id": "1"})
+    caller = CallSender({"call_id": "x", "session_id": "1"})
     data = frame(caller.connected()) + frame(caller.start())
     ends = []
     parts = {track: mulaw(call, track, seconds) for track in ("agent", "customer")}
@@ -173,7 +174,7 @@ def address(live):
 def test_row_09_reset_at_50_random_bytes_keeps_every_whole_message(tmp_path):
     data, ends = wire(7, 0.2)
     picks = random.Random(9)
-    begin = ends[0] - len(frame(Caller({}).media("agent", bytes(MESSAGE))))
+    begin = ends[0] - len(frame(CallSender({}).media("agent", bytes(MESSAGE))))
     cuts = [picks.randrange(begin, len(data)) for _ in range(50)]
     with Live("record", [f"wav.path={tmp_path}/{{flow}}.wav"], calls=len(cuts)) as live:
         for cut in cuts:
@@ -249,7 +250,7 @@ def test_row_12_a_flooding_call_costs_twenty_good_ones_nothing(tmp_path):
             flood.socket.settimeout(0.1)
             left = b""
             while not over.is_set():
-                left = left or b"".join(frame(flood.caller.media("agent", bytes(MESSAGE))) for _ in range(100))
+                left = left or b"".join(frame(flood.sender.media("agent", bytes(MESSAGE))) for _ in range(100))
                 try:
                     left = left[flood.socket.send(left) :]
                 except TimeoutError:
@@ -406,12 +407,12 @@ DAMAGED = [
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 49), st.sampled_from(DAMAGED)), max_size=60))
 def test_row_22_garbage_at_any_place_is_counted_and_the_timeline_is_right(places):
-    caller, call, harness = Caller({"call_id": "x", "session_id": "1"}), Call(), NodeHarness(Reorder)
+    caller, call, harness = CallSender({"call_id": "x", "session_id": "1"}), CallState(), NodeHarness(Reorder)
     call.receive(caller.start(), 0.0)
     parts = {track: mulaw(7, track, 0.5) for track in ("agent", "customer")}
     for place in range(50):
         track, at = ("agent", "customer")[place % 2], place // 2 * MESSAGE
-        for damaged in [damaged for at_place, damaged in places if at_place == place][: PATIENCE - 1]:
+        for damaged in [damaged for at_place, damaged in places if at_place == place][: MAX_BAD_IN_A_ROW - 1]:
             said = call.receive(damaged, at / 8000)
             assert isinstance(said, Ignored)  # which is what the listener counts
             assert said.reason.startswith("bad_message:")

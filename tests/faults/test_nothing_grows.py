@@ -17,7 +17,7 @@ import pytest
 from flowcore import ANY_AUDIO, Audio, Config, Duration, Format, Host, Listener, Packet, Sink, node
 from flowcore.engine.pool import ThreadPool
 from flowcore.testing import run_plan
-from nodes.ringcx.protocol import RATE
+from nodes.audio.g711 import RATE
 from tests.faults.calls import recording
 from tests.faults.crowd import Crowd
 from tests.support.alone import alone

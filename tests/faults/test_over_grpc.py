@@ -98,7 +98,7 @@ def test_row_09_a_reset_at_random_bytes_keeps_all_that_was_read(tmp_path):
                 phone.start()
                 read = 0
                 for at in range(0, 8000, CHUNK):
-                    phone.say(*(phone.teller.media(track, mulaw(7, track, 1.0)[at : at + CHUNK]) for track in TRACKS))
+                    phone.say(*(phone.sender.media(track, mulaw(7, track, 1.0)[at : at + CHUNK]) for track in TRACKS))
                     until(lambda wanted=read + 2, call=phone.call: call.done() or sent(live) == [wanted])
                     if phone.call.done():
                         break
@@ -200,7 +200,7 @@ def test_row_34_after_many_calls_of_which_some_are_cancelled_all_counts_are_back
         for number in range(calls):
             phone = GrpcPhone(live.url, f"call{number}")
             phone.start()
-            phone.say(*(phone.teller.media(track, mulaw(number, track, 0.1)) for track in TRACKS))
+            phone.say(*(phone.sender.media(track, mulaw(number, track, 0.1)) for track in TRACKS))
             if chance.random() < 0.3:
                 until(lambda n=number: len(live.named("opened")) > n + 1)
                 phone.cancel()
@@ -220,7 +220,7 @@ def disorderly(url, seed):
     chance = random.Random(seed)
     kinds = set(chance.sample(DISORDER, chance.randint(1, 4)))
     phone = GrpcPhone(url, f"bad{seed}")
-    teller = phone.teller
+    teller = phone.sender
     say = [] if "no_init" in kinds else [teller.dialog_init()]
     say += [] if "no_start" in kinds else [teller.segment_start("agent")]
     say += [] if "late_start" in kinds else [teller.segment_start("customer")]

@@ -186,7 +186,7 @@ def test_row_13_the_right_secret_is_found_wherever_it_is_and_goes_no_further(pla
         sessions = []
         live.engine.on_closed.append(lambda flow: sessions.append(flow.session))
         phone = Phone(live.url + how.get("query", ""), headers=how.get("headers", ""))
-        phone.say(how.get("say", phone.caller.connected()), by_start(how.get("metadata", {})))
+        phone.say(how.get("say", phone.sender.connected()), by_start(how.get("metadata", {})))
         phone.talk(7, 0.2)
         phone.stop()
         phone.hang_up()
@@ -228,7 +228,7 @@ def test_row_13_a_start_without_the_secret_is_closed_with_1008_before_there_is_a
     with guarded(tmp_path, monkeypatch) as live:
         for metadata in ({}, {"secret": "wrong"}, {"secret": SECRET + "x"}):
             phone = Phone(live.url)
-            phone.say(phone.caller.connected(), by_start(metadata))
+            phone.say(phone.sender.connected(), by_start(metadata))
             phone.talk(7, 0.2)
             assert close_code(phone.socket) == 1008
         until(lambda: sum(event.data["times"] for event in live.named("turned_away")) == 3)
@@ -241,7 +241,7 @@ def test_row_13_observe_lets_all_in_and_tells_the_name_of_the_place_only(place, 
     how = PLACES.get(place, {})
     with guarded(tmp_path, monkeypatch, "observe", calls=1) as live:
         phone = Phone(live.url + how.get("query", ""), headers=how.get("headers", ""))
-        phone.say(how.get("say", phone.caller.connected()), by_start(how.get("metadata", {})))
+        phone.say(how.get("say", phone.sender.connected()), by_start(how.get("metadata", {})))
         phone.talk(7, 0.1)
         phone.say(json.dumps({"event": "Stop", "secret": SECRET if place == "Stop.secret" else "-"}).encode())
         phone.stop()
@@ -319,7 +319,7 @@ def test_accounts_that_are_not_listed_are_refused_by_query_and_by_start(tmp_path
 def test_the_upgrade_is_answered_before_anything_of_a_call_exists(tmp_path, monkeypatch):
     with guarded(tmp_path, monkeypatch) as live:
         phone = Phone(live.url, headers=f"Authorization: {SECRET}\r\n")  # answered: 101
-        phone.say(phone.caller.connected())
+        phone.say(phone.sender.connected())
         phone.socket.sendall(b"\x89\x80" + bytes(4))  # a ping is answered once all before it was read
         assert phone.socket.recv(2) == b"\x8a\x00"
         assert (live.engine.flows, live.named("opened"), written(tmp_path)) == ({}, [], [])

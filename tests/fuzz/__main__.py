@@ -25,24 +25,26 @@ Target = Callable[[bytes], None]
 
 
 def messages() -> tuple[Target, list[bytes]]:
-    """`nodes.ringcx.protocol.parse`, and whole conversations of such messages."""
+    """`nodes.ringcx.messages.parse`, and whole conversations of such messages."""
     from flowcore import BadMessage
-    from nodes.ringcx.protocol import Call, Caller, parse
+    from nodes.ringcx.call_sender import CallSender
+    from nodes.ringcx.call_state import CallState
+    from nodes.ringcx.messages import parse
 
     def target(data: bytes) -> None:
         with contextlib.suppress(BadMessage):
             parse(data)
-        call = Call()
-        for number, line in enumerate(data.split(b"\n")):
+        call = CallState()
+        for number, encode in enumerate(data.split(b"\n")):
             try:
-                call.receive(line, number * 0.5)
+                call.receive(encode, number * 0.5)
             except BadMessage:
                 return
             call.poll(number * 0.5)
 
     good = []
     for dialect in ("camel", "upper"):
-        caller = Caller({"call_id": "x", "session_id": "1", "ani": "+1"}, dialect)  # type: ignore[arg-type]
+        caller = CallSender({"call_id": "x", "session_id": "1", "ani": "+1"}, dialect)  # type: ignore[arg-type]
         said = [caller.connected(), caller.start(), caller.media("agent", bytes(20)), caller.stop(1, "2026-01-01")]
         good += [*said, b"\n".join(said)]
     return target, good
@@ -115,9 +117,9 @@ def doctor() -> tuple[Target, list[bytes]]:
         path, *lines = data.split(b"\n")
         examination = Examination(Request(path.decode("latin-1"), Headers()), "192.0.2.1", 0.0, credentials)
         kept = [veil.path(path.decode("latin-1"))]
-        for number, line in enumerate(lines):
-            examination.hear(line, number * 0.5)
-            kept.append(veil.message(line))
+        for number, encode in enumerate(lines):
+            examination.hear(encode, number * 0.5)
+            kept.append(veil.message(encode))
         facts = examination.facts()
         written = json.dumps(facts) + page([facts], []) + "".join(remarks(facts))
         assert secret not in "\n".join(kept)
@@ -130,14 +132,14 @@ def doctor() -> tuple[Target, list[bytes]]:
 
 def recordings() -> tuple[Target, list[bytes]]:
     """`nodes.ringcx.call_recording.read`."""
-    from nodes.ringcx.call_recording import VERSION, Closed, Message, NotRecording, Opened, line, read
+    from nodes.ringcx.call_recording import VERSION, BadRecording, Closed, Message, Opened, encode, read
 
     def target(data: bytes) -> None:
-        with contextlib.suppress(NotRecording):
+        with contextlib.suppress(BadRecording):
             list(read(data.splitlines(keepends=True)))
 
     events = [Opened(VERSION, 1.5, "2026-01-02", "/", [("Host", "***")]), Message(2.5, '{"event":"Stop"}')]
-    return target, [b"".join(map(line, [*events, Closed(3.5, "peer_closed", 1000)]))]
+    return target, [b"".join(map(encode, [*events, Closed(3.5, "peer_closed", 1000)]))]
 
 
 TARGETS: dict[str, Callable[[], tuple[Target, list[bytes]]]] = {

@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from nodes.ringcx.protocol import Caller
+from nodes.ringcx.call_sender import CallSender
 from nodes.speech.testing import SpokenWord, TranscribeHarness, to_chunks
 from tests.support.live import Live, until
 from tests.support.phone import MESSAGE, Phone, knock, said, stereo
@@ -60,7 +60,7 @@ def say(phone, agent, customer=b""):
     voices = {"agent": agent, "customer": customer}
     places = range(0, max(len(agent), len(customer)), MESSAGE)
     pieces = [(track, voices[track][at : at + MESSAGE]) for at in places for track in voices]
-    phone.say(*(phone.caller.media(track, piece) for track, piece in pieces if piece))
+    phone.say(*(phone.sender.media(track, piece) for track, piece in pieces if piece))
 
 
 def words(path, track):
@@ -81,7 +81,7 @@ def one_stop_and_then_more_of_the_other_party(folder):
         phone = Phone(live.url)
         phone.start()
         phone.talk(7, 0.5)
-        phone.say(phone.caller.stop(1, "2026-01-01T00:00:00Z"))
+        phone.say(phone.sender.stop(1, "2026-01-01T00:00:00Z"))
         say(phone, b"", mulaw(7, "customer", 1.0)[4000:])
         phone.stop()
         phone.hang_up()
@@ -174,7 +174,7 @@ class TestPythonSample:
         one_stop_and_then_more_of_the_other_party(tmp_path)
 
     def test_it_failed_on_each_connection_of_todays_websockets(self, tmp_path):
-        caller = Caller({"call_id": "one", "session_id": "1"})
+        caller = CallSender({"call_id": "one", "session_id": "1"})
         voice = mulaw(7, "agent", 0.5)
         with recorded(tmp_path) as live, connect(live.url) as line:
             line.send(caller.connected(), text=True)
@@ -203,7 +203,7 @@ def viewer(live, query):
 
 KILLERS = {
     "a text that is no JSON": frame(b"hello"),
-    "a Media before Start": frame(Caller({}).media("agent", bytes(160))),
+    "a Media before Start": frame(CallSender({}).media("agent", bytes(160))),
     "a malformed frame": b"\xff\xff\xff\xff\xff\xff",
 }
 
@@ -305,7 +305,7 @@ class TestNodeSample:
             phone = Phone(live.url)
             phone.start()
             messages = [
-                phone.caller.media(track, voice[at : at + MESSAGE])
+                phone.sender.media(track, voice[at : at + MESSAGE])
                 for at in range(0, 4000, MESSAGE)
                 for track, voice in voices.items()
             ]

@@ -24,7 +24,7 @@ APART = {
     ],
 }
 OTHER = {"garbage_in_mid_call_is_counted_and_harms_nothing", "a_connection_that_never_starts_is_no_call"}
-"""They write messages of the WebSocket transport: tests/nodes/ringcx/test_grpc_protocol.py has theirs."""
+"""They write messages of the WebSocket transport: tests/nodes/ringcx/test_dialog_state.py has theirs."""
 NAMES = sorted(set(yaml.safe_load(TEXT)["tests"]) - OTHER)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from nodes.ringcx.protocol import Caller
+from nodes.ringcx.call_sender import CallSender
 from tools.load import frame, mulaw, samples
 
 MESSAGE = 160
@@ -57,7 +57,7 @@ class Phone:
 
     def __init__(self, url: str, call: str = "one", *, headers: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.socket, answer = knock(url, headers=headers, tls=tls)
-        self.caller = Caller({"call_id": call, "session_id": "1"})
+        self.sender = CallSender({"call_id": call, "session_id": "1"})
         OPEN.append(self)
         assert b" 101 " in answer
 
@@ -65,16 +65,16 @@ class Phone:
         self.socket.sendall(b"".join(frame(message) for message in messages))
 
     def start(self) -> None:
-        self.say(self.caller.connected(), self.caller.start())
+        self.say(self.sender.connected(), self.sender.start())
 
     def talk(self, call: int, seconds: float) -> None:
         """Both parties' audio, as fast as it is taken, in one piece: what we came late with would be a pause."""
         parts = {track: mulaw(call, track, seconds) for track in ("agent", "customer")}
         places = range(0, len(parts["agent"]), MESSAGE)
-        self.say(*(self.caller.media(track, parts[track][at : at + MESSAGE]) for at in places for track in parts))
+        self.say(*(self.sender.media(track, parts[track][at : at + MESSAGE]) for at in places for track in parts))
 
     def stop(self) -> None:
-        self.say(*[self.caller.stop(1, "2026-01-01T00:00:00Z")] * 2)
+        self.say(*[self.sender.stop(1, "2026-01-01T00:00:00Z")] * 2)
 
     def hang_up(self) -> None:
         """The closing handshake, then the end of the stream."""

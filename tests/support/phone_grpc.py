@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from nodes.ringcx.grpc_protocol import METHOD, Teller
+from nodes.ringcx.dialog_sender import METHOD, DialogSender
 from tests.support.live import ROOT
 from tools.load import mulaw
 
@@ -43,7 +43,7 @@ class GrpcPhone:
             self.channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(trust), options)
         else:
             self.channel = grpc.insecure_channel(target, options)
-        self.teller = Teller({"call_id": call, "session_id": "1"})
+        self.sender = DialogSender({"call_id": call, "session_id": "1"})
         self._messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         stream = self.channel.stream_unary(METHOD)
         self.call: Any = stream.future(iter(self._messages.get, None), metadata=metadata or None)
@@ -53,17 +53,17 @@ class GrpcPhone:
             self._messages.put(message)
 
     def start(self) -> None:
-        self.say(self.teller.dialog_init(), *map(self.teller.segment_start, TRACKS))
+        self.say(self.sender.dialog_init(), *map(self.sender.segment_start, TRACKS))
 
     def talk(self, call: int, seconds: float, since: float = 0.0) -> None:
         """Both parties' audio, as fast as it is taken."""
         parts = {track: mulaw(call, track, seconds)[round(since * 8000) :] for track in TRACKS}
         for at in range(0, len(parts["agent"]), CHUNK):
-            self.say(*(self.teller.media(track, data[at : at + CHUNK]) for track, data in parts.items()))
+            self.say(*(self.sender.media(track, data[at : at + CHUNK]) for track, data in parts.items()))
 
     def hang_up(self) -> str:
         """The segments' stops and the end of the stream; how it was answered."""
-        self.say(*map(self.teller.segment_stop, TRACKS))
+        self.say(*map(self.sender.segment_stop, TRACKS))
         self._messages.put(None)
         return self.answer()
 

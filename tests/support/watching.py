@@ -47,7 +47,7 @@ class Talk(Phone):
     def words(self, track: str, start: float, text: str, *, final: bool = True, gap: str = "") -> None:
         """A text of the utterance that is open; a final one closes it."""
         spoken = Text(track, start, start + 1.0, text, final, self.utterance, gap=gap)
-        self.say(self.caller.media(track, msgspec.json.encode(spoken)))
+        self.say(self.sender.media(track, msgspec.json.encode(spoken)))
         self.utterance += final
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from flowcore import Duration
-from nodes.ringcx.credentials import LONGEST, SHORTEST
+from nodes.ringcx.credentials import MAX_LENGTH, MIN_LENGTH
 from nodes.ringcx.rest import address, profiles
 from nodes.ringcx.rest.platform import MASK, Login, Platform, Request, Servers, masked
 from nodes.ringcx.rest.profiles import Accounts, Product
@@ -166,9 +166,9 @@ def _secret(*, changing: bool) -> str:
     if not secret:
         known = "; whether RingCX keeps one that was set before is not documented" if changing else ""
         _say(f"no secret: {SECRET} is not set, so anybody who finds the address could call it{known}")
-    elif not SHORTEST <= len(secret) <= LONGEST:
+    elif not MIN_LENGTH <= len(secret) <= MAX_LENGTH:
         raise typer.BadParameter(
-            f"{SECRET} has {len(secret)} characters, and node ringcx takes {SHORTEST} to {LONGEST}: choose another"
+            f"{SECRET} has {len(secret)} characters, and node ringcx takes {MIN_LENGTH} to {MAX_LENGTH}: choose another"
         )
     return secret
 

@@ -29,7 +29,7 @@ from nodes.doctor.probe import Probe
 from nodes.doctor.report import page, remarks
 from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.tls import Certificate
-from nodes.ringcx.protocol import Caller
+from nodes.ringcx.call_sender import CallSender
 from nodes.simulators.known_audio import mulaw
 from tests.support.live import until
 from tests.support.phone import Phone, said, stereo
@@ -73,7 +73,7 @@ class Practice:
         return self.clinic.facts()
 
 
-def conversation(caller: Caller, seconds: float = 0.4, **limits):
+def conversation(caller: CallSender, seconds: float = 0.4, **limits):
     """All messages of a call."""
     parts = {track: mulaw(0, track, seconds) for track in ("agent", "customer")}
     yield caller.connected()
@@ -142,7 +142,7 @@ def test_secret_is_found_wherever_it_is_and_stays_out_of_everything(tmp_path, wh
     query = f"?callId=1&secret={SECRET}" if where == "query" else ""
     with Practice(tmp_path, SECRET) as practice:
         with connect(f"{practice.url}/{query}", additional_headers=headers) as line:
-            for data in conversation(Caller({"call_id": "1"})):
+            for data in conversation(CallSender({"call_id": "1"})):
                 message = json.loads(data)
                 if where == "start" and message["event"] == "Start":
                     message["metadata"]["secret"] = SECRET
@@ -176,7 +176,7 @@ def test_names_are_shown_and_values_are_not(tmp_path):
     query = "?Call-Id=20261122-0001&ANI=4155550100&weather=sunshine"
     with Practice(tmp_path) as practice:
         with connect(practice.url + "/" + query, additional_headers={"X-Agent": "Ada Lovelace"}) as line:
-            for data in conversation(Caller({"call_id": "20261122-0001", "ani": "4155550100"})):
+            for data in conversation(CallSender({"call_id": "20261122-0001", "ani": "4155550100"})):
                 line.send(data.decode())
         facts = practice.wait()
     text = page(facts, [])
@@ -221,7 +221,7 @@ def test_anything_is_taken_and_everything_that_is_odd_is_said():
 
 
 def test_numbers_shared_by_both_parties_and_the_dialect_of_2021_are_recognised():
-    caller = Caller({"call_id": "1", "session_id": "2"}, "upper", "shared")
+    caller = CallSender({"call_id": "1", "session_id": "2"}, "upper", "shared")
     with Practice(None) as practice:
         with connect(practice.url) as line:
             for data in conversation(caller, 2.0):
@@ -241,7 +241,7 @@ def test_peer_that_does_not_close_after_stop_is_closed_after_ten_seconds():
         Request("/", Headers()), "192.0.2.1", now=lambda: now[0], credentials=None, tape=lambda: None, tell=print
     )
     witness.opened(line)
-    messages = list(conversation(Caller({})))
+    messages = list(conversation(CallSender({})))
     for at in (0.5, 60.0, 120.0):  # a hold is no end
         now[0] = 100.0 + at
         witness.wants_read(now[0])
@@ -391,7 +391,7 @@ def test_call_over_tls_right_to_its_port(tmp_path):
         with connect(
             f"wss://localhost:{port}", ssl=trusting, sock=socket.create_connection(("127.0.0.1", port))
         ) as line:
-            for data in conversation(Caller({"call_id": "1"}), 1.0):
+            for data in conversation(CallSender({"call_id": "1"}), 1.0):
                 line.send(data.decode())
         facts = practice.wait()
         with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:

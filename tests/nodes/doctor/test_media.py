@@ -1,7 +1,7 @@
 import pytest
 
 from nodes.doctor.media import KINDS, Party, Tally, counting
-from nodes.ringcx.protocol import Media
+from nodes.ringcx.messages import Media
 
 
 def hear(numbers, interval=0.02, size=160):

@@ -6,8 +6,9 @@ from websockets.datastructures import Headers
 
 from flowcore import BadMessage
 from nodes.doctor.redact import MASK, Redactor, meaning, shape
+from nodes.ringcx.call_sender import CallSender
 from nodes.ringcx.credentials import Credentials
-from nodes.ringcx.protocol import Caller, Media, Start, parse
+from nodes.ringcx.messages import Media, Start, parse
 
 SECRET = "s3cr3t-of-the-profile"
 NAMES = st.sampled_from(
@@ -40,11 +41,11 @@ def test_what_is_no_message_is_kept_as_none(data):
 
 
 def test_a_call_keeps_what_it_needs_to_be_played_again():
-    caller = Caller({"call_id": "c-1", "session_id": "2", "ani": "555", "product_type": "Queue"})
+    caller = CallSender({"call_id": "c-1", "session_id": "2", "ani": "555", "product_type": "Queue"})
     veil = Redactor(None)
     for message in (caller.connected(), caller.start(), caller.media("agent", b"\x01" * 160), caller.stop(3, "2026")):
         assert parse(veil.message(message).encode()) == parse(message)
-    upper = Caller({"call_id": "c-1"}, "upper")
+    upper = CallSender({"call_id": "c-1"}, "upper")
     upper.media("customer", b"x")
     assert type(parse(veil.message(upper.start()).encode())) is Start
     assert type(parse(veil.message(upper.media("customer", b"x")).encode())) is Media

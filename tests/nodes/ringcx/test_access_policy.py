@@ -30,7 +30,7 @@ class Told:
         self.events.append({"event": event, **data})
 
 
-def doorman(**rules: Any) -> AccessPolicy:
+def policy(**rules: Any) -> AccessPolicy:
     return AccessPolicy(Rules(**rules), Told(), LocalConnectionCounter())
 
 
@@ -39,7 +39,7 @@ def request(path: str = "/", *headers: tuple[str, str]) -> Request:
 
 
 def asked(rules: dict[str, Any], asking: Request, caller: str = "192.0.2.1") -> int:
-    answer = doorman(**rules).ask(asking, normalize_address(caller))
+    answer = policy(**rules).admit(asking, normalize_address(caller))
     return int(answer.status) if isinstance(answer, Page) else 101
 
 
@@ -87,70 +87,72 @@ def test_the_upgrade_is_answered(rules: dict[str, Any], asking: Request, caller:
     assert asked(rules, asking, caller) == status
 
 
-def visit(keeper: AccessPolicy, asking: Request | None = None) -> Admission:
-    found = keeper.ask(asking or request(), HERE)
+def admit(made: AccessPolicy, asking: Request | None = None) -> Admission:
+    found = made.admit(asking or request(), HERE)
     assert isinstance(found, Admission)
     return found
 
 
 def test_start_without_the_secret_is_refused_and_with_it_anywhere_before_it_is_not() -> None:
-    keeper = doorman(secret=SECRET)
-    assert visit(keeper).objection({}) == "no valid credentials"
-    wrong = visit(keeper)
-    wrong.heard(b'{"event":"Start","metadata":{"secret":"wrong"}}')
+    made = policy(secret=SECRET)
+    assert admit(made).objection({}) == "no valid credentials"
+    wrong = admit(made)
+    wrong.search(b'{"event":"Start","metadata":{"secret":"wrong"}}')
     assert wrong.objection({}) == "no valid credentials"
-    right = visit(keeper)
-    right.heard(b'{"event":"Connected","x":"s3cret-of-ours"}')
-    assert (right.objection({}), right.place, right.looking) == ("", "Connected.x", False)
-    assert visit(keeper, request(f"/?k={SECRET}")).objection({}) == ""
+    right = admit(made)
+    right.search(b'{"event":"Connected","x":"s3cret-of-ours"}')
+    assert (right.objection({}), right.secret_place, right.searching) == ("", "Connected.x", False)
+    assert admit(made, request(f"/?k={SECRET}")).objection({}) == ""
 
 
 @pytest.mark.parametrize("mode", ["observe", "off"])
 def test_without_require_nobody_is_refused_for_it(mode: str) -> None:
-    assert visit(doorman(secret=SECRET, mode=mode)).objection({}) == ""
+    assert admit(policy(secret=SECRET, mode=mode)).objection({}) == ""
 
 
 def test_start_wins_over_the_query() -> None:
-    keeper = doorman(**ACCOUNT)
-    coming = visit(keeper, request("/?accountId=99990000"))
+    made = policy(**ACCOUNT)
+    coming = admit(made, request("/?accountId=99990000"))
     assert coming.objection({"account_id": "99990000"}) == ""
     assert coming.objection({"account_id": "1"}) == "calls of this account are not taken"
     assert coming.objection({}) == "calls of this account are not taken"
 
 
 def test_an_address_holds_so_many_calls_and_others_are_untouched() -> None:
-    keeper = doorman(per_address=2)
-    calls = [visit(keeper) for _ in range(2)]
+    made = policy(max_calls_per_address=2)
+    calls = [admit(made) for _ in range(2)]
     for call in calls:
         call.opened()
     with pytest.raises(Refused) as caught:
-        keeper.ask(request(), HERE)
+        made.admit(request(), HERE)
     assert caught.value.retry_after > 0
-    assert isinstance(keeper.ask(request(), normalize_address("192.0.2.2")), Admission)
+    assert isinstance(made.admit(request(), normalize_address("192.0.2.2")), Admission)
     calls[0].closed()
-    visit(keeper).opened()
+    admit(made).opened()
     calls[1].closed()
-    assert keeper.callers.count(str(HERE)) == 1
-    assert asked({"per_address": 1, **NET}, request(), "6.6.6.6") == 403  # a stranger is not told that it is full
+    assert made.callers.count(str(HERE)) == 1
+    assert (
+        asked({"max_calls_per_address": 1, **NET}, request(), "6.6.6.6") == 403
+    )  # a stranger is not told that it is full
 
 
 def test_addresses_do_not_pile_up() -> None:
-    keeper = doorman(per_address=1)
+    made = policy(max_calls_per_address=1)
     for number in range(1000):
-        coming = keeper.ask(request(), normalize_address(f"10.0.{number // 256}.{number % 256}"))
+        coming = made.admit(request(), normalize_address(f"10.0.{number // 256}.{number % 256}"))
         assert isinstance(coming, Admission)
         coming.opened()
         coming.closed()
-    assert keeper.callers.count("10.0.0.1") == 0
+    assert made.callers.count("10.0.0.1") == 0
 
 
 def test_who_knocks_often_is_told_once_a_second() -> None:
     told = Told()
-    keeper = AccessPolicy(Rules(**NET), told, LocalConnectionCounter())
+    made = AccessPolicy(Rules(**NET), told, LocalConnectionCounter())
     for number in range(300):
-        keeper.ask(request(), normalize_address("6.6.6.6"))
-        keeper.poll(100 + number / 100)
-    keeper.poll(104)
+        made.admit(request(), normalize_address("6.6.6.6"))
+        made.poll(100 + number / 100)
+    made.poll(104)
     assert [(event["reason"], event["address"]) for event in told.events] == [("foreign_network", "6.6.6.6")] * 4
     assert sum(event["times"] for event in told.events) == 300
 
@@ -165,5 +167,5 @@ def test_nobody_behind_the_door_sees_a_credential() -> None:
         "query.password": "p",
         "ani": "5550100",
     }
-    assert visit(doorman(secret=SECRET, mode="off")).clean(said) == {"call_id": "1", "ani": "5550100"}
-    assert set(visit(doorman()).clean(said)) == {"call_id", "ani", "query.x", "start.auth"}
+    assert admit(policy(secret=SECRET, mode="off")).redact(said) == {"call_id": "1", "ani": "5550100"}
+    assert set(admit(policy()).redact(said)) == {"call_id", "ani", "query.x", "start.auth"}

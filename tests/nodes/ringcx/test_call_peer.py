@@ -12,7 +12,8 @@ from nodes.net.connection import MAX_READ
 from nodes.net.proxy_trust import Address
 from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
 from nodes.ringcx.call_peer import CallPeer
-from nodes.ringcx.protocol import STOP_QUIET, Caller
+from nodes.ringcx.call_sender import CallSender
+from nodes.ringcx.call_state import STOP_QUIET
 from tests.support.rig import Rig, text
 
 
@@ -69,13 +70,13 @@ def exchange() -> Iterator[Exchange]:
         client.close()
 
 
-def audio(caller: Caller, seconds: float, *tracks: str) -> bytes:
+def audio(caller: CallSender, seconds: float, *tracks: str) -> bytes:
     return b"".join(text(caller.media(track, bytes(160))) for _ in range(round(seconds * 50)) for track in tracks)
 
 
 def test_a_stall_at_the_start_makes_no_call_faster_than_real_time(exchange: Exchange) -> None:
     client, _ = exchange.call()
-    caller = Caller({})
+    caller = CallSender({})
     client.sendall(text(caller.start()) + audio(caller, 2.5, "agent"))
     exchange.now += 2.6
     exchange.slots(30)
@@ -85,7 +86,7 @@ def test_a_stall_at_the_start_makes_no_call_faster_than_real_time(exchange: Exch
 
 def test_a_call_that_stops_is_heard_to_its_end_whatever_holds_us_up(exchange: Exchange) -> None:
     client, _ = exchange.call()
-    caller = Caller({})
+    caller = CallSender({})
     client.sendall(text(caller.start()) + text(caller.stop(1, "")))
     exchange.slots(30)
     client.sendall(audio(caller, 4.0, "customer"))  # the agent has stopped, and the customer speaks on
@@ -97,7 +98,7 @@ def test_a_call_that_stops_is_heard_to_its_end_whatever_holds_us_up(exchange: Ex
 
 def test_a_stop_within_a_stall_does_not_end_what_is_not_read_yet(exchange: Exchange) -> None:
     client, _ = exchange.call()
-    caller = Caller({})
+    caller = CallSender({})
     client.sendall(text(caller.start()) + audio(caller, 0.2, "agent", "customer"))
     exchange.slots(30)
     late = text(caller.stop(1, "")) + audio(caller, 2 * STOP_QUIET, "customer")
@@ -111,7 +112,7 @@ def test_a_stop_within_a_stall_does_not_end_what_is_not_read_yet(exchange: Excha
 
 def test_a_stall_while_the_flow_asked_to_wait_is_no_silence(exchange: Exchange) -> None:
     client, _ = exchange.call()
-    client.sendall(text(Caller({}).start()))
+    client.sendall(text(CallSender({}).start()))
     exchange.slots(30)
     exchange.host.paused = True
     exchange.now += 61.0

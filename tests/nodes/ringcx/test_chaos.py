@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from flowcore import Audio, Session
 from flowcore.testing import SESSION, NodeHarness
-from nodes.ringcx.chaos import KINDS, LATEST, Order
+from nodes.ringcx.chaos import KINDS, LATEST, ChaosSpec
 from nodes.sinks.ringcx_call import RingCXCall
 from nodes.sinks.ringcx_grpc_call import RingCXGrpcCall
 from tests.support.live import Live, until
@@ -262,5 +262,5 @@ def test_what_cannot_be_meant_is_said_with_what_could(text, says, way):
 
 
 def test_an_order_is_read():
-    assert Order.read("seed=7") == Order(7)
-    assert Order.read(" seed = 7, hold,garbage,hold") == Order(7, ("hold", "garbage"))
+    assert ChaosSpec.parse("seed=7") == ChaosSpec(7)
+    assert ChaosSpec.parse(" seed = 7, hold,garbage,hold") == ChaosSpec(7, ("hold", "garbage"))

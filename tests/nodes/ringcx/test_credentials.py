@@ -35,7 +35,7 @@ def request(path: str = "/", *headers: tuple[str, str]) -> Request:
     ],
 )
 def test_found_in_a_request(asked: Request, place: str) -> None:
-    assert CREDENTIALS.in_request(asked) == place
+    assert CREDENTIALS.find_in_request(asked) == place
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_found_in_a_request(asked: Request, place: str) -> None:
     ],
 )
 def test_found_in_a_message(message: object, place: str) -> None:
-    assert CREDENTIALS.in_message(json.dumps(message).encode()) == place
+    assert CREDENTIALS.find_in_message(json.dumps(message).encode()) == place
 
 
 @pytest.mark.parametrize(
@@ -66,21 +66,21 @@ def test_found_in_a_message(message: object, place: str) -> None:
     ],
 )
 def test_not_found_where_it_is_not(asked: Request) -> None:
-    assert CREDENTIALS.in_request(asked) == ""
+    assert CREDENTIALS.find_in_request(asked) == ""
 
 
 @pytest.mark.parametrize(
     "text", [b"", b"x", b"\xff", b"[]", b'"' + SECRET.encode() + b'"', b"[" * 60_000, b'{"a":' * 10_000, b'{"event":1}']
 )
 def test_no_message_is_too_much(text: bytes) -> None:
-    assert CREDENTIALS.in_message(text) == ""
+    assert CREDENTIALS.find_in_message(text) == ""
 
 
 def test_what_lies_too_deep_is_not_looked_at() -> None:
     message: object = SECRET
     for _ in range(20):
         message = {"a": message}
-    assert CREDENTIALS.in_message(json.dumps(message).encode()) == ""
+    assert CREDENTIALS.find_in_message(json.dumps(message).encode()) == ""
 
 
 @pytest.mark.parametrize(
@@ -94,19 +94,19 @@ def test_what_lies_too_deep_is_not_looked_at() -> None:
     ],
 )
 def test_what_shows_credentials_that_can_be_nothing_else(asked: Request, told: bool) -> None:
-    assert Credentials.told_by(asked) is told
+    assert Credentials.are_presented(asked) is told
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_whatever_holds_it_is_masked_and_only_a_piece_of_its_own_counts(before: str, after: str) -> None:
     text = f"{before}{SECRET}{after}"
-    assert CREDENTIALS.masks(text)
+    assert CREDENTIALS.occur_in(text)
     if (before + after).isalnum():
-        assert CREDENTIALS.in_message(json.dumps({"event": "Start", "x": text}).encode()) == ""
+        assert CREDENTIALS.find_in_message(json.dumps({"event": "Start", "x": text}).encode()) == ""
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40))
 def test_any_secret_is_found_as_it_is_and_behind_bearer(secret: str) -> None:
     for said in (secret, f"Bearer {secret}"):
-        found = Credentials(secret).in_message(json.dumps({"event": "Start", "metadata": {"x": said}}).encode())
+        found = Credentials(secret).find_in_message(json.dumps({"event": "Start", "metadata": {"x": said}}).encode())
         assert found == "Start.metadata.x".replace(secret, "***")

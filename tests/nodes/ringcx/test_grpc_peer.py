@@ -16,11 +16,11 @@ from flowcore import Refused
 from flowcore.engine.admission import LocalConnectionCounter
 from nodes.net.proxy_trust import normalize_address
 from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
+from nodes.ringcx.dialog_sender import DialogSender
 from nodes.ringcx.grpc_peer import BURST, GrpcPeer
-from nodes.ringcx.grpc_protocol import Teller
-from nodes.ringcx.grpc_server import Server
+from nodes.ringcx.grpc_server import GrpcServer
 
-TELLER = Teller({"call_id": "c1", "session_id": "1", "rc_account_id": "ours"})
+TELLER = DialogSender({"call_id": "c1", "session_id": "1", "rc_account_id": "ours"})
 
 
 class Books:
@@ -112,10 +112,10 @@ def test_without_dialog_init_the_stream_is_given_up_in_time():
     silent = peer(host, start=30.0)
     host.time += 29.9
     silent.poll(host.time)
-    assert silent.verdict is None
+    assert silent.status is None
     host.time += 0.3
     silent.poll(host.time)
-    assert silent.verdict == ("DEADLINE_EXCEEDED", "no DialogInit came")
+    assert silent.status == ("DEADLINE_EXCEEDED", "no DialogInit came")
 
 
 def test_a_call_that_begins_on_hold_is_not_given_up():
@@ -124,7 +124,7 @@ def test_a_call_that_begins_on_hold_is_not_given_up():
     made.receive(TELLER.dialog_init(), host.time)
     host.time += 600
     made.poll(host.time)
-    assert made.verdict is None
+    assert made.status is None
 
 
 def test_a_dialog_in_which_nobody_spoke_is_a_call():
@@ -149,10 +149,10 @@ def test_a_long_hold_is_no_end_but_a_longer_one_is():
     assert host.inlet is not None
     host.time += 3599
     made.poll(host.time)
-    assert made.verdict is None
+    assert made.status is None
     host.time += 2
     made.poll(host.time)
-    assert made.verdict == ("OK", "")
+    assert made.status == ("OK", "")
     assert host.inlet.reason == "idle"
 
 
@@ -162,12 +162,12 @@ def test_nobody_reads_while_the_flow_asks_to_wait_and_the_silence_is_not_the_pee
     assert host.inlet is not None
     host.inlet.paused = True
     host.time += 59
-    assert not made.wants(host.time)
+    assert not made.wants_read(host.time)
     host.inlet.paused = False
     host.time += 59
     made.poll(host.time)
-    assert made.wants(host.time)
-    assert made.verdict is None
+    assert made.wants_read(host.time)
+    assert made.status is None
 
 
 def test_who_sends_too_fast_is_read_at_most_so_much_faster_than_real_time():
@@ -176,7 +176,7 @@ def test_who_sends_too_fast_is_read_at_most_so_much_faster_than_real_time():
     read = 0.1
     began = host.time
     while host.time < began + 60:
-        while made.wants(host.time):
+        while made.wants_read(host.time):
             made.receive(media(), host.time)
             read += 0.1
         host.time += 0.02
@@ -195,8 +195,8 @@ def test_when_the_flow_ends_the_stream_is_told_why(draining, code):
     host.draining = draining
     made.poll(host.time)
     assert made.over
-    assert made.verdict is not None
-    assert made.verdict[0] == code
+    assert made.status is not None
+    assert made.status[0] == code
 
 
 def test_when_there_is_no_room_at_the_start_the_stream_may_try_again():
@@ -206,7 +206,7 @@ def test_when_there_is_no_room_at_the_start_the_stream_may_try_again():
     made.receive(TELLER.segment_start("agent"), host.time)
     host.full = True
     made.receive(media(), host.time)
-    assert made.verdict == ("UNAVAILABLE", "busy")
+    assert made.status == ("UNAVAILABLE", "busy")
     made.end("cancelled")
     assert host.inlet is None
 
@@ -217,7 +217,7 @@ def test_accounts_are_asked_for_at_the_start():
         made = peer(host, Rules(accounts=accounts))
         for message in (TELLER.dialog_init(), TELLER.segment_start("agent"), media()):
             made.receive(message, host.time)
-        assert (made.verdict and made.verdict[0]) == wanted
+        assert (made.status and made.status[0]) == wanted
 
 
 def test_what_waits_to_be_mixed_at_the_end_is_not_lost():
@@ -249,11 +249,11 @@ def test_the_end_of_a_connection_is_no_stop_although_it_is_told_late(stops: Sequ
     async def slot() -> None:
         await asyncio.sleep(0)
 
-    async def let_in(context: Any) -> GrpcPeer:
+    async def admit(context: Any) -> GrpcPeer:
         return speaker
 
-    server: Any = Server.__new__(Server)
-    server._host, server._streams, server._let_in = SimpleNamespace(now=lambda: host.time, slot=slot), {}, let_in
+    server: Any = GrpcServer.__new__(GrpcServer)
+    server._host, server._streams, server._admit = SimpleNamespace(now=lambda: host.time, slot=slot), {}, admit
 
     async def main() -> None:
         messages = (TELLER.dialog_init(), TELLER.segment_start("agent"), media(), *stops)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from flowcore import Packet
 from nodes.audio import g711
 from nodes.audio.codecs import from_mulaw
-from nodes.ringcx.segments import APART, PATIENCE, WAITING, Segment, Side
+from nodes.ringcx.segments import LEAD_TIMEOUT, MAX_WAITING, TRACK_STRIDE, Segment, TrackMixer
 
 CHUNK = 800
 
@@ -21,7 +21,7 @@ def noise(seed, size=CHUNK):
 
 def places(*seqs):
     """Where chunks of these numbers stand; a number may come with audio of its own: (number, audio)."""
-    segment = Segment(Side("agent", 1), from_mulaw)
+    segment = Segment(TrackMixer("agent", 1), from_mulaw)
     told = [(seq, noise(n)) if isinstance(seq, int) else seq for n, seq in enumerate(seqs)]
     return [segment.place(seq, payload) for seq, payload in told]
 
@@ -59,49 +59,49 @@ def test_any_numbers_have_places(seqs):
 
 
 def test_one_who_speaks_alone_passes_byte_by_byte():
-    side = Side("customer", 2)
-    one = Segment(side, from_mulaw)
+    mixer = TrackMixer("customer", 2)
+    one = Segment(mixer, from_mulaw)
     for n in range(5):
-        assert side.take(one, n, noise(n), 0.1 * n) == Packet("customer", 2 * APART + n, noise(n), 0.1 * n)
-    assert side.seconds == pytest.approx(0.5)
-    assert side.rest(1.0) is None
+        assert mixer.take(one, n, noise(n), 0.1 * n) == Packet("customer", 2 * TRACK_STRIDE + n, noise(n), 0.1 * n)
+    assert mixer.seconds == pytest.approx(0.5)
+    assert mixer.flush(1.0) is None
 
 
 def test_two_at_once_are_mixed_to_one_track_of_one_length():
-    side = Side("agent", 1)
-    one, two = Segment(side, from_mulaw), Segment(side, from_mulaw)
+    mixer = TrackMixer("agent", 1)
+    one, two = Segment(mixer, from_mulaw), Segment(mixer, from_mulaw)
     voices = [g711.encode((6000 * np.sin(np.arange(4000) / k)).astype(np.int16)).tobytes() for k in (5, 11)]
     packets = []
     for n in range(5):
         for segment, voice in ((two, voices[1]), (one, voices[0])):
-            taken = side.take(segment, n, voice[CHUNK * n : CHUNK * (n + 1)], 0.1 * n)
+            taken = mixer.take(segment, n, voice[CHUNK * n : CHUNK * (n + 1)], 0.1 * n)
             packets += [taken] if taken else []
-    rest = side.rest(0.5)
-    assert [packet.seq - APART for packet in packets] == [0, 1, 2, 3, 4]
+    flush = mixer.flush(0.5)
+    assert [packet.seq - TRACK_STRIDE for packet in packets] == [0, 1, 2, 3, 4]
     heard = g711.decode(np.frombuffer(b"".join(packet.data for packet in packets), np.uint8)).astype(int)
     whole = [g711.decode(np.frombuffer(voice, np.uint8)).astype(int) for voice in voices]
     # `two` leads, so `one` comes a chunk later.
     wanted = whole[1] + np.concatenate([np.zeros(CHUNK, int), whole[0][:-CHUNK]])
     assert np.abs(heard - wanted).max() <= 600  # half a step of mu-law at that level
-    assert rest == Packet("agent", APART + 5, voices[0][-CHUNK:], 0.5)
+    assert flush == Packet("agent", TRACK_STRIDE + 5, voices[0][-CHUNK:], 0.5)
 
 
 def test_another_leads_when_the_first_is_on_hold_or_gone_and_nothing_is_lost():
-    side = Side("agent", 1)
-    one, two = Segment(side, from_mulaw), Segment(side, from_mulaw)
-    side.take(one, 0, noise(0), 0.0)
-    assert side.take(two, 0, noise(1), 0.1) is None  # waits for the one who leads
-    after = side.take(two, 1, noise(2), 0.1 + PATIENCE)
-    assert after == Packet("agent", APART + 1, noise(1) + noise(2), 0.1 + PATIENCE)
+    mixer = TrackMixer("agent", 1)
+    one, two = Segment(mixer, from_mulaw), Segment(mixer, from_mulaw)
+    mixer.take(one, 0, noise(0), 0.0)
+    assert mixer.take(two, 0, noise(1), 0.1) is None  # waits for the one who leads
+    after = mixer.take(two, 1, noise(2), 0.1 + LEAD_TIMEOUT)
+    assert after == Packet("agent", TRACK_STRIDE + 1, noise(1) + noise(2), 0.1 + LEAD_TIMEOUT)
     two.stopped = True
-    assert side.take(one, 1, noise(3), 0.7) == Packet("agent", APART + 2, noise(3), 0.7)
+    assert mixer.take(one, 1, noise(3), 0.7) == Packet("agent", TRACK_STRIDE + 2, noise(3), 0.7)
 
 
 def test_what_waits_is_bounded_and_repeats_are_told():
-    side = Side("agent", 1)
-    one, two = Segment(side, from_mulaw), Segment(side, from_mulaw)
-    side.take(one, 0, noise(0), 0.0)
-    told = [side.take(two, n, noise(n), 0.0) for n in range(20)]
-    assert told.count(None) * CHUNK == WAITING // CHUNK * CHUNK
+    mixer = TrackMixer("agent", 1)
+    one, two = Segment(mixer, from_mulaw), Segment(mixer, from_mulaw)
+    mixer.take(one, 0, noise(0), 0.0)
+    told = [mixer.take(two, n, noise(n), 0.0) for n in range(20)]
+    assert told.count(None) * CHUNK == MAX_WAITING // CHUNK * CHUNK
     assert told[-1] == "mixed_too_late"
-    assert side.take(two, 0, noise(0), 0.0) == "duplicate"
+    assert mixer.take(two, 0, noise(0), 0.0) == "duplicate"

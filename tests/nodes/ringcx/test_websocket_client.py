@@ -7,7 +7,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
 from flowcore import CannotStart
-from nodes.ringcx.websocket_client import Line
+from nodes.ringcx.websocket_client import WebSocketClient
 from tests.support.live import PATIENCE
 
 
@@ -35,22 +35,22 @@ def other_end():
 @pytest.mark.parametrize("message", [b"", b"x", b"ab", b"abc", b'{"event":"Connected"}'])
 def test_a_message_in_pieces_is_one(other_end, message):
     heard, url, over = other_end
-    line = Line(url)
-    line.say_slowly(message, 3, 0.003)
-    line.hang_up()
-    line.close()
+    client = WebSocketClient(url)
+    client.send_slowly(message, 3, 0.003)
+    client.hang_up()
+    client.close()
     assert over.wait(PATIENCE)
     assert heard == [message.decode(), "closed in order"]
 
 
 def test_what_vanishes_says_no_goodbye(other_end):
     heard, url, over = other_end
-    line = Line(url)
-    line.say(b"hello")
+    client = WebSocketClient(url)
+    client.send(b"hello")
     while not heard:
         over.wait(0.01)
-    line.vanish()
-    line.close()
+    client.reset()
+    client.close()
     assert over.wait(PATIENCE)
     assert heard == ["hello", "reset"]
 
@@ -63,6 +63,6 @@ def test_a_receiver_whose_certificate_is_not_trusted_here_and_one_without_any():
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
             with pytest.raises(CannotStart, match=says):
-                Line(f"wss://localhost:{server.socket.getsockname()[1]}/")
+                WebSocketClient(f"wss://localhost:{server.socket.getsockname()[1]}/")
             server.shutdown()
             thread.join()

@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from flowcore import CannotStart, Packet, Refused, Resource
 from flowcore.engine.admission import LocalConnectionCounter
 from flowcore.engine.sockets import listen
-from nodes.ringcx.protocol import Caller
+from nodes.ringcx.call_sender import CallSender
 from nodes.sources.ringcx import RingCX
 
 UPGRADE = (
@@ -187,7 +187,7 @@ def test_a_real_websockets_client_is_heard_whole() -> None:
     agent, customer = random.Random(1).randbytes(160 * 50), random.Random(2).randbytes(160 * 50)
 
     def call(url: str) -> int:
-        caller = Caller({"call_id": "c7", "session_id": "3"})
+        caller = CallSender({"call_id": "c7", "session_id": "3"})
         with connect(url + "?EVAccountId=42&ani=wrong", proxy=None) as socket_:
             assert socket_.response is not None
             assert "Sec-WebSocket-Extensions" not in socket_.response.headers  # deflate was offered

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from flowcore import CannotStart, Text
 from nodes.ringcx import grpc_server
-from nodes.ringcx.grpc_server import MESSAGE_LIMIT
+from nodes.ringcx.grpc_server import MAX_MESSAGE
 from nodes.simulators.known_audio import voice
 from nodes.sources.ringcx_grpc import RingCXGrpc
 from tests.support.live import PATIENCE, Live, until
@@ -152,7 +152,7 @@ def test_more_streams_than_allowed_are_told_so_and_do_not_wait(tmp_path):
 
 
 def test_connections_that_ask_for_nothing_are_limited_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(grpc_server, "SPARE", 4)
+    monkeypatch.setattr(grpc_server, "SPARE_STREAMS", 4)
     with recording(tmp_path, "call.max_connections=1", calls=1) as live:
         host, port = live.url.partition("://")[2].split(":")
         idle = [socket.create_connection((host, int(port)), 30) for _ in range(8)]
@@ -181,7 +181,7 @@ def test_a_message_too_big_ends_its_call_alone_and_keeps_the_audio(tmp_path):
         bad = GrpcPhone(live.url, "bad")
         bad.start()
         bad.talk(7, 1.0)
-        bad.say(bad.teller.media("agent", bytes(MESSAGE_LIMIT)))
+        bad.say(bad.sender.media("agent", bytes(MAX_MESSAGE)))
         assert bad.answer() == "RESOURCE_EXHAUSTED"
         good.talk(3, 1.0)
         assert good.hang_up() == "OK"
@@ -204,7 +204,7 @@ def test_garbage_ends_its_call_with_a_word_and_keeps_the_audio(tmp_path):
 def test_a_codec_that_is_not_taken_is_refused_with_what_to_set(tmp_path):
     with recording(tmp_path) as live:
         phone = GrpcPhone(live.url)
-        phone.say(phone.teller.dialog_init(), phone.teller.segment_start("agent", 1))
+        phone.say(phone.sender.dialog_init(), phone.sender.segment_start("agent", 1))
         assert phone.answer() == "INVALID_ARGUMENT"
         assert "OPUS at 8000 Hz is not taken: set the Start Stream node to PCMU" in phone.call.details()
     assert live.engine.totals.flows == 0
@@ -335,7 +335,7 @@ def test_pages_of_other_nodes_have_a_port_of_their_own(tmp_path):
             assert b"<title>" in answer.read()
         phone = GrpcPhone(live.url)
         phone.start()
-        phone.say(phone.teller.media("agent", msgspec.json.encode(Text("agent", 0.0, 1.0, "hello", True, 0))))
+        phone.say(phone.sender.media("agent", msgspec.json.encode(Text("agent", 0.0, 1.0, "hello", True, 0))))
         assert phone.hang_up() == "OK"
     assert live.engine.totals.nodes["page"].arrived.chunks == 1
 
@@ -355,9 +355,9 @@ def test_the_same_call_over_both_transports_gives_the_same_transcript(tmp_path, 
             one = phone(live.url)
             one.start()
             size = {"websocket": 160, "grpc": 800}[transport]
-            caller = one.caller if transport == "websocket" else one.teller
+            sender = one.sender
             places = range(0, 8 * 8000, size)
-            one.say(*(caller.media(track, said[track][at : at + size]) for at in places for track in said))
+            one.say(*(sender.media(track, said[track][at : at + size]) for at in places for track in said))
             if transport == "websocket":
                 one.stop()
             one.hang_up()

@@ -14,8 +14,8 @@ from flowcore.testing import hear, run_plan
 from nodes.doctor.call_recorder import CallRecorder
 from nodes.doctor.redact import Redactor
 from nodes.ringcx.call_peer import CallPeer
-from nodes.ringcx.call_recording import VERSION, Closed, Message, Opened, line
-from nodes.ringcx.protocol import Caller
+from nodes.ringcx.call_recording import VERSION, Closed, Message, Opened, encode
+from nodes.ringcx.call_sender import CallSender
 from nodes.simulators.known_audio import mulaw
 from nodes.sources.ringcx_recording import RingCXRecording
 from tests.support.live import Live
@@ -39,32 +39,32 @@ def played(recording: Path, folder: Path, speed: float = 0):
 
 
 @pytest.fixture
-def taped(monkeypatch, tmp_path):
-    """Every connection of the listener `ringcx` is recorded as it is heard."""
+def recorded(monkeypatch, tmp_path):
+    """Every connection of the listener `ringcx` is recorded."""
 
-    class Taped(CallPeer):
+    class RecordedPeer(CallPeer):
         def __init__(self, host, request, *arguments, **limits):
             super().__init__(host, request, *arguments, **limits)
-            self.tape = CallRecorder(tmp_path / "tape.jsonl", Redactor(None))
-            self.tape.begin(request, self._opened)
+            self.recorder = CallRecorder(tmp_path / "call.jsonl", Redactor(None))
+            self.recorder.begin(request, self._opened_at)
 
-        def messages(self, messages, now):
+        def messages_received(self, messages, now):
             for data in messages:
-                self.tape.message(data, now)
-            super().messages(messages, now)
+                self.recorder.message(data, now)
+            super().messages_received(messages, now)
 
         def closed(self, reason):
-            assert self.tape.close(reason, None, self._host.now())
+            assert self.recorder.close(reason, None, self._host.now())
             super().closed(reason)
 
-    monkeypatch.setattr("nodes.sources.ringcx.CallPeer", Taped)
-    return tmp_path / "tape.jsonl"
+    monkeypatch.setattr("nodes.sources.ringcx.CallPeer", RecordedPeer)
+    return tmp_path / "call.jsonl"
 
 
 def troubled(call: int, seconds: float, seed: int) -> list[bytes]:
     """Both parties' messages with some lost, doubled and overtaken, and some that are none."""
     chance = random.Random(seed)
-    caller = Caller({"call_id": "troubled"})
+    caller = CallSender({"call_id": "troubled"})
     parts = {track: mulaw(call, track, seconds) for track in ("agent", "customer")}
     sent = []
     for at in range(0, len(parts["agent"]), 160):
@@ -79,7 +79,7 @@ def troubled(call: int, seconds: float, seed: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_live_call_with_losses_plays_again_to_the_same_bytes(taped, tmp_path, seed):
+def test_live_call_with_losses_plays_again_to_the_same_bytes(recorded, tmp_path, seed):
     live, again = tmp_path / "live", tmp_path / "again"
     # What a busy machine makes a pause is one in both.
     with Live("record", [f"wav.path={live}/{{flow}}.wav", "ordered.hold=fill"], calls=1) as engine:
@@ -88,7 +88,7 @@ def test_live_call_with_losses_plays_again_to_the_same_bytes(taped, tmp_path, se
         phone.say(*troubled(seed, 3.0, seed))
         phone.stop()
         phone.hang_up()
-    result, wav = played(taped, again)
+    result, wav = played(recorded, again)
     heard = next(live.glob("*.wav")).read_bytes()
     assert len(heard) > 80_000
     assert wav.read_bytes() == heard
@@ -96,14 +96,14 @@ def test_live_call_with_losses_plays_again_to_the_same_bytes(taped, tmp_path, se
 
 
 def recording(path: Path, *events: tuple[float, bytes], query: str = "", closed: Closed | None = None) -> Path:
-    lines = [line(Opened(VERSION, 100.0, "2026-01-02T03:04:05+00:00", f"/{query}", []))]
-    lines += [line(Message(100.0 + at, data.decode())) for at, data in events]
-    lines += [line(closed)] if closed else []
+    lines = [encode(Opened(VERSION, 100.0, "2026-01-02T03:04:05+00:00", f"/{query}", []))]
+    lines += [encode(Message(100.0 + at, data.decode())) for at, data in events]
+    lines += [encode(closed)] if closed else []
     path.write_bytes(b"".join(lines))
     return path
 
 
-def talk(caller: Caller, call: int, seconds: float, since: float = 0.0, hold: float = 0.0):
+def talk(caller: CallSender, call: int, seconds: float, since: float = 0.0, hold: float = 0.0):
     """Both parties' messages in real time; in the middle nobody sends for ``hold`` seconds."""
     parts = {track: mulaw(call, track, seconds) for track in ("agent", "customer")}
     for at in range(0, len(parts["agent"]), 160):
@@ -113,7 +113,7 @@ def talk(caller: Caller, call: int, seconds: float, since: float = 0.0, hold: fl
 
 
 def call(path: Path, seconds: float = 4.0, hold: float = 0.0) -> Path:
-    caller = Caller({"call_id": "c", "session_id": "1"})
+    caller = CallSender({"call_id": "c", "session_id": "1"})
     events = [(0.0, caller.connected()), (0.0, caller.start()), *talk(caller, 1, seconds, hold=hold)]
     end = seconds + hold
     return recording(
@@ -145,7 +145,7 @@ def test_silence_longer_than_idle_ends_the_call_as_it_did_then(tmp_path):
 
 
 def test_one_stop_and_silence_end_the_call_where_they_did(tmp_path):
-    caller = Caller({"call_id": "c"})
+    caller = CallSender({"call_id": "c"})
     stop = (1.0, caller.stop(1, "2026"))
     path = recording(
         tmp_path / "a.jsonl", (0.0, caller.start()), *talk(caller, 1, 1.0), stop, *talk(caller, 2, 1.0, since=4.0)
@@ -167,7 +167,7 @@ def test_half_a_recording_ends_like_a_lost_connection(tmp_path):
 
 
 def test_session_is_known_by_what_the_query_and_start_said(tmp_path):
-    caller = Caller({"call_id": "by-start"})
+    caller = CallSender({"call_id": "by-start"})
     path = recording(tmp_path / "a.jsonl", (0.0, caller.start()), query="?callId=by-query&agentId=7")
     heard = hear(RingCXRecording, {"path": str(path), "speed": 0})
     assert heard[0].session.attributes["call_id"] == "by-start"
@@ -175,7 +175,7 @@ def test_session_is_known_by_what_the_query_and_start_said(tmp_path):
 
 
 def test_recording_without_a_call_says_so(tmp_path):
-    path = recording(tmp_path / "a.jsonl", (0.0, Caller({}).connected()), closed=Closed(101.0, "peer_closed"))
+    path = recording(tmp_path / "a.jsonl", (0.0, CallSender({}).connected()), closed=Closed(101.0, "peer_closed"))
     result, wav = played(path, tmp_path)
     assert wav is None
     assert [event.data["reason"] for event in result.named("closed_without_start")] == ["peer_closed"]
@@ -186,7 +186,7 @@ def test_recording_without_a_call_says_so(tmp_path):
     [
         (None, "No such file or directory; give the path of a recording"),
         (b"", "it is empty; `flowcore doctor` makes recordings"),
-        (b"RIFF\x00\x00WAVE\n", "line 1 is not one of a recording"),
+        (b"RIFF\x00\x00WAVE\n", "line 1 is not valid in a recording"),
     ],
 )
 def test_what_is_no_recording_is_refused_by_name(tmp_path, content, why):

@@ -31,7 +31,7 @@ def sentences(first, count=6):
 def talk(phone, agent, customer):
     voices = {"agent": agent, "customer": customer}
     places = range(0, len(agent), MESSAGE)
-    phone.say(*(phone.caller.media(track, voices[track][at : at + MESSAGE]) for at in places for track in voices))
+    phone.say(*(phone.sender.media(track, voices[track][at : at + MESSAGE]) for at in places for track in voices))
 
 
 def graph(folder, google, **options):

@@ -59,7 +59,7 @@ def call(folder: Path, settings: list[str], *, kill: bool) -> tuple[list[Any], b
         phone = Phone(live.url)
         phone.start()
         places = range(0, length, 160)
-        phone.say(*(phone.caller.media(track, wire[track][at : at + 160]) for at in places for track in wire))
+        phone.say(*(phone.sender.media(track, wire[track][at : at + 160]) for at in places for track in wire))
         if kill:
             until(lambda: any(process.cpu_percent(0.02) > 30 for process in first))
             for process in first:

@@ -5,10 +5,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowcore import Packet
+from nodes.audio.g711 import RATE
 from nodes.jitterbuffer.timeline import Timeline
 from nodes.net.connection import STALL_THRESHOLD
-from nodes.ringcx.backdating import dated
-from nodes.ringcx.protocol import RATE, TRACKS, Caller, parse
+from nodes.ringcx.arrival_times import estimate_arrivals
+from nodes.ringcx.call_sender import CallSender
+from nodes.ringcx.messages import TRACKS, parse
 
 SLOT = 0.020
 
@@ -26,29 +28,29 @@ class Books:
 
 def sent(seconds: float, length: float, phase: float) -> list[tuple[float, bytes]]:
     """What two level parties send in packets of ``length`` seconds, and when."""
-    caller, data = Caller({}), bytes(round(length * RATE))
+    caller, data = CallSender({}), bytes(round(length * RATE))
     places = range(1, round(seconds / length) + 1)
     return [(place * length + phase, caller.media(track, data)) for place in places for track in TRACKS.values()]
 
 
 def test_parties_that_speak_at_once_are_dated_at_once():
     messages = [message for _, message in sent(0.1, 0.02, 0.0)]
-    times = [at for _, at in dated(messages, 10.0, 10.1)]
+    times = [at for _, at in estimate_arrivals(messages, 10.0, 10.1)]
     assert times == pytest.approx([10.02, 10.02, 10.04, 10.04, 10.06, 10.06, 10.08, 10.08, 10.1, 10.1])
-    assert [message for message, _ in dated(messages, 10.0, 10.1)] == messages
+    assert [message for message, _ in estimate_arrivals(messages, 10.0, 10.1)] == messages
 
 
 def test_what_a_stuck_network_sent_at_once_is_not_dated_before_we_looked():
-    times = [at for _, at in dated([message for _, message in sent(3.0, 0.02, 0.0)], 10.0, 10.5)]
+    times = [at for _, at in estimate_arrivals([message for _, message in sent(3.0, 0.02, 0.0)], 10.0, 10.5)]
     assert times == sorted(times)
     assert (times[0], times[-1]) == (10.0, 10.5)
 
 
 def test_what_is_no_audio_came_before_what_follows():
-    caller = Caller({})
+    caller = CallSender({})
     messages = [caller.start(), b"no JSON", caller.media("agent", bytes(160)), caller.media("agent", bytes(160))]
     messages.append(caller.stop(1, ""))
-    assert [at for _, at in dated(messages, 10.0, 10.5)] == pytest.approx([10.48, 10.48, 10.48, 10.5, 10.5])
+    assert [at for _, at in estimate_arrivals(messages, 10.0, 10.5)] == pytest.approx([10.48, 10.48, 10.48, 10.5, 10.5])
 
 
 @pytest.mark.slow
@@ -69,7 +71,11 @@ def test_no_stall_of_ours_is_drift_of_a_party(length, phase, stalls):
         for step in steps:
             since, now = now, now + step
             came = [message for at, message in messages if since < at <= now]
-            times = dated(came, since, now) if now - since > STALL_THRESHOLD else [(message, now) for message in came]
+            times = (
+                estimate_arrivals(came, since, now)
+                if now - since > STALL_THRESHOLD
+                else [(message, now) for message in came]
+            )
             for message, at in times:
                 media = parse(message)
                 line.follow(Packet(TRACKS[media.perspective], media.seq, media.data, at), at)

@@ -14,21 +14,23 @@ from hypothesis import strategies as st
 
 from flowcore import Packet
 from nodes.ringcx import ringcx_grpc_pb2 as pb
-from nodes.ringcx.grpc_protocol import EARLY, SEGMENTS, Dialog, Note, Teller
-from nodes.ringcx.protocol import DOUBT, PATIENCE, Broken, Ignored, Start
+from nodes.ringcx.call_state import MAX_BAD_IN_A_ROW, MIN_BAD_IN_ALL, Ignored, ProtocolError
+from nodes.ringcx.dialog_sender import DialogSender
+from nodes.ringcx.dialog_state import MAX_EARLY, MAX_SEGMENTS, DialogState, Note
+from nodes.ringcx.messages import Start
 from tests.support.live import ROOT
 
 SAID = {"call_id": "d1", "session_id": "s1", "ani": "100", "dnis": "200", "account_id": "a", "rc_account_id": "r"}
-TELLER = Teller(SAID | {"team": "blue"})
+SENDER = DialogSender(SAID | {"team": "blue"})
 
 
 def noise(seed=1, size=800):
     return random.Random(seed).randbytes(size)
 
 
-def told(*messages, dialog=None, end=True):
+def receive_all(*messages, dialog=None, end=True):
     """All that a dialog says of these messages."""
-    dialog = dialog or Dialog()
+    dialog = dialog or DialogState()
     results = [result for n, message in enumerate(messages) for result in dialog.receive(message, float(n))]
     return results + (list(dialog.end(float(len(messages)))) if end else [])
 
@@ -42,16 +44,16 @@ def reasons(results):
 
 
 def opened(*tracks):
-    return [TELLER.dialog_init(), *map(TELLER.segment_start, tracks)]
+    return [SENDER.dialog_init(), *map(SENDER.segment_start, tracks)]
 
 
 def test_a_call_comes_to_a_start_and_packets_of_two_tracks():
-    teller = Teller(SAID)
+    teller = DialogSender(SAID)
     sent = {track: noise(track == "agent", 8000) for track in ("agent", "customer")}
     messages = opened("customer", "agent")
     for at in range(0, 8000, 800):
         messages += [teller.media(track, voice[at : at + 800]) for track, voice in sent.items()]
-    results = told(*messages, teller.segment_stop("agent"), teller.segment_stop("customer"))
+    results = receive_all(*messages, teller.segment_stop("agent"), teller.segment_stop("customer"))
     start, *packets = results
     assert isinstance(start, Start)
     assert {packet.track for packet in packets} == set(sent)
@@ -66,7 +68,7 @@ def test_start_has_the_names_that_it_has_over_websocket():
         segment_id="x", participant=pb.Participant(id="77", type=pb.AGENT), product=pb.Product(id="9", type=pb.QUEUE)
     )
     begun = pb.StreamEvent(session_id="s1", segment_start=product).SerializeToString()
-    start = told(TELLER.dialog_init(), begun)[0]
+    start = receive_all(SENDER.dialog_init(), begun)[0]
     known = {"agent_id": "77", "product_id": "9", "product_type": "queue", "dialog_type": "inbound"}
     assert start.attributes == SAID | known | {"dialog.team": "blue"}
 
@@ -75,65 +77,68 @@ def test_start_has_the_names_that_it_has_over_websocket():
     ("kind", "track"), [(pb.CONTACT, "customer"), (pb.AGENT, "agent"), (pb.BOT, "agent"), (3, "customer")]
 )
 def test_participants_have_sides(kind, track):
-    results = told(TELLER.dialog_init(), TELLER.segment_start("x", participant=kind), TELLER.media("x", noise()))
+    results = receive_all(SENDER.dialog_init(), SENDER.segment_start("x", participant=kind), SENDER.media("x", noise()))
     assert heard(results, track) == noise()
 
 
 def test_a_bot_has_a_track_of_its_own_if_asked_for():
-    begun = TELLER.segment_start("x", participant=pb.BOT)
-    assert heard(told(TELLER.dialog_init(), begun, TELLER.media("x", noise()), dialog=Dialog("bot")), "bot") == noise()
+    begun = SENDER.segment_start("x", participant=pb.BOT)
+    assert (
+        heard(receive_all(SENDER.dialog_init(), begun, SENDER.media("x", noise()), dialog=DialogState("bot")), "bot")
+        == noise()
+    )
 
 
 def test_audio_before_its_segment_waits_for_it():
-    media = [TELLER.media("agent", noise(n)) for n in range(3)]
-    results = told(TELLER.dialog_init(), *media, TELLER.segment_start("agent"))
+    media = [SENDER.media("agent", noise(n)) for n in range(3)]
+    results = receive_all(SENDER.dialog_init(), *media, SENDER.segment_start("agent"))
     assert heard(results, "agent") == noise(0) + noise(1) + noise(2)
     assert [result.arrived for result in results if isinstance(result, Packet)] == [1.0, 2.0, 3.0]  # as they came
 
 
 def test_audio_of_several_before_their_segments_keeps_its_order():
-    media = [TELLER.media(track, noise(n)) for n in range(3) for track in ("agent", "customer")]
-    results = told(TELLER.dialog_init(), *media, *map(TELLER.segment_start, ("agent", "customer")))
+    media = [SENDER.media(track, noise(n)) for n in range(3) for track in ("agent", "customer")]
+    results = receive_all(SENDER.dialog_init(), *media, *map(SENDER.segment_start, ("agent", "customer")))
     assert [r.track for r in results if isinstance(r, Packet)] == ["agent", "customer"] * 3
 
 
 def test_audio_of_a_segment_that_never_starts_is_counted_and_bounded():
-    results = told(*opened(), *(TELLER.media("nobody", noise(n)) for n in range(50)), end=False)
-    assert len(reasons(results)) == 50 - EARLY * 10
-    results = told(*opened(), TELLER.media("nobody", noise()))
+    results = receive_all(*opened(), *(SENDER.media("nobody", noise(n)) for n in range(50)), end=False)
+    assert len(reasons(results)) == 50 - MAX_EARLY * 10
+    results = receive_all(*opened(), SENDER.media("nobody", noise()))
     assert reasons(results) == ["media_without_segment"]
 
 
 def test_a_segment_that_starts_before_its_dialog_is_heard_and_has_the_dialogs_name():
-    results = told(TELLER.segment_start("agent"), TELLER.dialog_init(), TELLER.media("agent", noise()))
+    results = receive_all(SENDER.segment_start("agent"), SENDER.dialog_init(), SENDER.media("agent", noise()))
     assert results[0].attributes["call_id"] == "d1"
     assert heard(results, "agent") == noise()
 
 
 def test_without_dialog_init_the_call_has_no_name_but_is_heard():
-    results = told(TELLER.segment_start("agent"), TELLER.media("agent", noise()))
+    results = receive_all(SENDER.segment_start("agent"), SENDER.media("agent", noise()))
     assert isinstance(results[0], Start)
     assert heard(results, "agent") == noise()
 
 
 def test_what_comes_twice_changes_nothing():
-    messages = [TELLER.dialog_init()] * 2 + [TELLER.segment_start("agent")] * 2
-    messages += [TELLER.media("agent", noise(), 1), *[TELLER.segment_stop("agent")] * 2, TELLER.segment_stop("nobody")]
-    results = told(*messages)
+    messages = [SENDER.dialog_init()] * 2 + [SENDER.segment_start("agent")] * 2
+    messages += [SENDER.media("agent", noise(), 1), *[SENDER.segment_stop("agent")] * 2, SENDER.segment_stop("nobody")]
+    results = receive_all(*messages)
     wanted = ["second_dialog_init", "second_segment_start", "second_segment_stop", "stop_without_segment"]
     assert reasons(results) == wanted
     assert heard(results, "agent") == noise()
 
 
 def test_audio_after_the_stop_of_its_segment_is_heard():
-    messages = [*opened("agent"), TELLER.segment_stop("agent"), TELLER.media("agent", noise())]
-    assert heard(told(*messages), "agent") == noise()
+    messages = [*opened("agent"), SENDER.segment_stop("agent"), SENDER.media("agent", noise())]
+    assert heard(receive_all(*messages), "agent") == noise()
 
 
 def test_a_segment_that_starts_again_is_told_and_goes_on_behind_what_was_said():
-    again = [TELLER.segment_stop("agent"), TELLER.segment_start("agent")]
-    first, second = TELLER.media("agent", noise(1), 5), TELLER.media("agent", noise(2), 1)
-    results = told(*opened("agent"), first, *again, second)
+    again = [SENDER.segment_stop("agent"), SENDER.segment_start("agent")]
+    first, second = SENDER.media("agent", noise(1), 5), SENDER.media("agent", noise(2), 1)
+    results = receive_all(*opened("agent"), first, *again, second)
     assert [result for result in results if isinstance(result, Note)] == [
         Note("participant", {"agent_id": "agent", "track": "agent"})
     ]
@@ -143,7 +148,7 @@ def test_a_segment_that_starts_again_is_told_and_goes_on_behind_what_was_said():
 
 def test_holds_are_told_by_name_and_never_with_data():
     event = pb.StreamEvent(segment_info=pb.SegmentInfoEvent(segment_id="agent", event="HOLD", data="4111 1111"))
-    results = told(*opened("agent"), event.SerializeToString(), TELLER.info("nobody", "unhold"))
+    results = receive_all(*opened("agent"), event.SerializeToString(), SENDER.info("nobody", "unhold"))
     assert results[:2] == [
         Note("segment_info", {"what": "HOLD", "track": "agent"}),
         Note("segment_info", {"what": "unhold", "track": ""}),
@@ -152,57 +157,57 @@ def test_holds_are_told_by_name_and_never_with_data():
 
 @pytest.mark.parametrize(("codec", "name"), [(pb.OPUS, "OPUS"), (pb.FLAC, "FLAC"), (9, "9")])
 def test_codecs_that_are_not_taken_are_refused_by_name(codec, name):
-    with pytest.raises(Broken, match=f"{name} at 8000 Hz is not taken: set the Start Stream node to PCMU"):
-        told(TELLER.dialog_init(), TELLER.segment_start("agent", codec))
+    with pytest.raises(ProtocolError, match=f"{name} at 8000 Hz is not taken: set the Start Stream node to PCMU"):
+        receive_all(SENDER.dialog_init(), SENDER.segment_start("agent", codec))
 
 
 def test_other_rates_are_refused():
     start = pb.SegmentStartEvent(segment_id="x", audio_format=pb.AudioFormat(codec=pb.PCMU, rate=16000))
-    with pytest.raises(Broken, match="PCMU at 16000 Hz"):
-        told(pb.StreamEvent(segment_start=start).SerializeToString())
+    with pytest.raises(ProtocolError, match="PCMU at 16000 Hz"):
+        receive_all(pb.StreamEvent(segment_start=start).SerializeToString())
 
 
 def test_pcmu_is_meant_where_no_format_is_named():
     start = pb.StreamEvent(segment_start=pb.SegmentStartEvent(segment_id="x")).SerializeToString()
-    assert heard(told(start, TELLER.media("x", noise())), "customer") == noise()
+    assert heard(receive_all(start, SENDER.media("x", noise())), "customer") == noise()
 
 
 def test_garbage_is_counted_and_too_much_of_it_ends_the_call():
-    assert reasons(told(b"\xff", TELLER.dialog_init())) == ["bad_message:not_protobuf"]
-    assert reasons(told(b"", b"\x7a\x00")) == ["unknown_event"] * 2  # legal messages of a newer protocol
-    assert reasons(told(*opened("agent"), TELLER.media("agent", b""))) == ["bad_message:empty_media"]
-    with pytest.raises(Broken, match="too many messages"):
-        told(*[b"\xff"] * PATIENCE)
-    with pytest.raises(Broken):
-        told(*[b"\xff", b"\xff", TELLER.dialog_init()] * DOUBT)
+    assert reasons(receive_all(b"\xff", SENDER.dialog_init())) == ["bad_message:not_protobuf"]
+    assert reasons(receive_all(b"", b"\x7a\x00")) == ["unknown_event"] * 2  # legal messages of a newer protocol
+    assert reasons(receive_all(*opened("agent"), SENDER.media("agent", b""))) == ["bad_message:empty_media"]
+    with pytest.raises(ProtocolError, match="too many messages"):
+        receive_all(*[b"\xff"] * MAX_BAD_IN_A_ROW)
+    with pytest.raises(ProtocolError):
+        receive_all(*[b"\xff", b"\xff", SENDER.dialog_init()] * MIN_BAD_IN_ALL)
 
 
 def test_no_more_participants_are_remembered_than_a_call_has():
-    starts = [TELLER.segment_start(str(n), participant=pb.AGENT) for n in range(SEGMENTS + 1)]
-    assert reasons(told(*starts)) == ["too_many_segments"]
-    assert reasons(told(*starts[:-1], TELLER.segment_stop("0"), starts[-1])) == []
+    starts = [SENDER.segment_start(str(n), participant=pb.AGENT) for n in range(MAX_SEGMENTS + 1)]
+    assert reasons(receive_all(*starts)) == ["too_many_segments"]
+    assert reasons(receive_all(*starts[:-1], SENDER.segment_stop("0"), starts[-1])) == []
 
 
 MESSAGES = st.sampled_from(
     [
-        TELLER.dialog_init(),
-        TELLER.segment_start("agent"),
-        TELLER.segment_start("customer", pb.PCMA),
-        TELLER.segment_start("other", pb.L16, pb.AGENT),
-        TELLER.segment_stop("agent"),
-        TELLER.info("agent", "hold"),
-        TELLER.media("agent", noise(1), 7),
-        TELLER.media("agent", noise(2), 8),
-        TELLER.media("customer", noise(3), 1),
-        TELLER.media("other", noise(4), 3),
-        TELLER.media("other", noise(5, 801), 4),
+        SENDER.dialog_init(),
+        SENDER.segment_start("agent"),
+        SENDER.segment_start("customer", pb.PCMA),
+        SENDER.segment_start("other", pb.L16, pb.AGENT),
+        SENDER.segment_stop("agent"),
+        SENDER.info("agent", "hold"),
+        SENDER.media("agent", noise(1), 7),
+        SENDER.media("agent", noise(2), 8),
+        SENDER.media("customer", noise(3), 1),
+        SENDER.media("other", noise(4), 3),
+        SENDER.media("other", noise(5, 801), 4),
     ]
 )
 
 
 @given(st.lists(MESSAGES, max_size=40))
 def test_in_any_order_audio_comes_after_the_start_and_is_accounted_for(messages):
-    results = told(*messages)
+    results = receive_all(*messages)
     kinds = [type(result) for result in results]
     assert kinds.count(Start) <= 1
     assert Packet not in kinds or kinds.index(Start) < kinds.index(Packet)
@@ -210,18 +215,18 @@ def test_in_any_order_audio_comes_after_the_start_and_is_accounted_for(messages)
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_judged(data):
-    told(data)
+    receive_all(data)
 
 
 @given(
-    st.sampled_from([TELLER.dialog_init(), TELLER.segment_start("a", participant=2), TELLER.media("a", noise())]),
+    st.sampled_from([SENDER.dialog_init(), SENDER.segment_start("a", participant=2), SENDER.media("a", noise())]),
     st.data(),
 )
 def test_any_change_of_a_message_is_judged(message, data):
     at = data.draw(st.integers(0, len(message) - 1))
     changed = message[:at] + bytes([data.draw(st.integers(0, 255))]) + message[at + 1 :]
-    with contextlib.suppress(Broken):  # nothing else
-        told(*opened("agent"), changed)
+    with contextlib.suppress(ProtocolError):  # nothing else
+        receive_all(*opened("agent"), changed)
 
 
 def test_the_generated_classes_are_those_of_the_proto(tmp_path):

@@ -1,0 +1,164 @@
+"""The parser of RingCX messages."""
+
+import base64
+import json
+import random
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowcore import BadMessage
+from nodes.ringcx.call_sender import CallSender
+from nodes.ringcx.messages import MAX_FIELDS, Connected, Media, Start, Stop, Unknown, attributes, parse
+
+AUDIO = bytes(range(160))
+START = b'{"event":"Start","metadata":{"callId":"c1","contentType":"audio/x-mulaw","sampleRateHertz":8000}}'
+STOP = b'{"event":"Stop"}'
+MEDIA = b'{"event":"Media","perspective":"Participant","sequenceId":"1","media":"//8="}'
+GARBAGE = b"garbage"
+
+
+def media(**fields: Any) -> bytes:
+    message = {"event": "Media", "perspective": "Participant", "sequenceId": "1", "media": "//8="} | fields
+    return json.dumps({key: value for key, value in message.items() if value is not ...}).encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"event":"Media","perspective":"Conference","sequenceId":"7","media":"%s"}',
+        b'{"event":"Media","perspective":"Conference","sequenceId":7,"media":"%s"}',
+        b'{ "media" : "%s" , "sequenceId" : "7" , "event" : "Media" , "perspective" : "Conference" }',
+        b'{"event":"MEDIA","perspective":"CONFERENCE","sequence_id":"7","media":"%s"}',
+        b'{"EVENT":"media","Perspective":"conference","SequenceID":7,"Media":"%s","more":[1,{"x":null}]}',
+    ],
+)
+def test_media_of_both_dialects_is_the_same(text: bytes) -> None:
+    assert parse(text.replace(b"%s", base64.b64encode(AUDIO))) == Media("Conference", 7, AUDIO)
+
+
+def test_attributes_get_our_names_and_unknown_ones_keep_theirs() -> None:
+    said = {
+        "EVAccountId": "9",
+        "rc-office-account-id": "8",
+        "agent_id": 7,
+        "Colour": "red",
+        "list": [1],
+        "ani": "x" * 999,
+    }
+    known = attributes(said.items(), "query")
+    assert known["account_id"] == "9"
+    assert known["rc_account_id"] == "8"
+    assert known["agent_id"] == "7"
+    assert known["query.Colour"] == "red"
+    assert known["ani"] == "x" * 256
+    assert len(known) == 5
+
+
+def test_attributes_can_be_written_down_whatever_bytes_they_were() -> None:
+    known = attributes([("callId", "\udcff7"), ("\udcfe", "x")], "query")
+    assert known == {"call_id": "?7", "query.?": "x"}
+
+
+def test_a_flood_of_unknown_attributes_is_capped() -> None:
+    assert len(attributes(((f"k{n}", n) for n in range(10_000)), "query")) == MAX_FIELDS
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"", "not_json"),
+        (b"garbage", "not_json"),
+        (b"\xff\xfe", "not_json"),
+        (b'{"event":"Media",}', "not_json"),
+        (b'{"event":NaN}', "not_json"),
+        (b'{"event":1e999}', "not_json"),
+        (b'{"sequenceId":' + b"9" * 5000 + b"}", "not_json"),
+        (b'"\xed\xa0\x80"', "not_json"),
+        (b"[" * 60_000, "nested_too_deep"),
+        (b'{"a":' * 10_000, "not_json" if sys.version_info >= (3, 14) else "nested_too_deep"),  # 3.14 nests deeper
+        (b'{"event":"Media","x":' + b"[" * 50_000, "nested_too_deep"),
+        (b"[]", "not_an_object"),
+        (b"null", "not_an_object"),
+        (b"{}", "no_event"),
+        (b'{"event":7}', "no_event"),
+        (media(perspective="Nobody"), "wrong_perspective"),
+        (media(perspective=None), "wrong_perspective"),
+        (media(perspective=...), "wrong_perspective"),
+        (media(sequenceId=-1), "wrong_sequence"),
+        (media(sequenceId="-1"), "wrong_sequence"),
+        (media(sequenceId="1_0"), "wrong_sequence"),
+        (media(sequenceId="٣"), "wrong_sequence"),
+        (media(sequenceId="9" * 5000), "wrong_sequence"),
+        (media(sequenceId=True), "wrong_sequence"),
+        (media(sequenceId=None), "wrong_sequence"),
+        (media(sequenceId=...), "wrong_sequence"),
+        (media(media="AA\0A!=A="), "wrong_base64"),
+        (media(media="AAA"), "wrong_base64"),
+        (media(media="A A="), "wrong_base64"),
+        (media(media=5), "wrong_base64"),
+        (media(media=None), "wrong_base64"),
+        (media(media=...), "wrong_base64"),
+        (media(media=""), "empty_media"),
+    ],
+)
+def test_bad_message_is_named(text: bytes, reason: str) -> None:
+    with pytest.raises(BadMessage) as caught:
+        parse(text)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(("said", "heard"), [("7.5", 7.5), ("7", 7.0), ("1" + "0" * 400, None), ('"7"', None)])
+def test_duration_of_a_stop_is_a_number_of_this_world_or_none(said: str, heard: float | None) -> None:
+    assert parse(b'{"event":"Stop","duration":%s}' % said.encode()) == Stop(heard)
+
+
+def test_repeated_keys_take_the_last() -> None:
+    assert parse(b'{"event":"Stop","event":"Connected"}') == Connected()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(["event", "EVENT", "perspective", "sequenceId", "sequence_id", "media", "metadata", "duration"])
+VALUES = (
+    st.sampled_from(["Media", "start", "STOP", "Connected", "Participant", "CONFERENCE", "1", 10**400, "//8=", "AAA"])
+    | JSON
+)
+
+
+@settings(max_examples=500)
+@given(
+    st.binary(max_size=200)
+    | JSON.map(lambda value: json.dumps(value).encode())
+    | st.dictionaries(NAMES, VALUES, max_size=6).map(lambda value: json.dumps(value).encode())
+)
+def test_any_bytes_are_an_event_or_a_bad_message(text: bytes) -> None:
+    try:
+        event = parse(text)
+    except BadMessage:
+        return
+    assert type(event) in (Connected, Start, Media, Stop, Unknown)
+
+
+def test_a_hundred_thousand_damaged_messages_are_events_or_bad_messages() -> None:
+    rng = random.Random(7)
+    said = [media(), START, STOP, b'{"event":"Connected"}', CallSender({"call_id": "c"}, "upper").media("agent", AUDIO)]
+    reasons = set()
+    for _ in range(100_000):
+        text = bytearray(rng.choice(said))
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randrange(len(text))
+            text[at : at + rng.randint(0, 2)] = rng.choice(
+                (rng.randbytes(1), b'"', b"{", b"]", b"\\u", b"9", b"e9", b"\xff")
+            )
+        try:
+            parse(bytes(text))
+        except BadMessage as bad:
+            reasons.add(bad.reason)
+    assert reasons >= {"not_json", "no_event", "wrong_perspective", "wrong_sequence", "wrong_base64"}
