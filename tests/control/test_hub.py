@@ -1,5 +1,6 @@
+"""The hub: every handler answers, broken clients disturb only themselves, and no other user can connect."""
+
 import asyncio
-import os
 import socket
 import stat
 from contextlib import asynccontextmanager
@@ -7,8 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from flowcore import CannotStart
-from flowcore.control.address import directory, running
-from flowcore.control.client import ask, find_call
+from flowcore.control.client import ask
 from flowcore.control.hub import Hub
 from flowcore.errors import UsageError
 from tests.support.live import PATIENCE
@@ -38,7 +38,7 @@ async def hub(path, **handlers):
 
 
 def asked(path, request, **handlers):
-    """What a client hears from a hub with those handlers."""
+    """Return the answer of a hub with those handlers."""
 
     async def main():
         async with hub(path, **handlers):
@@ -47,30 +47,16 @@ def asked(path, request, **handlers):
     return asyncio.run(main())
 
 
-def test_every_holder_answers(tmp_path):
+def test_every_handler_answers(tmp_path):
     assert asked(tmp_path / "hub", {"ask": "who"}, _1=echo, _2=echo) == ({1: "who", 2: "who"}, [])
 
 
-def test_a_holder_that_does_not_answer_is_named(tmp_path, monkeypatch):
+def test_a_handler_that_does_not_answer_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("flowcore.control.hub.ANSWER_TIMEOUT", 0.01)
     assert asked(tmp_path / "hub", {"ask": "who"}, _1=deaf, _2=echo) == ({2: "who"}, [1])
 
 
-def test_a_call_that_is_not_found_may_be_with_who_gave_no_answer(tmp_path, monkeypatch):
-    monkeypatch.setattr("flowcore.control.hub.ANSWER_TIMEOUT", 0.01)
-
-    async def none(request):
-        return []
-
-    async def main():
-        async with hub(tmp_path / "hub", _1=deaf, _2=none):
-            await asyncio.to_thread(find_call, tmp_path / "hub", "one")
-
-    with pytest.raises(UsageError, match=r"there is no live call 'one': .*; no answer from worker 1: ask again"):
-        asyncio.run(main())
-
-
-def test_an_unknown_question_is_an_error(tmp_path):
+def test_a_request_that_no_handler_knows_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="nothing is known of 'who'"):
         asked(tmp_path / "hub", {"ask": "who"}, _1=ignorant)
 
@@ -108,7 +94,7 @@ def test_noise_and_a_line_without_end_cost_their_own_connection_only(tmp_path):
     assert answer == ({1: "who"}, [])
 
 
-def test_an_end_while_somebody_asks_prints_nothing(tmp_path):
+def test_closing_during_a_request_prints_nothing(tmp_path):
     printed = []
 
     async def main():
@@ -130,7 +116,7 @@ def test_an_end_while_somebody_asks_prints_nothing(tmp_path):
     assert not printed
 
 
-def test_nobody_else_may_connect_and_the_path_is_given_back(tmp_path):
+def test_no_other_user_may_connect_and_the_path_is_removed(tmp_path):
     path = tmp_path / "hub"
 
     async def main():
@@ -156,51 +142,3 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
     with pytest.raises(CannotStart):
         Hub(tmp_path / "hub")
     assert (tmp_path / "hub").read_text() == "mine"
-
-
-def test_no_process_no_answer(tmp_path):
-    with pytest.raises(UsageError, match=r"no answer at .*: No such file"):
-        ask(tmp_path / "hub", {"ask": "calls"})
-
-
-def test_the_directory_is_this_users_alone(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert directory() == tmp_path / "flowcore"
-    assert stat.S_IMODE((tmp_path / "flowcore").stat().st_mode) == 0o700
-    os.chmod(tmp_path / "flowcore", 0o755)
-    with pytest.raises(CannotStart, match="is accessible to other users"):
-        directory()
-
-
-def test_a_link_to_elsewhere_is_no_directory(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    (tmp_path / "elsewhere").mkdir(mode=0o700)
-    (tmp_path / "flowcore").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(CannotStart):
-        directory()
-
-
-def test_running_finds_the_living_and_clears_away_the_dead(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    dead, alive = directory() / "1.sock", directory() / "2.sock"
-    with socket.socket(socket.AF_UNIX) as left:
-        left.bind(str(dead))
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(alive))
-        listening.listen()
-        assert list(running()) == [alive]
-    assert not dead.exists()
-
-
-def test_newest_while_no_worker_that_answered_has_a_call_is_not_found(tmp_path, monkeypatch):
-    monkeypatch.setattr("flowcore.control.hub.ANSWER_TIMEOUT", 0.01)
-
-    async def none(request):
-        return []
-
-    async def main():
-        async with hub(tmp_path / "hub", _1=deaf, _2=none):
-            await asyncio.to_thread(find_call, tmp_path / "hub", "newest")
-
-    with pytest.raises(UsageError, match=r"there is no live call 'newest': .*; no answer from worker 1: ask again"):
-        asyncio.run(main())

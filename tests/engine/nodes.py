@@ -177,6 +177,38 @@ class Broken(Transform[Audio, Audio, BrokenConfig]):
             raise ValueError("broken at flush")
 
 
+class LaterConfig(Config):
+    never: bool = False
+
+
+@node("later")
+class Later(Transform[Audio, Audio, LaterConfig]):
+    """Gives every chunk back only when asked to collect after the end, one at each wake."""
+
+    runs = "thread"
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.held: list[Audio] = []
+        self.flushed = False
+
+    def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
+        self.held.append(chunk)
+
+    def flush(self, emit: Emit[Audio]) -> None:
+        self.flushed = True
+        if not self.config.never:
+            self.wake()
+
+    def busy(self) -> bool:
+        return bool(self.held)
+
+    def collect(self, emit: Emit[Audio]) -> None:
+        if self.flushed and self.held and not self.config.never:
+            emit(self.held.pop(0))
+            self.wake()
+
+
 HERE = Position(1, 1)
 
 

@@ -61,7 +61,7 @@ def test_taken_back_it_does_not_ring() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40)), max_size=30))
-def test_the_last_wish_counts(wishes: list[tuple[int, int]]) -> None:
+def test_the_time_set_last_counts(wishes: list[tuple[int, int]]) -> None:
     hand = Hand()
     expected: list[float] = []
     wanted = NEVER

@@ -16,7 +16,7 @@ def test_events_that_found_no_room_are_told_of_once():
     assert len(heard) == BACKLOG + 1
 
 
-def test_a_subscriber_that_raises_keeps_nobody_else_from_hearing():
+def test_a_subscriber_that_raises_does_not_stop_the_others():
     bus = Bus()
     heard: list[Event] = []
     bus.subscribe(lambda event: 1 / 0)  # type: ignore[arg-type, return-value]

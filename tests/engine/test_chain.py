@@ -95,7 +95,7 @@ class Speechless(Exception):
 @pytest.mark.parametrize("raises", [Panic, Speechless])
 @pytest.mark.parametrize("cls", [Odd, OddInThread])
 @pytest.mark.parametrize("where", ["make", "process", "busy"])
-def test_what_a_node_raises_may_be_of_any_kind(cls: Any, where: str, raises: Any) -> None:
+def test_a_node_may_raise_exceptions_of_any_kind(cls: Any, where: str, raises: Any) -> None:
     steps = [step("call", Tones), step("odd", cls, "call", where=where, raises=raises, on_error="fail_branch")]
     result = run_plan(plan(*steps, step("end", Keep, "odd", key="odd"), step("other", Keep, "call")))
     assert [failure.node for failure in result.flows[0].failures] == ["odd"]
@@ -103,7 +103,7 @@ def test_what_a_node_raises_may_be_of_any_kind(cls: Any, where: str, raises: Any
     assert len(kept()) == 50
 
 
-def test_ctrl_c_in_a_node_is_no_fault_of_its() -> None:
+def test_ctrl_c_in_a_node_ends_the_process() -> None:
     steps = [step("call", Tones), step("odd", Odd, "call", where="process", raises=KeyboardInterrupt)]
     with pytest.raises(KeyboardInterrupt):
         run_plan(plan(*steps, step("end", Keep, "odd")))
@@ -119,7 +119,7 @@ def test_a_node_that_cannot_be_made_ends_its_branch_and_the_flow_goes_on() -> No
 
 @pytest.mark.parametrize("cls", [Odd, OddInThread])
 @pytest.mark.parametrize("on_error", ["fail_branch", "fail_flow", "restart"])
-def test_all_that_a_failing_node_had_taken_is_counted(cls: Any, on_error: str) -> None:
+def test_audio_that_a_failing_node_had_taken_is_counted(cls: Any, on_error: str) -> None:
     """Also the chunk that it raised on, and the one that it held back."""
     odd = step("odd", cls, "call", where="process", on_error=on_error)
     result = run_plan(
@@ -183,7 +183,7 @@ class SlowEnd(Transform[Audio, Audio, SlowEndConfig]):
             emit(chunk)
 
 
-def test_a_flow_that_was_given_up_keeps_its_books_and_fails_nothing_more() -> None:
+def test_a_flow_that_was_given_up_keeps_its_counters_and_fails_no_other_node() -> None:
     steps = [step("call", Tones), step("slow", SlowEnd, "call"), step("after", Odd, "slow"), step("end", Keep, "after")]
     result = run_plan(plan(*steps), drain=3, pool=VirtualPool())
     assert result.flows[0].reason == "drain_deadline"

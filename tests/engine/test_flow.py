@@ -1,11 +1,11 @@
-"""A flow from its first chunk to its end: order, fan-out, failures, borders, and the books."""
+"""A flow from its first chunk to its end: order, fan-out, failures, borders, counters, drains and deadlines."""
 
 import pytest
 
 from flowcore.engine.stats import Reasons
 from flowcore.testing import run_plan
 from nodes.transforms.interleave import Interleave
-from tests.engine.nodes import Broken, Double, FileTones, Halves, Keep, KeepInThread, Tones, plan, step
+from tests.engine.nodes import Broken, Double, FileTones, Halves, Keep, KeepInThread, Later, Tones, plan, step
 
 
 @pytest.fixture(autouse=True)
@@ -124,12 +124,7 @@ def test_a_full_border_with_policy_fail_ends_its_branch():
     assert "queue is full" in str(result.flows[0].failures[0])
 
 
-def test_calls_ends_the_engine_after_that_many_flows():
-    result = run_plan(plan(step("call", Tones, sessions=3), step("end", Keep, "call")), calls=2)
-    assert len(result.flows) == 3
-
-
-def test_a_flow_whose_every_sink_has_failed_ends_as_nothing_comes_of_it():
+def test_a_flow_whose_sinks_have_all_failed_ends():
     steps = [step("call", Tones, length="60s", pace=True)]
     steps += [step("a", Keep, "call", fail_at=3, key="a"), step("b", KeepInThread, "call", fail_at=5, key="b")]
     result = run_plan(plan(*steps))
@@ -138,7 +133,7 @@ def test_a_flow_whose_every_sink_has_failed_ends_as_nothing_comes_of_it():
     assert result.named("closed")[0].data["seconds"] < 1
 
 
-def test_stereo_that_is_dropped_by_a_border_or_a_node_counts_as_the_stereo_that_came():
+def test_dropped_stereo_counts_in_the_same_unit_as_arrived_stereo():
     interleaved = step("both", Interleave, "call")
     steps = [step("call", Tones, length="40s"), interleaved, step("end", KeepInThread, "both", fail_at=1000)]
     stats = run_plan(plan(*steps)).flows[0].stats["end"]
@@ -161,3 +156,33 @@ def test_a_flow_may_be_released_while_another_thread_asks_what_it_lost(monkeypat
     steps = step("call", Tones), step("twice", Double, "call"), step("end", KeepInThread, "twice")
     run_plan(plan(*steps), prepare=lambda engine: engine.on_closed.append(ask))
     assert lost == [(0.0, 0.0)]
+
+
+def test_the_end_of_the_stream_waits_for_results_that_come_later():
+    Keep.kept.clear()
+    run_plan(plan(step("call", Tones), step("slow", Later, "call"), step("end", Keep, "slow")))
+    (kept,) = Keep.kept.values()
+    assert [item.start for item in kept if not isinstance(item, str)] == [160 * n for n in range(50)]
+    assert kept[-2:] == ["flush", "close"]
+
+
+def test_a_flow_that_was_given_up_lets_go_of_its_nodes_once_they_are_closed():
+    flows = []
+    steps = [step("call", Tones, sessions=2), step("slow", Later, "call", never=True)]
+    run_plan(
+        plan(*steps, step("end", Keep, "slow")), drain=3, prepare=lambda engine: engine.on_closed.append(flows.append)
+    )
+    assert [flow.reason for flow in flows] == ["drain_deadline"] * 2
+    assert [(flow.runs, flow.chains) for flow in flows] == [({}, [])] * 2
+
+
+def test_a_node_that_never_finishes_is_named_at_the_deadline_and_the_flow_ends_anyway():
+    Keep.kept.clear()
+    steps = [step("call", Tones), step("slow", Later, "call", never=True), step("other", Keep, "call")]
+    result = run_plan(plan(*steps, step("end", Keep, "slow", key="end")), drain=3)
+    assert result.flows[0].reason == "drain_deadline"
+    assert {event.node for event in result.named("hangs")} == {"slow"}
+    assert 3 <= result.seconds < 3.1
+    other, end = (Keep.kept[name] for name in sorted(Keep.kept))
+    assert other[-2:] == ["flush", "close"]
+    assert end == ["open", "close"]

@@ -56,7 +56,7 @@ def test_a_border_never_holds_more_than_its_bound(steps, on_full):
 
 
 @given(STEPS, POLICIES)
-def test_what_leaves_is_what_came_in_its_order_without_what_was_dropped(steps, on_full):
+def test_chunks_leave_in_order_without_those_dropped(steps, on_full):
     played = Played(on_full)
     for step in steps:
         played.step(step)
@@ -67,7 +67,7 @@ def test_what_leaves_is_what_came_in_its_order_without_what_was_dropped(steps, o
 
 
 @given(STEPS, POLICIES)
-def test_the_law_holds_at_all_times(steps, on_full):
+def test_the_counters_balance_at_all_times(steps, on_full):
     played = Played(on_full)
     for step in steps:
         played.step(step)
@@ -75,7 +75,7 @@ def test_the_law_holds_at_all_times(steps, on_full):
 
 
 @given(STEPS, POLICIES)
-def test_the_end_comes_last_whatever_is_dropped(steps, on_full):
+def test_the_end_comes_last_even_after_drops(steps, on_full):
     played = Played(on_full)
     for step in steps:
         played.step(step)
@@ -105,7 +105,7 @@ def test_drop_oldest_goes_on_after_one_of_two_producers_has_ended():
     assert [got if got is END else got.start for got in drained(full)] == [3, 4, 5, 6, 7, END]
 
 
-def test_what_is_abandoned_is_counted():
+def test_abandoned_chunks_are_counted():
     full = border()
     for number in range(3):
         full.put(chunk(number))
