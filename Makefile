@@ -48,10 +48,11 @@ fix: $(STAMP)-dev ## format, and mend what ruff can mend
 	@$(BIN)/ruff check -q --fix .
 	@$(BIN)/ruff format -q .
 
-docs: $(STAMP)-dev ## write the generated pages: the reference of nodes, the schema for editors, a picture
+docs: $(STAMP)-dev ## write the generated pages: nodes, schema for editors, a picture, the tests of each fault
 	@$(BIN)/flowcore nodes --markdown > docs/nodes.md
 	@$(BIN)/flowcore schema -o docs/graph.schema.json
 	@$(BIN)/flowcore graph graphs/transcribe.yaml -o docs/transcribe.svg
+	@$(BIN)/python -m tests.faults.table
 
 site: $(STAMP)-dev ## build the pages as a site in build/site; a dead link or a page outside the index is an error
 	@$(BIN)/python tools/build_site.py

@@ -51,6 +51,7 @@ def test_hostile_id_stays_in_the_root(hostile, tmp_path):
     assert len(path.relative_to(tmp_path).parts) == 3
 
 
+@pytest.mark.fault(18)
 @given(st.dictionaries(st.sampled_from(ATTRIBUTES), st.text(st.characters())))
 def test_any_attributes_stay_in_the_root(attributes):
     fields = "/".join(f"{{{name}}}" for name in ATTRIBUTES)
@@ -65,6 +66,7 @@ def test_fields_are_filled_in():
     assert PathTemplate("{started}.wav").resolve(session("77")) == Path("2026-01-02T03-04-05.wav")
 
 
+@pytest.mark.fault(44)
 def test_symbolic_link_out_of_the_root_is_refused(tmp_path):
     (tmp_path / "calls").mkdir()
     (tmp_path / "calls" / "77").symlink_to("/etc")
@@ -73,6 +75,7 @@ def test_symbolic_link_out_of_the_root_is_refused(tmp_path):
         template.resolve(session("77"))
 
 
+@pytest.mark.fault(44)
 @pytest.mark.parametrize(
     ("text", "says"),
     [

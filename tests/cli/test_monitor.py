@@ -9,6 +9,8 @@ from tests.support.asking import call, hub
 from tests.support.live import Live
 from tools.card import Card
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def engine(tmp_path, monkeypatch):

@@ -14,6 +14,8 @@ from tests.support.live import PATIENCE, Live, until
 from tests.support.phone import said
 from tools.card import Card
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def live(tmp_path, monkeypatch):

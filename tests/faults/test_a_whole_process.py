@@ -22,6 +22,8 @@ from tests.support.live import ROOT
 from tests.support.phone import Phone, knock, said, stereo
 from tools.load import mulaw
 
+pytestmark = pytest.mark.slow
+
 URL = re.compile(r'"(ws://[^"]+)"')
 
 
@@ -71,8 +73,9 @@ def started(tmp_path):
         one.process.communicate()
 
 
+@pytest.mark.fault(35)
 @pytest.mark.slow
-def test_row_35_sigterm_during_50_calls_leaves_every_recording_whole(tmp_path, started):
+def test_sigterm_during_50_calls_leaves_every_recording_whole(tmp_path, started):
     process = started()
     phones = [Phone(process.url, f"call{number}") for number in range(50)]
     for number, phone in enumerate(phones):
@@ -126,8 +129,9 @@ def readings(path):
     yield np.frombuffer(raw, "<i2")
 
 
+@pytest.mark.fault(36, 49)
 @pytest.mark.slow
-def test_row_36_killed_at_100_random_moments_all_that_was_acknowledged_is_readable(tmp_path):
+def test_killed_at_100_random_moments_all_that_was_acknowledged_is_readable(tmp_path):
     picks = random.Random(36)
     with subprocess.Popen(
         [sys.executable, "-c", WRITER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
@@ -161,8 +165,9 @@ def test_row_36_killed_at_100_random_moments_all_that_was_acknowledged_is_readab
 MARKERS = {"ani": "+15550100077", "secret": "tok-SECRET-8842"}
 
 
+@pytest.mark.fault(19, 20)
 @pytest.mark.slow
-def test_rows_19_and_20_no_peer_can_forge_a_log_line_or_find_its_number_and_audio_there(tmp_path, started):
+def test_no_peer_can_forge_a_log_line_or_find_its_number_and_audio_there(tmp_path, started):
     process = started("--calls", "1")
     phone = Phone(process.url + f"?token={MARKERS['secret']}", 'x\n{"level":"info","event":"forged"}\x1b[2J')
     phone.sender = type(phone.sender)(
@@ -183,9 +188,10 @@ def test_rows_19_and_20_no_peer_can_forge_a_log_line_or_find_its_number_and_audi
         assert marker not in out
 
 
+@pytest.mark.fault(20)
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["off", "observe", "require"])
-def test_row_20_no_marker_gets_into_log_output_counters_or_answers(mode, tmp_path, started, monkeypatch):
+def test_no_marker_gets_into_log_output_counters_or_answers(mode, tmp_path, started, monkeypatch):
     secret, ani, dnis, wrong = "s3cret-MARKER-4711", "+15550100078", "+15550100079", "wr0ng-MARKER-0815"
     monkeypatch.setenv("RINGCX_SECRET", secret)
     settings = ["--set", "call.secret=${RINGCX_SECRET}", "--set", f"call.secret_mode={mode}"]
@@ -217,8 +223,9 @@ def test_row_20_no_marker_gets_into_log_output_counters_or_answers(mode, tmp_pat
         assert marker not in "".join(said_of_it)
 
 
+@pytest.mark.fault(53)
 @pytest.mark.slow
-def test_isolation_a_log_that_nobody_reads_stops_no_call(tmp_path, started):
+def test_a_log_that_nobody_reads_stops_no_call(tmp_path, started):
     process = started("--calls", "400")  # whose log is more than a pipe holds
     for batch in range(0, 400, 100):
         phones = [Phone(process.url, f"call{number}") for number in range(batch, batch + 100)]

@@ -28,6 +28,8 @@ from tests.support.live import Live, until
 from tests.support.phone import MESSAGE, Phone, said, stereo
 from tools.load import call_id, frame, mulaw
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 
 
@@ -62,7 +64,8 @@ def close_code(heard):
     return int.from_bytes(heard[2:4], "big")
 
 
-def test_row_01_a_message_of_1_gib_is_refused_by_its_header_and_the_audio_so_far_is_kept(tmp_path):
+@pytest.mark.fault(1)
+def test_a_message_of_1_gib_is_refused_by_its_header_and_the_audio_so_far_is_kept(tmp_path):
     with recording(tmp_path, calls=1) as live:
         phone = talking(live.url)
         before = rss()
@@ -73,7 +76,8 @@ def test_row_01_a_message_of_1_gib_is_refused_by_its_header_and_the_audio_so_far
     assert live.engine.totals.reasons == {"peer_broke_protocol": 1}
 
 
-def test_row_02_a_million_empty_fragments_cost_one_call_and_no_memory(tmp_path):
+@pytest.mark.fault(2)
+def test_a_million_empty_fragments_cost_one_call_and_no_memory(tmp_path):
     fragments = (b"\x00\x80" + bytes(4)) * 1000
     with recording(tmp_path, calls=1) as live:
         phone = talking(live.url)
@@ -115,8 +119,9 @@ GARBAGE = {
 }
 
 
+@pytest.mark.fault(7)
 @pytest.mark.slow
-def test_row_07_every_illegal_frame_ends_its_own_call_only(tmp_path):
+def test_every_illegal_frame_ends_its_own_call_only(tmp_path):
     with recording(tmp_path, calls=len(GARBAGE) + 1) as live:
         good = Phone(live.url, "good")
         good.start()
@@ -170,8 +175,9 @@ def address(live):
     return host, int(port)
 
 
+@pytest.mark.fault(9)
 @pytest.mark.slow
-def test_row_09_reset_at_50_random_bytes_keeps_every_whole_message(tmp_path):
+def test_reset_at_50_random_bytes_keeps_every_whole_message(tmp_path):
     data, ends = wire(7, 0.2)
     picks = random.Random(9)
     begin = ends[0] - len(frame(CallSender({}).media("agent", bytes(MESSAGE))))
@@ -202,9 +208,10 @@ def test_row_09_reset_at_50_random_bytes_keeps_every_whole_message(tmp_path):
         assert len(heard) == agent
 
 
+@pytest.mark.fault(10)
 @settings(max_examples=12, deadline=None)
 @given(st.integers(1, 400), st.none() | st.integers(0, 99))
-def test_row_10_any_slicing_gives_a_byte_identical_recording(tmp_path_factory, size, seed):
+def test_any_slicing_gives_a_byte_identical_recording(tmp_path_factory, size, seed):
     folder = tmp_path_factory.mktemp("sliced")
     with (
         recording(folder, calls=1) as live,
@@ -218,7 +225,8 @@ def test_row_10_any_slicing_gives_a_byte_identical_recording(tmp_path_factory, s
     assert np.array_equal(stereo(folder / "one.wav"), said(7, 0.3))
 
 
-def test_row_11_beyond_max_calls_exactly_the_rest_gets_503_before_the_upgrade(tmp_path):
+@pytest.mark.fault(11)
+def test_beyond_max_calls_exactly_the_rest_gets_503_before_the_upgrade(tmp_path):
     with recording(tmp_path, calls=20, max_calls=20) as live:
         phones = [talking(live.url, f"call{number}", 0.1) for number in range(20)]
         until(lambda: len(live.engine.flows) == 20)
@@ -239,8 +247,9 @@ def test_row_11_beyond_max_calls_exactly_the_rest_gets_503_before_the_upgrade(tm
         assert np.array_equal(stereo(tmp_path / f"call{number}.wav"), said(7, 0.1))
 
 
+@pytest.mark.fault(12)
 @pytest.mark.slow
-def test_row_12_a_flooding_call_costs_twenty_good_ones_nothing(tmp_path):
+def test_a_flooding_call_costs_twenty_good_ones_nothing(tmp_path):
     with recording(tmp_path, calls=21) as live:
         flood = Phone(live.url, "flood")
         flood.start()
@@ -279,8 +288,9 @@ def test_row_12_a_flooding_call_costs_twenty_good_ones_nothing(tmp_path):
     assert 4 * closed.data["seconds"] < flooded < 4 * 2 * 1.1 * (closed.data["seconds"] + 2 + 1)
 
 
+@pytest.mark.fault(17)
 @pytest.mark.slow
-def test_row_17_two_clients_of_one_call_id_race_and_no_byte_is_mixed(tmp_path):
+def test_two_clients_of_one_call_id_race_and_no_byte_is_mixed(tmp_path):
     races = 100
     with recording(tmp_path, calls=2 * races) as live:
 
@@ -311,7 +321,8 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def test_row_18_no_call_id_names_a_file_outside_the_folder(tmp_path):
+@pytest.mark.fault(18)
+def test_no_call_id_names_a_file_outside_the_folder(tmp_path):
     folder = tmp_path / "inside"
     with recording(folder, calls=len(HOSTILE)) as live:
         phones = [Phone(live.url, hostile) for hostile in HOSTILE]
@@ -351,7 +362,8 @@ def all_came(live, packets=100):
     until(lambda: [flow.stats()["call"].left.chunks for flow in tuple(live.engine.flows.values())] == [packets])
 
 
-def test_row_08_a_peer_that_vanishes_behind_a_live_proxy_is_lost_within_40_s_and_its_recording_whole(tmp_path):
+@pytest.mark.fault(8)
+def test_a_peer_that_vanishes_behind_a_live_proxy_is_lost_within_40_s_and_its_recording_whole(tmp_path):
     data, _ = wire(7, 1.0)
     pong, ping = frame(b"", opcode=10), frame(b"", opcode=9)
     sent = HANDSHAKE + data + pong + ping
@@ -381,7 +393,8 @@ def test_row_08_a_peer_that_vanishes_behind_a_live_proxy_is_lost_within_40_s_and
     assert np.array_equal(stereo(tmp_path / "x.wav"), said(7, 1.0))
 
 
-def test_row_08_one_that_never_answers_pings_is_given_up_after_idle_and_its_recording_whole(tmp_path):
+@pytest.mark.fault(8)
+def test_one_that_never_answers_pings_is_given_up_after_idle_and_its_recording_whole(tmp_path):
     data, _ = wire(7, 1.0)
     clock = Skipping()
     with (
@@ -404,9 +417,10 @@ DAMAGED = [
 ] + [b"garbage", b"{}", b"\xff\xfe", b'{"event":"Media"}']
 
 
+@pytest.mark.fault(22)
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 49), st.sampled_from(DAMAGED)), max_size=60))
-def test_row_22_garbage_at_any_place_is_counted_and_the_timeline_is_right(places):
+def test_garbage_at_any_place_is_counted_and_the_timeline_is_right(places):
     caller, call, harness = CallSender({"call_id": "x", "session_id": "1"}), CallState(), NodeHarness(Reorder)
     call.receive(caller.start(), 0.0)
     parts = {track: mulaw(7, track, 0.5) for track in ("agent", "customer")}

@@ -23,6 +23,8 @@ from nodes.audio import wav
 from nodes.sinks.wav_file import WavFile
 from tests.faults.calls import recording, with_branch
 
+pytestmark = pytest.mark.slow
+
 RATE = 8000
 SLOT = 0.02
 
@@ -118,20 +120,20 @@ def power_cut_after_random_actions(folder, picks: random.Random) -> None:
         assert sure <= kept(folder, number) <= call.position
 
 
-def test_row_37_a_power_cut_takes_5_s_at_most_and_never_a_finished_file(tmp_path):
+def test_a_power_cut_takes_5_s_at_most_and_never_a_finished_file(tmp_path):
     picks = random.Random(37)
     for number in range(60):
         power_cut_after_random_actions(tmp_path / str(number), picks)
 
 
 @pytest.mark.slow
-def test_row_37_in_a_thousand_random_sequences_of_actions(tmp_path):
+def test_in_a_thousand_random_sequences_of_actions(tmp_path):
     picks = random.Random(3700)
     for number in range(1000):
         power_cut_after_random_actions(tmp_path / str(number), picks)
 
 
-def test_row_37_always_means_that_nothing_is_lost_and_end_that_all_may_be(tmp_path):
+def test_always_means_that_nothing_is_lost_and_end_that_all_may_be(tmp_path):
     for fsync, sure in (("always", 8000), ("end", 0)):
         folder = tmp_path / fsync
         folder.mkdir()
@@ -144,7 +146,7 @@ def test_row_37_always_means_that_nothing_is_lost_and_end_that_all_may_be(tmp_pa
         assert kept(folder, 0) == sure
 
 
-def test_row_37_calls_that_begin_together_are_synced_one_after_the_other_and_in_time(tmp_path):
+def test_calls_that_begin_together_are_synced_one_after_the_other_and_in_time(tmp_path):
     with FakeDisk(tmp_path) as disk:
         calls = [Call(tmp_path, number) for number in range(40)]
         for call in calls:
@@ -161,7 +163,7 @@ def test_row_37_calls_that_begin_together_are_synced_one_after_the_other_and_in_
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EROFS])
-def test_row_38_after_a_write_that_failed_the_next_file_begins_within_the_chunk(tmp_path, number):
+def test_after_a_write_that_failed_the_next_file_begins_within_the_chunk(tmp_path, number):
     with FakeDisk(tmp_path) as disk:
         call = Call(tmp_path, 0)
         call.talk(800)
@@ -192,7 +194,7 @@ def kept_of_damaged(folder):
     return len(samples(folder / "call0.damaged.wav"))
 
 
-def test_row_38_a_sync_that_failed_is_never_asked_again(tmp_path):
+def test_a_sync_that_failed_is_never_asked_again(tmp_path):
     with FakeDisk(tmp_path) as disk:
         call = Call(tmp_path, 0)
         call.talk(800)
@@ -226,7 +228,7 @@ def with_ear(plan):
     return with_branch(plan, "ear", ear, "voices"), ear
 
 
-def test_row_39_a_full_disk_costs_the_recording_what_it_cannot_take_and_nobody_else(tmp_path):
+def test_a_full_disk_costs_the_recording_what_it_cannot_take_and_nobody_else(tmp_path):
     plan, ear = with_ear(recording(tmp_path, calls=1, length="30s"))
     with FakeDisk(tmp_path) as disk:
 
@@ -266,7 +268,7 @@ def test_row_39_a_full_disk_costs_the_recording_what_it_cannot_take_and_nobody_e
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_row_39_none_begins_below_the_floor_and_the_call_goes_on(tmp_path):
+def test_none_begins_below_the_floor_and_the_call_goes_on(tmp_path):
     plan, ear = with_ear(recording(tmp_path, ["wav.min_free=9000000GiB"], calls=1, length="10s"))
     result = run_plan(plan)
     (flow,) = result.flows
@@ -278,7 +280,7 @@ def test_row_39_none_begins_below_the_floor_and_the_call_goes_on(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_row_39_a_limit_for_each_file_begins_the_next_one(tmp_path):
+def test_a_limit_for_each_file_begins_the_next_one(tmp_path):
     call = Call(tmp_path, 0)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
@@ -293,7 +295,7 @@ def test_row_39_a_limit_for_each_file_begins_the_next_one(tmp_path):
     assert max(path.stat().st_size for path in tmp_path.glob("*.wav")) <= 10_000
 
 
-def test_row_40_writes_of_2_s_each_stall_nobody_else_and_all_that_is_too_much_is_counted(tmp_path):
+def test_writes_of_2_s_each_stall_nobody_else_and_all_that_is_too_much_is_counted(tmp_path):
     plan, ear = with_ear(recording(tmp_path, ["wav.queue.max=30s"], calls=1, length="45s"))
     with FakeDisk(tmp_path) as disk:
         disk.seconds = 2.0
@@ -322,7 +324,7 @@ folder.close()
 """
 
 
-def test_row_48_a_folder_belongs_to_one_run_and_its_workers(tmp_path, monkeypatch):
+def test_a_folder_belongs_to_one_run_and_its_workers(tmp_path, monkeypatch):
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
@@ -347,7 +349,7 @@ def test_row_48_a_folder_belongs_to_one_run_and_its_workers(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_row_48_a_killed_run_leaves_no_lock(tmp_path):
+def test_a_killed_run_leaves_no_lock(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:

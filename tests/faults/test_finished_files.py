@@ -9,10 +9,13 @@ from io import BytesIO
 from itertools import chain
 
 import numpy as np
+import pytest
 
 from nodes.sinks.transcript_file import TranscriptFile
 from nodes.sinks.wav_file import WavFile
 from tests.support.inotify import watching
+
+pytestmark = pytest.mark.slow
 
 PROCESSES, CALLS = 4, 50  # calls of each process
 WRITER = """
@@ -59,7 +62,7 @@ def assert_whole(name: str, data: bytes) -> None:
         assert (samples == np.full(4000 + call, call)).all()
 
 
-def test_row_52_what_appears_while_200_calls_end_together_and_processes_are_killed_is_whole(tmp_path):
+def test_what_appears_while_200_calls_end_together_and_processes_are_killed_is_whole(tmp_path):
     picks = random.Random(52)
     with watching(tmp_path) as watch:
         writers = [

@@ -4,6 +4,7 @@ import gc
 from contextlib import ExitStack
 
 import psutil
+import pytest
 
 from flowcore.control import TapConnection
 from flowcore.control.taps import MAX_QUEUE
@@ -11,12 +12,14 @@ from tests.support.asking import call, hub
 from tests.support.live import Live, until
 from tests.support.phone import said, stereo
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 16.0
 FLAT = 8 * 1024 * 1024
 """Bytes; kernel's buffers and short queues of all listeners together hold less than 2 MiB."""
 
 
-def test_row_46_of_20_listeners_10_stand_still_and_the_recording_is_exact(tmp_path, monkeypatch):
+def test_of_20_listeners_10_stand_still_and_the_recording_is_exact(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     with (
         Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav", "ordered.hold=collapse"]) as live,  # it keeps no time

@@ -26,6 +26,8 @@ from tests.support.live import Live, until
 from tests.support.phone import said, stereo
 from tools.load import Load, call_id
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 
 
@@ -57,7 +59,7 @@ def flows(result):
     return {flow.id.rpartition("-")[2]: flow for flow in result.flows}
 
 
-def test_row_27_wall_time_that_jumps_back_ends_nothing_and_measures_nothing(tmp_path):
+def test_wall_time_that_jumps_back_ends_nothing_and_measures_nothing(tmp_path):
     class Jumping(VirtualClock):
         def wall(self):
             return super().wall() - timedelta(hours=1 if self.now() > 1001 else 0)
@@ -69,7 +71,7 @@ def test_row_27_wall_time_that_jumps_back_ends_nothing_and_measures_nothing(tmp_
 
 
 @pytest.mark.slow
-def test_row_28_recognition_at_half_speed_for_10_minutes_stays_within_its_bound(tmp_path):
+def test_recognition_at_half_speed_for_10_minutes_stays_within_its_bound(tmp_path):
     clock = Listening.clock = VirtualClock()
     Listening.ages.clear()
     graph = with_branch(recording(tmp_path, length="10min"), "stt", Listening, "voices")
@@ -88,7 +90,7 @@ def test_row_28_recognition_at_half_speed_for_10_minutes_stays_within_its_bound(
 
 
 @pytest.mark.slow
-def test_row_29_a_stuck_branch_costs_the_recorder_no_sample(tmp_path):
+def test_a_stuck_branch_costs_the_recorder_no_sample(tmp_path):
     clock = Listening.clock = VirtualClock()
     Listening.ages.clear()
     graph = with_branch(recording(tmp_path, length="90s"), "stt", Listening, "voices")
@@ -114,7 +116,7 @@ class Thief(Transform[Audio, Audio]):
             emit(chunk)
 
 
-def test_row_30_a_loss_that_nobody_counts_breaks_the_law():
+def test_a_loss_that_nobody_counts_breaks_the_law():
     from tests.engine.nodes import Keep, Tones
 
     with pytest.raises(AccountingError, match=r"node thief, channel-seconds: in 1\.0.* is not out and dropped 0\.9"):
@@ -144,7 +146,7 @@ class Source(Listener[Any]):
 
 @pytest.mark.parametrize("at", [0, 1, 9, "open", "flush", "close"])
 @pytest.mark.parametrize("name", sorted(WORKING.keys() - OUTSIDE))
-def test_row_31_whatever_a_node_raises_nine_other_flows_are_untouched(name, at, tmp_path):
+def test_whatever_a_node_raises_nine_other_flows_are_untouched(name, at, tmp_path):
     cls = WORKING[name]
     form = given(cls.caps[0])
     source = type("Source", (Source,), {"form": form, "given": chunks(form)})
@@ -199,7 +201,7 @@ def numbered():
     return lambda: f"flow{next(numbers)}"
 
 
-def test_row_32_a_node_that_blocks_the_loop_is_named_and_nobody_loses_a_chunk(tmp_path):
+def test_a_node_that_blocks_the_loop_is_named_and_nobody_loses_a_chunk(tmp_path):
     stuck = Stuck(at=2)
     with Live(
         "record",
@@ -219,7 +221,7 @@ def test_row_32_a_node_that_blocks_the_loop_is_named_and_nobody_loses_a_chunk(tm
 
 
 @pytest.mark.slow
-def test_isolation_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(tmp_path):
+def test_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(tmp_path):
     """Also with really stuck threads: the other calls' writers run in others."""
     stuck = Stuck(at=3)
     with Live(
@@ -246,7 +248,7 @@ def test_isolation_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(t
     assert sum(len(stereo(tmp_path / name)) == 16000 for name in whole) == 9
 
 
-def test_isolation_more_dead_disks_than_threads_cost_no_other_branch(tmp_path):
+def test_more_dead_disks_than_threads_cost_no_other_branch(tmp_path):
     """What many calls share gets stuck in all of them; what stands beside it goes on."""
     Listening.ages.clear()
     stuck, calls = Stuck(at=0), 20
@@ -265,7 +267,7 @@ def test_isolation_more_dead_disks_than_threads_cost_no_other_branch(tmp_path):
     assert {event.node for event in live.named("hangs")} == {"wav"}
 
 
-def test_isolation_a_subscriber_that_raises_costs_the_audio_nothing(tmp_path):
+def test_a_subscriber_that_raises_costs_the_audio_nothing(tmp_path):
     class Broken(Bus):
         def __init__(self) -> None:
             super().__init__()
@@ -281,7 +283,7 @@ def test_isolation_a_subscriber_that_raises_costs_the_audio_nothing(tmp_path):
     assert bus.failed > 0
 
 
-def test_isolation_a_node_that_cannot_be_made_fails_its_flow_only(tmp_path):
+def test_a_node_that_cannot_be_made_fails_its_flow_only(tmp_path):
     graph = recording(tmp_path, calls=5, length="1s")
     made = itertools.count()
 
@@ -311,7 +313,7 @@ class Hanging(Resource):
         self.free.wait(60)
 
 
-def test_isolation_a_part_that_never_closes_does_not_keep_the_process(tmp_path, monkeypatch):
+def test_a_part_that_never_closes_does_not_keep_the_process(tmp_path, monkeypatch):
     from flowcore.engine import engine
 
     monkeypatch.setattr(engine, "CLOSE", 0.2)  # for every part: on a busy machine another may be late as well

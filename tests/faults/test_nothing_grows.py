@@ -23,6 +23,8 @@ from tests.faults.crowd import Crowd
 from tests.support.alone import alone
 from tests.support.live import Live, until
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 
 
@@ -39,7 +41,7 @@ def rss():
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @alone
-def test_row_34_after_2000_calls_of_which_600_are_cut_all_counts_are_back(tmp_path):
+def test_after_2000_calls_of_which_600_are_cut_all_counts_are_back(tmp_path):
     batch, warm, calls, traced = 40, 500, 2000, 300
     pool = ThreadPool(max_threads=2)  # it keeps those that were ever needed, each with its memory
     with Live("record", [f"wav.path={tmp_path}/{{flow}}.wav"], pool=pool) as live, Crowd() as crowd:
@@ -145,7 +147,7 @@ def long(tmp_path, **config: Any):
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_row_47_fifty_calls_of_10_minutes_hold_no_more_at_their_end_than_after_2(tmp_path):
+def test_fifty_calls_of_10_minutes_hold_no_more_at_their_end_than_after_2(tmp_path):
     result = run_plan(long(tmp_path, calls=50, length="10min", burst=10), slot=1.0)
     assert Discard.seconds == pytest.approx(50 * 600)
     assert [flow.reason for flow in result.flows] == ["stop"] * 50

@@ -21,6 +21,8 @@ from tests.support.phone import said, stereo
 from tests.support.phone_grpc import CHUNK, TRACKS, GrpcPhone, over_grpc
 from tools.load import mulaw
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 HOSTILE = [
     "",
@@ -64,7 +66,8 @@ def whole_call(phone, number=7, seconds=0.3):
     return phone.hang_up()
 
 
-def test_row_05_slow_handshakes_are_all_gone_at_their_limit_and_a_good_call_goes_on(tmp_path):
+@pytest.mark.fault(5)
+def test_slow_handshakes_are_all_gone_at_their_limit_and_a_good_call_goes_on(tmp_path):
     with recording(tmp_path, "call.handshake=5s", calls=1) as live:  # less, a busy machine may need for the good call
         silent = [socket.create_connection(address(live), timeout=30) for _ in range(50)]
         assert whole_call(GrpcPhone(live.url)) == "OK"
@@ -75,7 +78,8 @@ def test_row_05_slow_handshakes_are_all_gone_at_their_limit_and_a_good_call_goes
     assert np.array_equal(stereo(tmp_path / "calls" / "one.wav"), said(7, 0.3))
 
 
-def test_row_05_connections_that_ask_for_no_stream_make_room_after_the_time_for_a_start(tmp_path):
+@pytest.mark.fault(5)
+def test_connections_that_ask_for_no_stream_make_room_after_the_time_for_a_start(tmp_path):
     with (
         recording(tmp_path, "call.start=5s", calls=1) as live,  # less, a busy machine may need for the good call
         grpc.insecure_channel(live.url.removeprefix("grpc://")) as idle,
@@ -87,7 +91,8 @@ def test_row_05_connections_that_ask_for_no_stream_make_room_after_the_time_for_
         assert whole_call(GrpcPhone(live.url)) == "OK"
 
 
-def test_row_09_a_reset_at_random_bytes_keeps_all_that_was_read(tmp_path):
+@pytest.mark.fault(9)
+def test_a_reset_at_random_bytes_keeps_all_that_was_read(tmp_path):
     """At the pace of a call all that came is read; what comes in the very moment of a reset, gRPC's core drops."""
     picks = random.Random(9)
     came = []
@@ -113,14 +118,16 @@ def test_row_09_a_reset_at_random_bytes_keeps_all_that_was_read(tmp_path):
         assert np.array_equal(heard[: read // 2 * CHUNK], said(7, 1.0)[: read // 2 * CHUNK])
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize(("size", "seed"), [(1, 1), (7, 2), (1000, 3)])
-def test_row_10_any_slicing_gives_a_byte_identical_recording(tmp_path, size, seed):
+def test_any_slicing_gives_a_byte_identical_recording(tmp_path, size, seed):
     with recording(tmp_path, calls=1) as live, Proxy(address(live), up=[slicer(size, seed)]) as proxy:
         assert whole_call(through(proxy)) == "OK"
     assert np.array_equal(stereo(tmp_path / "calls" / "one.wav"), said(7, 0.3))
 
 
-def test_row_11_beyond_max_calls_exactly_the_rest_is_told_to_try_again(tmp_path):
+@pytest.mark.fault(11)
+def test_beyond_max_calls_exactly_the_rest_is_told_to_try_again(tmp_path):
     with recording(tmp_path, max_calls=5, calls=5) as live:
         phones = [GrpcPhone(live.url, f"call{n}") for n in range(5)]
         for n, phone in enumerate(phones):
@@ -132,8 +139,9 @@ def test_row_11_beyond_max_calls_exactly_the_rest_is_told_to_try_again(tmp_path)
     assert sorted(path.stem for path in (tmp_path / "calls").glob("*.wav")) == [f"call{n}" for n in range(5)]
 
 
+@pytest.mark.fault(12)
 @pytest.mark.slow
-def test_row_12_a_flooding_call_costs_good_ones_nothing_and_no_memory(tmp_path):
+def test_a_flooding_call_costs_good_ones_nothing_and_no_memory(tmp_path):
     with recording(tmp_path, "call.max_speed=20", calls=5) as live:
         flood = GrpcPhone(live.url, "flood")
         flood.start()
@@ -152,7 +160,8 @@ def test_row_12_a_flooding_call_costs_good_ones_nothing_and_no_memory(tmp_path):
     assert np.array_equal(stereo(tmp_path / "calls" / "flood.wav"), said(7, 60.0))
 
 
-def test_row_17_two_clients_of_one_call_id_race_and_no_byte_is_mixed(tmp_path):
+@pytest.mark.fault(17)
+def test_two_clients_of_one_call_id_race_and_no_byte_is_mixed(tmp_path):
     races = 10
     with recording(tmp_path, calls=2 * races) as live:
 
@@ -170,7 +179,8 @@ def test_row_17_two_clients_of_one_call_id_race_and_no_byte_is_mixed(tmp_path):
         assert heard == sorted(said(number, 0.3).tobytes() for number in (0, 1))
 
 
-def test_row_18_no_dialog_id_names_a_file_outside_the_folder(tmp_path):
+@pytest.mark.fault(18)
+def test_no_dialog_id_names_a_file_outside_the_folder(tmp_path):
     with recording(tmp_path, calls=len(HOSTILE)) as live:
         for hostile in HOSTILE:
             assert whole_call(GrpcPhone(live.url, hostile), seconds=0.1) == "OK"
@@ -184,8 +194,9 @@ def test_row_18_no_dialog_id_names_a_file_outside_the_folder(tmp_path):
         assert path.name[0].isalnum()
 
 
+@pytest.mark.fault(34)
 @pytest.mark.slow
-def test_row_34_after_many_calls_of_which_some_are_cancelled_all_counts_are_back(tmp_path):
+def test_after_many_calls_of_which_some_are_cancelled_all_counts_are_back(tmp_path):
     calls = 120
     with recording(tmp_path) as live:
 

@@ -23,6 +23,8 @@ from nodes.sources.ringcx import RingCX
 from tests.support.live import ROOT, Live, until
 from tests.support.phone import Phone, knock, said, stereo
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 SECRET = "s3cret/of+ours=4711"
 BASIC = base64.b64encode(f"ringcx:{SECRET}".encode()).decode()
@@ -58,7 +60,8 @@ def whole_call(url, call="good", **how):
     phone.hang_up()
 
 
-def test_row_03_pings_of_a_peer_that_never_reads_stop_being_read(tmp_path):
+@pytest.mark.fault(3)
+def test_pings_of_a_peer_that_never_reads_stop_being_read(tmp_path):
     ping = b"\x89\xfd" + bytes(4) + bytes(125)
     with recording(tmp_path, "call.max_speed=100000") as live:
         deaf = Phone(live.url, "deaf")
@@ -75,7 +78,8 @@ def test_row_03_pings_of_a_peer_that_never_reads_stop_being_read(tmp_path):
     assert np.array_equal(stereo(tmp_path / "good.wav"), said(7, 0.2))
 
 
-def test_row_04_whoever_offers_compression_gets_none(tmp_path):
+@pytest.mark.fault(4)
+def test_whoever_offers_compression_gets_none(tmp_path):
     with recording(tmp_path) as live:
         offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
         connection, answer = knock(live.url, headers=offer)
@@ -84,7 +88,8 @@ def test_row_04_whoever_offers_compression_gets_none(tmp_path):
     assert b"extensions" not in answer.lower()
 
 
-def test_row_05_slow_handshakes_are_all_gone_at_their_limit_and_a_good_call_goes_on(tmp_path):
+@pytest.mark.fault(5)
+def test_slow_handshakes_are_all_gone_at_their_limit_and_a_good_call_goes_on(tmp_path):
     assert RingCX.Config().handshake == 5.0
     with recording(tmp_path) as live:  # with less than that a busy machine is late for the good call
         host, port = live.url.removeprefix("ws://").rstrip("/").split(":")
@@ -118,7 +123,8 @@ BAD_REQUESTS = [
 ]
 
 
-def test_row_06_twelve_bad_requests_get_4xx_and_the_next_call_is_taken(tmp_path):
+@pytest.mark.fault(6)
+def test_twelve_bad_requests_get_4xx_and_the_next_call_is_taken(tmp_path):
     with recording(tmp_path) as live:
         host, port = live.url.removeprefix("ws://").rstrip("/").split(":")
         for request in BAD_REQUESTS:
@@ -130,7 +136,8 @@ def test_row_06_twelve_bad_requests_get_4xx_and_the_next_call_is_taken(tmp_path)
     assert not live.named("connection_failed")
 
 
-def test_row_11_beyond_max_calls_per_ip_exactly_the_rest_gets_503_and_other_addresses_none(tmp_path):
+@pytest.mark.fault(11)
+def test_beyond_max_calls_per_ip_exactly_the_rest_gets_503_and_other_addresses_none(tmp_path):
     with recording(tmp_path, "call.max_calls_per_ip=3") as live:
         phones = [Phone(live.url, f"call{number}") for number in range(3)]
         for phone in phones:
@@ -179,8 +186,9 @@ PLACES = {
 }
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize("place", PLACES)
-def test_row_13_the_right_secret_is_found_wherever_it_is_and_goes_no_further(place, tmp_path, monkeypatch):
+def test_the_right_secret_is_found_wherever_it_is_and_goes_no_further(place, tmp_path, monkeypatch):
     how = PLACES[place]
     with guarded(tmp_path, monkeypatch, calls=1) as live:
         sessions = []
@@ -211,7 +219,8 @@ def mutations():
         yield "".join(letters)
 
 
-def test_row_13_wrong_secrets_are_401_and_make_no_flow_no_file_and_no_line_that_holds_them(tmp_path, monkeypatch):
+@pytest.mark.fault(13)
+def test_wrong_secrets_are_401_and_make_no_flow_no_file_and_no_line_that_holds_them(tmp_path, monkeypatch):
     wrong = list(mutations())
     assert SECRET not in wrong
     with guarded(tmp_path, monkeypatch) as live:
@@ -224,7 +233,8 @@ def test_row_13_wrong_secrets_are_401_and_make_no_flow_no_file_and_no_line_that_
     assert not any(secret in repr(live.events) for secret in (SECRET, *wrong))
 
 
-def test_row_13_a_start_without_the_secret_is_closed_with_1008_before_there_is_a_flow(tmp_path, monkeypatch):
+@pytest.mark.fault(13)
+def test_a_start_without_the_secret_is_closed_with_1008_before_there_is_a_flow(tmp_path, monkeypatch):
     with guarded(tmp_path, monkeypatch) as live:
         for metadata in ({}, {"secret": "wrong"}, {"secret": SECRET + "x"}):
             phone = Phone(live.url)
@@ -236,8 +246,9 @@ def test_row_13_a_start_without_the_secret_is_closed_with_1008_before_there_is_a
     assert written(tmp_path) == []
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize("place", [*PLACES, "Stop.secret", ""])
-def test_row_13_observe_lets_all_in_and_tells_the_name_of_the_place_only(place, tmp_path, monkeypatch):
+def test_observe_lets_all_in_and_tells_the_name_of_the_place_only(place, tmp_path, monkeypatch):
     how = PLACES.get(place, {})
     with guarded(tmp_path, monkeypatch, "observe", calls=1) as live:
         phone = Phone(live.url + how.get("query", ""), headers=how.get("headers", ""))
@@ -252,6 +263,7 @@ def test_row_13_observe_lets_all_in_and_tells_the_name_of_the_place_only(place, 
     assert SECRET not in repr(live.events)
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize(
     ("origin", "answer"),
     [
@@ -263,30 +275,33 @@ def test_row_13_observe_lets_all_in_and_tells_the_name_of_the_place_only(place, 
         ("null", 403),
     ],
 )
-def test_row_14_a_web_page_may_call_only_when_it_is_listed(origin, answer, tmp_path):
+def test_a_web_page_may_call_only_when_it_is_listed(origin, answer, tmp_path):
     with recording(tmp_path, "call.origins=[https://good.example]") as live:
         assert status(live.url, f"Origin: {origin}\r\n" if origin else "") == answer
     with recording(tmp_path) as live:
         assert status(live.url, f"Origin: {origin}\r\n" if origin else "") == (403 if origin else 101)
 
 
+@pytest.mark.fault(15)
 @pytest.mark.parametrize("host", ["0.0.0.0", "''", "::", "192.0.2.1", "phone.example"])
-def test_row_15_other_machines_are_not_listened_to_in_the_clear(host):
+def test_other_machines_are_not_listened_to_in_the_clear(host):
     with pytest.raises(GraphError, match="through the network in the clear: give tls a certificate, name in behind_pr"):
         Live("record", [f"call.host={host}"])
     for safe in ("call.behind_proxy=[10.0.0.1]", "call.tls={cert: a.pem, key: b.pem}"):
         Live("record", [f"call.host={host}", safe])
 
 
+@pytest.mark.fault(15)
 @pytest.mark.slow
-def test_row_15_the_command_says_why_and_leaves_with_2(tmp_path):
+def test_the_command_says_why_and_leaves_with_2(tmp_path):
     command = [Path(sys.executable).with_name("flowcore"), "run", ROOT / "graphs" / "record.yaml"]
     done = subprocess.run([*command, "--set", "call.host=0.0.0.0"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
     assert "through the network in the clear" in done.stderr
 
 
-def test_row_16_only_a_listed_proxy_is_believed(tmp_path):
+@pytest.mark.fault(16)
+def test_only_a_listed_proxy_is_believed(tmp_path):
     settings = ["call.behind_proxy=[127.0.0.3]", "call.networks=[192.0.2.0/24]"]
     with recording(tmp_path, *settings) as live:
         for forged in ("X-Forwarded-For: 192.0.2.9\r\n", "Forwarded: for=192.0.2.9\r\n"):

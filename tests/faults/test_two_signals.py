@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.phone import Phone
 
+pytestmark = pytest.mark.slow
+
 NODE = """
 import threading
 
@@ -40,7 +42,7 @@ nodes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_row_35_a_second_signal_ends_at_once_what_would_drain_for_an_hour(tmp_path, workers):
+def test_a_second_signal_ends_at_once_what_would_drain_for_an_hour(tmp_path, workers):
     (tmp_path / "never.py").write_text(NODE)
     (tmp_path / "graph.yaml").write_text(GRAPH)
     command = [str(Path(sys.executable).with_name("flowcore")), "run", str(tmp_path / "graph.yaml"), "--log-json"]

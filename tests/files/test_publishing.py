@@ -65,7 +65,7 @@ def test_a_link_in_the_place_of_the_new_content_is_not_followed(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_row_49_killed_at_random_it_is_whole_and_not_older_than_what_was_acknowledged(tmp_path, seed):
+def test_killed_at_random_it_is_whole_and_not_older_than_what_was_acknowledged(tmp_path, seed):
     program = f"""
 import json, pathlib
 from flowcore import write_whole

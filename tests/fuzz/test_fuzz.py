@@ -6,7 +6,10 @@ import pytest
 
 from tests.fuzz import __main__ as fuzz
 
+pytestmark = pytest.mark.slow
 
+
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("name", fuzz.TARGETS)
 def test_a_few_thousand_damaged_inputs_bring_out_documented_exceptions_only(name):
     assert fuzz.randomly(name, 2000 if name != "graphs" else 300, seed=7) in (2000, 300)

@@ -26,6 +26,8 @@ from tools.fake_google import mulaw as speak
 from tools.fake_google.words import Word
 from tools.load import frame, mulaw
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 20.0
 """How long tests wait for a message."""
 

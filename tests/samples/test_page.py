@@ -13,6 +13,8 @@ from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph
 from tests.support.live import ROOT
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "docs" / "from-the-samples.md").read_text()
 COMMANDS = re.findall(r"^flowcore .*", PAGE, re.M)
 

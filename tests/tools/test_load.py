@@ -21,6 +21,8 @@ from nodes.simulators.known_audio import excerpt, stamped, voice
 from nodes.transforms.decode_mulaw import DecodeMulaw
 from tests.support.live import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 PATH = Path(__file__).parents[2] / "tools" / "load.py"
 
 

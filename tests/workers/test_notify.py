@@ -70,7 +70,7 @@ def test_ready_alive_and_stopping_are_said(manager):
 
 
 @pytest.mark.parametrize("cls", [Freezes, FreezesInThread])
-def test_row_33_no_heartbeat_while_the_loop_or_a_thread_hangs(manager, monkeypatch, cls):
+def test_no_heartbeat_while_the_loop_or_a_thread_hangs(manager, monkeypatch, cls):
     monkeypatch.setattr(notify, "STUCK_TIMEOUT", 0.1)
     FREED.clear()
     engine = Engine(plan(step("call", Tones), step("end", cls, "call")))
@@ -100,7 +100,7 @@ def test_without_a_manager_nothing_is_sent_and_nothing_asked():
     assert engine.totals.flows == 1
 
 
-def test_row_33_no_heartbeat_of_a_supervisor_while_a_worker_hangs(manager):
+def test_no_heartbeat_of_a_supervisor_while_a_worker_hangs(manager):
     silence = 0.0
 
     async def beats():

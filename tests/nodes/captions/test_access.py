@@ -10,6 +10,8 @@ from websockets.datastructures import Headers
 
 from nodes.captions.access import allows_key, allows_token, is_local, mint
 
+pytestmark = pytest.mark.slow
+
 SECRET = "a secret of viewers"
 NOON = 1_800_000_000
 

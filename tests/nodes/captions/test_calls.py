@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flowcore import Text
 from nodes.captions.calls import ENDED, LINES, Calls, normal
 from nodes.captions.shared_calls import Words
+
+pytestmark = pytest.mark.slow
 
 NOON = datetime(2026, 1, 2, 12)
 

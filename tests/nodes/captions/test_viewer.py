@@ -15,6 +15,8 @@ from nodes.captions.viewer import ALIVE, TEXTS
 from nodes.net.port import Limits, Port
 from tests.support.watching import FEED, frames
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 1, 2, 12)
 
 

@@ -51,6 +51,7 @@ def test_split_at_every_byte_over_a_socket(rig: Rig) -> None:
         rig.slots()
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize("rig", [{"connections": 400}], indirect=True)
 def test_slow_handshakes_are_dropped_at_5_s_and_a_good_call_meanwhile_starts_at_once(rig: Rig) -> None:
     slow = [rig.connect(slots=0) for _ in range(200)]
@@ -68,6 +69,7 @@ def test_slow_handshakes_are_dropped_at_5_s_and_a_good_call_meanwhile_starts_at_
     assert all(client.recv(1) == b"" for client in slow)
 
 
+@pytest.mark.fault(6)
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
@@ -149,6 +151,7 @@ def test_refused_is_503_with_retry_after(rig: Rig) -> None:
     assert b"Retry-After: 7\r\n" in answer
 
 
+@pytest.mark.fault(11)
 def test_one_more_than_max_connections_is_503_and_the_next_after_a_close_is_let_in() -> None:
     rig = Rig(connections=3)
     clients = [rig.call()[0] for _ in range(3)]
@@ -172,6 +175,7 @@ def test_those_turned_away_take_no_place_while_they_linger() -> None:
         client.close()
 
 
+@pytest.mark.fault(3)
 @pytest.mark.parametrize("rig", [{"rate": 1e9}], indirect=True)  # so that nothing else holds the flood back
 def test_pings_of_a_peer_that_never_reads_stop_being_read(rig: Rig) -> None:
     client, _peer = rig.call()
@@ -192,6 +196,7 @@ def test_pings_of_a_peer_that_never_reads_stop_being_read(rig: Rig) -> None:
     assert memory() - before < 5 << 20
 
 
+@pytest.mark.fault(12)
 def test_flood_is_read_at_its_rate_and_costs_the_others_nothing(rig: Rig) -> None:
     flood, loud = rig.call()
     good, peer = rig.call()
@@ -250,6 +255,7 @@ def test_what_came_while_this_process_was_held_up_is_known_to_have_come_late(rig
     assert len(peer.held_up) == 1
 
 
+@pytest.mark.fault(26)
 def test_what_a_stall_leaves_for_the_next_slots_is_dated_when_it_came(rig: Rig) -> None:
     client, peer = rig.call()
     began, count = rig.now, 4 * MAX_READ // 400
@@ -387,6 +393,7 @@ def test_closing_the_port_says_going_away(rig: Rig) -> None:
     assert peer.reasons == ["peer_lost"]
 
 
+@pytest.mark.fault(8)
 def test_vanished_peer_is_found_by_the_kernel_within_40_s(rig: Rig) -> None:
     rig.call()
     accepted = rig.port.connections[0]._socket
@@ -411,6 +418,7 @@ def seconds_until_given_up(rig: Rig, peer: Recorder, most: int) -> int:
     return 0
 
 
+@pytest.mark.fault(8)
 def test_peer_that_answered_a_ping_and_then_nothing_at_all_is_gone_within_40_s(rig: Rig) -> None:
     client, peer = rig.call()
     rig.now += PING_INTERVAL
@@ -422,6 +430,7 @@ def test_peer_that_answered_a_ping_and_then_nothing_at_all_is_gone_within_40_s(r
     assert peer.reasons == ["peer_lost"]
 
 
+@pytest.mark.fault(8)
 def test_peer_that_answers_pings_or_talks_may_be_on_hold_for_ever(rig: Rig) -> None:
     client, peer = rig.call()
     for turn in range(200):

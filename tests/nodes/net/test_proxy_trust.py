@@ -64,6 +64,7 @@ def test_any_headers_give_an_address_or_a_contradiction(headers: list[tuple[str,
         return
 
 
+@pytest.mark.fault(16)
 @given(WRITTEN)
 def test_nothing_a_caller_writes_changes_what_the_proxy_adds(written: str) -> None:
     assert str(TRUST.client_address(PROXY, Headers([("X-Forwarded-For", f"{written}, 192.0.2.1")]))) == "192.0.2.1"

@@ -167,6 +167,7 @@ def test_damaged_records_end_their_own_call_only(rig: Rig) -> None:
     assert rig.errors == []
 
 
+@pytest.mark.fault(5)
 def test_slow_tls_handshakes_are_dropped_at_5_s(rig: Rig) -> None:
     slow = rig.connect()
     hello = Client(rig)
@@ -199,6 +200,7 @@ def is_answered(client: Client) -> bool:
         return False
 
 
+@pytest.mark.fault(5)
 def test_a_flood_of_handshakes_costs_each_slot_a_few(rig: Rig) -> None:
     flood = [hello(rig) for _ in range(3 * HANDSHAKE_STEPS)]
     for client, said in flood:

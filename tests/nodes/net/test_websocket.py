@@ -43,6 +43,7 @@ def close_code(websocket: WebSocket) -> int:
     return int.from_bytes(sent[at + 2 : at + 4], "big")
 
 
+@pytest.mark.fault(4)
 def test_compression_and_subprotocol_are_declined() -> None:
     websocket = WebSocket()
     websocket.receive(UPGRADE)
@@ -105,6 +106,7 @@ def judged_by_websockets(data: bytes) -> tuple[list[bytes], bytes, bool]:
     return messages, b"".join(protocol.data_to_send()), protocol.eof_sent
 
 
+@pytest.mark.fault(7)
 @settings(max_examples=600)
 @given(st.lists(FRAMES, max_size=8), ILL, st.lists(st.integers(0, 2000), max_size=12))
 @example([text(b"a"), frame(Opcode.TEXT, b"", fin=False), text(b"b")], b"", [1])
@@ -126,6 +128,7 @@ def test_split_at_every_byte_gives_the_same_messages() -> None:
         assert whole == [b"", b"x" * 125, b"y" * 126, b"z" * 400]
 
 
+@pytest.mark.fault(1)
 def test_message_of_64_kib_is_taken_and_one_byte_more_is_refused() -> None:
     websocket = opened()
     assert websocket.receive(text(bytes(MAX_MESSAGE - 1))) == [bytes(MAX_MESSAGE - 1)]
@@ -142,6 +145,7 @@ def test_one_gib_is_refused_by_its_header_alone() -> None:
     assert websocket.receive(bytes(1000)) == []
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("size", [0, 1])
 def test_endless_fragments_are_refused_after_64(size: int) -> None:
     websocket = opened()
@@ -170,6 +174,7 @@ def test_any_bytes_before_the_upgrade_are_answered_or_awaited(data: bytes) -> No
     assert websocket.receive(os.urandom(10)) == []
 
 
+@pytest.mark.fault(6)
 def test_request_of_many_legal_lines_is_cut_off() -> None:
     websocket = WebSocket()
     websocket.receive(b"GET / HTTP/1.1\r\n")

@@ -48,6 +48,7 @@ ORIGIN = {"origins": {"https://good.example", "null"}}
 ACCOUNT = {"accounts": {"99990000", "7"}}
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize(
     ("rules", "asking", "caller", "status"),
     [

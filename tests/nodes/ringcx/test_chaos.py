@@ -21,6 +21,8 @@ from tests.support.phone import Phone, said, stereo
 from tests.support.phone_grpc import GrpcPhone, over_grpc
 from tools.load import mulaw
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 3.0
 
 

@@ -18,6 +18,8 @@ from tests.support.live import Live, until
 from tests.support.phone import Phone
 from tools.card import Card
 
+pytestmark = pytest.mark.slow
+
 CHUNK = 320  # 20 ms
 
 

@@ -216,6 +216,7 @@ def test_a_real_websockets_client_is_heard_whole() -> None:
     listening(test)
 
 
+@pytest.mark.fault(10)
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 100_000), max_size=12), st.integers(0, 1000))
 def test_any_slicing_of_a_call_gives_the_same_packets(cuts: list[int], seed: int) -> None:
@@ -268,6 +269,7 @@ def test_the_query_is_heard_but_start_wins() -> None:
     listening(test)
 
 
+@pytest.mark.fault(23)
 def test_disorder_is_counted_and_harms_nothing() -> None:
     def test(host: TestHost) -> None:
         client = host.connect()
@@ -319,6 +321,7 @@ def test_after_the_end_the_peer_has_5_s_to_close_then_we_do() -> None:
     listening(test)
 
 
+@pytest.mark.fault(22)
 def test_sixteen_bad_messages_in_a_row_end_the_call_with_1008() -> None:
     def test(host: TestHost) -> None:
         client = host.connect()
@@ -333,6 +336,7 @@ def test_sixteen_bad_messages_in_a_row_end_the_call_with_1008() -> None:
     listening(test)
 
 
+@pytest.mark.fault(24)
 def test_another_format_is_refused_with_1003_and_opens_no_flow() -> None:
     def test(host: TestHost) -> None:
         client = host.connect()
@@ -425,6 +429,7 @@ def test_the_same_call_twice_is_two_flows_without_a_mixed_byte() -> None:
     listening(test)
 
 
+@pytest.mark.fault(24)
 def test_announced_duration_that_differs_from_the_audio_is_told() -> None:
     def test(host: TestHost) -> None:
         for announced, told in ((100, 0), (101, 0), (104, 1), (97, 1), (0, 0)):
@@ -442,7 +447,8 @@ def test_announced_duration_that_differs_from_the_audio_is_told() -> None:
     listening(test, max_speed=1000)
 
 
-def test_row_24_twice_the_announced_rate_is_told_within_2_s_of_audio() -> None:
+@pytest.mark.fault(24)
+def test_twice_the_announced_rate_is_told_within_2_s_of_audio() -> None:
     def test(host: TestHost) -> None:
         for samples, told in ((160, False), (320, True)):  # in 20 ms: 8 kHz as announced, or 16 kHz
             client = host.connect()

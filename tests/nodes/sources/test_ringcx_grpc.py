@@ -32,6 +32,8 @@ from tests.support.ports import free_port
 from tests.support.watching import SPOKEN
 from tools import voices
 
+pytestmark = pytest.mark.slow
+
 SECRET = "s3cret/of+ours=4711"
 CA = trustme.CA()
 
@@ -100,6 +102,7 @@ def test_credentials_in_the_metadata_let_a_call_in_and_are_in_no_file(tmp_path, 
     assert SECRET not in str(live.events)
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize("shown", ["", SECRET[:-1], f"Bearer {SECRET}x", f"Basic {NOT_BASIC}", "Basic ???", "Digest x"])
 def test_wrong_or_no_credentials_are_unauthenticated_before_any_flow(tmp_path, shown):
     with recording(tmp_path, "call.secret=${RINGCX_SECRET}") as live:
@@ -174,6 +177,7 @@ def test_a_cancelled_stream_is_the_end_of_the_call_and_keeps_its_audio(tmp_path)
     assert np.array_equal(stereo(tmp_path / "one.wav"), said(7, 1.0))
 
 
+@pytest.mark.fault(1)
 def test_a_message_too_big_ends_its_call_alone_and_keeps_the_audio(tmp_path):
     with recording(tmp_path, calls=2) as live:
         good = GrpcPhone(live.url, "good")
@@ -189,6 +193,7 @@ def test_a_message_too_big_ends_its_call_alone_and_keeps_the_audio(tmp_path):
     assert np.array_equal(stereo(tmp_path / "good.wav"), said(3, 1.0))
 
 
+@pytest.mark.fault(7)
 def test_garbage_ends_its_call_with_a_word_and_keeps_the_audio(tmp_path):
     with recording(tmp_path, calls=1) as live:
         phone = GrpcPhone(live.url)
@@ -201,6 +206,7 @@ def test_garbage_ends_its_call_with_a_word_and_keeps_the_audio(tmp_path):
     assert np.array_equal(stereo(tmp_path / "one.wav"), said(7, 1.0))
 
 
+@pytest.mark.fault(24)
 def test_a_codec_that_is_not_taken_is_refused_with_what_to_set(tmp_path):
     with recording(tmp_path) as live:
         phone = GrpcPhone(live.url)
@@ -217,6 +223,7 @@ def test_other_methods_are_unimplemented(tmp_path):
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.fault(35)
 def test_when_the_process_stops_calls_are_whole_and_told_where_to_go_on(tmp_path):
     with recording(tmp_path) as live:
         phones = [GrpcPhone(live.url, f"call-{n}") for n in range(3)]
@@ -230,6 +237,7 @@ def test_when_the_process_stops_calls_are_whole_and_told_where_to_go_on(tmp_path
         assert np.array_equal(stereo(tmp_path / f"call-{n}.wav"), said(n, 1.0))
 
 
+@pytest.mark.fault(8)
 def test_a_peer_that_vanished_is_found_and_its_audio_kept(tmp_path, monkeypatch):
     from flowcore.tcp_proxy import Proxy, freeze
 
@@ -297,12 +305,14 @@ def test_tls_files_that_are_no_good_are_named_before_anything_starts(tmp_path):
         live.__enter__()
 
 
+@pytest.mark.fault(15)
 def test_others_are_not_served_in_the_clear():
     with pytest.raises(ValidationError, match="in the clear"):
         RingCXGrpc.Config(host="0.0.0.0")
     assert RingCXGrpc.Config(host="0.0.0.0", behind_proxy=("10.0.0.0/8",)).exposed
 
 
+@pytest.mark.fault(16)
 def test_behind_a_proxy_the_callers_address_is_the_forwarded_one(tmp_path):
     settings = ('call.behind_proxy=["127.0.0.1/32"]', 'call.networks=["192.0.2.0/24"]')
     with recording(tmp_path, *settings, calls=1) as live:

@@ -13,6 +13,8 @@ from nodes.speech.engines.google_messages import error_for
 from tests.support.live import PATIENCE, until
 from tools.fake_google import FakeGoogle, Limits, StreamFault, mulaw
 
+pytestmark = pytest.mark.slow
+
 VERSION = pytest.mark.parametrize("version", [1, 2])
 
 

@@ -15,6 +15,8 @@ from tests.support.live import PATIENCE, ROOT, Live, until
 from tests.support.phone import MESSAGE, Phone, stereo
 from tools.fake_google import FakeGoogle, Limits, StreamFault, mulaw
 
+pytestmark = pytest.mark.slow
+
 QUICK = {2: Limits(300, burst=60)}  # a call that is not held to real time may say all at once
 
 

@@ -16,6 +16,8 @@ from flowcore import CannotStart
 from nodes.speech.engines.google import Google, sign_in
 from tools.fake_google import FakeGoogle
 
+pytestmark = pytest.mark.slow
+
 CLIENT = """
 import sys
 from queue import Queue

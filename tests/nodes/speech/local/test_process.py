@@ -20,6 +20,8 @@ from nodes.speech.local.process import DecoderProcess
 from nodes.speech.local.worker import DecoderDied
 from tests.support.live import until
 
+pytestmark = pytest.mark.slow
+
 
 class ParrotConfig(Config):
     greeting: str = "hello"
