@@ -122,6 +122,7 @@ def packets_of(call: int, seconds: float):
     ]
 
 
+@pytest.mark.fault(25)
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_reorder_within_the_window_and_any_repeats_give_the_input_bit_by_bit(data):

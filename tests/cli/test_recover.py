@@ -23,6 +23,7 @@ def left(tmp_path):
     return tmp_path
 
 
+@pytest.mark.fault(36)
 def test_directory_is_completed_and_listed(flowcore, left):
     outcome = flowcore("recover", str(left))
     assert outcome.code == 1

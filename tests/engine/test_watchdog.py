@@ -40,6 +40,7 @@ class BlocksInThread(Blocks):
     runs = "thread"
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize(("cls", "event"), [(Blocks, "loop_blocked"), (BlocksInThread, "thread_stuck")])
 def test_a_node_that_blocks_is_named_with_its_flow_and_stack(cls, event, monkeypatch):
     monkeypatch.setattr(watchdog, "STRAND_TIMEOUT", 0.2)

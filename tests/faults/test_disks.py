@@ -120,12 +120,14 @@ def power_cut_after_random_actions(folder, picks: random.Random) -> None:
         assert sure <= kept(folder, number) <= call.position
 
 
+@pytest.mark.fault(37)
 def test_a_power_cut_takes_5_s_at_most_and_never_a_finished_file(tmp_path):
     picks = random.Random(37)
     for number in range(60):
         power_cut_after_random_actions(tmp_path / str(number), picks)
 
 
+@pytest.mark.fault(37)
 @pytest.mark.slow
 def test_in_a_thousand_random_sequences_of_actions(tmp_path):
     picks = random.Random(3700)
@@ -133,6 +135,7 @@ def test_in_a_thousand_random_sequences_of_actions(tmp_path):
         power_cut_after_random_actions(tmp_path / str(number), picks)
 
 
+@pytest.mark.fault(37)
 def test_always_means_that_nothing_is_lost_and_end_that_all_may_be(tmp_path):
     for fsync, sure in (("always", 8000), ("end", 0)):
         folder = tmp_path / fsync
@@ -146,6 +149,7 @@ def test_always_means_that_nothing_is_lost_and_end_that_all_may_be(tmp_path):
         assert kept(folder, 0) == sure
 
 
+@pytest.mark.fault(37)
 def test_calls_that_begin_together_are_synced_one_after_the_other_and_in_time(tmp_path):
     with FakeDisk(tmp_path) as disk:
         calls = [Call(tmp_path, number) for number in range(40)]
@@ -162,6 +166,7 @@ def test_calls_that_begin_together_are_synced_one_after_the_other_and_in_time(tm
     assert max(after - before for before, after in pairwise(synced)) < 40 / 3
 
 
+@pytest.mark.fault(38)
 @pytest.mark.parametrize("number", [errno.EIO, errno.EROFS])
 def test_after_a_write_that_failed_the_next_file_begins_within_the_chunk(tmp_path, number):
     with FakeDisk(tmp_path) as disk:
@@ -194,6 +199,7 @@ def kept_of_damaged(folder):
     return len(samples(folder / "call0.damaged.wav"))
 
 
+@pytest.mark.fault(38)
 def test_a_sync_that_failed_is_never_asked_again(tmp_path):
     with FakeDisk(tmp_path) as disk:
         call = Call(tmp_path, 0)
@@ -228,6 +234,7 @@ def with_ear(plan):
     return with_branch(plan, "ear", ear, "voices"), ear
 
 
+@pytest.mark.fault(39)
 def test_a_full_disk_costs_the_recording_what_it_cannot_take_and_nobody_else(tmp_path):
     plan, ear = with_ear(recording(tmp_path, calls=1, length="30s"))
     with FakeDisk(tmp_path) as disk:
@@ -268,6 +275,7 @@ def test_a_full_disk_costs_the_recording_what_it_cannot_take_and_nobody_else(tmp
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.fault(39)
 def test_none_begins_below_the_floor_and_the_call_goes_on(tmp_path):
     plan, ear = with_ear(recording(tmp_path, ["wav.min_free=9000000GiB"], calls=1, length="10s"))
     result = run_plan(plan)
@@ -280,6 +288,7 @@ def test_none_begins_below_the_floor_and_the_call_goes_on(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault(39)
 def test_a_limit_for_each_file_begins_the_next_one(tmp_path):
     call = Call(tmp_path, 0)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -295,6 +304,7 @@ def test_a_limit_for_each_file_begins_the_next_one(tmp_path):
     assert max(path.stat().st_size for path in tmp_path.glob("*.wav")) <= 10_000
 
 
+@pytest.mark.fault(40)
 def test_writes_of_2_s_each_stall_nobody_else_and_all_that_is_too_much_is_counted(tmp_path):
     plan, ear = with_ear(recording(tmp_path, ["wav.queue.max=30s"], calls=1, length="45s"))
     with FakeDisk(tmp_path) as disk:
@@ -324,6 +334,7 @@ folder.close()
 """
 
 
+@pytest.mark.fault(48)
 def test_a_folder_belongs_to_one_run_and_its_workers(tmp_path, monkeypatch):
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -349,6 +360,7 @@ def test_a_folder_belongs_to_one_run_and_its_workers(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault(48)
 def test_a_killed_run_leaves_no_lock(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

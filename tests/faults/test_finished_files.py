@@ -62,6 +62,7 @@ def assert_whole(name: str, data: bytes) -> None:
         assert (samples == np.full(4000 + call, call)).all()
 
 
+@pytest.mark.fault(52)
 def test_what_appears_while_200_calls_end_together_and_processes_are_killed_is_whole(tmp_path):
     picks = random.Random(52)
     with watching(tmp_path) as watch:

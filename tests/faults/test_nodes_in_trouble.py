@@ -59,6 +59,7 @@ def flows(result):
     return {flow.id.rpartition("-")[2]: flow for flow in result.flows}
 
 
+@pytest.mark.fault(27)
 def test_wall_time_that_jumps_back_ends_nothing_and_measures_nothing(tmp_path):
     class Jumping(VirtualClock):
         def wall(self):
@@ -70,6 +71,7 @@ def test_wall_time_that_jumps_back_ends_nothing_and_measures_nothing(tmp_path):
     everyone_recorded(tmp_path, 1, 3.0)
 
 
+@pytest.mark.fault(28)
 @pytest.mark.slow
 def test_recognition_at_half_speed_for_10_minutes_stays_within_its_bound(tmp_path):
     clock = Listening.clock = VirtualClock()
@@ -89,6 +91,7 @@ def test_recognition_at_half_speed_for_10_minutes_stays_within_its_bound(tmp_pat
     everyone_recorded(tmp_path, 1, 600.0)
 
 
+@pytest.mark.fault(29)
 @pytest.mark.slow
 def test_a_stuck_branch_costs_the_recorder_no_sample(tmp_path):
     clock = Listening.clock = VirtualClock()
@@ -116,6 +119,7 @@ class Thief(Transform[Audio, Audio]):
             emit(chunk)
 
 
+@pytest.mark.fault(30)
 def test_a_loss_that_nobody_counts_breaks_the_law():
     from tests.engine.nodes import Keep, Tones
 
@@ -144,6 +148,7 @@ class Source(Listener[Any]):
             inlet.end("done")
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize("at", [0, 1, 9, "open", "flush", "close"])
 @pytest.mark.parametrize("name", sorted(WORKING.keys() - OUTSIDE))
 def test_whatever_a_node_raises_nine_other_flows_are_untouched(name, at, tmp_path):
@@ -201,6 +206,7 @@ def numbered():
     return lambda: f"flow{next(numbers)}"
 
 
+@pytest.mark.fault(32)
 def test_a_node_that_blocks_the_loop_is_named_and_nobody_loses_a_chunk(tmp_path):
     stuck = Stuck(at=2)
     with Live(
@@ -220,6 +226,7 @@ def test_a_node_that_blocks_the_loop_is_named_and_nobody_loses_a_chunk(tmp_path)
     assert not live.named("hold") or not load.in_time  # which a machine may make that keeps the callers from calling
 
 
+@pytest.mark.fault(53)
 @pytest.mark.slow
 def test_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(tmp_path):
     """Also with really stuck threads: the other calls' writers run in others."""
@@ -248,6 +255,7 @@ def test_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(tmp_path):
     assert sum(len(stereo(tmp_path / name)) == 16000 for name in whole) == 9
 
 
+@pytest.mark.fault(53)
 def test_more_dead_disks_than_threads_cost_no_other_branch(tmp_path):
     """What many calls share gets stuck in all of them; what stands beside it goes on."""
     Listening.ages.clear()
@@ -267,6 +275,7 @@ def test_more_dead_disks_than_threads_cost_no_other_branch(tmp_path):
     assert {event.node for event in live.named("hangs")} == {"wav"}
 
 
+@pytest.mark.fault(53)
 def test_a_subscriber_that_raises_costs_the_audio_nothing(tmp_path):
     class Broken(Bus):
         def __init__(self) -> None:
@@ -283,6 +292,7 @@ def test_a_subscriber_that_raises_costs_the_audio_nothing(tmp_path):
     assert bus.failed > 0
 
 
+@pytest.mark.fault(31)
 def test_a_node_that_cannot_be_made_fails_its_flow_only(tmp_path):
     graph = recording(tmp_path, calls=5, length="1s")
     made = itertools.count()
@@ -313,6 +323,7 @@ class Hanging(Resource):
         self.free.wait(60)
 
 
+@pytest.mark.fault(53)
 def test_a_part_that_never_closes_does_not_keep_the_process(tmp_path, monkeypatch):
     from flowcore.engine import engine
 

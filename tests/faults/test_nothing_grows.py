@@ -38,6 +38,7 @@ def rss():
     return psutil.Process().memory_info().rss
 
 
+@pytest.mark.fault(34)
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @alone
@@ -145,6 +146,7 @@ def long(tmp_path, **config: Any):
     return replace(plan, nodes={**plan.nodes, first.name: first, "wav": wav})
 
 
+@pytest.mark.fault(47)
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_fifty_calls_of_10_minutes_hold_no_more_at_their_end_than_after_2(tmp_path):
@@ -156,6 +158,7 @@ def test_fifty_calls_of_10_minutes_hold_no_more_at_their_end_than_after_2(tmp_pa
     assert max(Long.memory) < Long.memory[0] + 50 * 2 * MIB
 
 
+@pytest.mark.fault(47)
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_day_of_stream_time_holds_no_more_at_its_end_than_after_2_hours(tmp_path):

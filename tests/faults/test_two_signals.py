@@ -40,6 +40,7 @@ nodes:
 """
 
 
+@pytest.mark.fault(35)
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_second_signal_ends_at_once_what_would_drain_for_an_hour(tmp_path, workers):

@@ -64,6 +64,7 @@ def test_a_link_in_the_place_of_the_new_content_is_not_followed(tmp_path):
     assert (tmp_path / "precious").read_text() == "old"
 
 
+@pytest.mark.fault(49)
 @pytest.mark.parametrize("seed", range(8))
 def test_killed_at_random_it_is_whole_and_not_older_than_what_was_acknowledged(tmp_path, seed):
     program = f"""
@@ -138,6 +139,7 @@ def test_a_part_that_is_gone_is_an_error_and_leaves_nothing(tmp_path, others):
     assert content(tmp_path) == others
 
 
+@pytest.mark.fault(52)
 @on_each_file_system
 @pytest.mark.parametrize("taken", [False, True])
 def test_killed_between_any_two_system_calls_a_part_is_published_once(tmp_path, monkeypatch, file_system, taken):

@@ -165,6 +165,7 @@ BROKEN += [
 MORE_THAN_ONE = {"no-listener": {"sink-as-upstream", "cycle"}, "listener-with-from": {"cycle"}, "alias": set()}
 
 
+@pytest.mark.fault(43)
 @pytest.mark.parametrize(("code", "message", "text"), BROKEN, ids=[f"{n}-{case[0]}" for n, case in enumerate(BROKEN)])
 def test_broken_graph_is_reported_at_its_place(code, message, text):
     text, [place] = marked(text)
@@ -182,6 +183,7 @@ def test_one_mistake_is_reported_once():
     assert [problem.code for problem in problems_of(text)] == ["unknown-node-type", "unknown-upstream"]
 
 
+@pytest.mark.fault(43)
 def test_all_problems_of_a_file_are_reported_together_in_its_order():
     text, places = marked(
         """\

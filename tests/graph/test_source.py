@@ -58,6 +58,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.fault(42)
 @pytest.mark.parametrize("loader", ["fastest", "SafeLoader"])
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_file_ends_as_problems(name, loader, monkeypatch):

@@ -55,6 +55,7 @@ def waiting(manager):
             return said
 
 
+@pytest.mark.fault(33)
 def test_ready_alive_and_stopping_are_said(manager):
     engine = Engine(plan(step("call", Tones, length="300ms", pace=True), step("end", FreezesInThread, "call")))
     FREED.set()
@@ -69,6 +70,7 @@ def test_ready_alive_and_stopping_are_said(manager):
     assert "STOPPING=1" in said
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("cls", [Freezes, FreezesInThread])
 def test_no_heartbeat_while_the_loop_or_a_thread_hangs(manager, monkeypatch, cls):
     monkeypatch.setattr(notify, "STUCK_TIMEOUT", 0.1)
@@ -100,6 +102,7 @@ def test_without_a_manager_nothing_is_sent_and_nothing_asked():
     assert engine.totals.flows == 1
 
 
+@pytest.mark.fault(33)
 def test_no_heartbeat_of_a_supervisor_while_a_worker_hangs(manager):
     silence = 0.0
 

@@ -287,6 +287,7 @@ def test_a_taken_port_is_named_before_any_worker_starts(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.fault(33)
 def test_the_service_manager_hears_what_a_run_with_workers_does(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))

@@ -77,6 +77,7 @@ def test_media_that_may_not_come_now_is_counted_with_its_length() -> None:
     assert call.receive(START, 0.0) == Ignored("after_end")
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize(("each", "most"), [(1, 0), (2, 100), (15, 120)])
 def test_peer_most_of_whose_messages_are_bad_is_sent_away(each: int, most: int) -> None:
     call = CallState()
@@ -183,5 +184,5 @@ class Conversation(RuleBasedStateMachine):
         assert self.call.poll(self.now) == expected
 
 
-TestConversation = Conversation.TestCase
+TestConversation = pytest.mark.fault(23)(Conversation.TestCase)
 TestConversation.settings = settings(max_examples=150, stateful_step_count=40)

@@ -205,6 +205,7 @@ MESSAGES = st.sampled_from(
 )
 
 
+@pytest.mark.fault(23)
 @given(st.lists(MESSAGES, max_size=40))
 def test_in_any_order_audio_comes_after_the_start_and_is_accounted_for(messages):
     results = receive_all(*messages)
@@ -213,11 +214,13 @@ def test_in_any_order_audio_comes_after_the_start_and_is_accounted_for(messages)
     assert Packet not in kinds or kinds.index(Start) < kinds.index(Packet)
 
 
+@pytest.mark.fault(21)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_judged(data):
     receive_all(data)
 
 
+@pytest.mark.fault(21)
 @given(
     st.sampled_from([SENDER.dialog_init(), SENDER.segment_start("a", participant=2), SENDER.media("a", noise())]),
     st.data(),

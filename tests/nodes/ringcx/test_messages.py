@@ -67,6 +67,7 @@ def test_a_flood_of_unknown_attributes_is_capped() -> None:
     assert len(attributes(((f"k{n}", n) for n in range(10_000)), "query")) == MAX_FIELDS
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -132,6 +133,7 @@ VALUES = (
 )
 
 
+@pytest.mark.fault(21)
 @settings(max_examples=500)
 @given(
     st.binary(max_size=200)
@@ -146,6 +148,7 @@ def test_any_bytes_are_an_event_or_a_bad_message(text: bytes) -> None:
     assert type(event) in (Connected, Start, Media, Stop, Unknown)
 
 
+@pytest.mark.fault(21)
 def test_a_hundred_thousand_damaged_messages_are_events_or_bad_messages() -> None:
     rng = random.Random(7)
     said = [media(), START, STOP, b'{"event":"Connected"}', CallSender({"call_id": "c"}, "upper").media("agent", AUDIO)]

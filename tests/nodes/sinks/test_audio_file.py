@@ -104,6 +104,7 @@ class Report:
         self.events.append((event, data))
 
 
+@pytest.mark.fault(36)
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "lost"), [("flac", 0.6), ("ogg", 1.1), ("opus", 1.1)])
 def test_killed_writer_loses_no_more_than_its_encoder_holds(tmp_path, kind, lost):

@@ -116,6 +116,7 @@ def test_full_file_without_more_sound_begins_no_empty_one(tmp_path):
     assert len(files(record(tmp_path / "more", stereo(0, frames), stereo(frames, 1), max="8KiB"))) == 2
 
 
+@pytest.mark.fault(41)
 @pytest.mark.slow
 def test_two_gibibytes_roll_over_and_never_wrap(tmp_path):
     harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav"}).push(stereo(0, 1))
@@ -131,6 +132,7 @@ def test_two_gibibytes_roll_over_and_never_wrap(tmp_path):
     assert len(read(files(harness)[1])) == 1
 
 
+@pytest.mark.fault(24)
 def test_other_rate_in_mid_call_fails_instead_of_playing_at_a_wrong_speed(tmp_path):
     harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav"}).push(*tone("20ms"))
     with pytest.raises(ValueError, match="a file holds one format"):
@@ -276,6 +278,7 @@ def test_recover_makes_whole_what_was_left_and_leaves_alone_what_grows(tmp_path)
     assert (tmp_path / "other.txt.part").exists()
 
 
+@pytest.mark.fault(52)
 @on_each_file_system
 def test_killed_between_any_two_system_calls_of_its_end_there_is_one_whole_recording(
     tmp_path, monkeypatch, file_system

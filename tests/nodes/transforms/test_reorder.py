@@ -188,6 +188,7 @@ def test_lost_packet_is_given_up_once_the_window_is_over(scheme, stride):
     assert_whole(harness.push(*packets[at:]).end(), packets, [lost])
 
 
+@pytest.mark.fault(25)
 @schemes
 def test_lost_then_late_is_dropped_once(scheme):
     packets = call(2, scheme=scheme)
@@ -227,6 +228,7 @@ def test_reordered_further_than_the_window_is_late():
     assert harness.filled["lost"] == pytest.approx(0.02)
 
 
+@pytest.mark.fault(25)
 @schemes
 @pytest.mark.parametrize("bits", [16, 31, 32])
 def test_wrapped_numbers_lose_nothing(bits, scheme):
@@ -341,6 +343,7 @@ def test_freeze_and_burst_is_no_pause(scheme):
     assert not harness.events
 
 
+@pytest.mark.fault(26)
 def test_added_delay_is_gone_once_the_burst_is_over():
     packets = [Packet(p.track, p.seq, p.data, T0 + 5 if T0 + 2 < p.arrived < T0 + 5 else p.arrived) for p in call(8)]
     harness = NodeHarness(Reorder).push(*(p for p in packets if p.arrived <= T0 + 5.2))
@@ -439,6 +442,7 @@ def test_loss_while_one_is_on_hold_belongs_to_the_other(scheme, mode, when):
     assert holes(harness, "customer") == [(2.0, 5.0)]
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("ppm", [-1000, -100, 100, 1000])
 def test_drift_of_the_senders_clock_is_never_a_pause(ppm):
     """An hour: the media falls 0.36 s behind the arrivals at 100 ppm, far more than the shortest pause."""
@@ -474,6 +478,7 @@ def long_ones(arrivals: Iterable[float]) -> list[Packet]:
     ]
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("frozen", [0.3, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("pace", [0.0, 0.01])
 def test_freeze_and_burst_of_long_packets_is_no_pause(frozen, pace):

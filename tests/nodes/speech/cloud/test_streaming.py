@@ -54,6 +54,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming_of_a_node, "random", lambda: 0.5)
 
 
+@pytest.mark.fault(45)
 class TestParrot(StreamingConformance):
     engine = "parrot"
     speed = 0.0
@@ -104,6 +105,7 @@ def streams(call: TranscribeHarness) -> list[tuple[float, float]]:
 FAULTS = st.lists(st.sampled_from(["", "refuse", "reset", "expire", "quota", "hang"]), max_size=8)
 
 
+@pytest.mark.fault(45)
 @pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
@@ -224,6 +226,7 @@ def test_failures_are_repeated_with_growing_pauses_and_what_was_said_meanwhile_i
     assert all(0.12 * 2**n <= pause <= 0.25 * 2**n + 0.15 for n, pause in enumerate(pauses))
 
 
+@pytest.mark.fault(45)
 def test_what_no_stream_could_hear_any_more_is_marked_and_counted():
     words = [*sentence(1, 1), *sentence(4, 20), *sentence(7, 45)]
     running = call(fault=["", *["refuse"] * 8], settings={"backlog": "10s"})

@@ -65,6 +65,7 @@ def recording(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     return samples
 
 
+@pytest.mark.fault(45)
 @pytest.mark.parametrize("kind", [None, Rejected, Unavailable, OverQuota])
 def test_a_provider_of_no_use_never_touches_the_recording(kind, useless, recording):
     useless(kind)
