@@ -77,16 +77,18 @@ again: debs $(STAMP)-dev ## all tests TIMES=50 times, each time in another order
 	@for seed in $$(seq $(TIMES)); do echo "order $$seed:"; \
 		FLOWCORE_TEST_ORDER=$$seed $(PYTEST) || exit 1; done
 
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
-	--custom-compile-command "make upgrade" --output-file constraints.txt pyproject.toml
-upgrade: debs $(STAMP)-dev ## take the newest version of every package into constraints.txt, run everything, show the diff
-	@$(PIP) -e '.[upgrade]'
-	@$(BIN)/$(COMPILE) --upgrade
+$(BIN)/uv: constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) uv
+	@touch $@
+
+upgrade: debs $(BIN)/uv ## take the newest version of every package into constraints.txt, run everything, show the diff
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --no-annotate \
+		--custom-compile-command "make upgrade" --output-file constraints.txt pyproject.toml
 	@$(MAKE) lint test site; failed=$$?; git --no-pager diff constraints.txt; exit $$failed
 
-# Packages that pyproject.toml does not name are the newest: their versions are for those that need them to say.
-test-oldest: debs $(STAMP)-dev ## all tests with the lower bounds of pyproject.toml, on Python 3.11, in build/oldest
-	@$(PIP) -e '.[upgrade]'
+# Packages that only other packages need come in the newest version: pyproject.toml gives no bounds for them.
+test-oldest: debs $(BIN)/uv ## all tests with the lower bounds of pyproject.toml, on Python 3.11, in build/oldest
 	@$(BIN)/uv venv --quiet --clear --python 3.11 build/oldest
 	@$(BIN)/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct -e '.[all,dev]'
 	@build/oldest/bin/python -m pytest -n 2 --dist worksteal
