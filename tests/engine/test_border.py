@@ -161,3 +161,12 @@ def test_blocked_producers_go_on_when_half_is_read():
     full.get()
     assert [producer.said for producer in producers] == [["block", "unblock"]] * 2
     assert full.dropped.total().chunks == 0
+
+
+def test_an_abandoned_border_unblocks_its_producers():
+    full, producer = border(on_full="block"), Producer()
+    full.producers.append(producer)
+    for number in range(6):
+        full.put(chunk(number))
+    full.abandon("drain_deadline")
+    assert producer.said == ["block", "unblock"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flowcore import Audio
+from flowcore import Audio, Emit, Transform, node
 from flowcore.engine.engine import Engine
 from flowcore.engine.flow import Flow
 from flowcore.testing import VirtualPool, run_plan, tone
@@ -121,6 +121,30 @@ def test_a_probe_asked_for_after_the_end_changes_nothing_and_the_late_are_still_
     result = run_plan(plan(*STEPS), prepare=in_slots({5: end}))
     assert result.flows[0].stats["call"].dropped["after_end"].chunks
     assert not any(probes.seen.values())
+
+
+@node("takes_time")
+class TakesTime(Transform[Audio, Audio]):
+    """Takes 1 s of a clock that only it moves, of which half before it emits."""
+
+    seconds = 0.0
+
+    def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
+        TakesTime.seconds += 0.5
+        emit(chunk)
+        TakesTime.seconds += 0.5
+
+
+def test_a_nodes_own_time_excludes_the_nodes_that_it_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowcore.engine.node_run.perf_counter", lambda: TakesTime.seconds)
+    steps = [step("call", Tones), step("a", TakesTime, "call"), step("b", TakesTime, "a"), step("end", Keep, "b")]
+    bench = micro.Bench(plan(*steps))
+    bench.flow.sampler.on = True
+    for chunk in tone("100ms"):
+        bench.flow.push(chunk)
+    bench.end()
+    own = {name: stats.own / bench.flow.sampler.every for name, stats in bench.flow.stats().items()}
+    assert own == {"call": 0.0, "a": 5.0, "b": 5.0, "end": 0.0}
 
 
 def test_what_a_probe_costs(record_property: Any) -> None:

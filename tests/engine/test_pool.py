@@ -2,7 +2,7 @@
 
 import threading
 
-from flowcore.engine.pool import Strand, ThreadPool
+from flowcore.engine.pool import InlinePool, Strand, ThreadPool
 from tests.support.live import PATIENCE
 
 
@@ -93,3 +93,33 @@ def test_a_strand_is_never_in_two_threads_at_once():
     assert work.collisions == 0
     assert work.ran > 0
     pool.close()
+
+
+def test_strands_of_one_kind_leave_threads_for_the_others():
+    pool = ThreadPool(max_threads=4)  # one of which may work for a kind
+    stuck, parked, other = Stuck(), Stuck(), Stuck()
+    for work in (parked, other):
+        work.let_go.set()
+    hanging = Strand(pool, stuck, "disk")
+    hanging.ready()
+    pool.wake()
+    while not hanging.thread:
+        pass
+    Strand(pool, parked, "disk").ready()
+    Strand(pool, other, "model").ready()
+    while not other.done.wait(0.01):
+        pool.rebalance()
+    assert not parked.done.is_set()
+    stuck.let_go.set()
+    while not parked.done.wait(0.01):
+        pool.rebalance()
+    pool.close()
+
+
+def test_a_detached_strand_runs_nothing():
+    pool, work = InlinePool(), Counter()
+    strand = Strand(pool, work)
+    strand.detach()
+    strand.ready()
+    pool.rebalance()
+    assert (work.ran, strand.stack()) == (0, "")
