@@ -1,4 +1,4 @@
-"""``flowcore doctor``: take a first live call, say what it was like, and keep it to be played again."""
+"""``flowcore doctor``: receive a first live call, report on it, and record it for replay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,16 +23,16 @@ from nodes.doctor.redact import Redactor
 from nodes.doctor.report import page, remarks
 from nodes.net.peer import Route
 from nodes.net.port import Limits, Port
-from nodes.net.proxy_trust import Address, Network, ProxyTrust
+from nodes.net.proxy_trust import Address, Network, ProxyTrust, is_loopback
 from nodes.net.tls import Certificate
 from nodes.ringcx.credentials import Credentials
 
 LIMITS = Limits(connections=64, handshake=10.0, rate=4e6)
-STRANGERS = 20
-"""Requests that were no call of which the report tells."""
+MAX_OTHER_REQUESTS = 20
+"""Requests in the report that were no call, at most."""
 
-LOOK = 0.005
-"""Seconds between two looks at the sockets: what arrives is stamped no later than that."""
+POLL_INTERVAL = 0.005
+"""Seconds between two polls of the sockets, which bounds the error of arrival times."""
 
 
 def doctor(
@@ -55,43 +55,45 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Take a first live call from RingCX, and say what it was like.
+    """Receive a first live call from RingCX, and report on it.
 
-    Accepts whatever comes, and reports what RingCX's documentation leaves open: how the query and headers are named,
-    where the secret was, what sequence ids count, how long messages are and how they come, who closes. Values are
-    masked, so the report can be shown around. With RINGCX_SECRET in the environment the secret is looked for.
+    Accepts every connection, and reports what RingCX's documentation leaves open: the names in the query and headers,
+    the place of the secret, what sequence ids count, length and timing of messages, and which side closes. Values are
+    masked, so the report can be shared. With RINGCX_SECRET in the environment the doctor searches for the secret.
 
     Each call is recorded, without its secret but WITH ITS AUDIO. This plays it through a graph:
     `flowcore run GRAPH` with  call: {use: ringcx_recording, with: {path: ringcx-call.jsonl}}
 
     RingCX needs a public wss:// address: a tunnel or proxy to this port (https://… of `ngrok http 3333`), or
-    --host 0.0.0.0 with --cert and --key. `flowcore profile create` tells it the address.
+    --host 0.0.0.0 with --cert and --key. `flowcore profile create` sets the address in RingCX.
 
-    Ctrl-C ends and reports what there is. Exit code: 0 a call came, 1 none did, 2 the command line is wrong.
+    Ctrl-C ends the doctor with a report on the calls so far.
+
+    Exit code: 0 a call came, 1 none did, 2 the command line is wrong.
     """
     proxy_trust = _proxy_trust(host, cert, key, behind_proxy or [])
     path = None if save is None or not save.name else save
     if path is not None:
-        _try(path)
-    clinic = DoctorServer(proxy_trust, os.environ.get("RINGCX_SECRET", ""), path, _tell)
+        _check_writable(path)
+    server = DoctorServer(proxy_trust, os.environ.get("RINGCX_SECRET", ""), path, _tell)
     with _listen(host, port) as listening:
-        number = clinic.listen(listening)
+        number = server.listen(listening)
         name = f"[{host}]" if ":" in host else host
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
             scheme = "wss" if proxy_trust.certificate else "ws"
             _tell(f"waiting for a call at {scheme}://{name}:{number}/  (Ctrl-C to end)")
-            clinic.serve(lambda: len(clinic.reported) >= calls)
-        clinic.close()
+            server.serve(lambda: len(server.ended) >= calls)
+        server.close()
     if as_json:
-        typer.echo(json.dumps({"calls": clinic.facts(), "not_calls": clinic.strangers}, indent=2))
+        typer.echo(json.dumps({"calls": server.facts(), "not_calls": server.other_requests}, indent=2))
     else:
-        typer.echo(page(clinic.facts(), clinic.strangers) or "no call came")
-    raise typer.Exit(0 if clinic.reported else 1)
+        typer.echo(page(server.facts(), server.other_requests) or "no call came")
+    raise typer.Exit(0 if server.ended else 1)
 
 
-def _try(path: Path) -> None:
-    """Find out now whether a recording can be made there: the first live call may not come again soon."""
+def _check_writable(path: Path) -> None:
+    """Check now that a recording can be written: the first live call may not come again soon."""
     if path.is_dir():
         raise typer.BadParameter(f"{path} is a directory: name a file in it", param_hint="--save")
     try:
@@ -101,80 +103,85 @@ def _try(path: Path) -> None:
 
 
 class DoctorServer:
-    """The port, and all that came to it. ``secret`` may be empty; ``save`` is where recordings go, if anywhere."""
+    """The port and the probes of its connections. ``secret`` may be empty; ``save`` is the recordings' path, if any."""
 
     def __init__(self, proxy_trust: ProxyTrust, secret: str, save: Path | None, tell: Callable[[str], None]) -> None:
-        self.strangers: list[str] = []
-        """What came and was no call, one line each."""
+        self.other_requests: list[str] = []
+        """One line for each request that was no call."""
         self._credentials = Credentials(secret) if secret else None
-        self._veil = Redactor(self._credentials)
+        self._redactor = Redactor(self._credentials)
         self._save = save
         self._tell = tell
-        self._witnesses: list[Probe] = []
+        self._probes: list[Probe] = []
         self._port = Port(
-            _Everywhere(self._meet),
+            _AnyPath(self._make_probe),
             LIMITS,
-            on_error=self._mistaken,
+            on_error=self._on_error,
             proxy_trust=proxy_trust,
-            on_rejected=self._turned_away,
+            on_rejected=self._on_rejected,
         )
 
     @property
-    def reported(self) -> list[Probe]:
+    def ended(self) -> list[Probe]:
         """The connections that have ended."""
-        return [witness for witness in self._witnesses if witness.over]
+        return [probe for probe in self._probes if probe.over]
 
     def listen(self, listening: socket.socket) -> int:
         """Take connections from this socket; returns its port's number."""
         return self._port.listen(listening)
 
     def serve(self, done: Callable[[], bool]) -> None:
-        """Look at the sockets until ``done()``."""
+        """Poll the sockets until ``done()``."""
         while not done():
             self._port.poll(time.monotonic)
-            for witness in [one for one in self._witnesses if not one.open]:
-                self._witnesses.remove(witness)
-                self._stranger(witness.wanted)
-            time.sleep(LOOK)
+            for probe in [one for one in self._probes if not one.open]:
+                self._probes.remove(probe)
+                self._add_other_request(probe.description)
+            time.sleep(POLL_INTERVAL)
 
     def close(self) -> None:
-        """Hang up whoever is still there: they are reported as far as they came."""
-        for witness in self._witnesses:
-            if not witness.over:
-                witness.interrupt()
+        """Close the open connections; they are reported as far as they came."""
+        for probe in self._probes:
+            if not probe.over:
+                probe.interrupt()
         self._port.close()
 
     def facts(self) -> list[dict[str, Any]]:
-        """What each call was like, in their order."""
+        """Return the facts about each call, in their order."""
         found = []
-        for witness in self.reported:
-            facts = witness.examination.facts()
-            facts["recording"] = str(witness.saved) if witness.saved else None
+        for probe in self.ended:
+            facts = probe.examination.facts()
+            facts["recording"] = str(probe.saved) if probe.saved else None
             found.append(facts | {"remarks": remarks(facts)})
         return found
 
-    def _meet(self, request: Request, caller: Address) -> Probe:
-        witness = Probe(
-            request, str(caller), now=time.monotonic, credentials=self._credentials, tape=self._tape, tell=self._tell
+    def _make_probe(self, request: Request, client: Address) -> Probe:
+        probe = Probe(
+            request,
+            str(client),
+            now=time.monotonic,
+            credentials=self._credentials,
+            open_recorder=self._open_recorder,
+            tell=self._tell,
         )
-        self._witnesses.append(witness)
-        return witness
+        self._probes.append(probe)
+        return probe
 
-    def _tape(self) -> CallRecorder | None:
-        return CallRecorder(self._save, self._veil) if self._save is not None else None
+    def _open_recorder(self) -> CallRecorder | None:
+        return CallRecorder(self._save, self._redactor) if self._save is not None else None
 
-    def _turned_away(self, reason: str, caller: Address) -> None:
-        self._stranger(f"{reason} from {caller}")
+    def _on_rejected(self, reason: str, client: Address) -> None:
+        self._add_other_request(f"{reason} from {client}")
 
-    def _mistaken(self, error: Exception) -> None:
-        self._stranger(f"a mistake in flowcore came to light: {error!r}")
+    def _on_error(self, error: Exception) -> None:
+        self._add_other_request(f"an error in flowcore: {error!r}")
 
-    def _stranger(self, what: str) -> None:
+    def _add_other_request(self, what: str) -> None:
         self._tell(f"not a call: {what}")
-        self.strangers = [*self.strangers, what][-STRANGERS:]
+        self.other_requests = [*self.other_requests, what][-MAX_OTHER_REQUESTS:]
 
 
-class _Everywhere(dict[str, Route]):
+class _AnyPath(dict[str, Route]):
     """One route for all paths."""
 
     def __init__(self, route: Route) -> None:
@@ -194,20 +201,13 @@ def _proxy_trust(host: str, cert: Path | None, key: Path | None, proxies: list[s
             networks.append(ip_network(proxy))
         except ValueError:
             raise typer.BadParameter(f"{proxy} is no network: write 10.0.0.0/8", param_hint="--behind-proxy") from None
-    if cert is None and not networks and not _local(host):
+    if cert is None and not networks and not is_loopback(host):
         raise typer.BadParameter(
             f"calls to {host} would cross the network in the clear: give --cert and --key, or --behind-proxy, "
             "or listen at 127.0.0.1 behind a tunnel",
             param_hint="--host",
         )
     return ProxyTrust(Certificate(cert, key) if cert and key else None, networks)
-
-
-def _local(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,4 +1,4 @@
-"""What one party's audio is like, and what its numbers count: learnt from all messages, in bounded memory."""
+"""Statistics of one party's audio and sequence numbers over all messages, in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from nodes.audio.g711 import RATE
 from nodes.ringcx.messages import Media
 
-KINDS = 12
-"""Different values that a `Tally` tells apart; in a call as it should be there are one or two."""
+MAX_VALUES = 12
+"""Different values that a `Tally` counts separately; a regular call has one or two."""
 
-HOLD = 1.0
-"""Seconds between two messages of a party from which that is told as a pause."""
+MIN_PAUSE = 1.0
+"""Seconds between two messages of a party from which the gap counts as a pause."""
 
 
 class Tally:
-    """How often each value came; from the `KINDS`-th on, new ones are counted together as ``other``."""
+    """Counts each value; from the `MAX_VALUES`-th on, new values are counted together as ``other``."""
 
     def __init__(self) -> None:
         self.counts: Counter[Hashable] = Counter()
 
     def add(self, value: Hashable) -> None:
-        self.counts[value if value in self.counts or len(self.counts) < KINDS else "other"] += 1
+        self.counts[value if value in self.counts or len(self.counts) < MAX_VALUES else "other"] += 1
 
     @property
     def usual(self) -> Any:
@@ -48,17 +48,17 @@ class Party:
 
     @property
     def seconds(self) -> float:
-        """Length of the audio."""
+        """The length of the audio."""
         return self.bytes / RATE
 
-    def hear(self, media: Media, now: float) -> None:
-        """One message that arrived at ``now``, in seconds."""
+    def receive(self, media: Media, now: float) -> None:
+        """Add one message that arrived at ``now``, in seconds."""
         if self.count:
             self.steps.add(media.seq - self.last_seq)
             silence = now - self._last_at
-            if silence >= HOLD:
+            if silence >= MIN_PAUSE:
                 self._paused += silence
-                self.pauses = [*self.pauses, silence][:KINDS]
+                self.pauses = [*self.pauses, silence][:MAX_VALUES]
         else:
             self.first_seq, self._first_at = media.seq, now
         self.count += 1
@@ -68,7 +68,7 @@ class Party:
 
     @property
     def pace(self) -> float | None:
-        """Seconds of audio in a second, pauses left out; None as long as that cannot be told."""
+        """Seconds of audio in a second, without pauses; None while that is uncertain."""
         took = self._last_at - self._first_at - self._paused
         usual = self.sizes.usual
         return (self.bytes - usual) / RATE / took if took > 0.5 and isinstance(usual, int) else None
@@ -86,17 +86,17 @@ class Party:
         }
 
 
-def counting(parties: Mapping[str, Party], together: Tally) -> str:
-    """What a sequence id counts: ``per perspective``, ``shared``, or why that cannot be told.
+def describe_counting(parties: Mapping[str, Party], together: Tally) -> str:
+    """Return what a sequence id counts: ``per perspective``, ``shared``, or why that is uncertain.
 
-    ``together`` are the steps from message to message, whichever party's.
+    ``together`` are the steps between consecutive messages of either party.
     """
     heard = [party for party in parties.values() if party.count > 1]
     if not heard:
-        return "cannot be told: too few messages"
+        return "unknown: too few messages"
     strides = {party.steps.usual for party in heard}
     if strides == {1}:
-        return "per perspective" if len(heard) > 1 else "cannot be told: only one party sent audio"
+        return "per perspective" if len(heard) > 1 else "unknown: only one party sent audio"
     if strides == {2} and (len(heard) == 1 or together.usual == 1):
         return "shared" if len(heard) > 1 else "in steps of 2: shared, or one party's is missing"
     return "neither per perspective nor shared: see the steps"

@@ -1,4 +1,4 @@
-"""The doctor's findings as a page of text, and what in them needs somebody's attention."""
+"""The doctor's report as a page of text, with remarks on facts that need attention."""
 
 from __future__ import annotations
 
@@ -12,56 +12,56 @@ from nodes.net.connection import CLOSE_TIMEOUT
 Facts = Mapping[str, Any]
 
 PARTIES = {"Participant": "agent", "Conference": "customer"}
-OFF_PACE = 0.1
-"""By how much the pace of audio may differ from real time before that is worth a word."""
+PACE_TOLERANCE = 0.1
+"""Difference from real time above which the pace of audio gets a remark."""
 
 
-def page(calls: Sequence[Facts], strangers: Sequence[str]) -> str:
-    """All connections, one after the other, with what came beside them."""
+def page(calls: Sequence[Facts], other_requests: Sequence[str]) -> str:
+    """Return the report on all calls, and on other requests."""
     parts = [_call(number, facts) for number, facts in enumerate(calls, 1)]
-    if strangers:
-        parts.append("Not a call\n" + "\n".join(f"  {line}" for line in strangers))
+    if other_requests:
+        parts.append("Not a call\n" + "\n".join(f"  {line}" for line in other_requests))
     return "\n\n".join(parts)
 
 
 def remarks(facts: Facts) -> list[str]:
-    """What `ringcx` would not take, or would not be sure of; empty for a call as it is documented."""
+    """Return the facts that `ringcx` would refuse or be unsure of; empty for a call as documented."""
     return list(_remarks(facts))
 
 
 def _remarks(facts: Facts) -> Iterator[str]:
     path, secret, media = facts["request"]["path"], facts["secret"], facts["media"]
     if path != "/":
-        yield f"it asked for the path {path}: `ringcx` takes calls at / only"
+        yield f"it asked for the path {path}: `ringcx` accepts calls only at /"
     if secret["known"] and not secret["places"]:
-        yield "the secret of RINGCX_SECRET was nowhere: with secret_mode require, `ringcx` would refuse this call"
+        yield "the secret of RINGCX_SECRET was not found: with secret_mode require, `ringcx` would refuse this call"
     events = {name.lower() for name in facts["messages"]["events"]}
     if "start" not in events:
-        yield "no Start came: `ringcx` takes no audio before it"
+        yield "no Start came: `ringcx` ignores audio before it"
     for name in sorted(events - {"connected", "start", "media", "stop"}):
         yield f"unknown event {name}: `ringcx` counts and ignores it"
     for reason, count in facts["messages"]["not_ringcx"].items():
-        yield f"{count} messages are none of the protocol ({reason}): `ringcx` counts and ignores them"
+        yield f"{count} messages do not follow the protocol ({reason}): `ringcx` counts and ignores them"
     form = facts["format"]
     if form and (form["rate"].partition(".")[0] != str(RATE) or "law" not in (form["encoding"].lower() or "law")):
-        yield f"the audio is said to be {form['encoding']} at {form['rate']} Hz: `ringcx` takes mu-law at {RATE} Hz"
+        yield f"the audio is announced as {form['encoding']} at {form['rate']} Hz: `ringcx` accepts mu-law at {RATE} Hz"
     if not media:
         yield "no audio came"
     for perspective in (name for name in PARTIES if media and name not in media):
         yield f"no audio of the {PARTIES[perspective]} ({perspective}) came"
     for perspective, party in media.items():
-        if party["pace"] is not None and abs(party["pace"] - 1) > OFF_PACE:
+        if party["pace"] is not None and abs(party["pace"] - 1) > PACE_TOLERANCE:
             yield f"{perspective} sent {party['pace']} s of audio in a second: is it {RATE} Hz, was the network stuck?"
     if facts["sequence"]["counts"].startswith("neither"):
-        yield "sequence ids count in a way that `ringcx` does not know: order and loss cannot be told"
+        yield "sequence ids count in a way that `ringcx` does not know: order and loss cannot be determined"
     if facts["stop"]["count"] < len(media):
         yield "fewer Stops than parties came: `ringcx` ends such a call when it closes, or 2 s after one Stop"
     if facts["stop"]["durations"] and facts["stop"]["unit"] is None:
-        yield "the unit of Stop's duration cannot be told from this call"
+        yield "the unit of Stop's duration is unclear from this call"
     if facts["end"] and facts["end"]["how"] == "peer_lost":
         yield "the connection was lost, not closed"
     if facts["end"] and facts["end"]["how"] == INTERRUPTED:
-        yield "the doctor was ended before the call: this is how the call began"
+        yield "the doctor was stopped before the call ended: this report covers the beginning of the call"
 
 
 def _call(number: int, facts: Facts) -> str:
@@ -99,7 +99,7 @@ def _request(request: Facts) -> Iterator[tuple[str, str]]:
 
 def _secret(secret: Facts) -> Iterator[tuple[str, str]]:
     if not secret["known"]:
-        yield "found", "not looked for: set RINGCX_SECRET to the profile's secret"
+        yield "found", "not searched for: set RINGCX_SECRET to the profile's secret"
     for place in secret["places"]:
         yield "found at", place
     if secret["known"] and not secret["places"]:
@@ -141,14 +141,16 @@ def _audio(facts: Facts) -> Iterator[tuple[str, str]]:
 
 def _end(facts: Facts) -> Iterator[tuple[str, str]]:
     stop, end = facts["stop"], facts["end"]
-    said = ", ".join(f"{duration:g}" for duration in stop["durations"])
+    durations = ", ".join(f"{duration:g}" for duration in stop["durations"])
     unit = f", in {stop['unit']}" if stop["unit"] else ""
-    yield "Stops", f"{stop['count']}" + (f", duration {said}{unit}" if said else "")
+    yield "Stops", f"{stop['count']}" + (f", duration {durations}{unit}" if durations else "")
     if not end:
         return
     code = f" with {end['code']}" if end["code"] is not None else " without a code"
     after = end["seconds_after_last_stop"]
-    how = {"peer_lost": "lost", "peer_broke_protocol": "broken off, as it was no WebSocket"}.get(end["how"], "closed")
+    how = {"peer_lost": "lost", "peer_broke_protocol": "broken off, as it violated the WebSocket protocol"}.get(
+        end["how"], "closed"
+    )
     yield how, f"by the {end['by']}{code}" + (f", {after} s after the last Stop" if after is not None else "")
     if after is not None and after > CLOSE_TIMEOUT:
         yield "", f"(`ringcx` waits {CLOSE_TIMEOUT:g} s for that, then closes)"

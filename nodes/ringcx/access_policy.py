@@ -59,11 +59,11 @@ class Rules:
 
 
 class AccessPolicy:
-    """Enforces ``rules``. ``callers`` counts the calls of each address; `poll` reports rejections once a second."""
+    """Enforces ``rules``. ``connections`` counts the calls of each address; `poll` reports rejections once a second."""
 
-    def __init__(self, rules: Rules, report: Report, callers: ConnectionCounter) -> None:
+    def __init__(self, rules: Rules, report: Report, connections: ConnectionCounter) -> None:
         self.rules = rules
-        self.callers = callers
+        self.connections = connections
         self.credentials = Credentials(rules.secret) if rules.secret else None
         self._report = report
         self._rejections: dict[str, tuple[int, Address]] = {}
@@ -87,7 +87,7 @@ class AccessPolicy:
             headers = {"Content-Type": "text/plain", "WWW-Authenticate": "Bearer"}
             return Page(HTTPStatus.UNAUTHORIZED, b"These are not the right credentials.\n", headers)
         limit = rules.max_calls_per_address
-        if limit is not None and self.callers.count(str(client)) >= limit:
+        if limit is not None and self.connections.count(str(client)) >= limit:
             self.count_rejection("too_many_of_address", client)
             raise Refused("too many calls from this address", retry_after=RETRY_AFTER)
         return Admission(self, client, place)
@@ -134,12 +134,12 @@ class Admission:
     def opened(self) -> None:
         """Count the open connection for its address."""
         if self._policy.rules.max_calls_per_address is not None:
-            self._policy.callers.add(str(self._client))
+            self._policy.connections.add(str(self._client))
 
     def closed(self) -> None:
         """Stop counting the connection for its address."""
         if self._policy.rules.max_calls_per_address is not None:
-            self._policy.callers.remove(str(self._client))
+            self._policy.connections.remove(str(self._client))
 
     def search(self, text: bytes) -> None:
         """Search a message for the secret."""

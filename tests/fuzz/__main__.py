@@ -111,15 +111,15 @@ def doctor() -> tuple[Target, list[bytes]]:
 
     secret = "s3cr3t-0f-all"
     credentials = Credentials(secret)
-    veil = Redactor(credentials)
+    redactor = Redactor(credentials)
 
     def target(data: bytes) -> None:
         path, *lines = data.split(b"\n")
         examination = Examination(Request(path.decode("latin-1"), Headers()), "192.0.2.1", 0.0, credentials)
-        kept = [veil.path(path.decode("latin-1"))]
-        for number, encode in enumerate(lines):
-            examination.hear(encode, number * 0.5)
-            kept.append(veil.message(encode))
+        kept = [redactor.path(path.decode("latin-1"))]
+        for number, line in enumerate(lines):
+            examination.receive(line, number * 0.5)
+            kept.append(redactor.message(line))
         facts = examination.facts()
         written = json.dumps(facts) + page([facts], []) + "".join(remarks(facts))
         assert secret not in "\n".join(kept)

@@ -1,1 +1,1 @@
-"""RingCentral's REST API: the streaming profile, which tells RingCX where to stream calls."""
+"""RingCentral's REST API for streaming profiles, which set the address that RingCX streams calls to."""

@@ -1,6 +1,7 @@
-"""Which addresses RingCX streams to: ``wss://``, a host name or an IPv4 address, perhaps a port, and nothing more.
+"""Validation of addresses for RingCX: ``wss://``, a host name or an IPv4 address, an optional port, and nothing more.
 
-RingCX refuses others without saying why, and does not try whether anybody answers: so this says it before it is asked.
+RingCX refuses other addresses without a reason, and does not test whether a server answers. So flowcore checks them
+first.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ import re
 from urllib.parse import urlsplit
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
-LONGEST = 253
+MAX_HOST_LENGTH = 253
 """Characters of a host name (RFC 1035)."""
 
 
 class BadAddress(ValueError):
-    """RingCX would not take this address; the text says why, and what to write."""
+    """RingCX would refuse this address. The text says why, and what to write."""
 
 
 def check(address: str) -> str:
-    """Return ``address`` if RingCX takes it; an empty one, which stops the streaming, is taken too.
+    """Return ``address`` if RingCX accepts it. An empty address, which stops the streaming, is valid too.
 
     Raises `BadAddress`.
     """
@@ -35,7 +36,7 @@ def check(address: str) -> str:
         kind = {"/": "path", "?": "query", "#": "fragment"}[rest[len(host)]]
         slash = ", not even a slash at the end" if rest == f"{host}/" else ""
         raise BadAddress(
-            f"no {kind} is allowed{slash}: RingCX always asks for / and adds a query of its own; write  wss://{host}"
+            f"no {kind} is allowed{slash}: RingCX always requests / and adds its own query; write  wss://{host}"
         )
     if "@" in host:
         raise BadAddress("no user name or password is allowed: set a secret in RINGCX_SECRET instead")
@@ -49,7 +50,7 @@ def check(address: str) -> str:
     labels = name.split(".")
     if labels[-1].isdecimal():
         _check_numbers(name)
-    elif len(name) > LONGEST or not all(_LABEL.fullmatch(label) for label in labels):
+    elif len(name) > MAX_HOST_LENGTH or not all(_LABEL.fullmatch(label) for label in labels):
         raise BadAddress(f"{name} is no host name: letters, digits and hyphens between dots are allowed")
     return address
 
@@ -62,7 +63,7 @@ def _check_numbers(name: str) -> None:
 
 
 def unreachable(address: str) -> str:
-    """Why RingCX, out on the internet, cannot reach an address that `check` took; empty if it may."""
+    """Return why RingCX cannot reach a valid address from the internet; empty if it may."""
     name = urlsplit(address).hostname or ""
     if not name:
         return ""

@@ -1,4 +1,4 @@
-"""``flowcore profile``: the streaming profile, which tells RingCX where to stream the calls of a queue or campaign."""
+"""``flowcore profile``: manages the profile that sets where RingCX streams the calls of a queue or campaign."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from flowcore import Duration
-from nodes.ringcx.credentials import MAX_LENGTH, MIN_LENGTH
+from nodes.ringcx.credentials import MASK, MAX_LENGTH, MIN_LENGTH
 from nodes.ringcx.rest import address, profiles
-from nodes.ringcx.rest.platform import MASK, Login, Platform, Request, Servers, masked
+from nodes.ringcx.rest.platform import Login, Platform, Request, Servers, masked
 from nodes.ringcx.rest.profiles import Accounts, Product
 
 SECRET = "RINGCX_SECRET"  # noqa: S105  # a name, not a secret
@@ -23,33 +23,31 @@ LOGIN = ("RC_APP_CLIENT_ID", "RC_APP_CLIENT_SECRET", "RC_USER_JWT")
 profile = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
-    help="""Tell RingCX where to stream the calls of a queue or campaign.
+    help="""Set where RingCX streams the calls of a queue or campaign.
 
     The login comes from the environment only: RC_APP_CLIENT_ID and RC_APP_CLIENT_SECRET of an app with JWT login in
     RingCentral's developer console, and RC_USER_JWT of a user with admin rights in RingCX. RINGCX_SECRET is the secret
-    that RingCX shall show when it calls. None of them is ever printed.
+    that RingCX presents when it calls. None of them is ever printed.
 
-    RingCX's token is kept for its 5 minutes, for this user only, in ~/.cache/flowcore. A sixth login within a minute
-    waits, as RingCX would refuse it.
+    RingCX's token is stored for its 5 minutes, readable only by this user, in ~/.cache/flowcore. A sixth login within a
+    minute waits, as RingCX would refuse it.
 
-    Exit code: 0 done, 1 RingCX did not do it, 2 the command line is wrong.
+    Exit code: 0 done, 1 RingCX refused or failed, 2 the command line is wrong.
     """,
 )
 
 
 class Kind(StrEnum):
-    """What has a profile."""
+    """A kind of product that can have a profile."""
 
     queue = "queue"
     campaign = "campaign"
 
 
-KindOption = Annotated[Kind, typer.Option("--type", help="What it is for.", case_sensitive=False)]
+KindOption = Annotated[Kind, typer.Option("--type", help="Kind of product.", case_sensitive=False)]
 Number = Annotated[int, typer.Option("--id", min=1, max=2**31 - 1, help="Number of the queue or campaign.")]
 SubAccount = Annotated[str, typer.Option(envvar="RINGCX_SUB_ACCOUNT", help="The id of its sub-account in RingCX.")]
-Url = Annotated[
-    str, typer.Option(help='wss://HOST or wss://HOST:PORT, where `flowcore run` can be reached; "" for nowhere.')
-]
+Url = Annotated[str, typer.Option(help='wss://HOST or wss://HOST:PORT of `flowcore run`; "" for none.')]
 Server = Annotated[str, typer.Option(envvar="RINGCX_SERVER", help="RingCX's own server.")]
 LoginServer = Annotated[str, typer.Option(envvar="RC_SERVER_URL", help="RingCentral's login server.")]
 Timeout = Annotated[str, typer.Option(help="How long to wait for an answer.")]
@@ -61,8 +59,8 @@ RINGCENTRAL = "https://platform.ringcentral.com"
 
 
 @dataclass(frozen=True)
-class _How:
-    """How to send a request, and how to show the answer."""
+class _Options:
+    """Options for sending a request and showing the answer."""
 
     server: str
     login_server: str
@@ -85,16 +83,16 @@ def create(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start streaming: make the profile.
+    """Start streaming: create the profile.
 
-    Then switch on "Agent segment recording" for the queue (Routing > Voice queues & skills > queue > Recording
+    Then enable "Agent segment recording" for the queue (Routing > Voice queues & skills > queue > Recording
     settings) or campaign (Dialing > Campaigns > campaign > Recording settings).
     """
     product = Product(kind.value, number, sub_account)
     accounts = Accounts(main_account, rc_account)
     request = profiles.create(product, accounts, _checked(url), _secret(changing=False))
-    answer = _sent(request, how := _How(server, login_server, timeout, dry_run, as_json))
-    _show(answer, how, f"made the profile of {product}")
+    answer = _sent(request, options := _Options(server, login_server, timeout, dry_run, as_json))
+    _show(answer, options, f"created the profile of {product}")
 
 
 @profile.command()
@@ -108,10 +106,10 @@ def get(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the profile; of its secret, only whether there is one."""
+    """Show the profile; of its secret, only whether one is set."""
     product = Product(kind.value, number, sub_account)
-    answer = _sent(profiles.get(product), how := _How(server, login_server, timeout, dry_run, as_json))
-    _show(answer, how, f"the profile of {product}")
+    answer = _sent(profiles.get(product), options := _Options(server, login_server, timeout, dry_run, as_json))
+    _show(answer, options, f"the profile of {product}")
 
 
 @profile.command()
@@ -126,11 +124,11 @@ def update(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Stream to another address, or with another secret."""
+    """Change the address or the secret."""
     product = Product(kind.value, number, sub_account)
     request = profiles.update(product, _checked(url), _secret(changing=True))
-    answer = _sent(request, how := _How(server, login_server, timeout, dry_run, as_json))
-    _show(answer, how, f"changed the profile of {product}")
+    answer = _sent(request, options := _Options(server, login_server, timeout, dry_run, as_json))
+    _show(answer, options, f"changed the profile of {product}")
 
 
 @profile.command()
@@ -146,8 +144,8 @@ def delete(
 ) -> None:
     """Stop streaming: delete the profile."""
     product = Product(kind.value, number, sub_account)
-    answer = _sent(profiles.delete(product), how := _How(server, login_server, timeout, dry_run, as_json))
-    _show(answer, how, f"deleted the profile of {product}")
+    answer = _sent(profiles.delete(product), options := _Options(server, login_server, timeout, dry_run, as_json))
+    _show(answer, options, f"deleted the profile of {product}")
 
 
 def _checked(url: str) -> str:
@@ -155,31 +153,31 @@ def _checked(url: str) -> str:
         address.check(url)
     except address.BadAddress as error:
         raise typer.BadParameter(str(error), param_hint="--url") from None
-    doubt = address.unreachable(url)
-    if doubt:
-        _say(f"warning: {doubt}: give the public address of your proxy or tunnel")
+    problem = address.unreachable(url)
+    if problem:
+        _say(f"warning: {problem}: give the public address of your proxy or tunnel")
     return url
 
 
 def _secret(*, changing: bool) -> str:
     secret = os.environ.get(SECRET, "")
     if not secret:
-        known = "; whether RingCX keeps one that was set before is not documented" if changing else ""
-        _say(f"no secret: {SECRET} is not set, so anybody who finds the address could call it{known}")
+        note = "; whether RingCX keeps an earlier secret is not documented" if changing else ""
+        _say(f"no secret: {SECRET} is not set, so anyone who finds the address can call it{note}")
     elif not MIN_LENGTH <= len(secret) <= MAX_LENGTH:
         raise typer.BadParameter(
-            f"{SECRET} has {len(secret)} characters, and node ringcx takes {MIN_LENGTH} to {MAX_LENGTH}: choose another"
+            f"{SECRET} has {len(secret)} characters, and ringcx accepts {MIN_LENGTH} to {MAX_LENGTH}: choose another"
         )
     return secret
 
 
-def _sent(request: Request, how: _How) -> Any:
+def _sent(request: Request, options: _Options) -> Any:
     try:
-        timeout = float(Duration(how.timeout))
+        timeout = float(Duration(options.timeout))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--timeout") from None
-    servers = Servers(how.login_server.rstrip("/"), how.server.rstrip("/"))
-    if how.dry_run:
+    servers = Servers(options.login_server.rstrip("/"), options.server.rstrip("/"))
+    if options.dry_run:
         typer.echo(f"{request.method} {servers.ringcx}{request.path}\nauthorization: Bearer {MASK}")
         if request.body is not None:
             typer.echo(f"content-type: application/json\n\n{json.dumps(masked(request.body), indent=2)}")
@@ -194,9 +192,9 @@ def _sent(request: Request, how: _How) -> Any:
         return platform.send(request)
 
 
-def _show(answer: Any, how: _How, done: str) -> None:
+def _show(answer: Any, options: _Options, done: str) -> None:
     answer = masked(answer)
-    if how.as_json:
+    if options.as_json:
         typer.echo(json.dumps(answer if isinstance(answer, dict) else {"answer": answer}))
         return
     typer.echo(done)

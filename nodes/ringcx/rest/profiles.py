@@ -1,4 +1,4 @@
-"""The streaming profile of a queue or campaign: the four requests there are for it."""
+"""The four requests for the streaming profile of a queue or campaign."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Kind = Literal["queue", "campaign"]
 
 @dataclass(frozen=True)
 class Product:
-    """What is streamed: a queue or campaign by its number, in a sub-account."""
+    """A queue or campaign, by its number, in a sub-account."""
 
     kind: Kind
     number: int
@@ -27,7 +27,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Accounts:
-    """The accounts above the sub-account, which only `create` is to be told."""
+    """The accounts above the sub-account, which only `create` needs."""
 
     main: str
     rc: str
@@ -37,25 +37,25 @@ def create(product: Product, accounts: Accounts, url: str, secret: str) -> Reque
     """Stream the calls of ``product`` to ``url``. An empty ``secret`` is left out."""
     body = _body(product, url, secret) | {"mainAccountId": accounts.main, "rcAccountId": accounts.rc}
     unknown = (
-        f"it does not find {product}, or call streaming is not switched on for the account: "
-        "RingCentral's representative does that"
+        f"it does not find {product}, or call streaming is not enabled for the account: "
+        "ask your RingCentral representative"
     )
-    return Request("POST", PATH, body, _means(product) | {404: unknown})
+    return Request("POST", PATH, body, _explanations(product) | {404: unknown})
 
 
 def update(product: Product, url: str, secret: str) -> Request:
-    """Stream to another address, or with another secret."""
-    return Request("PUT", PATH, _body(product, url, secret), _means(product))
+    """Change the address or the secret."""
+    return Request("PUT", PATH, _body(product, url, secret), _explanations(product))
 
 
 def get(product: Product) -> Request:
-    """Ask what is set."""
-    return Request("GET", _path(product), means=_means(product))
+    """Read the profile."""
+    return Request("GET", _path(product), explanations=_explanations(product))
 
 
 def delete(product: Product) -> Request:
-    """Stream no more. The answer is a plain text."""
-    return Request("DELETE", _path(product), means=_means(product))
+    """Delete the profile. The answer is plain text."""
+    return Request("DELETE", _path(product), explanations=_explanations(product))
 
 
 def _body(product: Product, url: str, secret: str) -> dict[str, Any]:
@@ -73,10 +73,10 @@ def _path(product: Product) -> str:
     return f"{PATH}/account/{account}/type/{product.kind.upper()}/id/{product.number}"
 
 
-def _means(product: Product) -> dict[int, str]:
+def _explanations(product: Product) -> dict[int, str]:
     return {
-        400: "it does not take what was sent: check the ids and the address",
-        401: "it does not take its own login's token: try again; if that does not help, ask for access to RingCX's API",
+        400: "it rejects the request: check the ids and the address",
+        401: "it rejects the token of its own login: try again; if that does not help, ask for access to RingCX's API",
         403: f"this user may not see or change profiles of sub-account {product.sub_account}: "
         "give the user of the JWT admin rights there, and the app the permission ReadAccounts",
         404: f"there is no streaming profile for {product}: `flowcore profile create` makes one",

@@ -1,8 +1,8 @@
-"""The token of one login, kept between runs: a file that only its user can read.
+"""Cache of one login's tokens between runs: a file that only its user can read.
 
-RingCX's tokens live 5 minutes, and it hands out 5 a minute at most. So one is used as long as it lasts, whoever asks,
-and the file remembers when the latest were asked for. While one process asks, others wait at the file's lock and find
-the new token there.
+RingCX's tokens live 5 minutes, and RingCX issues 5 a minute at most. So all processes share a token while it is valid,
+and the file records the times of the latest requests. While one process requests a token, the others wait for the
+file's lock and then find the new token.
 """
 
 from __future__ import annotations
@@ -16,80 +16,81 @@ from pathlib import Path
 
 import msgspec
 
-LIFE = 300.0
+TOKEN_LIFETIME = 300.0
 """Seconds that an access token of RingCX is valid."""
 
-MARGIN = 30.0
-"""Seconds before its end from which a token is no longer used: a request may take a while, clocks differ."""
+EXPIRY_MARGIN = 30.0
+"""Seconds before its end from which a token is not used: a request takes time, and clocks differ."""
 
-LOGINS = 5
-"""Tokens that RingCX hands out in a `MINUTE`."""
+MAX_LOGINS = 5
+"""Tokens that RingCX issues in a `LOGIN_WINDOW`."""
 
-MINUTE = 60.0
+LOGIN_WINDOW = 60.0
+"""Seconds."""
 
 
-class Kept(msgspec.Struct):
-    """What is in the file. Times are wall time in seconds, as they outlive the process."""
+class Tokens(msgspec.Struct):
+    """The content of the file. Times are wall time in seconds, as they outlive the process."""
 
     access: str = ""
     expires: float = 0.0
     refresh: str = ""
     asked: list[float] = []
-    """When the latest tokens were asked for, oldest first."""
+    """Times of the latest token requests, oldest first."""
 
     def fresh(self, now: float) -> bool:
-        """Whether the access token can be used at ``now``; not if the clock was put back meanwhile."""
-        return bool(self.access) and now < self.expires - MARGIN and self.expires <= now + LIFE
+        """Return whether the access token is valid at ``now``; not if the clock was set back meanwhile."""
+        return bool(self.access) and now < self.expires - EXPIRY_MARGIN and self.expires <= now + TOKEN_LIFETIME
 
     def wait(self, now: float) -> float:
-        """Seconds until RingCX hands out another one."""
-        self.asked = [asked for asked in self.asked if now - MINUTE < asked <= now][-LOGINS:]
-        return self.asked[0] + MINUTE - now if len(self.asked) == LOGINS else 0.0
+        """Return the seconds until RingCX issues another token."""
+        self.asked = [asked for asked in self.asked if now - LOGIN_WINDOW < asked <= now][-MAX_LOGINS:]
+        return self.asked[0] + LOGIN_WINDOW - now if len(self.asked) == MAX_LOGINS else 0.0
 
 
-def directory() -> Path:
-    """Where a user's caches belong (XDG)."""
+def cache_directory() -> Path:
+    """Return the directory for the user's caches (XDG)."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "flowcore"
 
 
 class TokenCache:
-    """The file at ``path``; where it cannot be kept, ``say`` is told, and the token serves this run only."""
+    """The file at ``path``. If it cannot be written, ``say`` gets a warning, and the tokens last for this run only."""
 
     def __init__(self, path: Path, say: Callable[[str], None], now: Callable[[], float] = time.time) -> None:
         self.now = now
         self._path = path
         self._say = say
-        self._memory = Kept()
+        self._memory = Tokens()
 
     @contextmanager
-    def open(self) -> Iterator[Kept]:
-        """What is kept, alone with it: changes are stored at the end, also after an error."""
+    def open(self) -> Iterator[Tokens]:
+        """Lock the file and yield its tokens; changes are stored at the end, also after an error."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            self._say(f"the login is not kept for the next run: {self._path}: {error.strerror}")
+            self._say(f"the login is not stored for the next run: {self._path}: {error.strerror}")
             yield self._memory
             return
         with os.fdopen(fd, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            kept = _read(file.fileno(), file.read())
+            tokens = _read(file.fileno(), file.read())
             try:
-                yield kept
+                yield tokens
             finally:
                 file.seek(0)
                 file.truncate()
-                file.write(msgspec.json.encode(kept))
+                file.write(msgspec.json.encode(tokens))
 
 
-def _read(fd: int, data: bytes) -> Kept:
-    """What the file holds, or nothing: a half-written file, or one that others could have written or read."""
+def _read(fd: int, data: bytes) -> Tokens:
+    """Return the file's tokens; none if it is damaged, or if other users could have read or written it."""
     found = os.fstat(fd)
     if found.st_uid != os.geteuid() or found.st_mode & 0o077:
         os.fchmod(fd, 0o600)
-        return Kept()
+        return Tokens()
     try:
-        return msgspec.json.decode(data, type=Kept)
+        return msgspec.json.decode(data, type=Tokens)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Kept()
+        return Tokens()

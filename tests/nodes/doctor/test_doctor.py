@@ -45,53 +45,53 @@ def _no_time_passes(monkeypatch):
     monkeypatch.setattr("nodes.doctor.command.time", SimpleNamespace(monotonic=lambda: 100.0, sleep=Event().wait))
 
 
-class Practice:
-    """A doctor in a thread: ``url``, and after the block the ``clinic`` with its findings."""
+class DoctorRig:
+    """A doctor in a thread: ``url``, and after the block the ``server`` with its findings."""
 
     def __init__(self, folder: Path | None, secret: str = "", proxy_trust: ProxyTrust | None = None) -> None:
         self.told: list[str] = []
-        self.clinic = DoctorServer(
+        self.server = DoctorServer(
             proxy_trust or ProxyTrust(), secret, folder / "call.jsonl" if folder else None, self.told.append
         )
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._socket.setblocking(False)
-        self.url = f"ws://127.0.0.1:{self.clinic.listen(self._socket)}"
+        self.url = f"ws://127.0.0.1:{self.server.listen(self._socket)}"
         self._stop = Event()
-        self._thread = Thread(target=lambda: self.clinic.serve(self._stop.is_set))
+        self._thread = Thread(target=lambda: self.server.serve(self._stop.is_set))
 
-    def __enter__(self) -> Practice:
+    def __enter__(self) -> DoctorRig:
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stop.set()
         self._thread.join(60)
-        self.clinic.close()
+        self.server.close()
 
     def wait(self, calls: int = 1) -> list[dict]:
-        until(lambda: len(self.clinic.reported) >= calls)
-        return self.clinic.facts()
+        until(lambda: len(self.server.ended) >= calls)
+        return self.server.facts()
 
 
-def conversation(caller: CallSender, seconds: float = 0.4, **limits):
+def conversation(sender: CallSender, seconds: float = 0.4, **limits):
     """All messages of a call."""
     parts = {track: mulaw(0, track, seconds) for track in ("agent", "customer")}
-    yield caller.connected()
-    yield caller.start()
+    yield sender.connected()
+    yield sender.start()
     for at in range(0, len(parts["agent"]), 160):
         for track, data in parts.items():
-            yield caller.media(track, data[at : at + 160])
-    yield from [caller.stop(round(seconds), "2026-01-01T00:00:00Z")] * 2
+            yield sender.media(track, data[at : at + 160])
+    yield from [sender.stop(round(seconds), "2026-01-01T00:00:00Z")] * 2
 
 
 def test_call_as_documented_has_no_remarks(tmp_path):
-    with Practice(tmp_path) as practice:
-        phone = Phone(practice.url)
+    with DoctorRig(tmp_path) as rig:
+        phone = Phone(rig.url)
         phone.start()
         phone.talk(0, 2.0)
         phone.stop()
         phone.hang_up()
-        facts = practice.wait()[0]
+        facts = rig.wait()[0]
     assert facts["remarks"] == []
     assert facts["messages"]["opening"][:3] == ["Connected", "Start", "Media"]
     assert facts["messages"]["events"] == {"Media": 200, "Stop": 2, "Connected": 1, "Start": 1}
@@ -101,18 +101,18 @@ def test_call_as_documented_has_no_remarks(tmp_path):
     assert facts["media"]["Participant"]["seconds"] == 2.0
     assert (facts["end"]["by"], facts["end"]["code"]) == ("peer", 1000)
     assert facts["format"] == {"encoding": "audio/x-mulaw", "rate": "8000"}
-    assert practice.told == ["a connection is open", "audio flows", "the connection has ended"]
+    assert rig.told == ["a connection is open", "audio flows", "the connection has ended"]
     assert "none: this call is as `ringcx` expects it" in page([facts], [])
 
 
 def test_its_recording_is_the_call(tmp_path):
-    with Practice(tmp_path) as practice:
-        phone = Phone(practice.url, "the-call")
+    with DoctorRig(tmp_path) as rig:
+        phone = Phone(rig.url, "the-call")
         phone.start()
         phone.talk(7, 2.0)
         phone.stop()
         phone.hang_up()
-        facts = practice.wait()[0]
+        facts = rig.wait()[0]
     graph = (ROOT / "graphs" / "record.yaml").read_text()
     graph = graph.replace(
         "{use: ringcx, with: {port: 3333}}", f"{{use: ringcx_recording, with: {{path: {facts['recording']}}}}}"
@@ -140,8 +140,8 @@ def test_secret_is_found_wherever_it_is_and_stays_out_of_everything(tmp_path, wh
         "basic": {"Authorization": "Basic " + base64.b64encode(f"ringcx:{SECRET}".encode()).decode()},
     }.get(where, {})
     query = f"?callId=1&secret={SECRET}" if where == "query" else ""
-    with Practice(tmp_path, SECRET) as practice:
-        with connect(f"{practice.url}/{query}", additional_headers=headers) as line:
+    with DoctorRig(tmp_path, SECRET) as rig:
+        with connect(f"{rig.url}/{query}", additional_headers=headers) as line:
             for data in conversation(CallSender({"call_id": "1"})):
                 message = json.loads(data)
                 if where == "start" and message["event"] == "Start":
@@ -149,36 +149,36 @@ def test_secret_is_found_wherever_it_is_and_stays_out_of_everything(tmp_path, wh
                 if where == "connected" and message["event"] == "Connected":
                     message["hello"] = {"key": SECRET}
                 line.send(json.dumps(message))
-        facts = practice.wait()
+        facts = rig.wait()
     assert list(facts[0]["secret"]["places"]) == [place]
     assert not any("secret" in remark for remark in facts[0]["remarks"])
-    written = page(facts, []) + json.dumps(facts) + Path(facts[0]["recording"]).read_text() + str(practice.told)
+    written = page(facts, []) + json.dumps(facts) + Path(facts[0]["recording"]).read_text() + str(rig.told)
     encoded = base64.b64encode(f"ringcx:{SECRET}".encode()).decode()
     assert SECRET not in written
     assert encoded not in written
 
 
 def test_secret_that_is_nowhere_and_fields_that_may_be_one_are_said(tmp_path):
-    with Practice(None, SECRET) as practice:
-        with connect(practice.url + "/?token=abc", additional_headers={"X-Secret-Thing": "1"}) as line:
+    with DoctorRig(None, SECRET) as rig:
+        with connect(rig.url + "/?token=abc", additional_headers={"X-Secret-Thing": "1"}) as line:
             line.send('{"event":"Start","metadata":{"callId":"1","profileSecret":"hidden-value"}}')
-        facts = practice.wait()
+        facts = rig.wait()
     assert facts[0]["secret"] == {
         "known": True,
         "places": {},
         "fields_named_so": ["header.X-Secret-Thing", "query.token", "Start.metadata.profileSecret"],
     }
-    assert "the secret of RINGCX_SECRET was nowhere" in " ".join(facts[0]["remarks"])
+    assert "the secret of RINGCX_SECRET was not found" in " ".join(facts[0]["remarks"])
     assert "hidden-value" not in page(facts, [])
 
 
 def test_names_are_shown_and_values_are_not(tmp_path):
     query = "?Call-Id=20261122-0001&ANI=4155550100&weather=sunshine"
-    with Practice(tmp_path) as practice:
-        with connect(practice.url + "/" + query, additional_headers={"X-Agent": "Ada Lovelace"}) as line:
+    with DoctorRig(tmp_path) as rig:
+        with connect(rig.url + "/" + query, additional_headers={"X-Agent": "Ada Lovelace"}) as line:
             for data in conversation(CallSender({"call_id": "20261122-0001", "ani": "4155550100"})):
                 line.send(data.decode())
-        facts = practice.wait()
+        facts = rig.wait()
     text = page(facts, [])
     for words in ("? Call-Id", "13 characters = call_id", "10 digits = ani", "8 characters (not known)", "X-Agent:"):
         assert words in text
@@ -187,8 +187,8 @@ def test_names_are_shown_and_values_are_not(tmp_path):
 
 
 def test_anything_is_taken_and_everything_that_is_odd_is_said():
-    with Practice(None) as practice:
-        with connect(practice.url + "/somewhere", subprotocols=["audio"]) as line:
+    with DoctorRig(None) as rig:
+        with connect(rig.url + "/somewhere", subprotocols=["audio"]) as line:
             line.send("hello")
             line.send(b"\x00\x01")
             line.send('{"event":"Weather","sun":true}')
@@ -201,17 +201,17 @@ def test_anything_is_taken_and_everything_that_is_odd_is_said():
             line.send('{"event":"Stop","metadata":{"duration":99999}}')
             line.ping()
             line.close(4000, "done")
-        facts = practice.wait()[0]
+        facts = rig.wait()[0]
     assert remarks(facts) == facts["remarks"]
     said = "\n".join(facts["remarks"])
     for words in (
         "path /somewhere",
         "unknown event weather",
-        "2 messages are none of the protocol (not_json)",
+        "2 messages do not follow the protocol (not_json)",
         "audio/l16 at 16000 Hz",
         "no audio of the customer (Conference) came",
         "sequence ids count in a way",
-        "unit of Stop's duration cannot be told",
+        "unit of Stop's duration is unclear",
     ):
         assert words in said
     assert facts["end"]["code"] == 4000
@@ -221,12 +221,12 @@ def test_anything_is_taken_and_everything_that_is_odd_is_said():
 
 
 def test_numbers_shared_by_both_parties_and_the_dialect_of_2021_are_recognised():
-    caller = CallSender({"call_id": "1", "session_id": "2"}, "upper", "shared")
-    with Practice(None) as practice:
-        with connect(practice.url) as line:
-            for data in conversation(caller, 2.0):
+    sender = CallSender({"call_id": "1", "session_id": "2"}, "upper", "shared")
+    with DoctorRig(None) as rig:
+        with connect(rig.url) as line:
+            for data in conversation(sender, 2.0):
                 line.send(data.decode())
-        facts = practice.wait()[0]
+        facts = rig.wait()[0]
     assert facts["sequence"]["counts"] == "shared"
     assert facts["messages"]["opening"][:3] == ["CONNECTED", "START", "MEDIA"]
     assert facts["stop"] == {"count": 2, "durations": [2.0, 2.0], "unit": "seconds"}
@@ -237,78 +237,86 @@ def test_peer_that_does_not_close_after_stop_is_closed_after_ten_seconds():
     now, closes, pings = [100.0], [], []
     websocket = SimpleNamespace(ping=lambda: pings.append(now[0]), close_received=None, other_frames={})
     line = SimpleNamespace(websocket=websocket, close=lambda code: closes.append((now[0], code)))
-    witness = Probe(
-        Request("/", Headers()), "192.0.2.1", now=lambda: now[0], credentials=None, tape=lambda: None, tell=print
+    probe = Probe(
+        Request("/", Headers()),
+        "192.0.2.1",
+        now=lambda: now[0],
+        credentials=None,
+        open_recorder=lambda: None,
+        tell=print,
     )
-    witness.opened(line)
+    probe.opened(line)
     messages = list(conversation(CallSender({})))
     for at in (0.5, 60.0, 120.0):  # a hold is no end
         now[0] = 100.0 + at
-        witness.wants_read(now[0])
-        witness.messages_received([messages.pop(0)], now[0])
-    witness.messages_received(messages, now[0])
+        probe.wants_read(now[0])
+        probe.messages_received([messages.pop(0)], now[0])
+    probe.messages_received(messages, now[0])
     for second in range(12):
         now[0] = 220.0 + second
-        witness.wants_read(now[0])
+        probe.wants_read(now[0])
     assert (pings, closes) == ([160.0], [(230.0, 1000)])
-    witness.closed("peer_closed")
-    assert witness.examination.facts()["end"]["by"] == "doctor"
-    assert witness.examination.facts()["end"]["seconds_after_last_stop"] == 11.0
+    probe.closed("peer_closed")
+    assert probe.examination.facts()["end"]["by"] == "doctor"
+    assert probe.examination.facts()["end"]["seconds_after_last_stop"] == 11.0
 
 
 def test_what_is_no_call_is_told_and_not_counted():
-    with Practice(None) as practice:
-        address = urlsplit(practice.url)
+    with DoctorRig(None) as rig:
+        address = urlsplit(rig.url)
         with socket.create_connection((address.hostname, address.port), timeout=30) as browser:
             browser.sendall(b"GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n")
             assert browser.recv(4096).startswith(b"HTTP/1.1 ")
-        until(lambda: practice.clinic.strangers)
-    assert practice.clinic.strangers == ["GET /favicon.ico from 127.0.0.1, which is no request for a WebSocket"]
-    assert not practice.clinic.reported
+        until(lambda: rig.server.other_requests)
+    assert rig.server.other_requests == ["GET /favicon.ico from 127.0.0.1, which is not a WebSocket request"]
+    assert not rig.server.ended
 
 
 def test_transfer_of_a_call_is_two_reports_and_two_recordings(tmp_path):
-    with Practice(tmp_path) as practice:
+    with DoctorRig(tmp_path) as rig:
         for _ in range(2):
-            phone = Phone(practice.url)
+            phone = Phone(rig.url)
             phone.start()
             phone.talk(0, 0.4)
             phone.stop()
             phone.hang_up()
-        facts = practice.wait(2)
+        facts = rig.wait(2)
     assert [Path(one["recording"]).name for one in facts] == ["call.jsonl", "call-2.jsonl"]
     assert "Call 2" in page(facts, [])
 
 
 def test_connection_that_is_lost_and_one_that_is_still_there_are_reported(tmp_path):
-    with Practice(tmp_path) as practice:
-        lost = Phone(practice.url)
+    with DoctorRig(tmp_path) as rig:
+        lost = Phone(rig.url)
         lost.start()
         lost.socket.close()
-        practice.wait()
-        there = Phone(practice.url)
+        rig.wait()
+        there = Phone(rig.url)
         there.start()
         there.talk(0, 1.0)
-        until(lambda: "audio flows" in practice.told)
-    facts = practice.clinic.facts()
+        until(lambda: "audio flows" in rig.told)
+    facts = rig.server.facts()
     assert facts[0]["end"]["how"] == "peer_lost"
     assert "the connection was lost, not closed" in facts[0]["remarks"]
     assert facts[1]["media"]["Participant"]["messages"] > 0
     assert (facts[1]["end"]["how"], facts[1]["end"]["by"]) == ("interrupted", "doctor")
-    assert "the doctor was ended before the call: this is how the call began" in facts[1]["remarks"]
+    assert (
+        "the doctor was stopped before the call ended: this report covers the beginning of the call"
+        in facts[1]["remarks"]
+    )
     assert Path(facts[1]["recording"]).is_file()
 
 
 def test_recording_that_cannot_be_made_leaves_the_report(tmp_path):
     (tmp_path / "call.jsonl").mkdir()
     (tmp_path / "folder").write_text("a file")
-    with Practice(tmp_path / "folder") as practice:
-        phone = Phone(practice.url)
+    with DoctorRig(tmp_path / "folder") as rig:
+        phone = Phone(rig.url)
         phone.start()
         phone.hang_up()
-        facts = practice.wait()
+        facts = rig.wait()
     assert facts[0]["recording"] is None
-    assert any("nothing is recorded" in told for told in practice.told)
+    assert any("nothing is recorded" in told for told in rig.told)
 
 
 @pytest.mark.parametrize(
@@ -386,17 +394,17 @@ def test_call_over_tls_right_to_its_port(tmp_path):
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     certificate = Certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
-    with Practice(tmp_path, proxy_trust=ProxyTrust(certificate)) as practice:
-        port = urlsplit(practice.url).port
+    with DoctorRig(tmp_path, proxy_trust=ProxyTrust(certificate)) as rig:
+        port = urlsplit(rig.url).port
         with connect(
             f"wss://localhost:{port}", ssl=trusting, sock=socket.create_connection(("127.0.0.1", port))
         ) as line:
             for data in conversation(CallSender({"call_id": "1"}), 1.0):
                 line.send(data.decode())
-        facts = practice.wait()
+        facts = rig.wait()
         with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
             plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert b"TLS only" in plain.recv(4096)
-        until(lambda: practice.clinic.strangers)
+        until(lambda: rig.server.other_requests)
     assert facts[0]["media"]["Participant"]["seconds"] == 1.0
-    assert practice.clinic.strangers == ["bad_tls from 127.0.0.1"]
+    assert rig.server.other_requests == ["bad_tls from 127.0.0.1"]

@@ -1,14 +1,14 @@
 import pytest
 
-from nodes.doctor.media import KINDS, Party, Tally, counting
+from nodes.doctor.media import MAX_VALUES, Party, Tally, describe_counting
 from nodes.ringcx.messages import Media
 
 
-def hear(numbers, interval=0.02, size=160):
+def receive(numbers, interval=0.02, size=160):
     """Parties that heard (perspective, number) pairs, and the steps from one to the next."""
     parties, together = {}, Tally()
     for index, (perspective, seq) in enumerate(numbers):
-        parties.setdefault(perspective, Party()).hear(Media(perspective, seq, bytes(size)), index * interval)
+        parties.setdefault(perspective, Party()).receive(Media(perspective, seq, bytes(size)), index * interval)
         if index:
             together.add(seq - numbers[index - 1][1])
     return parties, together
@@ -24,40 +24,40 @@ def turns(first, second):
         (turns(range(1, 50), range(1, 50)), "per perspective"),
         (turns(range(7, 56), range(900, 949)), "per perspective"),
         (turns(range(0, 98, 2), range(1, 99, 2)), "shared"),
-        ([("Participant", n) for n in range(50)], "cannot be told: only one party sent audio"),
+        ([("Participant", n) for n in range(50)], "unknown: only one party sent audio"),
         ([("Participant", n) for n in range(0, 100, 2)], "in steps of 2: shared, or one party's is missing"),
         (turns(range(0, 5000, 160), range(0, 5000, 160)), "neither per perspective nor shared: see the steps"),
-        ([], "cannot be told: too few messages"),
-        (turns([1], [1]), "cannot be told: too few messages"),
+        ([], "unknown: too few messages"),
+        (turns([1], [1]), "unknown: too few messages"),
     ],
 )
 def test_what_sequence_ids_count(numbers, scheme):
-    assert counting(*hear(numbers)) == scheme
+    assert describe_counting(*receive(numbers)) == scheme
 
 
 def test_losses_and_swaps_do_not_hide_the_scheme():
     numbers = turns(range(1, 60), range(1, 60))
     del numbers[20:26], numbers[60]
     numbers[80], numbers[82] = numbers[82], numbers[80]
-    assert counting(*hear(numbers)) == "per perspective"
+    assert describe_counting(*receive(numbers)) == "per perspective"
 
 
 def test_pace_leaves_pauses_out():
     party = Party()
     for n in range(100):
-        party.hear(Media("Participant", n, bytes(160)), n * 0.02 + (30.0 if n >= 50 else 0.0))
+        party.receive(Media("Participant", n, bytes(160)), n * 0.02 + (30.0 if n >= 50 else 0.0))
     assert party.pace == pytest.approx(1.0, abs=0.02)
     assert party.facts()["pauses_s"] == [30.0]
     assert party.seconds == 2.0
 
 
 def test_pace_of_a_short_call_is_not_told():
-    assert hear([("Participant", n) for n in range(5)])[0]["Participant"].facts()["pace"] is None
+    assert receive([("Participant", n) for n in range(5)])[0]["Participant"].facts()["pace"] is None
 
 
 def test_tally_is_bounded():
     tally = Tally()
     for value in range(1000):
         tally.add(value)
-    assert len(tally.counts) == KINDS + 1
+    assert len(tally.counts) == MAX_VALUES + 1
     assert sum(tally.facts().values()) == 1000

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from websockets.datastructures import Headers
 
 from flowcore import BadMessage
-from nodes.doctor.redact import MASK, Redactor, meaning, shape
+from nodes.doctor.redact import MASK, Redactor, meaning, summarize
 from nodes.ringcx.call_sender import CallSender
 from nodes.ringcx.credentials import Credentials
 from nodes.ringcx.messages import Media, Start, parse
@@ -65,7 +65,7 @@ def test_headers_are_kept_by_name_only_where_they_are_no_secret():
 
 def test_shape_says_no_value():
     values = ["2223334444", "abc", "x", "", 120, -1.5, None, True, [1], {"a": 1}]
-    assert [shape(value) for value in values] == [
+    assert [summarize(value) for value in values] == [
         "10 digits", "3 characters", "1 character", "empty", "number of 3 digits", "number of 3 digits",
         "null", "true", "list", "object of 1",
     ]  # fmt: skip

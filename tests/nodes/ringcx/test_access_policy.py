@@ -131,7 +131,7 @@ def test_an_address_holds_so_many_calls_and_others_are_untouched() -> None:
     calls[0].closed()
     admit(made).opened()
     calls[1].closed()
-    assert made.callers.count(str(HERE)) == 1
+    assert made.connections.count(str(HERE)) == 1
     assert (
         asked({"max_calls_per_address": 1, **NET}, request(), "6.6.6.6") == 403
     )  # a stranger is not told that it is full
@@ -144,7 +144,7 @@ def test_addresses_do_not_pile_up() -> None:
         assert isinstance(coming, Admission)
         coming.opened()
         coming.closed()
-    assert made.callers.count("10.0.0.1") == 0
+    assert made.connections.count("10.0.0.1") == 0
 
 
 def test_who_knocks_often_is_told_once_a_second() -> None:

@@ -48,7 +48,7 @@ def profile(platform, capfd, monkeypatch, tmp_path):
 def test_profile_is_made_shown_changed_and_deleted(profile, platform):
     code, out, _ = profile("create", *QUEUE, "--url", URL)
     assert code == 0
-    assert out.startswith("made the profile of queue 1234 of sub-account 99990001\n")
+    assert out.startswith("created the profile of queue 1234 of sub-account 99990001\n")
     assert platform.profiles[KEY] == {
         "productType": "QUEUE",
         "productId": 1234,
@@ -132,28 +132,28 @@ def test_a_sixth_login_in_a_minute_waits_also_across_runs(platform, tmp_path):
     assert not any(answer.status == 429 for answer in platform.answered)
 
 
-def _client(platform, shelf, say=pytest.fail, sleep=pytest.fail):
+def _client(platform, cache, say=pytest.fail, sleep=pytest.fail):
     login = Login("app-of-a-test", CLIENT_SECRET, JWT)
-    return Platform(login, Servers(platform.url, platform.url), timeout=10, say=say, shelf=shelf, sleep=sleep)
+    return Platform(login, Servers(platform.url, platform.url), timeout=10, say=say, cache=cache, sleep=sleep)
 
 
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (Answer(400, {"error": "Bad Request"}), ["400: it does not take what was sent", '"Bad Request"']),
+        (Answer(400, {"error": "Bad Request"}), ["400: it rejects the request", '"Bad Request"']),
         (Answer(403, {"message": "forbidden"}), ["403: this user may not", "sub-account 99990001", "admin rights"]),
         (Answer(429, "slow down", {"Retry-After": "17"}), ["429: too many requests: try again in 17 s"]),
         (Answer(429, "slow down"), ["try again in 60 s"]),
         (
             Answer(500, {"secret": "of-another"}),
-            ["500: it has a problem of its own: try again later", '"secret": "***"'],
+            ["500: it has an internal error: try again later", '"secret": "***"'],
         ),
-        (Answer(503, "<html>no\x1b[31m</html>"), ["503: it has a problem of its own"]),
+        (Answer(503, "<html>no\x1b[31m</html>"), ["503: it has an internal error"]),
         (
             Answer(302, "", {"Location": "https://elsewhere.example/"}),
-            ["302: it sends us to https://elsewhere.example/"],
+            ["302: it redirects to https://elsewhere.example/"],
         ),
-        (Answer(409, f"{SECRET} is {JWT}"), ["409: it does not take the request\nit says: *** is ***"]),
+        (Answer(409, f"{SECRET} is {JWT}"), ["409: it rejects the request\nit says: *** is ***"]),
     ],
     ids=lambda value: str(value.status) if isinstance(value, Answer) else "",
 )
@@ -169,10 +169,7 @@ def test_every_refusal_is_said_in_plain_words(profile, platform, answer, says):
 
 def test_change_whose_fate_is_unknown_is_said_to_be_so(profile, platform):
     platform.next.append(Answer(502, ""))
-    assert (
-        "whether the change was made is not known: `flowcore profile get` tells"
-        in profile("update", *QUEUE, "--url", URL)[2]
-    )
+    assert "the change may have been made: `flowcore profile get` tells" in profile("update", *QUEUE, "--url", URL)[2]
     platform.next.append(Answer(502, ""))
     assert "not known" not in profile("get", *QUEUE)[2]
 
@@ -190,7 +187,7 @@ def test_server_that_does_not_answer_is_not_waited_for_longer_than_the_timeout(p
     platform.next.append(Answer(silent=threading.Event()))
     code, _, err = profile("update", *QUEUE, "--url", URL, "--timeout", "200ms")
     assert code == 1
-    assert "does not answer within 0.2 s; whether the change was made is not known" in err
+    assert "does not answer within 0.2 s; the change may have been made" in err
 
 
 def test_server_that_is_not_there_is_named(profile, monkeypatch):
@@ -205,13 +202,13 @@ def test_wrong_login_names_what_to_check(profile, monkeypatch, name):
     monkeypatch.setenv(name, "wrong-as-can-be")
     code, out, err = profile("get", *QUEUE)
     assert code == 1
-    assert "it does not accept the login: check RC_APP_CLIENT_ID, RC_APP_CLIENT_SECRET and RC_USER_JWT" in err
+    assert "it rejects the login: check RC_APP_CLIENT_ID, RC_APP_CLIENT_SECRET and RC_USER_JWT" in err
     assert "wrong-as-can-be" not in out + err
 
 
 def test_user_who_is_none_of_ringcx_is_told_so(profile, platform):
     platform.next_login += [Answer(body={"access_token": "abc"}), Answer(403, "no")]
-    assert "the JWT must be of a user who is also one of RingCX" in profile("get", *QUEUE)[2]
+    assert "the JWT must be of a user who also has access to RingCX" in profile("get", *QUEUE)[2]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +216,7 @@ def test_user_who_is_none_of_ringcx_is_told_so(profile, platform):
 )
 def test_login_page_of_something_else_is_recognised(profile, platform, answer):
     platform.next_login.append(answer)
-    assert "RingCentral answers without access_token: is the server's address right?" in profile("get", *QUEUE)[2]
+    assert "RingCentral answers without access_token: check the server's address" in profile("get", *QUEUE)[2]
 
 
 def test_missing_settings_are_all_named_before_anything_is_sent(profile, platform, monkeypatch):
@@ -256,7 +253,7 @@ def test_secret_that_the_listener_would_not_take_is_not_set(profile, platform, m
     monkeypatch.setenv("RINGCX_SECRET", secret)
     code, _, err = profile("create", *QUEUE, "--url", URL)
     assert code == 2
-    assert f"RINGCX_SECRET has {len(secret)} characters, and node ringcx takes 8 to 200: choose another" in err
+    assert f"RINGCX_SECRET has {len(secret)} characters, and ringcx accepts 8 to 200: choose another" in err
     assert not platform.seen
 
 
@@ -265,11 +262,11 @@ def test_doubts_are_said_but_do_not_stop(profile, platform, monkeypatch):
     code, _, err = profile("create", *QUEUE, "--url", "wss://127.0.0.1")
     assert code == 0
     assert "RingCX cannot reach 127.0.0.1 from the internet" in err
-    assert "RINGCX_SECRET is not set, so anybody" in err
+    assert "RINGCX_SECRET is not set, so anyone" in err
     assert "secret" not in platform.profiles[KEY]
     profile("create", *QUEUE, "--url", URL)
     code, _, err = profile("update", *QUEUE, "--url", URL)
-    assert "whether RingCX keeps one that was set before is not documented" in err
+    assert "whether RingCX keeps an earlier secret is not documented" in err
 
 
 @pytest.mark.parametrize(

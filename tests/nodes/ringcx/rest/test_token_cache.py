@@ -3,40 +3,40 @@ import threading
 
 import pytest
 
-from nodes.ringcx.rest.token_cache import LOGINS, Kept, TokenCache, directory
+from nodes.ringcx.rest.token_cache import MAX_LOGINS, TokenCache, Tokens, cache_directory
 
 
 @pytest.fixture
-def shelf(tmp_path):
+def cache(tmp_path):
     return TokenCache(tmp_path / "flowcore" / "token.json", pytest.fail, lambda: 1000.0)
 
 
-def test_what_is_kept_is_there_for_the_next_run_and_for_its_user_only(shelf, tmp_path):
-    with shelf.open() as kept:
+def test_what_is_kept_is_there_for_the_next_run_and_for_its_user_only(cache, tmp_path):
+    with cache.open() as kept:
         kept.access, kept.expires = "abc", 1300.0
     with TokenCache(tmp_path / "flowcore" / "token.json", pytest.fail).open() as found:
-        assert found == Kept("abc", 1300.0)
+        assert found == Tokens("abc", 1300.0)
     assert (tmp_path / "flowcore" / "token.json").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "flowcore").stat().st_mode & 0o777 == 0o700
 
 
-def test_file_that_others_could_read_is_not_used_and_closed_to_them(shelf, tmp_path):
+def test_file_that_others_could_read_is_not_used_and_closed_to_them(cache, tmp_path):
     file = tmp_path / "flowcore" / "token.json"
-    with shelf.open() as kept:
+    with cache.open() as kept:
         kept.access = "seen by others"
     file.chmod(0o644)
-    with shelf.open() as kept:
-        assert kept == Kept()
+    with cache.open() as kept:
+        assert kept == Tokens()
     assert file.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"access": 1}', b"\xff"])
-def test_torn_file_counts_as_empty(shelf, tmp_path, data):
-    with shelf.open():
+def test_torn_file_counts_as_empty(cache, tmp_path, data):
+    with cache.open():
         pass
     (tmp_path / "flowcore" / "token.json").write_bytes(data)
-    with shelf.open() as kept:
-        assert kept == Kept()
+    with cache.open() as kept:
+        assert kept == Tokens()
 
 
 def test_link_in_its_place_is_not_followed(tmp_path):
@@ -46,21 +46,21 @@ def test_link_in_its_place_is_not_followed(tmp_path):
     with TokenCache(tmp_path / "token.json", said.append).open() as kept:
         kept.access = "abc"
     assert (tmp_path / "target").read_text() == "mine"
-    assert "not kept for the next run" in said[0]
+    assert "not stored for the next run" in said[0]
 
 
 def test_where_nothing_can_be_kept_it_serves_this_run(tmp_path):
     said = []
     (tmp_path / "file").write_text("")
-    shelf = TokenCache(tmp_path / "file" / "token.json", said.append)
-    with shelf.open() as kept:
+    cache = TokenCache(tmp_path / "file" / "token.json", said.append)
+    with cache.open() as kept:
         kept.access = "abc"
-    with shelf.open() as kept:
+    with cache.open() as kept:
         assert kept.access == "abc"
     assert said
 
 
-def test_second_process_waits_until_the_first_has_its_token(shelf, tmp_path):
+def test_second_process_waits_until_the_first_has_its_token(cache, tmp_path):
     found = []
 
     def second():
@@ -68,7 +68,7 @@ def test_second_process_waits_until_the_first_has_its_token(shelf, tmp_path):
             found.append(kept.access)
 
     thread = threading.Thread(target=second)
-    with shelf.open() as kept:
+    with cache.open() as kept:
         thread.start()
         thread.join(0.05)
         assert not found
@@ -78,21 +78,21 @@ def test_second_process_waits_until_the_first_has_its_token(shelf, tmp_path):
 
 
 def test_token_is_used_until_shortly_before_its_end_and_never_after_the_clock_was_put_back():
-    kept = Kept("abc", expires=1300.0)
+    kept = Tokens("abc", expires=1300.0)
     assert [kept.fresh(now) for now in (1000.0, 1269.0, 1270.0, 1301.0, 900.0)] == [True, True, False, False, False]
 
 
 def test_a_sixth_login_within_a_minute_waits_for_the_first_to_be_a_minute_old():
-    kept = Kept(asked=[1000.0 + n for n in range(LOGINS)])
+    kept = Tokens(asked=[1000.0 + n for n in range(MAX_LOGINS)])
     assert kept.wait(1010.0) == 50.0
     assert kept.wait(1060.0) == 0.0
-    assert len(kept.asked) == LOGINS - 1
+    assert len(kept.asked) == MAX_LOGINS - 1
 
 
 def test_directory_is_the_users_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert directory() == tmp_path / "flowcore"
+    assert cache_directory() == tmp_path / "flowcore"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert directory() == tmp_path / ".cache" / "flowcore"
-    assert os.path.isabs(directory())
+    assert cache_directory() == tmp_path / ".cache" / "flowcore"
+    assert os.path.isabs(cache_directory())
