@@ -2,6 +2,7 @@
 
 from flowcore.audio import Audio, Encoding, Packet
 from flowcore.errors import BadMessage, CannotStart, FlowcoreError, MissingExtra, Refused
+from flowcore.events import EventType, Reason
 from flowcore.files import (
     PARTIAL_SUFFIX,
     Folder,
@@ -53,6 +54,7 @@ __all__ = [
     "Duration",
     "Emit",
     "Encoding",
+    "EventType",
     "Extra",
     "FlowcoreError",
     "Folder",
@@ -66,6 +68,7 @@ __all__ = [
     "Packet",
     "PathTemplate",
     "Rate",
+    "Reason",
     "Refused",
     "Report",
     "Resource",

@@ -12,7 +12,8 @@
     ├── NodeFailed            a node raised while it worked: carries flow, node and cause
     ├── Refused               a session was not let in: carries the reason and when to try again
     ├── BadMessage            bytes from a peer are not what the protocol allows: carries the reason
-    └── AccountingError             chunks or milliseconds are unaccounted for: a bug of the engine or of a node
+    ├── Undeclared            a node emits or counts under a name that it does not declare; raised in tests only
+    └── AccountingError       chunks or milliseconds are unaccounted for: a bug of the engine or of a node
 """
 
 from __future__ import annotations
@@ -120,6 +121,10 @@ class BadMessage(FlowcoreError):
         self.reason = reason
         self.detail = detail
         super().__init__(f"{reason}: {detail}" if detail else reason)
+
+
+class Undeclared(FlowcoreError):
+    """A node emitted an event, a field of one, or counted a reason that its class does not declare."""
 
 
 class AccountingError(FlowcoreError):

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeVar
 
 from flowcore.errors import MissingExtra
+from flowcore.events import EventType, Level, Reason
 from flowcore.formats import Caps, Format
 
 In = TypeVar("In")
@@ -71,8 +72,11 @@ class Report(Protocol):
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
         """Output that stood in no input, such as silence for a lost packet; ``seconds`` of one channel's audio."""
 
-    def event(self, event: str, **data: Any) -> None:
-        """Something an operator may want to see, by a short name; never payload, secrets or words that were spoken."""
+    def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
+        """Tell an operator what happened; never payload, secrets or words that were spoken.
+
+        The node declares ``name`` and the fields of ``data`` in ``events``. ``level`` overrides the declared one.
+        """
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ class Session:
 class _NoReport:
     def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None: ...
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None: ...
-    def event(self, event: str, **data: Any) -> None: ...
+    def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None: ...
 
 
 class Resource(ABC):
@@ -160,6 +164,10 @@ class Node(Configured[ConfigT]):
     """Whether the border before it may drop by default when the node is too slow."""
     balanced: ClassVar[bool] = False
     """True: audio in + filled = audio out + dropped, in channel-seconds; checked at the end of each flow."""
+    events: ClassVar[tuple[EventType, ...]] = ()
+    """The events that it emits, and that its resource emits."""
+    reasons: ClassVar[tuple[Reason, ...]] = ()
+    """The reasons for which it drops audio or fills it in."""
 
     report: Report = _NoReport()
     resource: Any = None
@@ -195,7 +203,7 @@ class Node(Configured[ConfigT]):
 
     @classmethod
     def recover(cls, config: ConfigT, report: Report) -> None:
-        """Put right what a killed process left, and tell by event ``repaired`` (``path``); may block.
+        """Put right what a killed process left, and tell by event ``file_repaired`` (``path``); may block.
 
         Called beside running flows, after a start and after a worker's death: leave alone what is still being written.
         """

@@ -14,6 +14,7 @@ from flowcore.errors import (
     NameClash,
     NodeFailed,
     Refused,
+    Undeclared,
     UsageError,
 )
 from flowcore.graph.load import load_text
@@ -81,6 +82,17 @@ def audio_is_unaccounted_for(tmp_path):
     NodeHarness(Forgetful).push(*tone("100ms")).end()
 
 
+class Chatty(Forgetful):
+    """Tells what it does not declare."""
+
+    def flush(self, emit):
+        self.report.event("chatted", words=3)
+
+
+def event_is_not_declared(tmp_path):
+    NodeHarness(Chatty).end()
+
+
 PRODUCED = {
     GraphError: (graph_is_wrong, lambda e: e.problems[0].code == "missing-nodes"),
     UsageError: (command_line_is_wrong, lambda e: "choose another name" in str(e)),
@@ -91,6 +103,7 @@ PRODUCED = {
     NodeFailed: (node_raises, lambda e: e.node == "odd" and isinstance(e.cause, ValueError)),
     Refused: (process_is_full, lambda e: e.reason == "busy" and e.retry_after > 0),
     BadMessage: (message_is_wrong, lambda e: e.reason == "not_json"),
+    Undeclared: (event_is_not_declared, lambda e: 'events = (EventType("chatted"' in str(e)),
     AccountingError: (audio_is_unaccounted_for, lambda e: "0.1000" in str(e)),
 }
 

@@ -35,7 +35,7 @@ def main() -> int:
         assert server.stderr is not None
         for line in server.stderr:
             print(line, end="", file=sys.stderr, flush=True)
-            if "listening" in line:
+            if "listener_opened" in line:
                 break
         else:
             return server.wait() or 1

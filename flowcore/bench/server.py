@@ -87,7 +87,7 @@ class Receiver:
 
     def _event(self, event: Event) -> None:
         self._events[event.name] += 1
-        if event.name == "listening":
+        if event.name == "listener_opened":
             self.say({"url": event.data["address"]})
 
     def _sample(self) -> None:

@@ -86,8 +86,8 @@ class Outcome:
             wrong.append(f"{report['lost']:.2f} s of audio replaced by silence")
         if report["failed"]:
             wrong.append(f"{report['failed']} flows failed")
-        if report["events"].get("hold"):
-            wrong.append(f"{report['events']['hold']} pauses detected though no caller paused")
+        if report["events"].get("hold_ended"):
+            wrong.append(f"{report['events']['hold_ended']} pauses detected though no caller paused")
         return wrong + [self.damage] * bool(self.damage)
 
 

@@ -21,48 +21,13 @@ from flowcore.cli.show import plainly
 from flowcore.engine.bus import Event
 from flowcore.engine.engine import Totals
 from flowcore.errors import FlowcoreError, safe_str
+from flowcore.events import FILES
 
 LONGEST = 256
 """Characters of a value in the log; what a peer sent could be of any length."""
 NAMED_FILES = 10
 ERASE = "\x1b[K"
 """To the end of the row (EL of ECMA-48)."""
-ERRORS = {
-    "connection_failed",
-    "damaged",
-    "hangs",
-    "law_broken",
-    "loop_blocked",
-    "node_failed",
-    "not_finished",
-    "not_recording",
-    "not_reloaded",
-    "not_repaired",
-    "part_failed",
-    "recovery_failed",
-    "worker_died",
-}
-WARNINGS = {
-    "call_refused",
-    "events_lost",
-    "fallback",
-    "faster_than_real_time",
-    "messages_lost",
-    "no_page",
-    "no_control",
-    "no_metadata",
-    "no_speaker",
-    "open_to_all",
-    "recording_again",
-    "refused",
-    "repaired",
-    "speaker_lost",
-    "stopping",
-    "stream_failed",
-    "thread_stuck",
-    "turned_away",
-}
-FILES = {"file", "repaired"}
 
 
 class Log:
@@ -95,7 +60,7 @@ class Log:
 
     def event(self, event: Event) -> None:
         """Log one event of the bus."""
-        if self._worker is not None and event.name in ("listening", "page"):
+        if self._worker is not None and event.name in ("listener_opened", "page_opened"):
             return  # all workers are at the same addresses
         fields: dict[str, Any] = {} if self._worker is None else {"worker": self._worker}
         fields |= {key: value for key, value in (("flow", event.flow), ("node", event.node)) if value}
@@ -107,12 +72,7 @@ class Log:
             fields |= _explained(cause)
         if event.name in FILES:
             self.wrote(str(event.data["path"]))
-        if event.name in ERRORS:
-            self._log.error(event.name, **fields)
-        elif event.name in WARNINGS:
-            self._log.warning(event.name, **fields)
-        else:
-            self._log.info(event.name, **fields)
+        getattr(self._log, event.level)(event.name, **fields)
 
     def wrote(self, path: str) -> None:
         """Remember a file that is finished."""
@@ -126,9 +86,9 @@ class Log:
         """
         for name, stats in totals.nodes.items():
             for reason, tally in stats.dropped.items():
-                self._log.warning("dropped", node=name, reason=reason, **tally.json())
+                self._log.warning("audio_dropped", node=name, reason=reason, **tally.json())
         if self._stream.lost:
-            self._log.warning("log_lost", lines=self._stream.lost)
+            self._log.warning("log_lines_lost", lines=self._stream.lost)
         self._stream.close()  # before what is printed
         for path in self.files:
             print(path)  # noqa: T201  # the result of the command

@@ -15,6 +15,7 @@ from flowcore.engine.bus import Bus, Event
 from flowcore.engine.recovery import RecoveryReport
 from flowcore.engine.recovery import recover as recover_plan
 from flowcore.errors import UsageError
+from flowcore.events import FILE_REPAIRED
 from flowcore.files import PARTIAL_SUFFIX
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph
@@ -54,14 +55,14 @@ def recover(
     partials = (path for path in place.rglob(f"*{PARTIAL_SUFFIX}") if not path.name.endswith(JOURNAL))
     left = sorted(path for path in partials if not _told(path, rows))
     for row in rows:
-        typer.echo(json.dumps(row) if as_json else f"{row['what']:<13} {row['path']}{_more(row)}")
+        typer.echo(json.dumps(row) if as_json else f"{row['event'].replace('_', ' '):<13} {row['path']}{_more(row)}")
     if not as_json:
         for path in left:
             typer.echo(f"{'left alone':<13} {path}  (no file that flowcore completes, or somebody is writing it)")
-        repaired = sum(row["what"] == "repaired" for row in rows)
+        repaired = sum(row["event"] == FILE_REPAIRED.name for row in rows)
         took = time.time() - began
         typer.echo(f"{repaired} completed, {len(rows) - repaired} not, {len(left)} left alone, in {took:.1f} s")
-    raise typer.Exit(int(any(row["what"] != "repaired" for row in rows)))
+    raise typer.Exit(int(any(row["event"] != FILE_REPAIRED.name for row in rows)))
 
 
 def _who_can(root: Path) -> Iterator[tuple[type[Node], Any]]:
@@ -92,7 +93,7 @@ def _told(part: Path, rows: list[dict[str, Any]]) -> bool:
 
 
 def _row(event: Event) -> dict[str, Any]:
-    return {"what": event.name.replace("_", " "), "node": event.node, **{k: _plain(v) for k, v in event.data.items()}}
+    return {"event": event.name, "node": event.node, **{k: _plain(v) for k, v in event.data.items()}}
 
 
 def _plain(value: Any) -> Any:

@@ -123,7 +123,7 @@ def run(
 
 def run_engine(plan: Plan, log: Log, *, bus: Bus, hub: Hub | None = None, **options: Any) -> None:
     """Run a plan in this process, log, and exit with the code that the outcome deserves."""
-    engine = Engine(plan, bus=bus, **options)
+    engine = Engine(plan, bus=bus, strict=sys.flags.dev_mode, **options)
     with asyncio.Runner(loop_factory=new_loop) as runner, collected_in_quiet_slots(engine.slots):
         runner.run(_until_done(engine, hub))
     log.close(engine.totals)
@@ -136,7 +136,7 @@ async def _until_done(engine: Engine, hub: Hub | None) -> None:
             if number == signal.SIGHUP:
                 return
             os._exit(1)  # asked twice: at once, without waiting for anything that may hang
-        engine.bus.emit("stopping", calls=len(engine.flows))
+        engine.bus.emit("stop_requested", calls=len(engine.flows))
         engine.stop()
 
     _on_signals(asked_to_stop, engine.reload)
@@ -158,7 +158,7 @@ async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None) -> None:
                 return
             supervisor.kill()
             os._exit(1)
-        bus.emit("stopping", workers=len(supervisor.handlers))
+        bus.emit("stop_requested", workers=len(supervisor.handlers))
         bus.deliver()
         supervisor.stop()
 
@@ -201,14 +201,16 @@ def _hub(control: Path | None, bus: Bus) -> Hub | None:
     except CannotStart as error:
         if control is not None:
             raise
-        bus.emit("no_control", cause=error)
+        bus.emit("control_failed", cause=error)
         return None
     said: list[Hub] = []
 
     def say(event: Event) -> None:
-        if event.name == "listening" and not said:  # not before: the first line of a run that cannot start says why
+        if (
+            event.name == "listener_opened" and not said
+        ):  # not before: the first line of a run that cannot start says why
             said.append(hub)
-            bus.emit("control", path=str(hub.path))
+            bus.emit("control_opened", path=str(hub.path))
 
     bus.subscribe(say)
     return hub

@@ -21,7 +21,8 @@ from flowcore.engine.slots import PERIOD, Slots
 from flowcore.engine.sockets import Address, listen, seen_through
 from flowcore.engine.stats import NodeStats, Sampler
 from flowcore.engine.watchdog import Watchdog
-from flowcore.errors import AccountingError, CannotStart, FlowcoreError, Refused
+from flowcore.errors import AccountingError, CannotStart, FlowcoreError, Refused, Undeclared
+from flowcore.events import Level
 from flowcore.graph.broken import describe_error
 from flowcore.graph.plan import Plan
 from flowcore.node import ConnectionCounter, Listener, Resource, Session
@@ -74,7 +75,8 @@ class Engine:
     ``calls`` ends the engine after that many flows have closed; ``max_calls`` refuses more at once. A worker gets a
     shared ``call_limit`` instead of ``max_calls``, a port for ``messages`` to other workers, and the listening
     ``sockets`` that all workers share; its supervisor does the work of ``recover``. ``public`` is the address at which
-    a proxy or tunnel shows this process. Everything here happens in the event loop's thread.
+    a proxy or tunnel shows this process. At its end a ``strict`` engine refuses events and reasons that no node
+    declares. Everything here happens in the event loop's thread.
     """
 
     def __init__(
@@ -94,11 +96,14 @@ class Engine:
         recover: bool = True,
         new_id: Callable[[], str] | None = None,
         public: str = "",
+        strict: bool = False,
     ) -> None:
         self.plan = plan
         self.clock = clock or SystemClock()
         self.pool = pool or ThreadPool()
         self.bus = bus or Bus()
+        self.bus.declare(plan.nodes.values())
+        self.bus.strict = strict
         self.slots = Slots(self.clock, slot)
         self.flows: dict[str, Flow] = {}
         self.totals = Totals()
@@ -157,11 +162,11 @@ class Engine:
 
     def announce(self, what: str, address: str) -> None:
         address = seen_through(self.public, address)
-        self.bus.emit("listening", node=self.plan.listener.name, address=address, what=what)
+        self.bus.emit("listener_opened", node=self.plan.listener.name, address=address, what=what)
 
     def offer(self, what: str, address: str) -> None:
         address = seen_through(self.public, address)
-        self.bus.emit("page", node=self.plan.listener.name, address=address, what=what)
+        self.bus.emit("page_opened", node=self.plan.listener.name, address=address, what=what)
 
     def admit(self) -> None:
         if self.draining or self.call_limit.full:
@@ -169,7 +174,7 @@ class Engine:
 
     def _refuse(self, why: str) -> NoReturn:
         self.totals.refused += 1
-        self.bus.emit("refused", reason=why)
+        self.bus.emit("session_refused", reason=why)
         raise Refused(why, retry_after=5)
 
     def accept(self, attributes: Mapping[str, str]) -> Flow:
@@ -202,7 +207,8 @@ class Engine:
     async def run(self) -> None:
         """Run until the listener has no more sessions, ``calls`` flows have closed, or `stop` was called.
 
-        Raises `CannotStart` or `MissingExtra` before the first flow; afterwards only a listener's own failure.
+        Raises `CannotStart` or `MissingExtra` before the first flow; afterwards only a listener's own failure, and,
+        where the engine is strict, `Undeclared`.
         """
         listener = self._listener
         listener.report = self.report
@@ -242,6 +248,15 @@ class Engine:
                 recovery.wait(RECOVERY)
             self.bus.deliver()
             self.pool.close()
+        if self.bus.strict:
+            self._check_declared()
+
+    def _check_declared(self) -> None:
+        wrong = [*self.bus.undeclared]
+        for name, stats in self.totals.nodes.items():
+            wrong += self.bus.declared.objections(name, (*stats.dropped, *stats.filled))
+        if wrong:
+            raise Undeclared("; ".join(wrong))
 
     def reload(self) -> None:
         """Let the listener read its files anew, for sessions from now on; what is wrong with them is told."""
@@ -249,9 +264,9 @@ class Engine:
             self._listener.reload()
         except CannotStart as error:
             error.node = error.node or self.plan.listener.name
-            self.bus.emit("not_reloaded", cause=error)
+            self.bus.emit("reload_failed", cause=error)
         else:
-            self.bus.emit("reloaded")
+            self.bus.emit("files_reloaded")
 
     def stop(self) -> None:
         """Take no more sessions, end all flows, and let `run` return within ``STOP`` seconds."""
@@ -308,7 +323,7 @@ class Engine:
             flow.check_balance()
         except AccountingError as error:
             totals.failed += not flow.failures
-            self.bus.emit("law_broken", flow.id, detail=str(error))
+            self.bus.emit("flow_unbalanced", flow.id, detail=str(error))
         flow.release()
         enough = self._calls is not None and sum(totals.reasons.values()) >= self._calls
         if enough or (self._last_session_came and not self.flows):
@@ -352,7 +367,7 @@ class Engine:
             cause = closed.exception() if done else TimeoutError(f"it did not close within {CLOSE:g} s")
             if cause is not None:
                 self.totals.failed += 1
-                self.bus.emit("part_failed", node=names[id(part)], cause=cause)
+                self.bus.emit("resource_failed", node=names[id(part)], cause=cause)
 
 
 def _in_thread(call: Callable[[], None]) -> asyncio.Future[None]:
@@ -397,5 +412,5 @@ class _ProcessReport:
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
         self._stats().filled.count(reason, chunks, seconds)
 
-    def event(self, event: str, **data: Any) -> None:
-        self._engine.bus.emit(event, node=self._node, **data)
+    def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
+        self._engine.bus.emit(name, node=self._node, level=level, **data)

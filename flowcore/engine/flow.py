@@ -25,6 +25,7 @@ from flowcore.engine.pool import Pool
 from flowcore.engine.stats import NodeStats, Sampler, Tally
 from flowcore.engine.watchdog import blamed_node
 from flowcore.errors import AccountingError, CannotStart, NodeFailed
+from flowcore.events import Level
 from flowcore.graph.plan import Plan
 from flowcore.node import Report, Session
 
@@ -142,7 +143,7 @@ class Flow:
 
     def start(self) -> None:
         """Open the nodes: those of the first chain now, the others in their threads."""
-        self._bus.emit("opened", self.id)
+        self._bus.emit("flow_opened", self.id)
         self._trunk.open()
         for chain in self.chains[1:]:
             chain.strand.ready()
@@ -168,8 +169,8 @@ class Flow:
 
     # Called by the chains.
 
-    def event(self, name: str, node: str, **data: Any) -> None:
-        self._bus.emit(name, self.id, node, **data)
+    def event(self, name: str, node: str, *, level: Level | None = None, **data: Any) -> None:
+        self._bus.emit(name, self.id, node, level=level, **data)
 
     def node_failed(self, run: NodeRun, error: NodeFailed) -> None:
         self.failures.append(error)
@@ -219,7 +220,7 @@ class Flow:
             for run in chain.runs:
                 run.write_off(DRAIN_DEADLINE)
             queued = chain.border.depth if chain.border is not None else 0.0
-            self._bus.emit("hangs", self.id, hanging, queued_ms=round(queued * 1000), stack=chain.strand.stack())
+            self._bus.emit("node_hung", self.id, hanging, queued_ms=round(queued * 1000), stack=chain.strand.stack())
             cause = TimeoutError(f"hung for {self._drain:g} s after the end of its flow, {queued:.1f} s still queued")
             self.failures.append(NodeFailed(self.id, hanging, cause))
             if chain.border is not None:
@@ -238,7 +239,7 @@ class Flow:
     def _close(self) -> None:
         self._move(CLOSED)
         self._bus.emit(
-            "closed",
+            "flow_closed",
             self.id,
             reason=self.reason,
             seconds=round(self.now() - self.opened_at, 3),

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 from flowcore.engine.alarms import Alarm, Alarms
 from flowcore.engine.stats import NodeStats, Sampler, Tally, unbalanced
 from flowcore.errors import NodeFailed
+from flowcore.events import Level
 from flowcore.graph.plan import PlanNode
 from flowcore.node import Demux, Listener, Session, Sink
 
@@ -30,7 +31,7 @@ RESTART_DELAY = 0.5
 """Seconds before the first restart of a failed node; doubled each time, up to ``MAX_RESTART_DELAY``."""
 MAX_RESTART_DELAY = 30.0
 
-FAILED: Final = "failed"
+FAILED: Final = "node_failed"
 """Drop reason of chunks that a failed node did not take, or took and never gave out."""
 
 PAYLOAD = {"packets": attrgetter("data"), "audio": attrgetter("samples"), "text": attrgetter("words")}
@@ -49,7 +50,7 @@ class FlowContext(Protocol):
     def now(self) -> float:
         """Monotonic seconds."""
 
-    def event(self, name: str, node: str, **data: Any) -> None:
+    def event(self, name: str, node: str, *, level: Level | None = None, **data: Any) -> None:
         """Put an event on the bus."""
 
     def node_failed(self, run: NodeRun, error: NodeFailed) -> None:
@@ -129,8 +130,8 @@ class NodeRun:
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
         self.stats.filled.count(reason, chunks, seconds)
 
-    def event(self, event: str, **data: Any) -> None:
-        self.owner.event(event, self.plan.name, **data)
+    def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
+        self.owner.event(name, self.plan.name, level=level, **data)
 
     # Called by the chain.
 
@@ -261,7 +262,7 @@ class NodeRun:
             self.open()
             self.work(chunk, *emits)
             return
-        self.stats.dropped.count(FAILED if self.failed else "closed", 1, chunk.seconds * self.plan.channels_in)
+        self.stats.dropped.count(FAILED if self.failed else "node_closed", 1, chunk.seconds * self.plan.channels_in)
 
     def fail_on(self, chunk: Any, cause: BaseException) -> None:
         """Fail the node, which raised on ``chunk``. A balanced node may have given out part of it: see `write_off`."""

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from flowcore.engine.bus import Bus
+from flowcore.events import Level
 from flowcore.graph.plan import Plan
 
 
@@ -44,5 +45,5 @@ class RecoveryReport:
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
         raise TypeError("recover fills in no audio")
 
-    def event(self, event: str, **data: Any) -> None:
-        self._bus.emit(event, node=self._node, **data)
+    def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
+        self._bus.emit(name, node=self._node, level=level, **data)

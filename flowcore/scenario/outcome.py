@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore.engine.stats import NodeStats
+from flowcore.events import ENGINE_EVENTS, FILE_FINISHED
 from flowcore.testing.graphs import GraphResult
 from flowcore.testing.listeners import Heard
 
-USUAL_EVENTS = ("listening", "page", "opened", "closed", "file", "control")
+USUAL_EVENTS = {event.name for event in ENGINE_EVENTS if event.level == "info"} | {FILE_FINISHED.name}
 """Events that every run may have."""
 
 

@@ -98,6 +98,8 @@ def with_stand_in(plan: Plan, given: Input, calls: int, faults: Sequence[Fault],
         "connect": staticmethod(stand_in.Connection),
         "live": listener.cls.live,
         "name": listener.cls.name,
+        "events": listener.cls.events,
+        "reasons": listener.cls.reasons,
         "form": form,
     }
     cls = type("StandInListener", (StandInListener,), fields)

@@ -46,8 +46,8 @@ def run_plan(plan: Plan, **options: Any) -> GraphResult:
     """Run a whole plan on a virtual clock, all of it in this thread, until its listener has no more sessions.
 
     ``options`` go to the `Engine`; with ``pool=VirtualPool()`` nodes behind borders may take time. ``prepare`` is
-    called with the engine before it runs. Raises `AccountingError` if any flow's counters do not balance, and what
-    the engine raises.
+    called with the engine before it runs. Raises `AccountingError` if any flow's counters do not balance,
+    `Undeclared` for an event or reason that a node does not declare, and what the engine raises.
     """
     prepare: Callable[[Engine], None] = options.pop("prepare", lambda engine: None)
     clock = options.pop("clock", None) or VirtualClock()
@@ -57,6 +57,7 @@ def run_plan(plan: Plan, **options: Any) -> GraphResult:
     async def main() -> GraphResult:
         options.setdefault("new_id", lambda: f"flow{next(numbers)}")
         options.setdefault("pool", InlinePool())
+        options.setdefault("strict", True)
         engine = Engine(plan, clock=clock, **options)
         events: list[Event] = []
         flows: list[FlowResult] = []
@@ -69,7 +70,7 @@ def run_plan(plan: Plan, **options: Any) -> GraphResult:
         return GraphResult(engine, events, flows, clock.now() - began)
 
     result = clock.run(main())
-    for event in result.named("law_broken"):
+    for event in result.named("flow_unbalanced"):
         raise AccountingError(event.data["detail"])
     return result
 

@@ -13,7 +13,8 @@ import numpy as np
 from flowcore.audio import Audio
 from flowcore.engine.alarms import Alarm, Alarms
 from flowcore.engine.slots import PERIOD
-from flowcore.errors import AccountingError
+from flowcore.errors import AccountingError, Undeclared
+from flowcore.events import Declared, Level
 from flowcore.node import Demux, Listener, Node, Session, Sink
 from flowcore.units import Duration
 
@@ -51,6 +52,8 @@ class NodeHarness:
         self.dropped_chunks: Counter[str] = Counter()
         self.filled: Counter[str] = Counter()
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self.declared = Declared()
+        self.declared.add(cls.name, cls.events, cls.reasons)
         self._in = 0.0
         self._closed = False
         self.now = 0.0
@@ -87,6 +90,8 @@ class NodeHarness:
         """End the stream: flush, close, and check the law of a balanced node."""
         self.node.flush(*self._outputs)
         self.node.close()
+        for objection in self.declared.objections(self.node.name, (*self.dropped, *self.filled)):
+            raise Undeclared(objection)
         if type(self.node).balanced:
             left = self._in + self.filled.total()
             right = sum(_channel_seconds(c) for port in self.ports.values() for c in port) + self.dropped.total()
@@ -108,8 +113,10 @@ class _Books:
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
         self._harness.filled[reason] += seconds  # type: ignore[assignment]
 
-    def event(self, event: str, **data: Any) -> None:
-        self._harness.events.append((event, data))
+    def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
+        if objection := self._harness.declared.objection(type(self._harness.node).name, name, data):
+            raise Undeclared(objection)
+        self._harness.events.append((name, data))
 
 
 def _channel_seconds(chunk: Any) -> float:

@@ -47,7 +47,7 @@ class WorkerMessages:
                 if name in self._resources:  # else it is not open yet
                     self._resources[name].on_worker_message(worker, message)
         except Exception as error:  # an error in a resource's code must end no call, and stop no later message
-            self._bus.emit("part_failed", cause=error)
+            self._bus.emit("resource_failed", cause=error)
 
     def _sender(self, name: str) -> Callable[[Any], None]:
         def tell(message: Any) -> None:

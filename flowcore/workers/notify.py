@@ -32,7 +32,7 @@ def is_stuck(engine: Engine) -> bool:
 
 
 class _ServiceManager:
-    """Passes the events ``listening`` and ``stopping`` of ``bus`` on to systemd, which set ``environ``."""
+    """Passes the events ``listener_opened`` and ``stopping`` of ``bus`` on to systemd, which set ``environ``."""
 
     def __init__(self, bus: Bus, environ: Mapping[str, str]) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
@@ -42,9 +42,9 @@ class _ServiceManager:
             bus.subscribe(self._on_event)
 
     def _on_event(self, event: Event) -> None:
-        if event.name == "listening":
+        if event.name == "listener_opened":
             self._send("READY=1")
-        elif event.name == "stopping":
+        elif event.name == "stop_requested":
             self._send("STOPPING=1")
 
     def _send(self, text: str) -> None:

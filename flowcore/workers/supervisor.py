@@ -179,17 +179,17 @@ class Supervisor:
                 other.channel.send({"from": worker.number, "messages": messages})
 
     def _on_event(self, worker: WorkerProcess, event: Event) -> None:
-        if event.name == "listening":
+        if event.name == "listener_opened":
             self._ready.set()
             worker.beat()
             self.handlers[worker.number] = worker.ask
             self._announce(event)
             self._emit("worker_started", worker=worker.number, pid=worker.pid)
-        elif event.name == "page":
+        elif event.name == "page_opened":
             self._announce(event)
-        elif event.name == "file":
+        elif event.name == "file_finished":
             self._on_file(event.data["path"])
-        elif event.name == "closed":
+        elif event.name == "flow_closed":
             self._count_closed(1)
 
     def _announce(self, event: Event) -> None:

@@ -172,4 +172,4 @@ class Drift:
                 seconds = (sum(moved[track]) - sum(moved[ahead])) / 2
                 track.behind, track.seen = round(seconds * RATE), False
                 track.jumped = ahead.jumped = 0.0
-                self._report.event("drift", track=track.name, seconds=round(seconds, 4))
+                self._report.event("drift_corrected", track=track.name, seconds=round(seconds, 4))

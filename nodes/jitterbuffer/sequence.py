@@ -274,7 +274,7 @@ class Sequencer:
             self._give_up(space)
         strays, space.strays = space.strays, []
         first = min(packet.seq for packet in strays)
-        self._report.event("resync", track="+".join(space.tracks), expected=space.next, got=first)
+        self._report.event("sequence_restarted", track="+".join(space.tracks), expected=space.next, got=first)
         space.next = space.first = first
         space.given_up.clear()
         space.held = {packet.seq: packet for packet in strays}

@@ -186,7 +186,7 @@ class Timeline:
         paused = start - track.position
         if self._collapse:
             track.collapsed += paused
-        self._report.event("hold", track=track.name, seconds=paused * SAMPLE)
+        self._report.event("hold_ended", track=track.name, seconds=paused * SAMPLE)
         track.position = start
         track.crept += paused
         self._drift.restart(tuple(self._tracks.values()), forget=True)
@@ -218,7 +218,7 @@ class Timeline:
         else:
             shifts = {name: round(self._paused(name, paused, lags) * RATE) for name in self._tracks}
             self._jump()
-            self._report.event("hold", track="", seconds=round(paused * RATE) * SAMPLE)
+            self._report.event("hold_ended", track="", seconds=round(paused * RATE) * SAMPLE)
             self._drift.restart(tuple(self._tracks.values()), forget=len(set(shifts.values())) > 1)
         for name, shift in shifts.items():
             self._tracks[name].position += shift

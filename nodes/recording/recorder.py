@@ -28,6 +28,7 @@ from flowcore import (
     Size,
     free_space,
 )
+from flowcore.events import FILE_FINISHED, FILE_REPAIRED, HOLE, LATE, REPAIR_FAILED, EventType, Reason
 from nodes.recording import journal, segment
 from nodes.recording.containers import SILENCE, CannotRepair, Container
 from nodes.recording.segment import Segment
@@ -70,6 +71,22 @@ class Recorder(Sink[Audio, KeepingT]):
 
     runs = "thread"
     loss = "forbidden"
+    events = (
+        FILE_FINISHED,
+        FILE_REPAIRED,
+        REPAIR_FAILED,
+        EventType("file_unfinished", "A file could not be completed; it keeps ``.part``.", "error", path="", detail=""),
+        EventType("file_damaged", "A disk lost audio; the file is set aside.", "error", path="", detail=""),
+        EventType("metadata_failed", "The JSON beside a file could not be written.", "warning", path="", detail=""),
+        EventType("recording_suspended", "The disk is full or fails; audio is dropped.", "error", detail=""),
+        EventType("recording_resumed", "The recording goes on in another file.", "warning", seconds="Lost seconds."),
+    )
+    reasons = (
+        LATE,
+        HOLE,
+        Reason("disk_full", "The disk was full."),
+        Reason("disk_failed", "The disk refused to write."),
+    )
 
     def __init__(self, config: KeepingT) -> None:
         super().__init__(config)
@@ -235,14 +252,14 @@ class Recorder(Sink[Audio, KeepingT]):
         try:
             done = file.finish(tail, self.report)
         except (OSError, CannotRepair) as error:
-            self.report.event("not_finished", path=str(file.path), detail=str(error))
+            self.report.event("file_unfinished", path=str(file.path), detail=str(error))
             return
         if done is not None:
             path, seconds = done
             if self._form and (missing := file.frames - round(seconds * self._form[1])) > 0:
                 self._drop(end, missing, chunks=0)  # an encoder still held it
             self._previous = path.name
-            self.report.event("file", path=str(path))
+            self.report.event("file_finished", path=str(path))
 
     # The disk's troubles.
 
@@ -259,14 +276,14 @@ class Recorder(Sink[Audio, KeepingT]):
         else:
             path = file.leave()
             self._previous = path.name.removesuffix(PARTIAL_SUFFIX)
-            self.report.event("damaged", path=str(path), detail=str(error))
+            self.report.event("file_damaged", path=str(path), detail=str(error))
 
     def _stop(self, error: OSError) -> None:
         """Record nothing for a while."""
         self._why = _reason(error)
         self._lost_from = self._position
         self._again = self._position + self._pause()
-        self.report.event("not_recording", detail=str(error))
+        self.report.event("recording_suspended", detail=str(error))
 
     def _resume(self, chunk: Audio) -> bool:
         """Whether it can go on, in a new file that begins with this chunk."""
@@ -280,7 +297,7 @@ class Recorder(Sink[Audio, KeepingT]):
             else:
                 self._why = ""
                 lost = (self._position - self._lost_from) / chunk.rate
-                self.report.event("recording_again", seconds=round(lost, 3))
+                self.report.event("recording_resumed", seconds=round(lost, 3))
                 return True
         self._drop(self._why, chunk.frames)
         return False

@@ -129,7 +129,7 @@ def complete(part: Path, kind: type[Container], report: Report) -> tuple[Path, f
         path = publish(part, tell)
     except OSError as error:
         path = publish(part)
-        report.event("no_metadata", path=str(path), detail=str(error))
+        report.event("metadata_failed", path=str(path), detail=str(error))
         with suppress(FileNotFoundError):
             os.rename(notes, journal.path_of(partial_path(path)))
     else:
@@ -147,9 +147,9 @@ def recover(template: PathTemplate, kind: type[Container], report: Report) -> No
     for part in abandoned(template):
         try:
             path, seconds = complete(part, kind, report)
-            report.event("repaired", path=str(path), seconds=round(seconds, 3))
+            report.event("file_repaired", path=str(path), seconds=round(seconds, 3))
         except (OSError, CannotRepair) as error:
-            report.event("not_repaired", path=str(part), detail=str(error))
+            report.event("repair_failed", path=str(part), detail=str(error))
     for notes in sorted(template.root.glob(str(journal.path_of(partial_path(Path(template.pattern)))))):
         name = notes.with_name(notes.name.removesuffix(".json.part"))
         if partial_path(name).exists():
@@ -159,4 +159,4 @@ def recover(template: PathTemplate, kind: type[Container], report: Report) -> No
                 _tell(name, name, notes, kind, kind.finalize(name))
             notes.unlink(missing_ok=True)
         except (OSError, CannotRepair) as error:
-            report.event("no_metadata", path=str(name), detail=str(error))
+            report.event("metadata_failed", path=str(name), detail=str(error))

@@ -105,7 +105,7 @@ class AccessPolicy:
         if self._rejections and now - self._reported_at >= REPORT_INTERVAL:
             self._reported_at = now
             for reason, (times, client) in self._rejections.items():
-                self._report.event("turned_away", reason=reason, times=times, address=str(client))
+                self._report.event("caller_rejected", reason=reason, times=times, address=str(client))
             self._rejections.clear()
 
     def _forbid(self, reason: str, client: Address, text: str) -> Page:

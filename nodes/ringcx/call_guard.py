@@ -68,7 +68,7 @@ class CallGuard(ABC):
             self._pace_checked = True
             took = now - self._started_at
             if seconds > PACE_TOLERANCE * took:
-                inlet.report.event("faster_than_real_time", speed=round(seconds / max(took, 0.1), 1))
+                inlet.report.event("pace_exceeded", speed=round(seconds / max(took, 0.1), 1))
 
     def _check_start(self, now: float) -> None:
         if now - self._opened_at >= self._start_timeout:
@@ -88,7 +88,7 @@ class CallGuard(ABC):
             self._hang_up("no_room", refused.reason)
 
     def _reject(self, error: ProtocolError) -> None:
-        self._report.event("call_refused", reason=error.reason, detail=error.detail)
+        self._report.event("protocol_violated", reason=error.reason, detail=error.detail)
         if self._inlet is not None:
             self._inlet.end("peer_broke_protocol")
         self._hang_up(error, error.detail)
@@ -99,4 +99,4 @@ class CallGuard(ABC):
         if self._inlet is not None:
             self._inlet.end(reason)
         elif not hung_up:
-            self._host.report.event("closed_without_start", reason=reason)
+            self._host.report.event("start_missing", reason=reason)

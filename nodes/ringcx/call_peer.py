@@ -108,7 +108,7 @@ class CallPeer(CallGuard):
 
     def closed(self, reason: str) -> None:
         if self._inlet is not None and self._admission.observing and self._searching:
-            self._inlet.report.event("secret_not_found")
+            self._inlet.report.event("secret_missing")
         self._connection_closed(reason, hung_up=self._closing)
 
     def _end_call(self, reason: str) -> None:
@@ -116,7 +116,7 @@ class CallPeer(CallGuard):
         if inlet is not None:
             # RingCX announces whole seconds, so one second is within its rounding.
             if call.announced and abs(call.announced - call.seconds) > max(1.0, 0.02 * call.announced):
-                inlet.report.event("duration_differs", announced=call.announced, received=round(call.seconds, 2))
+                inlet.report.event("duration_mismatched", announced=call.announced, received=round(call.seconds, 2))
             inlet.end(reason)
         self._close_at = self._host.now() + CLOSE_TIMEOUT  # RingCX may want to close first
 

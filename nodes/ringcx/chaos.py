@@ -9,11 +9,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from flowcore import Packet, Report, Session, impairment
+from flowcore import EventType, Packet, Reason, Report, Session, impairment
 from flowcore.diagnostics import did_you_mean
 from nodes.ringcx.call_transport import CallTransport
 from nodes.ringcx.messages import TRACKS
@@ -29,6 +29,21 @@ KINDS = {
     "half_open": "falls silent, and resets the connection in the end",
 }
 """The kinds of faults."""
+
+EVENTS = (
+    EventType(
+        "chaos_injected",
+        "A sender injected a fault into its call.",
+        did="The kind of the fault.",
+        at="Seconds of media sent before.",
+        seconds="How long the fault lasts.",
+        stops="How many Stops were sent.",
+        to_session="The session in which the call goes on.",
+        message="The name of an invalid message.",
+    ),
+    EventType("chaos_skipped", "A call ended before all of its faults.", acts="How many were left.", reason=""),
+)
+REASONS = (Reason("half_open", "Media that a sender kept, because the call was half open."),)
 
 MAX_KINDS = 3
 """Kinds in one call when the seed picks them."""
@@ -80,7 +95,7 @@ Chaos = Annotated[str, AfterValidator(_validate)]
 
 
 class ChaoticCall:
-    """A ``call`` with the faults of ``spec``, each reported as event ``chaos`` when it is injected."""
+    """A ``call`` with the faults of ``spec``, each reported as event ``chaos_injected`` when it is injected."""
 
     def __init__(self, call: CallTransport, spec: ChaosSpec, session: Session, report: Report) -> None:
         rng = impairment.call_rng("chaos", spec.seed, session)
@@ -128,7 +143,7 @@ class ChaoticCall:
 
     def end(self) -> None:
         if self._plan:
-            self._report.event("chaos_left_out", acts=len(self._plan), reason="the call was too short")
+            self._report.event("chaos_skipped", acts=len(self._plan), reason="the call was too short")
         if self._silent:
             time.sleep(self._reset_after)
             self._call.reset()
@@ -141,8 +156,8 @@ class ChaoticCall:
     def close(self) -> None:
         self._call.close()
 
-    def _report_fault(self, fault: str, **details: object) -> None:
-        self._report.event("chaos", did=fault, at=round(max(self._sent.values()), 2), **details)
+    def _report_fault(self, fault: str, **details: Any) -> None:
+        self._report.event("chaos_injected", did=fault, at=round(max(self._sent.values()), 2), **details)
 
     def _hold_call(self) -> None:
         self._report_fault("hold", seconds=round(self._hold, 2))

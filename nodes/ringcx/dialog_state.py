@@ -7,7 +7,7 @@ ignored messages. ``make proto`` generates the message classes from ``ringcx_grp
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -35,7 +35,7 @@ class Note(msgspec.Struct, frozen=True):
     """An event of a participant: ``what`` is a short name, never a person's name or free text."""
 
     what: str
-    data: dict[str, str]
+    data: dict[str, Any]
 
 
 Result = Packet | Start | Note | Ignored
@@ -103,7 +103,7 @@ class DialogState:
         elif kind == "segment_info":
             what = _text(event.segment_info.event)[:32]
             segment = self._segments.get(event.segment_info.segment_id)
-            yield Note("segment_info", {"what": what, "track": segment.mixer.track if segment else ""})
+            yield Note("segment_reported", {"what": what, "track": segment.mixer.track if segment else ""})
         else:
             yield Ignored("unknown_event")
 
@@ -183,7 +183,7 @@ class DialogState:
         added = _participant_attributes(start)
         self._attributes = added | self._attributes
         if again or "participant_id" in added:  # a transfer, a conference, or of a type that is not known
-            yield Note("participant", added | {"track": mixer.track})
+            yield Note("participant_joined", added | {"track": mixer.track})
 
     def _stop_segment(self, segment_id: str) -> Iterator[Result]:
         segment = self._segments.get(segment_id)

@@ -102,7 +102,7 @@ class GrpcPeer(CallGuard):
             self._start_call(result.attributes)
             if self._inlet is not None and self._admission.observing:
                 report, place = self._inlet.report, self._admission.secret_place
-                report.event("secret_found", place=place) if place else report.event("secret_not_found")
+                report.event("secret_found", place=place) if place else report.event("secret_missing")
         elif type(result) is Ignored:
             self._report.dropped(result.reason, result.seconds)
         elif type(result) is Note:

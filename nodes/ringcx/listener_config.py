@@ -106,7 +106,7 @@ class ListenerConfig(Config):
     def warn(self, host: Host) -> None:
         """Report a port that accepts calls from any client on the internet."""
         if not self.rules().guarded and (self.exposed or host.public):
-            host.report.event("open_to_all", advice="anyone who finds this port may call: set secret or networks")
+            host.report.event("port_unprotected", advice="anyone who finds this port may call: set secret or networks")
 
     def address(self, scheme: str, port: int) -> str:
         """Return the port's URL, like ``wss://127.0.0.1:3333``."""

@@ -36,8 +36,7 @@ class AudioFile(Recorder[AudioFileConfig]):
     4096 samples), 1.1 s of Opus (one page). All before it is readable, in ``….part`` too, and the next start
     completes the file. Where nothing may be lost, record with `wav_file`. A call without any sound leaves no file.
 
-    In: ``Audio``, s16, mono or stereo; for Opus at 8, 12, 16, 24 or 48 kHz. Out: event ``file`` (``path``) for each
-    finished file.
+    In: ``Audio``, s16, mono or stereo; for Opus at 8, 12, 16, 24 or 48 kHz. Out: event ``file_finished`` for each file.
 
     Example::
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from flowcore import TEXT, Config, Duration, Resource, Session, Sink, Text, node
+from flowcore.events import EventType, Reason
 from nodes.captions.access import SHORTEST, Mode
 from nodes.captions.site import CaptionsSite
 
@@ -62,7 +63,7 @@ class Captions(Sink[Text, CaptionsConfig]):
     ``/client-ws?callId=…``.
 
     In: ``Text`` of any tracks. Out: pages; a call's oldest texts are dropped as ``page_full`` beyond 1000; event
-    ``no_page`` when the listener has no port.
+    ``page_unavailable`` when the listener has no port.
 
     Example::
 
@@ -71,8 +72,10 @@ class Captions(Sink[Text, CaptionsConfig]):
 
     caps = (TEXT,)
     loss = "allowed"
+    events = (EventType("page_unavailable", "The listener has no port for the page.", "warning", advice=""),)
+    reasons = (Reason("page_full", "A call's oldest texts, when it has more than its page holds."),)
 
-    part: CaptionsSite
+    resource: CaptionsSite
 
     @classmethod
     def make_resource(cls, config: CaptionsConfig) -> Resource:
@@ -86,7 +89,9 @@ class Captions(Sink[Text, CaptionsConfig]):
     def open(self, session: Session) -> None:
         self._flow = session.flow
         if not self.resource.served:
-            self.report.event("no_page", advice="this graph's first node has no port to show it at: ringcx has one")
+            self.report.event(
+                "page_unavailable", advice="this graph's first node has no port to show it at: ringcx has one"
+            )
         self.resource.words.begin(session.attributes.get("call_id") or session.flow, session.flow, session.started)
 
     def process(self, chunk: Text) -> None:

@@ -12,6 +12,7 @@ from typing import TextIO
 from rich.cells import cell_len
 
 from flowcore import TEXT, Config, Resource, Session, Sink, Text, node
+from flowcore.events import Reason
 from nodes.transcripts.plain import plain, words
 
 COLOURS = {"agent": "36", "customer": "33"}  # SGR codes of ECMA-48: cyan, yellow; who else speaks is magenta
@@ -28,7 +29,7 @@ class Console(Sink[Text]):
     flow opens until none is open. NO_COLOR is respected; control characters are left out.
 
     In: ``Text`` of any tracks. Out: standard output. A terminal that stands still (Ctrl-S) holds up nothing:
-    finals beyond its backlog are dropped as ``terminal_stuck``.
+    finals beyond its backlog are dropped.
 
     Example::
 
@@ -38,8 +39,9 @@ class Console(Sink[Text]):
     caps = (TEXT,)
     runs = "thread"
     loss = "allowed"
+    reasons = (Reason("terminal_stuck", "Final texts beyond the backlog of a terminal that does not take them."),)
 
-    part: Screen
+    resource: Screen
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

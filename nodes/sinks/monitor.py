@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from flowcore import Audio, Caps, Config, Decibels, Duration, Extra, Format, Rate, Resource, Session, Sink, node
+from flowcore.events import LATE, EventType, Reason
 from nodes.sound.card import LATENCY
 from nodes.sound.mixer import Call, Choice
 from nodes.sound.speaker import Speaker
@@ -42,11 +43,11 @@ class Monitor(Sink[Audio, MonitorConfig]):
     """Play calls on a sound card, which all calls share; another one is heard at once: ``flowcore monitor CALL``.
 
     The card's clock is not the callers': the audio is played up to 0.1 % faster or slower to make up for it. Listening
-    never slows a call, and goes on through a card that is unplugged: events ``speaker``, ``no_speaker``,
-    ``speaker_lost`` and ``speaker_back`` say so once each. Needs Debian's libportaudio2.
+    never slows a call, and goes on through a card that is unplugged: events ``speaker_opened``, ``speaker_missing``,
+    ``speaker_lost`` and ``speaker_returned`` say so once each. Needs Debian's libportaudio2.
 
     In: ``Audio``, s16. Out: sound, about 0.13 s later. What is not played of a call that is heard is dropped as
-    ``no_speaker`` or, where it piled up, as ``late``.
+    ``speaker_missing`` or, where it piled up, as ``late``.
 
     Example::
 
@@ -54,8 +55,17 @@ class Monitor(Sink[Audio, MonitorConfig]):
     """
 
     loss = "allowed"
+    events = (
+        EventType("speaker_opened", "Calls are played.", device="The card's name.", latency_ms="The card's latency."),
+        EventType("speaker_missing", "There is no card.", "warning", device="The card's name.", cause="", advice=""),
+        EventType("speaker_lost", "The card is gone.", "warning", device="The card's name.", cause="", advice=""),
+        EventType(
+            "speaker_returned", "Calls are played again.", device="The card's name.", latency_ms="The card's latency."
+        ),
+    )
+    reasons = (LATE, Reason("speaker_missing", "Audio that no card plays."))
 
-    part: Speaker
+    resource: Speaker
 
     caps = (Caps("audio", ("s16",), (16000,)),)
 
@@ -96,7 +106,7 @@ class Monitor(Sink[Audio, MonitorConfig]):
         for party, samples in parties:
             dropped = self.resource.mixer.push(call, party, samples, now, self.config.delay)
             if dropped:
-                reason = "late" if self.resource.playing else "no_speaker"
+                reason = "late" if self.resource.playing else "speaker_missing"
                 self.report.dropped(reason, dropped / chunk.rate / chunk.channels, chunks=0)
 
     def close(self) -> None:

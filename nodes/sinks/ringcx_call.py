@@ -6,7 +6,7 @@ from flowcore import Audio, Caps, Config, Packet, Session, Sink, node
 from nodes.audio.g711 import PACKET, RATE
 from nodes.audio.packets import Cutter, Numbering
 from nodes.ringcx.call_sender import Dialect
-from nodes.ringcx.chaos import Chaos, ChaosSpec, ChaoticCall
+from nodes.ringcx.chaos import EVENTS, REASONS, Chaos, ChaosSpec, ChaoticCall
 from nodes.ringcx.websocket_transport import WebSocketTransport
 
 
@@ -47,7 +47,7 @@ class RingCXCall(Sink[Audio | Packet, RingCXCallConfig]):
     Messages of the parties take turns as the chunks do. The source sets the pace (``wav_source`` has a speed),
     and the call is never faster than the receiver reads.
 
-    With ``chaos`` it injects faults, and reports each one (event ``chaos``).
+    With ``chaos`` it injects faults, and reports each one (event ``chaos_injected``).
     Kinds: ``dialect`` (that of 2021), ``no_stop`` (one, or none), ``no_start`` (a connection before the call that sends
     only Stop), ``hold``, ``transfer`` (a second session of the call), ``garbage`` (invalid messages), ``slow``,
     ``half_open`` (falls silent, and is reset in the end). A receiver should lose no sample of what was sent.
@@ -58,6 +58,8 @@ class RingCXCall(Sink[Audio | Packet, RingCXCallConfig]):
     """
 
     runs = "thread"
+    events = EVENTS
+    reasons = REASONS
     caps = (
         Caps("audio", ("mulaw",), (RATE,), ("tracks",)),
         Caps("packets", ("mulaw",), (RATE,), ("tracks",)),

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from flowcore import Audio, Caps, Config, Duration, Extra, Session, Sink, node
 from nodes.audio.g711 import RATE
 from nodes.audio.packets import Cutter
-from nodes.ringcx.chaos import Chaos, ChaosSpec, ChaoticCall
+from nodes.ringcx.chaos import EVENTS, REASONS, Chaos, ChaosSpec, ChaoticCall
 
 if TYPE_CHECKING:
     from nodes.ringcx.grpc_transport import GrpcTransport
@@ -56,7 +56,7 @@ class RingCXGrpcCall(Sink[Audio, RingCXGrpcCallConfig]):
     positions stay right at the receiver. The source sets the pace (``wav_source`` has a speed), and the call is never
     faster than the receiver reads.
 
-    With ``chaos`` it injects faults, and reports each one (event ``chaos``).
+    With ``chaos`` it injects faults, and reports each one (event ``chaos_injected``).
     Kinds: ``dialect`` (omits all optional fields, counts samples), ``no_stop`` (one, or none and cancelled),
     ``no_start`` (media before DialogInit and the segments), ``hold`` (with or without hold messages), ``transfer``
     (a second session of the dialog, on a stream of its own), ``garbage`` (invalid or meaningless messages),
@@ -69,6 +69,8 @@ class RingCXGrpcCall(Sink[Audio, RingCXGrpcCallConfig]):
     """
 
     runs = "thread"
+    events = EVENTS
+    reasons = REASONS
     caps = (Caps("audio", ("mulaw",), (RATE,), ("tracks",)),)
 
     def __init__(self, config: RingCXGrpcCallConfig) -> None:

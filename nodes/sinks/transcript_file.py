@@ -23,6 +23,7 @@ from flowcore import (
     publish_from,
     write_whole,
 )
+from flowcore.events import FILE_FINISHED, FILE_REPAIRED, REPAIR_FAILED
 from nodes.transcripts import journal
 from nodes.transcripts.formats import FORMATS
 from nodes.transcripts.metadata import metadata
@@ -92,7 +93,7 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
     them). A killed process loses none: the next one makes the file of them. A name that is taken gets ``-2``, ….
     Beside the file, ``….json`` tells of the session, the parties, gaps, and how late the words were.
 
-    In: ``Text`` of any tracks. Out: event ``file`` (``path``) at the end; OSError when the disk is full.
+    In: ``Text`` of any tracks. Out: event ``file_finished`` (``path``) at the end; OSError when the disk is full.
 
     Example::
 
@@ -102,6 +103,7 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
     caps = (TEXT,)
     runs = "thread"
     loss = "forbidden"
+    events = (FILE_FINISHED, FILE_REPAIRED, REPAIR_FAILED)
 
     def __init__(self, config: TranscriptFileConfig) -> None:
         super().__init__(config)
@@ -117,11 +119,11 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
         for part in abandoned(config.path):
             try:
                 if part.stat().st_size:
-                    report.event("repaired", path=str(_finish(part, config)))
+                    report.event("file_repaired", path=str(_finish(part, config)))
                 else:
                     part.unlink()  # its writer was killed before the first word, and before it said whose call it is
             except (OSError, journal.NotAJournal) as error:
-                report.event("not_repaired", path=str(part), detail=str(error))
+                report.event("repair_failed", path=str(part), detail=str(error))
 
     def open(self, session: Session) -> None:
         self._opened = self.now()
@@ -144,7 +146,7 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
             path = _finish(file.path, self.config)
         finally:
             file.close(sync=False)  # only now: until then its lock says that it is not abandoned
-        self.report.event("file", path=str(path))
+        self.report.event("file_finished", path=str(path))
 
 
 def _kind(path: str, said: str | None) -> str:

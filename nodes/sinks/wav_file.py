@@ -42,7 +42,7 @@ class WavFile(Recorder[WavFileConfig]):
     the recording goes on in another file when it can. After an error the file is called ``….damaged.wav.part``.
 
     In: ``Audio``, s16 or mulaw, any rate, mono or stereo. What lies before the end of what is written already is
-    dropped as ``late``. Out: event ``file`` (``path``) for each finished file.
+    dropped as ``late``. Out: event ``file_finished`` (``path``) for each finished file.
 
     Example::
 

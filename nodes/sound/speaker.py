@@ -60,11 +60,13 @@ class Speaker(Resource):
             except (NoCard, CannotStart) as error:
                 if not missing:
                     missing = str(error)
-                    self.report.event("no_speaker", device=self.device or "default", cause=error, advice=ADVICE)
+                    self.report.event("speaker_missing", device=self.device or "default", cause=error, advice=ADVICE)
                 self._stop.wait(RETRY)
                 continue
             self._name, self.playing = card.name, True
-            self.report.event("speaker_back" if missing else "speaker", device=card.name, latency_ms=_ms(card.latency))
+            self.report.event(
+                "speaker_returned" if missing else "speaker_opened", device=card.name, latency_ms=_ms(card.latency)
+            )
             try:
                 self._play(card)
                 return

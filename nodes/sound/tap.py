@@ -16,6 +16,7 @@ from rich.live import Live
 
 from flowcore import CannotStart, Extra
 from flowcore.control import TapConnection, only_running, running
+from flowcore.events import Level
 from nodes.sound.meter import Meter
 from nodes.sound.sounds import SideBySide, by_party, level, linear
 
@@ -190,8 +191,8 @@ class _Said:
 
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None: ...
 
-    def event(self, event: str, **data: Any) -> None:
-        if event in ("no_speaker", "speaker_lost"):
+    def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
+        if name in ("speaker_missing", "speaker_lost"):
             self.nothing = str(data["cause"])
-        elif event == "speaker":
+        elif name == "speaker_opened":
             print(f"playing on {data['device']}", file=sys.stderr)  # noqa: T201  # not part of a result

@@ -14,6 +14,7 @@ from nodes.net.proxy_trust import Address, ProxyTrust
 from nodes.net.site import announce_pages, collect_routes
 from nodes.ringcx.access_policy import AccessPolicy
 from nodes.ringcx.call_peer import CallPeer
+from nodes.ringcx.events import WEBSOCKET_EVENTS, WEBSOCKET_REASONS
 from nodes.ringcx.listener_config import LOAD_GENERATOR_SETTINGS, ListenerConfig
 
 REAL_TIME = 32_000
@@ -37,6 +38,8 @@ class RingCX(Listener[Packet, RingCXConfig]):
         call: {use: ringcx, with: {port: 3333}}
     """
 
+    events = WEBSOCKET_EVENTS
+    reasons = WEBSOCKET_REASONS
     tools = ListenerTools(
         load_generator="nodes.simulators.ringcx",
         load_generator_settings=LOAD_GENERATOR_SETTINGS,

@@ -25,6 +25,7 @@ from flowcore import (
 from nodes.audio.g711 import RATE
 from nodes.ringcx import call_recording as recording
 from nodes.ringcx.call_recording import BadRecording, Closed, Message, Opened
+from nodes.ringcx.events import WEBSOCKET_EVENTS, WEBSOCKET_REASONS
 from nodes.ringcx.standin import Connection
 
 CHECK_INTERVAL = 0.25
@@ -38,7 +39,7 @@ class RingCXRecordingConfig(Config):
     """File with the recording."""
 
     speed: float = Field(1.0, ge=0, allow_inf_nan=False)
-    """Multiple of the recorded pace; 0 is as fast as the flow takes it."""
+    """Times the recorded pace; 0 is as fast as the flow takes it."""
 
     start: Duration = Duration("30s")
     """Time that the connection has to send Start, as in ``ringcx``."""
@@ -62,6 +63,8 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
     """
 
     live = False
+    events = WEBSOCKET_EVENTS
+    reasons = WEBSOCKET_REASONS
     tools = ListenerTools(stand_in="nodes.ringcx.standin")
 
     @classmethod

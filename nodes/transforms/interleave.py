@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from flowcore import Audio, Caps, Config, Duration, Emit, Format, Transform, node
+from flowcore.events import LATE, UNKNOWN_TRACK, Reason
 
 _SILENCE = {"s16": 0, "mulaw": 0xFF}
 _TRACKS = ("agent", "customer")
@@ -35,6 +36,7 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
 
     caps = (Caps("audio", tuple(_SILENCE), layouts=("tracks", "mono")),)
     balanced = True
+    reasons = (LATE, UNKNOWN_TRACK, Reason("track_missing", "Silence for a party that has no audio there."))
 
     @classmethod
     def gives(cls, config: InterleaveConfig, given: Format) -> Format:
@@ -122,4 +124,4 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
     def _fill(self, frames: np.ndarray, channel: int, start: int, end: int, like: Audio) -> None:
         if end > start:
             frames[start:end, channel] = _SILENCE[like.encoding]
-            self.report.filled("missing", (end - start) / like.rate)
+            self.report.filled("track_missing", (end - start) / like.rate)

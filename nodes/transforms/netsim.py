@@ -9,6 +9,7 @@ import msgspec
 from pydantic import Field
 
 from flowcore import PACKETS, Config, Duration, Emit, Format, Packet, Session, Transform, impairment, node
+from flowcore.events import EventType, Reason
 
 
 class NetsimConfig(Config):
@@ -65,10 +66,10 @@ class Netsim(Transform[Packet, Packet, NetsimConfig]):
     2. ``loss`` drops packets (``simulated_loss``), alone or in bursts (the model of Gilbert, 1960). Both parties share
        one line, so a burst hits both.
     3. ``duplicate`` sends packets again with the same sequence number and counts them as filled (``duplicated``).
-    4. ``reorder`` holds packets back so that others overtake them. Event ``reordered`` at the end: how many.
+    4. ``reorder`` holds packets back so that others overtake them. Event ``packets_reordered`` at the end: how many.
     5. ``delay`` and ``jitter`` delay packets without changing their order, as one TCP connection does. Event
-       ``delayed`` at the end: the longest delay.
-    6. ``freeze`` stops the line now and then; the packets it held leave together. Event ``frozen`` each time.
+       ``packets_delayed`` at the end: the longest delay.
+    6. ``freeze`` stops the line now and then; the packets it held leave together. Event ``packets_frozen`` each time.
 
     The clock is that of the arrival stamps, so in a pause nothing moves. The same ``seed`` gives the same effects
     again, and other ones in each call. Each effect draws from its own generator, once for each packet that arrives:
@@ -81,6 +82,16 @@ class Netsim(Transform[Packet, Packet, NetsimConfig]):
 
     caps = (PACKETS,)
     balanced = True
+    events = (
+        EventType("packets_reordered", "Total at the end: packets that ``reorder`` held back.", packets="How many."),
+        EventType("packets_delayed", "Total at the end.", longest="The longest delay, in seconds."),
+        EventType("packets_frozen", "A freeze is over.", packets="How many were held.", length="Its length."),
+    )
+    reasons = (
+        Reason("corrupted", "Packets that were changed: the original is dropped, the changed one filled in."),
+        Reason("simulated_loss", "Packets that ``loss`` lost."),
+        Reason("duplicated", "Packets that ``duplicate`` sent again."),
+    )
 
     @classmethod
     def latency(cls, config: NetsimConfig, given: Format) -> float:
@@ -134,9 +145,9 @@ class Netsim(Transform[Packet, Packet, NetsimConfig]):
         if self._frozen:
             self._thaw(self._freeze_end, emit)
         if self._reordered:
-            self.report.event("reordered", packets=self._reordered)
+            self.report.event("packets_reordered", packets=self._reordered)
         if self._longest:
-            self.report.event("delayed", longest=round(self._longest, 3))
+            self.report.event("packets_delayed", longest=round(self._longest, 3))
 
     def _corrupted(self, packet: Packet) -> Packet:
         rng = self._corrupt_rng
@@ -181,7 +192,7 @@ class Netsim(Transform[Packet, Packet, NetsimConfig]):
         """End the freezes that are over at ``now``, and emit the packets that they held."""
         while now >= self._freeze_end:
             if self._frozen:
-                self.report.event("frozen", packets=len(self._frozen), length=str(self.config.freeze))
+                self.report.event("packets_frozen", packets=len(self._frozen), length=str(self.config.freeze))
             for packet in self._frozen:
                 emit(msgspec.structs.replace(packet, arrived=self._freeze_end))
             self._frozen.clear()

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from flowcore import Audio, Caps, Config, Duration, Emit, Format, Packet, Transform, node
+from flowcore.events import HOLE
 from nodes.audio.g711 import RATE
 from nodes.audio.packets import Cutter
 
@@ -40,6 +41,7 @@ class Packetize(Transform[Audio, Packet, PacketizeConfig]):
 
     caps = (Caps("audio", ("mulaw",), (RATE,), ("tracks",)),)
     balanced = True
+    reasons = (HOLE,)
 
     @classmethod
     def gives(cls, config: PacketizeConfig, given: Format) -> Format:

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from flowcore import PACKETS, Audio, Config, Duration, Emit, Format, Packet, Session, Transform, node
+from flowcore.events import DUPLICATE, LATE, EventType, Reason
 from nodes.jitterbuffer.sequence import RATE, Sequencer, Space
 from nodes.jitterbuffer.timeline import SAMPLE, Place, Timeline
 
@@ -41,7 +42,7 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
     of ``chunk``, contiguous but for holes where a party, or the whole call, paused. The clock starts with the call's
     first packet. What the sequence numbers count (each track, or all) is learnt from the first ``window`` of a call.
 
-    A party whose clock is slower than the other's gets a few milliseconds now and then (filled and event ``drift``).
+    A party whose clock is slower than the other's gets a few milliseconds now and then.
 
     Only numbers, lengths and arrival stamps decide, so that a recorded call gives the same chunks again.
 
@@ -52,6 +53,24 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
 
     caps = (PACKETS,)
     balanced = True
+    events = (
+        EventType("hold_ended", "A pause of a track, or of the whole call, is over.", track="", seconds=""),
+        EventType("drift_corrected", "A slow track got silence.", track="", seconds=""),
+        EventType(
+            "sequence_restarted",
+            "Sequence numbers started anew.",
+            track="",
+            expected="The next number.",
+            got="The new one.",
+        ),
+    )
+    reasons = (
+        LATE,
+        DUPLICATE,
+        Reason("stray", "Packets with a sequence number that does not belong to the call."),
+        Reason("lost", "Silence for packets that did not come."),
+        Reason("drift", "Silence for a party whose clock is slow."),
+    )
 
     @classmethod
     def gives(cls, config: ReorderConfig, given: Format) -> Format:

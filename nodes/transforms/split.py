@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flowcore import Audio, Caps, Config, Demux, Emit, Format, node
+from flowcore.events import UNKNOWN_TRACK
 
 
 @node("split")
@@ -22,6 +23,7 @@ class Split(Demux[Audio, Audio]):
     caps = (Caps("audio", layouts=("stereo", "tracks")),)
     outputs = ("agent", "customer")
     balanced = True
+    reasons = (UNKNOWN_TRACK,)
 
     @classmethod
     def gives(cls, config: Config, given: Format) -> tuple[Format, ...]:

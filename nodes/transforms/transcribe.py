@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from flowcore import Audio, Caps, Config, Duration, Emit, Extra, Format, Session, Text, Transform, node
+from flowcore.events import EventType, Reason
 from flowcore.speech import Streamer
 from nodes.speech.cloud.provider import Provider
 from nodes.speech.cloud.streaming import STALLED
@@ -92,7 +93,21 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     caps: ClassVar = (LINEAR, TELEPHONE)
     runs: ClassVar = "thread"  # the voice detector costs 75 µs for each 32 ms
     loss: ClassVar = "allowed"
-    part: Recognizer | Provider
+    events: ClassVar = (
+        EventType("decoder_replaced", "A decoder process died or hung; another one decodes again.", cause=""),
+        EventType("decode_failed", "An engine could not decode an utterance.", cause=""),
+        EventType(
+            "stream_failed", "A provider ended a stream; its audio is sent again.", "warning", reason="", detail=""
+        ),
+        EventType("fallback_started", "``fallback`` transcribes the rest of the call.", "warning", reason=""),
+    )
+    reasons: ClassVar = (
+        Reason("stale_interim", "Speech whose interim text came too late to be of use; its final text comes."),
+        Reason("overloaded", "Utterances for which there was no time."),
+        Reason("decode_failed", "Utterances that the engine could not decode."),
+        Reason("untranscribed", "Speech that was not transcribed: the provider failed, or the call ended first."),
+    )
+    resource: Recognizer | Provider
 
     @classmethod
     def accepts(cls, config: TranscribeConfig) -> tuple[Caps, ...]:

@@ -75,7 +75,7 @@ def test_all_is_well() -> None:
         ({"dropped": {"wav: queue_full": 4}}, "4 chunks dropped, wav: queue_full"),
         ({"lost": 0.02}, "0.02 s of audio replaced"),
         ({"failed": 1}, "1 flows failed"),
-        ({"events": {"hold": 1}}, "1 pauses detected"),
+        ({"events": {"hold_ended": 1}}, "1 pauses detected"),
         ({"ages": [0.01] * 98 + [0.2, 0.2]}, "p99 200 ms"),
         ({"in_time": False, "refused": 2}, GENERATOR_LATE),
     ],

@@ -33,12 +33,12 @@ def logged(monkeypatch, stream, event, **options):
 
 
 def ended(**data):
-    return Event("closed", "f-1", "", {"reason": "stop", "failed": [], **data})
+    return Event("flow_closed", "f-1", "", {"reason": "stop", "failed": [], **data})
 
 
 def test_a_line_in_a_file_is_plain_and_says_nothing_empty(monkeypatch):
     line = logged(monkeypatch, io.StringIO(), ended())
-    assert line[9:] == "[info] closed flow=f-1 reason=stop\n"
+    assert line[9:] == "[info] flow_closed flow=f-1 reason=stop\n"
 
 
 def test_a_line_on_a_terminal_erases_what_stands_behind_its_end(monkeypatch):
@@ -51,13 +51,13 @@ def test_a_line_on_a_terminal_erases_what_stands_behind_its_end(monkeypatch):
 def test_colours_can_be_refused(monkeypatch, name, value, erases):
     monkeypatch.setenv(name, value)
     line = logged(monkeypatch, Terminal(), ended())
-    assert "mclosed" not in line
+    assert "mflow_closed" not in line
     assert line.count("\x1b") == int(erases)
 
 
 def test_a_stack_is_one_line_and_names_places(monkeypatch):
     stack = '  File "/a/flow.py", line 7, in step\n    go()\n  File "/a/my_node.py", line 12, in process\n    wait()\n'
-    event = Event("loop_blocked", "f-1", "node", {"seconds": 0.2000004, "track": "", "stack": stack})
+    event = Event("loop_blocked", "f-1", "node", {"seconds": 0.2000004, "track": "", "stack": stack}, "error")
     line = logged(monkeypatch, io.StringIO(), event)
     assert line[9:] == "[error] loop_blocked flow=f-1 node=node seconds=0.2 where='flow.py:7 > my_node.py:12'\n"
 
@@ -69,13 +69,13 @@ def test_machines_get_all_fields(monkeypatch):
 
 def test_the_systems_word_for_an_error_comes_without_its_number(monkeypatch):
     full = OSError(28, "No space left on device", "/data/a.wav")
-    line = logged(monkeypatch, io.StringIO(), Event("node_failed", "f-1", "wav", {"cause": full}))
+    line = logged(monkeypatch, io.StringIO(), Event("node_failed", "f-1", "wav", {"cause": full}, "error"))
     assert line[9:] == "[error] node_failed flow=f-1 node=wav cause='No space left on device: /data/a.wav'\n"
 
 
 def test_what_the_engine_says_of_a_node_looks_like_no_mistake_in_code(monkeypatch):
     told = OverflowError("its queue is full")
-    line = logged(monkeypatch, io.StringIO(), Event("node_failed", "f-1", "wav", {"cause": told}))
+    line = logged(monkeypatch, io.StringIO(), Event("node_failed", "f-1", "wav", {"cause": told}, "error"))
     assert line[9:] == "[error] node_failed flow=f-1 node=wav cause='its queue is full'\n"
 
 

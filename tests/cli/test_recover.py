@@ -28,9 +28,9 @@ def test_directory_is_completed_and_listed(flowcore, left):
     outcome = flowcore("recover", str(left))
     assert outcome.code == 1
     assert outcome.out.splitlines()[:3] == [
-        f"repaired      {left}/mon{{1}}/a.wav  1 s",
-        f"repaired      {left}/tue/b.vtt",
-        f"not repaired  {left}/tue/c.wav.part  (it is no WAV file)",
+        f"file repaired {left}/mon{{1}}/a.wav  1 s",
+        f"file repaired {left}/tue/b.vtt",
+        f"repair failed {left}/tue/c.wav.part  (it is no WAV file)",
     ]
     assert outcome.out.splitlines()[3].startswith("2 completed, 1 not, 0 left alone, in ")
     assert json.loads((left / "mon{1}" / "a.wav.json").read_text())["end"] == "killed"
@@ -42,7 +42,7 @@ def test_twice_is_once_and_json_is_for_machines(flowcore, left):
     outcome = flowcore("recover", str(left), "--json")
     assert outcome.code == 0
     first, second = map(json.loads, outcome.out.splitlines())
-    assert first == {"what": "repaired", "node": "wav_file", "path": f"{left}/mon{{1}}/a.wav", "seconds": 1.0}
+    assert first == {"event": "file_repaired", "node": "wav_file", "path": f"{left}/mon{{1}}/a.wav", "seconds": 1.0}
     assert second["node"] == "transcript_file"
     before = {path: path.read_bytes() for path in left.rglob("*") if path.is_file()}
     assert flowcore("recover", str(left)).out.startswith("0 completed, 0 not, 0 left alone")
@@ -66,7 +66,7 @@ def test_a_graph_says_where_and_what_is_not_there_is_an_error(flowcore, left, mo
         '  w: {use: wav_file, from: a, with: {path: "tue/{flow}.wav"}}\n'
     )  # fmt: skip
     outcome = flowcore("recover", "graph.yaml")
-    assert (outcome.code, outcome.out.splitlines()[0]) == (1, "not repaired  tue/c.wav.part  (it is no WAV file)")
+    assert (outcome.code, outcome.out.splitlines()[0]) == (1, "repair failed tue/c.wav.part  (it is no WAV file)")
     outcome = flowcore("recover", "nowhere")
     assert outcome.code == 2
     assert "nowhere is not there: give a directory" in outcome.err

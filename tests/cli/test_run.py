@@ -58,7 +58,7 @@ class Server:
         )
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            if "listening" in line:
+            if "listener_opened" in line:
                 self.url = re.search(r"wss?://\S+", line)[0]  # type: ignore[index]
                 return
         raise AssertionError(f"it ended with {self.process.wait()}")
@@ -114,7 +114,7 @@ def test_a_signal_drains_and_leaves_with_0(tmp_path, number):
     server.process.send_signal(number)
     code, _, err = server.end()
     assert code == 0
-    assert "stopping" in err
+    assert "stop_requested" in err
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -125,7 +125,7 @@ def test_a_closed_terminal_ends_all_in_order(tmp_path, workers):
     os.close(ours)
     code, _, err = server.end()
     assert code == 0
-    assert "stopping" in err
+    assert "stop_requested" in err
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -147,7 +147,7 @@ def test_without_a_terminal_sighup_reads_the_certificate_anew_and_ends_no_call(t
     before.start()
     issue("renewed.example")
     server.process.send_signal(signal.SIGHUP)  # maybe while the second worker is about to start
-    server.until("reloaded", *["worker=2"] * (workers == "2"))
+    server.until("files_reloaded", *["worker=2"] * (workers == "2"))
 
     def renewed() -> bool:
         try:
@@ -244,7 +244,7 @@ def test_a_bad_phone_system_says_what_it_does_and_does_it_again(tmp_path):
         client = flowcore("simulate", *parties, "--chaos", chaos, "--log-json", server.url, cwd=tmp_path)
         assert client.returncode == 0, client.stderr
         told = [json.loads(line) for line in client.stderr.splitlines()]
-        did.append(sorted([e["did"], e["at"], e.get("message", "")] for e in told if e["event"] == "chaos"))
+        did.append(sorted([e["did"], e["at"], e.get("message", "")] for e in told if e["event"] == "chaos_injected"))
     assert server.end()[0] == 0
     assert did[0] == did[1] != did[2]
     assert sum(kind == "transfer" for kind, *_ in did[0]) == 2

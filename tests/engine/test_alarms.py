@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowcore import Audio, Emit, Sink, Transform, node
+from flowcore import Audio, Emit, EventType, Sink, Transform, node
 from flowcore.engine.alarms import NEVER, Alarm, Alarms
 from flowcore.testing import NodeHarness, VirtualPool, duration, run_plan, tone
 from tests.engine.nodes import Halves, Keep, Tones, plan, step
@@ -95,9 +95,14 @@ def test_after_its_end_it_holds_nothing_however_long_its_time_is_off() -> None:
     hand.until(4000)
 
 
+RANG = EventType("rang", "The alarm rang.", held="Chunks that were held.")
+
+
 @node("patient")
 class Patient(Transform[Audio, Audio]):
     """Gives a chunk out only when nothing came for half a second, or at the end."""
+
+    events = (RANG,)
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -123,6 +128,7 @@ class PatientHalves(Halves):
     """The same with two outputs: the second one gets the chunks in a hold, the first one those at the end."""
 
     runs = "thread"
+    events = (RANG,)
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -164,6 +170,7 @@ class PatientSink(Sink[Audio]):
     """The same at the end of a flow, behind a border."""
 
     runs = "thread"
+    events = (RANG,)
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

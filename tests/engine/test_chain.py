@@ -127,8 +127,8 @@ def test_audio_that_a_failing_node_had_taken_is_counted(cls: Any, on_error: str)
     )
     stats = result.flows[0].stats["odd"]
     assert result.flows[0].failures
-    assert stats.dropped["failed"].chunks
-    assert stats.arrived.seconds == pytest.approx(stats.left.seconds + stats.dropped["failed"].seconds)
+    assert stats.dropped["node_failed"].chunks
+    assert stats.arrived.seconds == pytest.approx(stats.left.seconds + stats.dropped["node_failed"].seconds)
     assert stats.left.chunks == len(kept())
 
 

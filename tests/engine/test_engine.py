@@ -117,7 +117,7 @@ def test_an_engine_on_the_real_clock_and_real_threads_has_the_same_counters():
         plan(step("call", Tones, sessions=20, length="3s"), step("end", KeepInThread, "call")), clock=SystemClock()
     )
     broken: list[Any] = []
-    engine.bus.subscribe(lambda event: broken.append(event) if event.name == "law_broken" else None)
+    engine.bus.subscribe(lambda event: broken.append(event) if event.name == "flow_unbalanced" else None)
     asyncio.run(engine.run())
     assert engine.totals.flows == 20
     assert not broken

@@ -99,7 +99,7 @@ def test_a_failed_node_is_restarted_after_a_pause():
             step("end", Keep, "bad"),
         )
     )
-    dropped = result.flows[0].stats["bad"].dropped["failed"]
+    dropped = result.flows[0].stats["bad"].dropped["node_failed"]
     assert len(result.flows[0].failures) > 1
     assert len(kept()) + dropped.chunks == 250
 
@@ -130,14 +130,14 @@ def test_a_flow_whose_sinks_have_all_failed_ends():
     result = run_plan(plan(*steps))
     assert result.flows[0].reason == "node_failed"
     assert result.seconds == pytest.approx(60, abs=1)  # the listener of this test does not look at `ended`
-    assert result.named("closed")[0].data["seconds"] < 1
+    assert result.named("flow_closed")[0].data["seconds"] < 1
 
 
 def test_dropped_stereo_counts_in_the_same_unit_as_arrived_stereo():
     interleaved = step("both", Interleave, "call")
     steps = [step("call", Tones, length="40s"), interleaved, step("end", KeepInThread, "both", fail_at=1000)]
     stats = run_plan(plan(*steps)).flows[0].stats["end"]
-    assert stats.dropped.keys() == {"queue_full", "failed"}
+    assert stats.dropped.keys() == {"queue_full", "node_failed"}
     assert stats.arrived.seconds == pytest.approx(20 + sum(tally.seconds for tally in stats.dropped.values()))
 
 
@@ -181,7 +181,7 @@ def test_a_node_that_never_finishes_is_named_at_the_deadline_and_the_flow_ends_a
     steps = [step("call", Tones), step("slow", Later, "call", never=True), step("other", Keep, "call")]
     result = run_plan(plan(*steps, step("end", Keep, "slow", key="end")), drain=3)
     assert result.flows[0].reason == "drain_deadline"
-    assert {event.node for event in result.named("hangs")} == {"slow"}
+    assert {event.node for event in result.named("node_hung")} == {"slow"}
     assert 3 <= result.seconds < 3.1
     other, end = (Keep.kept[name] for name in sorted(Keep.kept))
     assert other[-2:] == ["flush", "close"]

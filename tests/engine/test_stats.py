@@ -16,7 +16,7 @@ def test_totals_come_through_json_as_they_were():
     after = Totals.read(json.loads(json.dumps(before.json())))
     assert after.json() == before.json()
     assert (after.flows, after.failed, after.reasons) == (1, 1, {"done": 1})
-    assert after.nodes["a"].dropped["failed"].chunks == 97
+    assert after.nodes["a"].dropped["node_failed"].chunks == 97
 
 
 def test_totals_of_two_workers_are_summed_up():
@@ -25,4 +25,4 @@ def test_totals_of_two_workers_are_summed_up():
     both.add(totals())
     assert (both.flows, both.failed, both.reasons) == (2, 2, {"done": 2})
     assert both.nodes["tones"].left.chunks == 200
-    assert both.nodes["a"].dropped["failed"].chunks == 194
+    assert both.nodes["a"].dropped["node_failed"].chunks == 194

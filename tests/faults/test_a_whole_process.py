@@ -41,7 +41,7 @@ class Process:
             text=True,
         )
         self.log = []
-        self.url = URL.search(self.until("listening"))[1]
+        self.url = URL.search(self.until("listener_opened"))[1]
 
     def until(self, event, count=1):
         """Read the log up to the ``count``-th line of that event from here on."""
@@ -89,7 +89,7 @@ def test_sigterm_during_50_calls_leaves_every_recording_whole(tmp_path, started)
     assert code == 0
     for number in range(50):
         assert np.array_equal(stereo(tmp_path / f"call{number}.wav"), said(number, 0.5))
-    closed = [json.loads(line) for line in process.log if '"closed"' in line]
+    closed = [json.loads(line) for line in process.log if '"flow_closed"' in line]
     assert [line["reason"] for line in closed] == ["stopping"] * 50
 
 
@@ -204,7 +204,7 @@ def test_no_marker_gets_into_log_output_counters_or_answers(mode, tmp_path, star
     phone.start()
     phone.talk(7, 0.2)
     phone.say(b"no json " + secret.encode(), json.dumps({"event": secret, "secret": wrong}).encode())
-    process.until("opened")
+    process.until("flow_opened")
     told = subprocess.run(
         [Path(sys.executable).with_name("flowcore"), "calls", "--json", "--control", str(tmp_path / "control")],
         capture_output=True,
@@ -239,4 +239,4 @@ def test_a_log_that_nobody_reads_stops_no_call(tmp_path, started):
     assert code == 0
     assert len(list(tmp_path.glob("*.wav"))) == 400
     assert len("".join(process.log)) > 1 << 16
-    assert sum('"event": "closed"' in line for line in process.log) == 400
+    assert sum('"event": "flow_closed"' in line for line in process.log) == 400

@@ -193,7 +193,7 @@ def test_reset_at_50_random_bytes_keeps_every_whole_message(tmp_path):
                 except OSError:
                     pass
                 line.close()
-    opened = [event.flow for event in live.named("opened")]
+    opened = [event.flow for event in live.named("flow_opened")]
     assert live.engine.totals.reasons == {"peer_lost": 50}
     whole = said(7, 0.2)
     for flow, cut in zip(opened, cuts, strict=True):
@@ -276,9 +276,9 @@ def test_a_flooding_call_costs_twenty_good_ones_nothing(tmp_path):
         flood.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         flood.socket.close()  # and what is on the way is gone
     assert (load["refused"], load["closed"], load["unclosed"]) == (0, 0, 0)
-    (closed,) = (event for event in live.named("closed") if event.data["reason"] == "peer_lost")
+    (closed,) = (event for event in live.named("flow_closed") if event.data["reason"] == "peer_lost")
     # Nor is a pause heard, unless the machine made one: it may keep the callers from calling.
-    assert not [event for event in live.named("hold") if event.flow != closed.flow] or not load["in_time"]
+    assert not [event for event in live.named("hold_ended") if event.flow != closed.flow] or not load["in_time"]
     for call in range(20):
         assert np.array_equal(stereo(tmp_path / f"{call_id(call)}.wav"), said(call, 5.0))
     assert grown < 5 * MIB
@@ -381,15 +381,15 @@ def test_a_peer_that_vanishes_behind_a_live_proxy_is_lost_within_40_s_and_its_re
         assert line.recv(2) == b"\x8a\x00"  # so our own answer was read before
         line.sendall(data)  # which nobody hears: the proxy takes it, and all that follows
         waited = 0
-        while waited < 40 and not live.named("closed"):
+        while waited < 40 and not live.named("flow_closed"):
             clock.skipped += 1.0
             waited += 1
             slot = live.engine.slots.count
-            until(lambda slot=slot: live.engine.slots.count > slot + 1 or live.named("closed"))
+            until(lambda slot=slot: live.engine.slots.count > slot + 1 or live.named("flow_closed"))
         assert waited > PING_INTERVAL
-        until(lambda: live.named("closed"))
+        until(lambda: live.named("flow_closed"))
         line.close()
-    assert live.named("closed")[0].data["reason"] == "peer_lost"
+    assert live.named("flow_closed")[0].data["reason"] == "peer_lost"
     assert np.array_equal(stereo(tmp_path / "x.wav"), said(7, 1.0))
 
 
@@ -406,7 +406,7 @@ def test_one_that_never_answers_pings_is_given_up_after_idle_and_its_recording_w
         line.close()  # which the receiver never hears
         all_came(live)
         clock.skipped += 60
-        until(lambda: live.named("closed"))
+        until(lambda: live.named("flow_closed"))
     assert np.array_equal(stereo(tmp_path / "x.wav"), said(7, 1.0))
     assert live.engine.totals.reasons == {"idle": 1}
 

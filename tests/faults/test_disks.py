@@ -72,7 +72,7 @@ class Call:
         self.harness._alarms.ring()
 
     def files(self) -> list[str]:
-        return [data["path"] for event, data in self.harness.events if event == "file"]
+        return [data["path"] for event, data in self.harness.events if event == "file_finished"]
 
     def forget(self) -> None:
         """What a power cut does to a process."""
@@ -183,7 +183,7 @@ def test_after_a_write_that_failed_the_next_file_begins_within_the_chunk(tmp_pat
         call.talk(800)
         call.talk(800)
         call.harness.end()
-    assert [event for event, _ in call.harness.events] == ["damaged", "file"]
+    assert [event for event, _ in call.harness.events] == ["file_damaged", "file_finished"]
     assert not call.harness.dropped
     (second,) = recordings(tmp_path)
     assert (second[0]["segment"], second[0]["start"], second[0]["previous"]) == (2, 0.1, "call0.damaged.wav")
@@ -214,7 +214,7 @@ def test_a_sync_that_failed_is_never_asked_again(tmp_path):
         call.harness.end()
         assert disk.syncs[tmp_path / "call0.wav.part"] > 1  # another file, of that name again
         assert not any("damaged" in str(path) for path in disk.syncs)
-    assert [event for event, _ in call.harness.events] == ["damaged", "file"]
+    assert [event for event, _ in call.harness.events] == ["file_damaged", "file_finished"]
     assert (recordings(tmp_path)[0][1] == ramp(800, 800).samples).all()
 
 
@@ -254,11 +254,11 @@ def test_a_full_disk_costs_the_recording_what_it_cannot_take_and_nobody_else(tmp
     assert (flow.reason, flow.failures) == ("stop", ())
     assert sum(chunk.frames for chunk in ear.heard) == 2 * 30 * RATE
     assert [event.name for event in result.events if event.node == "wav"] == [
-        "no_metadata",
-        "file",
-        "not_recording",
-        "recording_again",
-        "file",
+        "metadata_failed",
+        "file_finished",
+        "recording_suspended",
+        "recording_resumed",
+        "file_finished",
     ]
     names = sorted((path.name for path in tmp_path.glob("*.wav")), key=len)
     first, second = (wav.decode((tmp_path / name).read_bytes())[1] for name in names)
@@ -283,8 +283,8 @@ def test_none_begins_below_the_floor_and_the_call_goes_on(tmp_path):
     assert (flow.reason, flow.failures) == ("stop", ())
     assert flow.stats["wav"].dropped["disk_full"].seconds == pytest.approx(10)
     assert sum(chunk.frames for chunk in ear.heard) == 2 * 10 * RATE
-    assert [event.name for event in result.events if event.node == "wav"] == ["not_recording"]
-    assert "min_free is 9000000GiB" in result.named("not_recording")[0].data["detail"]
+    assert [event.name for event in result.events if event.node == "wav"] == ["recording_suspended"]
+    assert "min_free is 9000000GiB" in result.named("recording_suspended")[0].data["detail"]
     assert list(tmp_path.iterdir()) == []
 
 

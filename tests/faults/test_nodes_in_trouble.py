@@ -67,7 +67,7 @@ def test_wall_time_that_jumps_back_ends_nothing_and_measures_nothing(tmp_path):
 
     result = run_plan(recording(tmp_path, length="3s"), clock=Jumping())
     assert [flow.reason for flow in result.flows] == ["stop"]
-    assert result.named("closed")[0].data["seconds"] == pytest.approx(3.0, abs=0.1)
+    assert result.named("flow_closed")[0].data["seconds"] == pytest.approx(3.0, abs=0.1)
     everyone_recorded(tmp_path, 1, 3.0)
 
 
@@ -223,7 +223,9 @@ def test_a_node_that_blocks_the_loop_is_named_and_nobody_loses_a_chunk(tmp_path)
     assert any("in _meet" in report.data["stack"] or "in wait" in report.data["stack"] for report in reports)
     everyone_recorded(tmp_path, 10, 2.0)
     assert live.dropped() == {}
-    assert not live.named("hold") or not load.in_time  # which a machine may make that keeps the callers from calling
+    assert (
+        not live.named("hold_ended") or not load.in_time
+    )  # which a machine may make that keeps the callers from calling
 
 
 @pytest.mark.fault(53)
@@ -240,11 +242,11 @@ def test_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(tmp_path):
         drain=3.0,  # the others must be through by then, on a machine that stalls too
     ) as live:
         Load(live.url, 10, 2.0).run()
-        until(lambda: live.named("hangs"))
+        until(lambda: live.named("node_hung"))
         stuck.release()
-    (hangs,) = live.named("hangs")
+    (hangs,) = live.named("node_hung")
     assert (hangs.node, hangs.flow[-6:]) == ("wav", "-flow4")
-    dead = next(flow for flow in live.named("closed") if flow.flow == hangs.flow)
+    dead = next(flow for flow in live.named("flow_closed") if flow.flow == hangs.flow)
     assert dead.data["reason"] == "drain_deadline"
     whole = [path.name for path in tmp_path.iterdir() if path.name.endswith(".wav")]
     assert len(whole) >= 9
@@ -269,10 +271,10 @@ def test_more_dead_disks_than_threads_cost_no_other_branch(tmp_path):
         drain=3.0,  # the others must be through by then, on a machine that stalls too
     ) as live:
         Load(live.url, calls, 1.0).run()
-        until(lambda: len(live.named("closed")) == calls or live.engine.totals.reasons)
+        until(lambda: len(live.named("flow_closed")) == calls or live.engine.totals.reasons)
         stuck.release()
     assert len(Listening.ages) == calls * 2 * 5
-    assert {event.node for event in live.named("hangs")} == {"wav"}
+    assert {event.node for event in live.named("node_hung")} == {"wav"}
 
 
 @pytest.mark.fault(53)
@@ -339,7 +341,7 @@ def test_a_part_that_never_closes_does_not_keep_the_process(tmp_path, monkeypatc
     with Live("record", [f"wav.path={tmp_path}/x.wav"], calls=1, change=lambda _: _with_socket(graph)) as live:
         Load(live.url, 1, 0.2).run()
     assert not part.free.is_set()
-    assert "stt" in {event.node for event in live.named("part_failed")}
+    assert "stt" in {event.node for event in live.named("resource_failed")}
     part.free.set()
 
 

@@ -52,7 +52,7 @@ def test_after_2000_calls_of_which_600_are_cut_all_counts_are_back(tmp_path):
             for at in range(first, first + count, batch):
                 numbers = range(at, min(at + batch, first + count))
                 crowd.call(live.url, numbers)
-                until(lambda numbers=numbers: not live.engine.flows and len(live.named("closed")) == len(numbers))
+                until(lambda numbers=numbers: not live.engine.flows and len(live.named("flow_closed")) == len(numbers))
                 live.events.clear()
                 for path in tmp_path.iterdir():
                     path.unlink()

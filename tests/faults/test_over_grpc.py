@@ -110,7 +110,7 @@ def test_a_reset_at_random_bytes_keeps_all_that_was_read(tmp_path):
                     read += 2
                 assert phone.answer() == "UNAVAILABLE"
                 came.append(read)
-            until(lambda n=number: len(live.named("closed")) > n)
+            until(lambda n=number: len(live.named("flow_closed")) > n)
     assert live.engine.totals.reasons == {"cancelled": 20}
     assert sum(came) > 20
     for number, read in enumerate(came):
@@ -213,7 +213,7 @@ def test_after_many_calls_of_which_some_are_cancelled_all_counts_are_back(tmp_pa
             phone.start()
             phone.say(*(phone.sender.media(track, mulaw(number, track, 0.1)) for track in TRACKS))
             if chance.random() < 0.3:
-                until(lambda n=number: len(live.named("opened")) > n + 1)
+                until(lambda n=number: len(live.named("flow_opened")) > n + 1)
                 phone.cancel()
             else:
                 assert phone.hang_up() == "OK"

@@ -159,7 +159,7 @@ def test_beyond_max_calls_per_ip_exactly_the_rest_gets_503_and_other_addresses_n
             phone.hang_up()
     for number in range(2):
         assert np.array_equal(stereo(tmp_path / f"call{number}.wav"), said(7, 0.2))
-    told = [event.data for event in live.named("turned_away")]
+    told = [event.data for event in live.named("caller_rejected")]
     assert {(one["reason"], one["address"]) for one in told} == {("too_many_of_address", "127.0.0.1")}
 
 
@@ -226,7 +226,7 @@ def test_wrong_secrets_are_401_and_make_no_flow_no_file_and_no_line_that_holds_t
     with guarded(tmp_path, monkeypatch) as live:
         answers = [status(live.url, f"Authorization: Bearer {secret}\r\n") for secret in wrong]
         answers += [status(f"{live.url}?secret={secret}") for secret in wrong]
-        until(lambda: sum(event.data["times"] for event in live.named("turned_away")) == 40)
+        until(lambda: sum(event.data["times"] for event in live.named("caller_rejected")) == 40)
     assert answers == [401] * 40
     assert live.engine.totals.flows == 0
     assert written(tmp_path) == []
@@ -241,7 +241,7 @@ def test_a_start_without_the_secret_is_closed_with_1008_before_there_is_a_flow(t
             phone.say(phone.sender.connected(), by_start(metadata))
             phone.talk(7, 0.2)
             assert close_code(phone.socket) == 1008
-        until(lambda: sum(event.data["times"] for event in live.named("turned_away")) == 3)
+        until(lambda: sum(event.data["times"] for event in live.named("caller_rejected")) == 3)
     assert live.engine.totals.flows == 0
     assert written(tmp_path) == []
 
@@ -259,7 +259,7 @@ def test_observe_lets_all_in_and_tells_the_name_of_the_place_only(place, tmp_pat
         phone.hang_up()
     assert np.array_equal(stereo(tmp_path / "good.wav"), said(7, 0.1))
     assert [event.data["place"] for event in live.named("secret_found")] == [place.split(",")[0]] * bool(place)
-    assert len(live.named("secret_not_found")) == (not place)
+    assert len(live.named("secret_missing")) == (not place)
     assert SECRET not in repr(live.events)
 
 
@@ -311,8 +311,8 @@ def test_only_a_listed_proxy_is_believed(tmp_path):
         assert status(live.url, "X-Forwarded-For: 192.0.2.9, 6.6.6.6\r\n", "127.0.0.3") == 403
         both = "X-Forwarded-For: 192.0.2.8\r\nForwarded: for=192.0.2.9\r\n"
         assert status(live.url, both, "127.0.0.3") == 400
-        until(lambda: sum(event.data["times"] for event in live.named("turned_away")) == 4)
-    told = {(event.data["reason"], event.data["address"]) for event in live.named("turned_away")}
+        until(lambda: sum(event.data["times"] for event in live.named("caller_rejected")) == 4)
+    told = {(event.data["reason"], event.data["address"]) for event in live.named("caller_rejected")}
     assert told >= {("foreign_network", "6.6.6.6"), ("proxy_contradicts_itself", "127.0.0.3")}
 
 
@@ -337,9 +337,9 @@ def test_the_upgrade_is_answered_before_anything_of_a_call_exists(tmp_path, monk
         phone.say(phone.sender.connected())
         phone.socket.sendall(b"\x89\x80" + bytes(4))  # a ping is answered once all before it was read
         assert phone.socket.recv(2) == b"\x8a\x00"
-        assert (live.engine.flows, live.named("opened"), written(tmp_path)) == ({}, [], [])
+        assert (live.engine.flows, live.named("flow_opened"), written(tmp_path)) == ({}, [], [])
         phone.say(by_start({}))
-        until(lambda: live.named("opened"))
+        until(lambda: live.named("flow_opened"))
 
 
 @pytest.fixture(scope="module")
@@ -392,19 +392,19 @@ def test_a_new_certificate_is_read_without_ending_a_call_and_a_bad_one_is_told(t
         phone.stop()
         phone.hang_up()
     assert np.array_equal(stereo(tmp_path / "wav" / "good.wav"), said(7, 0.1))
-    assert [event.name for event in live.events if "reloaded" in event.name] == ["not_reloaded", "reloaded"]
+    assert [event.name for event in live.events if "reload" in event.name] == ["reload_failed", "files_reloaded"]
 
 
 def test_strangers_are_warned_of_where_nothing_keeps_them_out(tmp_path, monkeypatch, authority):
     tls = certificate(tmp_path, authority)
     with recording(tmp_path, "call.host=0.0.0.0", tls) as live:
         pass
-    assert len(live.named("open_to_all")) == 1
+    assert len(live.named("port_unprotected")) == 1
     with recording(tmp_path, public="https://calls.example") as live:
         pass
-    assert len(live.named("open_to_all")) == 1
+    assert len(live.named("port_unprotected")) == 1
     monkeypatch.setenv("RINGCX_SECRET", SECRET)
     for rule in ("call.secret=${RINGCX_SECRET}", "call.networks=[192.0.2.0/24]"):
         with recording(tmp_path, "call.host=0.0.0.0", tls, rule) as live:
             pass
-        assert not live.named("open_to_all")
+        assert not live.named("port_unprotected")

@@ -54,12 +54,12 @@ def test_a_second_signal_ends_at_once_what_would_drain_for_an_hour(tmp_path, wor
             def until(event):
                 return next(found for line in process.stderr if (found := json.loads(line))["event"] == event)
 
-            phone = Phone(until("listening")["address"])
+            phone = Phone(until("listener_opened")["address"])
             phone.start()
             phone.talk(7, 0.5)
-            until("opened")
+            until("flow_opened")
             process.send_signal(signal.SIGTERM)
-            until("stopping")
+            until("stop_requested")
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=60)
         finally:

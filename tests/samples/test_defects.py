@@ -153,7 +153,7 @@ class TestPythonSample:
                 say(phone, sound(0, 2)[0])
                 phone.stop()
                 phone.hang_up()
-                until(lambda ended=number + 1: len(live.named("closed")) == ended)
+                until(lambda ended=number + 1: len(live.named("flow_closed")) == ended)
                 counts.append(threading.active_count())
         assert counts[-1] - counts[1] < 4  # a pool may have grown by a thread meanwhile
 
@@ -259,7 +259,7 @@ class TestNodeSample:
             with viewer(live, "one") as hears:
                 hears("Hello", "Hello yourself")
             talk.stop()
-            until(lambda: live.named("closed"))
+            until(lambda: live.named("flow_closed"))
             with viewer(live, "one") as hears:
                 hears("Hello", "Hello yourself")
 

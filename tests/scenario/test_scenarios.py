@@ -26,13 +26,15 @@ nodes:
   wav: {use: wav_file, from: odd, with: {path: "{flow}.wav"}}
 """
 ODD = '''
-from flowcore import Sink, Transform, node
+from flowcore import EventType, Reason, Sink, Transform, node
 
 
 @node("odd")
 class Odd(Transform):
     """A node that does it right, but for what a test puts in."""
 
+    events = (EventType("odd", "It is odd."),)
+    reasons = (Reason("odd", "Odd ones."),)
     count = 0
 
     def process(self, chunk, emit):
@@ -61,7 +63,7 @@ tests:
           rate: 8kHz
           levels: [{track: customer, at: 0s, length: 480ms, below: -60dB}]
       nodes: {ordered: {in: 200, out: 4s}}
-      events: [{event: opened, at: 0s}, {event: closed, at: 2s}]
+      events: [{event: flow_opened, at: 0s}, {event: flow_closed, at: 2s}]
       lasts: 3s
 """
 
@@ -122,9 +124,13 @@ WRONG = [
     ('"*.wav"', '"other/*.wav"', "files other/*.wav: it is not there; there is 20260102T030405-flow1.wav"),
     ("in: 200", "in: 100", "nodes ordered in: expected 100 chunks, got 200"),
     ("out: 4s", "out: 3s", "nodes ordered out: expected 3s, got 4000 ms"),
-    ("event: closed, at: 2s", "event: closed, at: 1s", "closed at 2"),
-    ("event: closed, at: 2s", "event: hangs", "events: hangs did not come"),
-    ("event: opened, at: 0s}, {event: closed, at: 2s", "event: closed}, {event: opened", "events: opened did not come"),
+    ("event: flow_closed, at: 2s", "event: flow_closed, at: 1s", "closed at 2"),
+    ("event: flow_closed, at: 2s", "event: node_hung", "events: node_hung did not come"),
+    (
+        "event: flow_opened, at: 0s}, {event: flow_closed, at: 2s",
+        "event: flow_closed}, {event: flow_opened",
+        "events: flow_opened did not come",
+    ),
     ("lasts: 3s", "lasts: 1s", "lasts: expected 1s at most"),
     ("lasts: 3s", "ended: [idle]", "ended: expected ['idle'], got ['stop']"),
     ("lasts: 3s", "failed: [wav]", "wav was expected to fail and did not"),
@@ -255,7 +261,7 @@ def test_stuck_and_slow_nodes_take_virtual_time(written):
     test = TEST.replace("    expect:", "    faults: [{stuck: {node: wav, at: 0, length: 1h}}]\n    expect:")
     lines = differences(written(test))
     assert any("drain_deadline" in line for line in lines)
-    assert any("hangs wav" in line for line in lines)
+    assert any("node_hung wav" in line for line in lines)
 
 
 PROBLEMS = [

@@ -79,7 +79,7 @@ class Live:
         assert not self._thread.is_alive()
         if self._error:
             raise self._error
-        assert not self.named("law_broken")
+        assert not self.named("flow_unbalanced")
 
     def _run(self) -> None:
         try:
@@ -91,13 +91,13 @@ class Live:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.engine = Engine(self.plan, calls=self.calls, **self.options)
+        self.engine = Engine(self.plan, calls=self.calls, strict=True, **self.options)
         self.engine.bus.subscribe(self._heard)
         await self.engine.run()
 
     def _heard(self, event: Event) -> None:
         self.events.append(event)
-        if event.name == "listening":
+        if event.name == "listener_opened":
             self.url = event.data["address"]
             self._listening.set()
 

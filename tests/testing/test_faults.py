@@ -29,7 +29,7 @@ def test_a_failure_comes_at_its_chunk_in_its_flow_only():
     flows = sorted(result.flows, key=lambda flow: flow.id)
     assert [[str(failure) for failure in flow.failures] for flow in flows] == [[], ["end: injected failure at 10"], []]
     assert (starts(1), starts(3)) == (ALL, ALL)
-    assert flows[1].stats["end"].dropped["failed"].chunks == 40
+    assert flows[1].stats["end"].dropped["node_failed"].chunks == 40
 
 
 @pytest.mark.parametrize("at", ["open", "flush", "close"])

@@ -66,4 +66,4 @@ def test_an_error_in_a_resource_is_reported_and_the_next_message_is_delivered():
     messages.deliver(2, [("left", "fine")])
     bus.deliver()
     assert left.known == [(2, "fine")]
-    assert [event.name for event in events] == ["part_failed"]
+    assert [event.name for event in events] == ["resource_failed"]

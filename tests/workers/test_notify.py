@@ -61,7 +61,7 @@ def test_ready_alive_and_stopping_are_said(manager):
     FREED.set()
     Notifier(engine, environ(manager, 0.04))
     engine.announce("calls", "ws://x/")
-    engine.bus.emit("stopping")
+    engine.bus.emit("stop_requested")
     asyncio.run(engine.run())
     said = waiting(manager)
     assert said[0] == "READY=1" or "READY=1" in said[:3]

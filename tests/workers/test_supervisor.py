@@ -48,7 +48,7 @@ class Service:
         self._reader.start()
 
     def __enter__(self) -> Service:
-        self.url = self.heard("listening")[0]["address"]
+        self.url = self.heard("listener_opened")[0]["address"]
         self.heard("worker_started", 2)
         return self
 
@@ -153,9 +153,9 @@ def test_calls_over_all_workers_are_recorded_whole_and_end_the_run(tmp_path):
     assert (result.refused, result.closed, result.unclosed) == (0, 0, 0)
     for call in range(24):
         assert np.array_equal(stereo(tmp_path / f"{call_id(call)}.wav"), said(call, 2.0))
-    assert len(service.named("listening")) == 1
-    assert len(service.named("closed")) == 24
-    assert {event["worker"] for event in service.named("closed")} <= {1, 2}
+    assert len(service.named("listener_opened")) == 1
+    assert len(service.named("flow_closed")) == 24
+    assert {event["worker"] for event in service.named("flow_closed")} <= {1, 2}
     assert files[-1] == "… and 14 files before these"
     assert not service.control.exists()
 
@@ -178,7 +178,7 @@ def test_a_killed_worker_is_replaced_its_files_are_whole_and_others_lose_nothing
                 phone.stop()
                 phone.hang_up()
         service.heard("worker_started", 3)
-        service.heard("repaired", len(lost))
+        service.heard("file_repaired", len(lost))
         again = Phone(service.url, "again")
         again.start()
         again.talk(1, 0.5)
@@ -209,7 +209,7 @@ def test_max_calls_holds_over_all_workers_exactly(tmp_path):
         service.until(lambda calls: len(calls) == 2)
         assert {upgrade(service.url) for _ in range(20)} == {b"101"}
         assert service.stop() == 0
-    assert {event["reason"] for event in service.named("refused")} == {"busy"}
+    assert {event["reason"] for event in service.named("session_refused")} == {"busy"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -222,7 +222,7 @@ def test_a_signal_drains_all_workers(tmp_path, number):
         service.until_recorded(tmp_path, 10, 3200)
         assert service.stop(number) == 0
         assert gone(service.pids())
-    assert {event["reason"] for event in service.named("closed")} == {"stopping"}
+    assert {event["reason"] for event in service.named("flow_closed")} == {"stopping"}
     for count in range(10):
         heard = stereo(tmp_path / f"call{count}.wav")
         assert np.array_equal(heard, said(count, 0.3)[: len(heard)])
@@ -243,7 +243,7 @@ def test_the_second_signal_ends_at_once_even_a_worker_that_stands_still(tmp_path
         os.kill(pids[0], signal.SIGSTOP)
         assert ask(service.control, {"ask": "calls"}) == ({2: []}, [1])
         service.process.send_signal(signal.SIGTERM)
-        service.heard("stopping")
+        service.heard("stop_requested")
         assert service.stop() == 1
         assert gone(pids)
 

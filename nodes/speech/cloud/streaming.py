@@ -244,7 +244,7 @@ class Streaming:
         self._quota += isinstance(error, OverQuota)
         self._retry_at = now + self._backoff.pause()
         if self._fallback and (self._quota >= QUOTA or now - self._failing_since >= PATIENCE):
-            self._report.event("fallback", reason=type(error).__name__)
+            self._report.event("fallback_started", reason=type(error).__name__)
             self._drop(0)
             self.gave_up = True
 

@@ -314,7 +314,7 @@ def test_one_certificate_serves_the_page_and_its_feed(chromium, tmp_path, monkey
         "access: token, secret: '${VIEWER_KEY}'",
         call=f"tls: {{cert: {tmp_path}/both.pem, key: {tmp_path}/both.pem}}",
     ) as live:
-        [said] = [event.data["address"] for event in live.events if event.name == "page"]
+        [said] = [event.data["address"] for event in live.events if event.name == "page_opened"]
         assert said == address(live, "?callId={{model.call.uii}}&token=…")
         assert said.startswith("https://")
         token = mint("0123456789abcdef", "twelve", int(time.time()) + 60)

@@ -63,9 +63,9 @@ class Service:
             event = json.loads(line)
             with self._news:
                 match event["event"]:
-                    case "listening":
+                    case "listener_opened":
                         self.url = event["address"]
-                    case "page":
+                    case "page_opened":
                         self.pages.append(event["address"])
                     case "worker_started":
                         self.pids[event["worker"]] = event["pid"]

@@ -109,7 +109,7 @@ def test_opposite_clocks_stay_within_25_ms_after_the_first_two_minutes(ppm, shap
     call = Call((ppm, -ppm), seconds, length, jitter * most, seed=seed).play()
     assert call.worst() <= 0.025  # 21.8 ms in a thousand calls, and within 20 in 97 of 100
     assert call.filled_up["drift"] == pytest.approx(seconds * abs(ppm) * 2e-6, abs=0.025)
-    assert set(call.events) == {"drift"}
+    assert set(call.events) == {"drift_corrected"}
 
 
 @pytest.mark.parametrize("ppm", [100.0, -100.0])
@@ -142,7 +142,7 @@ def test_what_the_clocks_did_during_a_hold_is_seen_ten_seconds_after_it():
 @pytest.mark.parametrize("start", [100.0, 100.013])
 def test_a_party_that_pauses_alone_gets_its_place_by_arrival_and_no_correction(start):
     call = Call((0.0, 0.0), 300.0, 160, 0.03, holds=((start, 40.0, "c"), (200.0, 3.0, "a"))).play()
-    assert call.events == ["hold", "hold"]
+    assert call.events == ["hold_ended", "hold_ended"]
     assert call.filled_up == {}
 
 

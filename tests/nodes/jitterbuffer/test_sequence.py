@@ -94,18 +94,18 @@ def test_number_from_before_the_first_is_late():
 @pytest.mark.parametrize("numbers", [(3, 4, 5), (4, 3, 5), (5, 4, 3)])
 def test_three_that_agree_start_a_new_count(numbers):
     log = ordered(run_of("a", range(900, 920)) + "".join(f" a{number}" for number in numbers))
-    assert log.lines[-4:] == ["!resync", "a3", "a4", "a5"]
+    assert log.lines[-4:] == ["!sequence_restarted", "a3", "a4", "a5"]
     assert not log.dropped_lines
 
 
 def test_a_new_count_may_use_a_number_that_was_lost():
     log = ordered(f"a1 a2 a3 a4 {run_of('a', range(6, 90))} a3 a4 a5 a6")
-    assert log.lines[-5:] == ["!resync", "a3", "a4", "a5", "a6"]
+    assert log.lines[-5:] == ["!sequence_restarted", "a3", "a4", "a5", "a6"]
 
 
 def test_a_new_count_may_overtake_the_end_of_the_old():
     log = ordered(f"{run_of('a', range(900, 920))} a0 a920 a1 a2 a3")
-    assert log.lines[-5:] == ["!resync", "a0", "a1", "a2", "a3"]
+    assert log.lines[-5:] == ["!sequence_restarted", "a0", "a1", "a2", "a3"]
     assert log.lines[-6] == "a920"
 
 
@@ -129,7 +129,7 @@ def test_two_that_agree_start_no_new_count():
 
 def test_what_waits_when_the_count_starts_anew_is_not_lost():
     log = ordered(f"{run_of('a', range(900, 920))} a921 a3 a4 a5")
-    assert log.lines[-6:] == ["?a", "a921", "!resync", "a3", "a4", "a5"]
+    assert log.lines[-6:] == ["?a", "a921", "!sequence_restarted", "a3", "a4", "a5"]
 
 
 def test_a_gap_on_one_counter_does_not_stop_the_other():

@@ -51,7 +51,7 @@ def test_open_to_all_is_refused_where_others_can_come(tmp_path):
 def test_pages_are_announced_as_they_are_seen_through_a_proxy(tmp_path, monkeypatch):
     monkeypatch.setenv("VIEWER_KEY", "0123456789abcdef")
     with stage(tmp_path, "access: token, secret: '${VIEWER_KEY}'", public="https://captions.example") as live:
-        addresses = [event.data["address"] for event in live.events if event.name in ("listening", "page")]
+        addresses = [event.data["address"] for event in live.events if event.name in ("listener_opened", "page_opened")]
     assert addresses == [
         "wss://captions.example",
         "https://captions.example/client?callId={{model.call.uii}}&token=…",
@@ -128,8 +128,8 @@ def test_who_guesses_keys_is_seen_in_the_log_without_the_guess(tmp_path, monkeyp
     with stage(tmp_path, "secret: '${VIEWER_KEY}'") as live:
         for guess in range(3):
             assert get(address(live, f"?callId=one&key=guess-{guess}"))[0] == 403
-        until(lambda: sum(event.data["times"] for event in live.named("turned_away")) == 3)
-    told = [event.data for event in live.named("turned_away")]
+        until(lambda: sum(event.data["times"] for event in live.named("caller_rejected")) == 3)
+    told = [event.data for event in live.named("caller_rejected")]
     assert {(one["reason"], one["address"]) for one in told} == {("may_not_look", "127.0.0.1")}
     assert "guess" not in str(told)
 

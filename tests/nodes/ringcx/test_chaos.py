@@ -89,7 +89,7 @@ def heard_so_far(engine):
 
 
 def did(harness):
-    return [data["did"] for name, data in harness.events if name == "chaos"]
+    return [data["did"] for name, data in harness.events if name == "chaos_injected"]
 
 
 def cut_short(harness):
@@ -179,7 +179,7 @@ def test_a_half_open_call_keeps_what_was_heard_and_ends(way, tmp_path):
 def test_a_grpc_call_that_ends_without_any_stop_is_cancelled(tmp_path):
     with live(GRPC, tmp_path, 1) as engine:
         harness = make(GRPC, engine.url, "seed=4,no_stop", wait=lambda: heard_so_far(engine))
-    assert harness.events == [("chaos", {"did": "no_stop", "at": SECONDS, "stops": 0})]
+    assert harness.events == [("chaos_injected", {"did": "no_stop", "at": SECONDS, "stops": 0})]
     assert part_of(spoken(7), heard(tmp_path / "call7-1.wav"))
     assert engine.engine.totals.reasons == {"cancelled": 1}
 
@@ -189,7 +189,7 @@ def test_grpc_holds_are_announced_or_not(tmp_path):
     for seed in (23, 24):
         with live(GRPC, tmp_path, 1) as engine:
             make(GRPC, engine.url, f"seed={seed},hold")
-        told.append([event.data["what"] for event in engine.named("segment_info")])
+        told.append([event.data["what"] for event in engine.named("segment_reported")])
     assert told == [["hold", "hold", "unhold", "unhold"], []]
 
 
@@ -246,7 +246,7 @@ def test_a_seed_does_the_same_again_and_each_call_something_else(way, tmp_path):
 def test_what_a_call_was_too_short_for_is_told(way, tmp_path):
     with live(way, tmp_path, 1) as engine:
         harness = make(way, engine.url, "seed=5,half_open", seconds=1.0)
-    assert harness.events == [("chaos_left_out", {"acts": 1, "reason": "the call was too short"})]
+    assert harness.events == [("chaos_skipped", {"acts": 1, "reason": "the call was too short"})]
 
 
 @pytest.mark.parametrize(

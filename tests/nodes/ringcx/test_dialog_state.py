@@ -140,7 +140,7 @@ def test_a_segment_that_starts_again_is_told_and_goes_on_behind_what_was_said():
     first, second = SENDER.media("agent", noise(1), 5), SENDER.media("agent", noise(2), 1)
     results = receive_all(*opened("agent"), first, *again, second)
     assert [result for result in results if isinstance(result, Note)] == [
-        Note("participant", {"agent_id": "agent", "track": "agent"})
+        Note("participant_joined", {"agent_id": "agent", "track": "agent"})
     ]
     one, two = (result for result in results if isinstance(result, Packet))
     assert two.seq == one.seq + 1
@@ -150,8 +150,8 @@ def test_holds_are_told_by_name_and_never_with_data():
     event = pb.StreamEvent(segment_info=pb.SegmentInfoEvent(segment_id="agent", event="HOLD", data="4111 1111"))
     results = receive_all(*opened("agent"), event.SerializeToString(), SENDER.info("nobody", "unhold"))
     assert results[:2] == [
-        Note("segment_info", {"what": "HOLD", "track": "agent"}),
-        Note("segment_info", {"what": "unhold", "track": ""}),
+        Note("segment_reported", {"what": "HOLD", "track": "agent"}),
+        Note("segment_reported", {"what": "unhold", "track": ""}),
     ]
 
 

@@ -140,7 +140,7 @@ def test_a_stream_that_says_nothing_at_all_is_told_and_is_no_call():
     host = Host()
     peer(host).end("cancelled")
     assert host.inlet is None
-    assert host.report.events == ["closed_without_start"]
+    assert host.report.events == ["start_missing"]
 
 
 def test_a_long_hold_is_no_end_but_a_longer_one_is():
@@ -183,7 +183,7 @@ def test_who_sends_too_fast_is_read_at_most_so_much_faster_than_real_time():
     assert 4.0 * 60 <= read <= 4.0 * (60 + 2 * BURST) + 1
     made.poll(host.time)
     assert host.inlet is not None
-    assert host.inlet.report.events == ["faster_than_real_time"]
+    assert host.inlet.report.events == ["pace_exceeded"]
 
 
 @pytest.mark.parametrize(("draining", "code"), [(True, "UNAVAILABLE"), (False, "INTERNAL")])

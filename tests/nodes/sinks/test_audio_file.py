@@ -20,7 +20,7 @@ def record(folder: Path, kind: str, *chunks: Audio, **config: str) -> NodeHarnes
 
 
 def files(harness: NodeHarness) -> list[str]:
-    return [data["path"] for event, data in harness.events if event == "file"]
+    return [data["path"] for event, data in harness.events if event == "file_finished"]
 
 
 def test_flac_is_the_sound_bit_by_bit_and_says_how_long_it_is(tmp_path):
@@ -113,7 +113,7 @@ def test_killed_writer_loses_no_more_than_its_encoder_holds(tmp_path, kind, lost
     report = Report()
     AudioFile.recover(AudioFile.Config(path=wanted), report)
     ((event, data),) = report.events
-    assert (event, data["path"]) == ("repaired", wanted)
+    assert (event, data["path"]) == ("file_repaired", wanted)
     found = soundfile.read(wanted, dtype="int16")[0]
     assert 80_000 - lost * 8000 <= len(found) <= 80_000
     assert data["seconds"] == pytest.approx(len(found) / 8000, abs=0.001)
@@ -129,8 +129,8 @@ def test_leftovers_that_hold_nothing_or_are_not_ours_are_told_and_left(tmp_path)
     report = Report()
     AudioFile.recover(AudioFile.Config(path=f"{tmp_path}/{{flow}}.flac"), report)
     assert [(event, data["detail"]) for event, data in report.events] == [
-        ("not_repaired", "another program wrote it"),
-        ("not_repaired", "it holds no sound"),
+        ("repair_failed", "another program wrote it"),
+        ("repair_failed", "it holds no sound"),
     ]
 
 

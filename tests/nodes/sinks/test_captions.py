@@ -49,7 +49,7 @@ def test_what_no_longer_fits_on_the_page_is_counted():
 
 def test_listener_without_a_port_is_told_of():
     harness, part = captions()
-    assert [name for name, _ in harness.events] == ["no_page"]
+    assert [name for name, _ in harness.events] == ["page_unavailable"]
     part.routes()
     assert NodeHarness(Captions, {}, resource=part).events == []
 

@@ -113,7 +113,7 @@ def test_the_card_plays_every_sample_as_it_came(card, speaker, no_clock):
     assert found(heard, whole) is not None
     assert (heard[:, 0] == heard[:, 1]).all()
     assert not harness.dropped
-    assert speaker.report.names() == ["speaker"]
+    assert speaker.report.names() == ["speaker_opened"]
 
 
 def test_how_late_it_is(card, speaker, no_clock, record_property):
@@ -141,7 +141,7 @@ def test_how_late_it_is(card, speaker, no_clock, record_property):
 @pytest.mark.fault(46)
 def test_a_card_that_is_unplugged_costs_the_call_nothing_and_is_heard_again(card):
     with Live("monitor", ["sound.select=all", "sound.device=pulse"]) as live:
-        until(lambda: live.named("speaker"))
+        until(lambda: live.named("speaker_opened"))
         phone = Phone(live.url)
         phone.start()
         talking = threading.Event()
@@ -161,7 +161,7 @@ def test_a_card_that_is_unplugged_costs_the_call_nothing_and_is_heard_again(card
             until(lambda: live.named("speaker_lost"))
             until(lambda: any(flow.lost() > 0.5 for flow in live.engine.flows.values()))
             card.plug_in()
-            until(lambda: live.named("speaker_back"))
+            until(lambda: live.named("speaker_returned"))
             recorder = card.recorder()
             until(lambda: np.count_nonzero(recorder.heard) > 8000)
             recorder.stop()
@@ -170,24 +170,26 @@ def test_a_card_that_is_unplugged_costs_the_call_nothing_and_is_heard_again(card
             thread.join()
         phone.stop()
         phone.hang_up()
-    assert [len(live.named(name)) for name in ("speaker", "speaker_lost", "speaker_back", "no_speaker")] == [1, 1, 1, 0]
+    assert [
+        len(live.named(name)) for name in ("speaker_opened", "speaker_lost", "speaker_returned", "speaker_missing")
+    ] == [1, 1, 1, 0]
     assert not live.named("node_failed")
-    assert live.engine.totals.nodes["sound"].dropped["no_speaker"].seconds > 0.5
+    assert live.engine.totals.nodes["sound"].dropped["speaker_missing"].seconds > 0.5
 
 
 def test_without_a_card_one_line_says_so_and_calls_go_on(no_card, monkeypatch):
     monkeypatch.setattr("nodes.sound.speaker.RETRY", 0.01)
     with Live("monitor", ["sound.device=pulse"], calls=1) as live:
-        until(lambda: live.named("no_speaker"))
+        until(lambda: live.named("speaker_missing"))
         phone = Phone(live.url)
         phone.start()
         phone.talk(1, 2.0)
         phone.stop()
         phone.hang_up()
-    (said,) = live.named("no_speaker")
+    (said,) = live.named("speaker_missing")
     assert "flowcore devices" in said.data["advice"]
-    assert live.named("closed")[0].data["reason"] == "stop"
-    assert set(live.engine.totals.nodes["sound"].dropped) == {"no_speaker"}
+    assert live.named("flow_closed")[0].data["reason"] == "stop"
+    assert set(live.engine.totals.nodes["sound"].dropped) == {"speaker_missing"}
 
 
 def test_looking_for_a_card_swallows_nothing_that_others_say(no_card, speaker, monkeypatch, capfd):
@@ -230,7 +232,7 @@ def test_stereo_is_two_parties_and_a_call_that_nobody_hears_costs_nothing(speake
 
 def test_what_piles_up_is_dropped_and_counted_and_the_call_never_waits(speaker):
     harness = NodeHarness(Monitor, {}, resource=speaker).push(*voice(10.0)).end()
-    assert harness.dropped["no_speaker"] == pytest.approx(9.5)
+    assert harness.dropped["speaker_missing"] == pytest.approx(9.5)
 
 
 def test_one_card_for_all():

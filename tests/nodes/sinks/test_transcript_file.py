@@ -52,7 +52,7 @@ def recover(path: str, **config: object) -> list[tuple[str, str]]:
 
 def test_final_text_is_one_line_with_times_to_the_millisecond(tmp_path):
     harness = write(tmp_path, HEL, HELLO)
-    assert harness.events == [("file", {"path": f"{tmp_path}/test-flow.jsonl"})]
+    assert harness.events == [("file_finished", {"path": f"{tmp_path}/test-flow.jsonl"})]
     assert lines(harness) == [
         {
             "track": "agent",
@@ -171,7 +171,7 @@ def test_a_full_disk_keeps_the_journal_for_a_time_with_room(tmp_path):
             harness.push(HELLO)
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
             harness.node.close()
-    assert recover(path) == [("repaired", "x.srt")]
+    assert recover(path) == [("file_repaired", "x.srt")]
     assert len(list(srt.parse((tmp_path / "x.srt").read_text()))) == 1
     assert names(tmp_path) == {"x.srt", "x.srt.json"}
 
@@ -186,7 +186,7 @@ def test_a_power_cut_after_the_end_takes_nothing(tmp_path):
 
 def test_what_another_program_left_is_named_and_not_touched(tmp_path):
     (tmp_path / "x.srt.part").write_text("1\n")
-    assert recover(f"{tmp_path}/{{flow}}.srt") == [("not_repaired", "x.srt.part")]
+    assert recover(f"{tmp_path}/{{flow}}.srt") == [("repair_failed", "x.srt.part")]
     assert names(tmp_path) == {"x.srt.part"}
 
 
@@ -252,4 +252,6 @@ for call in range(1_000_000):
     for name in found:
         if name.endswith(".json"):
             about = json.loads((tmp_path / name).read_text())
-            assert about["complete"] is (("repaired", about["transcript"]) not in told or about["seconds"] is not None)
+            assert about["complete"] is (
+                ("file_repaired", about["transcript"]) not in told or about["seconds"] is not None
+            )

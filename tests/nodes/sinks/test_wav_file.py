@@ -30,7 +30,7 @@ def record(folder: Path, *chunks: Audio, **config: str) -> NodeHarness:
 
 
 def files(harness: NodeHarness) -> list[str]:
-    return [data["path"] for event, data in harness.events if event == "file"]
+    return [data["path"] for event, data in harness.events if event == "file_finished"]
 
 
 def read(path: str | Path) -> np.ndarray:
@@ -267,8 +267,8 @@ def test_recover_makes_whole_what_was_left_and_leaves_alone_what_grows(tmp_path)
     report = Report()
     WavFile.recover(growing.node.config, report)
     assert report.events == [
-        ("not_repaired", f"{tmp_path}/foreign.wav.part"),
-        ("repaired", f"{tmp_path}/left.wav"),
+        ("repair_failed", f"{tmp_path}/foreign.wav.part"),
+        ("file_repaired", f"{tmp_path}/left.wav"),
     ]
     assert (read(tmp_path / "left.wav") == [1, 2]).all()
     assert len(read(tmp_path / "left.wav")) == 100

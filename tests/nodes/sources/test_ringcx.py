@@ -344,7 +344,7 @@ def test_another_format_is_refused_with_1003_and_opens_no_flow() -> None:
         host.slots()
         assert close_code(client) == 1003
         assert host.flows == []
-        assert host.report.events[0][0] == "call_refused"
+        assert host.report.events[0][0] == "protocol_violated"
 
     listening(test)
 
@@ -442,7 +442,7 @@ def test_announced_duration_that_differs_from_the_audio_is_told() -> None:
             host.slots(2)
             assert host.flows[-1].reason == "stop"
             names = [name for name, _ in host.flows[-1].report.events]
-            assert names.count("duration_differs") == told
+            assert names.count("duration_mismatched") == told
 
     listening(test, max_speed=1000)
 
@@ -461,7 +461,7 @@ def test_twice_the_announced_rate_is_told_within_2_s_of_audio() -> None:
                 events = host.flows[-1].report.events
                 if seconds >= 2.3 or events:
                     break
-            assert [name for name, _ in events] == ["faster_than_real_time"] * told
+            assert [name for name, _ in events] == ["pace_exceeded"] * told
             assert not told or events[0][1]["speed"] == pytest.approx(2.0, abs=0.2)
 
     listening(test)

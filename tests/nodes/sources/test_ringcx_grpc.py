@@ -107,7 +107,7 @@ def test_credentials_in_the_metadata_let_a_call_in_and_are_in_no_file(tmp_path, 
 def test_wrong_or_no_credentials_are_unauthenticated_before_any_flow(tmp_path, shown):
     with recording(tmp_path, "call.secret=${RINGCX_SECRET}") as live:
         assert whole_call(live.url, metadata=(("authorization", shown),) if shown else ()) == "UNAUTHENTICATED"
-        until(lambda: live.named("turned_away"))
+        until(lambda: live.named("caller_rejected"))
     assert live.engine.totals.flows == 0
     assert not list(tmp_path.rglob("*.wav*"))
 
@@ -117,7 +117,7 @@ def test_observe_tells_the_place_of_the_secret(tmp_path):
         whole_call(live.url, "a", metadata=(("authorization", f"Bearer {SECRET}"),))
         whole_call(live.url, "b")
     assert [event.data["place"] for event in live.named("secret_found")] == ["header.authorization"]
-    assert len(live.named("secret_not_found")) == 1
+    assert len(live.named("secret_missing")) == 1
 
 
 def test_foreign_networks_and_accounts_are_not_permitted(tmp_path):
@@ -290,7 +290,7 @@ def test_a_call_over_tls_and_a_certificate_that_is_renewed_meanwhile(tmp_path):
         assert names_of(live.url) == ["127.0.0.1", "renewed.example"]
         key.write_text("no key")
         live.call(live.engine.reload)
-        until(lambda: live.named("not_reloaded"))
+        until(lambda: live.named("reload_failed"))
         assert names_of(live.url) == ["127.0.0.1", "renewed.example"]
         phone.talk(7, 1.0, since=0.5)
         assert phone.hang_up() == "OK"
@@ -339,7 +339,7 @@ def test_pages_of_other_nodes_have_a_port_of_their_own(tmp_path):
     )
     shutil.copy(SPOKEN, tmp_path)
     with Live(str(graph.with_suffix("")), calls=1) as live:
-        page, *_ = live.named("page")
+        page, *_ = live.named("page_opened")
         assert page.data["address"].rpartition(":")[2] != live.url.rpartition(":")[2]
         with urllib.request.urlopen(page.data["address"].partition("?")[0] + "?callId=one") as answer:
             assert b"<title>" in answer.read()
@@ -405,6 +405,6 @@ def test_workers_share_the_port_and_the_calls(tmp_path):
     log += [json.loads(line) for line in rest.splitlines()]
     assert calls == 24
     assert process.returncode == 0
-    assert {event["worker"] for event in log if event["event"] == "opened"} == {1, 2}
+    assert {event["worker"] for event in log if event["event"] == "flow_opened"} == {1, 2}
     for number in range(24):
         assert np.array_equal(stereo(tmp_path / f"call{number}.wav"), said(7, 0.2))

@@ -178,7 +178,7 @@ def test_recording_without_a_call_says_so(tmp_path):
     path = recording(tmp_path / "a.jsonl", (0.0, CallSender({}).connected()), closed=Closed(101.0, "peer_closed"))
     result, wav = played(path, tmp_path)
     assert wav is None
-    assert [event.data["reason"] for event in result.named("closed_without_start")] == ["peer_closed"]
+    assert [event.data["reason"] for event in result.named("start_missing")] == ["peer_closed"]
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_missing_track_becomes_silence_after_the_wait():
     assert [(chunk.start, chunk.end) for chunk in harness.out] == [(0, 800)]
     assert (harness.out[0].samples[:, 0] == 0).all()
     harness.end()
-    assert harness.filled["missing"] == pytest.approx(0.3)
+    assert harness.filled["track_missing"] == pytest.approx(0.3)
     assert harness.out[-1].end == 2400
 
 
@@ -97,7 +97,7 @@ def test_the_shorter_track_is_padded_at_the_end():
     heard = joined(harness.out)
     assert heard.shape == (800, 2)
     assert (heard[300:, 1] == 0).all()
-    assert harness.filled["missing"] == pytest.approx(500 / 8000)
+    assert harness.filled["track_missing"] == pytest.approx(500 / 8000)
 
 
 def test_silence_in_mulaw_is_ff():

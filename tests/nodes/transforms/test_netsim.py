@@ -116,7 +116,7 @@ def test_packets_overtake_each_other_and_none_is_later_than_the_window():
     late = [packet.arrived - packets[packet.seq].arrived for packet in harness.out]
     assert 0.08 < max(late) <= 0.1
     assert sum(lateness > 0 for lateness in late) / 1000 == pytest.approx(0.3, abs=0.05)
-    assert harness.events == [("reordered", {"packets": sum(lateness > 0 for lateness in late)})]
+    assert harness.events == [("packets_reordered", {"packets": sum(lateness > 0 for lateness in late)})]
 
 
 def test_the_node_reorder_restores_every_byte():
@@ -138,13 +138,13 @@ def test_each_is_late_by_another_time_and_none_overtakes():
     assert min(late) >= 0
     assert 0.13 < max(late) <= 0.15
     assert len({round(lateness, 4) for lateness in late}) > 100
-    assert harness.events == [("delayed", {"longest": round(max(late), 3)})]
+    assert harness.events == [("packets_delayed", {"longest": round(max(late), 3)})]
 
 
 def test_delay_alone_is_the_same_for_all_packets():
     harness = through(sent(100), delay="200ms")
     assert [packet.arrived for packet in harness.out] == [packet.arrived + 0.2 for packet in sent(100)]
-    assert harness.events == [("delayed", {"longest": 0.2})]
+    assert harness.events == [("packets_delayed", {"longest": 0.2})]
 
 
 def test_a_packet_goes_on_when_one_comes_that_arrived_after_its_time():
@@ -170,7 +170,7 @@ def test_now_and_then_nothing_passes_and_then_all_at_once():
     harness = through(packets, freeze="2s", freeze_every="10s")
     assert [packet.seq for packet in harness.out] == list(range(3000))
     late = [packet.arrived - before.arrived for packet, before in zip(harness.out, packets, strict=True)]
-    freezes = [data["packets"] for name, data in harness.events if name == "frozen"]
+    freezes = [data["packets"] for name, data in harness.events if name == "packets_frozen"]
     assert len(freezes) in range(4, 7)
     assert sum(freezes) == sum(lateness > 0 for lateness in late)
     assert max(late) <= 2.0
@@ -256,8 +256,8 @@ def test_the_effects_work_in_the_documented_order(seed):
     # Delay and freeze stand last: what reorder has mixed leaves in the order of the arrival stamps.
     stamps = [packet.arrived for packet in harness.out]
     assert stamps == sorted(stamps)
-    assert [name for name, _ in harness.events[-2:]] == ["reordered", "delayed"]
-    assert "frozen" in {name for name, _ in harness.events}
+    assert [name for name, _ in harness.events[-2:]] == ["packets_reordered", "packets_delayed"]
+    assert "packets_frozen" in {name for name, _ in harness.events}
 
 
 def test_freezes_come_at_the_same_times_whatever_else_is_on():

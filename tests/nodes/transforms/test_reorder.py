@@ -239,7 +239,7 @@ def test_wrapped_numbers_lose_nothing(bits, scheme):
     ]
     harness = play(packets)
     assert_whole(harness, packets)
-    assert set(names(harness)) == {"resync"}
+    assert set(names(harness)) == {"sequence_restarted"}
     assert not harness.dropped
 
 
@@ -260,7 +260,7 @@ def test_early_counter_reset_is_not_taken_for_repeats():
     again = [Packet(p.track, at + 1, p.data, p.arrived) for at, p in enumerate(packets[20:])]
     harness = play(packets[:20] + again)
     assert_whole(harness, packets)
-    assert names(harness) == ["resync"]
+    assert names(harness) == ["sequence_restarted"]
 
 
 def test_big_gap_is_a_new_count_and_no_hours_of_silence():
@@ -268,7 +268,7 @@ def test_big_gap_is_a_new_count_and_no_hours_of_silence():
     moved = [Packet(p.track, p.seq + 500_000, p.data, p.arrived) for p in packets[50:]]
     harness = play(packets[:50] + moved)
     assert_whole(harness, packets)
-    assert names(harness) == ["resync"]
+    assert names(harness) == ["sequence_restarted"]
 
 
 def test_one_stray_number_is_dropped_alone():
@@ -362,7 +362,7 @@ def test_hold_of_both_is_a_hole_in_both(scheme):
     for track in BOTH:
         assert holes(harness, track) == [(1.96, 31.96)]
         assert heard(harness, track) == media(packets[:196], track) + b"\xff" * 240_000 + media(packets[196:], track)
-    assert harness.events == [("hold", {"track": "", "seconds": 30.0})]
+    assert harness.events == [("hold_ended", {"track": "", "seconds": 30.0})]
     starts = [chunk.start for chunk in harness.out]
     assert starts == sorted(starts)  # what was said before a hold leaves before what was said after it
 
@@ -420,7 +420,7 @@ def test_hold_of_one_is_a_hole_in_that_one(scheme):
     assert holes(harness, "agent") == []
     assert holes(harness, "customer") == [(2.0, 5.0)]
     assert heard(harness, "customer").replace(b"\xff" * 24_000, b"", 1) == media(packets, "customer")
-    assert harness.events == [("hold", {"track": "customer", "seconds": 3.0})]
+    assert harness.events == [("hold_ended", {"track": "customer", "seconds": 3.0})]
     assert_whole(play(packets, hold="collapse"), packets)
 
 
@@ -493,7 +493,7 @@ def test_freeze_and_burst_of_long_packets_is_no_pause(frozen, pace):
 def test_hold_of_long_packets_is_a_hole_of_its_length_in_both(hold):
     packets = long_ones(0.1 * n + (hold if n >= 10 else 0) for n in range(30))
     harness = play(packets)
-    assert names(harness) == ["hold"]
+    assert names(harness) == ["hold_ended"]
     for track in BOTH:
         assert holes(harness, track) == [(1.0, pytest.approx(1.0 + hold))]
 

@@ -165,7 +165,7 @@ def test_the_fallback_hears_all_that_has_no_final_text_from_its_first_sample(kin
     engine.streams[-1]._listener(Ended(kind("no more")))
     stand.play(chunks[16:])
     (local,) = stand.locals
-    assert stand.events[-1] == "fallback"
+    assert stand.events[-1] == "fallback_started"
     assert len(engine.streams) >= 3
     assert local.took_over < 1.6 + within
     assert local.chunks[0].start == 2 * told

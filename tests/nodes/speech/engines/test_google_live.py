@@ -113,7 +113,7 @@ def test_a_google_that_hangs_for_ever_is_left_at_the_end_and_costs_the_recording
         phone.stop()
         phone.hang_up()
     assert recorded(tmp_path / "one.wav", agent, agent)
-    assert live.named("hangs")[0].node == "words"
+    assert live.named("node_hung")[0].node == "words"
     assert google.live == 0
 
 
@@ -149,7 +149,7 @@ def flowcore(folder, *words, **environment):
 def test_without_credentials_one_line_tells_what_to_do_and_no_call_is_taken(tmp_path):
     done = flowcore(tmp_path, "run", str(ROOT / "graphs" / "google.yaml"), "--set", "call.port=0")
     assert done.returncode == 1
-    assert "listening" not in done.stdout + done.stderr
+    assert "listener_opened" not in done.stdout + done.stderr
     assert done.stderr.splitlines() == [
         "error: words.engine.credentials: there are no credentials for Google: name a service account's key file as "
         "credentials or in GOOGLE_APPLICATION_CREDENTIALS, or run  gcloud auth application-default login"

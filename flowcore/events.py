@@ -1,0 +1,188 @@
+"""The events and drop reasons of flowcore, each declared once; their names are public.
+
+A node declares its own in its class, so that a log, docs/events.md and a test know them::
+
+    events = (EventType("word_found", "A party said a word of the list.", word="The word."),)
+    reasons = (LATE, Reason("too_loud", "Audio above ``max``."))
+
+A run takes an undeclared event as ``info``. `flowcore.testing.NodeHarness`, `flowcore.testing.run_plan`,
+``flowcore test`` and ``python -X dev -m flowcore run`` refuse undeclared events, fields and reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
+
+Level = Literal["info", "warning", "error"]
+
+
+FIELDS: Final = {
+    "address": "The address, as seen through a proxy or tunnel.",
+    "advice": "What would help.",
+    "cause": "The error.",
+    "detail": "What is wrong.",
+    "path": "Path of the file.",
+    "reason": "Why.",
+    "seconds": "Length in seconds.",
+    "stack": "The last calls of the thread.",
+    "track": "The track; empty for the whole call.",
+}
+"""Fields of many events. A declaration may leave their meaning empty: ``EventType("x", "…", path="")``."""
+
+
+class EventType:
+    """An event that a node may emit: its name, its meaning in one sentence, its level, and its fields."""
+
+    def __init__(self, name: str, meaning: str, level: Level = "info", /, **fields: str) -> None:
+        self.name = name
+        self.meaning = meaning
+        self.level = level
+        self.fields: Mapping[str, str] = {field: text or FIELDS[field] for field, text in fields.items()}
+
+
+class Reason:
+    """A reason to drop or fill in audio. It may be counted with a detail: ``bad_message:not_json``."""
+
+    def __init__(self, name: str, meaning: str) -> None:
+        self.name = name
+        self.meaning = meaning
+
+
+ENGINE_EVENTS: Final = (
+    EventType("flow_opened", "A flow has started: a listener accepted a session."),
+    EventType(
+        "flow_closed",
+        "A flow has ended.",
+        reason="Why: ``stop``, ``peer_lost``, ``stopping``, ``node_failed``, ``drain_deadline``, …",
+        seconds="Length of the flow.",
+        failed="Names of the nodes that failed.",
+    ),
+    EventType("flow_unbalanced", "The counters of a flow do not add up: a node lost audio.", "error", detail="Where."),
+    EventType("node_failed", "A node raised, and was cut out of its flow.", "error", cause="", policy="``on_error``."),
+    EventType(
+        "node_hung",
+        "A node did not finish before the drain deadline of its flow.",
+        "error",
+        queued_ms="Audio still in the queue before the node.",
+        stack="",
+    ),
+    EventType("session_refused", "A session was not let in.", "warning", reason="``busy`` or ``stopping``."),
+    EventType("listener_opened", "A listener takes sessions.", address="", what="The protocol."),
+    EventType("page_opened", "A web page can be looked at.", address="", what="The page."),
+    EventType("resource_failed", "A resource raised, or did not close.", "error", cause=""),
+    EventType("recovery_failed", "A node could not look for files of an earlier run.", "error", cause=""),
+    EventType("files_reloaded", "The listener read its files (certificates) again."),
+    EventType("reload_failed", "The files are wrong; the listener goes on with the old ones.", "error", cause=""),
+    EventType(
+        "loop_blocked",
+        "A node blocked the event loop; all calls waited.",
+        "error",
+        seconds="For how long so far.",
+        stack="",
+    ),
+    EventType(
+        "thread_stuck",
+        "A node has kept its thread busy with one call; its flow waits.",
+        "warning",
+        seconds="For how long so far.",
+        stack="",
+    ),
+    EventType("events_lost", "The bus was full, and dropped events.", "warning", events="How many."),
+    EventType(
+        "messages_lost", "Messages between workers were dropped: too many in a slot.", "warning", messages="How many."
+    ),
+    EventType(
+        "control_opened", "``flowcore calls``, ``tap`` and ``monitor`` can reach the process.", path="The socket."
+    ),
+    EventType("control_failed", "The control socket could not be made; calls are taken.", "warning", cause=""),
+    EventType(
+        "stop_requested",
+        "The process was asked to stop, and ends its flows.",
+        "warning",
+        calls="Running flows, in a single process.",
+        workers="Running workers.",
+    ),
+    EventType("worker_started", "A worker takes calls.", worker="Its number.", pid="Its process."),
+    EventType(
+        "worker_died",
+        "A worker ended by itself; another takes its place.",
+        "error",
+        worker="Its number.",
+        pid="Its process.",
+        how="Signal or exit code.",
+        calls="Flows lost with it.",
+    ),
+    EventType(
+        "audio_dropped",
+        "Total at the end of a run.",
+        "warning",
+        reason="A reason below.",
+        chunks="Chunks.",
+        ms="Milliseconds.",
+    ),
+    EventType("log_lines_lost", "Standard error did not take log lines in time.", "warning", lines="How many."),
+)
+"""Events that flowcore emits for any graph."""
+
+FILE_FINISHED: Final = EventType("file_finished", "A file is complete under its final name.", path="")
+FILE_REPAIRED: Final = EventType(
+    "file_repaired", "A file that a killed process left was completed.", "warning", path="", seconds="Its length."
+)
+REPAIR_FAILED: Final = EventType(
+    "repair_failed", "A file that a killed process left could not be completed.", "error", path="", detail=""
+)
+FILES: Final = frozenset({FILE_FINISHED.name, FILE_REPAIRED.name})
+"""Events whose ``path`` is a result of the run: ``flowcore run`` names the files at the end."""
+
+ENGINE_REASONS: Final = (
+    Reason("queue_full", "The queue before the node was full, and its policy is not ``block``."),
+    Reason("node_failed", "The node had failed."),
+    Reason("node_closed", "The node was not open yet, or closed already."),
+    Reason("after_end", "The listener sent it after the end of its flow."),
+    Reason("drain_deadline", "It was still queued, or held by the node, at the drain deadline of its flow."),
+)
+"""Reasons that the engine counts at any node."""
+
+LATE: Final = Reason("late", "It came when the audio after it had been passed on already.")
+DUPLICATE: Final = Reason("duplicate", "It had come before.")
+UNKNOWN_TRACK: Final = Reason("unknown_track", "Its track is neither ``agent`` nor ``customer``.")
+HOLE: Final = Reason("hole", "Silence where the input pauses.")
+
+
+class Declared:
+    """The events and reasons that the nodes of a plan declare, beside those of the engine."""
+
+    def __init__(self) -> None:
+        self._events = {("", event.name): event for event in ENGINE_EVENTS}
+        self._reasons = {("", reason.name) for reason in ENGINE_REASONS}
+
+    def add(self, node: str, events: Iterable[EventType], reasons: Iterable[Reason]) -> None:
+        """Take the declarations of a node's class."""
+        self._events |= {(node, event.name): event for event in events}
+        self._reasons |= {(node, reason.name) for reason in reasons}
+
+    def level(self, node: str, event: str) -> Level:
+        """The declared level; ``info`` for an undeclared event."""
+        kind = self._event(node, event)
+        return kind.level if kind else "info"
+
+    def objection(self, node: str, event: str, data: Mapping[str, Any]) -> str:
+        """Name what is not declared of an event; empty when all is."""
+        kind = self._event(node, event)
+        if kind is None:
+            return f'{node or "flowcore"} emits {event}: declare  events = (EventType("{event}", "…"),)  in its class'
+        strange = ", ".join(sorted(data.keys() - kind.fields.keys()))
+        return f"{node or 'flowcore'} emits {event} with fields that are not declared: {strange}" if strange else ""
+
+    def objections(self, node: str, reasons: Iterable[str]) -> list[str]:
+        """Name the reasons that are not declared."""
+        names = [reason.partition(":")[0] for reason in reasons]
+        return [
+            f'{node} counts {name}: declare  reasons = (Reason("{name}", "…"),)  in its class'
+            for name in names
+            if not {("", name), (node, name)} & self._reasons
+        ]
+
+    def _event(self, node: str, event: str) -> EventType | None:
+        return self._events.get((node, event)) or self._events.get(("", event))
