@@ -50,6 +50,7 @@ fix: $(STAMP)-dev ## format, and mend what ruff can mend
 
 docs: $(STAMP)-dev ## write the generated pages: nodes, schema for editors, a picture, the tests of each fault
 	@$(BIN)/flowcore nodes --markdown > docs/nodes.md
+	@$(BIN)/flowcore events --markdown > docs/events.md
 	@$(BIN)/flowcore schema -o docs/graph.schema.json
 	@$(BIN)/flowcore graph graphs/transcribe.yaml -o docs/transcribe.svg
 	@$(BIN)/python -m tests.faults.table

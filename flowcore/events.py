@@ -115,7 +115,7 @@ ENGINE_EVENTS: Final = (
     ),
     EventType(
         "audio_dropped",
-        "Total at the end of a run.",
+        "Total of a node at the end of a run.",
         "warning",
         reason="A reason below.",
         chunks="Chunks.",

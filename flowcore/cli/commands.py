@@ -26,6 +26,7 @@ COMMANDS = {
         "explain",
         "graph",
         "nodes",
+        "events",
         "schema",
         "new",
         "test",

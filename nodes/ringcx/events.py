@@ -7,7 +7,7 @@ from flowcore.events import DUPLICATE, EventType, Reason
 EVENTS = (
     EventType(
         "connection_failed",
-        "A connection ended for a mistake in the code of the listener.",
+        "An error in the listener's code ended a connection.",
         "error",
         cause="The error.",
     ),
@@ -17,7 +17,7 @@ EVENTS = (
         "Callers were rejected; one event in ten seconds for each reason.",
         "warning",
         reason="``wrong_secret``, ``no_secret``, ``foreign_network``, ``foreign_origin``, ``unlisted_account``, "
-        "``too_many_of_address``, ``no_trusted_proxy``, ``proxy_contradicts_itself``",
+        "``too_many_of_address``, ``no_trusted_proxy``, ``proxy_contradicts_itself``.",
         times="How many.",
         address="The last one's address.",
     ),
@@ -26,12 +26,17 @@ EVENTS = (
         "A call was ended: its messages are not RingCX's.",
         "warning",
         reason="",
-        detail="What.",
+        detail="",
     ),
     EventType("start_missing", "A connection ended without a Start.", reason=""),
     EventType("secret_found", "The secret came with the call (``secret_mode: observe``).", place="Where."),
     EventType("secret_missing", "The secret did not come with the call (``secret_mode: observe``)."),
-    EventType("pace_exceeded", "Audio comes faster than real time: another rate?", "warning", speed="Times real time."),
+    EventType(
+        "pace_exceeded",
+        "Audio comes faster than real time, perhaps at another rate.",
+        "warning",
+        speed="Times real time.",
+    ),
 )
 REASONS = (
     Reason("bad_message", "A message that is not RingCX's; the detail says why."),
