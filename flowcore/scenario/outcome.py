@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from flowcore.engine.stats import NodeStats
 from flowcore.events import ENGINE_EVENTS, FILE_FINISHED
 from flowcore.testing.graphs import GraphResult
-from flowcore.testing.listeners import Heard
+from flowcore.testing.listeners import Received
 
 USUAL_EVENTS = {event.name for event in ENGINE_EVENTS if event.level == "info"} | {FILE_FINISHED.name}
 """Events that every run may have."""
@@ -36,7 +36,7 @@ class Outcome:
     folder: Path = field(default_factory=Path)
 
     @classmethod
-    def of(cls, result: GraphResult, times: list[float], caught: Mapping[str, list[Heard]], folder: Path) -> Outcome:
+    def of(cls, result: GraphResult, times: list[float], caught: Mapping[str, list[Received]], folder: Path) -> Outcome:
         """Describe a result. ``times`` are those of its events, in seconds from the beginning."""
         flows = [
             {
@@ -77,7 +77,7 @@ class Outcome:
         }
 
 
-def _caught(sessions: list[Heard]) -> dict[str, Any]:
+def _caught(sessions: list[Received]) -> dict[str, Any]:
     chunks = [chunk for session in sessions for chunk in session.chunks]
     texts = [chunk.text for chunk in chunks if getattr(chunk, "final", False)]
     return {"chunks": len(chunks), "seconds": round(sum(chunk.seconds for chunk in chunks), 6), "texts": texts}

@@ -24,7 +24,7 @@ from flowcore.scenario.outcome import Outcome
 from flowcore.scenario.standin import with_stand_in
 from flowcore.testing.faults import Fail, Slow, Stuck, inject
 from flowcore.testing.graphs import run_plan
-from flowcore.testing.listeners import Heard, keeper
+from flowcore.testing.listeners import Received, collecting_sink
 from flowcore.testing.threads import VirtualPool
 
 NORMAL_ENDS = ("end_of_file", "done", "end", "stop")
@@ -88,10 +88,10 @@ def _run(scenario: Scenario, before: Mapping[str, Any] | None) -> tuple[dict[str
     test = scenario.test
     plan = scenario.plan
     end = ""
-    caught: dict[str, list[Heard]] = {name: [] for name in test.catch}
+    caught: dict[str, list[Received]] = {name: [] for name in test.catch}
     for name, kept in caught.items():
         step = plan.nodes[name]
-        plan = replace(plan, nodes={**plan.nodes, name: replace(step, cls=keeper(kept))})
+        plan = replace(plan, nodes={**plan.nodes, name: replace(step, cls=collecting_sink(kept))})
     for fault in test.faults:
         plan = _with_fault(plan, fault)
     if test.input is not None:
@@ -124,7 +124,7 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _outcome(plan: Plan, caught: Mapping[str, list[Heard]], folder: Path) -> Outcome:
+def _outcome(plan: Plan, caught: Mapping[str, list[Received]], folder: Path) -> Outcome:
     clock = VirtualClock()
     began = clock.now()
     times: list[float] = []

@@ -1,11 +1,11 @@
-"""A disk that is slow, full or broken, or loses its power, for code that writes through ``os.write`` and ``os.fsync``.
+"""A fake disk that is slow, full or broken, or loses power, for code that writes with ``os.write`` and ``os.fsync``.
 
 ::
 
     with FakeDisk(tmp_path) as disk:
-        disk.room = 10_000            # the write behind the 10,000th byte takes a part and raises ENOSPC
+        disk.room = 10_000            # the write that passes the 10,000th byte is cut short, the next one raises ENOSPC
         ...
-    disk.power_cut()                  # what was not synced is gone from tmp_path
+    disk.power_cut()                  # tmp_path holds what was synced, and no more
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ _PATCHED = ("write", "fsync", "fdatasync")
 
 
 class FakeDisk:
-    """All files below ``root``, of this process, while the block runs.
+    """Fake disk for the files of this process below ``root``, while the ``with`` block runs.
 
-    Set ``seconds`` (of each write and sync, virtual where time is), ``room`` (bytes that fit yet), ``write_error`` and
-    ``sync_error`` (an `errno` number to raise) at any time. ``syncs`` counts the syncs of each file, by path.
-    What is written without ``os.write`` (a Python file object) is neither slow nor refused, but as lost as anything
-    until a sync.
+    Set at any time: ``seconds`` that each write and sync takes (see `spend`), ``room`` in bytes, ``write_error`` and
+    ``sync_error``, an `errno` number to raise. ``syncs`` counts the syncs of each file, by path. Bytes written without
+    ``os.write`` (by a Python file object) are neither delayed nor refused, but a power cut loses them like others.
     """
 
     def __init__(self, root: Path) -> None:
@@ -56,12 +55,12 @@ class FakeDisk:
             setattr(os, name, real)
 
     def power_cut(self) -> None:
-        """Leave on the disk what was synced: contents by a sync of the file, names by a sync of the directory."""
+        """Restore what was synced: contents by a sync of the file, names by a sync of the directory."""
         contents = dict(self._content)
         for path in sorted(self.root.rglob("*"), reverse=True):
             directory = path.is_dir()
             if directory and path not in self._names:
-                path.rmdir()  # its files went before it
+                path.rmdir()  # its files are deleted already
             elif not directory:
                 path.unlink()
         for directory_path, names in self._names.items():
@@ -77,8 +76,8 @@ class FakeDisk:
         if self.room is not None and not error:
             data = bytes(data)[: self.room]
             self.room -= len(data)
-        # A slow disk lets go of the caller late; what it was given is in the kernel's memory by then, also when
-        # nobody waits for it any more.
+        # A write to a slow disk returns late, but its bytes are in the kernel's memory at once, also if the caller's
+        # thread has been given up.
         written = 0 if error else int(self._real["write"](fd, data))
         spend(self.seconds)
         _raise(error)
@@ -101,7 +100,7 @@ class FakeDisk:
         self._remember(path)
 
     def _path(self, fd: int) -> Path | None:
-        """The path behind ``fd`` where it is one of ours."""
+        """Return the path behind ``fd``, or None if it is not below ``root``."""
         path = Path(os.readlink(f"/proc/self/fd/{fd}"))
         return path if path.is_relative_to(self.root) else None
 

@@ -1,4 +1,4 @@
-"""A whole graph on a virtual clock, in one thread: hours take milliseconds, and have one possible outcome."""
+"""Run a whole graph on a virtual clock, in one thread: hours take milliseconds and have one possible outcome."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flowcore.graph.plan import Plan
 
 
 class GraphResult:
-    """What a graph did on the virtual clock: flows as they closed, all events, and the engine with its totals."""
+    """Result of a run: flows in the order in which they closed, all events, and the engine with its totals."""
 
     def __init__(self, engine: Engine, events: list[Event], flows: list[FlowResult], seconds: float) -> None:
         self.engine = engine
@@ -28,13 +28,13 @@ class GraphResult:
         self.seconds = seconds
 
     def named(self, name: str) -> list[Event]:
-        """The events of one name."""
+        """Return the events of one name."""
         return [event for event in self.events if event.name == name]
 
 
 @dataclass(frozen=True)
 class FlowResult:
-    """One closed flow: why it ended, which nodes failed, and the books of every node."""
+    """One closed flow: why it ended, which nodes failed, and the counters of each node."""
 
     id: str
     reason: str
@@ -43,11 +43,11 @@ class FlowResult:
 
 
 def run_plan(plan: Plan, **options: Any) -> GraphResult:
-    """Run a whole plan on a virtual clock, all of it in this thread, until its listener has no more sessions.
+    """Run a plan on a virtual clock, in this thread, until its listener has no more sessions.
 
-    ``options`` go to the `Engine`; with ``pool=VirtualPool()`` nodes behind borders may take time. ``prepare`` is
-    called with the engine before it runs. Raises `AccountingError` if any flow's counters do not balance,
-    `Undeclared` for an event or reason that a node does not declare, and what the engine raises.
+    ``options`` are those of the `Engine`; with ``pool=VirtualPool()`` nodes behind borders may take time. ``prepare``
+    is called with the engine before it runs. Raises `AccountingError` if the counters of a flow do not balance,
+    `Undeclared` for an event or reason that a node does not declare, and the errors of `Engine.run`.
     """
     prepare: Callable[[Engine], None] = options.pop("prepare", lambda engine: None)
     clock = options.pop("clock", None) or VirtualClock()

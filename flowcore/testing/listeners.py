@@ -1,4 +1,4 @@
-"""One listener on a virtual clock, and what its sessions bring."""
+"""Run one listener on a virtual clock, and collect its sessions."""
 
 from __future__ import annotations
 
@@ -12,43 +12,47 @@ from flowcore.testing.graphs import run_plan
 
 
 @dataclass
-class Heard:
-    """One session: who, what it brought, and why it ended."""
+class Received:
+    """A session, the chunks that it pushed, and the reason why it ended."""
 
     session: Session
     chunks: list[Any] = field(default_factory=list)
     reason: str = ""
 
 
-class _Keep(Sink[Any]):
-    kept: ClassVar[list[Heard]]
+class _CollectingSink(Sink[Any]):
+    sessions: ClassVar[list[Received]]
 
     def open(self, session: Session) -> None:
-        self._mine = Heard(session)
-        self.kept.append(self._mine)
+        self._received = Received(session)
+        self.sessions.append(self._received)
 
     def process(self, chunk: Any) -> None:
-        self._mine.chunks.append(chunk)
+        self._received.chunks.append(chunk)
 
 
-def keeper(kept: list[Heard]) -> type[Node[Any]]:
-    """A sink that keeps all it gets in ``kept``, one `Heard` for each session."""
-    return type("Keep", (_Keep,), {"kept": kept, "name": "keep"})
+def collecting_sink(sessions: list[Received]) -> type[Node[Any]]:
+    """Return a sink class that appends a `Received` to ``sessions`` for each session of the graph."""
+    return type("CollectingSink", (_CollectingSink,), {"sessions": sessions, "name": "collect"})
 
 
-def hear(cls: type[Listener[Any, Any]], config: Mapping[str, Any] | None = None, **options: Any) -> list[Heard]:
-    """Run a listener on a virtual clock until it has no more sessions; what each of them brought, in order.
+def run_listener(
+    cls: type[Listener[Any, Any]], config: Mapping[str, Any] | None = None, **options: Any
+) -> list[Received]:
+    """Run a listener on a virtual clock until it has no more sessions, and return these in order.
 
-    ``options`` go to the `flowcore.engine.engine.Engine`: ``calls=1`` ends a listener that would go on.
+    ``options`` are those of `flowcore.engine.engine.Engine`: ``calls=1`` ends a listener that would go on.
     """
-    kept: list[Heard] = []
+    sessions: list[Received] = []
     made = cls.Config(**(config or {}))
     form = cls.gives(made)
     plan = {
         "listener": PlanListener("listener", cls, made, (), None, (form,), None, "fail_flow", 0),
-        "keep": PlanNode("keep", keeper(kept), Config(), (("listener", 0),), form, (), None, "fail_flow", 0),
+        "collect": PlanNode(
+            "collect", collecting_sink(sessions), Config(), (("listener", 0),), form, (), None, "fail_flow", 0
+        ),
     }
     reasons = {flow.id: flow.reason for flow in run_plan(Plan("test", plan), **options).flows}
-    for heard in kept:
-        heard.reason = reasons[heard.session.flow]
-    return kept
+    for received in sessions:
+        received.reason = reasons[received.session.flow]
+    return sessions

@@ -1,4 +1,4 @@
-"""One node between two hands, and sound to put into it."""
+"""Run one node without an engine, and make audio for it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from flowcore.node import Demux, Listener, Node, Session, Sink
 from flowcore.units import Duration
 
 SESSION = Session("test-flow", datetime(2026, 1, 2, 3, 4, 5), {"call_id": "call-1", "session_id": "1"})
-"""The session that a node under test belongs to."""
+"""The session of a node under test."""
 
 
 class NodeHarness:
-    """One node between two hands: push chunks in, look at ``out``, ``dropped``, ``filled`` and ``events``.
+    """Run one node: push chunks into it, and read ``out``, ``dropped``, ``filled`` and ``events``.
 
-    ``out`` is the list of emitted chunks; for a `Demux`, ``ports[name]`` is one list for each output.
-    ``dropped`` and ``filled`` count seconds by reason, ``dropped_chunks`` chunks by reason.
+    ``out`` holds the emitted chunks; for a `Demux`, ``ports[name]`` holds those of each output.
+    ``dropped`` and ``filled`` count seconds by reason, ``dropped_chunks`` counts chunks by reason.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class NodeHarness:
         resource: Any = None,
     ) -> None:
         if issubclass(cls, Listener):
-            raise TypeError("a listener needs an engine: use run_graph")
+            raise TypeError("a listener needs an engine: use run_listener or run_graph")
         self.node: Any = cls(cls.Config(**(config or {})))
         if resource is not None:
             self.node.resource = resource
@@ -58,20 +58,20 @@ class NodeHarness:
         self._closed = False
         self.now = 0.0
         self._alarms = Alarms(lambda: self.now)
-        self.node.report = _Books(self)
+        self.node.report = _Report(self)
         self.node.now = lambda: self.now
         self.node.alarm = Alarm(self._alarms, self._woken)
         self.node.open(session)
 
     def push(self, *chunks: Any) -> NodeHarness:
-        """Hand chunks to the node, one after another."""
+        """Pass chunks to the node, one after another."""
         for chunk in chunks:
             self._in += _channel_seconds(chunk)
             self.node.process(chunk, *self._outputs)
         return self
 
     def collect(self) -> NodeHarness:
-        """What the engine does after ``wake``."""
+        """Call the node's ``collect``, as the engine does after ``wake``."""
         self.node.collect(*self._outputs)
         return self
 
@@ -79,7 +79,7 @@ class NodeHarness:
         self.collect()
 
     def wait(self, seconds: float) -> NodeHarness:
-        """Let time pass in slots of 20 ms, and ring the node's alarm when it is due."""
+        """Advance the clock in slots of 20 ms, and ring the node's alarm when it is due."""
         until = self.now + seconds
         while self.now < until:
             self.now = min(self.now + PERIOD, until)
@@ -87,7 +87,10 @@ class NodeHarness:
         return self
 
     def end(self) -> NodeHarness:
-        """End the stream: flush, close, and check the law of a balanced node."""
+        """End the stream: flush, close, and check the counters of a balanced node.
+
+        Raises `AccountingError` when in + filled is not out + dropped.
+        """
         self.node.flush(*self._outputs)
         self.node.close()
         for objection in self.declared.objections(self.node.name, (*self.dropped, *self.filled)):
@@ -100,8 +103,8 @@ class NodeHarness:
         return self
 
 
-class _Books:
-    """The harness's side of a node's report."""
+class _Report:
+    """The `Report` of a node in a harness."""
 
     def __init__(self, harness: NodeHarness) -> None:
         self._harness = harness
@@ -124,20 +127,20 @@ def _channel_seconds(chunk: Any) -> float:
 
 
 def run(cls: type[Node[Any]], config: Mapping[str, Any] | None, chunks: Iterable[Any]) -> list[Any]:
-    """Push ``chunks`` through one node, end the stream and return all that came out, in order."""
+    """Push ``chunks`` through one node, end the stream and return the emitted chunks, port by port."""
     harness = NodeHarness(cls, config).push(*chunks).end()
     return [chunk for port in harness.ports.values() for chunk in port] if cls.outputs else harness.out
 
 
 def tone(length: str, *, hertz: float = 440, rate: int = 8000, track: str = "agent", start: int = 0) -> list[Audio]:
-    """A sine at half scale, as s16 chunks of 20 ms; ``start`` in samples."""
+    """Return a sine at half scale as s16 chunks of 20 ms; ``start`` is in samples."""
     frames = Duration(length).samples(rate)
     wave = np.round(16384 * np.sin(2 * np.pi * hertz * np.arange(frames) / rate)).astype(np.int16)
     return _chunks(wave, rate, track, start)
 
 
 def silence(length: str, *, rate: int = 8000, track: str = "agent", start: int = 0) -> list[Audio]:
-    """Digital silence as s16 chunks of 20 ms; ``start`` in samples."""
+    """Return digital silence as s16 chunks of 20 ms; ``start`` is in samples."""
     return _chunks(np.zeros(Duration(length).samples(rate), np.int16), rate, track, start)
 
 
@@ -147,18 +150,18 @@ def _chunks(samples: Any, rate: int, track: str, start: int) -> list[Audio]:
 
 
 def joined(chunks: Iterable[Audio], track: str | None = None) -> Any:
-    """The samples of all chunks (of one track) in one array, holes between them as zeros (0xFF for mulaw)."""
-    picked = [chunk for chunk in chunks if track is None or chunk.track == track]
-    if not picked:
+    """Return the samples of all chunks, or of one track, in one array; holes are zeros (0xFF in mu-law)."""
+    chosen = [chunk for chunk in chunks if track is None or chunk.track == track]
+    if not chosen:
         return np.zeros(0, np.int16)
-    first = picked[0]
-    shape = (max(chunk.end for chunk in picked), *first.samples.shape[1:])
+    first = chosen[0]
+    shape = (max(chunk.end for chunk in chosen), *first.samples.shape[1:])
     whole = np.full(shape, 0xFF if first.encoding == "mulaw" else 0, first.samples.dtype)
-    for chunk in picked:
+    for chunk in chosen:
         whole[chunk.start : chunk.end] = chunk.samples
     return whole
 
 
 def duration(chunks: Iterable[Audio]) -> str:
-    """The length of all chunks together, as a graph would write it: ``300ms``."""
+    """Return the total length of the chunks as a graph writes it: ``300ms``."""
     return str(Duration(math.fsum(chunk.seconds for chunk in chunks)))

@@ -1,4 +1,4 @@
-"""Threads on a virtual clock: a node may be slow or stuck in one for hours, and a test of it takes milliseconds."""
+"""Threads on a virtual clock: a node may be slow or stuck for hours in a test that takes milliseconds."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _here = threading.local()
 
 
 def spend(seconds: float) -> None:
-    """Take so long, as work or a blocking call does.
+    """Let the caller take ``seconds``, as work or a blocking call does.
 
-    In a thread of a `VirtualPool` virtual time passes for everybody else meanwhile; in the event loop's thread on a
-    virtual clock it passes and everybody waits; anywhere else it is real time.
+    In a thread of a `VirtualPool` the time is virtual and all else goes on. In the event loop's thread on a virtual
+    clock the time is virtual and all else waits. Elsewhere the time is real.
     """
     worker = getattr(_here, "worker", None)
     if worker is not None:
@@ -34,41 +34,41 @@ def spend(seconds: float) -> None:
 
 
 class VirtualPool:
-    """Runs strands in threads of which one runs at a time, and only while the event loop waits for it.
+    """Run strands in threads, one at a time, and only while the event loop waits: so there is one possible outcome.
 
-    So there is one possible outcome. A strand that calls `spend` is put aside, and goes on when the clock has got
-    there; those that never get there are ended with the pool. There is no limit to the number of threads.
+    A strand that calls `spend` is suspended until the clock reaches its time; `close` ends the strands that are still
+    suspended. The number of threads has no limit.
     """
 
     def __init__(self) -> None:
         self.threads = 0
-        self._line: deque[Strand] = deque()
+        self._queue: deque[Strand] = deque()
         self._idle: list[_Worker] = []
         self._workers: list[_Worker] = []
 
     def submit(self, strand: Strand) -> None:
-        self._line.append(strand)
+        self._queue.append(strand)
 
     def wake(self) -> None:
-        """The next slot will do."""
+        """Do nothing: the next slot runs the strands."""
 
     def rebalance(self) -> None:
-        while self._line:
-            strand = self._line.popleft()
+        while self._queue:
+            strand = self._queue.popleft()
             if not self._idle:
                 self.threads += 1
                 self._idle.append(_Worker())
                 self._workers.append(self._idle[-1])
             worker = self._idle.pop()
             worker.strand = strand
-            self._go_on(worker)
+            self._resume(worker)
 
-    def _go_on(self, worker: _Worker) -> None:
-        seconds = worker.go_on()
+    def _resume(self, worker: _Worker) -> None:
+        seconds = worker.resume()
         if seconds is None:
             self._idle.append(worker)
         elif seconds < float("inf"):
-            asyncio.get_running_loop().call_later(seconds, self._go_on, worker)
+            asyncio.get_running_loop().call_later(seconds, self._resume, worker)
 
     def close(self) -> None:
         for worker in self._workers:
@@ -76,48 +76,48 @@ class VirtualPool:
 
 
 class _Abandoned(KeyboardInterrupt):
-    """Unwinds a strand that is put aside when the pool closes: as Ctrl-C, which no node is blamed for."""
+    """Raised in a suspended strand when the pool closes: like Ctrl-C, no node is blamed for it."""
 
 
 class _Worker:
-    """One thread and the baton that it and the event loop's thread hand to each other."""
+    """A thread that takes turns with the event loop's thread."""
 
     def __init__(self) -> None:
         self.strand: Strand | None = None
         self._ended = False
-        self._asked: float | None = None
-        self._mine = threading.Semaphore(0)
-        self._theirs = threading.Semaphore(0)
+        self._wait: float | None = None
+        self._worker_turn = threading.Semaphore(0)
+        self._loop_turn = threading.Semaphore(0)
         self._thread = threading.Thread(target=self._serve, name="flowcore-virtual", daemon=True)
         self._thread.start()
 
-    def go_on(self) -> float | None:
-        """Let the thread run until it is done (None) or wants so many seconds to pass first."""
-        if self._ended:  # the loop's own end may pass the time for which a strand was put aside
+    def resume(self) -> float | None:
+        """Run the thread until its strand is done (None), or calls `spend`: then return the seconds."""
+        if self._ended:  # at its end the loop may reach the time of a strand that was ended
             return float("inf")
-        self._mine.release()
-        self._theirs.acquire()
-        return self._asked
+        self._worker_turn.release()
+        self._loop_turn.acquire()
+        return self._wait
 
     def spend(self, seconds: float) -> None:
-        """Called in the thread."""
-        self._asked = seconds
-        self._theirs.release()
-        self._mine.acquire()
-        self._asked = None
+        """Suspend the strand; called in the thread."""
+        self._wait = seconds
+        self._loop_turn.release()
+        self._worker_turn.acquire()
+        self._wait = None
         if self._ended:
             raise _Abandoned
 
     def end(self) -> None:
-        """Let the thread go, wherever it is."""
+        """End the thread, also in the middle of a strand."""
         self._ended = True
-        self._mine.release()
+        self._worker_turn.release()
         self._thread.join()
 
     def _serve(self) -> None:
         _here.worker = self
         while True:
-            self._mine.acquire()
+            self._worker_turn.acquire()
             if self._ended or self.strand is None:
                 return
             try:
@@ -125,4 +125,4 @@ class _Worker:
             except _Abandoned:
                 return
             self.strand = None
-            self._theirs.release()
+            self._loop_turn.release()

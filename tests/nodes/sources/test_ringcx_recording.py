@@ -10,7 +10,7 @@ import pytest
 from flowcore import CannotStart
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile_graph
-from flowcore.testing import hear, run_plan
+from flowcore.testing import run_listener, run_plan
 from nodes.doctor.call_recorder import CallRecorder
 from nodes.doctor.redact import Redactor
 from nodes.ringcx.call_peer import CallPeer
@@ -169,7 +169,7 @@ def test_half_a_recording_ends_like_a_lost_connection(tmp_path):
 def test_session_is_known_by_what_the_query_and_start_said(tmp_path):
     caller = CallSender({"call_id": "by-start"})
     path = recording(tmp_path / "a.jsonl", (0.0, caller.start()), query="?callId=by-query&agentId=7")
-    heard = hear(RingCXRecording, {"path": str(path), "speed": 0})
+    heard = run_listener(RingCXRecording, {"path": str(path), "speed": 0})
     assert heard[0].session.attributes["call_id"] == "by-start"
     assert heard[0].session.attributes["agent_id"] == "7"
 
@@ -194,6 +194,6 @@ def test_what_is_no_recording_is_refused_by_name(tmp_path, content, why):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CannotStart) as error:
-        hear(RingCXRecording, {"path": str(path), "speed": 0})
+        run_listener(RingCXRecording, {"path": str(path), "speed": 0})
     assert why in str(error.value)
     assert str(path) in str(error.value)
