@@ -91,12 +91,12 @@ def describe_counting(parties: Mapping[str, Party], together: Tally) -> str:
 
     ``together`` are the steps between consecutive messages of either party.
     """
-    heard = [party for party in parties.values() if party.count > 1]
-    if not heard:
+    spoken = [party for party in parties.values() if party.count > 1]
+    if not spoken:
         return "unknown: too few messages"
-    strides = {party.steps.usual for party in heard}
+    strides = {party.steps.usual for party in spoken}
     if strides == {1}:
-        return "per perspective" if len(heard) > 1 else "unknown: only one party sent audio"
-    if strides == {2} and (len(heard) == 1 or together.usual == 1):
-        return "shared" if len(heard) > 1 else "in steps of 2: shared, or one party's is missing"
+        return "per perspective" if len(spoken) > 1 else "unknown: only one party sent audio"
+    if strides == {2} and (len(spoken) == 1 or together.usual == 1):
+        return "shared" if len(spoken) > 1 else "in steps of 2: shared, or one party's is missing"
     return "neither per perspective nor shared: see the steps"

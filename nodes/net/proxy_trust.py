@@ -1,4 +1,4 @@
-"""How clients reach a port: by its own TLS, or through proxies that are trusted to report the client's address."""
+"""The ways of clients to a port: its own TLS, or proxies that are trusted to report the client's address."""
 
 from __future__ import annotations
 

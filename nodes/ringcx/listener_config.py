@@ -82,8 +82,8 @@ class ListenerConfig(Config):
                 "other machines would send their calls through the network in the clear: give tls a certificate, "
                 "name in behind_proxy the proxy that has one, or listen at host 127.0.0.1"
             )
-        asked = "secret_mode" in self.model_fields_set and self.secret_mode in ("observe", "require")
-        if asked and self.secret is None:
+        explicit = "secret_mode" in self.model_fields_set and self.secret_mode in ("observe", "require")
+        if explicit and self.secret is None:
             raise ValueError(f"secret_mode {self.secret_mode} needs a secret: write  secret: ${{NAME}}")
         return self
 

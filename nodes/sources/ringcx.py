@@ -22,7 +22,7 @@ REAL_TIME = 32_000
 
 
 class RingCXConfig(ListenerConfig):
-    """Where to listen, who may call, and what connections may take."""
+    """Address, access rules and limits of the listener."""
 
 
 @node("ringcx")

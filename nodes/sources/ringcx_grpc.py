@@ -27,7 +27,7 @@ MAX_BROWSERS = 1000
 
 
 class RingCXGrpcConfig(ListenerConfig):
-    """Where to listen, who may call, and what streams may take."""
+    """Address, access rules and limits of the listener."""
 
     bot: Literal["agent", "bot"] = "agent"
     """The track of bots: the agent's, or ``bot`` for nodes of your own (``interleave`` and ``split`` drop it)."""

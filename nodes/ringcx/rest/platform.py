@@ -188,7 +188,7 @@ class Platform:
         if wait > 0:
             self._say(f"RingCX allows {MAX_LOGINS} logins a minute: waiting {wait:.0f} s")
             self._sleep(wait)
-        tokens.asked.append(self._cache.now())
+        tokens.requests.append(self._cache.now())
 
     def _token(self, answer: httpx.Response, server: str, name: str) -> str:
         try:

@@ -35,7 +35,7 @@ class Tokens(msgspec.Struct):
     access: str = ""
     expires: float = 0.0
     refresh: str = ""
-    asked: list[float] = []
+    requests: list[float] = []
     """Times of the latest token requests, oldest first."""
 
     def fresh(self, now: float) -> bool:
@@ -44,8 +44,8 @@ class Tokens(msgspec.Struct):
 
     def wait(self, now: float) -> float:
         """Return the seconds until RingCX issues another token."""
-        self.asked = [asked for asked in self.asked if now - LOGIN_WINDOW < asked <= now][-MAX_LOGINS:]
-        return self.asked[0] + LOGIN_WINDOW - now if len(self.asked) == MAX_LOGINS else 0.0
+        self.requests = [at for at in self.requests if now - LOGIN_WINDOW < at <= now][-MAX_LOGINS:]
+        return self.requests[0] + LOGIN_WINDOW - now if len(self.requests) == MAX_LOGINS else 0.0
 
 
 def cache_directory() -> Path:

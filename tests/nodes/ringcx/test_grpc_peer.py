@@ -2,102 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections import Counter
-from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any
 
-import grpc
 import pytest
 
 from flowcore import Refused
-from flowcore.engine.admission import LocalConnectionCounter
-from nodes.net.proxy_trust import normalize_address
-from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
+from nodes.ringcx.access_policy import Rules
 from nodes.ringcx.dialog_sender import DialogSender
 from nodes.ringcx.grpc_peer import BURST, GrpcPeer
-from nodes.ringcx.grpc_server import GrpcServer
+from tests.support.grpc_host import Host, peer
 
-TELLER = DialogSender({"call_id": "c1", "session_id": "1", "rc_account_id": "ours"})
-
-
-class Books:
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.events: list[str] = []
-
-    def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
-        self.counts[reason] += chunks
-
-    def filled(self, reason: str, seconds: float, chunks: int = 0) -> None: ...
-
-    def event(self, event: str, **data: Any) -> None:
-        self.events.append(event)
-
-
-class Inlet:
-    flow = "f"
-
-    def __init__(self) -> None:
-        self.report = Books()
-        self.packets: list[Any] = []
-        self.paused = False
-        self.reason = ""
-
-    @property
-    def ended(self) -> bool:
-        return bool(self.reason)
-
-    def push(self, packet: Any) -> None:
-        self.packets.append(packet)
-
-    def end(self, reason: str) -> None:
-        self.reason = self.reason or reason
-
-
-class Host:
-    """So much of a host as a peer needs."""
-
-    def __init__(self) -> None:
-        self.time = 100.0
-        self.report = Books()
-        self.draining = False
-        self.full = False
-        self.inlet: Inlet | None = None
-
-    def now(self) -> float:
-        return self.time
-
-    def admit(self) -> None:
-        if self.full:
-            raise Refused("busy", retry_after=5)
-
-    def accept(self, attributes: dict[str, str]) -> Inlet:
-        self.admit()
-        self.inlet = Inlet()
-        return self.inlet
-
-
-def peer(host: Host, rules: Rules = Rules(), **limits: float) -> GrpcPeer:  # noqa: B008
-    limits = {"start": 30.0, "idle": 3600.0, "speed": 4.0} | limits
-    return GrpcPeer(
-        host,
-        Admission(AccessPolicy(rules, host.report, LocalConnectionCounter()), normalize_address("192.0.2.1")),
-        **limits,
-    )  # type: ignore[arg-type]
+SENDER = DialogSender({"call_id": "c1", "session_id": "1", "rc_account_id": "ours"})
 
 
 def talking(host: Host, **limits: float) -> GrpcPeer:
     made = peer(host, **limits)
-    for message in (TELLER.dialog_init(), TELLER.segment_start("agent"), media()):
+    for message in (SENDER.dialog_init(), SENDER.segment_start("agent"), media()):
         made.receive(message, host.time)
     return made
 
 
 def media(chunks: int = 1) -> bytes:
-    return TELLER.media("agent", random.Random(1).randbytes(800 * chunks))
+    return SENDER.media("agent", random.Random(1).randbytes(800 * chunks))
 
 
 def test_a_full_house_is_known_before_anything_is_made():
@@ -121,7 +47,7 @@ def test_without_dialog_init_the_stream_is_given_up_in_time():
 def test_a_call_that_begins_on_hold_is_not_given_up():
     host = Host()
     made = peer(host)
-    made.receive(TELLER.dialog_init(), host.time)
+    made.receive(SENDER.dialog_init(), host.time)
     host.time += 600
     made.poll(host.time)
     assert made.status is None
@@ -130,7 +56,7 @@ def test_a_call_that_begins_on_hold_is_not_given_up():
 def test_a_dialog_in_which_nobody_spoke_is_a_call():
     host = Host()
     made = peer(host)
-    made.receive(TELLER.dialog_init(), host.time)
+    made.receive(SENDER.dialog_init(), host.time)
     made.end("stop")
     assert host.inlet is not None
     assert host.inlet.reason == "stop"
@@ -202,8 +128,8 @@ def test_when_the_flow_ends_the_stream_is_told_why(draining, code):
 def test_when_there_is_no_room_at_the_start_the_stream_may_try_again():
     host = Host()
     made = peer(host)
-    made.receive(TELLER.dialog_init(), host.time)
-    made.receive(TELLER.segment_start("agent"), host.time)
+    made.receive(SENDER.dialog_init(), host.time)
+    made.receive(SENDER.segment_start("agent"), host.time)
     host.full = True
     made.receive(media(), host.time)
     assert made.status == ("UNAVAILABLE", "busy")
@@ -215,7 +141,7 @@ def test_accounts_are_asked_for_at_the_start():
     for accounts, wanted in (({"ours"}, None), ({"theirs"}, "PERMISSION_DENIED")):
         host = Host()
         made = peer(host, Rules(accounts=accounts))
-        for message in (TELLER.dialog_init(), TELLER.segment_start("agent"), media()):
+        for message in (SENDER.dialog_init(), SENDER.segment_start("agent"), media()):
             made.receive(message, host.time)
         assert (made.status and made.status[0]) == wanted
 
@@ -223,47 +149,9 @@ def test_accounts_are_asked_for_at_the_start():
 def test_what_waits_to_be_mixed_at_the_end_is_not_lost():
     host = Host()
     made = talking(host)
-    made.receive(TELLER.segment_start("second", participant=2), host.time)
-    made.receive(TELLER.media("second", bytes(800)), host.time)
+    made.receive(SENDER.segment_start("second", participant=2), host.time)
+    made.receive(SENDER.media("second", bytes(800)), host.time)
     assert host.inlet is not None
     assert len(host.inlet.packets) == 1
     made.end("stop")
     assert [len(packet.data) for packet in host.inlet.packets] == [800, 800]
-
-
-class Context:
-    """A stream of these messages, as gRPC hands it to the listener."""
-
-    def __init__(self, *messages: bytes) -> None:
-        self._messages = iter(messages)
-
-    async def read(self) -> Any:
-        return next(self._messages, grpc.aio.EOF)
-
-
-@pytest.mark.parametrize(("stops", "reason"), [((), "cancelled"), ((TELLER.segment_stop("agent"),), "stop")])
-def test_the_end_of_a_connection_is_no_stop_although_it_is_told_late(stops: Sequence[bytes], reason: str) -> None:
-    host = Host()
-    speaker = peer(host)
-
-    async def slot() -> None:
-        await asyncio.sleep(0)
-
-    async def admit(context: Any) -> GrpcPeer:
-        return speaker
-
-    server: Any = GrpcServer.__new__(GrpcServer)
-    server._host, server._streams, server._admit = SimpleNamespace(now=lambda: host.time, slot=slot), {}, admit
-
-    async def main() -> None:
-        messages = (TELLER.dialog_init(), TELLER.segment_start("agent"), media(), *stops)
-        stream = asyncio.create_task(server._stream(None, Context(*messages)))
-        for _ in range(40):
-            host.time += 0.020
-            await slot()
-        stream.cancel()  # which comes from gRPC
-        await asyncio.gather(stream, return_exceptions=True)
-
-    asyncio.run(main())
-    assert host.inlet is not None
-    assert host.inlet.reason == reason

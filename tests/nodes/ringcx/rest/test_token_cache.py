@@ -83,10 +83,10 @@ def test_token_is_used_until_shortly_before_its_end_and_never_after_the_clock_wa
 
 
 def test_a_sixth_login_within_a_minute_waits_for_the_first_to_be_a_minute_old():
-    kept = Tokens(asked=[1000.0 + n for n in range(MAX_LOGINS)])
+    kept = Tokens(requests=[1000.0 + n for n in range(MAX_LOGINS)])
     assert kept.wait(1010.0) == 50.0
     assert kept.wait(1060.0) == 0.0
-    assert len(kept.asked) == MAX_LOGINS - 1
+    assert len(kept.requests) == MAX_LOGINS - 1
 
 
 def test_directory_is_the_users_cache(monkeypatch, tmp_path):

@@ -16,8 +16,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
-from websockets.datastructures import Headers
-from websockets.http11 import Request
 from websockets.sync.client import connect
 
 from flowcore.cli import main
@@ -25,12 +23,11 @@ from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph
 from flowcore.testing import run_plan
 from nodes.doctor.command import DoctorServer
-from nodes.doctor.probe import Probe
 from nodes.doctor.report import page, remarks
 from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.tls import Certificate
 from nodes.ringcx.call_sender import CallSender
-from nodes.simulators.known_audio import mulaw
+from tests.support.conversation import conversation
 from tests.support.live import until
 from tests.support.phone import Phone, said, stereo
 
@@ -71,17 +68,6 @@ class DoctorRig:
     def wait(self, calls: int = 1) -> list[dict]:
         until(lambda: len(self.server.ended) >= calls)
         return self.server.facts()
-
-
-def conversation(sender: CallSender, seconds: float = 0.4, **limits):
-    """All messages of a call."""
-    parts = {track: mulaw(0, track, seconds) for track in ("agent", "customer")}
-    yield sender.connected()
-    yield sender.start()
-    for at in range(0, len(parts["agent"]), 160):
-        for track, data in parts.items():
-            yield sender.media(track, data[at : at + 160])
-    yield from [sender.stop(round(seconds), "2026-01-01T00:00:00Z")] * 2
 
 
 def test_call_as_documented_has_no_remarks(tmp_path):
@@ -231,34 +217,6 @@ def test_numbers_shared_by_both_parties_and_the_dialect_of_2021_are_recognised()
     assert facts["messages"]["opening"][:3] == ["CONNECTED", "START", "MEDIA"]
     assert facts["stop"] == {"count": 2, "durations": [2.0, 2.0], "unit": "seconds"}
     assert facts["remarks"] == []
-
-
-def test_peer_that_does_not_close_after_stop_is_closed_after_ten_seconds():
-    now, closes, pings = [100.0], [], []
-    websocket = SimpleNamespace(ping=lambda: pings.append(now[0]), close_received=None, other_frames={})
-    line = SimpleNamespace(websocket=websocket, close=lambda code: closes.append((now[0], code)))
-    probe = Probe(
-        Request("/", Headers()),
-        "192.0.2.1",
-        now=lambda: now[0],
-        credentials=None,
-        open_recorder=lambda: None,
-        tell=print,
-    )
-    probe.opened(line)
-    messages = list(conversation(CallSender({})))
-    for at in (0.5, 60.0, 120.0):  # a hold is no end
-        now[0] = 100.0 + at
-        probe.wants_read(now[0])
-        probe.messages_received([messages.pop(0)], now[0])
-    probe.messages_received(messages, now[0])
-    for second in range(12):
-        now[0] = 220.0 + second
-        probe.wants_read(now[0])
-    assert (pings, closes) == ([160.0], [(230.0, 1000)])
-    probe.closed("peer_closed")
-    assert probe.examination.facts()["end"]["by"] == "doctor"
-    assert probe.examination.facts()["end"]["seconds_after_last_stop"] == 11.0
 
 
 def test_what_is_no_call_is_told_and_not_counted():
