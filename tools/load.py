@@ -1,4 +1,4 @@
-"""Load a receiver with many RingCX calls at real-time pace: `nodes.simulators.ringcx`, by its short name.
+"""Load a receiver with many RingCX calls in real time: `nodes.simulators.ringcx` by a short name.
 
 python tools/load.py --calls 200 --seconds 10 ws://127.0.0.1:3333/ [--together] [--json]
 """
@@ -9,9 +9,9 @@ import sys
 
 from nodes.simulators.known_audio import TRACKS, mulaw, samples
 from nodes.simulators.load import Result, call_id
-from nodes.simulators.ringcx import FIRST, Load, frame, main
+from nodes.simulators.ringcx import FIRST_SEQUENCE, Load, frame, main
 
-__all__ = ["FIRST", "TRACKS", "Load", "Result", "call_id", "frame", "mulaw", "samples"]
+__all__ = ["FIRST_SEQUENCE", "TRACKS", "Load", "Result", "call_id", "frame", "mulaw", "samples"]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""What simulated calls say: noise that is known from the number of the call, or voices from files."""
+"""Audio of simulated calls: noise that follows from the number of the call, or voices from files."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ RATE = 8000
 CHUNK = 160
 SLOT = 0.020
 CYCLE = 97
-"""Messages of one party after which its audio repeats: no multiple of anything that could hide a loss."""
+"""Messages after which the audio of a party repeats. A prime: a loss of a round number of messages stays visible."""
 
-STAMPED = 10
-"""One in so many of the agent's messages carries a stamp, in each call at another time."""
+STAMP_EVERY = 10
+"""One in so many messages of the agent carries a stamp, at another time in each call."""
 
 
 def mulaw(call: int, track: str, seconds: float) -> bytes:
-    """The mu-law bytes that ``track`` of call number ``call`` says in its first ``seconds``."""
-    seed = np.random.default_rng([call, TRACKS.index(track)])
-    cycle = seed.integers(0, 256, CYCLE * CHUNK, dtype=np.uint8).tobytes()
+    """Return the mu-law bytes of ``track`` in the first ``seconds`` of call number ``call``."""
+    rng = np.random.default_rng([call, TRACKS.index(track)])
+    cycle = rng.integers(0, 256, CYCLE * CHUNK, dtype=np.uint8).tobytes()
     length = round(seconds / SLOT) * CHUNK
     return (cycle * (length // len(cycle) + 1))[:length]
 
 
 def voice(path: Path) -> bytes:
-    """A WAV file's first channel as mu-law at 8 kHz. Raises `OSError`, or `ValueError` for what is no WAV file."""
+    """Return the first channel of a WAV file as mu-law at 8 kHz.
+
+    Raises `OSError`, or `ValueError` if the file is not a WAV file or is empty.
+    """
     rate, samples = wav.decode(path.read_bytes())
     mono = samples[:, 0]
     if rate != RATE:
@@ -43,23 +46,23 @@ def voice(path: Path) -> bytes:
 
 
 def excerpt(voice: bytes, call: int, seconds: float) -> bytes:
-    """``seconds`` of a voice, over and over, in each call from another place, so that calls do not pause together."""
+    """Return ``seconds`` of a repeated voice. Each call begins at another place, so that calls pause at other times."""
     length = round(seconds / SLOT) * CHUNK
     begin = call * 3 * RATE % len(voice)
-    turned = voice[begin:] + voice[:begin]
-    return (turned * (length // len(turned) + 1))[:length]
+    rotated = voice[begin:] + voice[:begin]
+    return (rotated * (length // len(rotated) + 1))[:length]
 
 
 def samples(call: int, track: str, seconds: float) -> NDArray[np.int16]:
-    """What `mulaw` decodes to, by the formula of ITU-T G.711."""
+    """Return the decoded samples of `mulaw`, by the formula of ITU-T G.711."""
     code = ~np.frombuffer(mulaw(call, track, seconds), np.uint8) & 0xFF
     size = (((code & 0x0F).astype(np.int32) << 3) + 0x84 << ((code >> 4) & 7)) - 0x84
     return np.where(code & 0x80, -size, size).astype(np.int16)
 
 
 def stamped(call: int, seconds: float) -> NDArray[np.bool_]:
-    """Which of the agent's samples are replaced with ``--stamps``."""
+    """Return a mask of the agent's samples that ``--stamps`` replaces."""
     slots = np.arange(round(seconds / SLOT))
     marked = np.zeros((len(slots), CHUNK), np.bool_)
-    marked[(slots + call) % STAMPED == 0, : stamps.LENGTH] = True
+    marked[(slots + call) % STAMP_EVERY == 0, : stamps.LENGTH] = True
     return marked.reshape(-1)

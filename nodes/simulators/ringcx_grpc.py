@@ -3,10 +3,10 @@
     python -m nodes.simulators.ringcx_grpc --calls 200 --seconds 10 grpc://127.0.0.1:3333 [--together] [--json]
 
 Each call sends both parties' messages ten times a second: 50 ms apart, or one right behind the other (``--together``).
-Calls are spread evenly over the 100 ms. What they say, and what is printed, is as in `nodes.simulators.ringcx`; this
-generator costs about as much as its receiver, as both go through gRPC. With ``--stamps`` the agent's messages of one
-call in five begin with the time of sending, every second one.
-Exit code: 0 all calls were sent whole and in time, 1 not.
+Calls are spread evenly over the 100 ms. Their audio and the printed result are those of `nodes.simulators.ringcx`. This
+generator costs about as much CPU as its receiver, because both use gRPC. With ``--stamps`` the agent's messages of one
+call in five carry the time of sending, every second message.
+Exit code: 0 if all calls were sent whole and in time, else 1.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import grpc.aio
 from flowcore import stamps
 from nodes.ringcx.dialog_sender import CHUNK, METHOD, DialogSender
 from nodes.simulators.known_audio import CHUNK as PACKET
-from nodes.simulators.known_audio import CYCLE, RATE, SLOT, STAMPED, TRACKS, excerpt, mulaw
+from nodes.simulators.known_audio import CYCLE, RATE, SLOT, STAMP_EVERY, TRACKS, excerpt, mulaw
 from nodes.simulators.load import Result, call_id, command
 
 STAGES = {
@@ -33,16 +33,16 @@ STAGES = {
     "nodes.ringcx.grpc_peer": "gRPC",
     "nodes.ringcx.dialog_state": "protobuf",
 }
-"""What the listener's modules do, for the profile of `flowcore bench`."""
+"""Tasks of the listener's modules, for the profile of `flowcore bench`."""
 
 PERIOD = CHUNK / RATE
 SLOTS = CHUNK // PACKET
-"""Of `known`'s slots of 20 ms in a message."""
+"""Slots of `known_audio`, of 20 ms each, in a message."""
 OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
 
 
 class Load:
-    """N calls to one receiver."""
+    """Many calls to one receiver."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Load:
     ) -> None:
         scheme, _, target = url.partition("://")
         if scheme != "grpc" or ":" not in target:
-            raise ValueError(f"{url} is no address like grpc://127.0.0.1:3333")
+            raise ValueError(f"{url} is not an address like grpc://127.0.0.1:3333")
         self._target = target.rstrip("/")
         self._apart = 0.0 if together else PERIOD / len(TRACKS)
         self._stamping = stamping
@@ -67,11 +67,11 @@ class Load:
         self._voices = voices
         self._lags: list[float] = []
         self.talking: Callable[[], None] = lambda: None
-        """Called when all calls are up and the audio begins: for who measures the receiver."""
+        """Called when all calls are up and the audio begins, for programs that measure the receiver."""
         self.result = Result(calls, seconds)
 
     def run(self) -> Result:
-        """Call, talk and hang up. Raises `OSError` when nothing listens."""
+        """Make the calls, send their audio and hang up. Raises `OSError` when nothing listens."""
         return asyncio.run(self._run())
 
     async def _run(self) -> Result:
@@ -82,30 +82,30 @@ class Load:
                 await channels[0].channel_ready()
         except TimeoutError:
             raise OSError("nothing listens there") from None
-        lines = [_Line(number, channel, self) for number, channel in enumerate(channels)]
-        lines = [line for line in await asyncio.gather(*(line.start() for line in lines)) if line is not None]
-        result.refused = result.calls - len(lines)
+        calls = [_SimulatedCall(number, channel, self) for number, channel in enumerate(channels)]
+        calls = [call for call in await asyncio.gather(*(call.start() for call in calls)) if call is not None]
+        result.refused = result.calls - len(calls)
         await asyncio.sleep(self._settle)
         self.talking()
         cpu = time.process_time()
         result.began = time.monotonic() + PERIOD
-        await asyncio.gather(*(line.talk(result.began + PERIOD * n / len(lines)) for n, line in enumerate(lines)))
+        await asyncio.gather(*(call.talk(result.began + PERIOD * n / len(calls)) for n, call in enumerate(calls)))
         result.ended = time.monotonic()
         result.cpu_us_per_message = (time.process_time() - cpu) / max(result.messages, 1) * 1e6
-        await asyncio.gather(*(line.hang_up() for line in lines if line.open))
+        await asyncio.gather(*(call.hang_up() for call in calls if call.open))
         for channel in channels:
             await channel.close()
-        result.late(self._lags)
+        result.set_lags(self._lags)
         return result
 
     def audio(self, number: int, track: str) -> bytes:
-        """What a party says over and over."""
+        """Return the audio that a party repeats."""
         if self._voices is not None:
             return excerpt(self._voices[track], number, self.result.seconds)
         return mulaw(number, track, CYCLE * SLOT)
 
     async def wait(self, due: float) -> None:
-        """Sleep until ``due``, and note how late that was."""
+        """Sleep until ``due``, and record the lag."""
         now = time.monotonic()
         if now < due:
             await asyncio.sleep(due - now)
@@ -117,32 +117,32 @@ class Load:
         return self._apart
 
     def stamps(self, number: int, message: int) -> bool:
-        """Whether the agent's message says when it was sent: where `known.stamped` has a stamp at its start."""
-        return self._stamping and (message * SLOTS + number) % STAMPED == 0
+        """Return whether the agent's message carries a stamp: where `known_audio.stamped` has one at its start."""
+        return self._stamping and (message * SLOTS + number) % STAMP_EVERY == 0
 
 
-class _Line:
-    """One call."""
+class _SimulatedCall:
+    """One call to the receiver."""
 
     def __init__(self, number: int, channel: Any, load: Load) -> None:
         self.open = True
         self._number = number
         self._load = load
         self._stream = channel.stream_unary(METHOD)
-        self._call: Any = None
-        self._teller = DialogSender({"call_id": call_id(number), "session_id": "1"})
+        self._rpc: Any = None
+        self._sender = DialogSender({"call_id": call_id(number), "session_id": "1"})
         self._audio = {track: load.audio(number, track) for track in TRACKS}
 
-    async def start(self) -> _Line | None:
-        self._call = self._stream()
+    async def start(self) -> _SimulatedCall | None:
+        self._rpc = self._stream()
         with suppress(grpc.RpcError, asyncio.InvalidStateError):
-            for message in (self._teller.dialog_init(), *map(self._teller.segment_start, TRACKS)):
-                await self._call.write(message)
+            for message in (self._sender.dialog_init(), *map(self._sender.segment_start, TRACKS)):
+                await self._rpc.write(message)
             return self
         return None
 
     async def talk(self, begin: float) -> None:
-        """All that the call says; ends early when the receiver ends it."""
+        """Send the audio of the call; return early when the receiver ends it."""
         load, result = self._load, self._load.result
         length = round(result.seconds * RATE)
         for message in range(math.ceil(length / CHUNK)):
@@ -155,28 +155,28 @@ class _Line:
                 data = audio[at : at + size] + audio[: max(0, at + size - len(audio))]
                 if not which and load.stamps(self._number, message):
                     data = stamps.stamp() + data[stamps.LENGTH :]
-                told = self._teller.media(track, data)
+                media = self._sender.media(track, data)
                 try:
-                    await self._call.write(told)
+                    await self._rpc.write(media)
                 except (grpc.RpcError, asyncio.InvalidStateError):
                     self.open = False
                     result.closed += 1
                     return
                 result.messages += 1
-                result.bytes += len(told)
+                result.bytes += len(media)
 
     async def hang_up(self) -> None:
         try:
             for track in TRACKS:
-                await self._call.write(self._teller.segment_stop(track))
-            await self._call.done_writing()
-            await self._call
+                await self._rpc.write(self._sender.segment_stop(track))
+            await self._rpc.done_writing()
+            await self._rpc
         except (grpc.RpcError, asyncio.InvalidStateError):
             self._load.result.unclosed += 1
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line; return the exit code."""
     return command("Load a receiver with RingCX's gRPC calls at real-time pace.", "grpc://127.0.0.1:3333", Load)
 
 
