@@ -29,6 +29,8 @@ from flowcore.node import ConfigT, Configured, Extra
 from flowcore.text import Word
 
 GROUP = "flowcore.speech"
+DECODER_RATE = 16000
+"""Sample rate of a `Decoder`'s audio, in Hz."""
 
 
 class Engine(Configured[ConfigT], ABC):

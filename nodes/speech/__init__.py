@@ -1,8 +1,7 @@
-"""Speech engines, for the node `transcribe`, and what drives them. Their contract is `flowcore.speech`.
+"""Speech recognition for the node `transcribe`; the contract of speech engines is `flowcore.speech`.
 
-``choice`` is the field ``engine`` of a graph. Decoders (``moonshine``, ``whisper``): ``utterances`` has ``segmenter``
-cut each party's audio by what ``voice`` hears, and decoded, short ones with their ``context``, by ``worker`` threads
-of one ``recognizer``, each with a ``process``, which are fed by one ``line``. Providers (``google``), opened by
-``provider``: ``streams`` has one ``streaming`` for each party, with a ``ring`` of audio to be heard again. Both kinds
-are a ``driver`` and write through ``party``.
+`engines` holds one file per engine. A driver runs the engine for all tracks of one node: `local` cuts utterances and
+decodes them in processes on this machine, `cloud` streams each track to a provider. `testing` has the conformance
+suites. The modules beside these packages serve both drivers: the protocol `driver`, the config field `engine_choice`,
+the texts of one track (`track_transcript`) and comparing words (`word_match`).
 """

@@ -1,4 +1,4 @@
-"""What hears the parties of one node, and what it may ask of the node."""
+"""The protocol between the node `transcribe` and the drivers of speech engines."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from typing import Protocol
 
 from flowcore import Audio, Emit, Report, Text
 
-CLOSING = 8.0
+FLUSH_TIMEOUT = 8.0
 """Seconds after the last sample in which texts may still come; the engine's own deadline is 10 s."""
 UNTRANSCRIBED = "untranscribed"
-"""The ``gap`` of a text where nobody will know what was said."""
+"""The ``gap`` of a text for a stretch without a transcript."""
 
 
 class Driver(Protocol):
-    """Hears all parties of one node: `Streams` for providers, `Utterances` for decoders."""
+    """Runs a speech engine for all tracks of one node: a `StreamingDriver` or an `UtteranceDriver`."""
 
     def push(self, chunk: Audio) -> None:
-        """The next audio of its party; `collect` is called after it."""
+        """Take the next audio of its track; the node calls `collect` after this."""
 
     def flush(self, by: float) -> None:
-        """No more audio. What has no final text at the monotonic time ``by`` is marked ``untranscribed``."""
+        """End all tracks. Audio without a final text at the monotonic time ``by`` is marked ``untranscribed``."""
 
     def busy(self) -> bool:
         """Whether texts are still to come after `flush`."""
 
     def collect(self, emit: Emit[Text]) -> None:
-        """Do what is due, emit what came, and set the node's alarm for when to be called again."""
+        """Do the work that is due, emit the texts, and set the node's alarm for the next call."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release all resources."""
 
 
-class Host(Protocol):
-    """What is used of the node."""
+class DriverHost(Protocol):
+    """The part of the node that a driver uses."""
 
     report: Report
 

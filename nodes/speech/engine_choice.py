@@ -1,4 +1,4 @@
-"""The field ``engine`` of a node's config: an engine by its name, alone or with its own config beside it."""
+"""The config field ``engine``: the name of a speech engine, alone or with the engine's own config."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from flowcore.speech import Decoder, Engine, Streamer, available, find
 
 
 class SpeechEngine:
-    """``google``, or ``{use: google, language: de-DE}``; equal ones are the same engine. Imports it, opens nothing."""
+    """``google``, or ``{use: google, language: de-DE}``. Imports the engine, and opens nothing.
+
+    Two choices are equal if engine and config are.
+    """
 
     def __init__(self, name: str, cls: type[Engine], config: Config) -> None:
         self.name = name
@@ -22,23 +25,23 @@ class SpeechEngine:
         self.config = config
 
     def make(self) -> Engine:
-        """A new engine, not yet opened."""
+        """Make a new engine, not yet opened."""
         return self.cls(self.config)
 
     @property
     def streams(self) -> bool:
-        """Whether it is given audio while it is spoken, and not whole utterances."""
+        """Whether the engine is a `Streamer`: it gets audio while it is spoken, not whole utterances."""
         return issubclass(self.cls, Streamer)
 
     @property
     def decoder(self) -> type[Decoder]:
-        """The class of an engine that is given whole utterances."""
+        """The class of an engine that is a `Decoder`."""
         assert issubclass(self.cls, Decoder)  # noqa: S101  # not `streams`
         return self.cls
 
     @property
     def requires(self) -> Sequence[Extra]:
-        """The optional packages it needs."""
+        """The optional packages that the engine needs."""
         return self.cls.REQUIRES
 
     def __eq__(self, other: object) -> bool:
@@ -65,7 +68,7 @@ class SpeechEngine:
         try:
             return cls(name, found, found.Config(**fields))
         except ValidationError as error:
-            raise _explained(name, found, error) from None
+            raise _with_advice(name, found, error) from None
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -79,8 +82,8 @@ class SpeechEngine:
         return {"anyOf": [name, {"type": "object", "required": ["use"], "properties": {"use": name}}]}
 
 
-def _explained(name: str, found: type[Engine], error: ValidationError) -> ValidationError:
-    """The same errors at the same places, but for a field that the engine does not have: which was meant?"""
+def _with_advice(name: str, found: type[Engine], error: ValidationError) -> ValidationError:
+    """Return the same errors at the same places, with advice for fields that the engine does not have."""
     details: list[InitErrorDetails] = []
     for one in error.errors():
         if one["type"] == "extra_forbidden":

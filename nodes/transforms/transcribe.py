@@ -9,19 +9,19 @@ from pydantic import Field, model_validator
 
 from flowcore import Audio, Caps, Config, Duration, Emit, Extra, Format, Session, Text, Transform, node
 from flowcore.events import EventType, Reason
-from flowcore.speech import Streamer
-from nodes.speech.cloud.provider import Provider
-from nodes.speech.cloud.streaming import STALLED
-from nodes.speech.cloud.streams import Streams
-from nodes.speech.driver import CLOSING, Driver, Host
+from flowcore.speech import DECODER_RATE, Streamer
+from nodes.speech.cloud.streamer_resource import StreamerResource
+from nodes.speech.cloud.streaming_driver import StreamingDriver
+from nodes.speech.cloud.streaming_track import STALL_TIMEOUT
+from nodes.speech.driver import FLUSH_TIMEOUT, Driver, DriverHost
 from nodes.speech.engine_choice import SpeechEngine
-from nodes.speech.local.recognizer import Recognizer
-from nodes.speech.local.segmenter import Limits
-from nodes.speech.local.utterances import Utterances
-from nodes.speech.local.voice import RATE, VoiceModel
-from nodes.speech.party import Party
+from nodes.speech.local.decoder_resource import DecoderResource
+from nodes.speech.local.segmenter import SegmentLimits
+from nodes.speech.local.utterance_driver import UtteranceDriver
+from nodes.speech.local.voice_detector import VoiceModel
+from nodes.speech.track_transcript import TrackTranscript
 
-LINEAR = Caps("audio", ("s16",), (RATE,), ("mono", "tracks"))
+LINEAR = Caps("audio", ("s16",), (DECODER_RATE,), ("mono", "tracks"))
 TELEPHONE = Caps("audio", ("mulaw",), (8000,), ("mono", "tracks"))
 
 
@@ -107,7 +107,7 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
         Reason("decode_failed", "Utterances that the engine could not decode."),
         Reason("untranscribed", "Speech that was not transcribed: the provider failed, or the call ended first."),
     )
-    resource: Recognizer | Provider
+    resource: DecoderResource | StreamerResource
 
     @classmethod
     def accepts(cls, config: TranscribeConfig) -> tuple[Caps, ...]:
@@ -123,14 +123,14 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
         return (*(extra for engine in engines for extra in engine.requires), *voice)
 
     @classmethod
-    def make_resource(cls, config: TranscribeConfig) -> Recognizer | Provider:
-        def recognizer(engine: SpeechEngine) -> Recognizer:
+    def make_resource(cls, config: TranscribeConfig) -> DecoderResource | StreamerResource:
+        def recognizer(engine: SpeechEngine) -> DecoderResource:
             processes = 0 if config.processes == "auto" else config.processes
-            return Recognizer(engine.decoder, engine.config, processes, config.backlog)
+            return DecoderResource(engine.decoder, engine.config, processes, config.backlog)
 
         if not config.engine.streams:
             return recognizer(config.engine)
-        return Provider(config.engine, recognizer(config.fallback) if config.fallback else None)
+        return StreamerResource(config.engine, recognizer(config.fallback) if config.fallback else None)
 
     @classmethod
     def gives(cls, config: TranscribeConfig, given: Format) -> Format:
@@ -138,30 +138,32 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
 
     @classmethod
     def latency(cls, config: TranscribeConfig, given: Format) -> float:
-        return STALLED if config.engine.streams else config.max_segment
+        return STALL_TIMEOUT if config.engine.streams else config.max_segment
 
     def open(self, session: Session) -> None:
-        self._parties: dict[str, Party] = {}
+        self._parties: dict[str, TrackTranscript] = {}
         self._driver: Driver
-        if not isinstance(self.resource, Provider):
+        if not isinstance(self.resource, StreamerResource):
             self._driver = self._utterances(self.resource, self)
             return
         local = self.resource.fallback
         fallback = (lambda host: self._utterances(local, host)) if local else None
         interim = bool(self.config.interim)
-        self._driver = Streams(self, self.resource.streamer, self.config.backlog, interim, self._parties, fallback)
+        self._driver = StreamingDriver(
+            self, self.resource.streamer, self.config.backlog, interim, self._parties, fallback
+        )
 
-    def _utterances(self, recognizer: Recognizer, host: Host) -> Utterances:
+    def _utterances(self, recognizer: DecoderResource, host: DriverHost) -> UtteranceDriver:
         c = self.config
-        limits = Limits(c.threshold, c.pause, c.long_pause, c.enough, c.pre_roll, c.max_segment)
-        return Utterances(host, recognizer, limits, c.interim, self._parties)
+        limits = SegmentLimits(c.threshold, c.pause, c.long_pause, c.enough, c.pre_roll, c.max_segment)
+        return UtteranceDriver(host, recognizer, limits, c.interim, self._parties)
 
     def process(self, chunk: Audio, emit: Emit[Text]) -> None:
         self._driver.push(chunk)
         self._driver.collect(emit)
 
     def flush(self, emit: Emit[Text]) -> None:
-        self._driver.flush(self.now() + CLOSING)
+        self._driver.flush(self.now() + FLUSH_TIMEOUT)
         self._driver.collect(emit)
 
     def busy(self) -> bool:

@@ -1,1 +1,1 @@
-"""Recognition by a provider: each party's audio is streamed, and streams roll over without losing a word."""
+"""Recognition by a provider: each track is streamed, and streams roll over without losing or repeating a word."""

@@ -1,1 +1,1 @@
-"""Speech engines, one file each: Moonshine, Whisper, Google."""
+"""Speech engines: Moonshine, Whisper, Google."""

@@ -1,7 +1,7 @@
-"""Google's speech recognition, v2 or v1: telephone audio goes out as it came, words come back while they are spoken.
+"""Google Cloud Speech-to-Text, v2 or v1, with telephone audio as it came and results while it is spoken.
 
-One thread with one event loop drives all streams of a process. A connection carries about a hundred of them, beyond
-which calls wait or fail unpredictably, so connections are opened as they are needed.
+One thread with one event loop drives all streams of a process. A connection carries about a hundred streams; more of
+them wait or fail unpredictably, so the engine opens connections as it needs them.
 """
 
 from __future__ import annotations
@@ -15,69 +15,68 @@ from pydantic import Field, model_validator
 from flowcore import CannotStart, Config, Encoding, Extra
 from flowcore.speech import Limits, Listener, Stream, Streamer
 from nodes.speech.engines.google_messages import VERSIONS
-from nodes.speech.engines.google_streams import Calls, GoogleStream
+from nodes.speech.engines.google_streams import GoogleClient, GoogleStream
 
 HOST = "speech.googleapis.com"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-PER_CONNECTION = 90
-"""Streams on one connection. Measured: up to 100 are served at once; more wait for others to end, or fail."""
-OPTIONS = (
+STREAMS_PER_CONNECTION = 90
+"""Streams on one connection. Measured: Google serves up to 100 at once; more wait for others to end, or fail."""
+CHANNEL_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),  # else all channels of a process share one connection
-    ("grpc.keepalive_time_ms", 30_000),  # so that a network that swallows everything is noticed
+    ("grpc.keepalive_time_ms", 30_000),  # detects a network that drops everything
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 500),
-    ("grpc.max_reconnect_backoff_ms", 5_000),  # the default, 2 min, outlasts the audio that is kept to be sent again
+    ("grpc.max_reconnect_backoff_ms", 5_000),  # the default of 2 min is longer than the audio kept for sending again
 )
 FORMATS: tuple[tuple[Encoding, int], ...] = (("mulaw", 8000), ("s16", 16000), ("s16", 8000))
-WIDTH: dict[Encoding, int] = {"mulaw": 1, "s16": 2}
-"""Bytes of a sample."""
-HOW_TO_SIGN_IN = (
+SAMPLE_BYTES: dict[Encoding, int] = {"mulaw": 1, "s16": 2}
+SIGN_IN_ADVICE = (
     "name a service account's key file as credentials or in GOOGLE_APPLICATION_CREDENTIALS, "
     "or run  gcloud auth application-default login"
 )
 
 
 class GoogleConfig(Config):
-    """Which account, which model, and what it should expect to hear."""
+    """The account, the model, and the expected speech."""
 
     credentials: str = ""
-    """Path of a key file; empty: Application Default Credentials, as the ``gcloud`` command sets them up."""
+    """Path of a key file; empty for Application Default Credentials, which the ``gcloud`` command sets up."""
 
     project: str = ""
-    """The Google Cloud project that pays (v2); empty: the one that the credentials belong to."""
+    """The Google Cloud project that pays (v2); empty for the project of the credentials."""
 
     version: Literal[2, 1] = 2
-    """Of the API."""
+    """Version of the API."""
 
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = "en-US"
-    """What is spoken, as a BCP-47 tag."""
+    """The spoken language as a BCP-47 tag."""
 
     other_languages: Annotated[tuple[str, ...], Field(max_length=3)] = ()
-    """What may be spoken instead: the most likely one is chosen. Up to 2 with v2, 3 with v1."""
+    """Other languages that may be spoken; Google chooses the most likely one. Up to 2 with v2, 3 with v1."""
 
     model: str = ""
-    """The model; empty: the one made for telephone calls, ``telephony`` (v2) or ``phone_call`` (v1)."""
+    """The model; empty for the one for telephone calls: ``telephony`` (v2) or ``phone_call`` (v1)."""
 
     phrases: Annotated[tuple[str, ...], Field(max_length=500)] = ()
-    """Words to expect: names, products, places. They are preferred over what sounds alike."""
+    """Words to expect, such as names, products and places; Google prefers them over similar sounds."""
 
     boost: Annotated[float, Field(ge=0, le=20)] = 10.0
-    """How strongly ``phrases`` are preferred."""
+    """Strength of the preference for ``phrases``."""
 
     punctuation: bool = True
     """Write commas, full stops and capitals."""
 
     location: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = "global"
-    """Where audio is processed, such as ``eu``, ``us`` or ``europe-west4``."""
+    """Region that processes the audio, such as ``eu``, ``us`` or ``europe-west4``."""
 
     recognizer: str = "_"
-    """A recognizer that was made in the project (v2); ``_``: none, the rest of this config counts."""
+    """A recognizer of the project (v2); ``_`` for none: then the rest of this config counts."""
 
     endpoint: str = ""
-    """Host and port of the service; empty: Google's own for the ``location``."""
+    """Host and port of the service; empty for Google's own at the ``location``."""
 
     plaintext: bool = False
-    """Speak to ``endpoint`` without encryption and without credentials: for a test server on this machine only."""
+    """Connect to ``endpoint`` without encryption or credentials: for a test server on this machine only."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -89,7 +88,7 @@ class GoogleConfig(Config):
 
 
 class Google(Streamer[GoogleConfig]):
-    """Google Cloud Speech-to-Text; what it costs and how to sign in is in docs/speech-google.md."""
+    """Google Cloud Speech-to-Text; docs/speech-google.md has its prices and how to sign in."""
 
     REQUIRES: ClassVar = (Extra("google.cloud.speech_v2", "google"),)
     limits: Limits
@@ -97,10 +96,10 @@ class Google(Streamer[GoogleConfig]):
     def __init__(self, config: GoogleConfig | None = None) -> None:
         super().__init__(config)
         self._version = VERSIONS[self.config.version]()
-        self.limits = Limits(FORMATS, self._version.max_stream, idle=10, streams=PER_CONNECTION)
+        self.limits = Limits(FORMATS, self._version.max_stream, idle=10, streams=STREAMS_PER_CONNECTION)
         self._credentials: Any = None
         self._project = ""
-        self._calls: Calls | None = None
+        self._client: GoogleClient | None = None
 
     def open(self) -> None:
         config = self.config
@@ -112,40 +111,40 @@ class Google(Streamer[GoogleConfig]):
             self._project = config.project or found
         if self._version.needs_project and not self._project:
             raise CannotStart("the credentials belong to no project: name the one that pays", field="engine.project")
-        self._calls = Calls(self._connect, PER_CONNECTION)
+        self._client = GoogleClient(self._connect, STREAMS_PER_CONNECTION)
 
     def close(self) -> None:
-        if self._calls is not None:
-            self._calls.close()
+        if self._client is not None:
+            self._client.close()
 
     def stream(self, encoding: Encoding, rate: int, listener: Listener) -> Stream:
-        assert self._calls is not None, "the engine is not open"  # noqa: S101
-        begin = self._version.first(self.config, self._project, encoding, rate)
-        return GoogleStream(self._calls, self._version, begin, rate * WIDTH[encoding], listener)
+        assert self._client is not None, "the engine is not open"  # noqa: S101
+        begin = self._version.initial_request(self.config, self._project, encoding, rate)
+        return GoogleStream(self._client, self._version, begin, rate * SAMPLE_BYTES[encoding], listener)
 
     @property
     def address(self) -> str:
-        """Host of the service, with its port if it has one of its own."""
+        """Host of the service, with the port if the config has one."""
         region = "" if self.config.location == "global" else f"{self.config.location}-"
         return self.config.endpoint or f"{region}{HOST}"
 
     def _connect(self) -> Any:
-        """A client with a connection of its own."""
+        """Make one of the library's clients, with its own connection."""
         import grpc.aio
 
         client = self._version.client
         transport = client.get_transport_class("grpc_asyncio")
         if self.config.plaintext:
-            channel = grpc.aio.insecure_channel(self.address, options=OPTIONS)
+            channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
         else:
-            channel = transport.create_channel(self.address, credentials=self._credentials, options=OPTIONS)
+            channel = transport.create_channel(self.address, credentials=self._credentials, options=CHANNEL_OPTIONS)
         return client(transport=transport(channel=channel))
 
 
 def sign_in(path: str) -> tuple[Any, str]:
-    """The credentials of a key file, or those that the environment has, and their project. Raises `CannotStart`.
+    """Return the credentials of a key file, or those of the environment, and their project. Raises `CannotStart`.
 
-    Google is not asked whether they are any good: that shows when the first stream begins.
+    Google checks them only when the first stream begins.
     """
     import google.auth
     from google.auth.exceptions import GoogleAuthError
@@ -160,10 +159,10 @@ def sign_in(path: str) -> tuple[Any, str]:
             credentials, project = google.auth.default(scopes=SCOPES)
     except OSError as error:
         raise CannotStart(f"cannot read {path}: {error.strerror}", field="engine.credentials") from error
-    except (GoogleAuthError, ValueError, AttributeError) as error:  # the last: JSON, but no object
-        what = f"{path} is no service account's key file" if path else "there are no credentials for Google"
-        raise CannotStart(f"{what}: {HOW_TO_SIGN_IN}", field="engine.credentials") from error
-    if isinstance(credentials, key_file):  # a key signs its own tokens: no request to get one
+    except (GoogleAuthError, ValueError, AttributeError) as error:  # AttributeError: JSON, but not an object
+        what = f"{path} is not a key file of a service account" if path else "there are no credentials for Google"
+        raise CannotStart(f"{what}: {SIGN_IN_ADVICE}", field="engine.credentials") from error
+    if isinstance(credentials, key_file):  # a key signs its own tokens: no request needed
         credentials = credentials.with_always_use_jwt_access(True)
     return credentials, project or ""
 

@@ -1,7 +1,7 @@
-"""What is said to Google and what comes back, in v1 and v2 of its API: requests, results, and what an error means.
+"""Requests, results and errors of Google's API in v1 and v2.
 
-Messages are made of the client library's own types. Those it wraps for comfort cost four times as much as the bare ones
-inside; requests of audio and results, of which there are many, are therefore used bare.
+The messages are the client library's own types. Its convenience wrappers cost four times as much as the bare protobuf
+messages inside, so this module uses the bare ones for audio requests and results, which are many.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from flowcore import Encoding, Word
 from flowcore.speech import Expired, OverQuota, Rejected, Result, StreamError, Unavailable
 
 TOO_FAST = "streamed too fast"
-SIGN_IN_REFUSED = "invalid_grant"  # of OAuth 2 (RFC 6749): the key was revoked, or this machine's clock is wrong
-HOPELESS = {
+SIGN_IN_REFUSED = "invalid_grant"  # OAuth 2 (RFC 6749): the key was revoked, or this machine's clock is wrong
+REJECTED_CODES = {
     "INVALID_ARGUMENT",
     "FAILED_PRECONDITION",
     "NOT_FOUND",
@@ -28,49 +28,49 @@ HOPELESS = {
 
 
 def error_for(code: str, text: str) -> StreamError:
-    """What a status with the name ``code`` (https://grpc.io/docs/guides/status-codes) means for a stream."""
-    told = f"Google: {code}: {text}"
-    if code in HOPELESS or SIGN_IN_REFUSED in text:
-        return Rejected(told)
+    """Return the error for a stream that ended with status ``code`` (https://grpc.io/docs/guides/status-codes)."""
+    message = f"Google: {code}: {text}"
+    if code in REJECTED_CODES or SIGN_IN_REFUSED in text:
+        return Rejected(message)
     if code == "RESOURCE_EXHAUSTED":
-        return OverQuota(told)
+        return OverQuota(message)
     if code == "ABORTED" or (code == "OUT_OF_RANGE" and TOO_FAST not in text):
-        return Expired(told)
-    return Unavailable(told)
+        return Expired(message)
+    return Unavailable(message)
 
 
-class Version(ABC):
-    """One version of the API; usable after `load`, which imports it."""
+class ApiVersion(ABC):
+    """One version of the API; `load` imports its library first."""
 
     number: ClassVar[int]
     max_stream: ClassVar[float]
     """Seconds: https://cloud.google.com/speech-to-text/quotas."""
     model: ClassVar[str]
-    """The one for telephone calls."""
+    """The model for telephone calls."""
     other_languages: ClassVar[int]
     needs_project: ClassVar[bool]
 
     client: Any
-    """The library's asynchronous client, a class."""
+    """The library's class of asynchronous clients."""
 
-    _end: ClassVar[str]  # the name of a result's end, and of a word's start and end
+    _end: ClassVar[str]  # field names: end of a result, start and end of a word
     _word_start: ClassVar[str]
     _word_end: ClassVar[str]
 
     @abstractmethod
     def load(self) -> None:
-        """Import the library: 0.4 s."""
+        """Import the library, which takes 0.4 s."""
 
     @abstractmethod
-    def first(self, config: Any, project: str, encoding: Encoding, rate: int) -> Any:
-        """The request that begins a stream of audio: all that is to be known about it."""
+    def initial_request(self, config: Any, project: str, encoding: Encoding, rate: int) -> Any:
+        """Make the first request of a stream, with its whole configuration."""
 
     @abstractmethod
-    def audio(self, samples: bytes) -> Any:
-        """A request with some of the audio."""
+    def audio_request(self, samples: bytes) -> Any:
+        """Make a request with audio."""
 
     def results(self, response: Any) -> Iterator[Result]:
-        """The results in a response. An interim text comes in pieces, the steady ones first: here it is one."""
+        """Yield the results in a response. Google sends an interim text in pieces, which this method joins."""
         bare = type(response).pb(response)
         for final, pieces in groupby((piece for piece in bare.results if piece.alternatives), lambda r: r.is_final):
             if final:
@@ -78,8 +78,8 @@ class Version(ABC):
             else:
                 yield self._interim(list(pieces))
 
-    def failure(self, response: Any) -> StreamError | None:
-        """The error that a response itself tells of."""
+    def response_error(self, response: Any) -> StreamError | None:
+        """Return the error inside a response; None if there is none."""
         return None
 
     def _final(self, piece: Any) -> Result:
@@ -88,7 +88,7 @@ class Version(ABC):
             Word(word.word, _seconds(getattr(word, self._word_start)), _seconds(getattr(word, self._word_end)))
             for word in best.words
         )
-        # Proto3 cannot tell a confidence of 0 from none.
+        # Proto3 cannot distinguish a confidence of 0 from none.
         return Result(
             best.transcript.strip(),
             final=True,
@@ -106,8 +106,8 @@ class Version(ABC):
         )
 
 
-class V2(Version):
-    """Recognizers, regional models; every request names a project."""
+class V2(ApiVersion):
+    """Version 2: recognizers and regional models; every request names a project."""
 
     number = 2
     max_stream = 300
@@ -124,7 +124,7 @@ class V2(Version):
         self._request = cloud_speech.StreamingRecognizeRequest
         self._bare = self._request.pb()
 
-    def first(self, config: Any, project: str, encoding: Encoding, rate: int) -> Any:
+    def initial_request(self, config: Any, project: str, encoding: Encoding, rate: int) -> Any:
         return self._request(
             recognizer=f"projects/{project}/locations/{config.location}/recognizers/{config.recognizer}",
             streaming_config={
@@ -148,12 +148,12 @@ class V2(Version):
             },
         )
 
-    def audio(self, samples: bytes) -> Any:
+    def audio_request(self, samples: bytes) -> Any:
         return self._request.wrap(self._bare(audio=samples))
 
 
-class V1(Version):
-    """The older API, which knows neither recognizers nor projects."""
+class V1(ApiVersion):
+    """Version 1, without recognizers and projects."""
 
     number = 1
     max_stream = 305
@@ -170,7 +170,7 @@ class V1(Version):
         self._request = cloud_speech.StreamingRecognizeRequest
         self._bare = self._request.pb()
 
-    def first(self, config: Any, project: str, encoding: Encoding, rate: int) -> Any:
+    def initial_request(self, config: Any, project: str, encoding: Encoding, rate: int) -> Any:
         return self._request(
             streaming_config={
                 "config": {
@@ -190,10 +190,10 @@ class V1(Version):
             },
         )
 
-    def audio(self, samples: bytes) -> Any:
+    def audio_request(self, samples: bytes) -> Any:
         return self._request.wrap(self._bare(audio_content=samples))
 
-    def failure(self, response: Any) -> StreamError | None:
+    def response_error(self, response: Any) -> StreamError | None:
         error = type(response).pb(response).error
         if not error.code:
             return None
@@ -202,7 +202,7 @@ class V1(Version):
         return error_for(Code.Name(error.code), error.message)
 
 
-VERSIONS: dict[int, type[Version]] = {1: V1, 2: V2}
+VERSIONS: dict[int, type[ApiVersion]] = {1: V1, 2: V2}
 _NAMES: dict[Encoding, str] = {"mulaw": "MULAW", "s16": "LINEAR16"}
 
 

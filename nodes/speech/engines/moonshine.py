@@ -1,8 +1,8 @@
-"""Moonshine's tiny English model, which comes inside the wheel of moonshine-voice: no account, no download.
+"""Moonshine's tiny English model, which the wheel of moonshine-voice contains: no account, no download.
 
-The library's own streams share one voice detector state, so that two parties corrupt each other's text; therefore
-it is only given whole utterances here, with its detector off. Its Python call copies every sample through a list;
-therefore the C function is called directly, which needs the private names of exactly one version.
+The library's own streams share one voice detector state, so that two tracks corrupt each other's text. So this engine
+passes whole utterances, with the detector off. The library's Python call copies every sample through a list. So this
+engine calls the C function directly, by private names of exactly one version.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import CannotStart, Extra
-from nodes.speech.local.decoder import RATE, DecodeFailed, Decoder
+from flowcore.speech import DECODER_RATE, DecodeFailed, Decoder
 
 VERSION = "0.0.73"
-BLOCK = 512  # samples: the library ignores what does not fill one
-LEAST = 8 * BLOCK  # of less, the model's convolutions can make nothing, and it is an error
+BLOCK_SAMPLES = 512  # the library ignores samples that do not fill a block
+MIN_SAMPLES = 8 * BLOCK_SAMPLES  # fewer are an error: too few for the model's convolutions
 OPTIONS = {
     "vad_threshold": "0",  # off: the utterance is cut already
     "vad_max_segment_duration": "0",  # unlimited
@@ -29,7 +29,7 @@ OPTIONS = {
 
 
 class Moonshine(Decoder):
-    """142 MB; 0.03 to 0.1 CPU seconds for a second of speech."""
+    """Moonshine tiny: 142 MB, 0.03 to 0.1 CPU seconds per second of speech."""
 
     REQUIRES = (Extra("moonshine_voice", "moonshine"),)
 
@@ -38,7 +38,7 @@ class Moonshine(Decoder):
         self._model: Any = None
 
     def open(self) -> None:
-        # By default ONNX Runtime spins idle threads: 2.6 times the CPU. Read when the model is loaded.
+        # By default ONNX Runtime spins idle threads, which takes 2.6 times the CPU. The library reads this on loading.
         os.environ["MOONSHINE_ORT_SINGLE_THREAD"] = "1"
         found = importlib.metadata.version("moonshine-voice")
         if found != VERSION:
@@ -62,20 +62,20 @@ class Moonshine(Decoder):
     def decode(self, samples: NDArray[np.int16]) -> str:
         if not len(samples):
             return ""
-        audio = np.zeros(max(LEAST, -(-len(samples) // BLOCK) * BLOCK), np.float32)
+        audio = np.zeros(max(MIN_SAMPLES, -(-len(samples) // BLOCK_SAMPLES) * BLOCK_SAMPLES), np.float32)
         np.multiply(samples, np.float32(1 / 32768), out=audio[: len(samples)])
         result = self._result()
         code = self._model._lib.moonshine_transcribe_without_streaming(
             self._model._handle,
             audio.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
             audio.size,
-            RATE,
+            DECODER_RATE,
             0,
             ctypes.byref(result),
         )
         if code < 0:
-            raise DecodeFailed(f"moonshine could not decode {len(samples) / RATE:.1f} s of audio: error {code}")
-        # The result is the library's, and only until the next call: copy its text now.
+            raise DecodeFailed(f"moonshine could not decode {len(samples) / DECODER_RATE:.1f} s of audio: error {code}")
+        # The library owns the result and reuses it in the next call.
         lines = result.contents.lines[: result.contents.line_count]
         return " ".join(ctypes.string_at(line.text).decode("utf-8", "replace").strip() for line in lines if line.text)
 

@@ -1,7 +1,7 @@
-"""OpenAI's Whisper models as faster-whisper runs them: more languages and larger models, on this machine.
+"""OpenAI's Whisper models, run by faster-whisper: more languages and larger models, on this machine.
 
-It always computes on 30 s, so a short utterance costs as much as a long one. Nothing is ever downloaded behind
-anybody's back: a model that is not here is an error that names the command which brings it.
+Whisper always computes on 30 s, so a short utterance costs as much as a long one. The engine never downloads a model:
+a missing one is an error that names the command for the download.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import CannotStart, Config, Extra
-from nodes.speech.local.decoder import DecodeFailed, Decoder
+from flowcore.speech import DECODER_RATE, DecodeFailed, Decoder
 
 
 class WhisperConfig(Config):
-    """Which model, and the language that is spoken."""
+    """The model and the spoken language."""
 
     model: str = "tiny.en"
-    """Name of a model that was downloaded before, such as ``small``, or the folder of one: ``models/my-tiny``."""
+    """Name of a downloaded model, such as ``small``, or the folder of one: ``models/my-tiny``."""
 
     language: str = "en"
-    """What is spoken, as a code such as ``de``; models whose name ends in ``.en`` know English only."""
+    """The spoken language as a code such as ``de``; models whose name ends in ``.en`` know English only."""
 
 
 class Whisper(Decoder[WhisperConfig]):
-    """``tiny.en``: 150 MB, and about 0.6 CPU seconds for every utterance and interim text."""
+    """Whisper; ``tiny.en`` takes 150 MB, and about 0.6 CPU seconds for every utterance and interim text."""
 
     REQUIRES = (Extra("faster_whisper", "whisper"),)
 
@@ -37,7 +37,7 @@ class Whisper(Decoder[WhisperConfig]):
         self._model: Any = None
 
     def open(self) -> None:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process a core: threads would only get in each other's way
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # there is one process per core: more threads would only compete
         from faster_whisper import WhisperModel
 
         path = Path(self.config.model).expanduser()
@@ -52,7 +52,7 @@ class Whisper(Decoder[WhisperConfig]):
 
         model = self.config.model
         if Path(model).expanduser().is_dir():
-            return f"{model} holds no model that faster-whisper can load ({_line(error)})"
+            return f"{model} holds no model that faster-whisper can load ({_first_line(error)})"
         if model in available_models():
             command = f'python -c "import faster_whisper; faster_whisper.download_model({model!r})"'
             return f"the model {model} is not on this machine yet: run  {command}"
@@ -66,19 +66,19 @@ class Whisper(Decoder[WhisperConfig]):
                 samples.astype(np.float32) / 32768,
                 language=self.config.language,
                 beam_size=1,
-                temperature=0.0,  # else it tries again, warmer, what it is unsure of: up to six times the work
+                temperature=0.0,  # no retries at higher temperatures, which take up to six times the work
                 without_timestamps=True,
                 condition_on_previous_text=False,
             )
             return " ".join(segment.text.strip() for segment in segments)
         except (RuntimeError, ValueError) as error:
             raise DecodeFailed(
-                f"whisper could not decode {len(samples) / 16000:.1f} s of audio: {_line(error)}"
+                f"whisper could not decode {len(samples) / DECODER_RATE:.1f} s of audio: {_first_line(error)}"
             ) from error
 
     def close(self) -> None:
         self._model = None
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

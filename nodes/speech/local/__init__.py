@@ -1,1 +1,1 @@
-"""Recognition on this machine: utterances are cut per party, queued and decoded in processes of their own."""
+"""Recognition on this machine: utterances are cut per track, queued, and decoded in processes of their own."""

@@ -1,8 +1,8 @@
-"""What was said just before, together with which an utterance of a few words is understood better.
+"""Decode a short utterance together with the speech just before it, which improves its text.
 
-A model that hears "Fail again." alone has nothing to go by. So a short utterance that follows shortly on another one is
-decoded together with it, and the words that were said already are taken off. If they do not come out the same again,
-nobody could tell what is new, and the utterance is decoded alone. What that is worth: docs/decisions/0020.
+A model that gets "Fail again." alone has no context. So a short utterance that closely follows another one is decoded
+together with it, and the words known from before are removed. If the model writes those words differently this time,
+the new words cannot be separated, and the utterance is decoded alone. Measurements: docs/decisions/0020.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nodes.speech.local.decoder import RATE
+from flowcore.speech import DECODER_RATE
 from nodes.speech.local.segmenter import Segment
-from nodes.speech.words import after
+from nodes.speech.word_match import continuation
 
-NEAR = 1.0  # seconds between two utterances, each with some silence around it, up to which one leads to the next
-LONGEST = 10.0  # seconds of audio that are heard again, at most
-TOGETHER = 20.0  # seconds of both: a decoder takes up to 30
+MAX_PAUSE_SECONDS = 1.0  # between two utterances, each with some silence around it
+MAX_CONTEXT_SECONDS = 10.0  # of audio that is decoded again
+MAX_TOTAL_SECONDS = 20.0  # of both: a decoder takes up to 30
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """Audio, s16 at 16 kHz, that was heard to say ``text``, and where it ended on the flow's clock."""
+    """Audio, s16 at 16 kHz, its ``text``, and its end on the flow's clock in samples."""
 
     samples: NDArray[np.int16]
     text: str
@@ -31,22 +31,25 @@ class Context:
 
     @classmethod
     def after(cls, before: Context | None, segment: Segment, text: str) -> Context | None:
-        """What leads to the utterance after ``segment``; that before it counts as well, if all is short enough."""
+        """Return the context for the utterance after ``segment``, with ``before`` if both are short enough."""
         own = cls(segment.samples, text, segment.end)
-        if before is not None and len(before.samples) + len(segment.samples) <= LONGEST * RATE:
+        if before is not None and len(before.samples) + len(segment.samples) <= MAX_CONTEXT_SECONDS * DECODER_RATE:
             both = np.concatenate((before.samples, segment.samples))
             own = cls(both, f"{before.text} {text}", segment.end)
-        return own if own.text.strip() and len(own.samples) <= LONGEST * RATE else None
+        return own if own.text.strip() and len(own.samples) <= MAX_CONTEXT_SECONDS * DECODER_RATE else None
 
     def leads_to(self, segment: Segment) -> bool:
-        """Whether the segment follows shortly on it."""
+        """Whether the segment closely follows this context."""
         together = len(self.samples) + len(segment.samples)
-        return segment.start - self.end <= NEAR * RATE and together <= TOGETHER * RATE
+        return (
+            segment.start - self.end <= MAX_PAUSE_SECONDS * DECODER_RATE
+            and together <= MAX_TOTAL_SECONDS * DECODER_RATE
+        )
 
-    def with_(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
-        """Both in one."""
+    def joined_to(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Return this context's audio and ``samples`` in one array."""
         return np.concatenate((self.samples, samples))
 
-    def rest(self, text: str) -> str:
-        """Of a text of both, what is new; empty when this begins otherwise than before."""
-        return after(self.text, text)
+    def new_words(self, text: str) -> str:
+        """Return the new words in a text of both; empty if the text begins otherwise than before."""
+        return continuation(self.text, text)

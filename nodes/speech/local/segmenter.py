@@ -1,9 +1,9 @@
-"""Cuts one party's audio into utterances. Pure logic: what hears the voice is handed in.
+"""Cut one track's audio into utterances; the voice detector is an argument.
 
-Who speaks is decided on the mean of the voice's probability over a short stretch, as Moonshine's own segmenter does.
-A pause that ends every utterance alike gives pieces of two words, which the model often gets wrong; so the pause that
-it takes shrinks with the speech there is: see `Limits`. Segments follow one another without overlap, and what lies
-between them held no voice: no word is lost or heard twice. What was measured: docs/speech.md.
+Speech begins and ends by the mean probability of a voice over a short stretch, as in Moonshine's own segmenter. One
+fixed pause for all utterances gives pieces of two words, which models often get wrong; so the pause that ends an
+utterance gets shorter the more speech there is: see `SegmentLimits`. Segments do not overlap, and the audio between
+them holds no voice, so no word is lost or comes twice. Measurements: docs/speech.md.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import Audio
+from flowcore.speech import DECODER_RATE
+from nodes.speech.local.voice_detector import WINDOW_SAMPLES
 
-RATE = 16000
-WINDOW = 512  # samples, 32 ms: what the voice detector hears at once
-QUIET = 5  # windows, 160 ms: the shortest pause between words that is worth cutting at
-ONSET = 16  # windows, 512 ms: over how much the mean is taken that tells whether somebody began to speak
-TAIL = 20  # windows, 640 ms: what of the silence behind the last voice belongs to a segment, if there is so much
-FAINT = 0.3  # the probability from which a window may hold the end of a word
-VOICED = 0.5  # the probability at which a single window counts as voice, Silero's own default
+CUT_WINDOWS = 5  # 160 ms: the shortest pause between words that is worth a cut
+ONSET_WINDOWS = 16  # 512 ms: the mean over these decides whether speech began
+TAIL_WINDOWS = 20  # 640 ms: the most silence after the last voice that belongs to a segment
+FAINT_VOICE = 0.3  # probability of a window from which it may hold the end of a word
+CERTAIN_VOICE = 0.5  # probability of a window from which it counts as voice: Silero's own default
 
 Samples = NDArray[np.int16]
 
 
-class Voice(Protocol):
-    """Tells the probability (0 to 1) that somebody speaks in each of a row of windows."""
+class VoiceDetector(Protocol):
+    """Gives the probability (0 to 1) of a voice in each of consecutive windows."""
 
     def __call__(self, window: Samples, /) -> float: ...
 
     def reset(self) -> None:
-        """What comes next does not follow on what came before."""
+        """Begin anew: the next window does not continue the last one."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One utterance, or as much of it as there is yet: s16 samples at 16 kHz, with a probability for each window.
+    """One utterance, or its part so far: s16 samples at 16 kHz, with a probability of voice for each window.
 
-    ``start`` and ``end`` are positions on the flow's clock: of the first sample, and after the last.
+    ``start`` (of the first sample) and ``end`` (after the last) are positions in samples on the flow's clock.
     """
 
     samples: Samples
@@ -54,67 +54,67 @@ class Segment:
     @property
     def seconds(self) -> float:
         """Length in seconds, pauses at both ends included."""
-        return (self.end - self.start) / RATE
+        return (self.end - self.start) / DECODER_RATE
 
     def without_audio(self) -> Segment:
-        """All that is known of it but the samples, which take 32 KB a second."""
-        return replace(self, samples=self.samples[:0].copy())  # a view would keep them
+        """Return a copy without the samples, which take 32 KB per second."""
+        return replace(self, samples=self.samples[:0].copy())  # a view would keep the audio
 
     @property
     def voice_mean(self) -> float:
-        """How sure the detector is, over all of the segment."""
+        """Mean probability of voice."""
         return sum(self.voice) / len(self.voice) if self.voice else 0.0
 
     @property
     def voice_seconds(self) -> float:
-        """How much speech there is in it."""
+        """Seconds of speech: see `speech`."""
         return speech(self.voice)
 
     @property
     def spoken(self) -> tuple[float, float]:
-        """From when to when somebody spoke, in seconds on the flow's clock."""
-        voiced = [number for number, voice in enumerate(self.voice) if voice >= VOICED]
+        """Start and end of the voice, in seconds on the flow's clock."""
+        voiced = [number for number, voice in enumerate(self.voice) if voice >= CERTAIN_VOICE]
         first, last = (voiced[0], voiced[-1] + 1) if voiced else (0, len(self.voice))
-        return (self.start + first * WINDOW) / RATE, (self.start + last * WINDOW) / RATE
+        return (self.start + first * WINDOW_SAMPLES) / DECODER_RATE, (self.start + last * WINDOW_SAMPLES) / DECODER_RATE
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Where segments begin and end; all but ``threshold`` in seconds."""
+class SegmentLimits:
+    """Settings for the bounds of segments; all but ``threshold`` in seconds."""
 
     threshold: float
-    """Mean probability above which somebody speaks."""
+    """Mean probability of voice above which there is speech."""
     pause: float
-    """How long a pause ends a segment with twice ``enough`` speech in it, or more."""
+    """Length of the pause that ends a segment with twice ``enough`` speech or more."""
     long_pause: float
-    """How long a pause ends one with ``enough`` speech or less; in between, it shrinks with the speech there is."""
+    """Length of the pause that ends one with ``enough`` speech or less; in between, it changes in proportion."""
     enough: float
     pre_roll: float
-    """How much audio before the voice was noticed belongs to a segment."""
+    """Audio before the detection of speech that belongs to a segment."""
     longest: float
     """Length at which a segment is cut although the voice goes on."""
     hold: float = 1.0
-    """How long no audio comes before it is not silence in a sentence any more, but the end of it."""
+    """Length of a hole in the audio from which it ends a segment; a shorter one counts as silence."""
 
 
 class Segmenter:
-    """One party's audio in, segments out.
+    """Takes the audio of one track and yields segments.
 
-    It keeps to ``limits``. While ``speaking``, ``pausing``, ``reaches`` and ``so_far`` tell of the open segment.
+    While ``speaking``, ``pausing``, ``reaches`` and ``so_far`` describe the open segment.
     """
 
-    def __init__(self, voice: Voice, limits: Limits) -> None:
+    def __init__(self, voice: VoiceDetector, limits: SegmentLimits) -> None:
         self._voice = voice
         self._limits = limits
         self._pre_roll = _windows(limits.pre_roll)
-        self._longest = max(4 * QUIET, _windows(limits.longest))
-        memory = max(ONSET, _windows(max(limits.pause, limits.long_pause)))
+        self._longest = max(4 * CUT_WINDOWS, _windows(limits.longest))
+        memory = max(ONSET_WINDOWS, _windows(max(limits.pause, limits.long_pause)))
         self._recent: deque[float] = deque([0.0] * memory, maxlen=memory)
         self._windows: list[Samples] = []  # the open segment, or the pre-roll of the next one
         self._voices: list[float] = []
-        self._speech = 0.0  # seconds of it in those
-        self._quiet = 0  # windows since the last one that may have held a voice
-        self._rest = np.zeros(0, np.int16)  # what does not fill a window yet
+        self._speech = 0.0  # seconds of speech in those
+        self._quiet = 0  # windows since the last one with a possible voice
+        self._rest = np.zeros(0, np.int16)  # audio that does not fill a window yet
         self.start = 0
         """Position of the first sample held, in samples on the flow's clock."""
         self._end: int | None = None  # position where the next chunk should start
@@ -122,7 +122,7 @@ class Segmenter:
         """Whether there is an open segment."""
 
     def push(self, chunk: Audio) -> Iterator[Segment]:
-        """Listen to a chunk; yields the segments that end in it."""
+        """Take a chunk and yield the segments that end in it."""
         if self._end is None:
             self.start = chunk.start
         elif chunk.start > self._end:
@@ -132,43 +132,43 @@ class Segmenter:
 
     @property
     def pausing(self) -> bool:
-        """Whether `so_far` is all that the open segment will be, if nothing more is said."""
-        return self.speaking and self._quiet >= TAIL
+        """Whether `so_far` is the whole open segment unless more is said."""
+        return self.speaking and self._quiet >= TAIL_WINDOWS
 
     @property
     def reaches(self) -> int:
         """Position at the end of `so_far`."""
-        return self.start + self._spoken() * WINDOW
+        return self.start + self._spoken() * WINDOW_SAMPLES
 
     def so_far(self) -> Segment:
-        """What there is of the open segment; in a pause, as much of it as a segment that ends there has."""
+        """Return the open segment up to now; in a pause, the segment as if it ended there."""
         return self._segment(self._spoken())
 
     def end(self) -> Segment | None:
-        """No more audio for now: the last segment, to the last sample."""
+        """End the open segment with the last sample and return it; None if there is none."""
         if not self.speaking:
             return None
         if len(self._rest):
-            self._windows.append(self._rest)  # shorter than a window, and too short to be listened to
+            self._windows.append(self._rest)  # shorter than a window: the detector cannot take it
             self._voices.append(self._voices[-1])
             self._rest = self._rest[:0]
         segment = self._cut(self._spoken(), speaking=False)
-        self._forget()
+        self._reset()
         return segment
 
-    def _hole(self, frames: int, to: int) -> Iterator[Segment]:
-        """Nothing came for ``frames`` samples: the party was silent. What follows starts at ``to``."""
-        if frames < self._limits.hold * RATE:  # as silence, it leaves a word whole
-            yield from self._hear(np.zeros(frames, np.int16))
+    def _hole(self, samples: int, to: int) -> Iterator[Segment]:
+        """Handle a hole of ``samples`` samples; the audio after the hole starts at ``to``."""
+        if samples < self._limits.hold * DECODER_RATE:  # as silence, the hole does not cut a word
+            yield from self._hear(np.zeros(samples, np.int16))
             return
         segment = self.end()
         if segment is not None:
             yield segment
-        self._forget()
+        self._reset()
         self.start = to
 
-    def _forget(self) -> None:
-        """What comes next does not follow on what was heard."""
+    def _reset(self) -> None:
+        """Begin anew: the next audio does not continue the last."""
         self.start += sum(len(window) for window in self._windows) + len(self._rest)
         self._windows, self._voices, self._rest = [], [], self._rest[:0]
         self._speech, self._quiet = 0.0, 0
@@ -177,10 +177,10 @@ class Segmenter:
 
     def _hear(self, samples: Samples) -> Iterator[Segment]:
         samples = np.concatenate((self._rest, samples)) if len(self._rest) else samples
-        whole = len(samples) - len(samples) % WINDOW
-        self._rest = samples[whole:].copy()  # a view would keep the chunk alive
-        for at in range(0, whole, WINDOW):
-            segment = self._window(samples[at : at + WINDOW])
+        whole = len(samples) - len(samples) % WINDOW_SAMPLES
+        self._rest = samples[whole:].copy()  # a view would keep the chunk
+        for at in range(0, whole, WINDOW_SAMPLES):
+            segment = self._window(samples[at : at + WINDOW_SAMPLES])
             if segment is not None:
                 yield segment
 
@@ -189,40 +189,40 @@ class Segmenter:
         self._recent.append(voice)
         self._windows.append(window)
         self._voices.append(voice)
-        self._speech += voice * WINDOW / RATE
-        self._quiet = 0 if voice >= FAINT else self._quiet + 1
+        self._speech += voice * WINDOW_SAMPLES / DECODER_RATE
+        self._quiet = 0 if voice >= FAINT_VOICE else self._quiet + 1
         if not self.speaking:
-            self.speaking = self._above(ONSET)
+            self.speaking = self._above(ONSET_WINDOWS)
             if not self.speaking and len(self._windows) > self._pre_roll:
                 self._drop(1)
             return None
         needed = self._needed()
-        if not self._above(min(needed, ONSET)) and not self._above(needed):
+        if not self._above(min(needed, ONSET_WINDOWS)) and not self._above(needed):
             return self._cut(self._spoken(), speaking=False)
         if len(self._windows) >= self._longest:
             return self._cut(self._quietest(), speaking=True)
         return None
 
     def _above(self, windows: int) -> bool:
-        """Whether somebody spoke in the last so many windows."""
+        """Whether there was speech in the last ``windows`` windows, by their mean."""
         return sum(islice(reversed(self._recent), windows)) > self._limits.threshold * windows
 
     def _needed(self) -> int:
-        """Windows of the pause that would end the segment now."""
+        """Length of the pause that would end the segment now, in windows."""
         limits = self._limits
         grown = min(1.0, max(0.0, self._speech / limits.enough - 1)) if limits.enough else 1.0
         return _windows(limits.long_pause + grown * (limits.pause - limits.long_pause))
 
     def _spoken(self) -> int:
-        """Windows up to the last voice and what belongs to it."""
-        return len(self._windows) - max(0, self._quiet - TAIL)
+        """Number of windows up to the last voice, with its tail."""
+        return len(self._windows) - max(0, self._quiet - TAIL_WINDOWS)
 
     def _quietest(self) -> int:
-        """Where in the last quarter of the open segment a cut harms least: the middle of its quietest 160 ms."""
+        """Return the window in the middle of the quietest 160 ms in the last quarter of the open segment."""
         first = len(self._windows) * 3 // 4
         power = [float(np.mean(np.square(window, dtype=np.float32))) for window in self._windows[first:]]
-        around = np.convolve(power, np.ones(QUIET), "valid")
-        return first + int(np.argmin(around)) + QUIET // 2
+        around = np.convolve(power, np.ones(CUT_WINDOWS), "valid")
+        return first + int(np.argmin(around)) + CUT_WINDOWS // 2
 
     def _segment(self, windows: int) -> Segment:
         samples = np.concatenate(self._windows[:windows])
@@ -232,7 +232,7 @@ class Segmenter:
         segment = self._segment(windows)
         self._drop(windows)
         self.speaking = speaking
-        if not speaking:  # what ended this segment must not begin the next
+        if not speaking:  # the voice of this segment must not begin the next
             self._recent.extend([0.0] * len(self._recent))
         return segment
 
@@ -244,9 +244,9 @@ class Segmenter:
 
 
 def _windows(seconds: float) -> int:
-    return max(1, round(seconds * RATE / WINDOW))
+    return max(1, round(seconds * DECODER_RATE / WINDOW_SAMPLES))
 
 
 def speech(voices: Iterable[float]) -> float:
-    """Seconds of speech in windows of these probabilities."""
-    return sum(voices) * WINDOW / RATE
+    """Return the expected seconds of speech in windows with these probabilities of voice."""
+    return sum(voices) * WINDOW_SAMPLES / DECODER_RATE

@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 
 from flowcore import Text
 from flowcore.registry import available
-from flowcore.speech import Decoder, find
+from flowcore.speech import DECODER_RATE, Decoder, find
 from flowcore.testing import NodeHarness
 from nodes.speech.testing.harness import to_chunks
 
-RATE = 16000
 MAX_UTTERANCE = 30  # seconds: no utterance is longer
 ANSWER_TIMEOUT = 60.0  # seconds; a decoder that needs longer for a few seconds of speech is useless
 
@@ -80,7 +79,7 @@ class DecoderConformance:
         samples, _ = self.speech()
         before = samples.copy()
         samples.setflags(write=False)  # other consumers share them
-        for length in (0, 1, RATE // 100, RATE // 2, MAX_UTTERANCE * RATE):
+        for length in (0, 1, DECODER_RATE // 100, DECODER_RATE // 2, MAX_UTTERANCE * DECODER_RATE):
             assert isinstance(self.decoder.decode(np.resize(samples, length)), str)
         assert np.array_equal(samples, before)
         assert self.decoder.decode(samples[:0]).strip() == ""
@@ -97,8 +96,8 @@ class DecoderConformance:
         assert not any(text.gap for text in texts)
         bounds = [bound for text in finals for bound in (text.start, text.end)]
         assert bounds == sorted(bounds)
-        assert 0 <= bounds[0] <= bounds[-1] <= len(samples) / RATE
-        assert transcript({"use": self.engine, **self.config}, np.zeros(5 * RATE, np.int16)) == []
+        assert 0 <= bounds[0] <= bounds[-1] <= len(samples) / DECODER_RATE
+        assert transcript({"use": self.engine, **self.config}, np.zeros(5 * DECODER_RATE, np.int16)) == []
 
 
 def transcript(engine: Mapping[str, Any], samples: NDArray[np.int16]) -> list[Text]:
@@ -111,7 +110,7 @@ def transcript(engine: Mapping[str, Any], samples: NDArray[np.int16]) -> list[Te
         harness = NodeHarness(cls, config, resource=resource)
         woken = threading.Event()
         harness.node.wake = woken.set
-        harness.push(*to_chunks(samples, "s16", RATE))
+        harness.push(*to_chunks(samples, "s16", DECODER_RATE))
         harness.node.flush(harness.out.append)
         deadline = time.monotonic() + ANSWER_TIMEOUT
         while harness.node.busy():

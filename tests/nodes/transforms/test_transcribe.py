@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from flowcore import Audio, Text
+from flowcore.speech import DecodeFailed, Decoder
 from flowcore.testing import NodeHarness, run
 from nodes.audio import g711
 from nodes.speech.engines.moonshine import Moonshine
-from nodes.speech.local.decode_queue import Job
-from nodes.speech.local.decoder import DecodeFailed, Decoder
-from nodes.speech.local.recognizer import Recognizer
-from nodes.speech.local.segmenter import RATE, Segmenter
-from nodes.speech.local.worker import DecoderDied, Worker
+from nodes.speech.local.decode_queue import DecodeJob
+from nodes.speech.local.decoder_pool import DecoderDied, DecoderPool
+from nodes.speech.local.decoder_resource import DecoderResource
+from nodes.speech.local.segmenter import DECODER_RATE, Segmenter
 from nodes.transforms.resample import Resample
 from nodes.transforms.transcribe import Transcribe
 from tools import wer
@@ -32,8 +32,8 @@ QUICK = {"enough": "0s", "interim": "0s"}
 class Call(NodeHarness):
     """One node of one call, with an engine that collects when it is woken."""
 
-    def __init__(self, config: dict[str, Any], part: Any) -> None:
-        super().__init__(Transcribe, config, resource=part)
+    def __init__(self, config: dict[str, Any], resource: Any) -> None:
+        super().__init__(Transcribe, config, resource=resource)
         self.woken = threading.Event()
         self.node.wake = self.woken.set
 
@@ -86,7 +86,7 @@ class Pitches(Decoder):
     def decode(self, samples: np.ndarray) -> str:
         assert self.let.wait(SOON)
         self.decoded += 1
-        self.longest = max(self.longest, len(samples) / RATE)
+        self.longest = max(self.longest, len(samples) / DECODER_RATE)
         heard = " ".join(str(level) for level in np.unique(samples[samples > 0]))
         answer = next((text for level, text in self.says.items() if str(level) in heard.split()), heard)
         if isinstance(answer, Exception):
@@ -100,54 +100,56 @@ def pitches() -> Pitches:
 
 
 @pytest.fixture
-def part(pitches: Pitches) -> Iterator[Any]:
-    worker = Worker([pitches], 60)
-    yield SimpleNamespace(voice=SimpleNamespace(party=Loudness), worker=worker, backlog=60)
+def resource(pitches: Pitches) -> Iterator[Any]:
+    pool = DecoderPool([pitches], 60)
+    yield SimpleNamespace(voice=SimpleNamespace(detector=Loudness), pool=pool, backlog=60)
     pitches.let.set()
-    assert worker.close(SOON)
+    assert pool.close(SOON)
 
 
-def catch_up(part: Any) -> None:
-    """Wait until the interims that are in line now are decoded."""
+def catch_up(resource: Any) -> None:
+    """Wait until the interims that are in the queue now are decoded."""
     done = threading.Event()
-    part.worker.submit(Job("test", object(), np.zeros(1, np.int16), False, lambda outcome: done.set()))
+    resource.pool.submit(DecodeJob("test", object(), np.zeros(1, np.int16), False, lambda outcome: done.set()))
     assert done.wait(SOON)
 
 
 def speech(level: int, seconds: float = 1.0) -> np.ndarray:
-    return np.full(round(seconds * RATE), level, np.int16)
+    return np.full(round(seconds * DECODER_RATE), level, np.int16)
 
 
 def silence(seconds: float = 1.0) -> np.ndarray:
-    return np.zeros(round(seconds * RATE), np.int16)
+    return np.zeros(round(seconds * DECODER_RATE), np.int16)
 
 
 def chunks(*parts: np.ndarray, track: str = "agent", start: float = 0) -> list[Audio]:
-    samples, first = np.concatenate(parts), round(start * RATE)
-    return [Audio(samples[at : at + 1600], "s16", RATE, track, first + at) for at in range(0, len(samples), 1600)]
+    samples, first = np.concatenate(parts), round(start * DECODER_RATE)
+    return [
+        Audio(samples[at : at + 1600], "s16", DECODER_RATE, track, first + at) for at in range(0, len(samples), 1600)
+    ]
 
 
-def test_each_utterance_is_one_final_text_with_its_times(part):
-    call = Call(QUICK, part).push(*chunks(silence(), speech(2000), silence(), speech(3000, 2), silence())).settle()
+def test_each_utterance_is_one_final_text_with_its_times(resource):
+    call = Call(QUICK, resource).push(*chunks(silence(), speech(2000), silence(), speech(3000, 2), silence())).settle()
     assert [(t.text, t.utterance, round(t.start, 1), round(t.end, 1)) for t in call.out] == [
         ("2000", 0, 1.0, 2.0),
         ("3000", 1, 3.0, 5.0),
     ]
 
 
-def test_parties_in_one_stream_are_told_apart(part):
+def test_parties_in_one_stream_are_told_apart(resource):
     agent = chunks(silence(), speech(2000), silence())
     customer = chunks(silence(), speech(3000), silence(), track="customer")
-    call = Call(QUICK, part).push(*(chunk for pair in zip(agent, customer, strict=True) for chunk in pair)).settle()
+    call = Call(QUICK, resource).push(*(chunk for pair in zip(agent, customer, strict=True) for chunk in pair)).settle()
     assert {(t.track, t.text, t.utterance) for t in call.out} == {("agent", "2000", 0), ("customer", "3000", 0)}
 
 
-def test_interim_texts_grow_and_a_final_one_replaces_them(part):
-    call = Call({"enough": "0s", "interim": "500ms"}, part)
+def test_interim_texts_grow_and_a_final_one_replaces_them(resource):
+    call = Call({"enough": "0s", "interim": "500ms"}, resource)
     for number, chunk in enumerate(chunks(silence(0.5), speech(2000, 1.5), speech(3000, 1.5), silence())):
         call.push(chunk)
         if number % 5 == 4:
-            catch_up(part)
+            catch_up(resource)
             call.collect()
     call.settle()
     assert {t.utterance for t in call.out} == {0}
@@ -156,8 +158,8 @@ def test_interim_texts_grow_and_a_final_one_replaces_them(part):
     assert [round(t.start, 1) for t in call.out] == [0.5] * 3
 
 
-def test_under_load_interims_are_dropped_and_counted_and_finals_are_not(part, pitches):
-    call = Call({"enough": "0s", "interim": "500ms"}, part)
+def test_under_load_interims_are_dropped_and_counted_and_finals_are_not(resource, pitches):
+    call = Call({"enough": "0s", "interim": "500ms"}, resource)
     pitches.let.clear()
     call.push(*chunks(speech(2000, 6), silence(), speech(3000, 6), silence()))
     pitches.let.set()
@@ -167,9 +169,9 @@ def test_under_load_interims_are_dropped_and_counted_and_finals_are_not(part, pi
     assert call.dropped["stale_interim"] == 0.0
 
 
-def test_a_call_whose_audio_waits_is_read_no_further_for_a_while(part, pitches):
-    part.backlog = 12
-    call = Call(QUICK, part)
+def test_a_call_whose_audio_waits_is_read_no_further_for_a_while(resource, pitches):
+    resource.backlog = 12
+    call = Call(QUICK, resource)
     waited: list[float] = []
     results = call.node._driver._results
 
@@ -189,10 +191,10 @@ def test_a_call_whose_audio_waits_is_read_no_further_for_a_while(part, pitches):
     assert len(call.settle().finals) == 10
 
 
-def test_what_all_calls_together_may_not_let_wait_is_marked_in_the_transcript(part, pitches):
-    part.worker._line.backlog = 4
-    part.backlog = 100  # this call alone would not wait
-    call = Call(QUICK, part)
+def test_what_all_calls_together_may_not_let_wait_is_marked_in_the_transcript(resource, pitches):
+    resource.pool._queue.backlog = 4
+    resource.backlog = 100  # this call alone would not wait
+    call = Call(QUICK, resource)
     pitches.let.clear()
     call.push(*chunks(*[speech(2000), silence()] * 6))
     pitches.let.set()
@@ -207,11 +209,11 @@ def test_what_all_calls_together_may_not_let_wait_is_marked_in_the_transcript(pa
     assert call.dropped["overloaded"] > len(marked)  # seconds
 
 
-def test_the_text_asked_for_in_a_pause_is_the_final_one(part, pitches):
-    call = Call(QUICK | {"enough": "4s"}, part)
+def test_the_text_asked_for_in_a_pause_is_the_final_one(resource, pitches):
+    call = Call(QUICK | {"enough": "4s"}, resource)
     for chunk in chunks(silence(), speech(2000, 2), silence(0.7)):
         call.push(chunk)
-    catch_up(part)
+    catch_up(resource)
     call.push(*chunks(silence(2), start=3.7))
     assert [t.text for t in call.finals] == ["2000"]  # without another decode
     assert pitches.decoded == 2  # catch_up's own is one
@@ -219,8 +221,8 @@ def test_the_text_asked_for_in_a_pause_is_the_final_one(part, pitches):
     assert len(call.finals) == 1
 
 
-def test_a_text_that_is_still_being_made_when_the_pause_ends_is_made_once(part, pitches):
-    call = Call(QUICK | {"enough": "4s"}, part)
+def test_a_text_that_is_still_being_made_when_the_pause_ends_is_made_once(resource, pitches):
+    call = Call(QUICK | {"enough": "4s"}, resource)
     pitches.let.clear()
     for chunk in chunks(silence(), speech(2000, 2), silence(3)):
         call.push(chunk)
@@ -232,18 +234,18 @@ def test_a_text_that_is_still_being_made_when_the_pause_ends_is_made_once(part, 
     assert pitches.decoded == 1
 
 
-def test_who_goes_on_after_a_pause_is_decoded_whole(part, pitches):
-    call = Call(QUICK | {"enough": "4s"}, part)
+def test_who_goes_on_after_a_pause_is_decoded_whole(resource, pitches):
+    call = Call(QUICK | {"enough": "4s"}, resource)
     call.push(*chunks(silence(), speech(2000, 2), silence(0.7)))
-    catch_up(part)
+    catch_up(resource)
     call.push(*chunks(speech(3000, 2), silence(2), start=3.7)).settle()
     assert [t.text for t in call.finals] == ["2000 3000"]
 
 
-def test_a_short_utterance_is_decoded_together_with_the_one_before(part, pitches):
-    call = Call({"interim": "0s", "long_pause": "500ms"}, part)
+def test_a_short_utterance_is_decoded_together_with_the_one_before(resource, pitches):
+    call = Call({"interim": "0s", "long_pause": "500ms"}, resource)
     call.push(*chunks(silence(), speech(2000), silence()))
-    catch_up(part)
+    catch_up(resource)
     call.collect()
     assert [t.text for t in call.finals] == ["2000"]
     call.push(*chunks(speech(3000), silence(), start=3)).settle()
@@ -251,19 +253,19 @@ def test_a_short_utterance_is_decoded_together_with_the_one_before(part, pitches
     assert pitches.longest > 3  # both, and some of the silence around them
 
 
-def test_after_a_longer_pause_nothing_is_decoded_twice(part, pitches):
-    call = Call({"interim": "0s", "long_pause": "500ms"}, part)
+def test_after_a_longer_pause_nothing_is_decoded_twice(resource, pitches):
+    call = Call({"interim": "0s", "long_pause": "500ms"}, resource)
     call.push(*chunks(silence(), speech(2000), silence(3), speech(3000), silence())).settle()
     assert [t.text for t in call.finals] == ["2000", "3000"]
     assert pitches.longest < 2.5
 
 
 @pytest.mark.parametrize(("interim", "dropped"), [("0s", {}), ("60s", {"stale_interim": 1})])
-def test_a_text_that_nobody_would_have_seen_is_no_loss(interim, dropped, part, pitches):
-    call = Call({"enough": "4s", "long_pause": "1500ms", "interim": interim}, part)
+def test_a_text_that_nobody_would_have_seen_is_no_loss(interim, dropped, resource, pitches):
+    call = Call({"enough": "4s", "long_pause": "1500ms", "interim": interim}, resource)
     pitches.let.clear()
-    other = Job("test", object(), np.zeros(1, np.int16), True, lambda outcome: None)
-    part.worker.submit(other)  # the decoder has something to do
+    other = DecodeJob("test", object(), np.zeros(1, np.int16), True, lambda outcome: None)
+    resource.pool.submit(other)  # the decoder has something to do
     for chunk in chunks(speech(2000, 2), silence(0.7), speech(3000, 1), silence(2)):  # asked for in both pauses
         call.push(chunk)
     pitches.let.set()
@@ -272,8 +274,8 @@ def test_a_text_that_nobody_would_have_seen_is_no_loss(interim, dropped, part, p
     assert call.dropped_chunks == dropped
 
 
-def test_a_decoder_that_hangs_at_the_end_costs_its_texts_and_not_the_call(part, pitches):
-    call = Call(QUICK, part)
+def test_a_decoder_that_hangs_at_the_end_costs_its_texts_and_not_the_call(resource, pitches):
+    call = Call(QUICK, resource)
     pitches.let.clear()
     call.push(*chunks(*[speech(2000), silence()] * 3))
     call.node.flush(call.out.append)
@@ -289,12 +291,12 @@ def test_a_decoder_that_hangs_at_the_end_costs_its_texts_and_not_the_call(part, 
     ]
     assert call.dropped_chunks == {"untranscribed": 3}
     pitches.let.set()
-    catch_up(part)
+    catch_up(resource)
     assert len(call.collect().finals) == 3  # what comes now is too late
     call.node.close()
 
 
-def test_what_is_refused_leaves_no_audio_in_memory(part, pitches, monkeypatch):
+def test_what_is_refused_leaves_no_audio_in_memory(resource, pitches, monkeypatch):
     held: list[Any] = []
     cut = Segmenter._segment
 
@@ -304,19 +306,19 @@ def test_what_is_refused_leaves_no_audio_in_memory(part, pitches, monkeypatch):
         return segment
 
     monkeypatch.setattr(Segmenter, "_segment", watched)
-    part.worker._line.backlog = 4
-    part.backlog = 1000
-    call = Call(QUICK, part)
+    resource.pool._queue.backlog = 4
+    resource.backlog = 1000
+    call = Call(QUICK, resource)
     pitches.let.clear()
     call.push(*chunks(*[speech(2000), silence()] * 20))
     gc.collect()
-    assert sum(len(samples()) for samples in held if samples() is not None) <= 8 * RATE
+    assert sum(len(samples()) for samples in held if samples() is not None) <= 8 * DECODER_RATE
     pitches.let.set()
     assert len(call.settle().finals) == 20
 
 
 @pytest.mark.parametrize("interim", ["0s", "300ms"])
-def test_no_audio_that_was_decoded_waits_for_the_garbage_collector(part, pitches, monkeypatch, interim):
+def test_no_audio_that_was_decoded_waits_for_the_garbage_collector(resource, pitches, monkeypatch, interim):
     heard, decode = [], pitches.decode
 
     def watched(samples):
@@ -324,13 +326,13 @@ def test_no_audio_that_was_decoded_waits_for_the_garbage_collector(part, pitches
         return decode(samples)
 
     monkeypatch.setattr(pitches, "decode", watched)
-    call = Call({"enough": "0s", "interim": interim}, part)
+    call = Call({"enough": "0s", "interim": interim}, resource)
     gc.collect()
     gc.disable()
     try:
         for second in range(0, 20, 4):
             call.push(*chunks(speech(2000, 2), silence(2), start=second)).catch_up()
-        catch_up(part)  # the worker has let go of the last one
+        catch_up(resource)  # the worker has let go of the last one
         alive = sum(samples() is not None for samples in heard)
     finally:
         gc.enable()
@@ -339,15 +341,15 @@ def test_no_audio_that_was_decoded_waits_for_the_garbage_collector(part, pitches
     assert alive <= 2  # the worker's last, and what the next one may have to be heard together with
 
 
-def test_an_utterance_goes_on_although_we_were_held_up_ourselves(part):
-    call = Call(QUICK, part).push(*chunks(silence(), speech(2000)))
+def test_an_utterance_goes_on_although_we_were_held_up_ourselves(resource):
+    call = Call(QUICK, resource).push(*chunks(silence(), speech(2000)))
     call.now += 5  # the process stood still, and its audio waits
     call.collect().push(*chunks(speech(3000), silence(), start=2)).settle()
     assert [t.text for t in call.finals] == ["2000 3000"]
 
 
-def test_a_party_on_hold_gets_its_last_text_although_no_audio_comes(part):
-    call = Call(QUICK, part).push(*chunks(silence(), speech(2000, 1.01)))
+def test_a_party_on_hold_gets_its_last_text_although_no_audio_comes(resource):
+    call = Call(QUICK, resource).push(*chunks(silence(), speech(2000, 1.01)))
     call.wait(1)
     assert call.out == []
     call.wait(1)
@@ -358,8 +360,8 @@ def test_a_party_on_hold_gets_its_last_text_although_no_audio_comes(part):
     assert [t.text for t in call.finals] == ["2000", "3000"]
 
 
-def test_a_text_says_how_long_after_its_audio_it_came(part, pitches):
-    call = Call(QUICK, part)
+def test_a_text_says_how_long_after_its_audio_it_came(resource, pitches):
+    call = Call(QUICK, resource)
     pitches.let.clear()
     for chunk in chunks(silence(), speech(2000), silence()):
         call.push(chunk)
@@ -370,53 +372,55 @@ def test_a_text_says_how_long_after_its_audio_it_came(part, pitches):
     assert text.lag == pytest.approx(1.0, abs=0.15)  # the second of silence went by
 
 
-def test_a_hold_ends_the_utterance_and_times_stay_right(part):
-    call = Call(QUICK, part).push(*chunks(speech(2000))).push(*chunks(speech(3000), silence(), start=300)).settle()
+def test_a_hold_ends_the_utterance_and_times_stay_right(resource):
+    call = Call(QUICK, resource).push(*chunks(speech(2000))).push(*chunks(speech(3000), silence(), start=300)).settle()
     assert [(t.text, round(t.start, 1)) for t in call.out] == [("2000", 0.0), ("3000", 300.0)]
 
 
-def test_speech_at_the_very_end_is_not_lost(part):
-    call = Call(QUICK, part).push(*chunks(silence(), speech(2000)))
+def test_speech_at_the_very_end_is_not_lost(resource):
+    call = Call(QUICK, resource).push(*chunks(silence(), speech(2000)))
     assert call.out == []
     assert [t.text for t in call.settle().out] == ["2000"]
 
 
 @pytest.mark.parametrize("noise", ["♪♪♪", "?", " ", ""])
-def test_a_result_without_words_is_left_out(part, pitches, noise):
+def test_a_result_without_words_is_left_out(resource, pitches, noise):
     pitches.says[2000] = noise
-    call = Call(QUICK, part).push(*chunks(speech(2000), silence(), speech(3000), silence())).settle()
+    call = Call(QUICK, resource).push(*chunks(speech(2000), silence(), speech(3000), silence())).settle()
     assert [(t.text, t.utterance) for t in call.out] == [("3000", 0)]
 
 
-def test_you_is_a_word_only_where_a_voice_was(part, pitches):
+def test_you_is_a_word_only_where_a_voice_was(resource, pitches):
     pitches.says |= {2000: "You", 3000: "You."}
     call = (
-        Call({"interim": "0s"}, part).push(*chunks(speech(2000, 0.3), silence(2), speech(3000, 3), silence(2))).settle()
+        Call({"interim": "0s"}, resource)
+        .push(*chunks(speech(2000, 0.3), silence(2), speech(3000, 3), silence(2)))
+        .settle()
     )
     assert [(t.text, t.final) for t in call.out] == [("You.", True)]
 
 
-def test_an_interim_text_that_was_no_words_is_taken_back(part, pitches):
+def test_an_interim_text_that_was_no_words_is_taken_back(resource, pitches):
     pitches.says[3000] = "♪♪"
-    call = Call({"enough": "0s", "interim": "500ms"}, part).push(*chunks(speech(2000)))
+    call = Call({"enough": "0s", "interim": "500ms"}, resource).push(*chunks(speech(2000)))
     assert call.woken.wait(SOON)
     call.collect().push(*chunks(speech(3000), silence(), start=1)).settle()
     assert [(t.text, t.final) for t in call.out][-1] == ("", True)
     assert {t.utterance for t in call.out} == {0}
 
 
-def test_what_cannot_be_decoded_is_marked_and_the_call_goes_on(part, pitches):
+def test_what_cannot_be_decoded_is_marked_and_the_call_goes_on(resource, pitches):
     pitches.says[2000] = DecodeFailed("too bad")
-    call = Call(QUICK, part).push(*chunks(speech(2000), silence(), speech(3000), silence())).settle()
+    call = Call(QUICK, resource).push(*chunks(speech(2000), silence(), speech(3000), silence())).settle()
     assert [(t.text, t.gap, t.utterance) for t in call.finals] == [("", "untranscribed", 0), ("3000", "", 1)]
     assert call.dropped_chunks["decode_failed"] == 1
     assert [(name, str(data["cause"])) for name, data in call.events] == [("decode_failed", "too bad")]
 
 
-def test_a_decoder_that_died_is_told_and_its_utterance_comes_once(part, pitches, monkeypatch):
-    monkeypatch.setattr("nodes.speech.local.worker.RETRY_FIRST", 0.001)
+def test_a_decoder_that_died_is_told_and_its_utterance_comes_once(resource, pitches, monkeypatch):
+    monkeypatch.setattr("nodes.speech.local.decoder_pool.MIN_RETRY_DELAY", 0.001)
     pitches.says[2000] = DecoderDied("killed")
-    call = Call(QUICK, part)
+    call = Call(QUICK, resource)
     trouble = call.node.report.event
 
     def event(name: str, **data: Any) -> None:
@@ -429,13 +433,13 @@ def test_a_decoder_that_died_is_told_and_its_utterance_comes_once(part, pitches,
     assert call.events == [("decoder_replaced", {"cause": "killed"})]
 
 
-def test_a_closed_call_leaves_nothing_in_the_line(part, pitches):
-    call = Call(QUICK, part)
+def test_a_closed_call_leaves_nothing_in_the_line(resource, pitches):
+    call = Call(QUICK, resource)
     pitches.let.clear()
     call.push(*chunks(*[speech(2000), silence()] * 5))
     call.node.close()
     pitches.says[2000] = AssertionError("decoded for a closed call")
-    other = Call(QUICK, part).push(*chunks(speech(3000), silence()))
+    other = Call(QUICK, resource).push(*chunks(speech(3000), silence()))
     pitches.let.set()
     assert [t.text for t in other.settle().out] == ["3000"]
     assert call.node._driver._results.qsize() <= 1  # the one that was being decoded
@@ -464,11 +468,11 @@ def test_limits_without_sense_are_refused():
 
 
 @pytest.fixture(scope="module")
-def moonshine() -> Iterator[Recognizer]:
-    part = Recognizer(Moonshine, backlog=1000)
-    part.open()
-    yield part
-    part.close()
+def moonshine() -> Iterator[DecoderResource]:
+    resource = DecoderResource(Moonshine, backlog=1000)
+    resource.open()
+    yield resource
+    resource.close()
 
 
 def call_audio(track: str, recording: str) -> list[Audio]:
@@ -519,5 +523,5 @@ def test_many_calls_at_once_hear_only_their_own_words(moonshine):
 @pytest.mark.model
 @pytest.mark.parametrize("level", [0, 60, 1600], ids=["silence", "hiss", "noise"])
 def test_nothing_is_made_up_from(level, moonshine):
-    noise = np.random.default_rng(1).normal(0, level, 30 * RATE).astype(np.int16)
+    noise = np.random.default_rng(1).normal(0, level, 30 * DECODER_RATE).astype(np.int16)
     assert Call({}, moonshine).push(*chunks(noise)).settle().out == []

@@ -299,5 +299,5 @@ def test_an_engine_that_is_closed_ends_its_streams(engine):
 def test_a_connection_that_cannot_even_be_made_is_told_to_the_stream(engine, monkeypatch):
     with FakeGoogle() as google:
         talker = engine(google)
-        monkeypatch.setattr(talker._calls, "_connect", lambda: 1 / 0)
+        monkeypatch.setattr(talker._client, "_connect", lambda: 1 / 0)
         assert isinstance(Talk(talker).rest(), Unavailable)

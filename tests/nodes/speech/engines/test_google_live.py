@@ -62,9 +62,9 @@ def recorded(path, agent, customer):
 @pytest.fixture
 def patient(monkeypatch):
     """Nobody gives up a stream on which a busy machine says nothing, or is late with the last word; Google's limits."""
-    for limit in ("HOLD", "DRAIN"):
-        monkeypatch.setattr(f"nodes.speech.cloud.streaming.{limit}", PATIENCE)
-    monkeypatch.setattr("nodes.transforms.transcribe.CLOSING", PATIENCE)
+    for limit in ("HOLD_TIMEOUT", "DRAIN_TIMEOUT"):
+        monkeypatch.setattr(f"nodes.speech.cloud.streaming_track.{limit}", PATIENCE)
+    monkeypatch.setattr("nodes.transforms.transcribe.FLUSH_TIMEOUT", PATIENCE)
     usual = nodes.speech.engines.google.Limits
     longer = lambda *formats, idle, **more: usual(*formats, idle=2 * PATIENCE, **more)  # noqa: E731
     monkeypatch.setattr("nodes.speech.engines.google.Limits", longer)

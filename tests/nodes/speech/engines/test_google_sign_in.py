@@ -97,7 +97,7 @@ def test_a_key_that_is_none_is_told_in_one_line(tmp_path):
     for content in ("no json", "{}", '{"type": "service_account"}', "[]"):
         path = tmp_path / "key.json"
         path.write_text(content)
-        with pytest.raises(CannotStart, match=r"key.json is no service account's key file: name a service"):
+        with pytest.raises(CannotStart, match=r"key.json is not a key file of a service account: name a service"):
             sign_in(str(path))
 
 

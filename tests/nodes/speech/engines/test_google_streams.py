@@ -46,7 +46,7 @@ class Google(StreamingConformance):
         for _ in range(3):
             self.google.turn()
             turned = threading.Event()
-            self.running.injector.inner._calls.post(turned.set)
+            self.running.injector.inner._client.post(turned.set)
             turned.wait(1)
 
     def call(self, *, max_stream=None, **more):

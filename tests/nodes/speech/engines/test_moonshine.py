@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from flowcore import CannotStart
+from flowcore.speech import DecodeFailed
 from nodes.speech.engines.moonshine import Moonshine
-from nodes.speech.local.decoder import DecodeFailed
 from tools.voices import telephone
 
 soxr = pytest.importorskip("soxr")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from flowcore import CannotStart
+from flowcore.speech import DecodeFailed
 from nodes.speech.engines.whisper import Whisper
-from nodes.speech.local.decoder import DecodeFailed
 
 pytest.importorskip("faster_whisper")
 

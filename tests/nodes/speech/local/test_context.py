@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from nodes.speech.local.context import LONGEST, NEAR, TOGETHER, Context
-from nodes.speech.local.segmenter import RATE, Segment
+from nodes.speech.local.context import MAX_CONTEXT_SECONDS, MAX_PAUSE_SECONDS, MAX_TOTAL_SECONDS, Context
+from nodes.speech.local.segmenter import DECODER_RATE, Segment
 
 
 def segment(start: float, seconds: float) -> Segment:
-    samples = np.full(round(seconds * RATE), round(start), np.int16)
-    first = round(start * RATE)
+    samples = np.full(round(seconds * DECODER_RATE), round(start), np.int16)
+    first = round(start * DECODER_RATE)
     return Segment(samples, first, first + len(samples), ())
 
 
@@ -17,21 +17,21 @@ def test_it_grows_with_what_is_said_until_it_is_long_enough():
     assert first is not None
     both = Context.after(first, segment(6, 4), "Two.")
     assert both is not None
-    assert (both.text, len(both.samples), both.end) == ("One. Two.", 8 * RATE, 10 * RATE)
+    assert (both.text, len(both.samples), both.end) == ("One. Two.", 8 * DECODER_RATE, 10 * DECODER_RATE)
     assert set(both.samples.tolist()) == {1, 6}
     last = Context.after(both, segment(11, 4), "Three.")
     assert last is not None
-    assert (last.text, len(last.samples)) == ("Three.", 4 * RATE)
+    assert (last.text, len(last.samples)) == ("Three.", 4 * DECODER_RATE)
 
 
 def test_what_is_long_or_without_words_is_of_no_help():
-    assert Context.after(None, segment(1, LONGEST + 1), "A long speech.") is None
+    assert Context.after(None, segment(1, MAX_CONTEXT_SECONDS + 1), "A long speech.") is None
     assert Context.after(None, segment(1, 1), "") is None
 
 
 def test_it_leads_only_to_what_follows_shortly_and_is_not_too_long():
     before = Context.after(None, segment(0, 2), "Yes.")
     assert before is not None
-    assert before.leads_to(segment(2 + NEAR, 1))
-    assert not before.leads_to(segment(2.1 + NEAR, 1))
-    assert not before.leads_to(segment(2, TOGETHER))
+    assert before.leads_to(segment(2 + MAX_PAUSE_SECONDS, 1))
+    assert not before.leads_to(segment(2.1 + MAX_PAUSE_SECONDS, 1))
+    assert not before.leads_to(segment(2, MAX_TOTAL_SECONDS))

@@ -6,7 +6,7 @@ import pytest
 from flowcore import Audio
 from flowcore.testing import joined, run, tone
 from nodes.audio import g711
-from nodes.speech.local.converter import RATE, Converter
+from nodes.speech.local.converter import DECODER_RATE, Converter
 from nodes.transforms.resample import Resample
 
 
@@ -19,13 +19,13 @@ def test_it_is_what_the_nodes_decode_mulaw_and_resample_make(encoding):
     converter = Converter("agent")
     chunks = coded if encoding == "mulaw" else linear
     made = [piece for chunk in chunks for piece in converter.convert(chunk)] + converter.finish()
-    wanted = joined(run(Resample, {"rate": RATE}, linear))
+    wanted = joined(run(Resample, {"rate": DECODER_RATE}, linear))
     assert np.array_equal(joined(made), wanted)
-    assert {(piece.encoding, piece.rate, piece.track) for piece in made} == {("s16", RATE, "agent")}
+    assert {(piece.encoding, piece.rate, piece.track) for piece in made} == {("s16", DECODER_RATE, "agent")}
 
 
 def test_what_has_the_rate_already_passes():
-    chunk = Audio(np.arange(160, dtype=np.int16), "s16", RATE, "agent", 320)
+    chunk = Audio(np.arange(160, dtype=np.int16), "s16", DECODER_RATE, "agent", 320)
     converter = Converter("agent")
     (same,) = converter.convert(chunk)
     assert same.samples is chunk.samples

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowcore import Audio
-from nodes.speech.local.segmenter import RATE, WINDOW, Limits, Segment, Segmenter
+from nodes.speech.local.segmenter import DECODER_RATE, WINDOW_SAMPLES, Segment, Segmenter, SegmentLimits
 
-LIMITS = Limits(threshold=0.3, pause=0.5, long_pause=1.6, enough=0, pre_roll=0.5, longest=12)
-PATIENT = Limits(threshold=0.3, pause=0.2, long_pause=1.2, enough=4, pre_roll=0.5, longest=12)
+LIMITS = SegmentLimits(threshold=0.3, pause=0.5, long_pause=1.6, enough=0, pre_roll=0.5, longest=12)
+PATIENT = SegmentLimits(threshold=0.3, pause=0.2, long_pause=1.2, enough=4, pre_roll=0.5, longest=12)
 
 
 class Loudness:
@@ -19,7 +19,7 @@ class Loudness:
         self.resets = 0
 
     def __call__(self, window: np.ndarray) -> float:
-        assert len(window) == WINDOW
+        assert len(window) == WINDOW_SAMPLES
         return float(np.mean(np.abs(window.astype(float))) > 1000)
 
     def reset(self) -> None:
@@ -28,11 +28,11 @@ class Loudness:
 
 def speech(seconds: float) -> np.ndarray:
     """Loud samples, no two alike in a row, so that a lost or doubled one shows."""
-    return (4000 + np.arange(round(seconds * RATE)) % 8000).astype(np.int16)
+    return (4000 + np.arange(round(seconds * DECODER_RATE)) % 8000).astype(np.int16)
 
 
 def silence(seconds: float) -> np.ndarray:
-    return np.zeros(round(seconds * RATE), np.int16)
+    return np.zeros(round(seconds * DECODER_RATE), np.int16)
 
 
 def sound(*parts: np.ndarray) -> np.ndarray:
@@ -40,12 +40,12 @@ def sound(*parts: np.ndarray) -> np.ndarray:
 
 
 def segments(
-    samples: np.ndarray, limits: Limits = LIMITS, sizes: list[int] | None = None, start: int = 0
+    samples: np.ndarray, limits: SegmentLimits = LIMITS, sizes: list[int] | None = None, start: int = 0
 ) -> list[Segment]:
     segmenter, found, at, turn = Segmenter(Loudness(), limits), [], 0, 0
     while at < len(samples):
         size = sizes[turn % len(sizes)] if sizes else 1600
-        found += segmenter.push(Audio(samples[at : at + size], "s16", RATE, "agent", start + at))
+        found += segmenter.push(Audio(samples[at : at + size], "s16", DECODER_RATE, "agent", start + at))
         at, turn = at + size, turn + 1
     last = segmenter.end()
     return [*found, last] if last else found
@@ -62,8 +62,8 @@ def test_two_utterances_are_two_segments_with_the_times_of_the_voice():
 
 def test_a_segment_starts_with_the_pre_roll():
     (found,) = segments(sound(silence(3), speech(1), silence(2)))
-    noticed = 3 + 5 * WINDOW / RATE  # a mean of 0.3 over 16 windows takes five
-    assert noticed - 0.5 - 3 * WINDOW / RATE < found.start / RATE <= noticed - 0.5
+    noticed = 3 + 5 * WINDOW_SAMPLES / DECODER_RATE  # a mean of 0.3 over 16 windows takes five
+    assert noticed - 0.5 - 3 * WINDOW_SAMPLES / DECODER_RATE < found.start / DECODER_RATE <= noticed - 0.5
 
 
 def test_a_click_is_no_speech():
@@ -91,8 +91,10 @@ def test_a_long_utterance_ends_at_a_short_pause():
 def pause_that_ends(seconds: float) -> float:
     """How much silence ends an utterance with so much speech in it."""
     segmenter, quiet = Segmenter(Loudness(), PATIENT), 0.0
-    list(segmenter.push(Audio(speech(seconds), "s16", RATE, "agent", 0)))
-    while not list(segmenter.push(Audio(silence(0.032), "s16", RATE, "agent", round((seconds + quiet) * RATE)))):
+    list(segmenter.push(Audio(speech(seconds), "s16", DECODER_RATE, "agent", 0)))
+    while not list(
+        segmenter.push(Audio(silence(0.032), "s16", DECODER_RATE, "agent", round((seconds + quiet) * DECODER_RATE)))
+    ):
         quiet += 0.032
     return quiet
 
@@ -114,7 +116,7 @@ def test_in_a_pause_what_there_is_will_be_the_whole_segment():
     segmenter, guesses, found = Segmenter(Loudness(), PATIENT), [], []
     samples = sound(silence(1), speech(2), silence(0.7), speech(1), silence(2))
     for at in range(0, len(samples), 1600):
-        found += segmenter.push(Audio(samples[at : at + 1600], "s16", RATE, "agent", at))
+        found += segmenter.push(Audio(samples[at : at + 1600], "s16", DECODER_RATE, "agent", at))
         if segmenter.pausing:
             guess = segmenter.so_far()
             assert segmenter.reaches == guess.end
@@ -122,13 +124,13 @@ def test_in_a_pause_what_there_is_will_be_the_whole_segment():
     assert len({guess.end for guess in guesses}) == 2
     assert guesses[-1].end == found[0].end
     assert np.array_equal(guesses[-1].samples, found[0].samples)
-    assert 0.6 < (found[0].end / RATE) - 4.7 < 0.7
+    assert 0.6 < (found[0].end / DECODER_RATE) - 4.7 < 0.7
 
 
 def test_endless_speech_is_cut_at_its_quietest_place():
     samples = sound(speech(10), speech(0.2) // 3, speech(5))
     first, second = segments(samples)
-    assert 10 * RATE <= first.start + len(first.samples) <= 10.2 * RATE
+    assert 10 * DECODER_RATE <= first.start + len(first.samples) <= 10.2 * DECODER_RATE
     assert second.start == first.start + len(first.samples)
     assert np.array_equal(sound(first.samples, second.samples), samples)
 
@@ -142,45 +144,45 @@ def test_endless_speech_never_gets_longer_than_the_limit():
 def test_a_hold_ends_the_segment_and_later_times_stay_right():
     voice = Loudness()
     segmenter = Segmenter(voice, LIMITS)
-    found = list(segmenter.push(Audio(speech(2), "s16", RATE, "agent", 0)))
-    found += segmenter.push(Audio(sound(speech(1), silence(1)), "s16", RATE, "agent", 60 * RATE))
+    found = list(segmenter.push(Audio(speech(2), "s16", DECODER_RATE, "agent", 0)))
+    found += segmenter.push(Audio(sound(speech(1), silence(1)), "s16", DECODER_RATE, "agent", 60 * DECODER_RATE))
     assert ends(found) == [(0.0, 2.0), (60.0, 61.0)]
     assert voice.resets >= 1
-    assert found[1].start == 60 * RATE
+    assert found[1].start == 60 * DECODER_RATE
 
 
 def test_a_lost_packet_is_silence_within_the_word():
     segmenter = Segmenter(Loudness(), LIMITS)
-    list(segmenter.push(Audio(speech(1), "s16", RATE, "agent", 0)))
-    list(segmenter.push(Audio(speech(1), "s16", RATE, "agent", RATE + 320)))
+    list(segmenter.push(Audio(speech(1), "s16", DECODER_RATE, "agent", 0)))
+    list(segmenter.push(Audio(speech(1), "s16", DECODER_RATE, "agent", DECODER_RATE + 320)))
     found = segmenter.end()
     assert found is not None
     assert np.array_equal(found.samples, sound(speech(1), np.zeros(320, np.int16), speech(1)))
 
 
 def test_a_call_need_not_start_at_zero():
-    (found,) = segments(sound(speech(1), silence(1)), start=5 * RATE)
+    (found,) = segments(sound(speech(1), silence(1)), start=5 * DECODER_RATE)
     assert ends([found]) == [(5.0, 6.0)]
 
 
 def test_so_far_grows_while_somebody_speaks():
     segmenter = Segmenter(Loudness(), LIMITS)
     assert not segmenter.speaking
-    list(segmenter.push(Audio(speech(1), "s16", RATE, "agent", 0)))
+    list(segmenter.push(Audio(speech(1), "s16", DECODER_RATE, "agent", 0)))
     assert segmenter.speaking
-    assert segmenter.so_far().seconds == pytest.approx(1, abs=WINDOW / RATE)
+    assert segmenter.so_far().seconds == pytest.approx(1, abs=WINDOW_SAMPLES / DECODER_RATE)
     assert segmenter.reaches == segmenter.so_far().end
-    list(segmenter.push(Audio(silence(1), "s16", RATE, "agent", RATE)))
+    list(segmenter.push(Audio(silence(1), "s16", DECODER_RATE, "agent", DECODER_RATE)))
     assert not segmenter.speaking
 
 
 def test_after_an_end_by_silence_of_the_line_no_sample_comes_twice():
     samples = sound(silence(1), speech(1.01), speech(2), silence(2))
     segmenter = Segmenter(Loudness(), LIMITS)
-    cut = round(2.01 * RATE)
-    found = list(segmenter.push(Audio(samples[:cut], "s16", RATE, "agent", 0)))
+    cut = round(2.01 * DECODER_RATE)
+    found = list(segmenter.push(Audio(samples[:cut], "s16", DECODER_RATE, "agent", 0)))
     found.append(segmenter.end())
-    found += segmenter.push(Audio(samples[cut:], "s16", RATE, "agent", cut))
+    found += segmenter.push(Audio(samples[cut:], "s16", DECODER_RATE, "agent", cut))
     assert found[0].end == cut == found[1].start
     assert np.array_equal(found[1].samples, samples[cut : found[1].end])
 
@@ -201,7 +203,7 @@ def test_every_spoken_sample_is_in_one_segment_however_the_audio_is_cut(pattern,
         heard[at] += 1
     assert heard.max() <= 1
     # A window that is half loud may count as silence.
-    spoken = np.convolve(samples > 0, np.ones(2 * WINDOW), "same") >= 2 * WINDOW
+    spoken = np.convolve(samples > 0, np.ones(2 * WINDOW_SAMPLES), "same") >= 2 * WINDOW_SAMPLES
     assert heard[spoken].all()
     whole = segments(samples, limits)
     assert [(s.start, len(s.samples)) for s in found] == [(s.start, len(s.samples)) for s in whole]

@@ -1,8 +1,7 @@
-"""A decoder in a process of its own: its threads, memory and crashes are not the engine's.
+"""A decoder in a process of its own, which keeps its threads, memory and crashes away from the engine.
 
-Question and answer are one message each: the samples, then the words. The same two messages could go to another
-machine. The process holds no descriptor of ours but its end of one socket, and dies with us: with the thread that
-started it (Linux), and at the latest when it next looks at that socket.
+Request and response are one message each: the samples, then the text. The process inherits one descriptor, its end of
+a socket. It ends with its parent: with the thread that started it (Linux), or when it next reads from the socket.
 """
 
 from __future__ import annotations
@@ -26,21 +25,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import CannotStart, FlowcoreError
-from nodes.speech.local.decoder import DecodeFailed, Decoder
-from nodes.speech.local.worker import DecoderDied, Stoppable
+from flowcore.speech import DecodeFailed, Decoder
+from nodes.speech.local.decoder_pool import DecoderDied, Stoppable
 
-LOADING = 120.0
-"""Seconds that a model may take to load; the largest take 20 s from a cold disk."""
-HANGS = 60.0
-"""Seconds after which a decoder is held to hang; the embedded model takes 0.7 s for its longest utterance."""
-NICE = 5
-"""Added to the niceness: when the cores are short, what receives and records goes first."""
+LOAD_TIMEOUT = 120.0
+"""Seconds for loading a model; the largest take 20 s from a cold disk."""
+DECODE_TIMEOUT = 60.0
+"""Seconds after which a decoder counts as hung; the embedded model takes 0.7 s for its longest utterance."""
+NICENESS = 5
+"""Added to the niceness, so that receiving and recording go first when the cores are busy."""
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-READY, WORDS, FAILED = b"+", b"=", b"!"
+READY, TEXT, FAILED = b"+", b"=", b"!"
 
 
 class DecoderProcess(Decoder, Stoppable):
-    """Runs the decoder class ``cls`` with ``config`` elsewhere; `open` and `decode` are called in one thread."""
+    """Runs the decoder class ``cls`` with ``config`` in another process; one thread calls `open` and `decode`."""
 
     def __init__(self, cls: type[Decoder], config: Any) -> None:
         super().__init__(config)
@@ -55,28 +54,30 @@ class DecoderProcess(Decoder, Stoppable):
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection[Any, Any] | None = None
         self._stopped = False
-        self._lock = threading.Lock()  # `stop` comes from another thread, at any time
+        self._lock = threading.Lock()  # `stop` may come from another thread at any time
 
     @property
     def pid(self) -> int | None:
-        """Of the process that runs now."""
+        """Id of the running process; None if there is none."""
         return self._process.pid if self._process else None
 
     def open(self) -> None:
         ours, theirs = socket.socketpair()
-        patience = struct.pack("@ll", *divmod(round(HANGS * 1e6), 1_000_000))  # struct timeval: seconds, microseconds
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+        send_timeout = struct.pack(
+            "@ll", *divmod(round(DECODE_TIMEOUT * 1e6), 1_000_000)
+        )  # struct timeval: seconds, microseconds
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, send_timeout)
         command = [sys.executable, "-m", __name__, str(theirs.fileno()), self._job]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         with theirs, self._lock:
             self._connection = Connection(ours.detach())
             if self._stopped:
                 raise DecoderDied("the engine was closed")
-            self._process = subprocess.Popen(  # noqa: S603  # this interpreter, and names of our own
+            self._process = subprocess.Popen(  # noqa: S603  # this interpreter with the class's own names
                 command, pass_fds=[theirs.fileno()], env=environment, process_group=0,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
-        answer = self._answer(LOADING)
+        answer = self._answer(LOAD_TIMEOUT)
         if not answer.startswith(READY):
             error = json.loads(answer[1:])
             raise CannotStart(error["message"], field=error["field"])
@@ -87,8 +88,8 @@ class DecoderProcess(Decoder, Stoppable):
                 raise DecoderDied("the decoder is closed")
             self._connection.send_bytes(np.ascontiguousarray(samples, "<i2").data.cast("B"))
         except OSError as error:
-            raise DecoderDied(self._why()) from error
-        answer = self._answer(HANGS)
+            raise DecoderDied(self._cause()) from error
+        answer = self._answer(DECODE_TIMEOUT)
         text = answer[1:].decode()
         if answer.startswith(FAILED):
             raise DecodeFailed(text)
@@ -105,7 +106,7 @@ class DecoderProcess(Decoder, Stoppable):
             if self._connection:
                 self._connection.close()
             if self._process:
-                self._process.kill()  # it holds nothing that is worth an orderly end
+                self._process.kill()  # it holds no state
                 self._process.wait()
             self._connection = self._process = None
 
@@ -117,9 +118,9 @@ class DecoderProcess(Decoder, Stoppable):
                 raise DecoderDied(f"the decoder gave no answer within {timeout:g} s")
             return self._connection.recv_bytes()
         except (EOFError, OSError) as error:
-            raise DecoderDied(self._why()) from error
+            raise DecoderDied(self._cause()) from error
 
-    def _why(self) -> str:
+    def _cause(self) -> str:
         if self._process is None:
             return "the decoder is closed"
         with suppress(subprocess.TimeoutExpired):
@@ -130,8 +131,8 @@ class DecoderProcess(Decoder, Stoppable):
 
 
 def main(fd: int, job: dict[str, Any]) -> None:
-    """The process: answer until the other side is gone."""
-    _depend_on(job["parent"])
+    """Run the process: answer requests until the other side is gone."""
+    _tie_to_parent(job["parent"])
     connection: Connection[Any, Any] = Connection(fd)
     cls = getattr(importlib.import_module(job["module"]), job["class"])
     config = None if job["config"] is None else cls.Config(**job["config"])
@@ -147,26 +148,26 @@ def main(fd: int, job: dict[str, Any]) -> None:
         while True:
             samples = np.frombuffer(connection.recv_bytes(), "<i2")
             try:
-                answer = WORDS + decoder.decode(samples).encode()
+                answer = TEXT + decoder.decode(samples).encode()
             except DecodeFailed as error:
                 answer = FAILED + str(error).encode()
-            except Exception as error:  # a mistake in somebody's engine costs this utterance, and not the loaded model
+            except Exception as error:  # a bug in an engine costs this utterance, not the loaded model
                 answer = FAILED + f"{type(error).__name__}: {error}".encode()
             connection.send_bytes(answer)
 
 
-def _depend_on(parent: int) -> None:
-    """Live and die with the process that started this one, and yield to it."""
-    # Ctrl-C and a service manager's SIGTERM go to all processes: the calls that drain still need this one.
+def _tie_to_parent(parent: int) -> None:
+    """End with the parent process, and yield the CPU to it."""
+    # Ctrl-C and a service manager's SIGTERM reach all processes, but draining calls still need this one.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        with suppress(OSError):  # if memory runs out, let the kernel take what can be replaced
+        with suppress(OSError):  # if memory runs out, the kernel kills a decoder first: it can be replaced
             Path("/proc/self/oom_score_adj").write_text("500")
-    if os.getppid() != parent:  # it died before we could say so
+    if os.getppid() != parent:  # the parent died before prctl
         os._exit(1)
-    os.nice(NICE)
+    os.nice(NICENESS)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The audio of one party that has no final text yet, by its position in samples on the flow's clock."""
+"""The audio of one track that has no final text yet, by its position in samples on the flow's clock."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ from numpy.typing import NDArray
 from flowcore import Audio, Encoding
 from nodes.audio import g711
 
-WIDTH = {"mulaw": 1, "s16": 2}  # bytes of a sample
+SAMPLE_BYTES = {"mulaw": 1, "s16": 2}
 SILENCE = {"mulaw": b"\xff", "s16": b"\0\0"}
-HOLE = 1.0  # seconds: a shorter hole, such as a lost packet, is filled with silence; a longer one parts two stretches
-WINDOW = 0.02  # seconds over which a level is taken
-PAUSE = 8  # windows: the shortest pause between words that is worth cutting at
+MAX_FILLED_HOLE = (
+    1.0  # seconds: a shorter hole, such as a lost packet, is filled with silence; a longer one separates stretches
+)
+WINDOW_SECONDS = 0.02  # over which a level is measured
+PAUSE_WINDOWS = 8  # the shortest pause between words that is worth a cut
 
 
-class Ring:
-    """Stretches of audio without holes, together no longer than ``longest`` seconds: the oldest give way.
+class ReplayBuffer:
+    """Stretches of audio without holes, at most ``max_seconds`` in all: the oldest audio is dropped first.
 
-    ``lost`` is the position up to which audio had to go that nobody had trimmed.
+    ``lost`` is the position up to which audio was dropped before it was trimmed.
     """
 
-    def __init__(self, encoding: Encoding, rate: int, longest: float) -> None:
+    def __init__(self, encoding: Encoding, rate: int, max_seconds: float) -> None:
         self.encoding = encoding
         self.rate = rate
-        self.longest = longest
+        self.max_seconds = max_seconds
         self.lost = 0
-        self._width = WIDTH[encoding]
-        self._bytes = round(longest * rate) * self._width
+        self._width = SAMPLE_BYTES[encoding]
+        self._bytes = round(max_seconds * rate) * self._width
         self._held = 0
         self._stretches: deque[tuple[int, bytearray]] = deque()
 
     @property
     def end(self) -> int:
-        """Position after the newest sample; 0 while there is none."""
+        """Position after the newest sample; 0 without audio."""
         return self._end_of(-1) if self._stretches else 0
 
     def add(self, chunk: Audio) -> None:
-        """The next chunk. What lies before the end of the last one is left out."""
+        """Append a chunk, without its audio before the end of the last chunk."""
         data = chunk.samples.tobytes()
         start = chunk.start
         if self._stretches:
@@ -48,7 +50,7 @@ class Ring:
             if hole < 0:
                 data = data[-hole * self._width :]
                 start = self.end
-            if hole <= HOLE * self.rate:
+            if hole <= MAX_FILLED_HOLE * self.rate:
                 data = SILENCE[self.encoding] * max(0, hole) + data
                 self._stretches[-1][1].extend(data)
             else:
@@ -62,7 +64,7 @@ class Ring:
             self._cut(self.lost)
 
     def trim(self, position: int) -> None:
-        """What lies before ``position`` is no longer needed. The newest stretch stays, if only as a place."""
+        """Free the audio before ``position``. The newest stretch stays, perhaps empty, and keeps its position."""
         while self._stretches and self._stretches[0][0] < position:
             if self._end_of(0) > position or len(self._stretches) == 1:
                 self._cut(min(position, self._end_of(0)))
@@ -70,21 +72,25 @@ class Ring:
             self._cut(self._end_of(0))
 
     def stretch(self, position: int) -> tuple[int, int] | None:
-        """Begin and end of the stretch that ``position`` lies in, or of the first one after it; None at the end."""
+        """Start and end of the stretch with ``position`` in it, or of the next one; None without either."""
         for number, (start, _) in enumerate(self._stretches):
             if self._end_of(number) > max(position, start):  # the last one may be empty
                 return start, self._end_of(number)
         return None
 
     def read(self, start: int, end: int) -> bytes:
-        """The samples from ``start`` to ``end``, which lie in one stretch."""
+        """Return the samples from ``start`` to ``end``, which must lie in one stretch.
+
+        Raises:
+            ValueError: There is no such stretch.
+        """
         for begin, stretch in self._stretches:
             if begin <= start and end <= begin + len(stretch) // self._width:
                 return bytes(stretch[(start - begin) * self._width : (end - begin) * self._width])
         raise ValueError(f"no audio from {start} to {end}")
 
     def chunks(self, position: int, track: str) -> Iterator[Audio]:
-        """All audio from ``position`` on."""
+        """Yield all audio from ``position`` on, one chunk for each stretch."""
         while (found := self.stretch(position)) is not None:
             start, end = max(position, found[0]), found[1]
             kind = np.uint8 if self.encoding == "mulaw" else np.int16
@@ -92,16 +98,16 @@ class Ring:
             position = end
 
     def quietest(self, start: int, end: int) -> tuple[int, float]:
-        """Where between two positions of one stretch a cut harms least, and how loud its 160 ms are (0 to 32768)."""
-        step = round(WINDOW * self.rate)
+        """Return the middle of the quietest 160 ms between two positions of a stretch, and their level (0 to 32768)."""
+        step = round(WINDOW_SECONDS * self.rate)
         samples = self._linear(start, end)
         loud = np.abs(samples[: len(samples) // step * step].astype(np.float32))
         windows = loud.reshape(-1, step).mean(axis=1)
-        if len(windows) < PAUSE:
+        if len(windows) < PAUSE_WINDOWS:
             return end, float("inf")
-        around = np.convolve(windows, np.ones(PAUSE, np.float32) / PAUSE, "valid")
+        around = np.convolve(windows, np.ones(PAUSE_WINDOWS, np.float32) / PAUSE_WINDOWS, "valid")
         best = int(np.argmin(around))
-        return start + (best + PAUSE // 2) * step, float(around[best])
+        return start + (best + PAUSE_WINDOWS // 2) * step, float(around[best])
 
     def _linear(self, start: int, end: int) -> NDArray[np.int16]:
         data = self.read(start, end)
@@ -112,7 +118,7 @@ class Ring:
         return start + len(stretch) // self._width
 
     def _cut(self, position: int) -> None:
-        """Remove what lies before ``position``, which lies in the first stretch or at its end."""
+        """Remove the audio before ``position``, which lies in the first stretch or at its end."""
         start, stretch = self._stretches[0]
         gone = (position - start) * self._width
         self._held -= gone

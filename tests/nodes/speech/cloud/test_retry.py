@@ -1,6 +1,6 @@
 """Pauses grow up to a bound, by chance but within limits."""
 
-from nodes.speech.cloud.backoff import LONGEST, Backoff
+from nodes.speech.cloud.retry import MAX_PAUSE, Backoff
 
 
 def test_pauses_double_up_to_the_longest_and_begin_anew():
@@ -17,4 +17,4 @@ def test_half_of_a_pause_is_chance():
 
 def test_an_outage_of_hours_overflows_nothing():
     backoff = Backoff(lambda: 1.0)
-    assert {backoff.pause() for _ in range(5000)} <= {0.25 * 2**n for n in range(6)} | {LONGEST}
+    assert {backoff.pause() for _ in range(5000)} <= {0.25 * 2**n for n in range(6)} | {MAX_PAUSE}

@@ -16,8 +16,8 @@ from flowcore.graph.negotiate import compile_graph
 from flowcore.speech import Ended, Listener, OverQuota, Rejected, Stream, Unavailable
 from flowcore.testing import joined, run_plan
 from nodes.audio import g711, wav
-from nodes.speech.cloud.streams import Streams
-from nodes.speech.driver import CLOSING
+from nodes.speech.cloud.streaming_driver import StreamingDriver
+from nodes.speech.driver import FLUSH_TIMEOUT
 from nodes.speech.testing import SpokenWord, TranscribeHarness, to_chunks, word_error_rate
 from tests.support.parrot import Parrot, speak
 from tools.voices import telephone
@@ -85,9 +85,9 @@ def test_a_provider_of_no_use_never_touches_the_recording(kind, useless, recordi
 class Local:
     """A fallback that notes what it is given, and says how many seconds that was."""
 
-    def __init__(self, host: Any, parties: Any) -> None:
+    def __init__(self, host: Any, transcripts: Any) -> None:
         self.host = host
-        self.parties = parties
+        self.transcripts = transcripts
         self.chunks: list[Audio] = []
         self.flushed = False
         self.closed = False
@@ -106,8 +106,8 @@ class Local:
     def collect(self, emit: Emit[Text]) -> None:
         if self.flushed and self.chunks:
             end = self.chunks[-1].end / 16000
-            self.parties["agent"].final(0.0, end, "local")
-        for text in self.parties["agent"].take():
+            self.transcripts["agent"].final(0.0, end, "local")
+        for text in self.transcripts["agent"].take():
             emit(text)
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class Local:
 
 
 class Stand:
-    """What `Streams` needs of a node, with a clock to turn."""
+    """What `StreamingDriver` needs of a node, with a clock to turn."""
 
     def __init__(self, engine: Parrot) -> None:
         self.engine = engine
@@ -125,11 +125,11 @@ class Stand:
         self.events: list[str] = []
         self.report: Any = SimpleNamespace(event=lambda name, **data: self.events.append(name), dropped=lambda *a: None)
         self.locals: list[Local] = []
-        self.parties: dict[str, Any] = {}
-        self.streams = Streams(self, engine, 60.0, True, self.parties, self.fallback)
+        self.transcripts: dict[str, Any] = {}
+        self.streams = StreamingDriver(self, engine, 60.0, True, self.transcripts, self.fallback)
 
     def fallback(self, host: Any) -> Local:
-        self.locals.append(Local(host, self.parties))
+        self.locals.append(Local(host, self.transcripts))
         return self.locals[-1]
 
     def wake(self) -> None:
@@ -159,7 +159,7 @@ def test_the_fallback_hears_all_that_has_no_final_text_from_its_first_sample(kin
     chunks = to_chunks(samples, "mulaw", 8000)
     stand.play(chunks[:16])
     assert [text.text for text in stand.out if text.final] == ["w1"]
-    told = stand.streams._heard["agent"]._told
+    told = stand.streams._tracks["agent"]._told
     engine.error = kind
     engine.streams[-1].over = True
     engine.streams[-1]._listener(Ended(kind("no more")))
@@ -174,7 +174,7 @@ def test_the_fallback_hears_all_that_has_no_final_text_from_its_first_sample(kin
     assert len(heard) >= 2 * len(linear) - 100  # the filter sees ahead by 6 ms
     assert np.array_equal(heard[::2], linear[: -(-len(heard) // 2)])  # every sample, once, in its place
     assert stand.alarms[-1] == pytest.approx(stand.time + 3.0)  # the fallback's own, as no stream wants one
-    stand.streams.flush(stand.time + CLOSING)
+    stand.streams.flush(stand.time + FLUSH_TIMEOUT)
     stand.streams.collect(stand.out.append)
     assert local.flushed
     assert not stand.streams.busy()

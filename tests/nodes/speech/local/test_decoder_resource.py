@@ -11,18 +11,22 @@ import pytest
 from nodes.audio import g711
 from nodes.speech.engines.moonshine import Moonshine
 from nodes.speech.engines.whisper import Whisper
-from nodes.speech.local.recognizer import Recognizer, cores
+from nodes.speech.local.decoder_resource import DecoderResource, cores
 from tests.support.live import PATIENCE, Live, until
 from tests.support.phone import Phone
 from tools.voices import telephone
 
 
-def test_equal_settings_are_one_part():
-    one, other = Recognizer(Moonshine, None, 2, 60), Recognizer(Moonshine, None, 2, 60)
+def test_equal_settings_are_one_resource():
+    one, other = DecoderResource(Moonshine, None, 2, 60), DecoderResource(Moonshine, None, 2, 60)
     assert one == other
     assert hash(one) == hash(other)
-    assert one not in (Recognizer(Whisper, None, 2, 60), Recognizer(Moonshine, None, 1, 60), Recognizer(Moonshine))
-    assert Recognizer(Whisper, Whisper.Config(model="a")) != Recognizer(Whisper, Whisper.Config(model="b"))
+    assert one not in (
+        DecoderResource(Whisper, None, 2, 60),
+        DecoderResource(Moonshine, None, 1, 60),
+        DecoderResource(Moonshine),
+    )
+    assert DecoderResource(Whisper, Whisper.Config(model="a")) != DecoderResource(Whisper, Whisper.Config(model="b"))
 
 
 def test_workers_of_one_run_share_the_cores(monkeypatch):
@@ -35,13 +39,17 @@ def test_workers_of_one_run_share_the_cores(monkeypatch):
 
 
 def decoders() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "nodes.speech.local.process" in " ".join(child.cmdline())]
+    return [
+        child
+        for child in psutil.Process().children()
+        if "nodes.speech.local.decoder_process" in " ".join(child.cmdline())
+    ]
 
 
 @pytest.mark.slow
 @pytest.mark.model
 def test_decoders_killed_in_the_middle_cost_no_word_and_no_sample(tmp_path, monkeypatch):
-    monkeypatch.setattr("nodes.transforms.transcribe.CLOSING", PATIENCE)  # seconds that a busy machine may need
+    monkeypatch.setattr("nodes.transforms.transcribe.FLUSH_TIMEOUT", PATIENCE)  # seconds that a busy machine may need
     settings = [f"wav.path={tmp_path}/{{flow}}.wav", f"text.path={tmp_path}/{{flow}}.jsonl"]
     whole = [call(tmp_path, settings, kill=kill) for kill in (False, True)]
     assert whole[0] == whole[1]
@@ -68,7 +76,7 @@ def call(folder: Path, settings: list[str], *, kill: bool) -> tuple[list[Any], b
     assert not decoders()
     assert (len(live.named("decoder_replaced")) > 0) == kill
     lines, recording = next(folder.glob("*.jsonl")), next(folder.glob("*.wav"))
-    texts = [json.loads(line) for line in lines.read_text().splitlines()]
+    texts = [json.loads(queue) for queue in lines.read_text().splitlines()]
     sound = recording.read_bytes()
     lines.unlink()
     recording.unlink()

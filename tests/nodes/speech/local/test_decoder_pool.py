@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from flowcore import CannotStart
-from nodes.speech.local import worker
+from flowcore.speech import DecodeFailed, Decoder
+from nodes.speech.local import decoder_pool
 from nodes.speech.local.context import Context
-from nodes.speech.local.decode_queue import Job, Outcome, Overloaded
-from nodes.speech.local.decoder import DecodeFailed, Decoder
-from nodes.speech.local.worker import DecoderDied, Worker
+from nodes.speech.local.decode_queue import DecodeJob, Outcome, Overloaded
+from nodes.speech.local.decoder_pool import DecoderDied, DecoderPool
 
 SOON = 60.0  # seconds; a test that waits so long has failed
 
@@ -52,9 +52,9 @@ class Desk:
     def __init__(self, *decoders: Held, backlog: float = 60) -> None:
         self.decoders = decoders or (Held(),)
         self.results: list[tuple[str, Outcome]] = []
-        self.troubles: list[str] = []
+        self.deaths: list[str] = []
         self.reported = threading.Semaphore(0)
-        self.worker = Worker(self.decoders, backlog)
+        self.pool = DecoderPool(self.decoders, backlog)
 
     def submit(
         self,
@@ -69,8 +69,8 @@ class Desk:
             self.results.append((name, outcome))
             self.reported.release()
 
-        job = Job("call", party or name, np.zeros(samples, np.int16), final, done, self.troubles.append, before)
-        return self.worker.submit(job)
+        job = DecodeJob("call", party or name, np.zeros(samples, np.int16), final, done, self.deaths.append, before)
+        return self.pool.submit(job)
 
     def finish(self, jobs: int) -> dict[str, Outcome]:
         for decoder in self.decoders:
@@ -82,12 +82,12 @@ class Desk:
     def end(self) -> None:
         for decoder in self.decoders:
             decoder.go.release(1000)
-        assert self.worker.close(SOON)
+        assert self.pool.close(SOON)
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch) -> None:
-    monkeypatch.setattr(worker, "RETRY_FIRST", 0.001)
+    monkeypatch.setattr(decoder_pool, "MIN_RETRY_DELAY", 0.001)
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_what_a_dead_decoder_had_is_decoded_by_its_successor_once(desk):
     assert desk.finish(2) == {"unlucky": "99 samples", "next": "2 samples"}
     assert len(desk.results) == 2
     assert desk.decoders[0].opened == 2
-    assert desk.troubles == ["killed"]
+    assert desk.deaths == ["killed"]
 
 
 def test_audio_that_kills_every_decoder_is_given_up_and_the_next_is_not(desk):
@@ -144,7 +144,7 @@ def test_audio_that_kills_every_decoder_is_given_up_and_the_next_is_not(desk):
     assert isinstance(results["poison"], DecodeFailed)
     assert str(results["poison"]) == "3 decoders in a row: killed"
     assert results["next"] == "2 samples"
-    assert desk.troubles == ["killed"] * 3
+    assert desk.deaths == ["killed"] * 3
 
 
 def test_while_a_decoder_cannot_be_opened_again_another_takes_its_job():
@@ -189,7 +189,7 @@ def test_who_still_waits_at_the_end_is_told():
     assert desk.decoders[0].started.acquire(timeout=SOON)
     desk.submit("final")
     desk.submit("interim", final=False)
-    assert not desk.worker.close(0)
+    assert not desk.pool.close(0)
     assert not desk.decoders[0].closed  # nothing is freed under a decode
     desk.end()
     assert {name for name, outcome in desk.results if isinstance(outcome, DecodeFailed)} == {"final", "interim"}

@@ -1,4 +1,4 @@
-"""What all calls of a process share to transcribe with a `Decoder`: the voice detector, the line, and the workers."""
+"""The resource that all calls of a process share for a `Decoder`: the voice model and the pool of decoders."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import os
 from typing import Any
 
 from flowcore import Resource
-from nodes.speech.local.decoder import Decoder
-from nodes.speech.local.process import DecoderProcess
-from nodes.speech.local.voice import VoiceModel
-from nodes.speech.local.worker import Worker
+from flowcore.speech import Decoder
+from nodes.speech.local.decoder_pool import DecoderPool
+from nodes.speech.local.decoder_process import DecoderProcess
+from nodes.speech.local.voice_detector import VoiceModel
 
-CLOSE_WITHIN = 5.0
-"""Seconds; a process that is killed ends at once."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds; a killed process ends at once."""
 WORKERS = "FLOWCORE_WORKERS"
 """Set by ``flowcore run --workers``: how many processes share the cores with this one, itself included."""
 
 
-class Recognizer(Resource):
-    """The part of `transcribe` for the decoder ``cls``; two for the same engine and settings are the same part.
+class DecoderResource(Resource):
+    """The resource of `transcribe` for the decoder ``cls``; equal for the same engine and settings.
 
-    ``processes`` decode at once, 0 for one for each core; ``backlog`` bounds the audio that waits, in seconds.
+    ``processes`` is how many decode at once, 0 for one per core; at most ``backlog`` seconds of audio may wait.
     """
 
     voice: VoiceModel
-    worker: Worker
+    pool: DecoderPool
 
     def __init__(self, cls: type[Decoder], config: Any = None, processes: int = 0, backlog: float = 120.0) -> None:
         self.cls = cls
@@ -33,7 +33,7 @@ class Recognizer(Resource):
         self.backlog = backlog
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Recognizer) and other._key() == self._key()
+        return isinstance(other, DecoderResource) and other._key() == self._key()
 
     def __hash__(self) -> int:
         return hash(self._key()[0])
@@ -44,13 +44,13 @@ class Recognizer(Resource):
     def open(self) -> None:
         self.voice = VoiceModel()
         decoders = [DecoderProcess(self.cls, self.config) for _ in range(self.processes or cores())]
-        self.worker = Worker(decoders, self.backlog)
+        self.pool = DecoderPool(decoders, self.backlog)
 
     def close(self) -> None:
-        self.worker.close(CLOSE_WITHIN)
+        self.pool.close(CLOSE_TIMEOUT)
 
 
 def cores() -> int:
-    """This process's share of the cores that it may run on."""
+    """Return this worker process's share of the usable cores, at least 1."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, usable // int(os.environ.get(WORKERS, "1")))

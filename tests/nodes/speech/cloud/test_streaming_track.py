@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import nodes.speech.cloud.streams as streaming_of_a_node
+import nodes.speech.cloud.streaming_driver as streaming_of_a_node
 from flowcore import Word, speech
 from flowcore.speech import Rejected, Result
 from nodes.speech.testing import (

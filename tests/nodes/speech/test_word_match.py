@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.speech.words import after, plain
+from nodes.speech.word_match import continuation, normalized
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from nodes.speech.words import after, plain
     ],
 )
 def test_what_follows_on_what_was_said(said, heard, rest):
-    assert after(said, heard) == rest
+    assert continuation(said, heard) == rest
 
 
 WORDS = st.lists(st.sampled_from(["yes", "no", "again", "fail", "better"]), max_size=6)
@@ -30,5 +30,5 @@ WORDS = st.lists(st.sampled_from(["yes", "no", "again", "fail", "better"]), max_
 
 @given(WORDS, WORDS, st.sampled_from([". ", ", ", " "]))
 def test_no_word_is_lost_and_none_is_said_twice(said, new, pause):
-    rest = after(" ".join(said), pause.join([*said, *new]))
-    assert [plain(word) for word in rest.split()] == new
+    rest = continuation(" ".join(said), pause.join([*said, *new]))
+    assert [normalized(word) for word in rest.split()] == new

@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from flowcore import CannotStart, Config
-from nodes.speech.local import process
-from nodes.speech.local.decoder import DecodeFailed, Decoder
-from nodes.speech.local.process import DecoderProcess
-from nodes.speech.local.worker import DecoderDied
+from flowcore.speech import DecodeFailed, Decoder
+from nodes.speech.local import decoder_process
+from nodes.speech.local.decoder_pool import DecoderDied
+from nodes.speech.local.decoder_process import DecoderProcess
 from tests.support.live import until
 
 pytestmark = pytest.mark.slow
@@ -99,14 +99,14 @@ def test_a_crash_is_told_with_its_signal_and_a_new_process_is_as_good(parrot):
 
 
 def test_one_that_hangs_is_given_up(parrot, monkeypatch):
-    monkeypatch.setattr(process, "HANGS", 0.2)
+    monkeypatch.setattr(decoder_process, "DECODE_TIMEOUT", 0.2)
     with pytest.raises(DecoderDied, match=r"no answer within 0\.2 s"):
         parrot.decode(audio(3))
     parrot.close()
 
 
 def test_one_that_reads_no_more_is_given_up_as_well(monkeypatch):
-    monkeypatch.setattr(process, "HANGS", 0.2)
+    monkeypatch.setattr(decoder_process, "DECODE_TIMEOUT", 0.2)
     decoder = DecoderProcess(Parrot, ParrotConfig())
     monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parent)])
     decoder.open()
@@ -154,7 +154,7 @@ def test_a_terminals_ctrl_c_and_a_service_managers_term_leave_it_alive(parrot):
 
 
 def test_it_is_nicer_than_we_are(parrot):
-    assert psutil.Process(parrot.pid).nice() == min(19, psutil.Process().nice() + process.NICE)
+    assert psutil.Process(parrot.pid).nice() == min(19, psutil.Process().nice() + decoder_process.NICENESS)
 
 
 def test_what_it_says_when_it_cannot_start_reaches_us(parrot):
@@ -179,8 +179,8 @@ def test_closing_what_never_opened_does_nothing():
 PARENT = """
 import sys, time, threading
 sys.path.insert(0, {here!r})
-from test_process import Parrot, audio
-from nodes.speech.local.process import DecoderProcess
+from test_decoder_process import Parrot, ParrotConfig, audio
+from nodes.speech.local.decoder_process import DecoderProcess
 decoder = DecoderProcess(Parrot, ParrotConfig())
 decoder.open()
 print(decoder.pid, flush=True)

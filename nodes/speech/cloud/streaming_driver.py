@@ -1,0 +1,133 @@
+"""Drive a streaming engine for all tracks of one node, and a fallback engine for the tracks that it gave up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from random import random
+
+from flowcore import Audio, Emit, Text
+from flowcore.speech import Streamer
+from nodes.speech.cloud.replay_buffer import ReplayBuffer
+from nodes.speech.cloud.streaming_track import StreamingTrack
+from nodes.speech.driver import Driver, DriverHost
+from nodes.speech.local.converter import Converter
+from nodes.speech.track_transcript import TrackTranscript
+
+
+class StreamingDriver:
+    """One `StreamingTrack` for each track of the node ``host``; ``fallback`` makes the driver for tracks that give up.
+
+    ``backlog`` is how many seconds of each track's audio are kept until they have a final text.
+    """
+
+    def __init__(
+        self,
+        host: DriverHost,
+        engine: Streamer,
+        backlog: float,
+        interim: bool,
+        transcripts: dict[str, TrackTranscript],
+        fallback: Callable[[DriverHost], Driver] | None,
+    ) -> None:
+        self._host = host
+        self.report = host.report
+        self._engine = engine
+        self._backlog = backlog
+        self._interim = interim
+        self._transcripts = transcripts
+        self._make_fallback = fallback
+        self._tracks: dict[str, StreamingTrack] = {}
+        self._converters: dict[str, Converter] = {}  # of the tracks that gave up
+        self._fallback: Driver | None = None
+        self._fallback_due = inf
+        self._close_by = inf
+
+    def push(self, chunk: Audio) -> None:
+        if chunk.track in self._converters:
+            self._push_fallback(self._converters[chunk.track].convert(chunk))
+            return
+        track = self._tracks.get(chunk.track)
+        if track is None:
+            track = self._tracks[chunk.track] = self._new_track(chunk)
+        track.transcript.arrived(chunk)
+        track.push(chunk)
+
+    def flush(self, by: float) -> None:
+        self._close_by = by
+        for track in self._tracks.values():
+            track.finish(by)
+        self._flush_fallback()
+
+    def busy(self) -> bool:
+        return any(track.busy() for track in self._tracks.values()) or (
+            self._fallback is not None and self._fallback.busy()
+        )
+
+    def collect(self, emit: Emit[Text]) -> None:
+        try:
+            for track in list(self._tracks.values()):
+                track.poll()
+                if track.gave_up:
+                    self._give_up(track)
+        finally:  # also after `Rejected`: the texts before it count
+            for transcript in self._transcripts.values():
+                for text in transcript.take():
+                    emit(text)
+        if self._fallback is not None:
+            self._fallback.collect(emit)
+        due = min((track.due for track in self._tracks.values()), default=inf)
+        self._host.alarm(min(due, self._fallback_due))
+
+    def close(self) -> None:
+        for track in self._tracks.values():
+            track.close()
+        if self._fallback is not None:
+            self._fallback.close()
+
+    # The host of the fallback driver; the node's one alarm serves both drivers.
+
+    def wake(self) -> None:
+        self._host.wake()
+
+    def now(self) -> float:
+        return self._host.now()
+
+    def alarm(self, when: float, /) -> None:
+        self._fallback_due = when
+
+    def _new_track(self, chunk: Audio) -> StreamingTrack:
+        return StreamingTrack(
+            self._engine,
+            ReplayBuffer(chunk.encoding, chunk.rate, self._backlog),
+            self._transcripts.setdefault(chunk.track, TrackTranscript(chunk.track, self._host.now)),
+            self.report,
+            self._host.wake,
+            random,
+            interim=self._interim,
+            fallback=self._make_fallback is not None,
+        )
+
+    def _give_up(self, track: StreamingTrack) -> None:
+        """Hand the track to the fallback, from the first sample without a final text on."""
+        assert self._make_fallback is not None  # noqa: S101  # else the track would not have given up
+        if self._fallback is None:
+            self._fallback = self._make_fallback(self)
+        name = track.transcript.track
+        del self._tracks[name]
+        converter = self._converters[name] = Converter(name)
+        for chunk in track.remaining_audio():
+            self._push_fallback(converter.convert(chunk))
+        if self._close_by < inf:
+            self._flush_fallback()
+
+    def _push_fallback(self, chunks: list[Audio]) -> None:
+        assert self._fallback is not None  # noqa: S101
+        for chunk in chunks:
+            self._fallback.push(chunk)
+
+    def _flush_fallback(self) -> None:
+        if self._fallback is not None:
+            for converter in self._converters.values():
+                self._push_fallback(converter.finish())
+            self._fallback.flush(self._close_by)

@@ -1,0 +1,148 @@
+"""A pool of decoders with a thread each, fed by one `DecodeQueue`.
+
+A thread passes audio to its decoder and waits; the decoding happens in another process. A decoder that died is opened
+again, and its job goes back to the queue, unless several decoders in a row died of that job.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from flowcore import CannotStart
+from flowcore.speech import DecodeFailed, Decoder
+from nodes.speech.local.decode_queue import DecodeJob, DecodeQueue, Outcome, Overloaded
+
+MIN_RETRY_DELAY = 0.5
+"""Seconds before the second attempt to open a decoder again; doubled up to ``MAX_RETRY_DELAY``."""
+MAX_RETRY_DELAY = 30.0
+MAX_DEATHS = 3
+"""Decoders that may die of one utterance before the utterance is blamed and given up."""
+
+
+class DecoderDied(DecodeFailed):
+    """The decoder must be opened again."""
+
+
+class DecoderPool:
+    """Opens ``decoders`` and decodes jobs with them; at most ``backlog`` seconds of audio may wait.
+
+    Each decoder is opened, used and closed in one thread.
+
+    Raises:
+        CannotStart: A decoder cannot be opened.
+    """
+
+    def __init__(self, decoders: Sequence[Decoder], backlog: float) -> None:
+        self._queue = DecodeQueue(backlog)
+        self._closed = threading.Event()
+        self._decoders = decoders
+        opened: list[Future[None]] = [Future() for _ in decoders]
+        self._threads = [
+            threading.Thread(target=self._run, args=each, name="decode", daemon=True)
+            for each in zip(decoders, opened, strict=True)
+        ]
+        for thread in self._threads:
+            thread.start()
+        errors = [error for each in opened if (error := each.exception()) is not None]
+        if errors:
+            self.close(MAX_RETRY_DELAY)
+            raise CannotStart(str(errors[0]), field="engine") if isinstance(errors[0], DecoderDied) else errors[0]
+
+    def submit(self, job: DecodeJob) -> bool:
+        """Add a job to the queue: see `DecodeQueue.put`."""
+        return self._queue.put(job)
+
+    def make_final(self, job: DecodeJob) -> bool:
+        """Turn an interim job into a final one: see `DecodeQueue.make_final`."""
+        return self._queue.make_final(job)
+
+    def discard(self, owner: object) -> None:
+        """Remove all waiting jobs of ``owner``: see `DecodeQueue.discard`."""
+        self._queue.discard(owner)
+
+    def close(self, timeout: float) -> bool:
+        """Fail the waiting jobs, stop the decoders that can be stopped, and end the threads.
+
+        False if a decoder still works after ``timeout`` seconds; it is closed when it returns.
+        """
+        self._closed.set()
+        self._queue.close()
+        for decoder in self._decoders:
+            if isinstance(decoder, Stoppable):
+                decoder.stop()
+        for thread in self._threads:
+            thread.join(timeout)
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _run(self, decoder: Decoder, opened: Future[None]) -> None:
+        try:
+            decoder.open()
+        except Exception as error:  # any error: the constructor raises it
+            decoder.close()
+            opened.set_exception(error)
+            return
+        opened.set_result(None)
+        while (job := self._queue.take()) is not None:
+            try:
+                outcome = self._decode(decoder, job)
+            except DecoderDied as error:
+                self._on_death(job, error)
+                self._open_again(decoder)
+                continue
+            job.done(outcome)
+            self._queue.finished(job)
+        decoder.close()
+
+    def _decode(self, decoder: Decoder, job: DecodeJob) -> Outcome:
+        if job.refused:
+            return Overloaded("too much audio waits for its text")
+        try:
+            if job.context is not None and not self._queue.waiting_seconds:
+                text = job.context.new_words(decoder.decode(job.context.joined_to(job.samples)))
+                if text:
+                    return text
+            return decoder.decode(job.samples)
+        except DecoderDied:
+            raise
+        except DecodeFailed as error:
+            return error
+        except Exception as error:  # any error fails this job only: other calls need the thread
+            failed = DecodeFailed(f"{type(error).__name__}: {error}")
+            failed.__cause__ = error
+            return failed
+
+    def _on_death(self, job: DecodeJob, error: DecoderDied) -> None:
+        """Give back or fail the job of a decoder that died."""
+        job.deaths += 1
+        if not self._closed.is_set():
+            job.on_death(str(error))
+        if job.deaths < MAX_DEATHS:
+            self._queue.give_back(job)
+        else:
+            job.done(DecodeFailed(f"{job.deaths} decoders in a row: {error}"))
+            self._queue.finished(job)
+
+    def _open_again(self, decoder: Decoder) -> None:
+        """Try until the decoder is open or the pool is closed. Meanwhile the other decoders take the jobs."""
+        delay = MIN_RETRY_DELAY
+        decoder.close()
+        while not self._closed.is_set():
+            try:
+                decoder.open()
+            except (CannotStart, DecoderDied, OSError):
+                decoder.close()
+                self._closed.wait(delay)
+                delay = min(2 * delay, MAX_RETRY_DELAY)
+            else:
+                return
+
+
+class Stoppable(ABC):
+    """A decoder whose running ``decode`` can be stopped."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Make a running ``decode`` raise `DecoderDied` at once, from any thread, and every later ``open`` too."""

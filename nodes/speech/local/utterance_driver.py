@@ -1,0 +1,259 @@
+"""Drive a `Decoder` for one node: cut each track into utterances, which the decoders that all calls share decode.
+
+The driver requests interim texts as often as the graph says, and one in every pause that could end the utterance: if
+the utterance ends there, its final text is ready at once. Final texts are never left out; if one cannot be had, the
+transcript marks a gap.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf
+from queue import SimpleQueue
+from weakref import ref
+
+from flowcore import Audio, Emit, Text
+from flowcore.speech import DECODER_RATE
+from nodes.speech.driver import UNTRANSCRIBED, DriverHost
+from nodes.speech.local.context import Context
+from nodes.speech.local.decode_queue import DecodeJob, Outcome, Overloaded
+from nodes.speech.local.decoder_resource import DecoderResource
+from nodes.speech.local.segmenter import Segment, Segmenter, SegmentLimits
+from nodes.speech.track_transcript import TrackTranscript
+
+HOLD_TIMEOUT = 1.5
+"""Seconds without audio after which an utterance is over: a track on hold has none."""
+MAX_LATENESS = 0.2
+"""Seconds: a later alarm hints at a stall of this process, and gives the audio that may be waiting this much time."""
+MAX_NODE_SHARE = 0.25
+"""Share of the backlog that one node fills before it waits, so that a file is read no faster than decoded."""
+MIN_SPEECH_SECONDS = 0.1  # models make up words for less
+UNSURE_VOICE = 0.5  # mean probability of voice below which a lone "You" is noise to the model
+NO_WORDS = re.compile(r"[\W_]*")  # such as ♪♪♪ for music
+NOISE = re.compile(r"\W*you\W*", re.IGNORECASE)
+
+
+@dataclass(eq=False)
+class _TrackState:
+    """A track: its segmenter, its transcript, and the requests for its open utterance."""
+
+    transcript: TrackTranscript
+    segmenter: Segmenter
+    audio_at: float = 0.0  # monotonic time of its last audio
+    requested_to: int = 0  # position up to which text was requested
+    text_range: tuple[int, int] = (0, 0)  # start and end of the audio with this ``text``
+    text: str = ""
+    early: _DecodeRequest | None = None  # the last request for an interim text
+    context: Context | None = None  # of the next utterance
+
+
+@dataclass(eq=False)
+class _DecodeRequest:
+    """A request for the text of a segment."""
+
+    track: _TrackState
+    segment: Segment
+    final: bool
+    job_ref: ref[DecodeJob] | None = None  # weak: a cycle would keep the audio alive until the next collection
+
+    @property
+    def job(self) -> DecodeJob | None:
+        """The job in the queue; None once it has its outcome or was replaced."""
+        return self.job_ref() if self.job_ref is not None else None
+
+
+class UtteranceDriver:
+    """The tracks of one node of one call. ``interim`` is the seconds of speech between interim texts; 0 for none.
+
+    `push` blocks while this call alone fills `MAX_NODE_SHARE` of the backlog. `collect` emits the texts.
+    """
+
+    def __init__(
+        self,
+        host: DriverHost,
+        resource: DecoderResource,
+        limits: SegmentLimits,
+        interim: float,
+        transcripts: dict[str, TrackTranscript] | None = None,
+    ) -> None:
+        self._host = host
+        self._transcripts = {} if transcripts is None else transcripts
+        self._resource = resource
+        self._limits = limits
+        self._interim = interim
+        self._max_pending = MAX_NODE_SHARE * resource.backlog
+        self._tracks: dict[str, _TrackState] = {}
+        self._results: SimpleQueue[tuple[_DecodeRequest, Outcome]] = SimpleQueue()  # from the decoders' threads
+        self._pending: dict[_DecodeRequest, None] = {}  # final texts still to come, in order
+        self._close_by = inf
+
+    def push(self, chunk: Audio) -> None:
+        """Cut the chunk and request texts."""
+        track = self._tracks.get(chunk.track) or self._new_track(chunk.track)
+        track.transcript.arrived(chunk)
+        track.audio_at = self._host.now()
+        self._take_results()
+        for segment in track.segmenter.push(chunk):
+            self._finish(track, segment)
+        self._request_early(track)
+        self._limit_backlog()
+
+    def flush(self, by: float) -> None:
+        """End all utterances with their last sample."""
+        self._close_by = by
+        for track in self._tracks.values():
+            self._end(track)
+
+    def busy(self) -> bool:
+        """Whether final texts are still to come."""
+        return bool(self._pending)
+
+    def collect(self, emit: Emit[Text]) -> None:
+        """Emit the texts that came, and end the utterances of tracks on hold."""
+        self._take_results()
+        now = self._host.now()
+        for track in self._speaking_tracks():
+            late = now - track.audio_at - HOLD_TIMEOUT
+            if late > MAX_LATENESS:
+                track.audio_at = now - HOLD_TIMEOUT + MAX_LATENESS
+            elif late >= 0:
+                self._end(track)
+        if now >= self._close_by:
+            self._give_up()
+        due = min((track.audio_at + HOLD_TIMEOUT for track in self._speaking_tracks()), default=inf)
+        self._host.alarm(min(due, self._close_by) if self._pending else due)
+        for track in self._tracks.values():
+            for text in track.transcript.take():
+                emit(text)
+
+    def close(self) -> None:
+        """Discard the waiting jobs."""
+        self._resource.pool.discard(self)
+        self._tracks.clear()  # breaks the cycle with the node, which would keep the audio alive
+
+    def _new_track(self, name: str) -> _TrackState:
+        segmenter = Segmenter(self._resource.voice.detector(), self._limits)
+        transcript = self._transcripts.setdefault(name, TrackTranscript(name, self._host.now))
+        return self._tracks.setdefault(name, _TrackState(transcript, segmenter))
+
+    def _speaking_tracks(self) -> Iterator[_TrackState]:
+        return (track for track in self._tracks.values() if track.segmenter.speaking)
+
+    def _limit_backlog(self) -> None:
+        """Block while too much audio of this call waits."""
+        if self._pending_seconds > self._max_pending:
+            while self._pending_seconds > self._max_pending:
+                self._take(*self._results.get())
+            for track in self._tracks.values():  # no track could deliver audio meanwhile
+                track.audio_at = self._host.now()
+
+    @property
+    def _pending_seconds(self) -> float:
+        """Seconds of audio whose final texts are still to come."""
+        return sum(request.segment.seconds for request in self._pending)
+
+    def _request_early(self, track: _TrackState) -> None:
+        segmenter = track.segmenter
+        if segmenter.speaking:
+            new = segmenter.reaches - max(track.requested_to, segmenter.start)
+            if (segmenter.pausing and new > 0) or (self._interim and new >= self._interim * DECODER_RATE):
+                self._request(track, segmenter.so_far(), final=False)
+
+    def _end(self, track: _TrackState) -> None:
+        if (segment := track.segmenter.end()) is not None:
+            self._finish(track, segment)
+
+    def _finish(self, track: _TrackState, segment: Segment) -> None:
+        early, track.early = track.early, None
+        if track.text_range == (segment.start, segment.end):
+            self._final(track, segment, track.text)
+        elif early is not None and self._make_final(early, segment):
+            self._await(early)
+        else:
+            self._request(track, segment, final=True)
+
+    def _make_final(self, early: _DecodeRequest, segment: Segment) -> bool:
+        same = (early.segment.start, early.segment.end) == (segment.start, segment.end)
+        job = early.job
+        return same and job is not None and self._resource.pool.make_final(job)
+
+    def _request(self, track: _TrackState, segment: Segment, *, final: bool) -> None:
+        request = _DecodeRequest(track, segment, final)
+
+        def done(outcome: Outcome) -> None:  # in a decoder's thread
+            self._results.put((request, outcome))
+            self._host.wake()
+
+        def on_death(cause: str) -> None:
+            self._host.report.event("decoder_replaced", cause=cause)
+
+        track.requested_to = segment.end
+        job = DecodeJob(self, track, segment.samples, final, done, on_death, self._context(track, segment))
+        request.job_ref = ref(job)
+        if self._resource.pool.submit(job) and self._interim:
+            self._host.report.dropped("stale_interim")
+        if final:
+            self._await(request)
+        else:
+            track.early = request
+
+    def _await(self, request: _DecodeRequest) -> None:
+        request.final = True
+        self._pending[request] = None
+        job = request.job
+        if job is not None and job.refused:
+            request.segment = request.segment.without_audio()
+
+    def _take_results(self) -> None:
+        while not self._results.empty():
+            self._take(*self._results.get())
+
+    def _take(self, request: _DecodeRequest, outcome: Outcome) -> None:
+        track, segment = request.track, request.segment
+        if request.final:
+            if request not in self._pending:  # the driver gave it up
+                return
+            del self._pending[request]
+            if isinstance(outcome, str):
+                self._final(track, segment, outcome)
+            elif isinstance(outcome, Overloaded):
+                self._drop(request, "overloaded")
+            else:
+                self._host.report.event("decode_failed", cause=outcome)
+                self._drop(request, "decode_failed")
+        elif isinstance(outcome, str) and segment.start >= track.segmenter.start:  # else the utterance has ended
+            track.text_range, track.text = (segment.start, segment.end), outcome
+            if self._interim:
+                track.transcript.interim(*segment.spoken, _without_invention(segment, outcome))
+
+    def _final(self, track: _TrackState, segment: Segment, text: str) -> None:
+        text = _without_invention(segment, text)
+        track.transcript.final(*segment.spoken, text)
+        before = track.context if track.context and track.context.leads_to(segment) else None
+        track.context = Context.after(before, segment, text)
+
+    def _context(self, track: _TrackState, segment: Segment) -> Context | None:
+        """The context to decode a segment with, if the segment has little speech."""
+        short = segment.voice_seconds <= self._limits.enough
+        return track.context if short and track.context and track.context.leads_to(segment) else None
+
+    def _drop(self, request: _DecodeRequest, reason: str) -> None:
+        self._host.report.dropped(reason, request.segment.seconds)
+        request.track.transcript.gap(*request.segment.spoken, UNTRANSCRIBED)
+
+    def _give_up(self) -> None:
+        """Mark the final texts that are still pending as gaps."""
+        self._resource.pool.discard(self)
+        for request in self._pending:
+            self._drop(request, UNTRANSCRIBED)
+        self._pending.clear()
+
+
+def _without_invention(segment: Segment, text: str) -> str:
+    """Return the text, or "" if the model made it up."""
+    made_up = segment.voice_seconds < MIN_SPEECH_SECONDS or NO_WORDS.fullmatch(text)
+    if made_up or (segment.voice_mean < UNSURE_VOICE and NOISE.fullmatch(text)):
+        return ""
+    return text

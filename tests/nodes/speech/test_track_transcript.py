@@ -1,0 +1,62 @@
+"""The transcript of one transcript: numbers, what is taken back, and how late texts are."""
+
+import numpy as np
+
+from flowcore import Audio
+from nodes.speech.track_transcript import MAX_ARRIVALS, TrackTranscript
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def arrive(transcript: TrackTranscript, clock: Clock, start: float, when: float) -> None:
+    clock.now = when
+    transcript.arrived(Audio(np.zeros(800, np.uint8), "mulaw", 8000, "agent", round(start * 8000)))
+
+
+def test_an_interim_text_is_said_once_and_taken_back_when_it_was_nothing():
+    transcript = TrackTranscript("agent", Clock())
+    transcript.interim(0, 1, "one")
+    transcript.interim(0, 1.5, "one")
+    transcript.interim(0, 2, "one two")
+    transcript.final(0, 2, "")
+    transcript.final(2, 3, "")
+    transcript.final(3, 4, "three")
+    assert [(t.text, t.final, t.utterance) for t in transcript.take()] == [
+        ("one", False, 0), ("one two", False, 0), ("", True, 0), ("three", True, 1)
+    ]  # fmt: skip
+    assert transcript.take() == []
+
+
+def test_a_gap_is_an_utterance_without_words():
+    transcript = TrackTranscript("agent", Clock())
+    transcript.interim(0, 1, "so")
+    transcript.gap(0, 5, "untranscribed")
+    transcript.final(5, 6, "on")
+    shown, gap, after = transcript.take()
+    assert (gap.text, gap.final, gap.gap, gap.start, gap.end) == ("", True, "untranscribed", 0, 5)
+    assert (shown.utterance, gap.utterance, after.utterance) == (0, 0, 1)
+
+
+def test_lag_is_counted_from_the_arrival_of_the_audio_at_the_end_of_the_words():
+    clock = Clock()
+    transcript = TrackTranscript("agent", clock)
+    for number in range(10):
+        arrive(transcript, clock, number * 0.1, 10 + number)
+    clock.now = 30.0
+    transcript.final(0.0, 0.25, "a")  # its last sample came with the third chunk
+    transcript.final(0.3, 0.4, "b")
+    transcript.final(0.5, 1.3, "c")  # which has not come at all
+    assert [text.lag for text in transcript.take()] == [30 - 12, 30 - 13, None]
+
+
+def test_what_is_remembered_of_arrivals_is_bounded():
+    clock = Clock()
+    transcript = TrackTranscript("agent", clock)
+    for number in range(2 * MAX_ARRIVALS):
+        arrive(transcript, clock, number * 0.1, number)
+    assert len(transcript._arrivals) == MAX_ARRIVALS
