@@ -19,7 +19,7 @@ from structlog.typing import EventDict
 from flowcore.cli.background_writer import Patient
 from flowcore.cli.show import plainly
 from flowcore.engine.bus import Event
-from flowcore.engine.engine import Totals
+from flowcore.engine.totals import Totals
 from flowcore.errors import FlowcoreError, safe_str
 from flowcore.events import FILES
 

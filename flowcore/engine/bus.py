@@ -1,7 +1,7 @@
-"""What happens to flows, on one bus per process: console, logs, metrics and pages subscribe here.
+"""The event bus of a process: it delivers events of flows, nodes and the engine to console, logs and metrics.
 
-``emit`` may be called from any thread and only stores; subscribers are called in the event loop's thread at the end
-of the slot, so they are never in the audio's path.
+`Bus.emit` may be called from any thread and only queues the event. Subscribers are called in the event loop's thread at
+the end of the slot, outside the audio's path. All events are declared in `flowcore.events` or in node classes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any
 from flowcore.events import Declared, Level
 from flowcore.graph.plan import PlanNode
 
-BACKLOG = 100_000
+MAX_QUEUE = 100_000
+"""Events that wait for the end of the slot; more are lost and counted."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """``name`` of what happened to ``flow`` at ``node`` (empty when it is the flow or the process as a whole)."""
+    """An event of ``flow`` at ``node``; either is empty when the event concerns the whole flow or process."""
 
     name: str
     flow: str = ""
@@ -31,9 +32,8 @@ class Event:
 class Bus:
     """Delivers events in the order of their emission.
 
-    ``lost`` counts those that found the backlog full, which is told by an event ``events_lost``; ``failed`` counts
-    the calls of subscribers that raised. A ``strict`` bus collects in ``undeclared`` what was emitted without a
-    declaration.
+    ``lost`` counts the events that found the queue full, which the event ``events_lost`` reports; ``failed`` counts the
+    calls of subscribers that raised. A ``strict`` bus collects events without a declaration in ``undeclared``.
     """
 
     def __init__(self) -> None:
@@ -42,12 +42,12 @@ class Bus:
         self.declared = Declared()
         self.strict = False
         self.undeclared: dict[str, None] = {}  # a set that keeps its order
-        self._told = 0
-        self._waiting: deque[Event] = deque()
+        self._lost_reported = 0
+        self._queue: deque[Event] = deque()
         self._subscribers: list[Callable[[Event], None]] = []
 
     def declare(self, nodes: Iterable[PlanNode]) -> None:
-        """Take the declarations of these nodes' classes."""
+        """Add the declarations of these nodes' classes."""
         for node in nodes:
             self.declared.add(node.name, node.cls.events, node.cls.reasons)
 
@@ -56,23 +56,25 @@ class Bus:
         self._subscribers.append(subscriber)
 
     def emit(self, name: str, flow: str = "", node: str = "", *, level: Level | None = None, **data: Any) -> None:
-        """Tell that something happened; ``level`` overrides the declared one."""
+        """Queue an event; ``level`` overrides the declared one."""
         if self.strict and (objection := self.declared.objection(node, name, data)):
             self.undeclared[objection] = None
-        if len(self._waiting) >= BACKLOG:
+        if len(self._queue) >= MAX_QUEUE:
             self.lost += 1
             return
-        self._waiting.append(Event(name, flow, node, data, level or self.declared.level(node, name)))
+        self._queue.append(Event(name, flow, node, data, level or self.declared.level(node, name)))
 
     def deliver(self) -> None:
-        """Call the subscribers with all that waits."""
-        if self.lost > self._told:
-            self._waiting.append(Event("events_lost", data={"events": self.lost - self._told}, level="warning"))
-            self._told = self.lost
-        while self._waiting:
-            event = self._waiting.popleft()
+        """Call the subscribers with all queued events."""
+        if self.lost > self._lost_reported:
+            self._queue.append(Event("events_lost", data={"events": self.lost - self._lost_reported}, level="warning"))
+            self._lost_reported = self.lost
+        while self._queue:
+            event = self._queue.popleft()
             for subscriber in self._subscribers:
                 try:
                     subscriber(event)
-                except Exception:  # a log on a full disk must not end the calls; and where could we say so?
+                except (
+                    Exception
+                ):  # a log on a full disk must not end the calls, and there is no other place to report it
                     self.failed += 1

@@ -13,7 +13,7 @@ from typing import Any
 
 from flowcore.control.handler import EngineControl
 from flowcore.engine.bus import Bus, Event
-from flowcore.engine.engine import STOP, Engine
+from flowcore.engine.engine import STOP_TIMEOUT, Engine
 from flowcore.engine.sockets import Address
 from flowcore.errors import UsageError
 from flowcore.workers.call_limit import SharedCallLimit
@@ -24,7 +24,7 @@ from flowcore.workers.notify import is_stuck
 TOTALS_INTERVAL = 1.0
 """Seconds between two totals of a worker; a killed worker takes its last second of counters with it."""
 KILL_DELAY = 1.0
-"""Seconds beyond ``STOP`` after which a worker is killed, or ends itself without its supervisor."""
+"""Seconds beyond ``STOP_TIMEOUT`` after which a worker is killed, or ends itself without its supervisor."""
 
 
 class WorkerLink:
@@ -109,5 +109,5 @@ def _exit_after_hang_up(channel: int) -> None:
     hang_up = select.poll()
     hang_up.register(channel, 0)  # poll(2) reports a hang-up without being asked to
     hang_up.poll()
-    time.sleep(STOP + KILL_DELAY)
+    time.sleep(STOP_TIMEOUT + KILL_DELAY)
     os._exit(1)

@@ -11,8 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from flowcore.engine.engine import Totals
 from flowcore.engine.sockets import Address
+from flowcore.engine.totals import Totals
 from flowcore.workers.call_limit import SharedCallLimit
 from flowcore.workers.channel import Channel
 

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from flowcore.control.handler import ControlHandler
 from flowcore.engine.bus import Bus, Event
-from flowcore.engine.engine import STOP, Totals
+from flowcore.engine.engine import STOP_TIMEOUT
 from flowcore.engine.recovery import recover
 from flowcore.engine.sockets import Address, listen
+from flowcore.engine.totals import Totals
 from flowcore.errors import CannotStart, UsageError
 from flowcore.graph.plan import Plan
 from flowcore.workers.call_limit import SharedCallLimit
@@ -101,13 +102,13 @@ class Supervisor:
             self._bus.deliver()
 
     def stop(self) -> None:
-        """Let all workers end their calls in order; `run` returns within ``STOP`` + ``KILL_DELAY`` seconds."""
+        """Let all workers end their calls in order; `run` returns within ``STOP_TIMEOUT`` + ``KILL_DELAY`` seconds."""
         if not self.draining:
             self.draining = True
             self._stopping.set()
             for worker in self._workers.values():
                 worker.signal(signal.SIGTERM)
-            asyncio.get_running_loop().call_later(STOP + KILL_DELAY, self.kill)
+            asyncio.get_running_loop().call_later(STOP_TIMEOUT + KILL_DELAY, self.kill)
 
     def reload(self) -> None:
         """Let all workers read their files again."""

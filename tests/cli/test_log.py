@@ -9,7 +9,7 @@ import pytest
 
 from flowcore.cli.log import ERASE, Log
 from flowcore.engine.bus import Event
-from flowcore.engine.engine import Totals
+from flowcore.engine.totals import Totals
 from flowcore.errors import FlowcoreError
 
 

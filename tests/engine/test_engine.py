@@ -1,12 +1,13 @@
-"""The engine: resources opened once, stops, the end after so many calls, and real clocks and threads."""
+"""The engine: stops, reloads, refusals, the end after so many calls, and real clocks and threads."""
 
 from typing import Any
 
 import pytest
 
-from flowcore import Audio, CannotStart, Config, Format, Host, Listener, Resource, Sink, node
+from flowcore import Audio, CannotStart, Config, Format, Host, Listener, Reason, node
 from flowcore.engine.clock import SystemClock
 from flowcore.engine.engine import Engine
+from flowcore.errors import Refused
 from flowcore.testing import run_plan, tone
 from tests.engine.nodes import MONO, Keep, Tones, plan, step
 
@@ -43,70 +44,6 @@ def test_stop_drains_all_flows():
     assert all(kept[-2:] == ["flush", "close"] for kept in Keep.kept.values())
 
 
-class Model(Resource):
-    """Counts how often it is opened and closed."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.calls: list[str] = []
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Model) and other.name == self.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)
-
-    def open(self) -> None:
-        if self.name == "missing":
-            raise CannotStart("there is no such model: choose another", field="model")
-        if self.name == "mistaken":
-            len(1)  # type: ignore[arg-type]
-        self.calls.append("open")
-
-    def close(self) -> None:
-        self.calls.append("close")
-
-
-class UsesModelConfig(Config):
-    model: str = "tiny"
-
-
-@node("uses_model")
-class UsesModel(Sink[Audio, UsesModelConfig]):
-    """Notes which part it was given."""
-
-    seen: set[int] = set()
-    models: list[Model] = []
-
-    @classmethod
-    def make_resource(cls, config: Any) -> Resource:
-        return Model(config.model)
-
-    def process(self, chunk: Audio) -> None:
-        if id(self.resource) not in self.seen:
-            self.seen.add(id(self.resource))
-            self.models.append(self.resource)
-
-
-def test_equal_resources_are_opened_once_for_all_flows_and_closed_last():
-    UsesModel.seen.clear()
-    UsesModel.models.clear()
-    steps = [step("call", Tones, sessions=5), step("a", UsesModel, "call"), step("b", UsesModel, "call")]
-    run_plan(plan(*steps, step("c", UsesModel, "call", model="large")))
-    assert sorted(model.name for model in UsesModel.models) == ["large", "tiny"]
-    assert all(model.calls == ["open", "close"] for model in UsesModel.models)
-
-
-def test_an_exception_of_a_resource_is_reported_with_its_line():
-    with pytest.raises(CannotStart, match=r"^a: TypeError: .*: test_engine.py:\d+, in open: len\(1\)"):
-        run_plan(plan(step("call", Tones), step("a", UsesModel, "call", model="mistaken")))
-
-
-def test_a_resource_that_cannot_open_ends_the_start_with_the_nodes_name():
-    with pytest.raises(CannotStart, match=r"^a\.model: there is no such model"):
-        run_plan(plan(step("call", Tones), step("a", UsesModel, "call", model="missing")))
-
-
 def test_an_engine_on_the_real_clock_and_real_threads_has_the_same_counters():
     import asyncio
 
@@ -127,3 +64,54 @@ def test_an_engine_on_the_real_clock_and_real_threads_has_the_same_counters():
 def test_calls_ends_the_engine_after_that_many_flows():
     result = run_plan(plan(step("call", Tones, sessions=3), step("end", Keep, "call")), calls=2)
     assert len(result.flows) == 3
+
+
+@node("refused")
+class RefusedTones(Tones):
+    """Has one session, and notes why more are refused."""
+
+    refusals: list[str] = []
+
+    async def run(self, host: Host) -> None:
+        inlet = host.accept({})
+        for ask in (host.admit, lambda: host.accept({})):
+            with pytest.raises(Refused) as caught:
+                ask()
+            self.refusals.append(str(caught.value))
+        inlet.end("done")
+
+
+def test_calls_beyond_the_limit_are_refused_and_counted():
+    RefusedTones.refusals.clear()
+    result = run_plan(plan(step("call", RefusedTones), step("end", Keep, "call")), max_calls=1, calls=1)
+    assert (result.engine.totals.refused, len(result.named("session_refused"))) == (2, 2)
+    assert all("busy" in reason for reason in RefusedTones.refusals)
+
+
+@node("reloadable")
+class Reloadable(Tones):
+    """Reads a file again that the second time is wrong; reports and drops on behalf of no flow."""
+
+    reasons = (Reason("too_late", "Late."), Reason("lost", "Lost."))
+    wrong = False
+
+    def reload(self) -> None:
+        if Reloadable.wrong:
+            raise CannotStart("that file is wrong")
+        Reloadable.wrong = True
+
+    async def run(self, host: Host) -> None:
+        self.report.dropped("too_late", 0.5)
+        self.report.filled("lost", 0.25)
+        host.reload()  # type: ignore[attr-defined]  # the engine itself, as a signal handler has it
+        host.reload()  # type: ignore[attr-defined]
+        await super().run(host)
+
+
+def test_a_reload_and_its_error_are_reported_and_counts_of_no_flow_go_to_the_totals():
+    Reloadable.wrong = False
+    result = run_plan(plan(step("call", Reloadable), step("end", Keep, "call")))
+    assert len(result.named("files_reloaded")) == 1
+    assert str(result.named("reload_failed")[0].data["cause"]) == "call: that file is wrong"
+    stats = result.engine.totals.nodes["call"]
+    assert (stats.dropped["too_late"].seconds, stats.filled["lost"].seconds) == (0.5, 0.25)

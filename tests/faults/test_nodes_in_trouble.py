@@ -329,7 +329,7 @@ class Hanging(Resource):
 def test_a_part_that_never_closes_does_not_keep_the_process(tmp_path, monkeypatch):
     from flowcore.engine import engine
 
-    monkeypatch.setattr(engine, "CLOSE", 0.2)  # for every part: on a busy machine another may be late as well
+    monkeypatch.setattr(engine, "CLOSE_TIMEOUT", 0.2)  # for every part: on a busy machine another may be late as well
     part = Hanging()
 
     class Holding(Listening):

@@ -1,6 +1,6 @@
 import json
 
-from flowcore.engine.engine import Totals
+from flowcore.engine.totals import Totals
 from flowcore.testing import run_plan
 from tests.engine.nodes import KeepInThread, Tones, plan, step
 
