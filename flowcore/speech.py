@@ -198,5 +198,5 @@ def find(name: str) -> type[Engine]:
     except (Exception, SystemExit) as error:  # a broken module must not end a check of graphs
         raise BrokenImport(point.module, error) from error
     if not (isinstance(cls, type) and issubclass(cls, Engine)):
-        raise BrokenImport(point.value, "not a flowcore.speech.Decoder or Streamer")
+        raise BrokenImport(point.value, "it is not a flowcore.speech.Decoder or Streamer")
     return cls

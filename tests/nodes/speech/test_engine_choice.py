@@ -68,7 +68,7 @@ def test_a_broken_package_is_named(monkeypatch):
     ):
         ENGINE.validate_python("acme")
     monkeypatch.setitem(speech.available(), "acme", SimpleNamespace(load=lambda: str, value="acme_flowcore:Acme"))
-    with pytest.raises(ValidationError, match=r"acme_flowcore:Acme .* is no flowcore"):
+    with pytest.raises(ValidationError, match=r"acme_flowcore:Acme .* is not a flowcore"):
         ENGINE.validate_python("acme")
 
 

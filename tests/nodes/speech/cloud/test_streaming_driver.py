@@ -159,7 +159,7 @@ def test_the_fallback_hears_all_that_has_no_final_text_from_its_first_sample(kin
     chunks = to_chunks(samples, "mulaw", 8000)
     stand.play(chunks[:16])
     assert [text.text for text in stand.out if text.final] == ["w1"]
-    told = stand.streams._tracks["agent"]._told
+    told = stand.streams._tracks["agent"]._final_end
     engine.error = kind
     engine.streams[-1].over = True
     engine.streams[-1]._listener(Ended(kind("no more")))
