@@ -1,20 +1,20 @@
-"""flowcore: a dataflow engine for live call audio. These are the names that a node author needs."""
+"""A dataflow engine for live call audio. This module has the names that the author of a node needs.
+
+- `flowcore.files`: files that survive kills and power cuts
+- `flowcore.speech`: the contract of speech engines
+- `flowcore.testing`: the test kit for nodes and graphs
+
+A program that runs a graph itself::
+
+    from flowcore.engine import Engine
+    from flowcore.graph import compile_graph, load_graph
+
+    asyncio.run(Engine(compile_graph(load_graph("record.yaml"))).run())
+"""
 
 from flowcore.audio import Audio, Encoding, Packet
 from flowcore.errors import BadMessage, CannotStart, FlowcoreError, MissingExtra, Refused
 from flowcore.events import EventType, Reason
-from flowcore.files import (
-    PARTIAL_SUFFIX,
-    Folder,
-    NewFile,
-    abandoned,
-    free_space,
-    partial_path,
-    publish,
-    publish_from,
-    set_aside,
-    write_whole,
-)
 from flowcore.formats import ANY_AUDIO, LINEAR, PACKETS, TEXT, Caps, Format
 from flowcore.node import (
     Config,
@@ -41,7 +41,6 @@ __all__ = [
     "ANY_AUDIO",
     "LINEAR",
     "PACKETS",
-    "PARTIAL_SUFFIX",
     "TEXT",
     "Audio",
     "BadMessage",
@@ -57,14 +56,12 @@ __all__ = [
     "EventType",
     "Extra",
     "FlowcoreError",
-    "Folder",
     "Format",
     "Host",
     "Inlet",
     "Listener",
     "ListenerTools",
     "MissingExtra",
-    "NewFile",
     "Packet",
     "PathTemplate",
     "Rate",
@@ -78,12 +75,5 @@ __all__ = [
     "Text",
     "Transform",
     "Word",
-    "abandoned",
-    "free_space",
     "node",
-    "partial_path",
-    "publish",
-    "publish_from",
-    "set_aside",
-    "write_whole",
 ]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from flowcore import CannotStart, NewFile, PathTemplate, Session
+from flowcore import CannotStart, PathTemplate, Session
+from flowcore.files import NewFile
 from flowcore.paths import ATTRIBUTES, safe
 
 PIECE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -1,6 +1,7 @@
 """Write down how loud a call was: audio in, a text file with one line for each party out."""
 
-from flowcore import LINEAR, Audio, Config, Folder, NewFile, PathTemplate, Resource, Session, Sink, node
+from flowcore import LINEAR, Audio, Config, PathTemplate, Resource, Session, Sink, node
+from flowcore.files import Folder, NewFile
 
 
 class MySinkConfig(Config):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from websockets.http11 import Request
 
-from flowcore import NewFile, publish
+from flowcore.files import NewFile, publish
 from nodes.doctor.redact import Redactor
 from nodes.ringcx.call_recording import VERSION, Closed, Message, Opened, Record, encode
 

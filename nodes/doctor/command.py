@@ -16,7 +16,8 @@ from typing import Annotated, Any
 import typer
 from websockets.http11 import Request
 
-from flowcore import CannotStart, FlowcoreError, Folder
+from flowcore import CannotStart, FlowcoreError
+from flowcore.files import Folder
 from nodes.doctor.call_recorder import CallRecorder
 from nodes.doctor.probe import Probe
 from nodes.doctor.redact import Redactor

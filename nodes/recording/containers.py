@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from flowcore import NewFile
+from flowcore.files import NewFile
 from nodes.audio import wav
 
 SILENCE = {"s16": 0, "mulaw": 0xFF}

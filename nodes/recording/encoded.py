@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from flowcore import NewFile
+from flowcore.files import NewFile
 from nodes.recording.containers import CannotRepair, Container
 
 STREAMINFO = 8

@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from flowcore import PARTIAL_SUFFIX, Session
+from flowcore import Session
+from flowcore.files import PARTIAL_SUFFIX
 
 LONGEST = 256
 """Characters of what a peer says of its call that are kept."""

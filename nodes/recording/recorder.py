@@ -13,22 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from flowcore import (
-    PARTIAL_SUFFIX,
-    Audio,
-    CannotStart,
-    Config,
-    Duration,
-    Folder,
-    PathTemplate,
-    Report,
-    Resource,
-    Session,
-    Sink,
-    Size,
-    free_space,
-)
+from flowcore import Audio, CannotStart, Config, Duration, PathTemplate, Report, Resource, Session, Sink, Size
 from flowcore.events import FILE_FINISHED, FILE_REPAIRED, HOLE, LATE, REPAIR_FAILED, EventType, Reason
+from flowcore.files import PARTIAL_SUFFIX, Folder, free_space
 from nodes.recording import journal, segment
 from nodes.recording.containers import SILENCE, CannotRepair, Container
 from nodes.recording.segment import Segment

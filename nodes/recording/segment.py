@@ -10,7 +10,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from flowcore import NewFile, PathTemplate, Report, Session, abandoned, partial_path, publish, set_aside, write_whole
+from flowcore import PathTemplate, Report, Session
+from flowcore.files import NewFile, abandoned, partial_path, publish, set_aside, write_whole
 from nodes.recording import journal
 from nodes.recording.containers import CannotRepair, Container
 

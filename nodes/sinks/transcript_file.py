@@ -7,23 +7,9 @@ from typing import Literal
 
 from pydantic import ValidationInfo, field_validator
 
-from flowcore import (
-    TEXT,
-    Config,
-    Folder,
-    NewFile,
-    PathTemplate,
-    Report,
-    Resource,
-    Session,
-    Sink,
-    Text,
-    abandoned,
-    node,
-    publish_from,
-    write_whole,
-)
+from flowcore import TEXT, Config, PathTemplate, Report, Resource, Session, Sink, Text, node
 from flowcore.events import FILE_FINISHED, FILE_REPAIRED, REPAIR_FAILED
+from flowcore.files import Folder, NewFile, abandoned, publish_from, write_whole
 from nodes.transcripts import journal
 from nodes.transcripts.formats import FORMATS
 from nodes.transcripts.metadata import metadata

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flowcore import ANY_AUDIO, Audio, CannotStart, Folder, Sink, node
+from flowcore import ANY_AUDIO, Audio, CannotStart, Sink, node
+from flowcore.files import Folder
 from flowcore.testing import SESSION, FakeDisk, NodeHarness, VirtualPool, run_plan
 from nodes.audio import wav
 from nodes.sinks.wav_file import WavFile
@@ -325,7 +326,7 @@ def test_writes_of_2_s_each_stall_nobody_else_and_all_that_is_too_much_is_counte
 HOLDER = """
 import sys
 from pathlib import Path
-from flowcore import Folder
+from flowcore.files import Folder
 folder = Folder(Path(sys.argv[1]), alone=True)
 folder.open()
 print("mine", flush=True)

@@ -2,8 +2,7 @@ import os
 
 import pytest
 
-from flowcore import free_space
-from flowcore.files import disk
+from flowcore.files import disk, free_space
 
 
 def test_free_space_is_that_of_the_disk_also_below_directories_that_do_not_exist_yet(tmp_path):

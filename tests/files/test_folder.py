@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from flowcore import CannotStart, Folder
+from flowcore import CannotStart
+from flowcore.files import Folder
 from tests.support.failing_disks import refuse
 
 

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flowcore import CannotStart, NewFile, PathTemplate, abandoned, publish
+from flowcore import CannotStart, PathTemplate
+from flowcore.files import NewFile, abandoned, publish
 from flowcore.testing import SESSION
 from tests.support.failing_disks import content, full_at, left, refuse
 
@@ -52,7 +53,7 @@ def test_no_permission_names_field_and_fix(tmp_path):
 def test_killed_process_loses_nothing_that_was_appended(tmp_path):
     program = f"""
 import os, pathlib, signal
-from flowcore import NewFile
+from flowcore.files import NewFile
 file = NewFile(pathlib.Path({str(tmp_path)!r}) / "x")
 for number in range(1000):
     file.append(b"%04d" % number)
@@ -66,7 +67,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_only_what_a_killed_process_left_is_abandoned(tmp_path):
     program = f"""
 import os, pathlib, signal
-from flowcore import NewFile
+from flowcore.files import NewFile
 NewFile(pathlib.Path({str(tmp_path)!r}) / "dead.wav", partial=True).append(b"left")
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowcore import NewFile, publish, publish_from, set_aside, write_whole
-from flowcore.files import publishing
+from flowcore.files import NewFile, publish, publish_from, publishing, set_aside, write_whole
 from flowcore.testing import FakeDisk, kill_at_random
 from tests.support.failing_disks import content, full_at, killed_at, left, on_each_file_system, use_file_system
 
@@ -69,7 +68,7 @@ def test_a_link_in_the_place_of_the_new_content_is_not_followed(tmp_path):
 def test_killed_at_random_it_is_whole_and_not_older_than_what_was_acknowledged(tmp_path, seed):
     program = f"""
 import json, pathlib
-from flowcore import write_whole
+from flowcore.files import write_whole
 path = pathlib.Path({str(tmp_path)!r}) / "x.json"
 for number in range(1_000_000):
     write_whole(path, json.dumps([number, "x" * (number % 7 * 30_000)]).encode())

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from flowcore import NewFile
-from flowcore.files import rename
+from flowcore.files import NewFile, rename
 
 CALLS = ("open", "write", "rename", "link", "unlink", "ftruncate", "fsync", "fdatasync")
 """The functions of `os` that change a disk."""
