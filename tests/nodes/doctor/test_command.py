@@ -1,4 +1,4 @@
-"""The doctor over real sockets: what it says of a call, and that its recording is that call."""
+"""The doctor over real sockets: its report on a call, and its recording of that call."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FLOWCORE = (sys.executable, "-c", "from flowcore.cli import main; main()")
 
 @pytest.fixture(autouse=True)
 def _no_time_passes(monkeypatch):
-    """The doctor tells the pace too: what a busy machine is late with is no finding."""
+    """Stop the clock: delays of a busy machine must not change the reported pace."""
     monkeypatch.setattr("nodes.doctor.command.time", SimpleNamespace(monotonic=lambda: 100.0, sleep=Event().wait))
 
 
@@ -144,7 +144,7 @@ def test_secret_is_found_wherever_it_is_and_stays_out_of_everything(tmp_path, wh
     assert encoded not in written
 
 
-def test_secret_that_is_nowhere_and_fields_that_may_be_one_are_said(tmp_path):
+def test_a_missing_secret_and_fields_that_may_hold_one_are_reported(tmp_path):
     with DoctorRig(None, SECRET) as rig:
         with connect(rig.url + "/?token=abc", additional_headers={"X-Secret-Thing": "1"}) as line:
             line.send('{"event":"Start","metadata":{"callId":"1","profileSecret":"hidden-value"}}')
@@ -172,7 +172,7 @@ def test_names_are_shown_and_values_are_not(tmp_path):
         assert value not in text + json.dumps(facts)
 
 
-def test_anything_is_taken_and_everything_that_is_odd_is_said():
+def test_every_connection_is_accepted_and_every_oddity_is_reported():
     with DoctorRig(None) as rig:
         with connect(rig.url + "/somewhere", subprotocols=["audio"]) as line:
             line.send("hello")
@@ -219,7 +219,7 @@ def test_numbers_shared_by_both_parties_and_the_dialect_of_2021_are_recognised()
     assert facts["remarks"] == []
 
 
-def test_what_is_no_call_is_told_and_not_counted():
+def test_other_requests_are_reported_and_not_counted():
     with DoctorRig(None) as rig:
         address = urlsplit(rig.url)
         with socket.create_connection((address.hostname, address.port), timeout=30) as browser:
@@ -327,7 +327,7 @@ def test_a_simulated_call_from_one_terminal_to_the_other(tmp_path, as_json):
 
 
 def examined(folder, *options):
-    """What the doctor says of a call of two seconds."""
+    """Return the report on a call of two seconds."""
     folder.mkdir(exist_ok=True)
     flags = {"cwd": folder, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     doctor = subprocess.Popen([*FLOWCORE, "doctor", "--port", "0", *options], **flags)

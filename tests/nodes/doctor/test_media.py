@@ -5,7 +5,7 @@ from nodes.ringcx.messages import Media
 
 
 def receive(numbers, interval=0.02, size=160):
-    """Parties that heard (perspective, number) pairs, and the steps from one to the next."""
+    """Parties with these (perspective, number) pairs, and the steps from one to the next."""
     parties, together = {}, Tally()
     for index, (perspective, seq) in enumerate(numbers):
         parties.setdefault(perspective, Party()).receive(Media(perspective, seq, bytes(size)), index * interval)
@@ -51,7 +51,7 @@ def test_pace_leaves_pauses_out():
     assert party.seconds == 2.0
 
 
-def test_pace_of_a_short_call_is_not_told():
+def test_pace_of_a_short_call_is_unknown():
     assert receive([("Participant", n) for n in range(5)])[0]["Participant"].facts()["pace"] is None
 
 

@@ -48,7 +48,7 @@ def test_slow_handshakes_are_dropped_at_5_s_and_a_good_call_meanwhile_starts_at_
         (UPGRADE.replace(b"/?a=1", b"//"), 404),
     ],
 )
-def test_bad_request_gets_its_status_and_harms_nobody(rig: Rig, request_: bytes, status: int) -> None:
+def test_bad_request_gets_its_status_and_harms_no_other_connection(rig: Rig, request_: bytes, status: int) -> None:
     good, peer = rig.call()
     client = rig.connect(request_)
     rig.slots()

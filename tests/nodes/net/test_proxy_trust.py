@@ -1,4 +1,4 @@
-"""Who really called, whatever headers say."""
+"""The client's address behind trusted proxies, against forged headers."""
 
 from ipaddress import ip_network
 

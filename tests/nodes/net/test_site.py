@@ -58,7 +58,7 @@ def test_pages_are_announced_as_they_are_seen_through_a_proxy(tmp_path, monkeypa
     ]
 
 
-def test_the_page_says_what_it_may_do_and_who_may_hold_it(tmp_path):
+def test_the_page_restricts_its_sources_and_its_frames(tmp_path):
     with stage(tmp_path, "frame_ancestors: ['https://desk.example', 'https://*.example.org:8443']") as live:
         status, headers, body = get(address(live, "?callId=one"))
         assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
@@ -110,7 +110,7 @@ def test_more_viewers_than_allowed_are_503_and_the_next_is_let_in_after_one_left
 
 
 @pytest.mark.parametrize("access", ["key", "token"])
-def test_a_script_that_fills_in_no_call_shows_nobody_elses(tmp_path, monkeypatch, access):
+def test_a_script_that_fills_in_no_call_shows_no_other_call(tmp_path, monkeypatch, access):
     monkeypatch.setenv("VIEWER_KEY", KEY)
     good = {"key": KEY, "token": mint(KEY, "", 99_999_999_999)}[access]
     with stage(tmp_path, f"access: {access}, secret: '${{VIEWER_KEY}}'") as live:
@@ -134,7 +134,7 @@ def test_who_guesses_keys_is_seen_in_the_log_without_the_guess(tmp_path, monkeyp
     assert "guess" not in str(told)
 
 
-def test_two_nodes_that_want_the_same_path_are_told_so():
+def test_two_nodes_with_the_same_path_cannot_start():
     plan = compile_graph(load_text(TWO))
     with pytest.raises(CannotStart, match=r"two nodes want to show pages at /client: give both the same settings"):
         run_plan(plan)

@@ -26,7 +26,7 @@ def write(folder: Path, name: str = "localhost") -> tuple[Path, Path]:
 
 
 class Client:
-    """A client of TLS whose bytes go when the test says so."""
+    """A TLS client whose bytes are sent when the test decides."""
 
     def __init__(self, rig: Rig, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, name: str = "localhost") -> None:
         context = ssl.create_default_context()
@@ -122,7 +122,7 @@ def test_what_we_send_and_the_closing_handshake_get_through(rig: Rig) -> None:
         (b"\x16\x03\x01\x00\x05hello", b"\x15\x03"),  # an alert
     ],
 )
-def test_what_is_no_tls_is_told_so_and_harms_nobody(rig: Rig, data: bytes, answer: bytes) -> None:
+def test_plain_bytes_get_an_answer_and_harm_no_other_connection(rig: Rig, data: bytes, answer: bytes) -> None:
     good = Client(rig)
     good.call()
     bad = rig.connect(data)
@@ -138,7 +138,7 @@ def test_what_is_no_tls_is_told_so_and_harms_nobody(rig: Rig, data: bytes, answe
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_what_follows_a_goodbye_of_tls_is_not_read_and_holds_up_nobody(rig: Rig, version: ssl.TLSVersion) -> None:
+def test_bytes_after_close_notify_are_not_read_and_delay_no_other_connection(rig: Rig, version: ssl.TLSVersion) -> None:
     good, bad = Client(rig), Client(rig, version)
     good.call()
     bad.call()
@@ -220,7 +220,7 @@ def test_handshakes_that_come_in_crumbs_take_no_turn_of_others(rig: Rig) -> None
     assert is_answered(good)
 
 
-def test_who_comes_alone_goes_before_the_crowd_of_one_address(rig: Rig) -> None:
+def test_least_crowded_address_goes_first(rig: Rig) -> None:
     crowd = [hello(rig) for _ in range(3 * HANDSHAKE_STEPS)]
     with socket.create_connection(("127.0.0.1", rig.number), source_address=("127.0.0.2", 0)) as alone:
         for client, said in crowd:

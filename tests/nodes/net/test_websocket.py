@@ -37,7 +37,7 @@ def opened() -> WebSocket:
 
 
 def close_code(websocket: WebSocket) -> int:
-    """The code of the close frame in what is to be sent."""
+    """The code of the close frame in the output."""
     sent = b"".join(websocket.output())
     at = sent.index(b"\x88")
     return int.from_bytes(sent[at + 2 : at + 4], "big")
@@ -93,7 +93,7 @@ ILL = st.one_of(
 
 
 def judged_by_websockets(data: bytes) -> tuple[list[bytes], bytes, bool]:
-    """What plain `ServerProtocol` makes of ``data``: messages, bytes to send, whether it is over."""
+    """The result of plain `ServerProtocol` for ``data``: messages, bytes to send, and whether it is over."""
     protocol = ServerProtocol(state=State.OPEN, max_size=MAX_MESSAGE)
     protocol.receive_data(data)
     messages, parts = [], []

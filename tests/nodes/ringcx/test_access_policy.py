@@ -1,4 +1,4 @@
-"""Who is let in, and what is told of those who are not."""
+"""Admission of calls, and the reports about rejected ones."""
 
 from ipaddress import ip_network
 from typing import Any
@@ -17,7 +17,7 @@ HERE = normalize_address("192.0.2.1")
 SECRET = "s3cret-of-ours"
 
 
-class Told:
+class EventReport:
     """A report that keeps its events."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Told:
 
 
 def policy(**rules: Any) -> AccessPolicy:
-    return AccessPolicy(Rules(**rules), Told(), LocalConnectionCounter())
+    return AccessPolicy(Rules(**rules), EventReport(), LocalConnectionCounter())
 
 
 def request(path: str = "/", *headers: tuple[str, str]) -> Request:
@@ -107,7 +107,7 @@ def test_start_without_the_secret_is_refused_and_with_it_anywhere_before_it_is_n
 
 
 @pytest.mark.parametrize("mode", ["observe", "off"])
-def test_without_require_nobody_is_refused_for_it(mode: str) -> None:
+def test_calls_without_the_secret_are_refused_only_with_require(mode: str) -> None:
     assert admit(policy(secret=SECRET, mode=mode)).objection({}) == ""
 
 
@@ -147,18 +147,18 @@ def test_addresses_do_not_pile_up() -> None:
     assert made.connections.count("10.0.0.1") == 0
 
 
-def test_who_knocks_often_is_told_once_a_second() -> None:
-    told = Told()
-    made = AccessPolicy(Rules(**NET), told, LocalConnectionCounter())
+def test_frequent_rejections_are_reported_once_a_second() -> None:
+    report = EventReport()
+    made = AccessPolicy(Rules(**NET), report, LocalConnectionCounter())
     for number in range(300):
         made.admit(request(), normalize_address("6.6.6.6"))
         made.poll(100 + number / 100)
     made.poll(104)
-    assert [(event["reason"], event["address"]) for event in told.events] == [("foreign_network", "6.6.6.6")] * 4
-    assert sum(event["times"] for event in told.events) == 300
+    assert [(event["reason"], event["address"]) for event in report.events] == [("foreign_network", "6.6.6.6")] * 4
+    assert sum(event["times"] for event in report.events) == 300
 
 
-def test_nobody_behind_the_door_sees_a_credential() -> None:
+def test_attributes_contain_no_credential() -> None:
     said = {
         "call_id": "1",
         "query.x": f"Bearer {SECRET}",

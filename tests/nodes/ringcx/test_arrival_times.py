@@ -1,4 +1,4 @@
-"""When messages came that were read late: at the pace of what is said, and never before they can have been sent."""
+"""Arrival times of messages that were read late: at the pace of speech, and never before they can have been sent."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -15,7 +15,7 @@ from nodes.ringcx.messages import TRACKS, parse
 SLOT = 0.020
 
 
-class Books:
+class EventReport:
     def __init__(self) -> None:
         self.events: list[str] = []
 
@@ -27,7 +27,7 @@ class Books:
 
 
 def sent(seconds: float, length: float, phase: float) -> list[tuple[float, bytes]]:
-    """What two level parties send in packets of ``length`` seconds, and when."""
+    """The messages of two parties of equal length in packets of ``length`` seconds, and when."""
     caller, data = CallSender({}), bytes(round(length * RATE))
     places = range(1, round(seconds / length) + 1)
     return [(place * length + phase, caller.media(track, data)) for place in places for track in TRACKS.values()]
@@ -65,7 +65,7 @@ def test_what_is_no_audio_came_before_what_follows():
 @example(length=0.02, phase=0.007, stalls=[(4.0, 0.5)] * 8)
 @example(length=0.1, phase=0.007, stalls=[(4.0, 1.0)] * 8)
 def test_no_stall_of_ours_is_drift_of_a_party(length, phase, stalls):
-    books = Books()
+    books = EventReport()
     line = Timeline(lambda *place: None, lambda: None, books, pause=1.0, settle=0.3, collapse=False)
     messages, now, since = sent(100.0, length, phase), 0.0, 0.0
     for quiet, stall in [(20.0, 0.0), *stalls, (30.0, 0.0)]:

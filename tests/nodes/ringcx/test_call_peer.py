@@ -18,7 +18,7 @@ from tests.support.rig import Rig, text
 
 
 class Host:
-    """What a call needs of the engine, and its flow."""
+    """The part of the engine that a call needs, and its flow."""
 
     draining = paused = False
 
@@ -48,7 +48,7 @@ class Host:
         self.events.append(event)
 
 
-class Exchange(Rig):
+class CallRig(Rig):
     """A port behind which calls are taken."""
 
     def __init__(self) -> None:
@@ -56,17 +56,17 @@ class Exchange(Rig):
         self.host = Host(self)
 
     def route(self, request: Request, caller: Address) -> Any:
-        visit = Admission(AccessPolicy(Rules(), self.host, LocalConnectionCounter()), caller)  # type: ignore[arg-type]
-        self.peers.append(CallPeer(self.host, request, visit, start=10.0, idle=60.0))  # type: ignore[arg-type]
+        admission = Admission(AccessPolicy(Rules(), self.host, LocalConnectionCounter()), caller)  # type: ignore[arg-type]
+        self.peers.append(CallPeer(self.host, request, admission, start=10.0, idle=60.0))  # type: ignore[arg-type]
         return self.peers[-1]
 
 
 @pytest.fixture
-def exchange() -> Iterator[Exchange]:
-    exchange = Exchange()
-    yield exchange
-    exchange.port.close()
-    for client in exchange.clients:
+def rig() -> Iterator[CallRig]:
+    rig = CallRig()
+    yield rig
+    rig.port.close()
+    for client in rig.clients:
         client.close()
 
 
@@ -74,50 +74,50 @@ def audio(caller: CallSender, seconds: float, *tracks: str) -> bytes:
     return b"".join(text(caller.media(track, bytes(160))) for _ in range(round(seconds * 50)) for track in tracks)
 
 
-def test_a_stall_at_the_start_makes_no_call_faster_than_real_time(exchange: Exchange) -> None:
-    client, _ = exchange.call()
+def test_a_stall_at_the_start_makes_no_call_faster_than_real_time(rig: CallRig) -> None:
+    client, _ = rig.call()
     caller = CallSender({})
     client.sendall(text(caller.start()) + audio(caller, 2.5, "agent"))
-    exchange.now += 2.6
-    exchange.slots(30)
-    assert len(exchange.host.packets) == 125
-    assert exchange.host.events == []
+    rig.now += 2.6
+    rig.slots(30)
+    assert len(rig.host.packets) == 125
+    assert rig.host.events == []
 
 
 @pytest.mark.fault(26)
-def test_a_call_that_stops_is_heard_to_its_end_whatever_holds_us_up(exchange: Exchange) -> None:
-    client, _ = exchange.call()
+def test_a_call_that_stops_is_heard_to_its_end_whatever_holds_us_up(rig: CallRig) -> None:
+    client, _ = rig.call()
     caller = CallSender({})
     client.sendall(text(caller.start()) + text(caller.stop(1, "")))
-    exchange.slots(30)
+    rig.slots(30)
     client.sendall(audio(caller, 4.0, "customer"))  # the agent has stopped, and the customer speaks on
-    exchange.now += 4.0 + STOP_QUIET
-    exchange.slots(10)
-    assert len(exchange.host.packets) == 200
-    assert not exchange.host.ended
+    rig.now += 4.0 + STOP_QUIET
+    rig.slots(10)
+    assert len(rig.host.packets) == 200
+    assert not rig.host.ended
 
 
-def test_a_stop_within_a_stall_does_not_end_what_is_not_read_yet(exchange: Exchange) -> None:
-    client, _ = exchange.call()
+def test_a_stop_within_a_stall_does_not_end_what_is_not_read_yet(rig: CallRig) -> None:
+    client, _ = rig.call()
     caller = CallSender({})
     client.sendall(text(caller.start()) + audio(caller, 0.2, "agent", "customer"))
-    exchange.slots(30)
+    rig.slots(30)
     late = text(caller.stop(1, "")) + audio(caller, 2 * STOP_QUIET, "customer")
     assert len(late) > 2 * MAX_READ
     client.sendall(late)
-    exchange.now += 2 * STOP_QUIET
-    exchange.slots(20)
-    assert len(exchange.host.packets) == 20 + 50 * 2 * STOP_QUIET
-    assert not exchange.host.ended
+    rig.now += 2 * STOP_QUIET
+    rig.slots(20)
+    assert len(rig.host.packets) == 20 + 50 * 2 * STOP_QUIET
+    assert not rig.host.ended
 
 
-def test_a_stall_while_the_flow_asked_to_wait_is_no_silence(exchange: Exchange) -> None:
-    client, _ = exchange.call()
+def test_a_stall_while_the_flow_asked_to_wait_is_no_silence(rig: CallRig) -> None:
+    client, _ = rig.call()
     client.sendall(text(CallSender({}).start()))
-    exchange.slots(30)
-    exchange.host.paused = True
-    exchange.now += 61.0
-    exchange.slots(1)
-    exchange.host.paused = False
-    exchange.slots(30)
-    assert not exchange.host.ended
+    rig.slots(30)
+    rig.host.paused = True
+    rig.now += 61.0
+    rig.slots(1)
+    rig.host.paused = False
+    rig.slots(30)
+    assert not rig.host.ended

@@ -41,7 +41,7 @@ def test_file_cut_anywhere_keeps_what_is_whole(middle, data):
         ([encode(OPENED), b'{"is":"message","at":1,"text":"' + b"x" * MAX_LINE + b'"}\n'], "line 2 is too long"),
     ],
 )
-def test_what_is_no_recording_is_told_by_its_line(lines, why):
+def test_bad_recording_names_the_line(lines, why):
     with pytest.raises(BadRecording, match=why):
         list(read(lines))
 

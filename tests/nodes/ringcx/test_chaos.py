@@ -32,7 +32,7 @@ class Way(NamedTuple):
     name: str
     sink: type
     harmless: frozenset[str]
-    """What a receiver may leave out of what these senders say, beside bad messages: none of it is sound they had."""
+    """Drop reasons that a receiver may count beside bad messages: none of them loses real audio."""
     lost: str
     """How a call ends whose connection was reset."""
 
@@ -53,7 +53,7 @@ GRPC = Way(
             "second_segment_start",
             "stop_without_segment",
             "duplicate",  # media twice
-            "media_without_segment",  # of nobody
+            "media_without_segment",  # of an unknown segment
         }
     ),
     "cancelled",
@@ -243,7 +243,7 @@ def test_a_seed_does_the_same_again_and_each_call_something_else(way, tmp_path):
     assert first.events != other.events
 
 
-def test_what_a_call_was_too_short_for_is_told(way, tmp_path):
+def test_faults_after_the_end_of_a_short_call_are_reported(way, tmp_path):
     with live(way, tmp_path, 1) as engine:
         harness = make(way, engine.url, "seed=5,half_open", seconds=1.0)
     assert harness.events == [("chaos_skipped", {"acts": 1, "reason": "the call was too short"})]
@@ -264,6 +264,6 @@ def test_what_cannot_be_meant_is_said_with_what_could(text, says, way):
         way.sink.Config(chaos=text)
 
 
-def test_an_order_is_read():
+def test_a_spec_is_parsed():
     assert ChaosSpec.parse("seed=7") == ChaosSpec(7)
     assert ChaosSpec.parse(" seed = 7, hold,garbage,hold") == ChaosSpec(7, ("hold", "garbage"))

@@ -23,7 +23,7 @@ def noise(seed=1, size=800):
 
 
 def receive_all(*messages, dialog=None, end=True):
-    """All that a dialog says of these messages."""
+    """All results of a dialog for these messages."""
     dialog = dialog or DialogState()
     results = [result for n, message in enumerate(messages) for result in dialog.receive(message, float(n))]
     return results + (list(dialog.end(float(len(messages)))) if end else [])
@@ -129,7 +129,7 @@ def test_audio_after_the_stop_of_its_segment_is_heard():
     assert heard(receive_all(*messages), "agent") == noise()
 
 
-def test_a_segment_that_starts_again_is_told_and_goes_on_behind_what_was_said():
+def test_a_segment_that_starts_again_is_reported_and_continues_behind_its_audio():
     again = [SENDER.segment_stop("agent"), SENDER.segment_start("agent")]
     first, second = SENDER.media("agent", noise(1), 5), SENDER.media("agent", noise(2), 1)
     results = receive_all(*opened("agent"), first, *again, second)
@@ -140,7 +140,7 @@ def test_a_segment_that_starts_again_is_told_and_goes_on_behind_what_was_said():
     assert two.seq == one.seq + 1
 
 
-def test_holds_are_told_by_name_and_never_with_data():
+def test_holds_are_reported_by_name_and_never_with_data():
     event = pb.StreamEvent(segment_info=pb.SegmentInfoEvent(segment_id="agent", event="HOLD", data="4111 1111"))
     results = receive_all(*opened("agent"), event.SerializeToString(), SENDER.info("nobody", "unhold"))
     assert results[:2] == [

@@ -53,7 +53,7 @@ def test_a_call_that_begins_on_hold_is_not_given_up():
     assert made.status is None
 
 
-def test_a_dialog_in_which_nobody_spoke_is_a_call():
+def test_a_dialog_without_media_is_a_call():
     host = Host()
     made = peer(host)
     made.receive(SENDER.dialog_init(), host.time)
@@ -62,7 +62,7 @@ def test_a_dialog_in_which_nobody_spoke_is_a_call():
     assert host.inlet.reason == "stop"
 
 
-def test_a_stream_that_says_nothing_at_all_is_told_and_is_no_call():
+def test_a_stream_without_messages_is_reported_and_is_no_call():
     host = Host()
     peer(host).end("cancelled")
     assert host.inlet is None
@@ -82,7 +82,7 @@ def test_a_long_hold_is_no_end_but_a_longer_one_is():
     assert host.inlet.reason == "idle"
 
 
-def test_nobody_reads_while_the_flow_asks_to_wait_and_the_silence_is_not_the_peers():
+def test_a_paused_flow_stops_reading_and_its_silence_is_not_the_peers():
     host = Host()
     made = talking(host, idle=60.0)
     assert host.inlet is not None
@@ -96,7 +96,7 @@ def test_nobody_reads_while_the_flow_asks_to_wait_and_the_silence_is_not_the_pee
     assert made.status is None
 
 
-def test_who_sends_too_fast_is_read_at_most_so_much_faster_than_real_time():
+def test_a_fast_sender_is_read_at_most_at_its_speed():
     host = Host()
     made = talking(host, speed=4.0)
     read = 0.1
@@ -113,7 +113,7 @@ def test_who_sends_too_fast_is_read_at_most_so_much_faster_than_real_time():
 
 
 @pytest.mark.parametrize(("draining", "code"), [(True, "UNAVAILABLE"), (False, "INTERNAL")])
-def test_when_the_flow_ends_the_stream_is_told_why(draining, code):
+def test_when_the_flow_ends_the_stream_gets_the_reason(draining, code):
     host = Host()
     made = talking(host)
     assert host.inlet is not None

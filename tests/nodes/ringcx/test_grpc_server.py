@@ -34,7 +34,7 @@ class Context:
 
 
 @pytest.mark.parametrize(("stops", "reason"), [((), "cancelled"), ((SENDER.segment_stop("agent"),), "stop")])
-def test_the_end_of_a_connection_is_no_stop_although_it_is_told_late(stops: Sequence[bytes], reason: str) -> None:
+def test_the_end_of_a_connection_is_no_stop_although_it_is_noticed_late(stops: Sequence[bytes], reason: str) -> None:
     host = Host()
     speaker = peer(host)
 

@@ -20,7 +20,7 @@ def noise(seed, size=CHUNK):
 
 
 def places(*seqs):
-    """Where chunks of these numbers stand; a number may come with audio of its own: (number, audio)."""
+    """The places of chunks with these numbers; a number may come with its own audio: (number, audio)."""
     segment = Segment(TrackMixer("agent", 1), from_mulaw)
     told = [(seq, noise(n)) if isinstance(seq, int) else seq for n, seq in enumerate(seqs)]
     return [segment.place(seq, payload) for seq, payload in told]
@@ -59,7 +59,7 @@ def test_any_numbers_have_places(seqs):
     assert len(places(*seqs)) == len(seqs)
 
 
-def test_one_who_speaks_alone_passes_byte_by_byte():
+def test_a_single_participant_passes_byte_by_byte():
     mixer = TrackMixer("customer", 2)
     one = Segment(mixer, from_mulaw)
     for n in range(5):
@@ -98,7 +98,7 @@ def test_another_leads_when_the_first_is_on_hold_or_gone_and_nothing_is_lost():
     assert mixer.take(one, 1, noise(3), 0.7) == Packet("agent", TRACK_STRIDE + 2, noise(3), 0.7)
 
 
-def test_what_waits_is_bounded_and_repeats_are_told():
+def test_waiting_audio_is_bounded_and_repeats_are_dropped():
     mixer = TrackMixer("agent", 1)
     one, two = Segment(mixer, from_mulaw), Segment(mixer, from_mulaw)
     mixer.take(one, 0, noise(0), 0.0)

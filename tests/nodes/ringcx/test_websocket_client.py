@@ -13,7 +13,7 @@ from tests.support.live import PATIENCE
 
 @pytest.fixture
 def other_end():
-    """What the other end heard, its address, and an event when it has gone."""
+    """The messages at the other end, its address, and an event for its end."""
     heard, over = [], threading.Event()
 
     def take(connection):
@@ -43,7 +43,7 @@ def test_a_message_in_pieces_is_one(other_end, message):
     assert heard == [message.decode(), "closed in order"]
 
 
-def test_what_vanishes_says_no_goodbye(other_end):
+def test_a_reset_sends_no_close_frame(other_end):
     heard, url, over = other_end
     client = WebSocketClient(url)
     client.send(b"hello")

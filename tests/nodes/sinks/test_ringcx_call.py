@@ -21,7 +21,7 @@ URL = "ws://127.0.0.1:{}/"
 
 
 class Receiver:
-    """Keeps the messages of each call; closes a call that says what it is told to dislike."""
+    """Keeps the messages of each call; closes a call that sends a forbidden message."""
 
     def __init__(self) -> None:
         self.calls: list[list[dict[str, Any]]] = []
@@ -63,7 +63,7 @@ def chunk(track: str, start: int, data: bytes) -> Audio:
 
 
 def call(receiver: Receiver, chunks: list[Audio], **config: Any) -> list[dict[str, Any]]:
-    """What the receiver heard of one call, whole."""
+    """The whole of one call as the receiver got it."""
     NodeHarness(RingCXCall, {"url": receiver.url, **config}).push(*chunks).end()
     assert receiver.over.acquire(timeout=PATIENCE)
     return receiver.calls[-1]
@@ -73,7 +73,7 @@ def heard(messages: list[dict[str, Any]], perspective: str) -> bytes:
     return b"".join(b64decode(m["media"]) for m in messages if m.get("perspective") == perspective)
 
 
-def test_call_is_told_as_ringcx_tells_it(receiver: Receiver) -> None:
+def test_call_is_sent_as_ringcx_sends_it(receiver: Receiver) -> None:
     messages = call(receiver, [chunk("agent", 0, bytes(160)), chunk("customer", 0, bytes(160))], ani="123")
     assert [message["event"] for message in messages] == ["Connected", "Start", "Media", "Media", "Stop", "Stop"]
     assert messages[0] == {"event": "Connected", "protocol": "AgentSession", "version": "1.0.0"}
@@ -124,7 +124,7 @@ def test_stop_tells_each_partys_duration(receiver: Receiver) -> None:
     assert [message["metadata"]["duration"] for message in messages[-2:]] == [2, 3]
 
 
-def test_nobody_listens_is_named_with_a_fix() -> None:
+def test_a_missing_receiver_is_named_with_a_fix() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = URL.format(server.getsockname()[1])
     with pytest.raises(CannotStart, match=r"url: no call to .* start a receiver") as caught:

@@ -83,12 +83,12 @@ def test_over_tls_with_an_authority_of_its_own_and_credentials(tmp_path, monkeyp
         with pytest.raises(FlowcoreError, match="ended the call with UNAUTHENTICATED"):
             call(live.url, *both((0, 800)), ca=tmp_path / "ca.pem")
         with pytest.raises(CannotStart, match="no call to grpcs://"):
-            call(live.url)  # nobody knows that authority
+            call(live.url)  # an unknown authority
         call(live.url, *both((0, 800)), ca=tmp_path / "ca.pem", authorization="Bearer s3cret-enough")
     assert len(stereo(tmp_path / "one.wav")) == 800
 
 
-def test_nobody_there_is_told_at_once_with_what_to_do():
+def test_a_missing_receiver_is_named_at_once_with_a_fix():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(CannotStart, match="start a receiver there"):

@@ -31,7 +31,7 @@ START = b'{"event":"Start","metadata":{"callId":"c1","contentType":"audio/x-mula
 STOP = b'{"event":"Stop","metadata":{"duration":1}}'
 
 
-class Books:
+class CountingReport:
     """A report that counts."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class FlowEnd:
 
     def __init__(self, attributes: Mapping[str, str]) -> None:
         self.attributes = attributes
-        self.report = Books()
+        self.report = CountingReport()
         self.connections = LocalConnectionCounter()
         self.packets: list[Packet] = []
         self.paused = False
@@ -81,7 +81,7 @@ class TestHost:
     __test__ = False
 
     def __init__(self) -> None:
-        self.report = Books()
+        self.report = CountingReport()
         self.connections = LocalConnectionCounter()
         self.draining = False
         self.full = False
@@ -430,7 +430,7 @@ def test_the_same_call_twice_is_two_flows_without_a_mixed_byte() -> None:
 
 
 @pytest.mark.fault(24)
-def test_announced_duration_that_differs_from_the_audio_is_told() -> None:
+def test_announced_duration_that_differs_from_the_audio_is_reported() -> None:
     def test(host: TestHost) -> None:
         for announced, told in ((100, 0), (101, 0), (104, 1), (97, 1), (0, 0)):
             client = host.connect()
@@ -448,7 +448,7 @@ def test_announced_duration_that_differs_from_the_audio_is_told() -> None:
 
 
 @pytest.mark.fault(24)
-def test_twice_the_announced_rate_is_told_within_2_s_of_audio() -> None:
+def test_twice_the_announced_rate_is_reported_within_2_s_of_audio() -> None:
     def test(host: TestHost) -> None:
         for samples, told in ((160, False), (320, True)):  # in 20 ms: 8 kHz as announced, or 16 kHz
             client = host.connect()

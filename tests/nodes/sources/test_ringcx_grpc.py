@@ -128,7 +128,7 @@ def test_foreign_networks_and_accounts_are_not_permitted(tmp_path):
     assert live.engine.totals.flows == 0
 
 
-def test_too_many_calls_are_told_to_try_again_and_the_others_go_on(tmp_path):
+def test_too_many_calls_are_refused_with_retry_and_the_others_go_on(tmp_path):
     with recording(tmp_path, max_calls=2, calls=2) as live:
         phones = [GrpcPhone(live.url, f"call-{n}") for n in range(2)]
         for n, phone in enumerate(phones):
@@ -143,7 +143,7 @@ def test_too_many_calls_are_told_to_try_again_and_the_others_go_on(tmp_path):
         assert np.array_equal(stereo(tmp_path / f"call-{n}.wav"), said(n, 1.0))
 
 
-def test_more_streams_than_allowed_are_told_so_and_do_not_wait(tmp_path):
+def test_more_streams_than_allowed_are_refused_and_do_not_wait(tmp_path):
     with recording(tmp_path, "call.max_connections=1", calls=1) as live:
         phone = GrpcPhone(live.url)
         phone.start()
@@ -224,7 +224,7 @@ def test_other_methods_are_unimplemented(tmp_path):
 
 
 @pytest.mark.fault(35)
-def test_when_the_process_stops_calls_are_whole_and_told_where_to_go_on(tmp_path):
+def test_when_the_process_stops_calls_are_whole_and_get_unavailable(tmp_path):
     with recording(tmp_path) as live:
         phones = [GrpcPhone(live.url, f"call-{n}") for n in range(3)]
         for n, phone in enumerate(phones):

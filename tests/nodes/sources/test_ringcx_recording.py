@@ -104,7 +104,7 @@ def recording(path: Path, *events: tuple[float, bytes], query: str = "", closed:
 
 
 def talk(caller: CallSender, call: int, seconds: float, since: float = 0.0, hold: float = 0.0):
-    """Both parties' messages in real time; in the middle nobody sends for ``hold`` seconds."""
+    """Both parties' messages in real time; in the middle there is a pause of ``hold`` seconds."""
     parts = {track: mulaw(call, track, seconds) for track in ("agent", "customer")}
     for at in range(0, len(parts["agent"]), 160):
         when = since + at / 8000 + (hold if at >= len(parts["agent"]) / 2 else 0.0)

@@ -113,7 +113,7 @@ def test_without_a_good_refresh_token_it_logs_in_again(profile, platform):
     ],
     ids=lambda value: str(value.status) if isinstance(value, Answer) else "",
 )
-def test_every_refusal_is_said_in_plain_words(profile, platform, answer, says):
+def test_every_refusal_is_explained_in_plain_words(profile, platform, answer, says):
     platform.next.append(answer)
     code, _, err = profile("create", *QUEUE, "--url", URL)
     assert code == 1
@@ -123,7 +123,7 @@ def test_every_refusal_is_said_in_plain_words(profile, platform, answer, says):
     assert "\x1b" not in err
 
 
-def test_change_whose_fate_is_unknown_is_said_to_be_so(profile, platform):
+def test_a_change_with_an_unknown_outcome_is_reported_as_such(profile, platform):
     platform.next.append(Answer(502, ""))
     assert "the change may have been made: `flowcore profile get` tells" in profile("update", *QUEUE, "--url", URL)[2]
     platform.next.append(Answer(502, ""))
@@ -162,7 +162,7 @@ def test_wrong_login_names_what_to_check(profile, monkeypatch, name):
     assert "wrong-as-can-be" not in out + err
 
 
-def test_user_who_is_none_of_ringcx_is_told_so(profile, platform):
+def test_user_without_access_to_ringcx_gets_the_reason(profile, platform):
     platform.next_login += [Answer(body={"access_token": "abc"}), Answer(403, "no")]
     assert "the JWT must be of a user who also has access to RingCX" in profile("get", *QUEUE)[2]
 
@@ -197,7 +197,7 @@ def test_dry_run_prints_the_request_and_needs_no_login(profile, platform, monkey
     assert not platform.seen
 
 
-def test_address_is_checked_before_anybody_is_asked(profile, platform):
+def test_address_is_checked_before_any_request(profile, platform):
     code, _, err = profile("create", *QUEUE, "--url", URL + "/media")
     assert code == 2
     assert "no path is allowed" in err
@@ -213,7 +213,7 @@ def test_secret_that_the_listener_would_not_take_is_not_set(profile, platform, m
     assert not platform.seen
 
 
-def test_doubts_are_said_but_do_not_stop(profile, platform, monkeypatch):
+def test_warnings_do_not_stop_the_command(profile, platform, monkeypatch):
     monkeypatch.delenv("RINGCX_SECRET")
     code, _, err = profile("create", *QUEUE, "--url", "wss://127.0.0.1")
     assert code == 0
