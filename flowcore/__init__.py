@@ -33,7 +33,7 @@ from flowcore.node import (
     Transform,
     node,
 )
-from flowcore.paths import PathTemplate
+from flowcore.paths import LocalPath, PathTemplate
 from flowcore.text import Text, Word
 from flowcore.units import Decibels, Duration, Rate, Size
 
@@ -61,6 +61,7 @@ __all__ = [
     "Inlet",
     "Listener",
     "ListenerTools",
+    "LocalPath",
     "MissingExtra",
     "Packet",
     "PathTemplate",

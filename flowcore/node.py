@@ -407,6 +407,9 @@ class Listener(Node[ConfigT], ABC, Generic[Out, ConfigT]):
 
     live: ClassVar[bool] = True
     """Whether sessions come at their own pace (a phone call) and cannot wait for a slow node (a file can)."""
+    attributes: ClassVar[Mapping[str, str]] = {}
+    """Attributes that its sessions may have, with what they mean: those that path templates may use."""
+
     tools: ClassVar[ListenerTools] = ListenerTools()
     """What ``flowcore bench``, ``flowcore test`` and ``flowcore run --tunnel`` need to know of this listener."""
 

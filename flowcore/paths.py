@@ -1,4 +1,4 @@
-"""File names made from what a session says of itself, without believing any of it.
+"""Paths in a graph: of files that exist, and templates from which each session makes the path of its file.
 
 A peer chooses its own call id, so an id never picks a directory: each value becomes one short, plain piece of a name
 (OWASP File Upload Cheat Sheet: the name must be ours, not theirs).
@@ -7,12 +7,13 @@ A peer chooses its own call id, so an id never picks a directory: each value bec
 from __future__ import annotations
 
 import glob
+import os
 import re
 import string
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -20,47 +21,80 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from flowcore.errors import CannotStart
 from flowcore.node import Session
 
-ATTRIBUTES = (
-    "call_id",
-    "session_id",
-    "ani",
-    "dnis",
-    "account_id",
-    "subaccount_id",
-    "rc_account_id",
-    "agent_id",
-    "product_type",
-    "product_id",
-)
-"""What a template may say of the call; an attribute that the peer did not give reads ``unknown``."""
+BUILT_IN = {"flow": "the flow's own name, unique", "started": "when the session began, as {started:%Y-%m-%d}"}
+"""Fields of every template. All others are attributes, which the graph's listener declares."""
+UNKNOWN = "unknown"
+"""The value of an attribute that the peer did not give."""
 
-FIELDS = ("flow", "started", *ATTRIBUTES)
 STARTED = "%Y-%m-%dT%H-%M-%S"
-LONGEST = 64
+MAX_PIECE = 64
+"""Characters of a field's value that a name keeps."""
 
+_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
+_ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]*")
 _FOREIGN = re.compile(r"[^A-Za-z0-9._-]|\.{2,}")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # Windows opens a device for these
 _EXAMPLE = datetime(2026, 1, 2, 3, 4, 5)
 
 
-def safe(value: str) -> str:
+def safe_name(value: str) -> str:
     """``value`` as one piece of a file name: ``[A-Za-z0-9][A-Za-z0-9._-]{0,63}``, without ``..`` in it."""
-    name = _FOREIGN.sub("_", value[:LONGEST]) or "unknown"
+    name = _FOREIGN.sub("_", value[:MAX_PIECE]) or UNKNOWN
     if not name[0].isalnum() or _DEVICE.match(name):
         name = f"x{name}"
-    return name[:LONGEST]
+    return name[:MAX_PIECE]
 
 
-class PathTemplate(str):
-    """A file's path with fields of the session in it: ``recordings/{started:%Y-%m-%d}/{flow}.wav``.
+class LocalPath(str):
+    """The path of a file or folder on this machine; a URL is refused."""
 
-    The directories before the first field are its root; no session can name a file outside of it.
+    __slots__ = ()
+
+    EXAMPLE: ClassVar[str] = "recordings/call.wav"
+    INSTEAD_OF_URL: ClassVar[str] = "download it first, and write the path of the local file"
+
+    def __new__(cls, text: str) -> Self:
+        """Check ``text``. Raises `ValueError` that says what to write."""
+        if _URL.match(text):
+            raise ValueError(f"{text!r} is a URL, not a file of this machine: {cls.INSTEAD_OF_URL}")
+        if "\0" in text:
+            raise ValueError(f"{text!r} names no file: write for example {cls.EXAMPLE}")
+        return super().__new__(cls, text)
+
+    @classmethod
+    def _validate(cls, value: Any) -> Self:
+        if not isinstance(value, str | os.PathLike):
+            raise PydanticCustomError("local_path", "needs a path, like {example}", {"example": cls.EXAMPLE})
+        try:
+            return cls(os.fspath(value))
+        except ValueError as error:
+            raise PydanticCustomError("local_path", "{text}", {"text": str(error)}) from None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._validate, serialization=core_schema.to_string_ser_schema()
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "examples": [cls.EXAMPLE]}
+
+
+class PathTemplate(LocalPath):
+    """The path of a session's file, with fields of the session: ``recordings/{started:%Y-%m-%d}/{flow}.wav``.
+
+    Fields are ``flow``, ``started`` and the attributes that the graph's listener declares; loading a graph checks that.
+    The directories before the first field are the template's root; no session can name a file outside of it.
     """
 
     __slots__ = ()
 
+    EXAMPLE = "recordings/{flow}.wav"
+    INSTEAD_OF_URL = "write to a local folder, and upload finished files with a tool such as rclone"
+
     def __new__(cls, text: str) -> Self:
-        """Check ``text``; raises ValueError that lists what is known."""
+        """Check ``text``. Raises `ValueError` that says what to write."""
         try:
             pieces = list(string.Formatter().parse(text))
         except ValueError as error:
@@ -68,16 +102,23 @@ class PathTemplate(str):
         for _, field, spec, conversion in pieces:
             if field is not None:
                 _check_field(field, spec or "", conversion)
-        if "\0" in text or text.endswith(("/", "/.")) or text.strip() in ("", "."):
-            raise ValueError(f"{text!r} names no file: write for example recordings/{{flow}}.wav")
+        template = super().__new__(cls, text)
+        if text.endswith(("/", "/.")) or text.strip() in ("", "."):
+            raise ValueError(f"{text!r} names no file: write for example {cls.EXAMPLE}")
         if ".." in Path(text[len(cls._static_root(text)) :]).parts:
             raise ValueError(f"{text!r} climbs out of its own directory: leave out the '..' after the first field")
-        return super().__new__(cls, text)
+        return template
 
     @staticmethod
     def _static_root(text: str) -> str:
         before = text.split("{", 1)[0]
         return before[: before.rfind("/") + 1]
+
+    @property
+    def attributes(self) -> list[str]:
+        """The attributes that the template uses, in its order."""
+        fields = dict.fromkeys(field for _, field, _, _ in string.Formatter().parse(self) if field is not None)
+        return [field for field in fields if field not in BUILT_IN]
 
     @property
     def root(self) -> Path:
@@ -86,7 +127,7 @@ class PathTemplate(str):
 
     @property
     def pattern(self) -> str:
-        """What `Path.glob` finds all files of this template with, below its root, also those with a number added."""
+        """The pattern with which `Path.glob` finds all files of this template below its root, numbered ones too."""
         pieces = string.Formatter().parse(self[len(self._static_root(self)) :])
         path = Path("".join(glob.escape(text) + ("*" if field is not None else "") for text, field, _, _ in pieces))
         return re.sub(r"\*+", "*", str(path.with_stem(path.stem + "*")))  # two stars have another meaning
@@ -103,35 +144,15 @@ class PathTemplate(str):
         for literal, field, spec, _ in string.Formatter().parse(self):
             yield literal
             if field == "started":
-                yield safe(session.started.strftime(spec or STARTED))
+                yield safe_name(session.started.strftime(spec or STARTED))
             elif field is not None:
-                yield safe(values.get(field, ""))
-
-    @classmethod
-    def _validate(cls, value: Any) -> Self:
-        if not isinstance(value, str):
-            raise PydanticCustomError(
-                "path_template", "needs a path, like {example}", {"example": "recordings/{flow}.wav"}
-            )
-        try:
-            return cls(value)
-        except ValueError as error:
-            raise PydanticCustomError("path_template", "{text}", {"text": str(error)}) from None
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate, serialization=core_schema.to_string_ser_schema()
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "examples": ["recordings/{started:%Y-%m-%d}/{flow}.wav"]}
+                yield safe_name(values.get(field, ""))
 
 
 def _check_field(field: str, spec: str, conversion: str | None) -> None:
-    if field not in FIELDS:
-        raise ValueError(f"{{{field}}} is not known: use {', '.join(f'{{{name}}}' for name in FIELDS)}")
+    if not _ATTRIBUTE.fullmatch(field):
+        known = "use {flow}, {started} or an attribute of the call, such as {call_id}"
+        raise ValueError(f"{{{field}}} is not known: {known}")
     if conversion:
         raise ValueError(f"{{{field}!{conversion}}}: leave out !{conversion}")
     if spec and field != "started":

@@ -33,6 +33,7 @@ class Reference:
 
     ``text`` is the docstring, a paragraph a line; ``purpose`` is its first line and ``example`` a line of a graph.
     ``outputs`` maps names (empty for the only one) to what comes out, as far as that is known without a graph.
+    ``attributes`` are those that a listener's sessions may have, with what they mean.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Reference:
     runs: str
     loss: str
     fields: tuple[Field, ...]
+    attributes: dict[str, str]
 
 
 def reference(cls: type[Node]) -> Reference:
@@ -61,6 +63,7 @@ def reference(cls: type[Node]) -> Reference:
         cls.runs,
         cls.loss,
         tuple(_fields(cls.Config, "")),
+        dict(cls.attributes) if issubclass(cls, Listener) else {},
     )
 
 
@@ -138,7 +141,14 @@ def _type(annotation: Any) -> str:
     arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
     if arguments:
         return " or ".join(_type(argument) for argument in arguments)
-    names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}
+    names = {
+        "str": "text",
+        "int": "whole number",
+        "float": "number",
+        "bool": "true or false",
+        "Path": "path",
+        "LocalPath": "path",
+    }
     names |= {"SecretStr": "secret", "IPvAnyNetwork": "network (10.0.0.0/8)"}
     name = getattr(annotation, "__name__", str(annotation))
     return names.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()  # PathTemplate: path template

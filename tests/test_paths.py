@@ -9,8 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from flowcore import CannotStart, PathTemplate, Session
 from flowcore.files import NewFile
-from flowcore.paths import ATTRIBUTES, safe
+from flowcore.paths import LocalPath, safe_name
 
+ATTRIBUTES = ("call_id", "session_id", "ani", "sub_account_id", "x2")
 PIECE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 STARTED = datetime(2026, 1, 2, 3, 4, 5)
 HOSTILE = [
@@ -31,17 +32,17 @@ def is_harmless(name: str) -> bool:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_id_is_one_harmless_piece_of_a_name(hostile):
-    assert is_harmless(safe(hostile))
+    assert is_harmless(safe_name(hostile))
 
 
 @given(st.text(st.characters()))
 def test_any_id_is_one_harmless_piece_of_a_name(text):
-    assert is_harmless(safe(text))
+    assert is_harmless(safe_name(text))
 
 
 @given(st.from_regex(PIECE, fullmatch=True).filter(is_harmless))
 def test_harmless_id_is_left_as_it_is(text):
-    assert safe(text) == text or safe(text)[1:] == text[:63]  # the other device names of Windows get an x
+    assert safe_name(text) == text or safe_name(text)[1:] == text[:63]  # the other device names of Windows get an x
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -80,8 +81,9 @@ def test_symbolic_link_out_of_the_root_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{caller}.wav", "{caller} is not known: use {flow}, {started}, {call_id}"),
-        ("{}.wav", "{} is not known"),
+        ("{}.wav", "{} is not known: use {flow}, {started} or an attribute of the call"),
+        ("{Caller}.wav", "{Caller} is not known"),
+        ("{start.caller}.wav", "{start.caller} is not known"),
         ("{flow.__class__}.wav", "is not known"),
         ("{flow!r}.wav", "leave out !r"),
         ("{flow:>80}.wav", "only {started} takes a format"),
@@ -99,6 +101,34 @@ def test_wrong_template_is_refused_when_the_graph_is_read(text, says):
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(PathTemplate).validate_python(text)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["s3://bucket/{flow}.wav", "https://example.com/x.wav", "gs://b/x.wav", " file:///x.wav"]
+)
+def test_url_is_refused_with_advice(text):
+    with pytest.raises(
+        ValidationError, match=r"is a URL, not a file of this machine: write to a local folder, and upload"
+    ):
+        TypeAdapter(PathTemplate).validate_python(text)
+    with pytest.raises(ValidationError, match=r"is a URL, not a file of this machine: download it first"):
+        TypeAdapter(LocalPath).validate_python(text)
+
+
+@pytest.mark.parametrize("text", ["s3:/bucket/x.wav", "./a://b", "C:\\calls\\x.wav", "", "a b"])
+def test_what_is_no_url_is_a_path(text):
+    assert TypeAdapter(LocalPath).validate_python(text) == text
+
+
+def test_local_path_is_text_or_a_path():
+    assert TypeAdapter(LocalPath).validate_python(Path("a/b")) == "a/b"
+    for wrong in (7, "a\0b"):
+        with pytest.raises(ValidationError, match=r"needs a path, like|names no file"):
+            TypeAdapter(LocalPath).validate_python(wrong)
+
+
+def test_template_says_which_attributes_it_uses():
+    assert PathTemplate("{flow}/{started:%Y}/{ani}-{call_id}-{ani}.wav").attributes == ["ani", "call_id"]
 
 
 def test_the_authors_own_way_up_is_allowed():

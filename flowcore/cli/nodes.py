@@ -98,6 +98,10 @@ def _reference(one: Reference) -> Iterator[RenderableType]:
         yield Text.assemble((f"  {way}", "cyan"), f"  {what}")
     if works := _works(one):
         yield Padding(Text(works), (0, 0, 0, 2))
+    if one.attributes:
+        yield Text("\nattributes, for paths such as {call_id}.wav", "bold")
+        for name, meaning in one.attributes.items():
+            yield Text.assemble((f"  {name}", "cyan"), f"  {meaning}")
     yield Text("\nconfig", "bold")
     if not one.fields:
         yield Text("  none")
@@ -134,6 +138,10 @@ def _section(one: Reference) -> list[str]:
     lines += [f"- **{way}**: {what}" for way, what in _ports(one)]
     lines += [f"- {works}" for works in [_works(one)] if works]
     lines.append("")
+    if one.attributes:
+        lines += ["| attribute | |", "|---|---|"]
+        lines += [f"| `{name}` | {meaning} |" for name, meaning in one.attributes.items()]
+        lines.append("")
     if one.fields:
         lines += ["| field | type | default | |", "|---|---|---|---|"]
         for field in one.fields:

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flowcore import registry as installed
+from flowcore.graph import attributes, wires
 from flowcore.graph import settings as overrides
-from flowcore.graph import wires
 from flowcore.graph.graph_file import Reader
 from flowcore.graph.model import Graph, GraphNode
 from flowcore.graph.node_parser import NodeParser, ParsedNode
@@ -75,6 +75,7 @@ def load_text(
                 break
         else:
             ordered = wires.check(parsed, file.at, problems, flat.subgraphs)
+            attributes.check(parsed, values)
     problems.raise_if_any()
     return Graph(path, text, {name: _finished(parsed[name]) for name in ordered}, reader.texts, values.held())
 

@@ -104,8 +104,9 @@ def _of_type(cls: type[Node]) -> Schema:
         config["type"] = "object"
     if required:
         then["required"] = required
-    text = reference(cls).text
-    config["description"] = text
+    about = reference(cls)
+    attributes = [f"- `{name}`: {meaning}" for name, meaning in about.attributes.items()]
+    config["description"] = "\n".join([about.text, *["\nAttributes, for paths:", *attributes] * bool(attributes)])
     return {"if": {"required": ["use"], "properties": {"use": {"const": cls.name}}}, "then": then}
 
 

@@ -63,7 +63,7 @@ class Values:
             self.problems.add(
                 "bad-variable",
                 "${ begins the name of an environment variable",
-                self._inside(scalar, match[0]),
+                self.inside(scalar.at, match[0]),
                 "write ${NAME} or ${NAME:-default}; $${ is the text ${",
             )
             return ""
@@ -72,15 +72,14 @@ class Values:
         if name not in self.environ and default is None:
             advice = f"set it or, if it is no secret, give a default: ${{{name}:-default}}"
             help = did_you_mean(name, self.environ, advice)
-            at = self._inside(scalar, match[0])
+            at = self.inside(scalar.at, match[0])
             self.problems.add("missing-variable", f"the environment has no {name}", at, help)
         if value:
             used[name] = value
         return value or default or ""
 
-    def _inside(self, scalar: Scalar, written: str) -> Position:
-        """The place of a part of a scalar; the scalar's own when escapes or line breaks hide it."""
-        at = scalar.at
+    def inside(self, at: Position, written: str) -> Position:
+        """The place of ``written`` in the scalar at ``at``; the scalar's own when escapes or line breaks hide it."""
         line = at.argument or self.problems.line(at)
         found = line.find(written, at.column - 1, at.column - 1 + at.length)
         return at if found < 0 else replace(at, column=found + 1, length=len(written))

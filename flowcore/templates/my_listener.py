@@ -30,6 +30,8 @@ class MyListener(Listener[Audio, MyListenerConfig]):
         call: {use: my_listener, with: {calls: 3, length: 2s}}
     """
 
+    attributes = {"call_id": "the call's number"}
+
     @classmethod
     def gives(cls, config: MyListenerConfig) -> Format:
         return Format("audio", "s16", config.rate, "mono")

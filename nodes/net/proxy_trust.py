@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from pathlib import Path
 
 from websockets.datastructures import Headers
 
@@ -32,7 +33,7 @@ class ProxyTrust:
     @classmethod
     def load(cls, tls: TlsFiles | None, proxies: Sequence[Network]) -> ProxyTrust:
         """Read the certificate, if there is one. Raises `CannotStart`."""
-        return cls(None if tls is None else Certificate(tls.cert, tls.key), proxies)
+        return cls(None if tls is None else Certificate(Path(tls.cert), Path(tls.key)), proxies)
 
     def accepts(self, remote_address: Address) -> bool:
         """Return whether to accept a connection from this address."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from flowcore import CannotStart, Config
+from flowcore import CannotStart, Config, LocalPath
 
 MAX_RECORD = 16 * 1024
 """Bytes of plain text in a TLS record at most."""
@@ -23,10 +23,10 @@ PLAIN_HTTP_ANSWER = (
 class TlsFiles(Config):
     """The files of a certificate, in PEM format as certbot writes them. SIGHUP reloads them."""
 
-    cert: Path
+    cert: LocalPath
     """File with the certificate and the intermediate certificates up to a known authority."""
 
-    key: Path
+    key: LocalPath
     """File with the private key, unencrypted."""
 
 

@@ -9,6 +9,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -203,7 +204,7 @@ class GrpcServer:
 
 
 def _certificate(files: TlsFiles) -> Any:
-    return grpc.ssl_server_certificate_configuration([(files.key.read_bytes(), files.cert.read_bytes())])
+    return grpc.ssl_server_certificate_configuration([(Path(files.key).read_bytes(), Path(files.cert).read_bytes())])
 
 
 def _texts(metadata: Any) -> list[tuple[str, str]]:

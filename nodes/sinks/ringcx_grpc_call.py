@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from flowcore import Audio, Caps, Config, Duration, Extra, Session, Sink, node
+from flowcore import Audio, Caps, Config, Duration, Extra, LocalPath, Session, Sink, node
 from nodes.audio.g711 import RATE
 from nodes.audio.packets import Cutter
 from nodes.ringcx.chaos import EVENTS, REASONS, Chaos, ChaosSpec, ChaoticCall
@@ -23,7 +23,7 @@ class RingCXGrpcCallConfig(Config):
     url: str = "grpc://127.0.0.1:3333"
     """Address of the receiver: grpc://HOST:PORT, or grpcs:// with TLS."""
 
-    ca: Path | None = None
+    ca: LocalPath | None = None
     """File with the authority that signed the receiver's certificate; the public authorities by default."""
 
     authorization: SecretStr | None = None
@@ -89,7 +89,9 @@ class RingCXGrpcCall(Sink[Audio, RingCXGrpcCallConfig]):
         attributes = {"call_id": config.call_id or session.flow, "session_id": config.session_id}
         attributes |= {name: value for name, value in (("ani", config.ani), ("dnis", config.dnis)) if value}
         credential = config.authorization.get_secret_value() if config.authorization else ""
-        call = GrpcTransport(config.url, attributes, authorization=credential, ca=config.ca)
+        call = GrpcTransport(
+            config.url, attributes, authorization=credential, ca=Path(config.ca) if config.ca else None
+        )
         self._call = ChaoticCall(call, ChaosSpec.parse(config.chaos), session, self.report) if config.chaos else call
         self._call.begin()
 

@@ -15,6 +15,7 @@ from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.site import announce_pages, collect_routes
 from nodes.ringcx.access_policy import AccessPolicy, Admission
+from nodes.ringcx.call_attributes import GRPC_ATTRIBUTES
 from nodes.ringcx.events import GRPC_EVENTS, GRPC_REASONS
 from nodes.ringcx.listener_config import LOAD_GENERATOR_SETTINGS, ListenerConfig
 
@@ -49,6 +50,7 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
         call: {use: ringcx_grpc, with: {port: 3333}}
     """
 
+    attributes = GRPC_ATTRIBUTES
     events = GRPC_EVENTS
     reasons = GRPC_REASONS
     tools = ListenerTools(

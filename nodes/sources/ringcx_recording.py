@@ -17,6 +17,7 @@ from flowcore import (
     Host,
     Listener,
     ListenerTools,
+    LocalPath,
     Packet,
     Refused,
     Resource,
@@ -24,6 +25,7 @@ from flowcore import (
 )
 from nodes.audio.g711 import RATE
 from nodes.ringcx import call_recording as recording
+from nodes.ringcx.call_attributes import WEBSOCKET_ATTRIBUTES
 from nodes.ringcx.call_recording import BadRecording, Closed, Message, Opened
 from nodes.ringcx.events import WEBSOCKET_EVENTS, WEBSOCKET_REASONS
 from nodes.ringcx.standin import Connection
@@ -35,7 +37,7 @@ CHECK_INTERVAL = 0.25
 class RingCXRecordingConfig(Config):
     """Recording and speed."""
 
-    path: str
+    path: LocalPath
     """File with the recording."""
 
     speed: float = Field(1.0, ge=0, allow_inf_nan=False)
@@ -63,6 +65,7 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
     """
 
     live = False
+    attributes = WEBSOCKET_ATTRIBUTES
     events = WEBSOCKET_EVENTS
     reasons = WEBSOCKET_REASONS
     tools = ListenerTools(stand_in="nodes.ringcx.standin")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from flowcore import Audio, CannotStart, Config, Duration, Format, Host, Listener, Rate, Refused, node
+from flowcore import Audio, CannotStart, Config, Duration, Format, Host, Listener, LocalPath, Rate, Refused, node
 from nodes.audio import wav
 
 Voices = Mapping[str, NDArray[np.int16]]
@@ -20,13 +20,13 @@ Voices = Mapping[str, NDArray[np.int16]]
 class WavSourceConfig(Config):
     """Which files, in what pieces, how fast and how often."""
 
-    path: str = ""
+    path: LocalPath = LocalPath("")
     """One file with both parties, or with the agent only."""
 
-    agent: str = ""
+    agent: LocalPath = LocalPath("")
     """The agent's file, mono; in place of ``path``."""
 
-    customer: str = ""
+    customer: LocalPath = LocalPath("")
     """The customer's file, mono; in place of ``path``."""
 
     rate: Rate = Rate(8000)
@@ -67,6 +67,7 @@ class WavSource(Listener[Audio, WavSourceConfig]):
     """
 
     live = False
+    attributes = {"call_id": "the name of the file and the call's number", "session_id": "the call's number"}
 
     @classmethod
     def gives(cls, config: WavSourceConfig) -> Format:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from flowcore.bench.search import verdict
+from flowcore.cli.bench import _elsewhere as bench_settings
+from flowcore.graph.load import load
 from tests.support.live import PATIENCE, ROOT, until
 
 GRAPH = """
@@ -40,6 +42,16 @@ def test_a_bound_without_a_unit(flowcore, tmp_path):
     outcome = flowcore("bench", graph, "--p99", "100")
     assert outcome.code == 2
     assert "--p99" in outcome.err
+
+
+def test_paths_with_attributes_are_rewritten_to_paths_that_the_graph_accepts(tmp_path):
+    path = tmp_path / "graph.yaml"
+    path.write_text(GRAPH.replace("here/{started:%Y}/{flow}.wav", "{account_id}/x-{sub_account_id}/{flow}.wav"))
+    settings = bench_settings(load(path), tmp_path / "elsewhere")
+    assert (
+        load(path, settings).nodes["wav"].config.path
+        == f"{tmp_path}/elsewhere/wav/{{account_id}}/x-{{sub_account_id}}/{{flow}}.wav"
+    )
 
 
 @pytest.fixture

@@ -37,6 +37,8 @@ class PhoneConfig(Config):
 class Phone(Listener[Any, PhoneConfig]):
     """Accept calls."""
 
+    attributes = {"call_id": "the call's id", "caller": "the caller's number"}
+
     @classmethod
     def gives(cls, config: Any) -> Format:
         return Format("audio", "s16", 8000, "mono")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from flowcore import CannotStart, Config, Encoding, Extra
+from flowcore import CannotStart, Config, Encoding, Extra, LocalPath
 from flowcore.speech import Limits, Listener, Stream, Streamer
 from nodes.speech.engines.google_messages import VERSIONS
 from nodes.speech.engines.google_streams import GoogleClient, GoogleStream
@@ -39,7 +39,7 @@ SIGN_IN_ADVICE = (
 class GoogleConfig(Config):
     """The account, the model, and the expected speech."""
 
-    credentials: str = ""
+    credentials: LocalPath = LocalPath("")
     """Path of a key file; empty for Application Default Credentials, which the ``gcloud`` command sets up."""
 
     project: str = ""
