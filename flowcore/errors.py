@@ -1,19 +1,21 @@
-"""Every error of flowcore, as one tree.
+"""The errors of flowcore, as one tree.
 
 ::
 
     FlowcoreError
-    ├── GraphError            a graph file is wrong: carries every problem of it, with positions
-    ├── UsageError            the command line is wrong
-    ├── BrokenImport          code that holds nodes cannot be imported: carries its author's lines of the traceback
-    ├── NameClash             two places bring a node of the same name: carries both
-    ├── MissingExtra          an optional package is not installed: carries the command that installs it
-    ├── CannotStart           a node cannot do its work: carries node, field and what would fix it
-    ├── NodeFailed            a node raised while it worked: carries flow, node and cause
-    ├── Refused               a session was not let in: carries the reason and when to try again
-    ├── BadMessage            bytes from a peer are not what the protocol allows: carries the reason
-    ├── Undeclared            a node emits or counts under a name that it does not declare; raised in tests only
-    └── AccountingError       chunks or milliseconds are unaccounted for: a bug of the engine or of a node
+    ├── GraphError        a graph file has problems: carries all of them, with positions
+    ├── UsageError        the command line is wrong
+    ├── BrokenImport      code with nodes cannot be imported: carries the lines of the traceback in that code
+    ├── NameClash         two places declare a node of the same name: carries both
+    ├── MissingExtra      an optional package is not installed: carries the extra that installs it
+    ├── CannotStart       a node cannot work: carries the node, the field and advice
+    ├── NodeFailed        a node raised during a flow: carries the flow, the node and the cause
+    ├── Refused           a session was not let in: carries the reason and when to try again
+    ├── BadMessage        bytes from a peer break the protocol: carries the reason
+    ├── Undeclared        a node emits or counts an undeclared name; raised in tests only
+    └── AccountingError   chunks or milliseconds are unaccounted for: a bug of the engine or of a node
+
+Speech engines have errors of their own: see `flowcore.speech`.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def safe_str(error: BaseException) -> str:
-    """The text of an error of anybody's: its own code may fail at it, and that must cost nobody else anything."""
+    """Return the text of an error; empty when the error's own ``__str__`` raises."""
     try:
         return str(error)
     except Exception:
@@ -35,7 +37,7 @@ def safe_str(error: BaseException) -> str:
 
 
 class FlowcoreError(Exception):
-    """The root: catch it to catch every error that flowcore raises on purpose."""
+    """Base of every error that flowcore raises on purpose."""
 
 
 class GraphError(FlowcoreError):
@@ -47,11 +49,11 @@ class GraphError(FlowcoreError):
 
 
 class UsageError(FlowcoreError):
-    """The command line asks for something that cannot be."""
+    """The command line asks for something impossible."""
 
 
 class BrokenImport(FlowcoreError):
-    """Code that holds nodes cannot be imported. ``trace`` has a line for each step through the author's own code."""
+    """Code with nodes cannot be imported. ``trace`` has a line for each step through the author's own code."""
 
     def __init__(self, place: str, cause: BaseException | str, trace: Sequence[str] = ()) -> None:
         self.place = place
@@ -61,7 +63,7 @@ class BrokenImport(FlowcoreError):
 
 
 class NameClash(FlowcoreError):
-    """Two places bring a node of the same name, so a graph that names it could mean either."""
+    """Two places declare a node of the same name, so a graph could mean either."""
 
     def __init__(self, name: str, first: str, second: str) -> None:
         self.name = name
@@ -70,7 +72,7 @@ class NameClash(FlowcoreError):
 
 
 class MissingExtra(FlowcoreError):
-    """``package`` is needed for ``purpose`` and not installed; extra ``extra`` brings it."""
+    """``purpose`` needs ``package``, which is not installed; the extra ``extra`` installs it."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         self.package = package
@@ -79,9 +81,9 @@ class MissingExtra(FlowcoreError):
 
 
 class CannotStart(FlowcoreError):
-    """A node cannot do its work; the text says what is wrong and what would fix it.
+    """A node cannot work; the text says what is wrong and what would fix it.
 
-    A node raises it with the field of its config that is to blame; the engine adds the node's name.
+    The node names the config field that is wrong, if any; the engine adds the node's name.
     """
 
     def __init__(self, message: str, *, field: str = "", node: str = "") -> None:
@@ -96,7 +98,7 @@ class CannotStart(FlowcoreError):
 
 
 class NodeFailed(FlowcoreError):
-    """Node ``node`` of flow ``flow`` raised ``cause`` while it worked."""
+    """Node ``node`` of flow ``flow`` raised ``cause``."""
 
     def __init__(self, flow: str, node: str, cause: BaseException) -> None:
         self.flow = flow
@@ -106,7 +108,7 @@ class NodeFailed(FlowcoreError):
 
 
 class Refused(FlowcoreError):
-    """A session was not let in; ``retry_after`` is in seconds, 0 when trying again is no use."""
+    """A session was not let in. ``retry_after`` is in seconds; 0 means that another try is of no use."""
 
     def __init__(self, reason: str, *, retry_after: float = 0) -> None:
         self.reason = reason
@@ -115,7 +117,7 @@ class Refused(FlowcoreError):
 
 
 class BadMessage(FlowcoreError):
-    """Bytes from a peer are not what the protocol allows; ``reason`` is a short name to count under."""
+    """Bytes from a peer break the protocol; ``reason`` is a short name for the counters."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         self.reason = reason

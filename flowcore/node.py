@@ -1,8 +1,7 @@
-"""The contract between a node and the engine: all that a node author sees.
+"""The contract between a node and the engine.
 
-A node holds its own idea and nothing else. Queues, threads, clocks, counters, restarts and deadlines are the
-engine's. What a node may call is on this page: ``emit``, ``self.report``, ``self.resource``, ``self.wake``,
-``self.alarm`` and ``self.now``.
+The engine owns queues, threads, clocks, counters, restarts and deadlines. A node may call ``emit``, ``self.report``,
+``self.resource``, ``self.wake``, ``self.alarm`` and ``self.now``.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ NodeClass = TypeVar("NodeClass", bound="type[Node[Any]]")
 
 
 class Config(BaseModel):
-    """Base of every node's config: frozen, unknown keys refused, the text under a field is its reference."""
+    """Base of every node's config: frozen, without unknown keys. The text under a field is its reference."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
@@ -38,7 +37,7 @@ ConfigT = TypeVar("ConfigT", bound=Config, default=Config)
 
 
 class Configured(Generic[ConfigT]):
-    """Base of nodes and speech engines: a class that is made with a config of the class that it is generic over."""
+    """Base of nodes and speech engines, which are generic over the class of their config."""
 
     Config: ClassVar[type[Config]] = Config
     """The config class: the argument in ``class Gate(Transform[Audio, Audio, GateConfig])``."""
@@ -58,22 +57,22 @@ class Configured(Generic[ConfigT]):
 
 
 class Emit(Protocol[Chunk]):
-    """Hands a chunk to what comes next: a plain call of the next node, or a put into a border."""
+    """Passes a chunk on: a plain call of the next node, or a put into a border."""
 
     def __call__(self, chunk: Chunk, /) -> None: ...
 
 
 class Report(Protocol):
-    """Where a node says what it lost and what it made up, so that the engine's books balance."""
+    """Takes a node's losses, fillings and events, so that the engine's counters balance."""
 
     def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
-        """Input that will never be emitted; ``seconds`` of one channel's audio."""
+        """Count input that will never be emitted; ``seconds`` of one channel's audio."""
 
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
-        """Output that stood in no input, such as silence for a lost packet; ``seconds`` of one channel's audio."""
+        """Count output that was in no input, such as silence for a lost packet; ``seconds`` of one channel's audio."""
 
     def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
-        """Tell an operator what happened; never payload, secrets or words that were spoken.
+        """Tell an operator what happened, without payload, secrets or spoken words.
 
         The node declares ``name`` and the fields of ``data`` in ``events``. ``level`` overrides the declared one.
         """
@@ -87,7 +86,7 @@ class Extra:
     extra: str
 
     def check(self, purpose: str) -> None:
-        """Look the module up without importing it; raise `MissingExtra` if it is not there."""
+        """Look the module up without importing it. Raises `MissingExtra`."""
         try:
             found = importlib.util.find_spec(self.module) is not None
         except ModuleNotFoundError:  # a parent of a dotted name is missing
@@ -98,10 +97,10 @@ class Extra:
 
 @dataclass(frozen=True)
 class Session:
-    """What a listener accepted, as every node of its flow sees it.
+    """An accepted session, as every node of its flow sees it.
 
-    ``flow`` is the engine's own name for the flow, safe in file names. ``started`` is local wall time, for people.
-    ``attributes`` are what the peer said of the call (``call_id``, ``session_id``, ``ani``, …): never trust them.
+    ``flow`` is the engine's name for the flow, safe in file names. ``started`` is local wall time, for people.
+    ``attributes`` come from the peer (``call_id``, ``session_id``, ``ani``, …): never trust them.
     """
 
     flow: str
@@ -116,113 +115,113 @@ class _NoReport:
 
 
 class Resource(ABC):
-    """What is opened once per process and shared by flows: a loaded model, a gRPC channel, a sound device.
+    """Something that all flows of a process share: a loaded model, a gRPC channel, a sound device.
 
-    Two parts that compare equal are the same part. The engine opens it before the first flow and closes it after the
-    last. Both may block: they run in a thread. Flows call it from several threads at once.
+    Resources that compare equal are the same resource. The engine opens a resource before the first flow and closes it
+    after the last one, in a thread, so both may block. Flows call a resource from several threads at once.
 
-    With ``--workers`` each process has its own. What they have to know of each other they ``tell``.
+    With ``--workers`` each process has its own resource; ``tell`` sends messages between them.
     """
 
     tell: Callable[[Any], None] = staticmethod(lambda message: None)
-    """Send this part in all other workers a message made of JSON's values; from any thread, and without waiting."""
+    """Send a message of JSON values to this resource in all other workers. From any thread; never waits."""
     now: Callable[[], float] = staticmethod(lambda: 0.0)
     """Monotonic seconds, as `Node.now`."""
     report: Report = _NoReport()
-    """For what belongs to no flow: events, from any thread."""
+    """Takes events that belong to no flow, from any thread."""
 
     def on_control_request(self, request: Mapping[str, Any]) -> Any:
-        """Somebody asks this on the control socket (see `flowcore.control.hub`): an answer made of JSON's values.
+        """Answer a request on the control socket (see `flowcore.control.hub`) with JSON values.
 
-        From any thread. Raises `LookupError` for what it knows nothing of.
+        Called from any thread. Raises `LookupError` for an unknown request.
         """
         raise LookupError(request["ask"])
 
-    def on_worker_message(self, worker: int, message: Any) -> None:  # noqa: B027  # most parts tell nothing
-        """Worker number ``worker`` told this, in the order in which it did; in the event loop's thread."""
+    def on_worker_message(self, worker: int, message: Any) -> None:  # noqa: B027  # most resources send no messages
+        """Take a message of worker number ``worker``, in the order of sending; in the event loop's thread."""
 
     def on_worker_exit(self, worker: int) -> None:  # noqa: B027
-        """That worker has ended, and takes no more part."""
+        """Take note that a worker has ended."""
 
     @abstractmethod
     def open(self) -> None:
-        """Get ready. Raises `CannotStart` or `MissingExtra`."""
+        """Open the resource. Raises `CannotStart` or `MissingExtra`."""
 
-    def close(self) -> None:  # noqa: B027  # most parts have nothing to close
-        """Let go of everything; called once, also after a failed flow."""
+    def close(self) -> None:  # noqa: B027  # most resources have nothing to close
+        """Close the resource; called once, also after a failed flow."""
 
 
 class Node(Configured[ConfigT]):
-    """What transforms, demuxers, sinks and listeners have in common. Inherit from one of those four."""
+    """Base of `Transform`, `Demux`, `Sink` and `Listener`; a node inherits from one of these four."""
 
     name: ClassVar[str] = ""
     caps: ClassVar[tuple[Caps, ...]] = ()
     outputs: ClassVar[tuple[str, ...]] = ()
     runs: ClassVar[Literal["inline", "thread"]] = "inline"
-    """``thread``: the work may block or take long, so the engine puts a border before it and calls it from a thread."""
+    """``thread``: the work may block; the engine puts a border before the node and calls the node in a thread."""
     loss: ClassVar[Literal["forbidden", "allowed"]] = "forbidden"
-    """Whether the border before it may drop by default when the node is too slow."""
+    """``allowed``: by default the border before the node drops audio when the node is too slow."""
     balanced: ClassVar[bool] = False
     """True: audio in + filled = audio out + dropped, in channel-seconds; checked at the end of each flow."""
     events: ClassVar[tuple[EventType, ...]] = ()
-    """The events that it emits, and that its resource emits."""
+    """The events of the node and of its resource."""
     reasons: ClassVar[tuple[Reason, ...]] = ()
-    """The reasons for which it drops audio or fills it in."""
+    """The reasons for which the node drops audio or fills it in."""
 
     report: Report = _NoReport()
     resource: Any = None
     wake: Callable[[], None] = staticmethod(lambda: None)
-    """Call it from any thread when results came in later: the engine then calls ``collect``."""
+    """Ask for one ``collect``, because results came in. From any thread."""
     alarm: Callable[[float], None] = staticmethod(lambda when: None)
-    """Ask from any thread for one ``collect`` at this time of ``now``, or a slot later, although no chunk comes.
+    """Ask for one ``collect`` at a time of ``now``, or a slot later, without a chunk. From any thread.
 
-    It replaces what was asked for before; ``inf`` takes that back. The end of the stream does not wait for it.
+    A call replaces the time of the call before; ``inf`` cancels it. The end of the stream does not wait for an alarm.
     """
     now: Callable[[], float] = staticmethod(lambda: 0.0)
-    """Monotonic seconds, for what depends on pace: a hold, a retry, a measured delay. Never decide order or loss by
-    it, else a recorded call does not replay to the same bytes."""
+    """Monotonic seconds, for decisions that depend on pace: a hold, a retry, a measured delay. Order and loss must not
+    depend on ``now``, or a recorded call does not replay to the same bytes."""
 
     def __init__(self, config: ConfigT) -> None:
-        """Keep ``config`` and set the first state. No file, network, device or model: ``check`` makes nodes too."""
+        """Keep ``config`` and set the first state. Open no file, device or model: ``check`` makes nodes too."""
         self.config = config
 
     @classmethod
     def accepts(cls, config: ConfigT) -> tuple[Caps, ...]:
-        """The formats that it takes with this config: all of ``takes`` by default."""
+        """Return the formats that the node takes with this config: all of ``caps`` by default."""
         return cls.caps
 
     @classmethod
     def requires(cls, config: ConfigT) -> Sequence[Extra]:
-        """The optional packages that this config needs."""
+        """Return the optional packages that this config needs."""
         return ()
 
     @classmethod
     def make_resource(cls, config: ConfigT) -> Resource | None:
-        """The part, not yet opened, that all flows share; the engine sets it opened as ``self.resource``."""
+        """Return the resource that all flows share, not yet opened; the engine opens it and sets ``self.resource``."""
         return None
 
     @classmethod
     def recover(cls, config: ConfigT, report: Report) -> None:
-        """Put right what a killed process left, and tell by event ``file_repaired`` (``path``); may block.
+        """Complete the files that a killed process left, and emit ``file_repaired`` for each. May block.
 
-        Called beside running flows, after a start and after a worker's death: leave alone what is still being written.
+        Called beside running flows, after a start and after a worker's death: leave files alone that are being written.
         """
 
     @classmethod
     def latency(cls, config: ConfigT, given: Format) -> float:
-        """Seconds that it holds back what comes in, in the format ``given``, at most, as long as it keeps up."""
+        """Return the longest delay in seconds of input in the format ``given``, while the node keeps up."""
         return 0.0
 
     def open(self, session: Session) -> None:
-        """Called once before the first chunk, where ``process`` is called. Raises `CannotStart`."""
+        """Get ready for the first chunk; called once, in the thread of ``process``. Raises `CannotStart`."""
 
     def close(self) -> None:
-        """Called once after the last chunk, also after a failure of this node or another."""
+        """Close everything; called once after the last chunk, also after a failure of this node or another."""
 
 
 class _Working(Node[ConfigT]):
     def busy(self) -> bool:
-        """After ``flush``: whether results are still to come; the end waits for them, up to a deadline."""
+        """Return whether results are still to come after ``flush``. The end waits for them, up to a deadline."""
         return False
 
 
@@ -231,12 +230,12 @@ class Transform(_Working[ConfigT], ABC, Generic[In, Out, ConfigT]):
 
     @classmethod
     def gives(cls, config: ConfigT, given: Format) -> Format:
-        """The format of the output for the format of the input; the same by default."""
+        """Return the format of the output for the format of the input: the same by default."""
         return given
 
     @classmethod
     def converts(cls, wanted: Caps) -> ConfigT | None:
-        """The config with which this node would help to reach ``wanted``; None when it is no converter.
+        """Return the config with which this node helps to reach ``wanted``; None when the node is no converter.
 
         The planner puts converters where an output and an input do not match: see `flowcore.graph.negotiate`.
         """
@@ -244,13 +243,13 @@ class Transform(_Working[ConfigT], ABC, Generic[In, Out, ConfigT]):
 
     @abstractmethod
     def process(self, chunk: In, emit: Emit[Out]) -> None:
-        """Work on one chunk: a plain function that neither waits nor looks at a clock."""
+        """Process one chunk, without waiting and without a clock."""
 
     def collect(self, emit: Emit[Out]) -> None:
-        """Emit what came in since; called after ``wake``, ``alarm`` and ``flush``, never together with ``process``."""
+        """Emit new results; called after ``wake``, ``alarm`` and ``flush``, never during ``process``."""
 
     def flush(self, emit: Emit[Out]) -> None:
-        """The stream has ended: emit what is still held."""
+        """Emit all held output; the stream has ended."""
 
 
 class Demux(_Working[ConfigT], ABC, Generic[In, Out, ConfigT]):
@@ -259,17 +258,17 @@ class Demux(_Working[ConfigT], ABC, Generic[In, Out, ConfigT]):
     @classmethod
     @abstractmethod
     def gives(cls, config: ConfigT, given: Format) -> tuple[Format, ...]:
-        """The formats of the outputs, in their order, for the format of the input."""
+        """Return the formats of the outputs, in their order, for the format of the input."""
 
     @abstractmethod
     def process(self, chunk: In, emits: Sequence[Emit[Out]]) -> None:
-        """Work on one chunk."""
+        """Process one chunk."""
 
     def collect(self, emits: Sequence[Emit[Out]]) -> None:
-        """Emit what came in since, as in `Transform`."""
+        """Emit new results, as `Transform.collect` does."""
 
     def flush(self, emits: Sequence[Emit[Out]]) -> None:
-        """The stream has ended: emit what is still held."""
+        """Emit all held output; the stream has ended."""
 
 
 class Sink(_Working[ConfigT], ABC, Generic[In, ConfigT]):
@@ -277,13 +276,13 @@ class Sink(_Working[ConfigT], ABC, Generic[In, ConfigT]):
 
     @abstractmethod
     def process(self, chunk: In) -> None:
-        """Take one chunk."""
+        """Process one chunk."""
 
-    def collect(self) -> None:  # most sinks ask for no alarm
-        """Called after ``wake`` and ``alarm``, never together with ``process``."""
+    def collect(self) -> None:
+        """Take new results; called after ``wake``, ``alarm`` and ``flush``, never during ``process``."""
 
     def flush(self) -> None:
-        """The stream has ended; ``close`` follows."""
+        """Finish the output; the stream has ended, and ``close`` follows."""
 
 
 class Inlet(Protocol):
@@ -295,53 +294,53 @@ class Inlet(Protocol):
 
     @property
     def report(self) -> Report:
-        """Where the listener says what it lost of this session."""
+        """Takes the listener's losses and events of this session."""
 
     @property
     def paused(self) -> bool:
-        """True while the flow asks its source to stop reading: a border whose policy is ``block`` is full."""
+        """True while the listener must not read: a border whose policy is ``block`` is full."""
 
     @property
     def ended(self) -> bool:
-        """True once the flow takes no more chunks, whoever ended it: hang up."""
+        """True once the flow takes no more chunks; the listener hangs up."""
 
     @property
     def reason(self) -> str:
-        """Why the flow ended, empty before."""
+        """The reason of the end; empty before."""
 
     def push(self, chunk: Any, /) -> None:
         """Run one chunk through the flow. Never raises: a failing node ends its branch or its flow."""
 
     def end(self, reason: str) -> None:
-        """No more chunks; the flow drains. Calling it again does nothing."""
+        """End the flow, which drains. A second call does nothing."""
 
 
 class ConnectionCounter(Protocol):
-    """How many connections there are of each address, in all processes of a run together."""
+    """Counts the connections of each address, in all processes of a run together."""
 
     def count(self, address: str) -> int:
-        """Those that were added and not removed."""
+        """Return the number of open connections."""
 
     def add(self, address: str) -> None:
-        """One has begun in this process."""
+        """Count a connection that this process has opened."""
 
     def remove(self, address: str) -> None:
-        """One that was added has ended."""
+        """Count the end of a connection that was added."""
 
 
 class Host(Protocol):
-    """A listener's view of the engine."""
+    """The engine, as a listener sees it."""
 
     @property
     def report(self) -> Report:
-        """Where the listener says what it lost before a session began."""
+        """Takes the listener's losses and events outside of sessions."""
 
     @property
     def draining(self) -> bool:
-        """True once the process is asked to stop: take no new sessions."""
+        """True once the process was asked to stop and takes no new sessions."""
 
     def now(self) -> float:
-        """Monotonic time in seconds."""
+        """Return the monotonic time in seconds."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the engine's clock."""
@@ -353,30 +352,30 @@ class Host(Protocol):
         """Call ``poll`` once a slot (20 ms by default), in the event loop's thread; returns what cancels it."""
 
     def listen(self, address: str, port: int) -> socket.socket:
-        """A listening socket, not blocking; several processes may accept from it. Raises `CannotStart`."""
+        """Return a non-blocking listening socket, which several processes may share. Raises `CannotStart`."""
 
     def room(self) -> int:
-        """How many new connections to accept in this slot at most: others may hold fewer."""
+        """Return the number of connections to accept in this slot at most, so that all processes get their share."""
 
     @property
     def connections(self) -> ConnectionCounter:
-        """Connections by address, for limits that hold over all processes."""
+        """The connections of each address, for limits over all processes."""
 
     @property
     def public(self) -> str:
-        """The address of a proxy or tunnel in front of this process, as the user gave it; empty when there is none."""
+        """The address of the proxy or tunnel in front of this process, as the user gave it; empty for none."""
 
     def resources(self) -> Sequence[Resource]:
-        """The opened parts of the graph's nodes: some may be of a kind that this listener can serve."""
+        """Return the opened resources of the graph's nodes; a listener may serve some of them."""
 
     def announce(self, what: str, address: str) -> None:
-        """Say what listens where, as an address to paste; it is given as seen through ``public``."""
+        """Announce the address of a protocol, to be pasted, as seen through ``public``."""
 
     def offer(self, what: str, address: str) -> None:
-        """Say at which address people can look at something, once it listens; likewise."""
+        """Announce the address of a web page, as seen through ``public``."""
 
     def admit(self) -> None:
-        """Raise `Refused` if a session that came now would not be let in: ask before answering a peer."""
+        """Raise `Refused` if a session would be refused now; call it before the answer to a peer."""
 
     def accept(self, attributes: Mapping[str, str]) -> Inlet:
         """Start a flow for a session. Raises `Refused` when the process drains or is full."""
@@ -403,30 +402,29 @@ class ListenerTools:
 
 
 class Listener(Node[ConfigT], ABC, Generic[Out, ConfigT]):
-    """Where flows begin: accepts sessions and pushes their chunks. The only async kind."""
+    """Accepts sessions and pushes their chunks into flows. The only async kind of node."""
 
     live: ClassVar[bool] = True
-    """Whether sessions come at their own pace (a phone call) and cannot wait for a slow node (a file can)."""
+    """True: sessions have their own pace (a phone call) and cannot wait for a slow node, as a file can."""
     attributes: ClassVar[Mapping[str, str]] = {}
-    """Attributes that its sessions may have, with what they mean: those that path templates may use."""
-
+    """The attributes of its sessions, with their meaning; path templates may use them."""
     tools: ClassVar[ListenerTools] = ListenerTools()
-    """What ``flowcore bench``, ``flowcore test`` and ``flowcore run --tunnel`` need to know of this listener."""
+    """The modules and settings that ``flowcore bench``, ``flowcore test`` and ``flowcore run --tunnel`` use."""
 
     @classmethod
     @abstractmethod
     def gives(cls, config: ConfigT) -> Format:
-        """The format of what sessions push."""
+        """Return the format of the pushed chunks."""
 
     @classmethod
     def listens(cls, config: ConfigT) -> Sequence[tuple[str, int]]:
-        """The addresses and ports that ``run`` will ask `Host.listen` for, so that workers can share them."""
+        """Return the addresses and ports that ``run`` passes to `Host.listen`, so that workers can share them."""
         return ()
 
     def reload(self) -> None:
-        """Read anew what may have changed on disk, such as a certificate, and end nothing; while it runs.
+        """Read files such as a certificate again, while the listener runs. Sessions go on.
 
-        Raises `CannotStart` when that is no good: then all stays as it was.
+        Raises `CannotStart` for a wrong file; the listener then goes on with the old one.
         """
 
     @abstractmethod
@@ -435,7 +433,7 @@ class Listener(Node[ConfigT], ABC, Generic[Out, ConfigT]):
 
 
 def node(name: str) -> Callable[[NodeClass], NodeClass]:
-    """Give a node its name in graphs; the same as its file's name."""
+    """Give a node its name in graphs, which is the name of its file."""
 
     def mark(cls: NodeClass) -> NodeClass:
         cls.name = name

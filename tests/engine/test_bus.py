@@ -1,6 +1,12 @@
 """The bus of a process: what it tells, and that it says so when it could not tell all."""
 
+import pytest
+
+from flowcore import EventType, Reason
 from flowcore.engine.bus import MAX_QUEUE, Bus, Event
+from flowcore.errors import Undeclared
+from flowcore.testing import run_plan
+from tests.engine.nodes import Keep, Tones, plan, step
 
 
 def test_events_that_found_no_room_are_told_of_once():
@@ -24,3 +30,54 @@ def test_a_subscriber_that_raises_does_not_stop_the_others():
     bus.emit("tick")
     bus.deliver()
     assert ([event.name for event in heard], bus.failed) == (["tick"], 1)
+
+
+class Talker(Keep):
+    """Tells and counts as its config says; only ``word_found`` and ``too_loud`` are declared."""
+
+    events = (EventType("word_found", "A word.", "warning", word="The word."),)
+    reasons = (Reason("too_loud", "Loud audio."),)
+
+    def process(self, chunk):
+        match self.config.key:
+            case "override":
+                self.report.event("word_found", level="error", word="yes")
+            case "event":
+                self.report.event("bird_found")
+            case "field":
+                self.report.event("word_found", bird="yes")
+            case "reason":
+                self.report.dropped("too_quiet", chunk.seconds)
+            case _:
+                self.report.event("word_found", word="yes")
+                self.report.dropped("too_loud:very", chunk.seconds)
+
+
+Talker.name = "talker"
+
+
+def told(key, **options):
+    return run_plan(plan(step("call", Tones), step("talker", Talker, "call", key=key)), **options)
+
+
+def test_level_is_the_declared_one_unless_the_author_overrides_it():
+    assert {event.level for event in told("").named("word_found")} == {"warning"}
+    assert {event.level for event in told("override").named("word_found")} == {"error"}
+    assert {event.level for event in told("").named("flow_closed")} == {"info"}
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("event", r'talker emits bird_found: declare  events = \(EventType\("bird_found", "…"\),\)  in its class'),
+        ("field", "talker emits word_found with fields that are not declared: bird"),
+        ("reason", r'talker counts too_quiet: declare  reasons = \(Reason\("too_quiet", "…"\),\)  in its class'),
+    ],
+)
+def test_tests_refuse_what_is_not_declared(key, says):
+    with pytest.raises(Undeclared, match=says):
+        told(key)
+
+
+def test_a_run_takes_an_undeclared_event_as_info():
+    assert {event.level for event in told("event", strict=False).named("bird_found")} == {"info"}
