@@ -59,7 +59,7 @@ class Reader:
         self.given = given or {}
         self.texts: dict[str, str] = {}
         """The texts of all sub-graphs, by path."""
-        self._imports = Imports(graph.parent.resolve(), types, problems)
+        self.imports = Imports(graph.parent.resolve(), types, problems)
         self._uses = 0
 
     def read(self, tree: Tree | None) -> GraphFile | None:
@@ -68,7 +68,7 @@ class Reader:
         if found is None:
             return None
         entries, nodes = found
-        file = GraphFile(self.graph, nodes.key, _mapping(nodes), self._imports.of(entries, self.graph))
+        file = GraphFile(self.graph, nodes.key, _mapping(nodes), self.imports.of(entries, self.graph))
         self._read_subgraphs(file, ())
         return file
 
@@ -116,7 +116,7 @@ class Reader:
                 file.subgraphs[name] = self._subgraph(use.value, file.path.parent, around)
 
     def _subgraph(self, use: Scalar, folder: Path, around: tuple[Path, ...]) -> GraphFile | None:
-        path = self._imports.inside(use, folder, "subgraph")
+        path = self.imports.inside(use, folder, "subgraph")
         self._uses += 1
         if path is None or self.problems.full:
             return None
@@ -141,7 +141,7 @@ class Reader:
         if found is None:
             return None
         entries, nodes = found
-        file = GraphFile(path, nodes.key, _mapping(nodes), self._imports.of(entries, path))
+        file = GraphFile(path, nodes.key, _mapping(nodes), self.imports.of(entries, path))
         self._input(file, entries, tree.at if tree else start)
         self._outputs(file, entries)
         self._parameters(file, entries)

@@ -24,6 +24,8 @@ class Imports:
         self.root = root
         self.installed = installed
         self.problems = problems
+        self.imported: dict[str, NodeEntry] = {}
+        """The node types of all files that were imported so far, for suggestions."""
 
     def inside(self, written: Scalar, folder: Path, kind: str) -> Path | None:
         """The path ``written`` in a file of ``folder``; None when it leads out of the graph's directory."""
@@ -75,4 +77,4 @@ class Imports:
                 clash = NameClash(entry.name, other.place, entry.place)
                 self.problems.add("name-clash", str(clash), item.at, f"give the one in {item.text} another name")
             else:
-                found[entry.name] = entry
+                found[entry.name] = self.imported[entry.name] = entry

@@ -68,7 +68,7 @@ def load_text(
     if file is not None:
         overrides.apply(settings, file, problems)
         flat = expand(file, problems)
-        parser = NodeParser(values)
+        parser = NodeParser(values, reader.imports.imported)
         for node in flat.nodes:
             parsed[node.name] = parser.parse(node)
             if problems.full:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import get_args
 
 from flowcore.diagnostics import Position, did_you_mean, listed
@@ -15,6 +17,7 @@ from flowcore.graph.source import Invalid, Scalar, Tree, YamlMapping, mapping_of
 from flowcore.graph.subgraphs import FlatNode
 from flowcore.graph.values import Values
 from flowcore.node import Config, Listener, Node
+from flowcore.registry import Entry
 
 KEYS = ("use", "from", "with", "queue", "on_error")
 
@@ -37,11 +40,15 @@ class ParsedNode:
 
 
 class NodeParser:
-    """Parses nodes, and adds what is wrong with them to the problems of ``values``."""
+    """Parses nodes, and adds their mistakes to the problems of ``values``.
 
-    def __init__(self, values: Values) -> None:
+    ``imported`` are the node types that any file of the graph imports, for suggestions.
+    """
+
+    def __init__(self, values: Values, imported: Mapping[str, Entry]) -> None:
         self.values = values
         self.problems = values.problems
+        self.imported = imported
 
     def parse(self, flat: FlatNode) -> ParsedNode:
         """Check the entry of one node, its config, and that its class can make a node of it."""
@@ -81,7 +88,10 @@ class NodeParser:
             return None
         entry = flat.types.get(tree.text)
         if entry is None:
-            help = did_you_mean(tree.text, flat.types, "`flowcore nodes` lists them all")
+            help = did_you_mean(tree.text, [*self.imported, *flat.types], "`flowcore nodes` lists them all")
+            if tree.text in self.imported:
+                here = Path(tree.at.path or self.problems.path).parent.resolve()
+                help = f"add  import: [{os.path.relpath(self.imported[tree.text].file, here)}]  to this file"
             self.problems.add("unknown-node-type", f'there is no node "{tree.text}"', tree.at, help)
             return None
         try:

@@ -50,8 +50,8 @@ def test_wires_are_named_as_a_graph_writes_them_and_carry_their_format():
     assert [name for name, step in steps.items() if step.inserted] == ["voices~interleave"]
 
 
-def test_parts_are_shared_by_the_nodes_whose_parts_are_equal():
-    assert ("Recognizer", ("agent", "caller")) in explained("transcribe").shared
+def test_equal_resources_are_shared_by_their_nodes():
+    assert ("DecoderResource", ("agent", "caller")) in explained("transcribe").shared
 
 
 def test_latency_adds_up_along_the_slowest_way_to_each_end():

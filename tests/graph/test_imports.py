@@ -73,6 +73,30 @@ def test_graph_uses_the_nodes_of_a_file_beside_it(tmp_path):
     assert type(node.config).model_fields["gain"].description == "Factor."
 
 
+@pytest.mark.parametrize(
+    ("use", "help"),
+    [("use: louder", "add  import: [../mine.py]  to this file"), ("use: luoder", 'did you mean "louder"?')],
+)
+def test_subgraph_that_does_not_import_a_node_is_told_which_file_does(tmp_path, use, help):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "voice.yaml").write_text(
+        f"flowcore: 1\ninput: voice\nnodes:\n  loud: {{{use}, from: voice}}\n  lamp: {{use: lamp, from: loud}}\n"
+    )
+    with pytest.raises(GraphError) as caught:
+        loaded(tmp_path, f"{GRAPH}  inner: {{use: ./sub/voice.yaml, from: call}}\n")
+    [problem] = caught.value.problems
+    assert problem.code == "unknown-node-type"
+    assert problem.position.path.endswith("voice.yaml")
+    assert problem.help == help
+
+
+def test_node_of_an_imported_file_is_suggested(tmp_path):
+    with pytest.raises(GraphError) as caught:
+        loaded(tmp_path, GRAPH.replace("use: louder", "use: luoder"))
+    [problem] = caught.value.problems
+    assert problem.help == 'did you mean "louder"?'
+
+
 def test_file_is_run_once_and_again_when_it_changed(tmp_path):
     first = loaded(tmp_path).nodes["loud"].cls
     assert loaded(tmp_path).nodes["loud"].cls is first
