@@ -22,9 +22,7 @@ MIN_FRAME_COST = 256
 
 BURST = 2.0
 """Seconds of its rate that a connection may save up, for bytes that a stall of the network or this process held back.
-
-The bucket refills lazily, so a burst may reach 2 x `BURST`.
-"""
+The bucket refills lazily, so a burst may reach 2 x `BURST`."""
 
 STALL_THRESHOLD = 0.15
 """Seconds between two polls of a connection above which this process was held up: messages are dated back."""
@@ -36,11 +34,8 @@ PING_INTERVAL = 9.0
 """Seconds between two checks of a peer. A peer that sent no frame since the last check gets a ping."""
 
 MAX_SILENT_CHECKS = 3
-"""Silent checks in a row after which a peer that has ever answered a ping is gone: within 36 s.
-
-A proxy in between keeps TCP alive for a dead peer, and a call on hold sends nothing for long. Peers that never
-answered a ping are exempt.
-"""
+"""Silent checks in a row after which a peer is gone: within 36 s. Peers that never answered a ping are exempt. A proxy
+in between keeps TCP alive for a dead peer, and a call on hold sends nothing for long."""
 
 
 class HandshakeBudget:
@@ -148,10 +143,7 @@ class Connection:
         self._websocket.send(text)
 
     def close(self, code: int, reason: str = "") -> None:
-        """Start the closing handshake; the remote end has `CLOSE_TIMEOUT` seconds to answer.
-
-        The peer receives no further messages.
-        """
+        """Start the closing handshake, for up to `CLOSE_TIMEOUT` seconds. The peer receives no further messages."""
         self._closing = True
         self._websocket.close(code, reason)
 

@@ -15,14 +15,9 @@ from nodes.ringcx.call_guard import CHECK_INTERVAL, CallGuard, Cause
 from nodes.ringcx.call_state import ENDED, CallState, Ignored, ProtocolError
 from nodes.ringcx.messages import Start, attributes
 
-CLOSE_CODES: dict[Cause, tuple[int, str]] = {
-    "no_start": (1008, "no Start came"),
-    "not_allowed": (1008, ""),
-    "no_room": (1013, ""),
-    "draining": (1001, ""),
-    "flow_failed": (1011, ""),
-}
-"""The close code for each cause, and the text if the cause brings none."""
+CLOSE_CODES: dict[Cause, int] = {
+    "no_start": 1008, "not_allowed": 1008, "no_room": 1013, "draining": 1001, "flow_failed": 1011,
+}  # fmt: skip
 
 
 class CallPeer(CallGuard):
@@ -58,7 +53,7 @@ class CallPeer(CallGuard):
                 self._call.hold(self._heard_at)
                 return False
             if self._call.poll(now) == ENDED:
-                self._end_call("stop")
+                self._end_call("stop")  # which ends the inlet
                 return True
         self._check_limits(now, self._call.seconds)
         return True
@@ -121,8 +116,8 @@ class CallPeer(CallGuard):
         self._close_at = self._host.now() + CLOSE_TIMEOUT  # RingCX may want to close first
 
     def _hang_up(self, cause: Cause | ProtocolError, text: str = "") -> None:
-        code, usual = (cause.code, "") if isinstance(cause, ProtocolError) else CLOSE_CODES[cause]
-        self._close(code, text or usual)
+        code = cause.code if isinstance(cause, ProtocolError) else CLOSE_CODES[cause]
+        self._close(code, "no Start came" if cause == "no_start" else text)
 
     def _close(self, code: int, reason: str = "") -> None:
         self._closing = True

@@ -9,17 +9,7 @@ import msgspec
 
 from flowcore import BadMessage, Packet
 from nodes.audio.g711 import RATE
-from nodes.ringcx.messages import (
-    NOT_MEDIA,
-    TRACKS,
-    Connected,
-    Media,
-    Start,
-    Stop,
-    Unknown,
-    decode_media,
-    parse,
-)
+from nodes.ringcx.messages import NOT_MEDIA, TRACKS, Connected, Media, Start, Stop, Unknown, decode_media, parse
 
 STOP_QUIET = 2.0
 """Seconds without media after the first Stop that end a call: the other party's Stop may never come."""
@@ -150,11 +140,9 @@ class CallState:
         self._bad_in_a_row = self._bad_in_a_row + 1 if self._good == self._good_before else 1
         self._good_before = self._good
         if self._bad_in_a_row >= MAX_BAD_IN_A_ROW:
-            raise ProtocolError(
-                1008, "too_many_bad_messages", f"{MAX_BAD_IN_A_ROW} messages in a row are none of RingCX"
-            )
+            raise ProtocolError(1008, "too_many_bad_messages", f"{MAX_BAD_IN_A_ROW} invalid messages in a row")
         if self._bad >= MIN_BAD_IN_ALL and self._bad > self._good:
-            raise ProtocolError(1008, "too_many_bad_messages", "most messages are none of RingCX")
+            raise ProtocolError(1008, "too_many_bad_messages", "most messages are invalid")
 
     def hold(self, now: float) -> None:
         """Note that nothing was read until ``now``, so that the pause does not count as silence of the peer."""

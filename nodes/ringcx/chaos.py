@@ -47,16 +47,12 @@ REASONS = (Reason("half_open", "Media that a sender kept, because the call was h
 
 MAX_KINDS = 3
 """Kinds in one call when the seed picks them."""
-
 EARLIEST, LATEST = 0.1, 2.0
 """Seconds of media between which a fault begins, even in a short recording; ``half_open`` begins at the latest."""
-
 HOLD = (0.3, 1.5)
 """Seconds that a hold lasts; a receiver takes more than 0.2 s without a packet for a pause."""
-
 SLOW = 0.75
 """Seconds that a slow stretch lasts."""
-
 RESET_AFTER = (0.1, 0.5)
 """Seconds of silence before a half-open connection is reset: the engine gives a flow only a few to end."""
 

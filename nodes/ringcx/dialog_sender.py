@@ -34,10 +34,7 @@ class DialogSender:
         return self._event(dialog_init=pb.DialogInitEvent(account=pb.Account(**account), dialog=dialog))
 
     def segment_start(self, track: str, codec: int = pb.PCMU, participant: int | None = None) -> bytes:
-        """Write a SegmentStart; ``track`` is the segment's id too.
-
-        Raises `KeyError` for another track than ``agent`` and ``customer`` if ``participant`` is missing.
-        """
+        """Write a SegmentStart; ``track`` is its id. Raises `KeyError` for another track without ``participant``."""
         kind = {"agent": pb.AGENT, "customer": pb.CONTACT}[track] if participant is None else participant
         return self._event(
             segment_start=pb.SegmentStartEvent(

@@ -55,9 +55,8 @@ class DialogState:
         self.announced = False
         self.started = False
         self._attributes: dict[str, str] = {}
-        self._mixers = {
-            track: TrackMixer(track, number) for number, track in enumerate(("agent", "customer", "bot"), 1)
-        }
+        tracks = ("agent", "customer", "bot")
+        self._mixers = {track: TrackMixer(track, number) for number, track in enumerate(tracks, 1)}
         self._tracks = {pb.AGENT: "agent", pb.BOT: bot}
         self._segments: dict[str, Segment] = {}
         self._early: list[tuple[str, pb.AudioContent, float]] = []  # media whose segment has not started, and arrival
@@ -74,10 +73,7 @@ class DialogState:
         return any(not segment.stopped for segment in self._segments.values())
 
     def receive(self, data: bytes, now: float) -> Iterator[Result]:
-        """Process one message that arrived at ``now`` (monotonic seconds).
-
-        Raises `ProtocolError` when the call cannot go on.
-        """
+        """Process one message that arrived at ``now`` (monotonic seconds). Raises `ProtocolError` to end the call."""
         try:
             event = pb.StreamEvent.FromString(data)
         except DecodeError:
@@ -203,15 +199,12 @@ class DialogState:
         self._bad += 1
         self._bad_in_a_row += 1
         if self._bad_in_a_row >= MAX_BAD_IN_A_ROW or (self._bad >= MIN_BAD_IN_ALL and self._bad > self._good):
-            raise ProtocolError(1008, "too_many_bad_messages", f"too many messages are none of {SERVICE}")
+            raise ProtocolError(1008, "too_many_bad_messages", f"too many messages are invalid for {SERVICE}")
         return Ignored(f"bad_message:{reason}")
 
 
 def _codec(start: pb.SegmentStartEvent) -> ToMulaw:
-    """Return the decoder of a segment's audio.
-
-    Raises `ProtocolError` for other formats, which would play as noise or at the wrong speed.
-    """
+    """Return the decoder of a segment's audio. Raises `ProtocolError` for formats that would play as noise."""
     wanted = start.audio_format
     if (wanted.rate or RATE) == RATE:
         if wanted.codec in (pb.PCMU, pb.CODEC_UNSPECIFIED):
