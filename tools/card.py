@@ -1,4 +1,4 @@
-"""A sound card that a program can hear: a PulseAudio of its own, with a sink that plays to nobody."""
+"""A fake sound card whose output is recorded: a PulseAudio server with a null sink."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE = 16000
-PATIENCE = 20
-"""Seconds."""
+TIMEOUT = 20
+"""Seconds for PulseAudio to start, to record or to end."""
 
 
 class Card:
-    """``with Card() as card:`` ``card.environment`` is for the process that plays; it needs no user session."""
+    """Sound card for the length of a ``with`` block; it needs no user session.
+
+    ``environment`` is the environment of a process that plays on the card, ``added`` its variables beyond ours.
+    """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pulse-"))
@@ -41,7 +44,10 @@ class Card:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def plug_in(self) -> None:
-        """Start the daemon with a stereo sink. ``norewinds``: what is written is recorded from its first sample on."""
+        """Start the daemon with a stereo sink.
+
+        ``norewinds`` makes PulseAudio record from the first sample that is written.
+        """
         if shutil.which("pulseaudio") is None:
             raise FileNotFoundError("there is no pulseaudio: `make debs` as root, or apt-get install pulseaudio")
         sink = f"module-null-sink sink_name=test rate={RATE} channels=2 format=s16le norewinds=1"
@@ -52,7 +58,7 @@ class Card:
             env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         waited = threading.Event()
-        for _ in range(PATIENCE * 20):
+        for _ in range(TIMEOUT * 20):
             if subprocess.run(["pactl", "info"], env=self.environment, capture_output=True).returncode == 0:
                 return
             assert self.daemon.poll() is None, "pulseaudio did not start"
@@ -60,18 +66,18 @@ class Card:
         raise TimeoutError("pulseaudio did not answer")
 
     def pull_out(self) -> None:
-        """As if the card were unplugged."""
+        """Stop the daemon, as if the card were unplugged."""
         if self.daemon.poll() is None:
             self.daemon.send_signal(signal.SIGTERM)
-        self.daemon.wait(PATIENCE)
+        self.daemon.wait(TIMEOUT)
 
     def recorder(self) -> Recorder:
-        """Hears what the card plays, from now on."""
+        """Start to record what the card plays."""
         return Recorder(self)
 
 
 class Recorder:
-    """What a card plays, shape (frames, 2). Ready when its first bytes have come: silence is bytes too."""
+    """Recorder of a card, in stereo. It is ready when the first bytes have arrived; silence is bytes too."""
 
     def __init__(self, card: Card) -> None:
         command = ["parec", "-d", "test.monitor", "--format=s16le", f"--rate={RATE}", "--channels=2", "--raw"]
@@ -79,12 +85,12 @@ class Recorder:
             [*command, "--latency-msec=10"], env=card.environment, stdout=subprocess.PIPE, bufsize=0
         )
         self.stamps: list[tuple[int, float]] = []
-        """How many frames had come, and when (time.monotonic)."""
+        """Frames so far, and the time (`time.monotonic`) at which they had arrived."""
         self._data = bytearray()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
-        assert self._ready.wait(PATIENCE)
+        assert self._ready.wait(TIMEOUT)
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -95,11 +101,11 @@ class Recorder:
 
     @property
     def heard(self) -> NDArray[np.int16]:
-        """All so far."""
+        """Return the samples so far, shape (frames, 2)."""
         return np.frombuffer(bytes(self._data[: len(self._data) // 4 * 4]), "<i2").reshape(-1, 2)
 
     def stop(self) -> NDArray[np.int16]:
-        """End it; all that it heard."""
+        """Stop the recorder and return all samples."""
         self._process.terminate()
         self._thread.join()
         self._process.wait()

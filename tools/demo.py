@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def _free_port(wanted: int) -> int:
-    """The wanted port, or any other when it is taken."""
+    """Return the wanted port, or any free one when it is taken."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

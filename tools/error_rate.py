@@ -12,12 +12,12 @@ ALIKE = {
     "login": "log in",
     "thru": "through",
 }
-"""Words that may be written in two ways."""
+"""Words with two spellings."""
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 def normalised(text: str) -> str:
-    """Lower case, without punctuation, digits as words, one space between words, one way to write a word."""
+    """Return the text in lower case, without punctuation, with digits as words, and with one spelling for each word."""
     spelled = re.sub(r"\d", lambda digit: f" {DIGITS[int(digit[0])]} ", text.lower().replace("’", "'"))
     return " ".join(ALIKE.get(word, word) for word in re.sub(r"[^\w\s']", " ", spelled).split())
 

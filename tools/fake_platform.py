@@ -1,11 +1,11 @@
-"""RingCentral's login and RingCX's streaming profiles, as documented, over real HTTP on this machine.
+"""Fake of RingCentral's login and of RingCX's streaming profiles, as documented, over real HTTP on this machine.
 
     python tools/fake_platform.py [--port 8099]
 
-prints the settings with which `flowcore profile` talks to it. It knows one login and any number of profiles, holds
-tokens for 5 minutes ("Jwt is expired"), hands out 5 a minute, checks addresses, answers 200 and a body to what is
-right (a plain string to DELETE), and shows secrets in clear text, as the real one does. `FakePlatform` is the same
-beside a test, with a clock that the test may put forward and answers that it may script.
+prints the settings with which `flowcore profile` uses the fake. It has one login and any number of profiles. Tokens
+live for 5 minutes ("Jwt is expired"), at most 5 a minute are issued, addresses are checked, valid requests get 200 and
+a body (a plain string for DELETE), and secrets are shown in clear text, as by the real platform. Tests use
+`FakePlatform`, whose clock they can advance and whose answers they can script.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 CLIENT, CLIENT_SECRET, JWT = "app-of-a-test", "client-secret-5f1c", "eyJhbGciOiJub25lIn0.jwt-of-a-test.c2ln"
-LIFE, PER_MINUTE = 300.0, 5
+TOKEN_LIFETIME = 300.0
+"""Seconds."""
+TOKENS_PER_MINUTE = 5
 ADDRESS = re.compile(
     r"(wss://(?:(?:\d{1,3}\.){3}\d{1,3}|[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
     r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*)(?::\d{1,5})?)?"
@@ -37,18 +39,18 @@ UPDATE = ("productType", "productId", "subAccountId", "streamingUrl")
 
 @dataclass
 class Answer:
-    """What goes back: JSON, or a plain text."""
+    """An answer: JSON, or plain text."""
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     silent: threading.Event | None = None
-    """If set: no answer until the event, and then none either."""
+    """If set, the request waits for the event and then gets no answer."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A request as it came."""
+class Request:
+    """A request that arrived."""
 
     method: str
     path: str
@@ -57,18 +59,18 @@ class Seen:
 
 
 class FakePlatform:
-    """``with FakePlatform() as fake:`` serves at ``fake.url``, which is both servers."""
+    """Serve at ``url``, which stands for both servers, for the length of a ``with`` block."""
 
     def __init__(self, port: int = 0) -> None:
         self.profiles: dict[tuple[str, str, int], dict[str, Any]] = {}
-        self.seen: list[Seen] = []
+        self.seen: list[Request] = []
         self.answered: list[Answer] = []
         self.next: deque[Answer] = deque()
-        """Answers to the next requests for profiles, in place of the right ones."""
+        """Answers to the next requests for profiles, instead of the correct ones."""
         self.next_login: deque[Answer] = deque()
         """The same for requests of a token, of either server."""
         self.ahead = 0.0
-        """Seconds that its clock is ahead."""
+        """Seconds by which its clock is ahead."""
         self._valid: dict[str, float] = {}
         self._refresh: set[str] = set()
         self._asked: list[float] = []
@@ -102,7 +104,7 @@ class FakePlatform:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What `flowcore profile` needs to know."""
+        """Return the environment variables of `flowcore profile`."""
         return {
             "RC_APP_CLIENT_ID": CLIENT,
             "RC_APP_CLIENT_SECRET": CLIENT_SECRET,
@@ -118,19 +120,19 @@ class FakePlatform:
         return time.monotonic() + self.ahead
 
     def expire(self) -> None:
-        """All tokens of RingCX end now, before their time."""
+        """Expire all tokens of RingCX now."""
         self._valid.clear()
 
     def count(self, path: str) -> int:
-        """How many requests began with this path."""
+        """Return the number of requests whose path begins with ``path``."""
         return sum(seen.path.startswith(path) for seen in self.seen)
 
     def _handle(self, http: BaseHTTPRequestHandler) -> None:
         body = http.rfile.read(int(http.headers.get("Content-Length") or 0)).decode()
-        seen = Seen(http.command, http.path, {name.lower(): value for name, value in http.headers.items()}, body)
+        request = Request(http.command, http.path, {name.lower(): value for name, value in http.headers.items()}, body)
         with self._lock:
-            self.seen.append(seen)
-            answer = self._answer(seen)
+            self.seen.append(request)
+            answer = self._answer(request)
             self.answered.append(answer)
         if answer.silent is not None:
             answer.silent.wait()
@@ -145,24 +147,24 @@ class FakePlatform:
         http.end_headers()
         http.wfile.write(data)
 
-    def _answer(self, seen: Seen) -> Answer:
-        path = urlsplit(seen.path).path
+    def _answer(self, request: Request) -> Answer:
+        path = urlsplit(request.path).path
         if path.startswith(("/restapi/", "/api/auth/")):
-            return self.next_login.popleft() if self.next_login else self._login(path, seen)
+            return self.next_login.popleft() if self.next_login else self._login(path, request)
         if not path.startswith("/platform/api/media/product"):
             return Answer(404, {"status": 404, "error": "Not Found", "path": path})
         if self.next:
             return self.next.popleft()
-        token = seen.headers.get("authorization", "").removeprefix("Bearer ")
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if self._valid.get(token, float("-inf")) <= self.now():
             return Answer(401, "Jwt is expired")
-        return self._profile(path, seen)
+        return self._profile(path, request)
 
-    def _login(self, path: str, seen: Seen) -> Answer:
-        form = dict(parse_qsl(seen.body))
+    def _login(self, path: str, request: Request) -> Answer:
+        form = dict(parse_qsl(request.body))
         if path == "/restapi/oauth/token":
             basic = base64.b64encode(f"{CLIENT}:{CLIENT_SECRET}".encode()).decode()
-            if seen.headers.get("authorization") != f"Basic {basic}":
+            if request.headers.get("authorization") != f"Basic {basic}":
                 return Answer(401, {"error": "invalid_client", "error_description": "Invalid client credentials"})
             if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
                 return Answer(400, {"error": "unsupported_grant_type"})
@@ -172,13 +174,13 @@ class FakePlatform:
             self._office = secrets.token_urlsafe(24)
             return Answer(body={"access_token": self._office, "token_type": "bearer", "expires_in": 3600})
         self._asked = [asked for asked in self._asked if self.now() - asked < 60]
-        if len(self._asked) >= PER_MINUTE:
+        if len(self._asked) >= TOKENS_PER_MINUTE:
             return Answer(429, "Too many requests", {"Retry-After": "17"})
         self._asked.append(self.now())
         if path == "/api/auth/login/rc/accesstoken":
             if form.get("rcAccessToken") != getattr(self, "_office", None) or form.get("rcTokenType") != "Bearer":
                 return Answer(401, "Unauthorized")
-            refresh = dict(parse_qsl(urlsplit(seen.path).query)).get("includeRefresh") == "true"
+            refresh = dict(parse_qsl(urlsplit(request.path).query)).get("includeRefresh") == "true"
             return self._tokens(refresh)
         if path == "/api/auth/token/refresh":
             if form.get("refresh_token") not in self._refresh:
@@ -189,47 +191,47 @@ class FakePlatform:
 
     def _tokens(self, refresh: bool) -> Answer:
         access = secrets.token_urlsafe(24)
-        self._valid[access] = self.now() + LIFE
+        self._valid[access] = self.now() + TOKEN_LIFETIME
         answer: dict[str, Any] = {"refreshToken": None, "accessToken": access, "tokenType": "Bearer", "adminId": 1111}
         if refresh:
             answer["refreshToken"] = secrets.token_urlsafe(24)
             self._refresh.add(answer["refreshToken"])
         return Answer(body=answer)
 
-    def _profile(self, path: str, seen: Seen) -> Answer:
-        if seen.method in ("GET", "DELETE"):
+    def _profile(self, path: str, request: Request) -> Answer:
+        if request.method in ("GET", "DELETE"):
             match = PROFILE.fullmatch(path)
             key = (unquote(match[1]), match[2], int(match[3])) if match else None
             if key not in self.profiles:
                 return Answer(404, {"status": 404, "error": "Not Found"})
-            if seen.method == "GET":
+            if request.method == "GET":
                 return Answer(body=self.profiles[key])
             del self.profiles[key]
             return Answer(body="Product deleted")
         try:
-            body = json.loads(seen.body)
-            wanted = CREATE if seen.method == "POST" else UPDATE
-            right = (
+            body = json.loads(request.body)
+            required = CREATE if request.method == "POST" else UPDATE
+            valid = (
                 path == "/platform/api/media/product"
-                and all(name in body for name in wanted)
+                and all(name in body for name in required)
                 and body["productType"] in ("QUEUE", "CAMPAIGN")
                 and type(body["productId"]) is int
                 and all(type(body.get(name, "")) is str for name in (*CREATE[2:], "secret"))
                 and ADDRESS.fullmatch(body["streamingUrl"])
             )
         except (ValueError, TypeError):
-            right = False
-        if not right:
+            valid = False
+        if not valid:
             return Answer(400, {"status": 400, "error": "Bad Request"})
         key = (body["subAccountId"], body["productType"], body["productId"])
-        if seen.method == "PUT" and key not in self.profiles:
+        if request.method == "PUT" and key not in self.profiles:
             return Answer(404, {"status": 404, "error": "Not Found"})
         self.profiles[key] = self.profiles.get(key, {}) | body
         return Answer(body=self.profiles[key])
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="RingCX's REST API for streaming profiles, on this machine.")
     parser.add_argument("--port", type=int, default=8099, help="where to listen (default 8099)")
     with FakePlatform(parser.parse_args().port) as fake:

@@ -1,10 +1,10 @@
-"""What Google streaming costs this machine: CPU per call of graphs/google.yaml, beside the recording alone.
+"""Measure the CPU that Google streaming costs this machine: calls of graphs/google.yaml beside calls of record.yaml.
 
     python tools/google_cpu.py [--calls 40] [--seconds 12] [--version 1]
 
-The stand-in for Google answers from a process of its own, on the callers' core; the figures are flowcore's process.
-Each call is two streams of 100 ms requests, with words that come back. Without encryption, which costs 20 requests of
-800 bytes a second next to nothing.
+The fake of Google is a process of its own, on the callers' core; the figures are those of flowcore's process. Each call
+is two streams of 100 ms requests, whose words come back. Encryption is off: it costs almost nothing for 20 requests of
+800 bytes a second.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def measure(graph: str, settings: list[str], options: argparse.Namespace, voices
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--calls", type=int, default=40, help="at once (default: 40)")
-    parser.add_argument("--seconds", type=float, default=12, help="length of each (default: 12)")
-    parser.add_argument("--version", type=int, default=2, choices=(1, 2), help="of Google's API (default: 2)")
+    parser.add_argument("--calls", type=int, default=40, help="calls at once (default: 40)")
+    parser.add_argument("--seconds", type=float, default=12, help="length of each call (default: 12)")
+    parser.add_argument("--version", type=int, default=2, choices=(1, 2), help="version of Google's API (default: 2)")
     options = parser.parse_args()
     command = [sys.executable, "-m", "tools.fake_google"]
     with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +58,9 @@ def main() -> None:
         each = outcome.cpu / options.calls
         print(f"{name}: {options.calls} calls, {outcome.cpu:.1%} of a core: {each:.2%} a call, {losses}")
     words = (both.cpu - recording.cpu) / options.calls
-    print(f"Google streaming alone: {words:.2%} of a core a call, {words / 20 * 1e6:.0f} µs a request with its answers")
+    print(
+        f"Google streaming alone: {words:.2%} of a core a call, {words / 20 * 1e6:.0f} µs per request with its answers"
+    )
 
 
 if __name__ == "__main__":

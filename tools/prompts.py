@@ -1,9 +1,9 @@
-"""Telephone speech whose words are known, and sounds that hold none.
+"""Telephone speech with known words, and sounds without words.
 
-Speech: the prompts of Asterisk, a studio voice at 8 kHz, as Debian ships them (``asterisk-core-sounds-en-wav``) with
-their texts (``asterisk-core-sounds-en``), through mu-law. What flowcore is tuned on has names from a to m; what is
-reported has names from n to z. Left out are prompts of fewer than six words, and those whose text says how something
-is written rather than said (numbers of two digits, symbols, addresses, stage directions).
+Speech: the prompts of Asterisk, a studio voice at 8 kHz, from Debian (``asterisk-core-sounds-en-wav``) with their texts
+(``asterisk-core-sounds-en``), through mu-law. flowcore is tuned on prompts with names from a to m; reported figures are
+of names from n to z. Prompts of fewer than six words are left out, and so are texts that are not written as they are
+spoken (numbers of two digits, symbols, addresses, stage directions).
 
 No speech: silence, hiss, a telephone line's idle pattern, and Debian's hold music (``asterisk-moh-opsound-wav``).
 """
@@ -27,21 +27,21 @@ RATE = 8000
 SOUNDS = Path("/usr/share/asterisk/sounds/en")
 TEXTS = Path("/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz")
 MUSIC = Path("/usr/share/asterisk/moh")
-NEEDED = "apt-get install asterisk-core-sounds-en-wav asterisk-core-sounds-en asterisk-moh-opsound-wav"
-WRITTEN = re.compile(r"[\[\](){}<>#*@]|www|\d\d")
-LEAST_WORDS = 6
+INSTALL = "apt-get install asterisk-core-sounds-en-wav asterisk-core-sounds-en asterisk-moh-opsound-wav"
+UNSPOKEN = re.compile(r"[\[\](){}<>#*@]|www|\d\d")
+MIN_WORDS = 6
 MISPRINTS = {
     "represenatives": "representatives",
     "umute": "unmute",
     "Un-indentified": "Unidentified",
     "witheld": "withheld",
 }
-"""What is said otherwise than it is printed."""
+"""Spelling mistakes of the printed texts."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt: its name, what is said, and the samples, s16 at 8 kHz."""
+    """A prompt: its name, its text, and the samples, s16 at 8 kHz."""
 
     name: str
     text: str
@@ -49,38 +49,41 @@ class Prompt:
 
 
 def prompts(first: str, last: str) -> list[Prompt]:
-    """Those whose names begin with a letter from ``first`` to ``last``. Raises `FileNotFoundError` with the remedy."""
+    """Return the prompts whose names begin with a letter from ``first`` to ``last``.
+
+    Raises `FileNotFoundError` with the command that installs them.
+    """
     if not TEXTS.exists() or not SOUNDS.exists():
-        raise FileNotFoundError(f"the prompts are not here: {NEEDED}")
+        raise FileNotFoundError(f"the prompts are not installed: {INSTALL}")
     with gzip.open(TEXTS, "rt") as file:
         lines = file.read().splitlines()
     found = []
     for line in lines:
         match = re.match(r"([\w/-]+): (.*)", line)
-        if match is None or not first <= match[1][0] <= last or WRITTEN.search(match[2]):
+        if match is None or not first <= match[1][0] <= last or UNSPOKEN.search(match[2]):
             continue
         path = SOUNDS / f"{match[1]}.wav"
-        if len(normalised(match[2]).split()) >= LEAST_WORDS and path.exists():
+        if len(normalised(match[2]).split()) >= MIN_WORDS and path.exists():
             text = " ".join(MISPRINTS.get(word, word) for word in match[2].split())
             found.append(Prompt(match[1], text, telephone(path)))
     return found
 
 
 def telephone(path: Path) -> Any:
-    """The samples of a WAV file at 8 kHz, through mu-law."""
+    """Return the samples of a WAV file at 8 kHz, through mu-law."""
     with wave.open(str(path)) as file:
         assert (file.getnchannels(), file.getframerate()) == (1, RATE)
         return g711.decode(g711.encode(np.frombuffer(file.readframes(file.getnframes()), np.int16)))
 
 
 def monologue(said: Sequence[Prompt], pause: float) -> Any:
-    """One after another, with ``pause`` seconds of silence around each."""
+    """Join the prompts, with ``pause`` seconds of silence around each."""
     silence = np.zeros(round(pause * RATE), np.int16)
     return np.concatenate([silence, *(part for prompt in said for part in (prompt.samples, silence))])
 
 
 def conversation(said: Sequence[Prompt], pause: float) -> tuple[Any, Any]:
-    """Two parties by turns, ``pause`` seconds between them; both channels are of one length."""
+    """Let two parties speak the prompts in turn, ``pause`` seconds apart; both channels have the same length."""
     parties: tuple[list[Any], list[Any]] = ([], [])
     for number, prompt in enumerate(said):
         turn = np.concatenate([prompt.samples, np.zeros(round(pause * RATE), np.int16)])
@@ -90,9 +93,12 @@ def conversation(said: Sequence[Prompt], pause: float) -> tuple[Any, Any]:
 
 
 def wordless(seconds: float) -> dict[str, Any]:
-    """Sounds in which nobody says anything, s16 at 8 kHz, through mu-law. Raises `FileNotFoundError`."""
+    """Return sounds without words by name, s16 at 8 kHz, through mu-law.
+
+    Raises `FileNotFoundError` with the command that installs the hold music.
+    """
     if not MUSIC.exists():
-        raise FileNotFoundError(f"the hold music is not here: {NEEDED}")
+        raise FileNotFoundError(f"the hold music is not installed: {INSTALL}")
     length = round(seconds * RATE)
     noise = np.random.default_rng(1)
     pieces = sorted(MUSIC.glob("*.wav"))

@@ -1,10 +1,10 @@
-"""How much more two workers do than one: calls that wait in the kernel, taken with all cores for the workers.
+"""Measure the throughput of several workers against that of one, with all cores for the workers.
 
     python tools/scaling.py [--calls 300] [--workers 1 2] [--rounds 3]
 
-A load at real-time pace takes a core itself, so on a machine with two it cannot show what a second worker is worth.
-Here the workers of ``flowcore run graphs/record.yaml`` are stopped, each call's socket is filled with as much audio as
-the kernel holds, and they go on: the time until all of it is in the recordings is theirs alone. The best of the rounds
+A load at real-time pace takes a core itself, so on a machine with two cores it cannot show the gain of a second worker.
+This tool stops the workers of ``flowcore run graphs/record.yaml``, fills the socket of each call with as much audio as
+the kernel holds, and resumes the workers: the time until all audio is in the recordings is theirs alone. The best round
 counts, because other programs can only make it longer.
 """
 
@@ -33,13 +33,13 @@ ROOT = Path(__file__).parents[1]
 FLOWCORE = Path(sys.executable).with_name("flowcore")
 MESSAGE = 160
 SECONDS = 3.0
-"""Audio of each call: what a receive buffer of 128 KiB holds on its side and ours."""
+"""Seconds of audio of each call, which the receive buffer of 128 KiB and our send buffer hold."""
 HELD_BACK = 0.5
 """Seconds at the end of a call that reorder, chunks and queues may still hold."""
 
 
 def measure(workers: int, calls: int) -> tuple[float, float, list[int]]:
-    """Seconds on the clock, CPU seconds of all workers, and calls of each worker."""
+    """Return the elapsed seconds, the CPU seconds of all workers, and the calls of each worker."""
     with tempfile.TemporaryDirectory() as folder:
         control = Path(folder) / "control"
         command = [FLOWCORE, "run", ROOT / "graphs" / "record.yaml", "--workers", workers, "--control", control]
@@ -56,10 +56,10 @@ def measure(workers: int, calls: int) -> tuple[float, float, list[int]]:
             if url and len(pids) == (workers if workers > 1 else 0):
                 break
         pids = pids or [process.pid]
-        log = threading.Thread(target=process.stderr.read)  # else it fills its pipe, and who logs waits
+        log = threading.Thread(target=process.stderr.read)  # a full pipe would block the process
         log.start()
         try:
-            return _drained(url, control, Path(folder), calls, pids)
+            return _drain(url, control, Path(folder), calls, pids)
         finally:
             while OPEN:
                 OPEN.pop().socket.close()
@@ -70,7 +70,7 @@ def measure(workers: int, calls: int) -> tuple[float, float, list[int]]:
             process.wait()
 
 
-def _drained(url: str, control: Path, folder: Path, calls: int, pids: list[int]) -> tuple[float, float, list[int]]:
+def _drain(url: str, control: Path, folder: Path, calls: int, pids: list[int]) -> tuple[float, float, list[int]]:
     phones = [Phone(url, f"call{number}") for number in range(calls)]
     for phone in phones:
         phone.start()
@@ -82,14 +82,14 @@ def _drained(url: str, control: Path, folder: Path, calls: int, pids: list[int])
     for number, phone in enumerate(phones):
         _fill(phone, number)
     parts = [folder / f"call{number}.wav.part" for number in range(calls)]
-    wanted = (SECONDS - HELD_BACK) * 8000 * 2 * 2
+    expected = (SECONDS - HELD_BACK) * 8000 * 2 * 2
     cpu = sum(map(_cpu, pids))
     began = time.perf_counter()
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
     while parts:
         time.sleep(0.005)
-        while parts and parts[-1].exists() and parts[-1].stat().st_size >= wanted:
+        while parts and parts[-1].exists() and parts[-1].stat().st_size >= expected:
             parts.pop()
     return time.perf_counter() - began, sum(map(_cpu, pids)) - cpu, sorted(held)
 
@@ -97,7 +97,7 @@ def _drained(url: str, control: Path, folder: Path, calls: int, pids: list[int])
 def _fill(phone: Phone, number: int) -> None:
     audio = {track: mulaw(number, track, SECONDS) for track in ("agent", "customer")}
     text = b"".join(
-        frame(phone.caller.media(track, data[at : at + MESSAGE]))
+        frame(phone.sender.media(track, data[at : at + MESSAGE]))
         for at in range(0, len(audio["agent"]), MESSAGE)
         for track, data in audio.items()
     )
@@ -106,7 +106,7 @@ def _fill(phone: Phone, number: int) -> None:
 
 
 def _cpu(pid: int) -> float:
-    """Seconds of CPU that a process has used: fields 14 and 15 of proc_pid_stat(5)."""
+    """Return the CPU seconds of a process: fields 14 and 15 of proc_pid_stat(5)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

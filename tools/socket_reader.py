@@ -1,9 +1,9 @@
-"""The bare reader that the receiver is measured beside: the least that any receiver on asyncio pays for a message.
+"""Measure a bare socket reader: the minimum that any receiver on asyncio pays for a message.
 
     python tools/socket_reader.py --calls 200 --seconds 10 [--together] [--json]
 
-An `asyncio.Protocol` on uvloop answers the upgrade and then counts bytes, nothing else: no frame, JSON or base64 is
-looked at. `tools/load.py`, in a process of its own, calls it. Printed is the CPU of this process per media message.
+An `asyncio.Protocol` on uvloop answers the upgrade and counts bytes; it decodes no frame, JSON or base64. The load is
+`tools/load.py`, in a process of its own. Prints the CPU of this process per media message.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ ANSWER = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n"
 )
-GOODBYE = b"\x88\x82\0\0\0\0\x03\xe8"
+CLOSE_FRAME = b"\x88\x82\0\0\0\0\x03\xe8"
 """The last bytes of a call of `load.py`."""
 
 
 class Reader(asyncio.Protocol):
-    """Counts."""
+    """Answer the upgrade and count bytes."""
 
     received = 0
 
@@ -38,7 +38,7 @@ class Reader(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.answered:
             Reader.received += len(data)
-            if data.endswith(GOODBYE):
+            if data.endswith(CLOSE_FRAME):
                 self.transport.write(b"\x88\x02\x03\xe8")
                 self.transport.close()
         elif data.endswith(b"\r\n\r\n"):
@@ -47,7 +47,7 @@ class Reader(asyncio.Protocol):
 
 
 async def measure(calls: int, seconds: float, together: bool = False) -> dict[str, float]:
-    """CPU seconds and messages of one run, and how late the generator was."""
+    """Return the CPU per message of one run, and the result of the generator. Raises `RuntimeError` for a loss."""
     server = await asyncio.get_running_loop().create_server(Reader, "127.0.0.1", 0, backlog=1024)
     url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     command: tuple[str, ...] = (str(LOAD), "--calls", str(calls), "--seconds", str(seconds), "--json", url)
@@ -59,7 +59,7 @@ async def measure(calls: int, seconds: float, together: bool = False) -> dict[st
     server.close()
     result = json.loads(output)
     if Reader.received < result["bytes"]:
-        raise RuntimeError(f"{Reader.received} bytes came of {result['bytes']}: the figure would be a lie")
+        raise RuntimeError(f"{Reader.received} of {result['bytes']} bytes arrived: the figure would be wrong")
     return {"cpu_us_per_message": cpu / result["messages"] * 1e6, "load": result}
 
 
@@ -73,7 +73,7 @@ def main() -> int:
     import uvloop
 
     result = uvloop.run(measure(options.calls, options.seconds, options.together))
-    print(json.dumps(result) if options.json else f"bare reader: {result['cpu_us_per_message']:.2f} us a message")
+    print(json.dumps(result) if options.json else f"bare reader: {result['cpu_us_per_message']:.2f} us per message")
     return 0
 
 

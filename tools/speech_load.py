@@ -1,13 +1,13 @@
-"""A live run of speech recognition: how late texts come, and what is left out, with so many channels on one core.
+"""Measure live speech recognition: the lag of texts and the losses, with a number of channels on one core.
 
-    python tools/speech_load.py --channels 10                        # with an interim text a second
+    python tools/speech_load.py --channels 10                        # an interim text each second
     python tools/speech_load.py --channels 30 --interim 0s           # final texts only
-    python tools/speech_load.py --channels 2                         # an idle core: how late is a final text?
+    python tools/speech_load.py --channels 2                         # the lag of final texts on an idle core
 
-One core receives, decodes and transcribes calls, as ``flowcore run`` does; another one plays the phone system in real
-time. Each call is two channels of people who take turns (the prompts of prompts.py, names from n to z), each call at
-another place of the conversation. ``lag`` is what the transcripts say: from the arrival of the last audio of the voice
-to its text. Exit code: 0, or 1 when the phones were late themselves, so that the figures say nothing.
+One core receives, decodes and transcribes calls, as ``flowcore run`` does; another core simulates the calls in real
+time. Each call is a conversation in two channels (the prompts of prompts.py, names from n to z), each call at another
+place of it. ``lag`` is that of the transcripts: from the arrival of the last audio of the voice to its text. Exit code:
+0, or 1 if the load generator itself was late, which makes the figures useless.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ nodes:
   caller: {{use: transcribe, from: party.customer, with: {with_}}}
   text: {{use: transcript_file, from: [agent, caller], with: {{path: "{folder}/{{flow}}.jsonl", interim: true}}}}
 """
-TURN = 0.6  # seconds between two turns of a conversation
+TURN_PAUSE = 0.6  # seconds between two turns of a conversation
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="How many channels of speech does a core hold?")
-    parser.add_argument("--channels", type=int, default=10, help="two for each call (default 10)")
-    parser.add_argument("--interim", default="1s", help="how often an interim text; 0s for none (default 1s)")
+    parser = argparse.ArgumentParser(description="Measure live speech recognition on one core.")
+    parser.add_argument("--channels", type=int, default=10, help="channels, two for each call (default 10)")
+    parser.add_argument("--interim", default="1s", help="time between interim texts; 0s for none (default 1s)")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of the calls (default 60)")
-    parser.add_argument("--engine", default="moonshine", help="default moonshine")
-    parser.add_argument("--model", help="its model, where it knows several")
+    parser.add_argument("--engine", default="moonshine", help="engine (default moonshine)")
+    parser.add_argument("--model", help="model of the engine, if it has several")
     parser.add_argument("--core", type=int, default=0, help="the core that is measured (default 0)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     options = parser.parse_args(arguments)
@@ -59,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         for key, value in result.items():
             print(f"{key:>24}  {value}")
-    return 0 if result["phones in time"] else 1
+    return 0 if result["load in time"] else 1
 
 
 def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Measure. Raises `FileNotFoundError` without the prompts."""
+    """Run the calls and return the figures. Raises `FileNotFoundError` if the prompts are not installed."""
     voices = write_voices(folder)
     engine = {"use": options.engine} | ({"model": options.model} if options.model else {})
     graph, stats = folder / "graph.yaml", folder / "stats.json"
@@ -107,12 +107,12 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "stale interims": reasons.pop("stale_interim", 0),
         "other losses": reasons,
         "CPU of the core, %": round(100 * (usage.ru_utime + usage.ru_stime) / options.seconds, 1),
-        "phones in time": sent["in_time"] and sent["closed"] + sent["refused"] == 0,
+        "load in time": sent["in_time"] and sent["closed"] + sent["refused"] == 0,
     }
 
 
 def lags(kind: str, found: list[float]) -> dict[str, Any]:
-    """Percentiles in seconds."""
+    """Return the number of texts and the percentiles of their lags, in seconds."""
     found.sort()
     places = (
         {}
@@ -123,7 +123,7 @@ def lags(kind: str, found: list[float]) -> dict[str, Any]:
 
 
 def dropped(stats: Any) -> dict[str, int]:
-    """Chunks dropped anywhere, by reason."""
+    """Return the chunks that all nodes dropped, by reason."""
     reasons: dict[str, int] = {}
     for node in stats["nodes"].values():
         for reason, tally in node.get("dropped", {}).items():
@@ -132,11 +132,11 @@ def dropped(stats: Any) -> dict[str, int]:
 
 
 def write_voices(folder: Path) -> Iterable[Path]:
-    """The two sides of a conversation, as WAV files."""
+    """Write the two sides of a conversation as WAV files."""
     from tools.prompts import RATE, conversation, prompts
 
     paths = [folder / "agent.wav", folder / "customer.wav"]
-    for path, samples in zip(paths, conversation(prompts("n", "z"), TURN), strict=True):
+    for path, samples in zip(paths, conversation(prompts("n", "z"), TURN_PAUSE), strict=True):
         with wave.open(str(path), "wb") as file:
             file.setparams((1, 2, RATE, 0, "NONE", ""))
             file.writeframes(samples.tobytes())

@@ -1,14 +1,15 @@
-"""What TLS costs the port, beside the same without: CPU of a message and a handshake, and how soon one is answered.
+"""Measure the cost of TLS against plain TCP: CPU per message and per handshake, and the time to answer an upgrade.
 
     python tools/tls_cost.py [--calls 100] [--seconds 5] [--json]
 
-The callers are a process of their own. Each sends two messages of a call's size every 20 ms; in the second half of the
-time another process knocks: it connects, asks for the upgrade, and begins again. CPU is the polling thread's.
+The callers are a process of their own. Each caller sends two messages of the size of media messages every 20 ms. In the
+second half of the time another process connects, asks for the upgrade, and begins again (it *knocks*). CPU is that of
+the polling thread.
 
-``answered`` is what the knocking one waited for the port: from each of its sends to the arrival of the answer as the
-kernel stamps it (SO_TIMESTAMPNS), summed up over the round trips of a handshake. So it counts neither the client's own
-work nor how late a busy machine lets it look. How late the port's own slots were is told beside it: a p99 is the
-machine's where that is. Exit code: 0 when each p99 is below 100 ms, else 1.
+``answered`` is the time that a knock waited for the port: from each send to the arrival of the answer as the kernel
+stamps it (SO_TIMESTAMPNS), summed over the round trips of a handshake. So it counts neither the client's own work nor
+its scheduling delay. The lag of the port's own slots is printed beside it, because a busy machine delays both. Exit
+code: 0 if each p99 is below 100 ms, else 1.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.tls import Certificate
 
 SLOT = 0.020
-BOUND = 100.0
-"""Milliseconds within which 99 of 100 upgrades are to be answered."""
-STAMPED = 35
-"""SO_TIMESTAMPNS of Linux, which `socket` has no name for: when a segment arrived, as struct timespec."""
+MAX_ANSWER_MS = 100.0
+"""Milliseconds within which the port must answer 99 of 100 upgrades."""
+SO_TIMESTAMPNS = 35
+"""Linux' socket option, which `socket` does not name: the arrival of a segment, as struct timespec."""
 MESSAGE = (
     b"\x81\xfe\x01\x28" + bytes(4) + b'{"event":"Media","media":"' + b"A" * 268 + b'"}'
 )  # 296 bytes, mask of zeros
@@ -53,7 +54,7 @@ UPGRADE = (
 
 
 class Counter:
-    """A peer that only counts."""
+    """A peer that counts messages."""
 
     heard = 0
 
@@ -71,48 +72,48 @@ class Counter:
 
 
 def connect(port: int, authority: str) -> socket.socket:
-    line: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
-    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if authority:
-        line = ssl.create_default_context(cafile=authority).wrap_socket(line, server_hostname="localhost")
-    line.sendall(UPGRADE)
-    assert line.recv(4096).startswith(b"HTTP/1.1 101 ")
-    return line
+        connection = ssl.create_default_context(cafile=authority).wrap_socket(connection, server_hostname="localhost")
+    connection.sendall(UPGRADE)
+    assert connection.recv(4096).startswith(b"HTTP/1.1 101 ")
+    return connection
 
 
 class Knock:
-    """A connection to the port that is asked for the upgrade, and the time that it had to wait for the port."""
+    """A connection that asks for the upgrade, and the time that it waited for the port."""
 
     def __init__(self, port: int) -> None:
         self.waited = 0.0
-        """Milliseconds from what was sent to what came then, over all round trips."""
-        self._line = socket.create_connection(("127.0.0.1", port), timeout=30)
-        self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._line.setsockopt(socket.SOL_SOCKET, STAMPED, 1)
+        """Milliseconds from each send to the answer, over all round trips."""
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._sent = 0
 
-    def ask(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         self._sent = time.time_ns()
-        self._line.sendall(data)
+        self._socket.sendall(data)
 
-    def hear(self) -> bytes:
-        data, ancillary, _, _ = self._line.recvmsg(65536, socket.CMSG_SPACE(16))
+    def receive(self) -> bytes:
+        data, ancillary, _, _ = self._socket.recvmsg(65536, socket.CMSG_SPACE(16))
         seconds, nanoseconds = struct.unpack("qq", ancillary[0][2])
         came = seconds * 10**9 + nanoseconds
         self.waited += max(0, came - self._sent) / 1e6
-        self._sent = max(self._sent, came)  # what comes behind it was waited for from here on
+        self._sent = max(self._sent, came)  # the wait for the next segment begins here
         return data
 
     def close(self) -> None:
-        self._line.close()
+        self._socket.close()
 
 
 def knock(port: int, context: ssl.SSLContext | None) -> float:
-    """Ask for an upgrade; returns the milliseconds that the port took to answer."""
+    """Ask for an upgrade; return the milliseconds that the port took to answer."""
     line = Knock(port)
     if context is None:
-        line.ask(UPGRADE)
-        answer = line.hear()
+        line.send(UPGRADE)
+        answer = line.receive()
     else:
         came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = context.wrap_bio(came, goes, server_hostname="localhost")
@@ -123,8 +124,8 @@ def knock(port: int, context: ssl.SSLContext | None) -> float:
                 done = step()
             except ssl.SSLWantReadError:
                 if goes.pending:
-                    line.ask(goes.read())
-                came.write(line.hear())
+                    line.send(goes.read())
+                came.write(line.receive())
             else:
                 answer = done if isinstance(done, bytes) else b""
                 step = next(steps, step)
@@ -134,43 +135,43 @@ def knock(port: int, context: ssl.SSLContext | None) -> float:
 
 
 def knocker(port: int, authority: str) -> None:
-    """The third process: knocks until its standard input ends, and says what it had to wait."""
+    """Knock until standard input ends, and print the waits; runs in a process of its own."""
     context = ssl.create_default_context(cafile=authority) if authority else None
-    tell("ready")
+    report("ready")
     waited = []
     while not select.select([sys.stdin], [], [], 0)[0]:
         waited.append(knock(port, context))
-    tell(json.dumps(waited))
+    report(json.dumps(waited))
 
 
 def callers(port: int, authority: str, calls: int, seconds: float) -> None:
-    """The other process: says on standard output how far it is, and at last what it saw."""
-    lines = [connect(port, authority) for _ in range(calls)]
-    tell("talking")
-    late = talk(lines, seconds)
-    tell("knocking")
+    """Call and talk, and print the progress and the lags; runs in a process of its own."""
+    connections = [connect(port, authority) for _ in range(calls)]
+    report("talking")
+    late = talk(connections, seconds)
+    report("knocking")
     command = [sys.executable, __file__, "--knock", str(port), authority or "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as knocking:
         assert knocking.stdout is not None
         knocking.stdout.readline()  # it is ready
-        late = max(late, talk(lines, seconds))
+        late = max(late, talk(connections, seconds))
         waited = json.loads(knocking.communicate()[0])
-    tell(json.dumps({"late_ms": late * 1000, "answered_ms": waited}))
+    report(json.dumps({"late_ms": late * 1000, "answered_ms": waited}))
 
 
-def talk(lines: list[socket.socket], seconds: float) -> float:
-    """Two messages on each line in each slot; returns how late that was at most, in seconds."""
+def talk(connections: list[socket.socket], seconds: float) -> float:
+    """Send two messages on each connection in each slot; return the longest lag in seconds."""
     begin, late = time.monotonic(), 0.0
     for slot in range(round(seconds / SLOT)):
         due = begin + slot * SLOT
         time.sleep(max(0.0, due - time.monotonic()))
         late = max(late, time.monotonic() - due)
-        for line in lines:
-            line.sendall(MESSAGE + MESSAGE)
+        for connection in connections:
+            connection.sendall(MESSAGE + MESSAGE)
     return late
 
 
-def tell(line: str) -> None:
+def report(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -242,7 +243,7 @@ def main() -> None:
     else:
         for name, figures in found.items():
             print(f"{name:>12}  " + "  ".join(f"{what} {value:.2f}" for what, value in figures.items()))
-    sys.exit(any(figures["answered_p99_ms"] >= BOUND for figures in found.values()))
+    sys.exit(any(figures["answered_p99_ms"] >= MAX_ANSWER_MS for figures in found.values()))
 
 
 if __name__ == "__main__":

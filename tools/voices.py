@@ -1,6 +1,6 @@
-"""Make two voices as a telephone would carry them: ``python tools/voices.py DIR`` writes agent.wav and caller.wav.
+"""Make two voices in telephone quality: ``python tools/voices.py DIR`` writes agent.wav and caller.wav.
 
-They are recordings of real people that come inside the wheel of moonshine-voice: the opening of *A Tale of Two Cities*
+The voices are recordings of real people from the wheel of moonshine-voice: the opening of *A Tale of Two Cities*
 (44 s) for the agent, six sentences of Beckett (10 s) for the caller. Both become 8 kHz, through mu-law and back.
 """
 
@@ -20,7 +20,7 @@ RECORDINGS = {"agent": "two_cities.wav", "caller": "beckett.wav"}
 
 
 def telephone(name: str) -> Any:
-    """The samples, s16 at 8 kHz, of a recording in the wheel."""
+    """Return the samples, s16 at 8 kHz, of a recording in the wheel."""
     import soxr
     from moonshine_voice.utils import get_assets_path
 

@@ -1,15 +1,15 @@
-"""How well speech is understood, in numbers.
+"""Measure how well speech is understood.
 
-    python tools/wer.py TRANSCRIPT.jsonl                    # the word error rate of each party of a transcript
-    python tools/wer.py --engine moonshine                  # of an engine, on telephone speech, with what it costs
+    python tools/wer.py TRANSCRIPT.jsonl                    # word error rate of each party of a transcript
+    python tools/wer.py --engine moonshine                  # of an engine on telephone speech, and its CPU
     python tools/wer.py --engine whisper --model FOLDER
-    python tools/wer.py --silence 300                       # words made up where nobody speaks, which should be none
+    python tools/wer.py --silence 300                       # words invented in sounds without speech
 
-The word error rate is the share of words substituted, left out or put in. What was really said is that of the demo's
-two recordings (see voices.py), or the text file given with ``--agent`` or ``--customer``; for an engine, that of the
-prompts in prompts.py. Two channels are always heard at once, through everything that stands between a call's mu-law
-and its transcript: g711, resample and transcribe with its processes. CPU seconds are those of all these processes, for
-final texts; what interim texts cost shows in a live run (speech_load.py).
+The word error rate is the share of words substituted, left out or put in. The reference is the text of the demo's two
+recordings (see voices.py), or the text file given with ``--agent`` or ``--customer``; for an engine, it is the text of
+the prompts in prompts.py. An engine always gets two channels at once, through all nodes between a call's mu-law and its
+transcript: g711, resample and transcribe with its processes. CPU seconds are those of all these processes, for final
+texts only; speech_load.py shows the cost of interim texts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SPOKEN = {"agent": TWO_CITIES, "customer": BECKETT}
 
 
 def transcript(events: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """What each party said, by ``track``, in the order of time: the final texts of a transcript's lines."""
+    """Return the final texts of a transcript's lines, joined in the order of time, by track."""
     finals = sorted((event for event in events if event["final"]), key=lambda event: event["start"])
     return {
         track: " ".join(event["text"] for event in finals if event["track"] == track)
@@ -52,11 +52,11 @@ def transcript(events: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-class Heard:
-    """What became of two channels: their final texts and gaps, and the CPU seconds for a second of one channel."""
+class Recognition:
+    """Recognition of two channels: ``texts`` (final texts and gaps), and ``cost``, CPU s per second of one channel."""
 
     def __init__(self, engine: Mapping[str, Any], channels: Mapping[str, Any]) -> None:
-        """``engine`` as in a graph; ``channels``: s16 at 8 kHz, by track."""
+        """Recognise ``channels`` (s16 at 8 kHz, by track) with ``engine``, given as in a graph."""
         import threading
 
         import psutil
@@ -95,12 +95,12 @@ class Heard:
             resource.close()
 
     def said(self, track: str) -> str:
-        """All words of one party."""
+        """Return all words of one party."""
         return " ".join(text.text for text in self.texts if text.track == track)
 
 
 def _catch_up(call: Any, woken: Any) -> None:
-    """Wait for the final texts that were asked for, as there is time for them in a call."""
+    """Wait for the final texts that are due, as a real call leaves time for them."""
     call.collect()
     while call.node.busy():
         woken.wait(1)
@@ -113,33 +113,35 @@ def _cpu(process: Any) -> float:
     return float(times.user + times.system)
 
 
-def judge(
+def measure(
     engine: Mapping[str, Any], first: str, last: str, every: int = 1, pause: float = 2.0
 ) -> tuple[float, int, float]:
-    """Word error rate, number of words and cost on prompts named ``first`` to ``last``, half of them a channel."""
+    """Return word error rate, number of words and cost of the prompts ``first`` to ``last``, half in each channel."""
     said = prompts(first, last)[::every]
     halves = {"agent": said[::2], "customer": said[1::2]}
-    heard = Heard(engine, {track: monologue(half, pause) for track, half in halves.items()})
+    heard = Recognition(engine, {track: monologue(half, pause) for track, half in halves.items()})
     spoken = [" ".join(prompt.text for prompt in half) for half in halves.values()]
     found = [heard.said(track) for track in halves]
     return error_rate(spoken, found), sum(len(normalised(text).split()) for text in spoken), heard.cost
 
 
 def invented(engine: Mapping[str, Any], seconds: float) -> dict[str, str]:
-    """The words made up of each sound in which nobody speaks."""
-    return {name: Heard(engine, {"agent": sound}).said("agent") for name, sound in wordless(seconds).items()}
+    """Return the words that the engine invents in each sound without speech."""
+    return {name: Recognition(engine, {"agent": sound}).said("agent") for name, sound in wordless(seconds).items()}
 
 
 def report(engine: Mapping[str, Any], recordings: bool = True) -> Iterable[str]:
-    """Lines of a table."""
+    """Yield the lines of a table."""
     from tools.voices import RECORDINGS, telephone
 
     name = str(engine["use"])
     for first, last, use in (("a", "m", "tuned on"), ("n", "z", "reported")):
-        rate, words, cost = judge(engine, first, last)
+        rate, words, cost = measure(engine, first, last)
         yield _row(name, f"prompts {first}-{last}, {use}", rate, words, cost)
     if recordings:
-        heard = Heard(engine, {"agent": telephone(RECORDINGS["agent"]), "customer": telephone(RECORDINGS["caller"])})
+        heard = Recognition(
+            engine, {"agent": telephone(RECORDINGS["agent"]), "customer": telephone(RECORDINGS["caller"])}
+        )
         for track, text in SPOKEN.items():
             words = len(normalised(text).split())
             yield _row(name, f"the demo's {track}", error_rate(text, heard.said(track)), words, heard.cost)
@@ -150,13 +152,15 @@ def _row(engine: str, what: str, rate: float, words: int, cost: float) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="How well speech is understood.")
+    parser = argparse.ArgumentParser(description="Measure how well speech is understood.")
     parser.add_argument("transcript", type=Path, nargs="?", help="a JSONL file as transcript_file writes it")
     for track in SPOKEN:
-        parser.add_argument(f"--{track}", type=Path, metavar="TEXT", help="a file with what this party really said")
-    parser.add_argument("--engine", default="moonshine", help="the engine to judge (default moonshine)")
-    parser.add_argument("--model", help="its model: the name or the folder of one that whisper knows")
-    parser.add_argument("--silence", type=float, metavar="SECONDS", help="so much of each sound without words instead")
+        parser.add_argument(f"--{track}", type=Path, metavar="TEXT", help="file with the true text of this party")
+    parser.add_argument("--engine", default="moonshine", help="engine to measure (default moonshine)")
+    parser.add_argument("--model", help="model of the engine: for whisper, a name or a folder")
+    parser.add_argument(
+        "--silence", type=float, metavar="SECONDS", help="length of sounds without speech, instead of prompts"
+    )
     options = parser.parse_args(arguments)
     engine = {"use": options.engine} | ({"model": options.model} if options.model else {})
     try:
@@ -174,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def of_transcript(options: Mapping[str, Any]) -> Iterable[str]:
-    """A line for each party of a transcript."""
+    """Yield a line for each party of a transcript."""
     heard = transcript(json.loads(line) for line in options["transcript"].read_text().splitlines())
     for track, text in SPOKEN.items():
         spoken = options[track].read_text() if options[track] else text

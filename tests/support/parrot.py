@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flowcore import Config, Encoding, Word
 from flowcore.speech import Ended, Limits, Listener, Result, Stream, Streamer
-from tools.fake_google.words import RATE, Ear, mulaw
+from tools.fake_google.words import RATE, WordReader, mulaw
 
 PATIENCE = 0.5  # seconds of silence that end an utterance
 DELAY = 0.3  # seconds from audio to result
@@ -49,20 +49,20 @@ class ParrotStream(Stream):
         self.engine = engine
         self.over = False
         self._listener = listener
-        self._ear = Ear()
+        self._reader = WordReader()
         self._words: list[Word] = []
         self._due: deque[tuple[float, Result | Ended]] = deque()
 
     def send(self, audio: bytes) -> None:
-        for word in self._ear.hear(audio):
+        for word in self._reader.read(audio):
             self._words.append(Word(word.text, word.start / RATE, word.end / RATE))
             self._answer(final=len(self._words) >= self.engine.config.most_words)
-        here = self._ear.position / RATE
-        if self._words and here - self._ear.loud / RATE >= PATIENCE:
+        here = self._reader.position / RATE
+        if self._words and here - self._reader.loud / RATE >= PATIENCE:
             self._answer(final=True, end=here)
 
     def end(self) -> None:
-        self._answer(final=True, end=self._ear.position / RATE)
+        self._answer(final=True, end=self._reader.position / RATE)
         self._later(Ended())
 
     def cancel(self) -> None:

@@ -14,7 +14,7 @@ from nodes.audio import g711
 from tools.fake_google import LIMITS, FakeGoogle, Limits, StreamFault, mulaw
 from tools.fake_google.rules import Refused, Rules
 from tools.fake_google.stream import Recogniser
-from tools.fake_google.words import Ear, Word, silence, speak
+from tools.fake_google.words import Word, WordReader, silence, speak
 
 WORDS = st.lists(st.tuples(st.integers(0, 64**3 - 1), st.integers(3, 30), st.integers(0, 900)), min_size=1, max_size=5)
 
@@ -31,20 +31,20 @@ def sentence(words):
 
 
 def listen(sound, cuts=()):
-    ear, heard = Ear(), []
+    reader, heard = WordReader(), []
     edges = [0, *sorted(cut % (len(sound) + 1) for cut in cuts), len(sound)]
     for start, end in pairwise(edges):
-        heard += ear.hear(sound[start:end])
-    return heard, ear
+        heard += reader.read(sound[start:end])
+    return heard, reader
 
 
 @given(WORDS, st.lists(st.integers(0, 10**6), max_size=8))
 def test_words_are_heard_with_their_times_however_the_sound_is_cut(words, cuts):
     sound, expected = sentence(words)
-    heard, ear = listen(sound, cuts)
+    heard, reader = listen(sound, cuts)
     assert heard == expected
-    assert ear.broken == 0
-    assert ear.position == len(sound)
+    assert reader.broken == 0
+    assert reader.position == len(sound)
 
 
 @given(WORDS, st.integers(0, 10**6), st.sampled_from(["lost", "twice", "other"]))
@@ -55,12 +55,12 @@ def test_a_byte_that_is_wrong_costs_its_word_and_no_other(words, at, wrong):
     sound += silence(0.01)
     at %= len(sound)
     middle = {"lost": b"", "twice": sound[at : at + 1] * 2, "other": bytes([sound[at] ^ 1])}[wrong]
-    heard, ear = listen(sound[:at] + middle + sound[at + 1 :])
+    heard, reader = listen(sound[:at] + middle + sound[at + 1 :])
     # The first byte of a word twice is a byte before the word, the last one a byte after it.
     twice = wrong == "twice"
     hit = [word for word in expected if word.start + twice <= at < word.end - twice]
     assert [word.number for word in heard] == [word.number for word in expected if word not in hit]
-    assert ear.broken >= len(hit)
+    assert reader.broken >= len(hit)
 
 
 def test_words_survive_linear_samples():
@@ -71,7 +71,7 @@ def test_words_survive_linear_samples():
 def test_a_pause_ends_an_utterance_and_the_end_of_the_audio_the_last_one():
     recogniser = Recogniser()
     sound = mulaw([(1, 0.1, 0.4), (2, 0.4, 0.6), (3, 1.5, 1.8)], 1.9)
-    results = [heard for at in range(0, len(sound), 800) for heard in recogniser.hear(sound[at : at + 800])]
+    results = [heard for at in range(0, len(sound), 800) for heard in recogniser.read(sound[at : at + 800])]
     results += recogniser.end()
     told = [([word.number for word in heard.words], heard.final, heard.end) for heard in results]
     assert told == [

@@ -1,4 +1,4 @@
-"""How speech is judged, and the judgement itself on a part of what is reported."""
+"""The measurement of speech recognition, and the word error rate of a part of the reported prompts."""
 
 import json
 
@@ -62,7 +62,7 @@ def test_prompts_are_speech_with_its_words():
 
 @pytest.mark.model
 def test_word_error_rate_on_telephone_prompts_heard_two_at_a_time(record_property):
-    rate, words, _ = wer.judge(ENGINE, "n", "z", every=3)
+    rate, words, _ = wer.measure(ENGINE, "n", "z", every=3)
     record_property("figure", f"moonshine, every third prompt from n to z: WER {100 * rate:.1f} % of {words} words")
     assert words > 200
     assert rate <= 0.08
@@ -71,7 +71,7 @@ def test_word_error_rate_on_telephone_prompts_heard_two_at_a_time(record_propert
 @pytest.mark.model
 @pytest.mark.parametrize("name", ["silence", "idle pattern", "hiss, -54 dB", "noise, -26 dB", "hold music"])
 def test_no_word_is_made_up_from(name):
-    heard = wer.Heard(ENGINE, {"agent": wordless(30)[name]})
+    heard = wer.Recognition(ENGINE, {"agent": wordless(30)[name]})
     assert heard.texts == []
 
 

@@ -1,15 +1,15 @@
-"""A stand-in for Google's speech recognition: the same gRPC methods, rules and errors, on a clock of your choice.
+"""Fake of Google's speech recognition: the same gRPC methods, rules and errors, on a clock of your choice.
 
-It speaks v1 and v2 with the message types of google-cloud-speech itself, and breaks streams off as the real service
-does: ``rules`` holds what it enforces. It understands one language only, the one of ``words``: sound whose bytes say
-which word they belong to, so that a text tells exactly which samples arrived. ``server`` is the gRPC around both.
+The fake speaks v1 and v2 with the message types of google-cloud-speech, and ends streams by the rules of the real
+service (``rules``). It understands the artificial language of ``words`` only, whose bytes tell to which word they
+belong: so a text shows exactly which samples arrived. ``server`` is the gRPC server.
 
 ::
 
     with FakeGoogle(speed=60) as google:  # google.address, google.streams
         ...
 
-``python -m tools.fake_google --help`` runs it for any client.
+``python -m tools.fake_google --help`` runs the fake for any client.
 """
 
 from .rules import LIMITS, Limits

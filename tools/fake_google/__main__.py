@@ -1,4 +1,4 @@
-"""Run the stand-in for Google's speech recognition: ``python -m tools.fake_google --help``."""
+"""Run the fake of Google's speech recognition: ``python -m tools.fake_google --help``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from . import FakeGoogle, StreamLog, random_faults
 from .stream import KINDS
 from .words import RATE, mulaw
 
-HELP = """Be Google's speech recognition, v1 and v2, for any client on this machine: no account, no network, no cost.
+HELP = """Fake Google's speech recognition, v1 and v2, for any client on this machine: no account, no network, no cost.
 
-It breaks streams off by Google's rules and understands one language only, which --write speaks:
+It ends streams by Google's rules, and understands one artificial language only, which --write speaks:
 
   python -m tools.fake_google --write agent.wav --seconds 60
   python -m tools.fake_google &
@@ -26,20 +26,20 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="python -m tools.fake_google", description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--port", type=int, default=8700, help="where it listens, on 127.0.0.1 (default: 8700)")
-    options.add_argument("--speed", type=float, default=1.0, help="its clock runs so many times as fast (default: 1)")
-    options.add_argument("--quota", type=int, help="how many streams may be open at once (default: any number)")
-    options.add_argument("--errors", type=float, default=0, metavar="PERCENT", help="of the streams get a fault")
+    options.add_argument("--port", type=int, default=8700, help="port on 127.0.0.1 (default: 8700)")
+    options.add_argument("--speed", type=float, default=1.0, help="speed of its clock (default: 1, real time)")
+    options.add_argument("--quota", type=int, help="streams that may be open at once (default: any number)")
+    options.add_argument("--errors", type=float, default=0, metavar="PERCENT", help="share of streams with a fault")
     options.add_argument("--kinds", default=",".join(KINDS), help="kinds of fault: status codes, hang, silent")
-    options.add_argument("--seed", type=int, default=0, help="for other random faults")
-    options.add_argument("--write", type=Path, metavar="WAV", help="write a recording that it understands, and end")
+    options.add_argument("--seed", type=int, default=0, help="seed of the random faults")
+    options.add_argument("--write", type=Path, metavar="WAV", help="write a recording for the fake, and exit")
     options.add_argument("--seconds", type=float, default=60, help="length of that recording (default: 60)")
     options.add_argument("--first", type=int, default=0, help="number of its first word (default: 0)")
     return options
 
 
 def write(path: Path, seconds: float, first: int) -> None:
-    """A WAV file of utterances, 8 kHz s16: three words of 0.3 s, then a pause of a second."""
+    """Write a WAV file of utterances, 8 kHz s16: three words of 0.3 s, then a pause of a second."""
     import wave
 
     import numpy as np
@@ -59,8 +59,8 @@ def write(path: Path, seconds: float, first: int) -> None:
 
 
 def line(stream: StreamLog) -> str:
-    """What came of a stream, for people."""
-    broken = f", {stream.broken} heard in part" if stream.broken else ""
+    """Describe a finished stream in one line."""
+    broken = f", {stream.broken} in part" if stream.broken else ""
     return (
         f"stream {stream.number}: v{stream.version} {stream.config.get('model', '')} {stream.seconds:.1f} s in "
         f"{stream.requests} requests, {len(stream.words)} words{broken}: {stream.outcome}"
@@ -74,15 +74,15 @@ def main() -> int:
         return 0
     fault = random_faults(options.errors / 100, options.seed, kinds=tuple(options.kinds.split(",")))
     google = FakeGoogle(port=options.port, speed=options.speed, quota=options.quota, fault=fault)
-    told: set[StreamLog] = set()
+    printed: set[StreamLog] = set()
     try:
         with google:
             print(f"speech recognition at {google.address}, without encryption; Ctrl-C ends it", flush=True)
             while True:
                 time.sleep(0.2)
-                for stream in [stream for stream in google.streams if stream.outcome and stream not in told]:
+                for stream in [stream for stream in google.streams if stream.outcome and stream not in printed]:
                     print(line(stream), flush=True)
-                    told.add(stream)
+                    printed.add(stream)
     except KeyboardInterrupt:
         print(f"{len(google.streams)} streams, {google.peak} at once")
         return 0

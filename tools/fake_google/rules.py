@@ -1,6 +1,6 @@
-"""What Google enforces on a stream, as its documentation and its users' reports tell. Pure logic: time is handed in.
+"""Limits that Google enforces on a stream, from its documentation and from reports of users.
 
-Numbers and texts with a source are the service's; what is only ours says so.
+No I/O and no clock: callers pass the time. Numbers and texts with a source are Google's; those of our own say "ours".
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 class Refused(Exception):
-    """The stream is broken off with this status; ``code`` is the name of a `grpc.StatusCode`."""
+    """Raised to end the stream with a status; ``code`` is the name of a `grpc.StatusCode`."""
 
     def __init__(self, code: str, text: str) -> None:
         self.code = code
@@ -19,7 +19,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one stream, in seconds and bytes."""
+    """Limits of one stream, in seconds and bytes."""
 
     longest: float
     """https://cloud.google.com/speech-to-text/quotas: 5 minutes; the error of v1 says 305 s."""
@@ -30,11 +30,11 @@ class Limits:
     burst: float = 5.0
     """Seconds of audio that may come at once. Google publishes none: ours, a little more than one full request."""
     pace: float = 2.0
-    """Times real time at which audio may keep coming. Google says "approximately at real time": ours."""
+    """Factor of real time at which audio may arrive for long. Google says "approximately at real time": ours."""
 
 
 LIMITS = {1: Limits(305), 2: Limits(300)}
-"""By version of the service."""
+"""Limits by version of the service."""
 
 TOO_LONG = {
     1: ("OUT_OF_RANGE", "Exceeded maximum allowed stream duration of 305 seconds."),
@@ -52,7 +52,7 @@ EXHAUSTED = "Quota exceeded for quota metric 'Concurrent streaming sessions' and
 
 
 class Rules:
-    """The limits of one stream of service ``version`` that was opened at ``now``."""
+    """State of one stream of service ``version``, opened at ``now``, against its limits."""
 
     def __init__(self, version: int, limits: Limits, now: float) -> None:
         self.version = version
@@ -61,7 +61,7 @@ class Rules:
         self._ahead = 0.0
 
     def audio(self, now: float, size: int, seconds: float) -> None:
-        """A request came with so many bytes and seconds of audio. Raises `Refused`."""
+        """Count a request with ``size`` bytes and ``seconds`` of audio. Raises `Refused`."""
         self._last = now
         if size > self.limits.request:
             raise Refused(
@@ -75,7 +75,7 @@ class Rules:
             raise Refused("OUT_OF_RANGE", TOO_FAST)
 
     def check(self, now: float, *, half_closed: bool) -> None:
-        """Time has passed. Raises `Refused`."""
+        """Check the age of the stream and of its last request. Raises `Refused`."""
         if now - self._opened >= self.limits.longest:
             raise Refused(*TOO_LONG[self.version])
         if not half_closed and now - self._last >= self.limits.idle:

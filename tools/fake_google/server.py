@@ -1,6 +1,6 @@
-"""The gRPC around `rules` and `stream`: StreamingRecognize of v1 and v2, with the client library's own message types.
+"""gRPC server around `rules` and `stream`: StreamingRecognize of v1 and v2, with the client library's message types.
 
-No base class for servers ships with google-cloud-speech, so the methods are registered by their paths.
+google-cloud-speech has no base class for servers, so the methods are registered by their paths.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from google.cloud.speech_v1.types import cloud_speech as v1
 from google.cloud.speech_v2.types import cloud_speech as v2
 
 from .rules import EXHAUSTED, LIMITS, Limits, Refused, Rules
-from .stream import Heard, Recogniser, StreamFaults, StreamLog
+from .stream import Recogniser, Result, StreamFaults, StreamLog
 from .words import RATE
 
-TICK = 0.01
-"""Seconds of real time between two looks at the streams' ages."""
+CHECK_INTERVAL = 0.01
+"""Seconds of real time between two checks of the streams' ages."""
 STABLE, UNSTABLE = 0.9, 0.1
 
 SERVICES = {1: ("google.cloud.speech.v1.Speech", v1), 2: ("google.cloud.speech.v2.Speech", v2)}
 
 
 class FakeGoogle:
-    """The service, in a thread of its own, from ``with`` to its end; ``address`` is where, ``streams`` what came.
+    """Service in its own thread, for the length of a ``with`` block, at ``address``; ``streams`` logs each stream.
 
-    ``clock`` tells the seconds by which limits are measured: real time, ``speed`` times as fast, or a test's own.
-    ``quota`` is how many streams may be open at once, ``connection`` how many of one connection are served at once.
-    ``drain`` is how long it thinks about the last words after the end of the audio. ``certificate`` is a key and a
-    chain, both PEM: then only TLS is spoken, and clients have to bring an ``authorization``.
+    ``clock`` returns the seconds against which limits are measured: real time, ``speed`` times as fast, or a clock of
+    the test. ``quota`` streams may be open at once, ``connection`` streams of one connection are served at once. The
+    last words take ``drain`` seconds after the end of the audio. ``certificate`` is a key and a chain in PEM: with it
+    the service speaks TLS only, and clients must send an ``authorization``.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class FakeGoogle:
         self.streams: list[StreamLog] = []
         self.address = ""
         self.peak = 0
-        """The most streams that were open at once."""
+        """Maximum of the streams that were open at once."""
         self.fault = fault
         self.limits = {**LIMITS, **(limits or {})}
         self.quota = quota
@@ -72,7 +72,7 @@ class FakeGoogle:
 
     @property
     def live(self) -> int:
-        """How many streams are open now."""
+        """Return the number of open streams."""
         return len(self._open)
 
     def __enter__(self) -> Self:
@@ -87,7 +87,7 @@ class FakeGoogle:
         self._thread.join()
 
     def turn(self) -> None:
-        """Return once its event loop has gone round: for a clock that must not run away from it on a busy machine."""
+        """Wait for one turn of the event loop, for clocks that must not run ahead of it on a busy machine."""
         asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result()
 
     async def _main(self) -> None:
@@ -109,17 +109,17 @@ class FakeGoogle:
             else:
                 port = server.add_secure_port(host, grpc.ssl_server_credentials([self._certificate]))
             await server.start()
-        except BaseException as error:  # whoever waits for the address has to hear of it
+        except BaseException as error:  # passed on to the thread that waits for the address
             self._listening.set_exception(error)
             return
         self._listening.set_result(f"127.0.0.1:{port}")
         while not self._stopped.is_set():
             self._check()
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(CHECK_INTERVAL)
         await server.stop(grace=None)
 
     def _check(self) -> None:
-        """End the streams whose time is over."""
+        """End the streams that have reached a limit."""
         now = self.clock()
         for log, (rules, over) in tuple(self._open.items()):
             try:
@@ -151,7 +151,7 @@ class FakeGoogle:
                     raise error
                 outcome = Refused("OK", "")
             except asyncio.CancelledError:
-                pass  # the client gave up, or the server ends: gRPC answers
+                pass  # the client cancelled, or the server ends: gRPC answers
             finally:
                 log.outcome = outcome.code
                 log.closed = self.clock()
@@ -192,22 +192,22 @@ class FakeGoogle:
             log.requests += 1
             log.largest = max(log.largest, len(audio))
             log.samples += len(audio) // width
-            await self._say(version, log, context, recogniser.hear(_codes(audio, width)), fault)
-            log.broken = recogniser.ear.broken
+            await self._say(version, log, context, recogniser.read(_codes(audio, width)), fault)
+            log.broken = recogniser.reader.broken
         log.half_closed = True
-        thought = self.clock() + self._drain
-        while self.clock() < thought:  # noqa: ASYNC110  # the clock is no event: a test may hold it in its hand
-            await asyncio.sleep(TICK)
+        drained = self.clock() + self._drain
+        while self.clock() < drained:  # noqa: ASYNC110  # a test may advance the clock by hand
+            await asyncio.sleep(CHECK_INTERVAL)
         await self._say(version, log, context, recogniser.end(), fault)
 
-    async def _say(self, version: int, log: StreamLog, context: Any, results: Iterable[Heard], fault: Any) -> None:
-        for heard in results:
+    async def _say(self, version: int, log: StreamLog, context: Any, results: Iterable[Result], fault: Any) -> None:
+        for result in results:
             if fault is not None and fault.kind == "silent":
                 continue
-            if heard.final:
-                log.words.extend(heard.words)
-            if heard.final or log.config["interim"]:
-                await context.write(_response(version, heard, log.config))
+            if result.final:
+                log.words.extend(result.words)
+            if result.final or log.config["interim"]:
+                await context.write(_response(version, result, log.config))
 
 
 def _config_v1(request: Any) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def _config_v2(request: Any) -> dict[str, Any]:
 def _checked(encoding: str, rate: int, **config: Any) -> dict[str, Any]:
     known = {"MULAW": "mulaw", "LINEAR16": "s16"}
     if encoding not in known or not 8000 <= rate <= 48000:
-        raise Refused("INVALID_ARGUMENT", f"Encoding {encoding} at {rate} Hz is not understood here.")
+        raise Refused("INVALID_ARGUMENT", f"Encoding {encoding} at {rate} Hz is not supported here.")
     if not config["language"] or not config["language"][0]:
         raise Refused("INVALID_ARGUMENT", "Invalid recognition 'config': language is missing.")
     return {"encoding": known[encoding], "rate": rate, **config}
@@ -260,7 +260,7 @@ def _audio(version: int, request: Any) -> bytes:
 
 
 def _codes(audio: bytes, width: int) -> bytes:
-    """As mu-law, in which words are written."""
+    """Convert audio to mu-law, the encoding of words."""
     if width == 1:
         return audio
     import numpy as np
@@ -270,28 +270,31 @@ def _codes(audio: bytes, width: int) -> bytes:
     return g711.encode(np.frombuffer(audio, "<i2")).tobytes()
 
 
-def _response(version: int, heard: Heard, config: dict[str, Any]) -> Any:
-    """As Google does: an interim text comes in two results, the last word being unsure; only finals carry times."""
+def _response(version: int, result: Result, config: dict[str, Any]) -> Any:
+    """Build a response as Google does.
+
+    An interim text comes in two results, of which the last word is unstable. Only final texts carry times.
+    """
     types = SERVICES[version][1]
-    texts = [word.text for word in heard.words]
-    parts = [texts] if heard.final or len(texts) == 1 else [texts[:-1], [" " + texts[-1]]]
+    texts = [word.text for word in result.words]
+    parts = [texts] if result.final or len(texts) == 1 else [texts[:-1], [" " + texts[-1]]]
     results = []
     for part in parts:
         alternatives = [{"transcript": " ".join(part)}]
-        if heard.final:
+        if result.final:
             alternatives[0] |= {"confidence": 0.9}
             if config["times"]:
-                alternatives[0] |= {"words": [_word(version, word) for word in heard.words]}
+                alternatives[0] |= {"words": [_word(version, word) for word in result.words]}
             alternatives += [
                 {"transcript": " ".join(part) + f" ({number})", "confidence": 0.9 - number / 10}
                 for number in range(1, min(config["alternatives"] or 1, 3))
             ]
-        ended = timedelta(seconds=heard.end)
+        ended = timedelta(seconds=result.end)
         results.append(
             types.StreamingRecognitionResult(
                 alternatives=alternatives,
-                is_final=heard.final,
-                stability=0.0 if heard.final else (STABLE if part is parts[0] and len(parts) > 1 else UNSTABLE),
+                is_final=result.final,
+                stability=0.0 if result.final else (STABLE if part is parts[0] and len(parts) > 1 else UNSTABLE),
                 language_code=config["language"][0].lower(),
                 **({"result_end_time": ended} if version == 1 else {"result_end_offset": ended}),
             )

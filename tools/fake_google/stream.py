@@ -1,4 +1,4 @@
-"""One stream as the service sees it: what it hears, what it says when, and what goes wrong. No gRPC in here."""
+"""One stream of the service: its words, results and faults, without gRPC."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .words import RATE, Ear, Word
+from .words import RATE, Word, WordReader
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A result: the words of one utterance so far, or all of it. ``end`` is how far was listened, in seconds."""
+class Result:
+    """A result: the words of an utterance so far, or all of them. ``end`` is the end of the audio, in seconds."""
 
     words: tuple[Word, ...]
     final: bool
@@ -21,19 +21,19 @@ class Heard:
 
 @dataclass(frozen=True)
 class StreamFault:
-    """A fault of a stream once it has heard ``after`` seconds of audio.
+    """A fault of a stream once it has result ``after`` seconds of audio.
 
-    ``kind`` is the name of a `grpc.StatusCode`, or ``hang`` (nothing is read or said any more), or ``silent`` (it is
-    read, and nothing said).
+    ``kind`` is the name of a `grpc.StatusCode`, or ``hang`` (the service neither reads nor answers), or ``silent``
+    (it reads, and does not answer).
     """
 
     kind: str
     after: float = 0.0
-    text: str = "as told by the test"
+    text: str = "injected by the test"
 
 
 StreamFaults = Callable[[int], "StreamFault | None"]
-"""The fault of a stream, by its number from 0."""
+"""Fault of a stream, by its number from 0."""
 
 
 KINDS = ("UNAVAILABLE", "ABORTED", "INTERNAL")
@@ -53,7 +53,7 @@ def random_faults(share: float, seed: int = 0, within: float = 60.0, kinds: tupl
 
 @dataclass(eq=False)
 class StreamLog:
-    """What came of one stream; read it while it runs or afterwards."""
+    """Log of one stream; may be read while the stream runs."""
 
     number: int
     version: int
@@ -64,55 +64,55 @@ class StreamLog:
     largest: int = 0
     """Bytes of audio in the largest request."""
     samples: int = 0
-    """Of audio that came."""
+    """Samples of audio that arrived."""
     words: list[Word] = field(default_factory=list)
-    """All that were said in final results."""
+    """Words of all final results."""
     broken: int = 0
-    """Words of which only a part came."""
+    """Words of which only a part arrived."""
     half_closed: bool = False
     closed: float | None = None
     outcome: str = ""
-    """``OK``, the name of a status, or ``CANCELLED`` when the client gave up; empty while it runs."""
+    """``OK``, the name of a status, or ``CANCELLED`` by the client; empty while the stream runs."""
 
     @property
     def seconds(self) -> float:
-        """Length of the audio that came."""
+        """Return the length of the audio that arrived."""
         return self.samples / int(self.config.get("rate", RATE))
 
 
 class Recogniser:
-    """Turns words that are heard into results, with the habits of the real one.
+    """Turn words into results, as the real service does.
 
     An utterance is final ``pause`` seconds after its last word, or after ``longest`` seconds. Before that, each request
-    that brings a word brings an interim result.
+    that completes a word gives an interim result.
     """
 
     def __init__(self, pause: float = 0.5, longest: float = 15.0) -> None:
-        self.ear = Ear()
+        self.reader = WordReader()
         self._pause = round(pause * RATE)
         self._longest = round(longest * RATE)
         self._words: list[Word] = []
 
-    def hear(self, sound: bytes) -> Iterator[Heard]:
-        """Listen on; yields the results that are due now."""
-        news = False
-        for word in self.ear.hear(sound):
+    def read(self, sound: bytes) -> Iterator[Result]:
+        """Read more audio and yield the results that are due."""
+        interim = False
+        for word in self.reader.read(sound):
             if self._words and word.start - self._words[-1].end >= self._pause:
                 yield self._final(self._words[-1].end + self._pause)
             elif self._words and word.end - self._words[0].start > self._longest:
                 yield self._final(self._words[-1].end)
             self._words.append(word)
-            news = True
-        if self._words and self.ear.position - max(self._words[-1].end, self.ear.loud) >= self._pause:
+            interim = True
+        if self._words and self.reader.position - max(self._words[-1].end, self.reader.loud) >= self._pause:
             yield self._final(self._words[-1].end + self._pause)
-        elif news:
-            yield Heard(tuple(self._words), False, self.ear.position / RATE)
+        elif interim:
+            yield Result(tuple(self._words), False, self.reader.position / RATE)
 
-    def end(self) -> Iterator[Heard]:
-        """The client has half-closed: what was heard is final."""
+    def end(self) -> Iterator[Result]:
+        """Yield the final result of the words so far, when the client has half-closed."""
         if self._words:
-            yield self._final(self.ear.position)
+            yield self._final(self.reader.position)
 
-    def _final(self, at: int) -> Heard:
+    def _final(self, at: int) -> Result:
         words, self._words = tuple(self._words), []
-        return Heard(words, True, at / RATE)
+        return Result(words, True, at / RATE)

@@ -1,10 +1,10 @@
-"""A language for machines: words as mu-law bytes that tell, wherever one listens, which word they are and which part.
+"""Artificial language: mu-law bytes that tell to which word, and to which part of it, they belong.
 
-A word is a row of *cells* of 5 ms. Each cell holds a mark, the word's number, its own place in the word and how many
-there are, and a pattern that depends on all of that. A word is heard when all of its cells came whole, in order and
-without a byte between them; so a byte that is lost, doubled or moved costs the word in which it happened.
+A word is a row of *cells* of 5 ms. Each cell holds a mark, the number of the word, its own place in the word, the
+number of cells, and a pattern that depends on all of these. A word counts when all of its cells arrive whole, in order
+and without a byte between them; so a byte that is lost, repeated or moved costs the word in which it happened.
 
-All bytes lie between 0x80 and 0xC0, so they survive mu-law -> s16 -> mu-law. 0xFF is silence.
+All bytes are from 0x80 to 0xC0, so they survive mu-law -> s16 -> mu-law. 0xFF is silence.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST_CELLS = 64**2 - 1  # 20 s
 
 @dataclass(frozen=True)
 class Word:
-    """Word ``number``, from sample ``start`` to sample ``end`` of the stream in which it was heard."""
+    """Word ``number``, from sample ``start`` to sample ``end`` of its stream."""
 
     number: int
     start: int
@@ -31,12 +31,12 @@ class Word:
 
     @property
     def text(self) -> str:
-        """How it is written."""
+        """Return the word as text."""
         return f"w{self.number}"
 
 
 def speak(number: int, seconds: float = 0.3) -> bytes:
-    """Word ``number``, ``seconds`` long to the next 5 ms."""
+    """Return the bytes of word ``number``, ``seconds`` long, rounded to 5 ms."""
     cells = round(seconds * RATE / CELL)
     if not 0 < cells <= MOST_CELLS or not 0 <= number < NUMBERS:
         raise ValueError(f"no word {number} of {seconds} s")
@@ -44,12 +44,12 @@ def speak(number: int, seconds: float = 0.3) -> bytes:
 
 
 def silence(seconds: float) -> bytes:
-    """As many seconds of nothing."""
+    """Return ``seconds`` of silence."""
     return bytes([SILENCE]) * round(seconds * RATE)
 
 
 def mulaw(words: Iterable[tuple[int, float, float]], seconds: float = 0.0) -> bytes:
-    """Sound with ``words``, each its number, start and end in seconds; silence else, at least ``seconds`` in all."""
+    """Return audio of at least ``seconds`` with ``words``, each given as number, start and end in seconds."""
     sound = bytearray()
     for number, start, end in words:
         sound += silence(start - len(sound) / RATE)
@@ -57,21 +57,21 @@ def mulaw(words: Iterable[tuple[int, float, float]], seconds: float = 0.0) -> by
     return bytes(sound + silence(max(0.0, seconds - len(sound) / RATE)))
 
 
-class Ear:
-    """Hears words in a stream of bytes, however it is cut. ``position`` is the number of samples heard."""
+class WordReader:
+    """Read words from a stream of bytes, however it is cut. ``position`` is the number of samples read."""
 
     def __init__(self) -> None:
         self.position = 0
         self.broken = 0
-        """Words of which a part was heard, and not the whole."""
+        """Words of which only a part arrived."""
         self.loud = 0
-        """Where the last cell ended."""
+        """End of the last cell, in samples."""
         self._rest = b""
-        self._open: tuple[int, int] | None = None  # number of the word being heard, and its next cell
+        self._open: tuple[int, int] | None = None  # number of the word that is being read, and its next cell
         self._began = 0
 
-    def hear(self, sound: bytes) -> Iterator[Word]:
-        """Listen on; yields the words that end in ``sound``."""
+    def read(self, sound: bytes) -> Iterator[Word]:
+        """Read more bytes and yield the words that end in them."""
         data = self._rest + sound
         origin = self.position - len(self._rest)
         self.position += len(sound)
@@ -102,7 +102,7 @@ class Ear:
             self._began = at
         elif self._open != (number, place):
             if self._open is None:
-                self.broken += place == cells - 1  # its beginning was never heard: counted once, at its end
+                self.broken += place == cells - 1  # its beginning never arrived: counted once, at its end
                 return None
             self._break()
             return None

@@ -1,17 +1,17 @@
-"""Put the same calls into flowcore and its peers, side by side in one run, and print what each needs for them.
+"""Put the same calls into flowcore and its peers in one run, and print the CPU and memory of each.
 
     python tools/peers/compare.py [--rounds 3] [--calls 50] [--seconds 8] [--only NAME …] [--no-held] [--json FILE]
 
 The calls are those of ``tools/load.py``: at real-time pace, 100 messages a second each, with known audio. The server
-runs on core 0, the generator on core 1. Measured between two moments inside the load, so that neither start nor set-up
-counts: CPU of the server process with all its threads for each media message, and how much its resident memory has
-grown for each call. Afterwards each recording is compared with what was said, sample for sample (resampled ones by
+runs on core 0, the generator on core 1. The figures are the CPU of the server process with all its threads per media
+message, and the growth of its resident memory per call, both measured inside the load, so that start and set-up do not
+count. Afterwards each recording is compared with the audio that was sent, sample by sample (resampled ones by
 correlation and length). The peers take turns, round after round; figures are medians.
 
 *Calls held* is the largest number tried at which nothing was lost, the generator was in time, and the server's core had
-at least 5 % left. ``>=``: with more calls the generator, not the server, was too slow, or more were not tried.
+at least 5 % left. ``>=`` means that more calls were not tried, or that the generator was too slow for them.
 
-Exit code: 0 everything was measured and nothing lost, 1 not.
+Exit code: 0 if everything was measured and nothing was lost, else 1.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ from tools.load import TRACKS, mulaw
 from tools.peers.environments import Missing
 from tools.peers.lineup import PEERS, Peer, Place
 from tools.peers.recordings import faults
-from tools.peers.servers import LOAD_CORE, PATIENCE, PER_CALL, Broken, Need, call, free_port, serving
+from tools.peers.servers import LOAD_CORE, MESSAGES_PER_SECOND, TIMEOUT, Broken, Need, call, free_port, serving
 
 WARM_UP = (2, 1.0)
-"""Calls and seconds before a server is measured: what is loaded at the first call counts for none."""
+"""Calls, and their seconds, before a server is measured: code that the first call loads does not count."""
 
-LATE_MS = 20.0
-"""Lag of the generator at p99 from which on it was no real-time sender."""
+MAX_LAG_MS = 20.0
+"""Lag of the generator at p99 above which it did not send in real time."""
 
-FED_LATE_MS = 200.0
-"""The same for a server that feeds itself: its feeding waits for its own work, and may while it keeps pace."""
+MAX_FED_LAG_MS = 200.0
+"""The same for a server that feeds itself: its feeding waits for its own work, which is fine while it keeps pace."""
 
-AGAIN = 2
-"""How often a round is repeated when the generator was late: then it was no load at real-time pace."""
+RETRIES = 2
+"""Repetitions of a round in which the generator was late, because the load was not in real time."""
 
 BUSY = 0.95
-"""Share of the core from which on a server is not said to hold its calls."""
+"""Share of its core above which a server does not count as holding its calls."""
 
-STEP = 1.1
-"""How much more calls are tried after a success, at least, and fewer after a failure."""
+MIN_STEP = 1.1
+"""Factor between the numbers of calls of two tries: at least this after a success, and its inverse after a failure."""
 
-LEAP = 1.6
-"""How much more are tried at most, when the core had much left."""
+MAX_STEP = 1.6
+"""Largest factor after a success, when the core was mostly idle."""
 
 TRIES = 7
 
@@ -70,7 +70,7 @@ class Measurement:
     calls: int
     need: Need
     lost: str = ""
-    """What was lost on the way, or how else it failed; empty when all is whole."""
+    """Losses or another failure; empty when all is whole."""
     late_ms: float = 0.0
     """Lag of the generator at p99."""
     generator_us: float = 0.0
@@ -78,12 +78,12 @@ class Measurement:
 
     @property
     def held(self) -> bool:
-        return not self.lost and self.need.busy < BUSY and self.late_ms < LATE_MS
+        return not self.lost and self.need.busy < BUSY and self.late_ms < MAX_LAG_MS
 
 
 @dataclass
 class Figures:
-    """What is known of a peer after all rounds."""
+    """Results of a peer after all rounds."""
 
     does: str
     version: str = ""
@@ -137,24 +137,24 @@ def _feed(peer: Peer, command: list[str], place: Place, calls: int, seconds: flo
         server.wait_for("no call talks", lambda: server.said().endswith("talking"))
         need = server.watch(calls, seconds, empty)
         own = json.loads(server.end() or '{"lag_p99_ms": Infinity}')
-    lost = [f"fed {own['lag_p99_ms']:.0f} ms late at p99"] if own["lag_p99_ms"] >= FED_LATE_MS else []
+    lost = [f"fed {own['lag_p99_ms']:.0f} ms late at p99"] if own["lag_p99_ms"] >= MAX_FED_LAG_MS else []
     return Measurement(calls, need, "; ".join([*lost, *faults(place.folder, calls, seconds, peer.rate)]))
 
 
 def _recorded(folder: Path, calls: int) -> bool:
-    """Whether all recordings have their final names."""
+    """Return whether all recordings have their final names."""
     names = [path.suffix for path in folder.iterdir()]
     return names.count(".wav") >= calls and ".part" not in names
 
 
 def _wait_until_recorded(folder: Path, calls: int) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not _recorded(folder, calls) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
 def _miscounted(printed: str, load: dict[str, Any], warm: dict[str, Any]) -> list[str]:
-    """What a server that records nothing has counted, against what was sent to it."""
+    """Compare the counts of a server that records nothing with the load; return the differences."""
     counts = json.loads(printed)
     sent = load["messages"] + warm["messages"]
     wanted = {"messages": sent, "bytes": sent * 160, "wire": load["bytes"] + warm["bytes"]}
@@ -162,8 +162,8 @@ def _miscounted(printed: str, load: dict[str, Any], warm: dict[str, Any]) -> lis
 
 
 def hold(peer: Peer, ready: Any, figures: Figures, seconds: float) -> None:
-    """Find the number of calls that a core holds, beginning at what the cost of a message promises."""
-    calls = _round(0.85e6 / (figures.median("cpu_us") * PER_CALL))
+    """Find the number of calls that a core holds, beginning with the number that the cost of a message suggests."""
+    calls = _round(0.85e6 / (figures.median("cpu_us") * MESSAGES_PER_SECOND))
     slowest = None  # the number of calls at which the generator was too slow
     for _ in range(TRIES):
         tried = attempt(peer, ready, calls, seconds)
@@ -175,12 +175,12 @@ def hold(peer: Peer, ready: Any, figures: Figures, seconds: float) -> None:
             slowest = min(calls, slowest or calls)
         if figures.held and any(not one.held for one in figures.tries):
             break
-        calls = _round(calls * min(max(BUSY / tried.need.busy, STEP), LEAP) if tried.held else calls / STEP)
+        calls = _round(calls * min(max(BUSY / tried.need.busy, MIN_STEP), MAX_STEP) if tried.held else calls / MIN_STEP)
     figures.at_least = all(one.held for one in figures.tries) or (slowest is not None and slowest > figures.held > 0)
 
 
 def attempt(peer: Peer, ready: Any, calls: int, seconds: float) -> Measurement:
-    """As `measure`, but what breaks is a measurement too."""
+    """Call `measure`, and turn `Broken` into a measurement that has failed."""
     try:
         return measure(peer, ready, calls, seconds)
     except Broken as broken:
@@ -188,23 +188,23 @@ def attempt(peer: Peer, ready: Any, calls: int, seconds: float) -> Measurement:
 
 
 def _round(calls: float) -> int:
-    """To two digits."""
+    """Round to two digits."""
     unit = 10 ** max(len(str(int(calls))) - 2, 0)
     return max(int(calls) // unit * unit, 1)
 
 
 def _cost(one: Measurement) -> str:
     need = one.need
-    return f"{need.cpu_us:.1f} us a message, core {need.busy:.0%}, others {need.others:.0%} {_troubles(one)}"
+    return f"{need.cpu_us:.1f} us per message, core {need.busy:.0%}, others {need.others:.0%} {_failures(one)}"
 
 
-def _troubles(one: Measurement) -> str:
-    late = f"generator {one.late_ms:.0f} ms late" if one.late_ms >= LATE_MS else ""
+def _failures(one: Measurement) -> str:
+    late = f"generator {one.late_ms:.0f} ms late" if one.late_ms >= MAX_LAG_MS else ""
     return "; ".join(filter(None, (one.lost, late)))
 
 
 def compare(peers: Sequence[Peer], rounds: int, calls: int, seconds: float, held: bool) -> dict[str, Figures]:
-    """All rounds of all peers in turns, then the calls that each holds."""
+    """Run all rounds with the peers in turn, then find the number of calls that each peer holds."""
     results = {peer.name: Figures(peer.does) for peer in peers}
     ready: dict[str, Any] = {}
     for peer in peers:
@@ -217,8 +217,8 @@ def compare(peers: Sequence[Peer], rounds: int, calls: int, seconds: float, held
     for number in range(rounds):
         for peer in peers:
             one = attempt(peer, ready[peer.name], calls, seconds)
-            for _ in range(AGAIN):
-                if one.lost or one.late_ms < LATE_MS:
+            for _ in range(RETRIES):
+                if one.lost or one.late_ms < MAX_LAG_MS:
                     break
                 one = attempt(peer, ready[peer.name], calls, seconds)
             results[peer.name].rounds.append(one)
@@ -230,7 +230,7 @@ def compare(peers: Sequence[Peer], rounds: int, calls: int, seconds: float, held
 
 
 def machine() -> dict[str, str]:
-    """What was measured on."""
+    """Describe the machine."""
     model = next((x for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")), ": ?")
     return {
         "cpu": f"{os.cpu_count()} x {model.partition(':')[2].strip()}",
@@ -241,7 +241,7 @@ def machine() -> dict[str, str]:
 
 
 def table(results: dict[str, Figures]) -> str:
-    """The results as a Markdown table; the ratio is to the first peer."""
+    """Return the results as a Markdown table; the ratio is to the first peer."""
     lines = ["| | does | CPU per message | ratio | memory per call | calls per core | CPU per message then |"]
     lines.append("|---|---|---:|---:|---:|---:|---:|")
     floor = next(iter(results.values()))
@@ -255,8 +255,8 @@ def table(results: dict[str, Figures]) -> str:
         ratio = f"{figures.median('cpu_us') / floor.median('cpu_us'):.1f}" if floor.rounds else ""
         held = f"{'>= ' * figures.at_least}{figures.held}" if figures.tries else ""
         then = "".join(f"{one.need.cpu_us:.1f} µs" for one in figures.tries if one.held and one.calls == figures.held)
-        troubles = sorted({_troubles(one) for one in figures.rounds} - {""})
-        does = figures.does + "".join(f" **({trouble})**" for trouble in troubles)
+        failures = sorted({_failures(one) for one in figures.rounds} - {""})
+        does = figures.does + "".join(f" **({failure})**" for failure in failures)
         memory = f"{figures.median('kib_per_call'):.0f} KiB"
         lines.append(f"| {name} | {does} | {cost} | {ratio} | {memory} | {held} | {then} |")
     return "\n".join(lines)
@@ -269,19 +269,19 @@ def _say(text: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     names = [peer.name for peer in PEERS]
     parser = argparse.ArgumentParser(description="Put the same calls into flowcore and its peers.")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each peer is measured (default 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each peer (default 3)")
     parser.add_argument("--calls", type=int, default=50, help="calls at once in a round (default 50)")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of each call, from 3 (default 8)")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, default=names, help="; ".join(names))
-    parser.add_argument("--no-held", action="store_true", help="do not look for the calls that a core holds")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--no-held", action="store_true", help="do not search for the calls that a core holds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     options = parser.parse_args(arguments)
     if not shutil.which("taskset") or (os.cpu_count() or 1) < 2:
         parser.error("two cores and taskset (util-linux) are needed: one for the server, one for the generator")
     if options.seconds < 3:
         parser.error("calls of less than 3 seconds leave nothing to measure")
     about = machine() | {"calls": str(options.calls)}
-    os.sched_setaffinity(0, {LOAD_CORE})  # what is done here must not disturb a server
+    os.sched_setaffinity(0, {LOAD_CORE})  # this process must not disturb the server
     peers = [peer for peer in PEERS if peer.name in options.only]
     results = compare(peers, options.rounds, options.calls, options.seconds, not options.no_held)
     print(f"{', '.join(f'{key}: {value}' for key, value in about.items())}\n\n{table(results)}\n")
@@ -292,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         document = {"machine": about, "peers": {name: asdict(figures) for name, figures in results.items()}}
         options.json.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    fine = all(figures.rounds and not any(map(_troubles, figures.rounds)) for figures in results.values())
+    fine = all(figures.rounds and not any(map(_failures, figures.rounds)) for figures in results.values())
     return 0 if fine else 1
 
 

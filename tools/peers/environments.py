@@ -1,6 +1,6 @@
-"""Where the peers live: each in an environment of its own under ``tools/peers/env``, made when it is first needed.
+"""Environments of the peers, each under ``tools/peers/env`` and made when it is first needed.
 
-Nothing here is a dependency of the project. What cannot be installed raises `Missing`, which says what to do.
+None of the peers is a dependency of the project. An environment that cannot be made raises `Missing` with advice.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ DEBS += ("libgstreamer1.0-dev", "libgstreamer-plugins-base1.0-dev")
 
 
 class Missing(Exception):
-    """A peer cannot be measured here; the text says what is missing."""
+    """Raised when a peer cannot be measured here; the text says what is missing."""
 
 
 def pipecat() -> tuple[Path, str]:
-    """The Python of an environment with the newest Pipecat, and what is in it."""
+    """Return the Python of an environment with the newest Pipecat, and the versions in it."""
     python = _folder() / "pipecat" / "bin" / "python"
     if not python.exists() or subprocess.run([python, "-c", "import pipecat, uvloop"], capture_output=True).returncode:
         _say("Pipecat, from PyPI")
@@ -36,7 +36,7 @@ def pipecat() -> tuple[Path, str]:
 
 
 def node() -> tuple[Path, str]:
-    """A folder with ``node_modules/ws``, and what is in it."""
+    """Return a folder with ``node_modules/ws``, and the versions in it."""
     if not shutil.which("node") or not shutil.which("npm"):
         raise Missing("Node.js is missing: install node and npm, version 20 or newer")
     folder = _folder() / "node"
@@ -52,7 +52,7 @@ def node() -> tuple[Path, str]:
 
 
 def gstreamer() -> tuple[Path, str]:
-    """The built recorder of ``gst_recorder.c``, and the version of GStreamer."""
+    """Build the recorder of ``gst_recorder.c``; return its path, and the version of GStreamer."""
     source, binary = HERE / "gst_recorder.c", _folder() / "gst_recorder"
     packages = ("gstreamer-1.0", "gstreamer-app-1.0")
     if not shutil.which("pkg-config") or subprocess.run(["pkg-config", "--exists", *packages]).returncode:

@@ -1,4 +1,4 @@
-"""Who is compared: what each one does with a call, how it is installed, and the command that starts it."""
+"""The servers that are compared: what each does with a call, its installation, and its command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = HERE.parents[1]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server is to listen and to write."""
+    """Port and folder of a server."""
 
     port: int
     folder: Path
@@ -26,17 +26,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Peer:
-    """One server that can be loaded."""
+    """A server under test."""
 
     name: str
     does: str
     rate: int
-    """Of its recordings in Hz; 0 when it records nothing, and then it prints what it counted on SIGTERM."""
+    """Sample rate of its recordings in Hz; 0 for a server that records nothing and prints its counts on SIGTERM."""
     prepare: Callable[[], tuple[Any, str]]
-    """Installs it; returns what its command needs, and its version."""
+    """Install the server; return the argument of ``command``, and the version."""
     command: Callable[[Any, Place], list[str]]
     fed: bool = False
-    """It receives nothing: it is its own generator, and takes calls, seconds and a file of audio as further words."""
+    """Whether the server is its own generator: then it takes calls, seconds and a file of audio as arguments."""
 
 
 def _flowcore() -> tuple[Path, str]:

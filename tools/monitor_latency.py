@@ -1,7 +1,7 @@
-"""Play for minutes on a sound card whose clock is not the caller's, and measure: python tools/hear.py --minutes 10
+"""Measure the latency of the node monitor over minutes: python tools/monitor_latency.py --minutes 10
 
-The card is a PulseAudio of its own that plays to nobody, and is recorded; the caller's clock is ``--ppm`` fast. Prints,
-for each minute, how long the audio is on its way from the node to the card's output, and whatever went wrong.
+The sound card is a PulseAudio server with a null sink, whose output is recorded; the caller's clock is ``--ppm`` faster
+than the card's. Prints, for each minute, the latency from the node to the card's output, and all losses.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tools.card import RATE, Card
 
 CHUNK = 320
-CLICK = 16000
-"""A click a second tells where one is."""
 
 
 def main() -> None:
@@ -30,10 +28,10 @@ def main() -> None:
     options = parser.parse_args()
     with Card() as card:
         os.environ.update(card.added)
-        hear(card, options.minutes, options.ppm)
+        measure(card, options.minutes, options.ppm)
 
 
-def hear(card: Card, minutes: float, ppm: float) -> None:
+def measure(card: Card, minutes: float, ppm: float) -> None:
     from flowcore.audio import Audio
     from flowcore.testing import NodeHarness
     from nodes.sinks.monitor import Monitor
@@ -45,14 +43,14 @@ def hear(card: Card, minutes: float, ppm: float) -> None:
     while not speaker.playing:
         time.sleep(0.01)
     recorder = card.recorder()
-    harness = NodeHarness(Monitor, {}, part=speaker)
+    harness = NodeHarness(Monitor, {}, resource=speaker)
     harness.node.now = time.monotonic
     cpu, began = time.process_time(), time.monotonic()
     clicks: list[float] = []
     delays: list[float] = []
     searched = 0
     for number in range(round(minutes * 60 * 50)):
-        samples = np.full(CHUNK, 500, np.int16)  # a level that is always heard: whatever is missing shows
+        samples = np.full(CHUNK, 500, np.int16)  # a constant level, so that gaps show
         due = began + number * CHUNK / RATE / (1 + ppm * 1e-6)
         time.sleep(max(0.0, due - time.monotonic()))
         if number % 50 == 0:
@@ -68,7 +66,7 @@ def hear(card: Card, minutes: float, ppm: float) -> None:
             line = harness.node._call.lines["agent"]
             holes = int((heard == 0).sum()) if searched else 0
             print(
-                f"{(number + 1) // 3000:3d} min: {1000 * np.median(delays):.0f} ms on its way "
+                f"{(number + 1) // 3000:3d} min: {1000 * np.median(delays):.0f} ms latency "
                 f"({1000 * min(delays):.0f} to {1000 * max(delays):.0f}), wait {1000 * line.wait:.0f} ms, "
                 f"silence {holes / RATE * 1000:.0f} ms, late {line.late}, "
                 f"dropped {sum(harness.dropped.values()):.3f} s, card underruns {speaker.underruns}",
@@ -76,7 +74,7 @@ def hear(card: Card, minutes: float, ppm: float) -> None:
             )
             searched, clicks = searched + len(heard), clicks[-2:]
             recorder.stamps = recorder.stamps[-10:]
-    print(f"CPU {100 * (time.process_time() - cpu) / (time.monotonic() - began):.1f} % of a core, with this tool's own")
+    print(f"CPU {100 * (time.process_time() - cpu) / (time.monotonic() - began):.1f} % of a core, including this tool")
     harness.end()
     speaker.close()
     recorder.stop()
