@@ -1,1 +1,1 @@
-"""The captions page: what it shows, who may look, and how it is fed."""
+"""The captions page: stored calls, access, the page and its feed."""

@@ -1,11 +1,11 @@
-// The captions page: a feed of texts in, lines on the page out. What was spoken is only ever text, never markup.
+// The captions page: shows the texts of a feed as lines. Spoken words are set as text, never as markup.
 "use strict";
 
 const FIRST_RETRY = 500; // ms; doubled each time
-const LONGEST_RETRY = 10000;
-const SILENCE = 40000; // ms without a message (the server has one every 15 s) after which the feed is dead
-const MOST = 1000; // lines on the page, as many as the server keeps
-const READ_ALOUD = 20; // lines that a screen reader may still have to read
+const MAX_RETRY = 10000;
+const SILENCE_TIMEOUT = 40000; // ms without a message (the server sends one every 15 s) after which the feed counts as dead
+const MAX_LINES = 1000; // on the page, as many as the server keeps
+const MAX_READ_ALOUD = 20; // lines queued for a screen reader
 
 const NAMES = { agent: "Agent", customer: "Customer" };
 const STATES = {
@@ -21,20 +21,20 @@ const at = (id) => document.getElementById(id);
 const scroll = at("scroll"), lines = at("lines"), empty = at("empty"), latest = at("latest"), spoken = at("spoken");
 const shown = new Map(); // lines by id
 
-let call; // its id, once the server has said it
-let ready = false; // the first history is there: from now on lines are news, to be read aloud
-let following = true; // the end stays in view until the reader scrolls up
+let call; // the id, once the server has sent it
+let ready = false; // the past is shown: later lines are new and read aloud
+let following = true; // keep the end in view, until the reader scrolls up
 let retry = FIRST_RETRY;
 let watchdog;
 
-function tell(state) {
+function showState(state) {
   if (at("state").dataset.state === state) return;
   at("state").dataset.state = state;
   at("state").textContent = STATES[state];
-  empty.textContent = { ended: "Nothing was said", waiting: "The captions begin with the call" }[state] ?? "Waiting for the first words";
+  empty.textContent = { ended: "No one spoke in this call", waiting: "Captions start with the call" }[state] ?? "Waiting for the first words";
 }
 
-// A server that is gone, or has forgotten the call, changes nothing about a call that has ended.
+// A call that ended stays ended, even if the server is gone or has dropped the call.
 function over() {
   return at("state").dataset.state === "ended";
 }
@@ -52,7 +52,7 @@ function clock(seconds) {
   return `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(whole % 60)}`;
 }
 
-// Lines stand in the order of their beginning: the words of one party may come later than the other's.
+// Lines are sorted by their start: the words of one party may come later than the other's.
 function place(item, start) {
   item.dataset.start = start;
   let before = lines.lastElementChild;
@@ -89,7 +89,7 @@ function show(text) {
     place(item, text.start);
     dress(item);
     dress(item.nextElementSibling);
-    if (shown.size > MOST) remove(shown.keys().next().value);
+    if (shown.size > MAX_LINES) remove(shown.keys().next().value);
   }
   const said = item.lastChild, wasInterim = item.classList.contains("interim") || !said.textContent;
   if (said.textContent !== words) said.textContent = words;
@@ -97,7 +97,7 @@ function show(text) {
   item.classList.toggle("gap", Boolean(text.gap));
   if (text.final && wasInterim && ready) {
     spoken.append(element("p", `${NAMES[text.track] ?? text.track}: ${words}`));
-    while (spoken.childElementCount > READ_ALOUD) spoken.firstChild.remove();
+    while (spoken.childElementCount > MAX_READ_ALOUD) spoken.firstChild.remove();
   }
 }
 
@@ -105,7 +105,7 @@ function sessions(starts) {
   starts.slice(1).forEach((start) => {
     const id = `session ${start}`;
     if (shown.has(id)) return;
-    const item = element("li", `The call goes on at ${clock(start)}`, "divider");
+    const item = element("li", `Call continues at ${clock(start)}`, "divider");
     shown.set(id, item);
     place(item, start - 0.001);
     dress(item.nextElementSibling);
@@ -120,7 +120,7 @@ function state(news) {
   call = news.call;
   at("call").textContent = at("call").title = call;
   sessions(news.sessions);
-  if (!over() || news.state !== "waiting") tell(news.state);
+  if (!over() || news.state !== "waiting") showState(news.state);
 }
 
 function receive(message) {
@@ -143,7 +143,7 @@ async function connect() {
   const socket = new WebSocket(feed);
   const alive = () => {
     clearTimeout(watchdog);
-    watchdog = setTimeout(() => socket.close(), SILENCE);
+    watchdog = setTimeout(() => socket.close(), SILENCE_TIMEOUT);
   };
   let opened = false;
   alive();
@@ -157,14 +157,14 @@ async function connect() {
   };
   socket.onclose = async () => {
     clearTimeout(watchdog);
-    if (!over()) tell("reconnecting");
-    if (!opened && (await denied())) return tell("denied");
+    if (!over()) showState("reconnecting");
+    if (!opened && (await denied())) return showState("denied");
     setTimeout(connect, retry * (0.5 + Math.random()));
-    retry = Math.min(2 * retry, LONGEST_RETRY);
+    retry = Math.min(2 * retry, MAX_RETRY);
   };
 }
 
-// A browser does not say why a WebSocket was refused; the page itself can be asked.
+// A browser does not tell why a WebSocket was refused, but a request for the page does.
 async function denied() {
   try {
     return (await fetch(location.href, { cache: "no-store" })).status === 403;

@@ -1,7 +1,7 @@
-"""The words of one process's sessions, and those that the other workers tell of theirs.
+"""Share the captions of all worker processes.
 
-Any worker may get the page of a call that another one takes: so each knows the words of all, as the texts are few and
-small. One that comes late asks, and the others tell what they have.
+Any worker may serve the page of a call that another worker handles. Texts are few and small, so each worker keeps the
+captions of all. A worker that starts later asks the others for theirs.
 """
 
 from __future__ import annotations
@@ -14,84 +14,84 @@ from typing import Any
 from msgspec.structs import astuple
 
 from flowcore import Text
-from nodes.captions.calls import Beginning, Calls, Line, line
+from nodes.captions.call_store import CallStore, Caption, SessionStart, caption_of
 
-TOGETHER = 20
-"""Lines in one message to the other workers at most."""
+MAX_CAPTIONS_PER_MESSAGE = 20
+"""Most captions in one message to the other workers."""
 
 
-class Words:
-    """What sinks say goes into ``calls`` and by ``tell`` to the other workers; what those tell goes in there too."""
+class SharedCalls:
+    """Adds texts of this process to ``calls`` and sends them to the other workers by ``broadcast``; adds theirs too."""
 
-    def __init__(self, calls: Calls, now: Callable[[], float], tell: Callable[[Any], None]) -> None:
+    def __init__(self, calls: CallStore, now: Callable[[], float], broadcast: Callable[[Any], None]) -> None:
         self._calls = calls
         self._now = now
-        self._tell = tell
-        self._lock = threading.Lock()  # so that another worker hears of a session what is known here, in this order
-        self._own: dict[str, Beginning] = {}  # sessions of this process whose calls are known, by their flow
-        self._others: dict[int, dict[str, str]] = {}  # calls by flow, for each other worker
+        self._broadcast = broadcast
+        self._lock = threading.Lock()  # so that other workers get the changes in the order made here
+        self._own: dict[str, SessionStart] = {}  # sessions of this process with a stored call, by flow
+        self._others: dict[int, dict[str, str]] = {}  # call ids by flow, for each other worker
 
     def ask(self) -> None:
-        """Ask the other workers what they know."""
-        self._tell(["ask"])
+        """Ask the other workers for their captions."""
+        self._broadcast(["ask"])
 
     def begin(self, call: str, flow: str, started: datetime) -> None:
-        """A session of this process begins, or its node begins anew."""
+        """Begin a session of this process, or continue it after a restart of its node."""
         with self._lock:
-            beginning = self._own.get(flow) or self._calls.beginning(call, flow, started)
-            self._calls.begin(beginning, self._now())
+            start = self._own.get(flow) or self._calls.session_start(call, flow, started)
+            self._calls.begin(start, self._now())
             self._own = {flow: own for flow, own in self._own.items() if self._calls.find(own.call)}
-            self._own[flow] = beginning
-            self._tell(["begin", *astuple(beginning)])
+            self._own[flow] = start
+            self._broadcast(["begin", *astuple(start)])
 
-    def say(self, flow: str, text: Text) -> int:
-        """A text of a session of this process. Returns how many lines went to make room."""
+    def add_text(self, flow: str, text: Text) -> int:
+        """Add a text of a session of this process; return how many captions were dropped for it."""
         with self._lock:
-            beginning = self._own[flow]
-            said = line(flow, beginning.at, text)
-            self._tell(["put", beginning.call, [astuple(said)]])
-            return self._calls.put(beginning.call, said)
+            start = self._own[flow]
+            caption = caption_of(flow, start.at, text)
+            self._broadcast(["put", start.call, [astuple(caption)]])
+            return self._calls.put(start.call, caption)
 
     def end(self, flow: str) -> None:
-        """A session of this process has ended."""
+        """End a session of this process."""
         with self._lock:
-            beginning = self._own.get(flow)
-            if beginning is not None:
-                self._tell(["end", beginning.call, flow])
-                self._calls.end(beginning.call, flow, self._now())
+            start = self._own.get(flow)
+            if start is not None:
+                self._broadcast(["end", start.call, flow])
+                self._calls.end(start.call, flow, self._now())
 
     def on_worker_message(self, worker: int, message: list[Any]) -> None:
-        """What another worker says of its sessions."""
+        """Handle a message of another worker about its sessions."""
         theirs = self._others.setdefault(worker, {})
         match message:
             case ["ask"]:
-                self._tell_all()
+                self._broadcast_all()
             case ["begin", *fields]:
-                beginning = Beginning(*fields)
-                theirs[beginning.flow] = beginning.call
-                self._calls.begin(beginning, self._now())
-            case ["put", call, lines]:
-                for fields in lines:
-                    self._calls.put(call, Line(*fields))
+                start = SessionStart(*fields)
+                theirs[start.flow] = start.call
+                self._calls.begin(start, self._now())
+            case ["put", call, captions]:
+                for fields in captions:
+                    self._calls.put(call, Caption(*fields))
             case ["end", call, flow]:
                 theirs.pop(flow, None)
                 self._calls.end(call, flow, self._now())
 
     def on_worker_exit(self, worker: int) -> None:
-        """Another worker has ended, and its calls with it."""
+        """End the calls of a worker that exited."""
         for flow, call in self._others.pop(worker, {}).items():
             self._calls.end(call, flow, self._now())
 
-    def _tell_all(self) -> None:
-        """The sessions of this process whose calls are known, with all that was said in them."""
+    def _broadcast_all(self) -> None:
+        """Send the sessions of this process with all their captions."""
         with self._lock:
-            for flow, beginning in self._own.items():
-                call = self._calls.find(beginning.call)
+            for flow, start in self._own.items():
+                call = self._calls.find(start.call)
                 if call is None:
                     continue
-                self._tell(["begin", *astuple(beginning)])
-                said = [astuple(said) for _, said in self._calls.changes(call, 0)[1] if said.id.startswith(f"{flow}.")]
-                for at in range(0, len(said), TOGETHER):
-                    self._tell(["put", beginning.call, said[at : at + TOGETHER]])
+                self._broadcast(["begin", *astuple(start)])
+                captions = [astuple(c) for _, c in self._calls.changes(call, 0)[1] if c.id.startswith(f"{flow}.")]
+                for at in range(0, len(captions), MAX_CAPTIONS_PER_MESSAGE):
+                    self._broadcast(["put", start.call, captions[at : at + MAX_CAPTIONS_PER_MESSAGE]])
                 if flow not in call.live:
-                    self._tell(["end", beginning.call, flow])
+                    self._broadcast(["end", start.call, flow])

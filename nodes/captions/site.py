@@ -1,4 +1,4 @@
-"""The captions page and its feed, as a site that the graph's listener serves."""
+"""The site with the captions page and its feed, which the graph's listener serves."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from websockets.http11 import Request
 
 from flowcore import CannotStart, Refused
 from nodes.captions.access import Mode, allows_key, allows_token, is_local
-from nodes.captions.calls import Calls, normal
-from nodes.captions.shared_calls import Words
-from nodes.captions.viewer import Viewer
+from nodes.captions.call_store import CallStore, normalize_call_id
+from nodes.captions.feed import CaptionFeed
+from nodes.captions.shared_calls import SharedCalls
 from nodes.net.peer import Page, Peer, Route
 from nodes.net.proxy_trust import Address
 from nodes.net.site import Site
@@ -26,23 +26,23 @@ FEED = "/client-ws"
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 
 CALL = "{{model.call.uii}}"
-"""What RingCX's agent script puts in for the id of the call."""
+"""Placeholder that RingCX's agent script replaces with the id of the call."""
 
 
 class CaptionsSite(Site):
-    """Serves the page ``/client?callId=…`` and its feed ``/client-ws?callId=…``; sinks give it their ``words``."""
+    """Serves the page ``/client?callId=…`` and its feed ``/client-ws?callId=…``; sinks write to ``shared_calls``."""
 
-    words: Words
+    shared_calls: SharedCalls
     served = False
-    """A listener has asked for the routes."""
+    """Whether a listener serves this site."""
 
     def __init__(self, access: Mode, secret: str, ancestors: tuple[str, ...], keep: float, viewers: int) -> None:
-        self._calls = Calls(keep)
+        self._calls = CallStore(keep)
         self._settings = (access, secret, ancestors, keep, viewers)
         self._access = access
         self._secret = secret
         self._viewers = viewers
-        self._watching = 0
+        self._feeds_open = 0
         self._headers = _headers(ancestors)
         self._files: dict[str, bytes] = {}
 
@@ -54,16 +54,16 @@ class CaptionsSite(Site):
 
     def open(self) -> None:
         folder = files("nodes.captions")
-        self.words = Words(self._calls, self.now, self.tell)
-        self.words.ask()
+        self.shared_calls = SharedCalls(self._calls, self.now, self.tell)
+        self.shared_calls.ask()
         for name in ("client.html", "client.js", "client.css", "denied.html"):
             self._files[name] = (folder / name).read_bytes()
 
     def on_worker_message(self, worker: int, message: Any) -> None:
-        self.words.on_worker_message(worker, message)
+        self.shared_calls.on_worker_message(worker, message)
 
     def on_worker_exit(self, worker: int) -> None:
-        self.words.on_worker_exit(worker)
+        self.shared_calls.on_worker_exit(worker)
 
     def routes(self) -> Mapping[str, Route]:
         self.served = True
@@ -83,36 +83,38 @@ class CaptionsSite(Site):
     def expose(self) -> None:
         if self._access == "off":
             raise CannotStart(
-                "captions without a secret are for this machine only, and others will reach this port:"
+                "captions without a secret are for this machine only, but other machines reach this port:"
                 ' give them  secret: "${VIEWER_KEY}"  and set VIEWER_KEY to 16 characters or more'
             )
 
     def _page(self, request: Request, caller: Address) -> Page:
-        if not self._may_look(request, caller):
+        if not self._is_allowed(request, caller):
             return self._file("denied.html", HTTPStatus.FORBIDDEN)
         return self._file("client.html")
 
     def _feed(self, request: Request, caller: Address) -> Page | Peer:
-        if not self._may_look(request, caller):
+        if not self._is_allowed(request, caller):
             return self._file("denied.html", HTTPStatus.FORBIDDEN)
-        if self._watching >= self._viewers:
+        if self._feeds_open >= self._viewers:
             raise Refused("too many viewers", retry_after=5)
-        self._calls.forget(self.now())
-        return Viewer(self._calls, normal(_asked(request)["call_id"]), self._came, self._went)
+        self._calls.drop_ended(self.now())
+        return CaptionFeed(
+            self._calls, normalize_call_id(_query(request)["call_id"]), self._feed_opened, self._feed_closed
+        )
 
-    def _came(self) -> None:
-        self._watching += 1
+    def _feed_opened(self) -> None:
+        self._feeds_open += 1
 
-    def _went(self) -> None:
-        self._watching -= 1
+    def _feed_closed(self) -> None:
+        self._feeds_open -= 1
 
-    def _may_look(self, request: Request, caller: Address) -> bool:
-        asked = _asked(request)
+    def _is_allowed(self, request: Request, caller: Address) -> bool:
+        query = _query(request)
         if self._access == "token":
-            return allows_token(self._secret, asked["call_id"], asked["token"], time.time())
+            return allows_token(self._secret, query["call_id"], query["token"], time.time())
         if self._access == "key":
-            # An agent whose script filled in nothing must not see the newest call, which is somebody else's.
-            return bool(normal(asked["call_id"])) and allows_key(self._secret, asked["key"])
+            # Without a call id the page shows the newest call, which may be another agent's.
+            return bool(normalize_call_id(query["call_id"])) and allows_key(self._secret, query["key"])
         return caller.is_loopback and is_local(request.headers)
 
     def _file(self, name: str, status: HTTPStatus = HTTPStatus.OK) -> Page:
@@ -120,8 +122,8 @@ class CaptionsSite(Site):
         return Page(status, self._files[name], {"Content-Type": f"{kind}; charset=utf-8", **self._headers})
 
 
-def _asked(request: Request) -> dict[str, Any]:
-    """What the address asks for; ``callId``, ``call_id`` and ``uii`` mean the same, as in RingCX's own."""
+def _query(request: Request) -> dict[str, Any]:
+    """Return the query's call id, token and key; ``callId``, ``call_id`` and ``uii`` are the same, as in RingCX."""
     query = parse_qsl(request.path.partition("?")[2])
     plain = dict(query)
     return {
@@ -145,6 +147,6 @@ def _headers(ancestors: tuple[str, ...]) -> dict[str, str]:
     return {
         "Content-Security-Policy": "; ".join(policy),
         "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",  # the address holds the key
+        "Referrer-Policy": "no-referrer",  # the address contains the key
         "Cache-Control": "no-store",
     }

@@ -1,4 +1,4 @@
-"""Show both parties' words on a page while they speak: text in, a small web page out, made for an agent's desktop."""
+"""Show live captions of both parties on a small web page, made for an agent's desktop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from flowcore import TEXT, Config, Duration, Resource, Session, Sink, Text, node
 from flowcore.events import EventType, Reason
-from nodes.captions.access import SHORTEST, Mode
+from nodes.captions.access import MIN_SECRET_CHARS, Mode
 from nodes.captions.site import CaptionsSite
 
 ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:(\d+|\*))?")
@@ -17,39 +17,41 @@ ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:(\d+|\*))?")
 
 def _origin(text: str) -> str:
     if not ORIGIN.fullmatch(text):
-        raise ValueError(f"{text!r} is no origin: write it like https://desk.example.com, without a path")
+        raise ValueError(f"{text!r} is not an origin: write it like https://desk.example.com, without a path")
     return text
 
 
 class CaptionsConfig(Config):
-    """Who may look, from where, and for how long."""
+    """Access, framing pages, and how long calls are kept."""
 
     access: Mode | None = None
-    """Who may look: ``key``, whoever gives the secret as ``key=…``; ``token``, whoever gives a signed ``token=…``
-    for this call (``flowcore token``); ``off``, anybody on this machine and nobody else. Left out, it is ``key``
-    when there is a secret, else ``off``."""
+    """Access to the page: ``key`` requires the secret as ``key=…``; ``token`` requires a signed ``token=…`` for
+    the call (``flowcore token``); ``off`` serves this machine only. The default is ``key`` with a secret, else
+    ``off``."""
 
     secret: SecretStr = SecretStr("")
-    """The viewers' key, or what signs tokens, as ``${NAME}``: 16 characters or more."""
+    """The viewers' key, or the secret that signs tokens, as ``${NAME}``: 16 characters or more."""
 
     frame_ancestors: tuple[Annotated[str, AfterValidator(_origin)], ...] = ("https://*.ringcentral.com",)
-    """Origins whose pages may hold this one in an iFrame: that of the agents' desktop, as the browser shows it."""
+    """Origins whose pages may embed this one in an iframe, such as the agents' desktop, as the browser shows them."""
 
     keep: Duration = Duration("15min")
-    """How long a call can still be looked at after its end; the last 200 at most."""
+    """How long the page of a call stays available after its end; at most the last 200 calls."""
 
     viewers: int = Field(default=500, ge=1)
-    """Pages that may watch at once in each process; more are answered 503."""
+    """Most open pages in each process; more get the answer 503."""
 
     @property
     def mode(self) -> Mode:
-        """Who may look."""
+        """The access mode, with its default."""
         return self.access or ("key" if self.secret else "off")
 
     @model_validator(mode="after")
     def _has_a_secret(self) -> CaptionsConfig:
-        if self.mode != "off" and len(self.secret) < SHORTEST:
-            raise ValueError(f'access {self.mode} needs a secret of {SHORTEST} characters or more: "${{VIEWER_KEY}}"')
+        if self.mode != "off" and len(self.secret) < MIN_SECRET_CHARS:
+            raise ValueError(
+                f'access {self.mode} needs a secret of {MIN_SECRET_CHARS} characters or more: "${{VIEWER_KEY}}"'
+            )
         return self
 
 
@@ -57,13 +59,13 @@ class CaptionsConfig(Config):
 class Captions(Sink[Text, CaptionsConfig]):
     """Show each call at ``/client?callId=…`` of the listener's own port, so that one certificate serves both.
 
-    An interim text stands until its final replaces it. The page may be opened before the call, in the middle, or a
-    while after; a transfer (the same call id in another session) goes on on the same page. Any number may watch: one
-    that reads slowly sees fewer interim texts, and holds up nobody. The feed behind it is a WebSocket of JSON,
+    An interim text stays until its final text replaces it. A page may be opened before, during or after the call, for
+    ``keep``. After a transfer (the same call id in another session) the same page continues. Many pages may watch a
+    call; a slow one gets fewer interim texts and delays no other. The feed of a page is a WebSocket of JSON,
     ``/client-ws?callId=…``.
 
-    In: ``Text`` of any tracks. Out: pages; a call's oldest texts are dropped as ``page_full`` beyond 1000; event
-    ``page_unavailable`` when the listener has no port.
+    In: ``Text`` of any tracks. Out: pages; beyond 1000, a call's oldest texts are dropped as ``page_full``; event
+    ``page_unavailable`` if the listener has no port.
 
     Example::
 
@@ -92,13 +94,15 @@ class Captions(Sink[Text, CaptionsConfig]):
             self.report.event(
                 "page_unavailable", advice="this graph's first node has no port to show it at: ringcx has one"
             )
-        self.resource.words.begin(session.attributes.get("call_id") or session.flow, session.flow, session.started)
+        self.resource.shared_calls.begin(
+            session.attributes.get("call_id") or session.flow, session.flow, session.started
+        )
 
     def process(self, chunk: Text) -> None:
-        pushed_out = self.resource.words.say(self._flow, chunk)
+        pushed_out = self.resource.shared_calls.add_text(self._flow, chunk)
         if pushed_out:
             self.report.dropped("page_full", chunks=pushed_out)
 
     def close(self) -> None:
         if self._flow:
-            self.resource.words.end(self._flow)
+            self.resource.shared_calls.end(self._flow)

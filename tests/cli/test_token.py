@@ -40,8 +40,8 @@ def test_the_link_opens_its_call_for_as_long_as_was_said(token):
         ((), {"VIEWER_KEY": "short"}, "VIEWER_KEY is shorter than 16 characters"),
         (("--secret", "OTHER"), {"VIEWER_KEY": SECRET}, "OTHER is not set"),
         (("--for", "30"), {"VIEWER_KEY": SECRET}, "like 120ms"),
-        (("--url", "x.example"), {"VIEWER_KEY": SECRET}, "no address like https://"),
-        (("--url", "https://x.example/path"), {"VIEWER_KEY": SECRET}, "no address like https://"),
+        (("--url", "x.example"), {"VIEWER_KEY": SECRET}, "not an address like https://"),
+        (("--url", "https://x.example/path"), {"VIEWER_KEY": SECRET}, "not an address like https://"),
     ],
 )
 def test_what_is_wrong_is_said_without_the_secret(token, arguments, environ, says):

@@ -133,7 +133,7 @@ def test_a_transfer_goes_on_on_the_same_page(page, tmp_path):
             talk.hang_up()
             state(page, "ended")
         assert words(page) == ["first agent", "second agent"]
-        assert page.locator(".divider").inner_text() == "The call goes on at 0:06"
+        assert page.locator(".divider").inner_text() == "Call continues at 0:06"
         assert page.locator("time").all_inner_texts() == ["0:05", "0:11"]
 
 
@@ -217,7 +217,7 @@ def test_without_a_good_key_there_is_a_plain_answer_and_no_endless_knocking(chro
     with stage(tmp_path, 'access: key, secret: "${VIEWER_KEY}"', port=port) as live:
         for wrong in ("", "&key=", "&key=0123456789abcdeg", "&key=0123456789abcdef0"):
             assert page.goto(address(live, f"?callId=six{wrong}")).status == 403
-            assert page.locator("h1").inner_text() == "This link does not open these captions"
+            assert page.locator("h1").inner_text() == "This link cannot open these captions"
         page.goto(address(live, "?callId=six&key=0123456789abcdef"))
         state(page, "waiting")
     monkeypatch.setenv("VIEWER_KEY", "fedcba9876543210")
@@ -268,7 +268,7 @@ def test_screen_reader_is_told_who_said_what_once_it_is_final_and_the_state(page
         expect(page.get_by_role("status")).to_have_text("Live")
         assert page.locator("main").aria_snapshot() == "\n".join(
             [
-                '- main "What was said, the latest at the end":',
+                '- main "Captions, latest last":',
                 "  - list:",
                 "    - listitem:",
                 "      - time: 0:01",

@@ -3,7 +3,7 @@ from pydantic import ValidationError
 
 from flowcore import Text
 from flowcore.testing import SESSION, NodeHarness
-from nodes.captions.calls import LINES
+from nodes.captions.call_store import MAX_CAPTIONS
 from nodes.sinks.captions import Captions
 
 KEY = "0123456789abcdef"
@@ -42,9 +42,9 @@ def test_call_without_an_id_has_its_flows():
 
 def test_what_no_longer_fits_on_the_page_is_counted():
     harness, part = captions()
-    harness.push(*(Text("agent", n, n + 1, "x", True, n) for n in range(LINES + 3))).end()
+    harness.push(*(Text("agent", n, n + 1, "x", True, n) for n in range(MAX_CAPTIONS + 3))).end()
     assert harness.dropped_chunks == {"page_full": 3}
-    assert len(shown(part, "call-1")) == LINES
+    assert len(shown(part, "call-1")) == MAX_CAPTIONS
 
 
 def test_listener_without_a_port_is_told_of():
@@ -72,9 +72,12 @@ def test_a_secret_makes_it_the_key_unless_tokens_are_asked_for(config, mode):
         ({"access": "key"}, "access key needs a secret of 16 characters or more"),
         ({"access": "token", "secret": "hunter2"}, "access token needs a secret of 16 characters or more"),
         ({"secret": "hunter2"}, "access key needs a secret of 16 characters or more"),
-        ({"frame_ancestors": ["https://desk.example/path"]}, "is no origin: write it like https://desk.example.com"),
-        ({"frame_ancestors": ["https://a.example; script-src *"]}, "is no origin"),
-        ({"frame_ancestors": ["*"]}, "is no origin"),
+        (
+            {"frame_ancestors": ["https://desk.example/path"]},
+            "is not an origin: write it like https://desk.example.com",
+        ),
+        ({"frame_ancestors": ["https://a.example; script-src *"]}, "is not an origin"),
+        ({"frame_ancestors": ["*"]}, "is not an origin"),
     ],
 )
 def test_what_is_wrong_is_said_without_the_secret(config, says):

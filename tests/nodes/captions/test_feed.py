@@ -10,8 +10,8 @@ import pytest
 
 from flowcore import Text
 from flowcore.engine.sockets import listen
+from nodes.captions.feed import KEEPALIVE_INTERVAL, MAX_TEXTS_PER_SLOT
 from nodes.captions.site import CaptionsSite
-from nodes.captions.viewer import ALIVE, TEXTS
 from nodes.net.port import Limits, Port
 from tests.support.watching import FEED, frames
 
@@ -80,8 +80,8 @@ def test_the_messages_are_what_the_page_of_docs_says(rig):
         {"event": "state", "call": "one", "state": "waiting", "sessions": []},
         {"event": "ready"},
     ]
-    rig.site.words.begin("One", "flow", NOON)
-    rig.site.words.say("flow", text(0, "hello"))
+    rig.site.shared_calls.begin("One", "flow", NOON)
+    rig.site.shared_calls.add_text("flow", text(0, "hello"))
     assert rig.read(client) == [
         {"event": "state", "call": "one", "state": "live", "sessions": [0.0]},
         {
@@ -95,24 +95,24 @@ def test_the_messages_are_what_the_page_of_docs_says(rig):
             "gap": "",
         },
     ]
-    rig.now += ALIVE
+    rig.now += KEEPALIVE_INTERVAL
     assert rig.read(client) == [{"event": "alive"}]
-    rig.site.words.end("flow")
+    rig.site.shared_calls.end("flow")
     assert rig.read(client) == [{"event": "state", "call": "one", "state": "ended", "sessions": [0.0]}]
 
 
 def test_a_viewer_that_does_not_read_costs_a_bounded_amount_and_then_gets_what_still_counts(rig):
     slow, fast = rig.watch("one", buffer=4096), rig.watch("one")
-    rig.site.words.begin("one", "flow", NOON)
+    rig.site.shared_calls.begin("one", "flow", NOON)
     seen = []
     waiting = 0
     for step in range(2000):
-        rig.site.words.say("flow", text(step // 100, f"{step} " + "x" * 1500, final=step % 100 == 99))
+        rig.site.shared_calls.add_text("flow", text(step // 100, f"{step} " + "x" * 1500, final=step % 100 == 99))
         rig.slots()
         if step % 50 == 0:
             seen += rig.read(fast)
         waiting = max(waiting, *(connection.unsent for connection in rig.port.connections))
-    assert waiting < TEXTS * 2000
+    assert waiting < MAX_TEXTS_PER_SLOT * 2000
     seen += rig.read(fast)
     late = rig.read(slow)
     for heard in (seen, late):
@@ -122,8 +122,8 @@ def test_a_viewer_that_does_not_read_costs_a_bounded_amount_and_then_gets_what_s
 
 
 def test_a_call_that_is_over_too_long_is_shown_to_nobody_who_comes_now(rig):
-    rig.site.words.begin("one", "flow", NOON)
-    rig.site.words.end("flow")
+    rig.site.shared_calls.begin("one", "flow", NOON)
+    rig.site.shared_calls.end("flow")
     rig.now += 59
     assert rig.read(rig.watch("one"))[0]["state"] == "ended"
     rig.now += 1

@@ -1,0 +1,191 @@
+"""The captions of live calls and of calls that ended a short time ago.
+
+Nodes write in their threads, and feeds read in the event loop's thread. A feed has no queue: it remembers the revision
+of its last read and asks for the changes since. So a slow reader gets fewer interim texts, and delays no writer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from flowcore import Text
+
+MAX_CAPTIONS = 1000
+"""Captions kept per call, more than an hour of talk; the oldest are dropped first."""
+MAX_SESSIONS = 50
+"""Sessions of one call whose starts are kept."""
+MAX_ENDED_CALLS = 200
+"""Calls kept after their end; the one that ended first is dropped first."""
+MAX_TEXT_CHARS = 2000
+"""Characters kept of a text: minutes of speech."""
+MAX_ID_CHARS = 256
+"""Significant characters of a call id."""
+
+LIVE = "live"
+ENDED = "ended"
+
+
+class SessionStart(msgspec.Struct, frozen=True):
+    """The start of a session at second ``at`` of its call, which began at ``started`` (ISO 8601, local)."""
+
+    call: str
+    flow: str
+    started: str
+    at: float
+
+
+class Caption(msgspec.Struct, frozen=True):
+    """One text on a page, with times in seconds of the call over all its sessions."""
+
+    id: str
+    track: str
+    start: float
+    end: float
+    text: str
+    final: bool
+    gap: str = ""
+
+
+class CaptionedCall:
+    """One call: its sessions (a transfer adds one) and its captions."""
+
+    def __init__(self, id: str, started: str) -> None:
+        self.id = id
+        self.started = started
+        self.revision = 0
+        """Number of changes so far."""
+        self.sessions: dict[str, float] = {}
+        """Second of the call in which each session began, by flow."""
+        self.live: set[str] = set()
+        """Flows that have not ended."""
+        self.ended = 0.0
+        """Time at which the last flow ended, on the engine's clock."""
+        self.last = 0.0
+        """Second of the call at which the last caption ends."""
+        self._captions: dict[str, tuple[int, Caption]] = {}  # in the order of their last change
+        self._first: dict[str, None] = {}  # in the order of their first appearance
+
+    @property
+    def state(self) -> str:
+        return LIVE if self.live else ENDED
+
+    def begin(self, flow: str, at: float) -> None:
+        self.revision += 1
+        self.live.add(flow)
+        self.sessions.setdefault(flow, at)
+        if len(self.sessions) > MAX_SESSIONS:
+            del self.sessions[next(iter(self.sessions))]
+
+    def put(self, caption: Caption) -> int:
+        """Add or replace a caption; return how many captions were dropped for it."""
+        self.revision += 1
+        self.last = max(self.last, caption.end)
+        self._captions.pop(caption.id, None)
+        self._captions[caption.id] = self.revision, caption
+        self._first[caption.id] = None
+        if len(self._first) <= MAX_CAPTIONS:
+            return 0
+        oldest = next(iter(self._first))
+        del self._first[oldest], self._captions[oldest]
+        return 1
+
+    def end(self, flow: str) -> None:
+        self.revision += 1
+        self.live.discard(flow)
+
+    def since(self, revision: int) -> list[tuple[int, Caption]]:
+        """Return the captions that changed after ``revision``, each with its own revision, in order of change."""
+        changed = []
+        for entry in reversed(self._captions.values()):
+            if entry[0] <= revision:
+                break
+            changed.append(entry)
+        return changed[::-1]
+
+
+class CallStore:
+    """The calls by id; an ended call is kept for ``keep`` seconds."""
+
+    def __init__(self, keep: float) -> None:
+        self._keep = keep
+        self._lock = threading.Lock()  # guards the attributes below and the calls; held for microseconds
+        self._calls: dict[str, CaptionedCall] = {}
+        self._over: dict[str, CaptionedCall] = {}  # in the order of their ends
+        self._newest = ""
+
+    def session_start(self, call: str, flow: str, started: datetime) -> SessionStart:
+        """Return the start, in its call, of a session that begins now."""
+        id = normalize_call_id(call)
+        with self._lock:
+            known = self._calls.get(id)
+            if known is None:
+                return SessionStart(id, flow, started.isoformat(), 0.0)
+            # A recording may be played faster than real time: a later session never starts before an earlier caption.
+            at = max((started - datetime.fromisoformat(known.started)).total_seconds(), known.last)
+            return SessionStart(id, flow, known.started, round(at, 3))
+
+    def begin(self, start: SessionStart, now: float) -> None:
+        """Begin a session. May be called again for the same one."""
+        id = start.call
+        with self._lock:
+            self._drop_ended(now)
+            found = self._calls.setdefault(id, CaptionedCall(id, start.started))
+            self._over.pop(id, None)
+            self._newest = id
+            found.begin(start.flow, start.at)
+
+    def put(self, call: str, caption: Caption) -> int:
+        """Add a caption or replace the one with its id; return how many captions were dropped for it."""
+        with self._lock:
+            found = self._calls.get(call)
+            return found.put(caption) if found else 0
+
+    def end(self, call: str, flow: str, now: float) -> None:
+        """End a session."""
+        with self._lock:
+            found = self._calls.get(call)
+            if found is not None and flow in found.live:
+                found.end(flow)
+                if found.state == ENDED:
+                    found.ended = now
+                    self._over[call] = found
+            self._drop_ended(now)
+
+    def find(self, call: str) -> CaptionedCall | None:
+        """Return the call with this normalized id, or the newest call for an empty id; None if there is none."""
+        return self._calls.get(call or self._newest)
+
+    def changes(self, call: CaptionedCall, revision: int) -> tuple[Mapping[str, Any], list[tuple[int, Caption]]]:
+        """Return the state of a call, and its captions since a revision."""
+        with self._lock:
+            state = {"call": call.id, "state": call.state, "sessions": sorted(call.sessions.values())}
+            return state, call.since(revision)
+
+    def drop_ended(self, now: float) -> None:
+        """Drop the calls that ended long enough ago."""
+        with self._lock:
+            self._drop_ended(now)
+
+    def _drop_ended(self, now: float) -> None:
+        while self._over:
+            id, call = next(iter(self._over.items()))
+            if len(self._over) <= MAX_ENDED_CALLS and now - call.ended < self._keep:
+                return
+            del self._over[id], self._calls[id]
+
+
+def caption_of(flow: str, at: float, text: Text) -> Caption:
+    """Make the caption of a text whose session began at second ``at`` of its call."""
+    id = f"{flow}.{text.track}.{text.utterance}"
+    start, end = round(at + text.start, 3), round(at + text.end, 3)
+    return Caption(id, text.track, start, end, text.text[:MAX_TEXT_CHARS], text.final, text.gap)
+
+
+def normalize_call_id(call: str) -> str:
+    """Return the id without outer white space and in lower case, so that variants name the same call."""
+    return call.strip().casefold()[:MAX_ID_CHARS]

@@ -1,0 +1,93 @@
+"""The feed of one page: the changes of a call go out slot by slot, as fast as the page reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from nodes.captions.call_store import CallStore, CaptionedCall
+from nodes.net.peer import PeerConnection
+
+MAX_TEXTS_PER_SLOT = 100
+"""Most texts sent in one slot: half a millisecond of work."""
+KEEPALIVE_INTERVAL = 15.0
+"""Seconds without a message after which an ``alive`` one goes out: proxies close connections that idle for a minute."""
+
+_encode = msgspec.json.encode
+
+
+class CaptionFeed:
+    """The server's side of one ``/client-ws``: a `nodes.net.peer.Peer`.
+
+    ``call`` is a normalized id; an empty one follows the newest call. A message is one JSON object:
+    ``{"event": "state", "call": …, "state": "waiting" | "live" | "ended", "sessions": [0.0, …]}``,
+    ``{"event": "text", "id": …, "track", "start", "end", "text", "final", "gap"}``, which replaces the text of the same
+    id, ``{"event": "ready"}`` after the texts of the past, and ``{"event": "alive"}``.
+    """
+
+    def __init__(self, calls: CallStore, call: str, on_open: Callable[[], None], on_close: Callable[[], None]) -> None:
+        self._calls = calls
+        self._id = call
+        self._on_open = on_open
+        self._on_close = on_close
+        self._call: CaptionedCall | None = None
+        self._seen = 0
+        self._sent_state: Mapping[str, Any] | None = None
+        self._ready = False
+        self._alive_at = 0.0
+        self._connection: PeerConnection
+
+    def opened(self, connection: PeerConnection) -> None:
+        self._connection = connection
+        self._on_open()
+
+    def wants_read(self, now: float) -> bool:
+        if not self._connection.unsent:
+            call = self._calls.find(self._id)
+            if call is not None and (call is not self._call or call.revision != self._seen or not self._ready):
+                self._send_changes(call, now)
+            elif self._sent_state is None:
+                self._send({"event": "state", "call": self._id, "state": "waiting", "sessions": []}, now)
+                self._sent_state = {}
+                self._send_ready(now)
+            elif now >= self._alive_at:
+                self._calls.drop_ended(now)
+                self._send({"event": "alive"}, now)
+        return True
+
+    def messages_received(self, messages: list[bytes], now: float) -> None:
+        """Ignore messages: a page sends none."""
+
+    def late_messages(self, messages: list[bytes], since: float, until: float) -> None:
+        """Ignore messages: a page sends none."""
+
+    def closed(self, reason: str) -> None:
+        self._on_close()
+
+    def _send_changes(self, call: CaptionedCall, now: float) -> None:
+        if call is not self._call:
+            self._call, self._seen, self._sent_state = call, 0, None
+        revision = call.revision  # read first: later changes are for the next slot
+        state, captions = self._calls.changes(call, self._seen)
+        if state != self._sent_state:
+            self._send({"event": "state", **state}, now)
+            self._sent_state = state
+        for _, caption in captions[:MAX_TEXTS_PER_SLOT]:
+            self._send({"event": "text", **msgspec.structs.asdict(caption)}, now)
+        if len(captions) > MAX_TEXTS_PER_SLOT:
+            self._seen = captions[MAX_TEXTS_PER_SLOT - 1][0]
+            return
+        self._seen = max(revision, captions[-1][0] if captions else 0)
+        self._send_ready(now)
+
+    def _send_ready(self, now: float) -> None:
+        """Tell the page once that it has the past: later texts are new."""
+        if not self._ready:
+            self._ready = True
+            self._send({"event": "ready"}, now)
+
+    def _send(self, message: Mapping[str, Any], now: float) -> None:
+        self._alive_at = now + KEEPALIVE_INTERVAL
+        self._connection.send(_encode(message))
