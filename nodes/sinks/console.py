@@ -1,4 +1,4 @@
-"""Show the words while they are spoken: text in, lines on the terminal out."""
+"""Show live captions in the terminal."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from rich.cells import cell_len
 
 from flowcore import TEXT, Config, Resource, Session, Sink, Text, node
 from flowcore.events import Reason
-from nodes.transcripts.plain import plain, words
+from nodes.transcripts.one_line import one_line, text_line
 
-COLOURS = {"agent": "36", "customer": "33"}  # SGR codes of ECMA-48: cyan, yellow; who else speaks is magenta
+COLOURS = {"agent": "36", "customer": "33"}  # SGR codes of ECMA-48: cyan and yellow; other tracks are magenta
 OTHER_COLOUR = "35"
-BACKLOG = 1000  # final lines kept for a terminal that takes none
+MAX_WAITING_FINALS = 1000  # final texts kept for a terminal that takes no output
 
 
 @node("console")
 class Console(Sink[Text]):
-    """Both parties, each in its colour; an interim text stands below the finals until its final replaces it.
+    """Show each party in its colour; an interim text stays below the final ones until its final text replaces it.
 
-    On a pipe, or with TERM=dumb, there are finals only, a line each: ``[00:12.3] agent: hello``. Where no engine
-    understood the voice, ``[untranscribed 3.2 s]`` stands. The flow's short id follows the time from when a second
-    flow opens until none is open. NO_COLOR is respected; control characters are left out.
+    A pipe, or a terminal with TERM=dumb, gets final texts only, one per line: ``[00:12.3] agent: hello``. A gap reads
+    ``[untranscribed 3.2 s]``. While several flows are open, and until all have ended, each line has the flow's short
+    id after the time. NO_COLOR is respected; control characters are left out.
 
-    In: ``Text`` of any tracks. Out: standard output. A terminal that stands still (Ctrl-S) holds up nothing:
-    finals beyond its backlog are dropped.
+    In: ``Text`` of any tracks. Out: standard output. A stopped terminal (Ctrl-S) delays no call: final texts beyond its
+    backlog are dropped.
 
     Example::
 
@@ -64,19 +64,19 @@ class Console(Sink[Text]):
 
 
 class Screen(Resource):
-    """The terminal, which all flows of the process share: finals scroll up, the live lines stay below them.
+    """The terminal, shared by all flows of the process: final texts scroll up, and live lines stay below them.
 
-    The cursor rests on an empty row above the live lines, so that what others print there (a log line) stays whole
-    and only pushes them down. One thread draws at a time; the others leave it their lines and go on.
+    The cursor rests on an empty row above the live lines, so that other output (a log line) stays whole and only moves
+    them down. One thread draws at a time; other threads leave their lines to it.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        """``stream`` is standard output when left out."""
+        """Write to ``stream``, by default standard output."""
         self._stream = stream
-        self._lock = threading.Lock()  # guards all below; never held while writing
-        self._pen = threading.Lock()  # held by the one who writes
+        self._lock = threading.Lock()  # guards the attributes below; never held while writing
+        self._write_lock = threading.Lock()
         self._flows: set[str] = set()
-        self._several = False  # stays while any flow is open: a line without an id among others would belong to anyone
+        self._several = False  # until no flow is open: a line without an id among others would be ambiguous
         self._live: dict[tuple[str, str], Text] = {}  # the interim text of each flow and track
         self._finals: deque[str] = deque()
         self._changed = False
@@ -93,13 +93,13 @@ class Screen(Resource):
         self._coloured = self._in_place and not os.environ.get("NO_COLOR")
 
     def join(self, flow: str) -> None:
-        """A flow begins to show text."""
+        """Add a flow."""
         with self._lock:
             self._flows.add(flow)
             self._several = self._several or len(self._flows) > 1
 
     def leave(self, flow: str) -> None:
-        """The flow shows no more; an interim text of it goes."""
+        """Remove a flow and its interim texts."""
         with self._lock:
             self._flows.discard(flow)
             self._several = self._several and bool(self._flows)
@@ -108,15 +108,15 @@ class Screen(Resource):
         self._draw()
 
     def show(self, flow: str, text: Text) -> bool:
-        """Show ``text``; False when it was left out because nothing more reaches the terminal."""
+        """Show ``text``; False if it was dropped because the terminal takes no output."""
         with self._lock:
-            shows = bool(words(text))
+            shows = bool(text_line(text))
             if shows and not text.final:
                 self._live[flow, text.track] = text
             else:
                 self._live.pop((flow, text.track), None)
             if shows and text.final:
-                if len(self._finals) >= BACKLOG:
+                if len(self._finals) >= MAX_WAITING_FINALS:
                     return False
                 self._finals.append(self._line(flow, text))
             self._changed = True
@@ -124,8 +124,8 @@ class Screen(Resource):
         return True
 
     def _draw(self) -> None:
-        # Who finds the pen taken leaves: its owner looks for changes once more after putting it down.
-        while self._changed and self._pen.acquire(blocking=False):
+        # A thread that finds the lock taken returns: the owner checks for changes again after releasing it.
+        while self._changed and self._write_lock.acquire(blocking=False):
             try:
                 with self._lock:
                     picture = self._compose()
@@ -135,7 +135,7 @@ class Screen(Resource):
                     self._out.write(picture.encode(encoding, "replace").decode(encoding))
                     self._out.flush()
             finally:
-                self._pen.release()
+                self._write_lock.release()
 
     def _compose(self) -> str:
         finals = "".join(f"{line}\n" for line in self._finals)
@@ -148,11 +148,11 @@ class Screen(Resource):
         return f"\r\x1b[J{finals}{below}" + (f"\x1b[{len(live)}A\r" if live else "")
 
     def _line(self, flow: str, text: Text, cells: int = 0) -> str:
-        """One line of ``text``; when ``cells`` is given, the end of the words that fits into so many cells."""
+        """Format ``text`` as one line; with ``cells``, keep the end of the words that fits into so many cells."""
         minutes, tenths = divmod(round(text.start * 10), 600)
         short = f"{flow.rpartition('-')[2]} " if self._several else ""
-        head = f"[{minutes:02}:{tenths / 10:04.1f}] {short}{plain(text.track)}: "
-        said = words(text)
+        head = f"[{minutes:02}:{tenths / 10:04.1f}] {short}{one_line(text.track)}: "
+        said = text_line(text)
         if cells and cell_len(head + said) > cells:
             said = said[-cells:]
             while said and cell_len(f"{head}…{said}") > cells:

@@ -1,4 +1,4 @@
-"""Write the call's words down: text in, JSON lines, subtitles or plain text out."""
+"""Write the transcript of a call to a file, as JSON lines, subtitles or plain text."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from nodes.transcripts.metadata import metadata
 
 
 class Names(Config):
-    """What the parties are called."""
+    """Names of the parties."""
 
     agent: str = "Agent"
-    """The agent."""
+    """Name of the agent."""
 
     customer: str = "Caller"
-    """Whoever the agent speaks to."""
+    """Name of the other party."""
 
 
 class TranscriptFileConfig(Config):
-    """Where to, in what form, and which texts."""
+    """Path, format and content of the file."""
 
     format: Literal["jsonl", "srt", "vtt", "txt"] | None = None
-    """The format, where the end of ``path`` does not say it."""
+    """The format; by default the suffix of ``path`` decides."""
 
     path: PathTemplate = PathTemplate("transcripts/{started:%Y-%m-%d}/{flow}.jsonl")
-    """Where the file goes, with fields of the session in it; directories are made."""
+    """Path of the file, with fields of the session; folders are created."""
 
     interim: bool = False
-    """Write interim texts too (jsonl only): each is replaced by the next text of its track and utterance."""
+    """Write interim texts too (jsonl only); the next text of the same track and utterance replaces each."""
 
     names: Names = Names()
-    """What the parties are called in subtitles and plain text."""
+    """Names of the parties in subtitles and plain text."""
 
     metadata: bool = True
-    """Write ``….json`` beside it; of several transcripts of a call, one may be enough."""
+    """Write ``….json`` beside the file; one is enough for several transcripts of a call."""
 
     @property
     def kind(self) -> str:
-        """The name of the format."""
+        """Name of the format."""
         return _kind(self.path, self.format)
 
     @field_validator("path")
@@ -60,24 +60,24 @@ class TranscriptFileConfig(Config):
     def _has_a_place(cls, interim: bool, others: ValidationInfo) -> bool:
         kind = _kind(others.data.get("path", ""), others.data.get("format"))
         if interim and kind in FORMATS and kind != "jsonl":
-            raise ValueError(f"{kind} has no place for interim texts: leave it out, or write jsonl")
+            raise ValueError(f"{kind} has no place for interim texts: leave interim out, or write jsonl")
         return interim
 
 
 @node("transcript_file")
 class TranscriptFile(Sink[Text, TranscriptFileConfig]):
-    """Write the final texts of a call into one file, in the format that the end of its name says.
+    """Write the final texts of a call into one file, in the format of its suffix.
 
     ``.jsonl``: a line ``{"track":"agent","start":1.24,"end":2.9,"text":"hello","final":true,"utterance":0,"lag":0.61}``
-    for each text as it came. ``.srt`` and ``.vtt``: subtitles by the time at which they begin; parties who talk at once
-    have cues at once. ``.txt``: lines ``[00:01.2] Agent: hello``. Times are those of the recording, in seconds.
+    for each text in order of arrival. ``.srt`` and ``.vtt``: subtitles in order of start; cues of parties who speak at
+    once overlap. ``.txt``: lines ``[00:01.2] Agent: hello``. Times are those of the recording, in seconds.
 
-    Where no engine understood the voice, ``[untranscribed 3.2 s]`` stands (in JSON: ``"gap"``). Words that never became
-    final end in ``…`` (``"final":false``).
+    A stretch without a transcript reads ``[untranscribed 3.2 s]`` (in JSON: ``"gap"``). Words that never became final
+    end in ``…`` (``"final":false``).
 
-    While the call goes on, its texts are in ``….part``, each written as it comes, as lines of JSON (``tail -f`` shows
-    them). A killed process loses none: the next one makes the file of them. A name that is taken gets ``-2``, ….
-    Beside the file, ``….json`` tells of the session, the parties, gaps, and how late the words were.
+    During the call, each text is appended to ``….part`` as a line of JSON, so ``tail -f`` shows them. A killed process
+    loses none: the next one makes the file from that. If the name is taken, the file gets ``-2``, …. Beside the file,
+    ``….json`` has the session, the parties, the gaps, and the lag of the texts.
 
     In: ``Text`` of any tracks. Out: event ``file_finished`` (``path``) at the end; OSError when the disk is full.
 
@@ -102,14 +102,14 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
 
     @classmethod
     def recover(cls, config: TranscriptFileConfig, report: Report) -> None:
-        for part in abandoned(config.path):
+        for journal_path in abandoned(config.path):
             try:
-                if part.stat().st_size:
-                    report.event("file_repaired", path=str(_finish(part, config)))
+                if journal_path.stat().st_size:
+                    report.event("file_repaired", path=str(_finish(journal_path, config)))
                 else:
-                    part.unlink()  # its writer was killed before the first word, and before it said whose call it is
+                    journal_path.unlink()  # its writer was killed before it wrote the first line
             except (OSError, journal.NotAJournal) as error:
-                report.event("repair_failed", path=str(part), detail=str(error))
+                report.event("repair_failed", path=str(journal_path), detail=str(error))
 
     def open(self, session: Session) -> None:
         self._opened = self.now()
@@ -131,7 +131,7 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
         try:
             path = _finish(file.path, self.config)
         finally:
-            file.close(sync=False)  # only now: until then its lock says that it is not abandoned
+            file.close(sync=False)  # last: until then, its lock marks the file as in use
         self.report.event("file_finished", path=str(path))
 
 
@@ -139,12 +139,12 @@ def _kind(path: str, said: str | None) -> str:
     return said or Path(path).suffix.removeprefix(".").lower()
 
 
-def _finish(part: Path, config: TranscriptFileConfig) -> Path:
-    """Make the transcript and its metadata of a journal, which goes last: killed before that, all is done again."""
-    transcript = journal.read(part, interim=config.interim)
+def _finish(journal_path: Path, config: TranscriptFileConfig) -> Path:
+    """Make the transcript and its metadata from a journal. The journal is removed last, so a kill only repeats this."""
+    transcript = journal.read(journal_path, interim=config.interim)
     names = config.names.model_dump()
-    path = publish_from(part, FORMATS[config.kind](transcript, names))
+    path = publish_from(journal_path, FORMATS[config.kind](transcript, names))
     if config.metadata:
         write_whole(path.with_name(f"{path.name}.json"), metadata(transcript, names, path.name))
-    part.unlink()
+    journal_path.unlink()
     return path

@@ -1,1 +1,1 @@
-"""What a written transcript is made of: its journal, its formats, its metadata. No nodes."""
+"""Transcript files: their journal, formats and metadata."""

@@ -1,6 +1,6 @@
-"""A transcript as JSON lines, as subtitles (SRT, WebVTT) or as plain text: the same texts in each.
+"""Write a transcript as JSON lines, subtitles (SRT, WebVTT) or plain text, with the same texts in each.
 
-SRT has no standard: this is the form of SubRip, which numbers its cues. WebVTT: https://www.w3.org/TR/webvtt1/.
+SRT has no standard: this module writes numbered cues, as SubRip does. WebVTT: https://www.w3.org/TR/webvtt1/.
 """
 
 from __future__ import annotations
@@ -9,66 +9,68 @@ from collections.abc import Callable, Mapping
 
 from flowcore import Text
 from nodes.transcripts.journal import Transcript, entry
-from nodes.transcripts.plain import plain, words
+from nodes.transcripts.one_line import one_line, text_line
 
 Names = Mapping[str, str]
-"""What the parties are called, by track; one without a name is called by its track."""
+"""Names of the parties by track; a party without one is called by its track."""
 
-SHORTEST = 0.001  # seconds: WebVTT wants a cue to end after it begins
+MIN_CUE_SECONDS = 0.001  # WebVTT requires a cue to end after its start
 
-_SRT = str.maketrans("<>{}", "‹›()")  # SRT has no escape, and players take these for the beginning of a format
+_SRT = str.maketrans("<>{}", "‹›()")  # SRT has no escape, and players treat these as formatting
 _VTT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def jsonl(transcript: Transcript, names: Names) -> bytes:
-    """Every text in the order in which it came, one object a line, as in the journal."""
+    """Every text in order of arrival, one object per line, as in the journal."""
     return b"".join(entry(text) for text in transcript.events)
 
 
 def srt(transcript: Transcript, names: Names) -> bytes:
-    """Numbered cues, ``Agent: hello``; brackets and braces, for which SRT knows no escape, become look-alikes."""
+    """Numbered cues, ``Agent: hello``; similar characters replace brackets and braces, as SRT has no escape."""
     cues = []
     for number, (start, end, text) in enumerate(_cues(transcript), 1):
-        line = f"{who(text, names)}: {said(text)}".translate(_SRT)
+        line = f"{party_name(text, names)}: {cue_text(text)}".translate(_SRT)
         cues.append(f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{line}\n")
     return "\n".join(cues).encode()
 
 
 def vtt(transcript: Transcript, names: Names) -> bytes:
-    """Cues with the party as their voice, ``<v Agent>hello``, which a style sheet can tell apart."""
+    """Cues with the party as voice, ``<v Agent>hello``, for style sheets."""
     cues = ["WEBVTT\n"]
     for start, end, text in _cues(transcript):
-        line = f"<v {who(text, names).translate(_VTT)}>{said(text).translate(_VTT)}"
+        line = f"<v {party_name(text, names).translate(_VTT)}>{cue_text(text).translate(_VTT)}"
         cues.append(f"{_clock(start, '.')} --> {_clock(end, '.')}\n{line}\n")
     return "\n".join(cues).encode()
 
 
 def txt(transcript: Transcript, names: Names) -> bytes:
-    """One line for each text, ``[00:12.3] Agent: hello``, by the time at which it begins."""
-    lines = (f"[{_minutes(start)}] {who(text, names)}: {said(text)}\n" for start, _, text in _cues(transcript))
+    """One line per text, ``[00:12.3] Agent: hello``, in order of start."""
+    lines = (
+        f"[{_minutes(start)}] {party_name(text, names)}: {cue_text(text)}\n" for start, _, text in _cues(transcript)
+    )
     return "".join(lines).encode()
 
 
 FORMATS: dict[str, Callable[[Transcript, Names], bytes]] = {"jsonl": jsonl, "srt": srt, "vtt": vtt, "txt": txt}
 
 
-def said(text: Text) -> str:
-    """The words on one line, with ``…`` behind those that never became final."""
-    line = words(text)
+def cue_text(text: Text) -> str:
+    """Return the words on one line, with ``…`` after words that never became final."""
+    line = text_line(text)
     return line if text.final or not line else f"{line} …"
 
 
-def who(text: Text, names: Names) -> str:
-    """The name of the party that speaks."""
-    return plain(names.get(text.track, "")) or plain(text.track) or "?"
+def party_name(text: Text, names: Names) -> str:
+    """Return the name of the speaking party."""
+    return one_line(names.get(text.track, "")) or one_line(text.track) or "?"
 
 
 def _cues(transcript: Transcript) -> list[tuple[float, float, Text]]:
-    """Each text that shows anything, with when to show it, by its start.
+    """Return the start, end and text of each cue, in order of start.
 
-    Parties who talk at once have cues that overlap; a party's own cue ends when its next one begins.
+    Cues of parties who speak at once overlap; a party's own cue ends at the start of its next one.
     """
-    texts = sorted((text for text in transcript.texts if said(text)), key=lambda text: (text.start, text.end))
+    texts = sorted((text for text in transcript.texts if cue_text(text)), key=lambda text: (text.start, text.end))
     following: dict[str, float] = {}
     cues = []
     for text in reversed(texts):
@@ -76,7 +78,7 @@ def _cues(transcript: Transcript) -> list[tuple[float, float, Text]]:
         if following.get(text.track, start) > start:
             end = min(end, following[text.track])
         following[text.track] = start
-        cues.append((start, max(end, start + SHORTEST), text))
+        cues.append((start, max(end, start + MIN_CUE_SECONDS), text))
     return cues[::-1]
 
 

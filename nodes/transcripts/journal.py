@@ -1,7 +1,7 @@
-"""The journal of a transcript: each text as it came, one line of JSON, from which every format is made.
+"""The journal of a transcript: one line of JSON per text, in order of arrival, the source of every format.
 
-The first line says whose call it is, the last one that nothing is missing. Lines are only appended, so a writer that
-is killed leaves all that was said.
+The first line describes the call, and the last line marks a complete journal. Lines are only appended, so the journal
+of a killed writer has all texts up to then.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ import msgspec
 
 from flowcore import Session, Text, Word
 
-LONGEST = 256
-"""Characters of what a peer says of its call that are kept."""
+MAX_ATTRIBUTE_CHARS = 256
+"""Characters kept of each attribute that a peer sends."""
 
 NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
 class NotAJournal(ValueError):
-    """The file was written by something else."""
+    """The file is not a journal."""
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The first line: ``flow`` and ``started`` by this machine, ``session`` as the peer said."""
+    """The first line: ``flow`` and ``started`` from this machine, ``session`` from the peer."""
 
     flow: str
     started: datetime
     session: dict[str, str]
 
 
-class Line(Text, frozen=True, omit_defaults=True):
-    """A text as it is written: without what the engine did not say."""
+class JournalLine(Text, frozen=True, omit_defaults=True):
+    """A text in the journal, without fields that have their default."""
 
 
 class Tail(msgspec.Struct, frozen=True):
-    """The last line: the stream came to its end after so many ``seconds`` of the engine's clock."""
+    """The last line: the stream ended after ``seconds`` of the engine's clock."""
 
     seconds: float
 
 
 @dataclass
 class Transcript:
-    """What a journal holds.
+    """The content of a journal.
 
-    ``texts`` are the final ones that have words or mark a gap, in the order in which they came, then the interim ones
-    that no final text ever replaced: somebody was cut off. ``events`` are all texts, where they were asked for, else
-    the same. ``seconds`` is None where the writer was killed or failed; ``unreadable`` counts lines that a power cut
-    spoilt. ``lags`` are measured seconds from voice to text, of final (True) and interim texts (False).
+    ``texts`` are the final texts with words or a gap, in order of arrival, then the interim texts that no final text
+    replaced. ``events`` are all texts if `read` was asked for them, else the same as ``texts``. ``seconds`` is None if
+    the writer was killed or failed; ``unreadable`` counts lines damaged by a power cut. ``lags`` are measured seconds
+    from voice to text, of final (True) and interim texts (False).
     """
 
     head: Head
@@ -63,15 +63,17 @@ class Transcript:
 
 
 def head(session: Session) -> bytes:
-    """The first line for a session."""
-    said = {str(name)[:LONGEST]: str(value)[:LONGEST] for name, value in session.attributes.items()}
-    return _line(Head(session.flow, session.started, said))
+    """Encode the first line for a session."""
+    said = {
+        str(name)[:MAX_ATTRIBUTE_CHARS]: str(value)[:MAX_ATTRIBUTE_CHARS] for name, value in session.attributes.items()
+    }
+    return _encode(Head(session.flow, session.started, said))
 
 
 def entry(text: Text) -> bytes:
-    """The line of a text: times in seconds, to the millisecond."""
-    return _line(
-        Line(
+    """Encode the line of a text, with times in seconds to the millisecond."""
+    return _encode(
+        JournalLine(
             text.track,
             round(text.start, 3),
             round(text.end, 3),
@@ -87,12 +89,12 @@ def entry(text: Text) -> bytes:
 
 
 def tail(seconds: float) -> bytes:
-    """The last line."""
-    return _line(Tail(round(seconds, 3)))
+    """Encode the last line."""
+    return _encode(Tail(round(seconds, 3)))
 
 
 def read(path: Path, *, interim: bool = False) -> Transcript:
-    """What the journal at ``path`` holds; ``interim`` to have all interim texts. Raises OSError and `NotAJournal`."""
+    """Read the journal at ``path``, with all interim texts if ``interim``. Raises OSError and `NotAJournal`."""
     with path.open("rb") as lines:
         try:
             first = msgspec.json.decode(next(lines, b""), type=Head)
@@ -113,7 +115,7 @@ def read(path: Path, *, interim: bool = False) -> Transcript:
                 pending.pop(utterance, None)
             elif utterance not in done:
                 pending[utterance] = text
-            # A final text may be empty: there were no words after all, and it only takes back the interim ones.
+            # An empty final text only takes back interim texts: there were no words after all.
             if text.final and (text.text or text.gap):
                 texts.append(text)
     texts += [text for text in pending.values() if text.text]
@@ -131,9 +133,9 @@ def _texts(lines: Iterator[bytes], found: Transcript) -> Iterator[Text]:
                 found.unreadable += 1
 
 
-def _line(what: Head | Line | Tail) -> bytes:
-    return msgspec.json.encode(what) + b"\n"
+def _encode(record: Head | JournalLine | Tail) -> bytes:
+    return msgspec.json.encode(record) + b"\n"
 
 
-_decode_line = msgspec.json.Decoder(Line).decode
+_decode_line = msgspec.json.Decoder(JournalLine).decode
 _decode_tail = msgspec.json.Decoder(Tail).decode

@@ -1,4 +1,4 @@
-"""What is known of a transcript: whose it is, whether it is whole, how much was said, and how late the words were."""
+"""Metadata of a transcript: its session, completeness, amount of text, and lag."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 import msgspec
 
-from nodes.transcripts.formats import Names, who
+from nodes.transcripts.formats import Names, party_name
 from nodes.transcripts.journal import Transcript
-from nodes.transcripts.plain import plain
+from nodes.transcripts.one_line import one_line
 
 
 def metadata(transcript: Transcript, names: Names, file: str) -> bytes:
-    """The JSON beside the transcript called ``file``; all times in seconds.
+    """Make the JSON for the transcript named ``file``; all times are in seconds.
 
-    ``session`` is what the peer said of its call: never trust it. ``complete`` is false where the writer was killed
-    or failed. ``lag`` is measured, from the arrival of a stretch of voice to its text, as the engines told.
+    ``session`` comes from the peer and must not be trusted. ``complete`` is false if the writer was killed or failed.
+    ``lag`` is measured from the arrival of a stretch of voice to its text.
     """
     head = transcript.head
     about: dict[str, Any] = {
@@ -28,7 +28,7 @@ def metadata(transcript: Transcript, names: Names, file: str) -> bytes:
         "session": head.session,
         "parties": _parties(transcript, names),
         "gaps": [
-            {"track": text.track, "start": text.start, "end": text.end, "reason": plain(text.gap)}
+            {"track": text.track, "start": text.start, "end": text.end, "reason": one_line(text.gap)}
             for text in transcript.texts
             if text.gap
         ],
@@ -40,10 +40,12 @@ def metadata(transcript: Transcript, names: Names, file: str) -> bytes:
 
 
 def _parties(transcript: Transcript, names: Names) -> dict[str, dict[str, Any]]:
-    """By track: what it is called, how many final texts, unfinished texts, and words in both."""
+    """Return, by track, the name and the numbers of final texts, unfinished texts and words in both."""
     parties: dict[str, dict[str, Any]] = {}
     for text in sorted(transcript.texts, key=lambda text: text.track):
-        party = parties.setdefault(text.track, {"name": who(text, names), "texts": 0, "words": 0, "unfinished": 0})
+        party = parties.setdefault(
+            text.track, {"name": party_name(text, names), "texts": 0, "words": 0, "unfinished": 0}
+        )
         party["texts"] += text.final and not text.gap
         party["words"] += len(text.text.split())
         party["unfinished"] += not text.final
@@ -51,7 +53,7 @@ def _parties(transcript: Transcript, names: Names) -> dict[str, dict[str, Any]]:
 
 
 def _quantiles(lags: Sequence[float]) -> dict[str, float] | None:
-    """Measured values by the nearest-rank method; None where there are none."""
+    """Return quantiles by the nearest-rank method; None without values."""
     if not lags:
         return None
     ordered = sorted(lags)

@@ -1,4 +1,4 @@
-"""Turn speech into text: audio goes in, and what each party said comes out, while it is said and when it is final."""
+"""Transcribe speech: audio in, interim and final texts of each party out."""
 
 from __future__ import annotations
 
@@ -26,44 +26,44 @@ TELEPHONE = Caps("audio", ("mulaw",), (8000,), ("mono", "tracks"))
 
 
 class TranscribeConfig(Config):
-    """Which engine, and where utterances begin and end."""
+    """The speech engine, and the bounds of utterances."""
 
     engine: SpeechEngine = Field("moonshine", validate_default=True)
-    """What turns speech into text: ``moonshine`` (here, English, no account), ``whisper`` (here), ``google``, or
-    one that you installed; with its own config beside its name: ``{use: google, language: de-DE}``."""
+    """The speech engine: ``moonshine`` (on this machine, English, no account), ``whisper`` (on this machine),
+    ``google``, or an installed one; with its own config: ``{use: google, language: de-DE}``."""
 
     fallback: SpeechEngine | None = None
-    """An engine on this machine that takes over for the rest of the call when one in the network has failed for
-    10 s, or said three times in a row that its quota is used up."""
+    """An engine on this machine that takes over for the rest of the call after an engine in the network has failed
+    for 10 s, or has reported a used-up quota three times in a row."""
 
     interim: Duration = Duration("1s")
-    """How often the text of an utterance is updated while it is spoken; ``0s`` gives final texts only."""
+    """Time between interim texts of an utterance; ``0s`` gives final texts only."""
 
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    """Probability of voice, as a mean, above which somebody is held to speak."""
+    """Mean probability of voice above which there is speech."""
 
     pause: Annotated[Duration, Field(ge=0.1, le=3)] = Duration("100ms")
-    """The pause that ends an utterance with much speech in it, twice ``enough`` or more."""
+    """The pause that ends an utterance with twice ``enough`` speech or more."""
 
     long_pause: Annotated[Duration, Field(ge=0.1, le=5)] = Duration("1s")
-    """The pause that ends one with less than ``enough``: few words at a time are understood worse."""
+    """The pause that ends one with less than ``enough``: engines recognise a few words alone less well."""
 
     enough: Duration = Duration("3500ms")
-    """How much speech makes the pause that ends an utterance shrink; ``0s`` for the quickest final texts."""
+    """Amount of speech from which the ending pause gets shorter; ``0s`` gives the quickest final texts."""
 
     pre_roll: Annotated[Duration, Field(le=3)] = Duration("500ms")
-    """How much audio before the voice was noticed belongs to an utterance."""
+    """Audio before the detection of a voice that belongs to an utterance."""
 
     max_segment: Annotated[Duration, Field(ge=2, le=30)] = Duration("12s")
-    """Length at which an utterance is cut, at its last quiet place, although the voice goes on."""
+    """Length at which an utterance is cut at its last quiet place, although the voice goes on."""
 
     backlog: Annotated[Duration, Field(ge=10)] = Duration("2min")
-    """How much audio may wait for its final text before some is left ``untranscribed``: of all calls together, or
-    of each party for an engine in the network, which may have to hear it again. Such an engine hears no faster than
-    people speak: play files to it at ``speed: 1``."""
+    """Audio that may wait for its final text before some is left ``untranscribed``: of all calls together, or of
+    each party for an engine in the network, which may need it again. Such an engine is no faster than real time: play
+    files to it at ``speed: 1``."""
 
     processes: Annotated[int, Field(ge=1, le=512)] | Literal["auto"] = "auto"
-    """How many processes decode at once; ``auto``: one for each core."""
+    """Number of decoding processes; ``auto`` for one per core."""
 
     @model_validator(mode="after")
     def _only_streams_fall_back(self) -> Self:
@@ -74,16 +74,16 @@ class TranscribeConfig(Config):
 
 @node("transcribe")
 class Transcribe(Transform[Audio, Text, TranscribeConfig]):
-    """Write down what is said, each party for itself.
+    """Transcribe each party separately.
 
-    An engine on this machine is given utterances, which are cut at pauses and decoded in processes that all calls
-    share: final texts before interim ones, which get rarer under load. An engine in the network hears each party in
-    streams that are renewed, ended in a hold and repeated after errors without a word lost or said twice. What cannot
-    be transcribed at all is marked: a ``Text`` with the ``gap`` ``untranscribed``.
+    For an engine on this machine, audio is cut into utterances at pauses and decoded in processes that all calls share:
+    final texts before interim ones, which get rarer under load. For an engine in the network, each party has a stream,
+    which is renewed, ended in a hold, and repeated after errors, without a word lost or repeated. Audio that cannot be
+    transcribed is marked by a ``Text`` with the ``gap`` ``untranscribed``.
 
-    In: ``Audio``, one party or several by turns, as the engine wants it: s16 at 16 kHz, or a telephone's mulaw as it
-    came. Out: ``Text`` with the times of the voice: interim ones while an utterance is spoken, then a final one, which
-    is empty when there were no words after all.
+    In: ``Audio`` of one party or several, in a format of the engine: s16 at 16 kHz, or mulaw as it came. Out: ``Text``
+    with the times of the voice: interim ones while an utterance is spoken, then a final one, which is empty if there
+    were no words after all.
 
     Example::
 
@@ -91,7 +91,7 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     """
 
     caps: ClassVar = (LINEAR, TELEPHONE)
-    runs: ClassVar = "thread"  # the voice detector costs 75 µs for each 32 ms
+    runs: ClassVar = "thread"  # the voice detector takes 75 µs per 32 ms
     loss: ClassVar = "allowed"
     events: ClassVar = (
         EventType("decoder_replaced", "A decoder process died or hung; another one decodes again.", cause=""),
@@ -124,13 +124,13 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
 
     @classmethod
     def make_resource(cls, config: TranscribeConfig) -> DecoderResource | StreamerResource:
-        def recognizer(engine: SpeechEngine) -> DecoderResource:
+        def decoder(engine: SpeechEngine) -> DecoderResource:
             processes = 0 if config.processes == "auto" else config.processes
             return DecoderResource(engine.decoder, engine.config, processes, config.backlog)
 
         if not config.engine.streams:
-            return recognizer(config.engine)
-        return StreamerResource(config.engine, recognizer(config.fallback) if config.fallback else None)
+            return decoder(config.engine)
+        return StreamerResource(config.engine, decoder(config.fallback) if config.fallback else None)
 
     @classmethod
     def gives(cls, config: TranscribeConfig, given: Format) -> Format:
@@ -141,22 +141,22 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
         return STALL_TIMEOUT if config.engine.streams else config.max_segment
 
     def open(self, session: Session) -> None:
-        self._parties: dict[str, TrackTranscript] = {}
+        self._transcripts: dict[str, TrackTranscript] = {}
         self._driver: Driver
         if not isinstance(self.resource, StreamerResource):
-            self._driver = self._utterances(self.resource, self)
+            self._driver = self._utterance_driver(self.resource, self)
             return
         local = self.resource.fallback
-        fallback = (lambda host: self._utterances(local, host)) if local else None
+        fallback = (lambda host: self._utterance_driver(local, host)) if local else None
         interim = bool(self.config.interim)
         self._driver = StreamingDriver(
-            self, self.resource.streamer, self.config.backlog, interim, self._parties, fallback
+            self, self.resource.streamer, self.config.backlog, interim, self._transcripts, fallback
         )
 
-    def _utterances(self, recognizer: DecoderResource, host: DriverHost) -> UtteranceDriver:
+    def _utterance_driver(self, resource: DecoderResource, host: DriverHost) -> UtteranceDriver:
         c = self.config
         limits = SegmentLimits(c.threshold, c.pause, c.long_pause, c.enough, c.pre_roll, c.max_segment)
-        return UtteranceDriver(host, recognizer, limits, c.interim, self._parties)
+        return UtteranceDriver(host, resource, limits, c.interim, self._transcripts)
 
     def process(self, chunk: Audio, emit: Emit[Text]) -> None:
         self._driver.push(chunk)

@@ -24,7 +24,7 @@ NAMES = {"agent": "Agent", "customer": "Caller"}
 def transcript(tmp_path):
     started = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     session = Session("20260102T030405-0a1b2c3d", started, {"call_id": "7a1c", "session_id": "1"})
-    lines = [msgspec.json.decode(line, type=journal.Line) for line in EXAMPLES["jsonl"].splitlines()]
+    lines = [msgspec.json.decode(line, type=journal.JournalLine) for line in EXAMPLES["jsonl"].splitlines()]
     (tmp_path / "part").write_bytes(
         journal.head(session) + b"".join(map(journal.entry, lines)) + journal.tail(16.0),
     )

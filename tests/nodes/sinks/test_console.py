@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flowcore import Session, Text
 from flowcore.testing import SESSION, NodeHarness
-from nodes.sinks.console import BACKLOG, Console, Screen
+from nodes.sinks.console import MAX_WAITING_FINALS, Console, Screen
 
 COLUMNS, ROWS = 60, 10
 
@@ -230,11 +230,11 @@ def test_terminal_that_stands_still_holds_up_one_flow_and_drops_are_counted():
     with ThreadPoolExecutor(1) as pool:
         held_up = pool.submit(first.push, said("first"))
         assert stuck.reached.wait(60)
-        second.push(*(said(f"{number}") for number in range(BACKLOG + 7)))  # returns
+        second.push(*(said(f"{number}") for number in range(MAX_WAITING_FINALS + 7)))  # returns
         stuck.free.set()
         held_up.result(60)
     assert second.dropped_chunks == {"terminal_stuck": 7}
-    assert len(stuck.getvalue().splitlines()) == 1 + BACKLOG
+    assert len(stuck.getvalue().splitlines()) == 1 + MAX_WAITING_FINALS
 
 
 def test_utterance_without_words_only_takes_its_interim_away():
