@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from flowcore.bench.profile import ENGINE, Profile
+from flowcore.bench.trial import Cores, trial
+from tests.bench.calls import LOAD_GENERATOR, RECORD
 
 BUSY = """
 import threading, time
@@ -51,3 +54,12 @@ def test_time_goes_to_the_module_that_spent_it_in_any_thread() -> None:
 
 def test_what_has_no_name_is_the_engines() -> None:
     assert Profile({})._part(sys._getframe()) == ENGINE
+
+
+@pytest.mark.slow
+def test_the_profile_names_listener_stages_and_nodes(tmp_path: Path) -> None:
+    settings = ["call.port=0", f"wav.path={tmp_path}/{{call_id}}.wav"]
+    done = trial(RECORD, settings, LOAD_GENERATOR, 200, 5.0, Cores.share(1), probe=False, profile=True)
+    assert {"socket", "frame", "JSON", "ordered", "wav", "engine"} <= set(done.profile)
+    assert sum(done.profile.values()) == pytest.approx(done.cpu, rel=0.2)
+    assert done.ages == []
