@@ -55,7 +55,6 @@ class NodeHarness:
         self.declared = Declared()
         self.declared.add(cls.name, cls.events, cls.reasons)
         self._in = 0.0
-        self._closed = False
         self.now = 0.0
         self._alarms = Alarms(lambda: self.now)
         self.node.report = _Report(self)

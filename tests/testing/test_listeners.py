@@ -2,11 +2,11 @@ from flowcore.testing import duration, run_listener
 from tests.engine.nodes import Tones
 
 
-def test_hear_gives_each_session_with_its_chunks_and_its_end():
+def test_each_session_has_its_chunks_and_its_end():
     sessions = run_listener(Tones, {"sessions": 2, "length": "200ms"})
-    assert [heard.session.attributes["call_id"] for heard in sessions] == ["0", "1"]
-    assert [duration(heard.chunks) for heard in sessions] == ["200ms", "200ms"]
-    assert {heard.reason for heard in sessions} == {"done"}
+    assert [received.session.attributes["call_id"] for received in sessions] == ["0", "1"]
+    assert [duration(received.chunks) for received in sessions] == ["200ms", "200ms"]
+    assert {received.reason for received in sessions} == {"done"}
 
 
 def test_listener_that_goes_on_is_ended_after_so_many_calls():

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 from flowcore import Audio
 from flowcore.testing import joined, run
@@ -32,3 +33,17 @@ def test_voices_are_said_from_another_place_in_each_call(tmp_path: Any) -> None:
     assert coded == g711.encode(spoken).tobytes()
     assert excerpt(coded, 0, 10) == coded + coded[: 2 * 8000]
     assert excerpt(coded, 1, 5) == coded[3 * 8000 :]
+
+
+def test_a_voice_at_another_rate_is_resampled(tmp_path: Any) -> None:
+    path = tmp_path / "voice.wav"
+    spoken = np.zeros(16_000, np.int16)
+    path.write_bytes(wav.header("s16", 16_000, 1, spoken.nbytes) + spoken.tobytes())
+    assert len(voice(path)) == 8000
+
+
+def test_an_empty_voice_is_refused(tmp_path: Any) -> None:
+    path = tmp_path / "voice.wav"
+    path.write_bytes(wav.header("s16", 8000, 1, 0))
+    with pytest.raises(ValueError, match="is empty"):
+        voice(path)

@@ -92,3 +92,70 @@ def test_refused_calls_are_counted() -> None:
         result = Load(f"ws://127.0.0.1:{server.getsockname()[1]}/", 2, 0.1).run()
         thread.join()
     assert (result.refused, result.messages, result.fine) == (2, 0, False)
+
+
+def test_an_address_that_is_not_a_websocket_is_refused():
+    with pytest.raises(ValueError, match="not an address like"):
+        Load("http://127.0.0.1/", 1, 1)
+
+
+@pytest.fixture
+def receiver():
+    """Take one connection and answer its upgrade; the test does the rest."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = []
+
+        def take(then):
+            def work():
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+                    then(connection)
+
+            taken.append(threading.Thread(target=work))
+            taken[-1].start()
+            return f"ws://127.0.0.1:{server.getsockname()[1]}/"
+
+        yield take
+        for thread in taken:
+            thread.join(PATIENCE)
+
+
+def test_calls_that_the_receiver_ends_are_counted(receiver):
+    result = Load(receiver(lambda connection: connection.recv(4096)), 1, 2.0).run()
+    assert result.closed == 1
+    assert not result.fine
+
+
+def test_calls_without_a_closing_handshake_are_counted(receiver):
+    def read_to_the_end(connection):
+        while data := connection.recv(65536):
+            if data.endswith(b"\x03\xe8"):
+                return
+
+    assert Load(receiver(read_to_the_end), 1, 0.2).run().unclosed == 1
+
+
+def test_calls_whose_close_is_never_answered_are_counted(receiver):
+    done = threading.Event()
+    result = Load(receiver(lambda connection: done.wait(PATIENCE)), 1, 0.2, timeout=0.5)
+    assert result.run().unclosed == 1
+    done.set()
+
+
+def test_sends_that_the_kernel_takes_in_part_are_counted(receiver):
+    done = threading.Event()
+
+    def stop_reading(connection):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        done.wait(PATIENCE)
+
+    load = Load(receiver(stop_reading), 1, 0.2, timeout=0.5)
+    [call] = [load._connect(0)]
+    load._shake_hands([call])
+    while not call.put(bytes(65536)):
+        pass
+    assert call.put(b"more") == len(call.unsent) > 4
+    done.set()
+    call.socket.close()
