@@ -14,7 +14,7 @@ EVENTS = (
     EventType("port_unprotected", "Callers need no credentials.", "warning", advice=""),
     EventType(
         "caller_rejected",
-        "Callers were rejected; one event in ten seconds for each reason.",
+        "Callers were rejected; at most one event a second for each reason.",
         "warning",
         reason="``wrong_secret``, ``no_secret``, ``foreign_network``, ``foreign_origin``, ``unlisted_account``, "
         "``too_many_of_address``, ``no_trusted_proxy``, ``proxy_contradicts_itself``.",
