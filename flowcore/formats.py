@@ -1,4 +1,4 @@
-"""What travels through a port, and what a port takes: GStreamer's caps, cut down to what calls need."""
+"""Formats of chunks, and the caps of ports: GStreamer's, reduced to the needs of calls."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Layout = Literal["tracks", "mono", "stereo"]
 
 @dataclass(frozen=True)
 class Format:
-    """The one format of a wire.
+    """The format of a wire.
 
-    ``layout`` tells how parties share it: ``tracks`` is one-channel chunks of several parties taking turns, told apart
-    by ``Audio.track``; ``mono`` is one party or a mix; ``stereo`` is agent left and customer right in one chunk.
-    Text has neither encoding nor rate nor layout.
+    ``rate`` is in Hz. ``layout`` is how parties share the wire: ``tracks`` are one-channel chunks of several parties by
+    turns, each with its ``Audio.track``; ``mono`` is one party or a mix; ``stereo`` is the agent left and the customer
+    right in one chunk. Text has neither encoding nor rate nor layout.
     """
 
     kind: Kind
@@ -30,7 +30,7 @@ class Format:
 
 @dataclass(frozen=True)
 class Caps:
-    """What a port accepts: for each property the values it takes, nothing named meaning any."""
+    """The formats that a port accepts: values for each property; an empty tuple means any value."""
 
     kind: Kind
     encodings: tuple[str, ...] = ()

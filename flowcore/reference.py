@@ -29,7 +29,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Reference:
-    """All that an author of graphs needs of a node.
+    """The reference of one node, for authors of graphs.
 
     ``text`` is the docstring, a paragraph a line; ``purpose`` is its first line and ``example`` a line of a graph.
     ``outputs`` maps names (empty for the only one) to what comes out, as far as that is known without a graph.
@@ -50,7 +50,7 @@ class Reference:
 
 
 def reference(cls: type[Node]) -> Reference:
-    """Read it off the class."""
+    """Make the reference of a node from its class."""
     text = _text(cls)
     return Reference(
         cls.name,
@@ -68,12 +68,12 @@ def reference(cls: type[Node]) -> Reference:
 
 
 def family(cls: type[Node]) -> str:
-    """Where a node belongs: it gives, it works, or it takes."""
+    """The family of a node: sources, transforms or sinks."""
     return "sources" if issubclass(cls, Listener) else "sinks" if issubclass(cls, Sink) else "transforms"
 
 
 def _text(cls: type[Node]) -> str:
-    """The class's docstring, its paragraphs in one line each: whoever shows them breaks them."""
+    """The class's docstring with each paragraph on one line, for a reader to break."""
     text = re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(cls) or "")
     return text.replace("``", "`").replace("Example::", "Example:")
 
@@ -89,7 +89,7 @@ def _outputs(cls: type[Node]) -> Iterator[tuple[str, str]]:
     elif issubclass(cls, Listener):
         try:
             yield "", str(cls.gives(cls.Config()))
-        except ValidationError:  # it cannot do without config, which then tells the format
+        except ValidationError:  # its config has required fields, which decide the format
             yield "", ""
     elif not issubclass(cls, Sink):
         yield "", ""
@@ -105,14 +105,14 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[Field]:
 
 
 def described(info: FieldInfo) -> str:
-    """A field's type as a graph's author needs it: ``duration (us, ms, s, min, h)``, ``one of wait, skip_late``."""
+    """A field's type for authors of graphs: ``duration (us, ms, s, min, h)``, ``one of wait, skip_late``."""
     quantity = quantity_of(info)
     bounds = [text for limit in info.metadata for text in _bounds(limit, quantity or str)]
     return " ".join(filter(None, [_type(info.annotation), " and ".join(bounds)]))
 
 
 def quantity_of(info: FieldInfo) -> Callable[[Any], Quantity] | None:
-    """What makes a field's quantity of a number; None when the field holds something else."""
+    """The field's quantity type; None when the field holds something else."""
     return next((of for of in (info.annotation, *get_args(info.annotation)) if _is_quantity(of)), None)
 
 
@@ -160,7 +160,7 @@ def _default(info: FieldInfo) -> Any:
 
 
 def _plain(value: Any) -> str:
-    """A value as a graph would write it."""
+    """A value, written as in a graph."""
     if isinstance(value, BaseModel):
         return "as below"
     if isinstance(value, tuple):

@@ -1,8 +1,8 @@
-"""Finds nodes by name, through two doors: installed packages, and Python files that a graph imports.
+"""Finds nodes by name: in installed packages, and in Python files that a graph imports.
 
-A package names its nodes with entry points of the group ``flowcore.nodes``: a node class, or a package whose files
-are nodes: there, a file ``gate.py`` in one of the families below holds the node ``gate``. Nothing of a package is
-imported until a graph uses the node. A Python file of a graph (`from_file`) is run when the graph is checked.
+A package names its nodes with entry points of the group ``flowcore.nodes``. An entry point is a node class, or a
+package in which a file ``gate.py`` in one of the families below holds the node ``gate``. A package is not imported
+until a graph uses the node. A Python file of a graph (`from_file`) is run when the graph is checked.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ KINDS = (Listener, Transform, Demux, Sink)
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a node is found: ``module``, and ``attribute`` or the class in it that carries the node's name.
+    """The place of a node: the class ``attribute`` of ``module``, or the class in it with the node's name.
 
-    ``file`` is the Python file of a graph that holds it, empty for what is installed; ``rival`` is another place that
-    brings a node of this name.
+    ``file`` is the graph's Python file that holds the node, empty for an installed node; ``rival`` is another place
+    that has a node of this name.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Entry:
 
     @property
     def place(self) -> str:
-        """Where its author finds it."""
+        """The file or module, for messages to the node's author."""
         return self.file or self.module
 
     def load(self) -> type[Node]:
@@ -67,7 +67,7 @@ class Entry:
 
 @cache
 def available() -> Mapping[str, Entry]:
-    """Every node that is installed, by name. One that two packages bring cannot be loaded: its entry has a rival."""
+    """Every installed node by name. A node that two packages bring cannot be loaded: its entry has a rival."""
     found: dict[str, Entry] = {}
     for point in importlib.metadata.entry_points(group=GROUP):
         for entry in _entries(point):
@@ -84,7 +84,7 @@ def _entries(point: importlib.metadata.EntryPoint) -> Iterator[Entry]:
     for family in FAMILIES:
         try:
             spec = find_spec(f"{point.module}.{family}")
-        except ModuleNotFoundError:  # an entry point of a package that is gone, or was never whole
+        except ModuleNotFoundError:  # the entry point of a package that is missing or incomplete
             continue
         for file in pkgutil.iter_modules(spec.submodule_search_locations if spec else ()):
             if not file.name.startswith("_"):
@@ -94,12 +94,12 @@ def _entries(point: importlib.metadata.EntryPoint) -> Iterator[Entry]:
 def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # whatever somebody's module does, it must not end a check of graphs
+    except (Exception, SystemExit) as error:  # a module may raise anything; the check of graphs goes on
         raise BrokenImport(name, error, tuple(authors_lines(error, folder(name)))) from error
 
 
 def folder(module: str) -> Path | None:
-    """The directory of the package, or of the file, that a module belongs to."""
+    """The directory of a module's package, or of its file beside a graph; None if unknown."""
     loaded = sys.modules.get(module)
     if loaded is not None and loaded.__spec__ is None:  # a file beside a graph
         return Path(loaded.__file__).parent if loaded.__file__ else None
@@ -109,10 +109,10 @@ def folder(module: str) -> Path | None:
 
 
 def from_file(path: Path) -> list[Entry]:
-    """The nodes of a Python file, in its order. Runs the file.
+    """The nodes of a Python file, in its order. Runs the file, once in a process as long as its text is the same.
 
-    The same text of the same file is run once in a process. A module that a test has imported from this very file is
-    taken as it is. Raises `BrokenImport`, and `NameClash` when two of its classes carry one name.
+    A module that a test imported from this file is used as it is. Raises `BrokenImport`, and `NameClash` when two of
+    its classes have one name.
     """
     module = _run(path)
     found: dict[str, Entry] = {}
@@ -123,7 +123,7 @@ def from_file(path: Path) -> list[Entry]:
             places = (f"class {found[cls.name].attribute}", f"class {attribute} of {path.name}")
             raise NameClash(cls.name, *places)
         try:
-            cls.Config.model_rebuild()  # a wrong annotation would else come up when a graph uses the node
+            cls.Config.model_rebuild()  # finds wrong annotations now, not when a graph uses the node
         except (PydanticUserError, NameError) as error:
             raise BrokenImport(path.name, f"{attribute}.Config: {error}".partition("\n")[0]) from error
         found[cls.name] = Entry(cls.name, module.__name__, attribute, str(path))
@@ -140,17 +140,17 @@ def _run(path: Path) -> ModuleType:
         source = path.read_bytes()
     except OSError as error:
         raise BrokenImport(path.name, f"it cannot be read: {error.strerror or error}") from error
-    # Named by its content, so that a changed file is another module, and never by its stem alone, so that a file
-    # json.py beside a graph cannot take the place of Python's own.
+    # The name has a digest of the content, so a changed file is another module, and a file json.py beside a graph
+    # cannot replace Python's own.
     name = f"{path.stem}-{hashlib.sha256(bytes(path) + source).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     linecache.checkcache(str(path))
     module = ModuleType(name)
     module.__file__ = str(path)
-    sys.modules[name] = module  # where pydantic looks up the names in annotations
+    sys.modules[name] = module  # pydantic looks up names in annotations there
     try:
-        exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102  # the door that is there for it
+        exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102  # the purpose of `import`
     except (Exception, SystemExit) as error:  # as in `_imported`
         del sys.modules[name]
         raise BrokenImport(path.name, error, tuple(authors_lines(error, path.parent))) from error
@@ -158,7 +158,7 @@ def _run(path: Path) -> ModuleType:
 
 
 def authors_lines(error: BaseException, folder: Path | None) -> Iterator[str]:
-    """A line for each step of the traceback inside ``folder``: not flowcore's, Python's or a library's."""
+    """A line for each step of the traceback inside ``folder``, without flowcore, Python and libraries."""
     if isinstance(error, SyntaxError) and error.filename:
         yield f"{Path(error.filename).name}:{error.lineno}: {(error.text or '').strip()}"
     for step in traceback.extract_tb(error.__traceback__):

@@ -1,8 +1,7 @@
 """Quantities that carry their unit, as they are written in a graph: ``120ms``, ``-45dB``, ``64KiB``, ``16kHz``.
 
-Each is a plain number of Python with a unit in its type, so that it costs nothing to use. A bare number is refused
-with a message that says how to write it, because ``window: 120`` has been read as seconds and as milliseconds by
-different people in the same file.
+Each is a plain Python number with a unit in its type, so it costs nothing to use. A bare number is refused with a
+message that shows how to write it: different readers of one file took ``window: 120`` for seconds and for milliseconds.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ _NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*([A-Za-zµ]*)\s*")
 
 
 class Quantity:
-    """What all quantities share: reading a number and its unit."""
+    """Base of all quantities: parses a number and its unit."""
 
     UNITS: ClassVar[dict[str, float]]
     EXAMPLE: ClassVar[str]
-    BARE: ClassVar[bool] = False  # whether a number without a unit has one meaning only
+    BARE: ClassVar[bool] = False  # whether a number without a unit is unambiguous
 
     @classmethod
     def _number(cls, text: str | float) -> float:
@@ -77,7 +76,7 @@ class Duration(Quantity, float):
         return super().__new__(cls, number)
 
     def samples(self, rate: int) -> int:
-        """How many samples at ``rate`` Hz this lasts, to the nearest one."""
+        """The number of samples at ``rate`` Hz, rounded."""
         return round(self * rate)
 
     def __str__(self) -> str:

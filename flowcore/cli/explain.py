@@ -120,8 +120,8 @@ def _latency(explained: Explanation) -> Iterator[RenderableType]:
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
     for path in explained.latency:
-        parts = " + ".join(f"{name} {_time(seconds)}" for name, seconds in path.parts)
-        table.add_row(Text(path.to, "cyan"), _time(path.seconds), Text(f"= {parts}" if parts else ""))
+        delays = " + ".join(f"{name} {_time(seconds)}" for name, seconds in path.delays)
+        table.add_row(Text(path.to, "cyan"), _time(path.seconds), Text(f"= {delays}" if delays else ""))
     yield Padding(table, (0, 0, 0, 2))
     queues = any(chain.border for chain in explained.chains)
     if queues:

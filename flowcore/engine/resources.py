@@ -11,7 +11,7 @@ from flowcore.engine.admission import MessagePort
 from flowcore.engine.bus import Bus
 from flowcore.engine.totals import ProcessReport, Totals
 from flowcore.errors import CannotStart, FlowcoreError
-from flowcore.graph.broken import describe_error
+from flowcore.graph.node_errors import describe_error
 from flowcore.graph.plan import Plan
 from flowcore.node import Resource
 

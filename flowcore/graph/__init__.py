@@ -1,4 +1,4 @@
-"""From a graph file to a plan: YAML with positions → checked graph → negotiated formats → plan."""
+"""Graph files become plans: YAML with positions → checked graph → negotiated formats → plan."""
 
 from flowcore.graph.load import load as load_graph
 from flowcore.graph.negotiate import compile_graph

@@ -1,4 +1,4 @@
-"""What would fix a wire whose ends do not match: lines to paste into the graph."""
+"""Advice for a wire whose ends do not match: lines to paste into the graph."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from flowcore.formats import Caps, Format
 from flowcore.graph.conversions import Converter, Row, Step, as_written, is_converter, narrowed, offers, shortest
 from flowcore.node import Node
 
-LONGEST = 4
+MAX_NODES = 4
 """Nodes between two others at most: from packets to words, reorder, decode_mulaw, resample, transcribe."""
-MOST = 3
+MAX_WAYS = 3
 """Ways that are shown at most."""
 
 
 def rows(given: Format, wanted: Iterable[Caps], nodes: Sequence[type[Node]]) -> list[Row]:
-    """The ways from one format to another with the fewest nodes that an author must write, then the shortest."""
+    """The ways from ``given`` to ``wanted`` with the fewest nodes for an author to write, and the shortest of them."""
     converters: list[Converter] = [cls for cls in nodes if is_converter(cls)]  # type: ignore[misc]  # transforms all
     written = list(as_written(cls for cls in nodes if not is_converter(cls)))
-    # Converters are put in before the nodes on the way, too.
+    # Negotiation inserts converters before the nodes on the way, too.
     midway = [step for own in written for takes in own.cls.accepts(own.config) for step in offers(converters, takes)]
     found: dict[object, Row] = {}
     for takes in wanted:
         for exact in narrowed(takes):
             steps = list(dict.fromkeys([*offers(converters, exact), *midway, *written]))
-            for row in shortest(given, exact, steps, LONGEST):
+            for row in shortest(given, exact, steps, MAX_NODES):
                 found.setdefault(row.meaning, row)
     if not found:
         return []
@@ -34,9 +34,9 @@ def rows(given: Format, wanted: Iterable[Caps], nodes: Sequence[type[Node]]) -> 
 
 
 def lines(upstream: str, given: Format, node: str, ways: Sequence[Row], taken: Collection[str]) -> list[str]:
-    """The text for each way: nodes to paste behind ``upstream``, and what ``node`` then says in ``from``."""
+    """The text for each way: nodes to paste behind ``upstream``, and the new ``from`` of ``node``."""
     texts: list[str] = []
-    for row in ways[:MOST]:
+    for row in ways[:MAX_WAYS]:
         pasted, end = _pasted(upstream, _to_write(given, row), taken)
         start = "add" if len(ways) == 1 else "either add" if not texts else "or add"
         texts.append(f'{start}  {"; ".join(pasted)}  and write  from: {end}  in "{node}"')
@@ -48,7 +48,7 @@ def _own(row: Row) -> int:
 
 
 def _to_write(given: Format, row: Row) -> list[Step]:
-    """The steps without the converters that negotiation puts in by itself, which it does where a node needs them."""
+    """The steps without those converters that negotiation inserts by itself before a node that needs them."""
     written: list[Step] = []
     pending: list[Step] = []
     before = after = given
@@ -64,7 +64,7 @@ def _to_write(given: Format, row: Row) -> list[Step]:
 
 
 def _pasted(upstream: str, steps: Sequence[Step], taken: Collection[str]) -> tuple[list[str], str]:
-    """A line for each step, and the output behind the last one."""
+    """A line for each step, and the name of the last one's output."""
     names: list[str] = []
     pasted = []
     for step in steps:
@@ -80,5 +80,5 @@ def _pasted(upstream: str, steps: Sequence[Step], taken: Collection[str]) -> tup
 
 
 def nothing(given: Format, wanted: Iterable[Caps]) -> str:
-    """The help where no way leads."""
+    """The help text when there is no way."""
     return f"no installed node makes {listed((str(takes) for takes in wanted), 'or')} of {given}"

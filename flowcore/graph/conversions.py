@@ -1,4 +1,4 @@
-"""Rows of nodes that turn one format into another: what negotiation puts in, and what advice offers."""
+"""Rows of nodes that convert one format to another, for negotiation to insert and for advice to offer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowcore.errors import FlowcoreError
 from flowcore.formats import Caps, Format
 from flowcore.node import Config, Demux, Node, Transform
 
-LONGEST = 3
+MAX_CONVERTERS = 3
 """Converters between two nodes at most: decode, resample, interleave."""
 
 Converter = type[Transform]  # type: ignore[type-arg]  # of any chunks
@@ -20,14 +20,14 @@ Converter = type[Transform]  # type: ignore[type-arg]  # of any chunks
 
 @dataclass(frozen=True)
 class Step:
-    """A node in such a row; ``output`` is the one of its outputs that the row goes on from."""
+    """A node in a row; ``output`` is the index of the output from which the row goes on."""
 
     cls: type[Node]
     config: Config
     output: int = 0
 
     def after(self, form: Format) -> Format | None:
-        """What it gives for ``form``; None when it does not take that."""
+        """The format that the node gives for ``form``; None when it does not accept that."""
         taken = self.cls.accepts(self.config)
         if taken and not any(takes.matches(form) for takes in taken):
             return None
@@ -43,7 +43,7 @@ class Row:
 
     @property
     def meaning(self) -> tuple[frozenset[Step], Format]:
-        """Equal for rows that do the same in another order: converters change no more than they must."""
+        """A key that is equal for rows with the same steps in another order."""
         return frozenset(self.steps), self.gives
 
 
@@ -56,8 +56,8 @@ def gives(cls: type[Node], config: Config, given: Format) -> tuple[Format, ...]:
     return ()
 
 
-def shortest(given: Format, wanted: Caps, steps: Sequence[Step], longest: int = LONGEST) -> list[Row]:
-    """All rows of ``steps`` from ``given`` to what ``wanted`` matches than which none is shorter."""
+def shortest(given: Format, wanted: Caps, steps: Sequence[Step], longest: int = MAX_CONVERTERS) -> list[Row]:
+    """All shortest rows of ``steps`` from the format ``given`` to one that ``wanted`` matches."""
     seen = {given}
     ends = [Row((), given)]
     for _ in range(longest):
@@ -74,18 +74,18 @@ def shortest(given: Format, wanted: Caps, steps: Sequence[Step], longest: int = 
 
 
 def offers(converters: Iterable[Converter], wanted: Caps) -> list[Step]:
-    """The converters that say that they help to reach ``wanted``."""
+    """The converters that declare a config for ``wanted``."""
     return [Step(cls, config) for cls in converters if (config := cls.converts(wanted)) is not None]
 
 
 def narrowed(wanted: Caps) -> Iterator[Caps]:
-    """Every way to decide what ``wanted`` leaves open among named values."""
+    """``wanted`` with one value for each property, for every combination of its values."""
     for encoding, rate, layout in product(wanted.encodings or [""], wanted.rates or [0], wanted.layouts or [""]):
         yield Caps(wanted.kind, (encoding,) * bool(encoding), (rate,) * bool(rate), (layout,) * bool(layout))
 
 
 def installed() -> Iterator[type[Node]]:
-    """The transforms and demuxers that a graph can use."""
+    """The installed transforms and demuxers. Broken packages are left out: a graph that names their nodes says so."""
     from flowcore.registry import available
 
     for name in sorted(available()):
@@ -93,22 +93,22 @@ def installed() -> Iterator[type[Node]]:
         if entry.attribute or ".transforms." in entry.module:
             try:
                 cls = entry.load()
-            except (ImportError, FlowcoreError):  # a broken package is reported where a graph names its nodes
+            except (ImportError, FlowcoreError):
                 continue
             if issubclass(cls, Transform | Demux):
                 yield cls
 
 
 def is_converter(cls: type[Node]) -> bool:
-    """Whether negotiation may put it in."""
+    """Whether negotiation may insert nodes of this class: it declares which formats it converts."""
     return issubclass(cls, Transform) and cls.converts.__func__ is not Transform.converts.__func__  # type: ignore[attr-defined]
 
 
 def as_written(nodes: Iterable[type[Node]]) -> Iterator[Step]:
-    """The steps that an author could write with no more config than none at all."""
+    """The steps of ``nodes`` that need no config."""
     for cls in nodes:
         try:
             config = cls.Config()
-        except ValidationError:  # it needs to be told something: not for us to make up
+        except ValidationError:  # it has a field without a default
             continue
         yield from (Step(cls, config, output) for output in range(len(cls.outputs) or 1))

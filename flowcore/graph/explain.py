@@ -1,4 +1,4 @@
-"""A plan as plain data for people and programs: chains, borders, formats, shared parts, latency and memory."""
+"""Explains a plan as plain data: chains, borders, formats, shared resources, latency and memory."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from flowcore.node import Resource
 from flowcore.units import Duration
 
 SLOT = Duration("20ms")
-"""How often the engine wakes, unless ``flowcore run --slot`` says otherwise: what waits for it waits one slot."""
+"""The engine's default slot (``flowcore run --slot``): a chunk that waits for the engine waits one slot at most."""
 
-CALL = 50 << 10
-"""Bytes of a call besides what its queues hold: what `make bench` measures for graphs/record.yaml, socket included."""
+CALL_BYTES = 50 << 10
+"""Bytes of a call without its queues, as `make bench` measures them for graphs/record.yaml, socket included."""
 
-SAMPLE = {"mulaw": 1, "s16": 2, "f32": 4}
-PACKETS = 50 * 250 + 8000
-"""Bytes a second of packets: 50 of them, 250 bytes of objects around 160 of data."""
-TEXT = 512
+SAMPLE_BYTES = {"mulaw": 1, "s16": 2, "f32": 4}
+PACKETS_BYTES = 50 * 250 + 8000
+"""Bytes for each second of packets: 50 packets with 160 bytes of data in objects of 250 bytes."""
+TEXT_BYTES = 512
 """Bytes of a text chunk: a sentence, its track and times."""
 
 
 @dataclass(frozen=True)
 class Border:
-    """The queue before a chain. ``bytes`` is what it holds at most, from its bound and the format alone."""
+    """The queue before a chain. ``bytes`` is its size when full, computed from its bound and the format."""
 
     max: str
     chunks: int
@@ -37,7 +37,7 @@ class Border:
 
 @dataclass(frozen=True)
 class Step:
-    """A node: ``inputs`` as a graph would write them, formats by output (its name, or empty for the only one)."""
+    """A node. ``inputs`` are written as in a graph; ``gives`` maps outputs (empty for the only one) to formats."""
 
     name: str
     use: str
@@ -51,7 +51,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Chain:
-    """Nodes that call each other plainly, in the event loop or, behind a border, in a thread."""
+    """Nodes that call each other directly, in the event loop or, behind a border, in a thread."""
 
     runs: str
     border: Border | None
@@ -60,16 +60,16 @@ class Chain:
 
 @dataclass(frozen=True)
 class Path:
-    """What adds up, by name and in seconds, on the slowest way to a node at which the graph ends."""
+    """The slowest way to a node at which the graph ends: its delays by name, and their sum, in seconds."""
 
     to: str
-    parts: tuple[tuple[str, float], ...]
+    delays: tuple[tuple[str, float], ...]
     seconds: float
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of one call: always, and with every queue full."""
+    """Bytes of one call: usually, and with every queue full."""
 
     usual: int
     most: int
@@ -77,7 +77,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Explanation:
-    """All of it. ``shared`` has the parts that all calls use, each with the nodes that use it."""
+    """An explained plan. ``shared`` are the resources that all calls share, each with the nodes that use it."""
 
     graph: str
     live: bool
@@ -88,19 +88,19 @@ class Explanation:
 
 
 def explain(plan: Plan) -> Explanation:
-    """Read all of it off a plan; nothing is opened."""
+    """Explain a plan, without opening anything."""
     chains: dict[int, list[PlanNode]] = {}
     for node in plan.nodes.values():
         chains.setdefault(node.chain, []).append(node)
     explained = tuple(_chain(nodes, plan) for _, nodes in sorted(chains.items()))
     queues = sum(chain.border.bytes for chain in explained if chain.border)
     live = plan.listener.cls.live
-    memory = Memory(CALL, CALL + queues)
+    memory = Memory(CALL_BYTES, CALL_BYTES + queues)
     return Explanation(plan.name, live, explained, _shared(plan), _paths(plan, live), memory)
 
 
 def wire(plan: Plan, node: str, output: int) -> str:
-    """An output as a graph would write it."""
+    """An output, written as in a graph."""
     outputs = plan.nodes[node].cls.outputs
     return f"{node}.{outputs[output]}" if outputs else node
 
@@ -115,7 +115,7 @@ def _border(head: PlanNode) -> Border | None:
     border = head.border
     if border is None:
         return None
-    size = border.chunks * TEXT if _is_text(head) else round(border.seconds * _rate(head.given))
+    size = border.chunks * TEXT_BYTES if _is_text(head) else round(border.seconds * _rate(head.given))
     return Border(str(Duration(border.seconds)), border.chunks, border.on_full, size)
 
 
@@ -124,10 +124,10 @@ def _is_text(node: PlanNode) -> bool:
 
 
 def _rate(form: Format | None) -> int:
-    """Bytes a second."""
+    """Bytes of one second in this format."""
     if form is None or form.kind == "packets":
-        return PACKETS
-    return form.rate * SAMPLE.get(form.encoding, 4) * (2 if form.layout == "stereo" else 1)
+        return PACKETS_BYTES
+    return form.rate * SAMPLE_BYTES.get(form.encoding, 4) * (2 if form.layout == "stereo" else 1)
 
 
 def _step(node: PlanNode, plan: Plan) -> Step:
@@ -149,18 +149,18 @@ def _latency(node: PlanNode) -> float:
 
 
 def _shared(plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Parts that compare equal are one part, as the engine opens them."""
-    parts: list[tuple[Resource, list[str]]] = []
+    """The resources by type; equal ones are one, as the engine opens them."""
+    resources: list[tuple[Resource, list[str]]] = []
     for node in plan.nodes.values():
-        part = node.cls.make_resource(node.config)
-        if part is None:
+        resource = node.cls.make_resource(node.config)
+        if resource is None:
             continue
-        users = next((users for same, users in parts if same == part), None)
+        users = next((users for same, users in resources if same == resource), None)
         if users is None:
-            parts.append((part, [node.name]))
+            resources.append((resource, [node.name]))
         else:
             users.append(node.name)
-    return tuple((type(part).__name__, tuple(users)) for part, users in parts)
+    return tuple((type(resource).__name__, tuple(users)) for resource, users in resources)
 
 
 def _paths(plan: Plan, live: bool) -> tuple[Path, ...]:
@@ -177,5 +177,5 @@ def _paths(plan: Plan, live: bool) -> tuple[Path, ...]:
     return tuple(Path(name, tuple(slowest[name]), _sum(slowest[name])) for name in ends)
 
 
-def _sum(parts: Any) -> float:
-    return float(sum(seconds for _, seconds in parts))
+def _sum(delays: Any) -> float:
+    return float(sum(seconds for _, seconds in delays))

@@ -1,4 +1,4 @@
-"""Checks a mapping of the file against a pydantic model, and finds the place of each error in the file."""
+"""Checks a mapping of the file against a pydantic model, and finds the position of each error."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from pydantic_core.core_schema import ErrorType
 
 from flowcore.diagnostics import Position, did_you_mean, listed
 from flowcore.graph.source import Scalar, Tree, YamlList, YamlMapping
-from flowcore.graph.values import Values, whole
+from flowcore.graph.values import Values, is_valid
 from flowcore.reference import quantity_of
 
 Model = TypeVar("Model", bound=BaseModel)
 
-# The errors whose text does not quote the value: pydantic's, but for those that carry a validator's own words.
+# Types of errors whose text does not quote the value: pydantic's own, without those that hold a validator's text.
 _DISCREET = {*get_args(ErrorType), "unit_missing"} - {"value_error", "assertion_error"}
 
 
 def check(model: type[Model], fields: YamlMapping, at: Position, owner: str, values: Values) -> Model | None:
-    """The model made of ``fields``; None when there are problems, which are then noted.
+    """Make the model from ``fields``; None after a problem.
 
-    ``at`` is where a missing field is shown (nothing stands in its place), ``owner`` names in messages whose field
-    is wrong: ``call`` or ``call's queue``.
+    ``at`` is the position at which a missing field is shown. ``owner`` names the node in messages: ``call``, or
+    ``call's queue``.
     """
-    if not whole(fields):
+    if not is_valid(fields):
         return None
     before = len(values.problems)
     plain = values.of(fields)
     if len(values.problems) > before:
         return None
     for name, key in _open_secrets(model, fields, plain, values):
-        message = f"{owner}: {name} must not stand where others read it"
+        message = f"{owner}: {name} must not be written where others can read it"
         values.problems.add("open-secret", message, key, f"write  {name}: ${{NAME}}  and set NAME in the environment")
     if len(values.problems) > before:
         return None
     try:
         return model.model_validate(plain)
     except ValidationError as error:
-        _Errors(model, fields, at, owner, values).note(error.errors(include_url=False))
+        _Errors(model, fields, at, owner, values).report(error.errors(include_url=False))
         return None
 
 
 def _open_secrets(
     model: type[BaseModel], fields: YamlMapping, plain: Mapping[str, Any], values: Values
 ) -> Iterator[tuple[str, Position]]:
-    """Secrets that the file or the command line holds, by name and place: what is not from the environment."""
+    """Secrets that are written in the file or on the command line instead of ``${NAME}``: name and position."""
     for name in model.model_fields.keys() & fields.entries.keys():
         entry, annotation = fields.entries[name], model.model_fields[name].annotation
         if isinstance(entry.value, YamlMapping):
@@ -71,8 +71,8 @@ class _Errors:
         self.values = values
         self.problems = values.problems
 
-    def note(self, errors: Sequence[ErrorDetails]) -> None:
-        """Note each error once: a union reports one for each of its members, at the same place."""
+    def report(self, errors: Sequence[ErrorDetails]) -> None:
+        """Report each error once: pydantic reports one for each member of a union, at the same place."""
         members: dict[Position, list[tuple[str, Tree, ErrorDetails]]] = {}
         for error in errors:
             if self.problems.full:
@@ -89,7 +89,7 @@ class _Errors:
             self._wrong(at, found)
 
     def _find(self, loc: tuple[int | str, ...]) -> tuple[list[str], Position, Tree]:
-        """The names along ``loc``, the place of the last key and its value; names of union members stand nowhere."""
+        """The keys along ``loc``, the position of the last one and its value; union members have no key in the file."""
         path: list[str] = []
         key, tree = self.at, self.fields
         for name in loc:
@@ -121,9 +121,9 @@ class _Errors:
         name, tree, first = found[0]
         secrets = dict(self._secrets(tree))
         texts = dict.fromkeys(self._text(name, error) for _, _, error in found)
-        own_words = any(error["type"] not in _DISCREET for _, _, error in found)
+        may_quote = any(error["type"] not in _DISCREET for _, _, error in found)
         quoted = any(secret in text for secret in secrets.values() for text in texts)
-        if secrets and (quoted or (own_words and name)):
+        if secrets and (quoted or (may_quote and name)):
             texts = {f"cannot be what {listed(f'${{{variable}}}' for variable in secrets)} holds": None}
         unit = first["type"] == "unit_missing"
         message = " or ".join(texts)
@@ -132,7 +132,7 @@ class _Errors:
         self.problems.add("unit-missing" if unit else "bad-value", f"{self.owner}: {message}", at, _help(tree, first))
 
     def _text(self, name: str, error: ErrorDetails) -> str:
-        """What is wrong in pydantic's words; a bound of a quantity with its unit, as a graph would write it."""
+        """Pydantic's text, shortened; a bound of a quantity gets its unit, as a graph would write it."""
         text = re.sub(r"^(Value error|Assertion failed), |^Input ", "", error["msg"])
         text = re.sub(r"a valid (tuple|list)$", "a list", text.partition(", unable to parse")[0])
         *outer, last = name.split(".")

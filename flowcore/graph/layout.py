@@ -1,8 +1,8 @@
-"""Where the boxes of a picture go: a layered layout from top to bottom, after Sugiyama, Tagawa and Toda (1981).
+"""Places the boxes of a picture: a layered layout from top to bottom, after Sugiyama, Tagawa and Toda (1981).
 
-Every box stands in a layer below all that feed it; a wire that passes a layer has a place of its own there, so that
-no wire crosses a box; each layer is ordered so that few wires cross; then boxes go as near above and below their
-neighbours as their widths allow (pool adjacent violators, so that is exact for each layer).
+Every box lies in a layer below all boxes that feed it. A wire that passes a layer has a place of its own there, so no
+wire crosses a box. Each layer is ordered so that few wires cross; then boxes move towards the centre of their
+neighbours as far as their widths allow (pool adjacent violators, which is exact for each layer).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ Edge = tuple[str, str]
 Point = tuple[float, float]
 
 SWEEPS = 12
-"""Times that layers are ordered and boxes moved; pictures of graphs settle within three or four."""
+"""Rounds of ordering layers and moving boxes; pictures of graphs settle within three or four."""
 
 
 @dataclass
 class Box:
-    """A box of a size; its centre ``x`` and its top ``y`` are found."""
+    """A box of a given size; the layout sets its centre ``x`` and its top ``y``."""
 
     width: float
     height: float
@@ -32,7 +32,7 @@ class Box:
 
 @dataclass
 class Layout:
-    """The boxes by name, the points that each wire passes (two for each layer), and the size of it all."""
+    """The boxes by name, the points of each wire (two for each layer), and the size of the picture."""
 
     boxes: dict[str, Box]
     routes: dict[Edge, list[Point]]
@@ -57,9 +57,9 @@ def layered(
     bottom: Collection[str] = (),
     leaves: Mapping[Edge, float] | None = None,
 ) -> Layout:
-    """Place boxes: ``gap`` apart in a layer, ``between`` layers; those in ``bottom`` go to the last one.
+    """Place boxes: ``gap`` apart in a layer, layers ``between`` apart, and those in ``bottom`` in the last layer.
 
-    ``leaves`` says how far from its box's centre a wire begins. ``edges`` form no circle.
+    ``leaves`` is the distance of a wire's beginning from its box's centre. ``edges`` form no circle.
     """
     work = _Work(dict(boxes))
     _assign_layers(work, edges, bottom)
@@ -103,14 +103,14 @@ def _add_waypoints(work: _Work, edges: Sequence[Edge], leaves: Mapping[Edge, flo
 
 
 def _neighbours(work: _Work, name: str, *, down: bool) -> list[tuple[str, float]]:
-    """What it hangs on in the layer before, with how far right of that one's centre it would stand best."""
+    """The box's neighbours in the layer before, each with the best distance of the box to the right of its centre."""
     if down:
         return [(upper, offset) for (upper, lower), (offset, _) in work.links.items() if lower == name]
     return [(lower, -offset) for (upper, lower), (offset, _) in work.links.items() if upper == name]
 
 
 def _order(work: _Work, *, down: bool) -> None:
-    """Sort each layer by the mean place of its neighbours; keep it where wires would cross more."""
+    """Sort each layer by the mean place of its neighbours, unless more wires would cross."""
     numbers = range(1, len(work.layers)) if down else range(len(work.layers) - 2, -1, -1)
     for number in numbers:
         before = {name: float(place) for place, name in enumerate(work.layers[number - 1 if down else number + 1])}
@@ -148,8 +148,8 @@ def _move(work: _Work, gap: float, *, down: bool) -> None:
 
 
 def _spread(work: _Work, names: Sequence[str], wanted: Mapping[str, float], gap: float) -> None:
-    """Put a layer's boxes where they want to be, as near as their order and widths allow, in the least squares."""
-    pools: list[list[float]] = []  # sum of what is wanted, count
+    """Move a layer's boxes to their ``wanted`` places, as near as order and widths allow (least squares)."""
+    pools: list[list[float]] = []  # sum of the wanted places, count
     shift, shifts = 0.0, []
     for number, name in enumerate(names):
         if number:

@@ -1,4 +1,4 @@
-"""A checked graph: the nodes that a file names, with their classes, configs and places in the file."""
+"""A checked graph: its nodes with their classes, configs and positions in the file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ OnFull = Literal["block", "drop_oldest", "drop_newest", "fail"]
 OnError = Literal["fail_branch", "fail_flow", "restart"]
 
 
-def _holds_something(length: Duration) -> Duration:
+def _not_zero(length: Duration) -> Duration:
     if not length:
-        raise ValueError("a queue of no length would drop all, or always block: give it a few chunks' length")
+        raise ValueError(
+            "a queue of length zero drops everything, or always blocks: give it the length of a few chunks"
+        )
     return length
 
 
@@ -27,16 +29,16 @@ class QueueConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    max: Annotated[Duration, AfterValidator(_holds_something)] | None = None
-    """How much audio the border holds at most; picked by the kind of node when left out."""
+    max: Annotated[Duration, AfterValidator(_not_zero)] | None = None
+    """Audio that the queue holds at most; when left out, the kind of node decides."""
 
     on_full: OnFull | None = None
-    """What happens when it is full; picked by the kind of node and listener when left out."""
+    """What happens when the queue is full; when left out, the kinds of node and listener decide."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """One upstream port: node and port name (empty for a node with one output), and where the file says so."""
+    """One upstream port: names of node and port (empty for a node with one output), and their position."""
 
     node: str
     port: str
@@ -62,7 +64,7 @@ class Graph:
     """A graph file without problems: nodes in topological order, the listener first.
 
     Nodes of a sub-graph that the graph uses as ``agent`` are called ``agent.speech``; ``subgraphs`` has the text
-    of each sub-graph by its path; ``secrets`` are what came from the environment, which no message may hold.
+    of each sub-graph by its path; ``secrets`` are values from the environment, which no message may show.
     """
 
     path: str

@@ -1,9 +1,9 @@
-"""From a checked graph to a plan: formats travel from the listener down every wire, before anything starts.
+"""Compiles a checked graph to a plan: formats are negotiated from the listener down every wire, before anything starts.
 
-Where an output and an input do not match, the shortest row of converters that makes them match is put between them
-(and shared by all inputs that want the same of the same output). Rows that are equally short and differ in what comes
-out are a problem, never a choice. Then the graph is cut into chains: a border stands before every node that works in
-a thread, where the file asks for a ``queue``, and where streams of several chains meet.
+Where an output and an input do not match, the shortest row of converters that makes them match is inserted, once for
+all inputs that need the same of the same output. Rows of equal length with different results are a problem, never a
+choice. Then the graph is cut into chains: a border stands before every node that works in a thread, where the file
+asks for a ``queue``, and where streams of several chains meet.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from typing import Any
 from flowcore.diagnostics import listed
 from flowcore.formats import Caps, Format
 from flowcore.graph import advice
-from flowcore.graph.broken import at_fault, describe_error
 from flowcore.graph.conversions import Converter, Row, Step, gives, installed, is_converter, offers, shortest
 from flowcore.graph.model import Graph, GraphNode, Input, OnError, OnFull
+from flowcore.graph.node_errors import describe_error, is_node_error
 from flowcore.graph.plan import BorderPlan, Plan, PlanListener, PlanNode
 from flowcore.graph.problems import Problems
 from flowcore.node import Config, Listener, Node, Sink
 
 RECORDER_QUEUE = 30.0
-"""Seconds that wait for a slow node that must not lose anything: a disk that stalls recovers within seconds."""
+"""Seconds of audio that wait for a slow node which must lose nothing: a disk that stalls recovers within seconds."""
 LIVE_QUEUE = 10.0
-"""Seconds that wait for a slow node that may lose something."""
+"""Seconds of audio that wait for a slow node which may lose some."""
 
 Wire = tuple[str, int]
 
 _MEET = {"mono": ("mono", "tracks"), "tracks": ("mono", "tracks"), "": ()}
-"""Layouts that may meet a layout: two parties' streams are one of tracks."""
+"""Layouts that may meet a layout: the streams of two parties together have the layout ``tracks``."""
 
 
-def compile_graph(graph: Graph, converters: Iterable[type[Node]] | None = None) -> Plan:  # the field's word
+def compile_graph(graph: Graph, converters: Iterable[type[Node]] | None = None) -> Plan:
     """Negotiate formats and cut the graph into chains. Raises `GraphError` with every conflict.
 
-    ``converters`` are the nodes that may be put in, or advised: by default all transforms that are installed.
+    ``converters`` are the nodes that may be inserted or advised: by default all installed transforms.
     """
     return _Compiler(graph, converters).plan()
 
@@ -53,7 +53,7 @@ class _Compiler:
 
     @property
     def nodes(self) -> tuple[type[Node], ...]:
-        """Loaded only when a graph needs one."""
+        """The nodes to convert with, imported when a graph first needs one."""
         if self._nodes is None:
             self._nodes = tuple(installed())
         return self._nodes
@@ -69,8 +69,8 @@ class _Compiler:
                     self._add_listener(node, node.cls)
                 else:
                     self._connect(node)
-            except (Exception, SystemExit) as error:  # somebody's node may raise anything when it is asked
-                if not at_fault(node.cls, error):
+            except (Exception, SystemExit) as error:  # a node's code may raise anything
+                if not is_node_error(node.cls, error):
                     raise
                 message, trace = describe_error(node.cls, error, self.graph.secrets)
                 text = f"{node.name} ({node.cls.name}) cannot say what it takes and gives: {message}"
@@ -95,19 +95,19 @@ class _Compiler:
             upstream = self.graph.nodes[entry.node]
             wires.append((entry.node, upstream.cls.outputs.index(entry.port) if entry.port else 0))
         if any(wire not in self.formats for wire in wires):
-            return  # that is a problem of its own, and reported already
+            return  # the node before it has a problem
         reached = self._reach(node, wires)
         if reached is None:
             return
         wires, given = reached
         self._add(node.name, node.cls, node.config, tuple(wires), given, gives(node.cls, node.config, given), node)
-        node.cls.latency(node.config, given)  # who raises there is found here, not when somebody asks for it
+        node.cls.latency(node.config, given)  # reports a latency() that raises
 
     def _reach(self, node: GraphNode, wires: list[Wire]) -> tuple[list[Wire], Format] | None:
         """The wires to connect ``node`` to, after conversion, and the format in which they meet.
 
-        Each input is converted by itself; then the stream that they make together, where that is something else:
-        two parties' streams are ``tracks``, which a recorder does not take.
+        Each input is converted by itself, or else the stream of all together: two parties' streams are ``tracks``,
+        which a recorder does not accept.
         """
         rows = []
         for number, wire in enumerate(wires):
@@ -131,7 +131,7 @@ class _Compiler:
         return [self._convert(tuple(wires), row)], row.gives
 
     def _row(self, given: Format, node: GraphNode) -> Row | None:
-        """The row of converters to ``node``, empty where none is needed; None when there is none, or no single one."""
+        """The row of converters to ``node``, empty where none is needed; None when there is none, or a choice."""
         if _takes(node, given):
             return Row((), given)
         rows = self._rows(given, node)
@@ -140,13 +140,13 @@ class _Compiler:
         return max(rows, key=lambda row: sum((step in {made for _, made in self.shared}) for step in row.steps))
 
     def _rows(self, given: Format, node: GraphNode) -> list[Row]:
-        """All shortest rows, whatever of what the node takes they lead to."""
+        """All shortest rows to any of the formats that the node accepts."""
         rows = [row for takes in _taken(node) for row in shortest(given, takes, offers(self.converters, takes))]
         least = min((len(row.steps) for row in rows), default=0)
         return [row for row in rows if len(row.steps) == least]
 
     def _mismatch(self, node: GraphNode, number: int, given: Format) -> None:
-        """Note that what comes in is nothing that ``node`` takes, or could become several things that it does."""
+        """Report an input that ``node`` does not accept, or that could be converted in several ways."""
         entry = node.inputs[number]
         ways = list({row.meaning: row for row in self._rows(given, node)}.values())
         ways = ways or advice.rows(given, _taken(node), self.nodes)
@@ -155,7 +155,7 @@ class _Compiler:
         else:
             code, said = "format-mismatch", "does not fit, and nothing that converts it may be put in unasked"
         whose = "all inputs together give" if len(node.inputs) > 1 else f"{self._place(entry.node)} gives"
-        help = advice.lines(self._as_said(entry), given, node.name, ways, self.graph.nodes)
+        help = advice.lines(self._as_written(entry), given, node.name, ways, self.graph.nodes)
         self.problems.add(
             code,
             f'what "{entry.node}" gives "{node.name}" {said}',
@@ -168,7 +168,7 @@ class _Compiler:
         )
 
     def _differ(self, node: GraphNode, wires: Sequence[Wire]) -> None:
-        """Note that streams which meet in ``node`` have no format in common."""
+        """Report streams that meet in ``node`` without a common format."""
         formats = [self.formats[wire] for wire in wires]
         notes = [f"{self._place(wire[0])} gives  {form}" for wire, form in zip(wires, formats, strict=True)]
         if len(set(formats)) == 1:
@@ -177,7 +177,7 @@ class _Compiler:
             for wanted in dict.fromkeys(form for form in formats if form != given):
                 exact = Caps(wanted.kind, (wanted.encoding,), (wanted.rate,), _MEET.get(wanted.layout, ("stereo",)))
                 ways = shortest(given, exact, offers(self.converters, exact))
-                written = self._as_said(node.inputs[number])
+                written = self._as_written(node.inputs[number])
                 notes += advice.lines(written, given, node.name, ways[:1], self.graph.nodes)
         names = listed(f'"{entry.node}"' for entry in node.inputs)
         message = f'{names} give unlike formats, so they cannot meet in "{node.name}"'
@@ -187,13 +187,13 @@ class _Compiler:
         node = self.graph.nodes[name]
         return f'"{name}" ({node.cls.name}, {node.at.path or self.graph.path}:{node.at.line}:{node.at.column})'
 
-    def _as_said(self, entry: Input) -> str:
-        """An input as its own file writes it: inside a sub-graph, nodes have shorter names."""
+    def _as_written(self, entry: Input) -> str:
+        """An input as its file writes it: inside a sub-graph, nodes have shorter names."""
         at = entry.at
         return self.problems.line(at)[at.column - 1 : at.column - 1 + at.length].strip("\"'") or entry.node
 
     def _convert(self, wires: tuple[Wire, ...], row: Row) -> Wire:
-        """Put the row's steps behind the wires, or find them there; the wire at their end."""
+        """Insert the row's steps behind the wires, unless they are there; return the wire at their end."""
         base = "+".join(dict.fromkeys(self._written(wire, len(wires)) for wire in wires))
         for step in row.steps:
             name = self.shared.get((wires, step))
@@ -208,7 +208,7 @@ class _Compiler:
         return wires[0]
 
     def _written(self, wire: Wire, together: int) -> str:
-        """How a graph names the wire; without its output when several come together."""
+        """The wire as a graph writes it; without its output when several come together."""
         outputs = self.graph.nodes[wire[0]].cls.outputs
         return f"{wire[0]}.{outputs[wire[1]]}" if outputs and together == 1 else wire[0]
 
@@ -244,7 +244,7 @@ class _Compiler:
         self.done[name] = PlanNode(name, cls, config, inputs, given, gives, border, on_error, chain, inserted)
 
     def _border(self, cls: type[Node], node: GraphNode | None) -> BorderPlan:
-        """The file's word, or the default: a file's reader waits, a phone call cannot."""
+        """The border that the file asks for, or the default: a file can wait, a phone call cannot."""
         allowed = cls.loss == "allowed"
         seconds = LIVE_QUEUE if allowed else RECORDER_QUEUE
         on_full: OnFull = "block" if not self.live else "drop_oldest" if allowed else "drop_newest"
@@ -264,9 +264,9 @@ def _taken(node: GraphNode) -> tuple[Caps, ...]:
 
 
 def _merged(formats: list[Format]) -> Format | None:
-    """The one format of several wires that meet: several one-party streams together are ``tracks``.
+    """The format of several wires that meet: streams of one party each together are ``tracks``.
 
-    None when they have none: unlike formats, or stereo streams, whose chunks nothing tells apart.
+    None for unlike formats, and for stereo streams, whose chunks could not be told apart.
     """
     first = formats[0]
     if len(formats) == 1:

@@ -10,9 +10,9 @@ from typing import get_args
 
 from flowcore.diagnostics import Position, did_you_mean, listed
 from flowcore.errors import BrokenImport, CannotStart, FlowcoreError, MissingExtra, NameClash
-from flowcore.graph.broken import describe_error
 from flowcore.graph.fields import check
 from flowcore.graph.model import Input, OnError, QueueConfig
+from flowcore.graph.node_errors import describe_error
 from flowcore.graph.source import Invalid, Scalar, Tree, YamlMapping, mapping_of
 from flowcore.graph.subgraphs import FlatNode
 from flowcore.graph.values import Values

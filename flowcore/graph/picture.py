@@ -1,4 +1,4 @@
-"""What a picture of a plan shows, and two of its languages: Mermaid and Graphviz' dot. The third is `svg`."""
+"""Pictures of a plan in Mermaid and in Graphviz' dot, and what all pictures share; `svg` is the third language."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowcore.graph.explain import Border, Chain, Explanation, Step
 
 @dataclass(frozen=True)
 class Wire:
-    """From an output of a step to a step; ``queued`` where a border stands between them."""
+    """A wire from an output of a step to a step; ``queued`` where a border stands between them."""
 
     source: str
     port: str
@@ -20,12 +20,12 @@ class Wire:
 
     @property
     def label(self) -> str:
-        """What stands at the wire."""
+        """The text at the wire."""
         return f".{self.port}: {self.form}" if self.port else self.form
 
 
 def wires(explained: Explanation) -> Iterator[Wire]:
-    """All of them, in the order of the plan."""
+    """All wires, in the order of the plan."""
     outputs = {
         f"{step.name}.{port}" if port else step.name: (step.name, port, form)
         for chain in explained.chains
@@ -40,15 +40,15 @@ def wires(explained: Explanation) -> Iterator[Wire]:
 
 
 def bound(chain: Chain) -> str:
-    """A border in a few words."""
+    """The bound of the border before ``chain``, and what it does when full."""
     border = chain.border
-    assert isinstance(border, Border)  # noqa: S101  # only asked where there is one
+    assert isinstance(border, Border)  # noqa: S101  # callers check that there is one
     much = f"{border.chunks} texts" if chain.nodes[0].caps.startswith("text") else border.max
     return f"{much}, {border.on_full}"
 
 
 def mermaid(explained: Explanation) -> str:
-    """For a page of Markdown: GitHub and others draw it."""
+    """The picture for a page of Markdown: GitHub and others draw it."""
     ids = _ids(explained)
     lines = ["flowchart TD"]
     for number, chain in enumerate(explained.chains):
@@ -69,7 +69,7 @@ def mermaid(explained: Explanation) -> str:
 
 
 def dot(explained: Explanation) -> str:
-    """For Graphviz: dot -Tsvg."""
+    """The picture for Graphviz: dot -Tsvg."""
     lines = ["digraph {", "  node [shape=box, style=rounded, fontname=sans]", "  edge [fontname=sans, fontsize=10]"]
     for number, chain in enumerate(explained.chains):
         lines += [f"  subgraph cluster_{number} {{", f'    label="{chain.runs}"; fontname=sans; color=gray']
@@ -88,7 +88,7 @@ def dot(explained: Explanation) -> str:
 
 
 def _ids(explained: Explanation) -> dict[str, str]:
-    """Names that Mermaid takes: `end` is one of its words, and converters have a ~ in theirs."""
+    """Names that Mermaid accepts: `end` is one of its words, and names of converters contain a ~."""
     steps = [step.name for chain in explained.chains for step in chain.nodes]
     return {name: f"node{number}" for number, name in enumerate(steps)}
 

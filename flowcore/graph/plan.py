@@ -1,4 +1,4 @@
-"""The plan: what a graph becomes before anything starts, and all that the engine knows of it."""
+"""The plan: a compiled graph, and everything that the engine knows of a graph."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class PlanNode:
 
     @property
     def channels_in(self) -> int:
-        """How many channels each chunk of the input carries."""
+        """Channels in each chunk of the input."""
         return _channels(self.given)
 
     @property
     def channels_out(self) -> int:
-        """How many channels each chunk of the outputs carries."""
+        """Channels in each chunk of the outputs."""
         return _channels(self.gives[0] if self.gives else None)
 
 

@@ -1,7 +1,7 @@
-"""JSON Schema of graph files, for editors: made from the nodes there are, so that it completes and marks their fields.
+"""JSON Schema of graph files, for editors: made from the nodes, so that editors complete and check their fields.
 
-It says what can be said of one place of a file: keys, types, units, choices. That names in ``from`` exist, that
-formats meet and the like is for `flowcore check`. The draft is 07, which every editor's language server reads.
+The schema covers single places of a file: keys, types, units, choices. Names in ``from``, formats and the like are for
+`flowcore check`. The draft is 07, which every editor's language server reads.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Schema = dict[str, Any]
 
 PORT = rf"^{NAME.pattern}(\.{NAME.pattern})?$"
 SUBGRAPH = r"/|\.ya?ml$"
-FILLED_IN: Schema = {"type": "string", "pattern": r"\$\{|^\$[a-z]"}
-"""A value of the environment (``${NAME}``) or a sub-graph's parameter (``$name``): only loading tells what it is."""
+PLACEHOLDER: Schema = {"type": "string", "pattern": r"\$\{|^\$[a-z]"}
+"""A value of the environment (``${NAME}``) or a sub-graph's parameter (``$name``): only loading shows its value."""
 
 
 def schema(nodes: Iterable[type[Node]]) -> Schema:
@@ -53,7 +53,7 @@ def schema(nodes: Iterable[type[Node]]) -> Schema:
             "input": {"type": "string", "pattern": f"^{NAME.pattern}$", "description": "Of a sub-graph: its input."},
             "outputs": _named({"type": "string", "pattern": PORT}, "Of a sub-graph: what comes out of it, by port."),
         },
-        # A graph that imports has nodes that nothing is known of here.
+        # The types of a graph that imports files are unknown here.
         "if": unknown,
         "then": {"properties": {"nodes": {"additionalProperties": {"properties": {"use": _use(known)}}}}},
     }  # fmt: skip
@@ -91,7 +91,7 @@ def _node(nodes: list[type[Node]]) -> Schema:
 
 
 def _of_type(cls: type[Node]) -> Schema:
-    """What holds where ``use`` names this type."""
+    """The rules for a node whose ``use`` names this type."""
     config = _config(cls.Config)
     then: Schema = {"properties": {"with": config}}
     if issubclass(cls, Listener):
@@ -117,7 +117,7 @@ def _of_subgraph() -> Schema:
 
 
 def _config(model: type[Config] | type[QueueConfig]) -> Schema:
-    """The mapping of a model's fields, as pydantic says it."""
+    """The schema of a model's fields, from pydantic's."""
     said = model.model_json_schema()
     inlined: Schema = _inlined(said, said.pop("$defs", {}))
     fields = {name: _open(field) for name, field in inlined.get("properties", {}).items()}
@@ -128,7 +128,7 @@ def _config(model: type[Config] | type[QueueConfig]) -> Schema:
 
 
 def _inlined(said: Any, definitions: Mapping[str, Schema]) -> Any:
-    """Without references, beside which draft 07 sees nothing; and without titles, which only repeat names."""
+    """The schema without references, beside which draft 07 ignores keys, and without titles, which repeat names."""
     if isinstance(said, list):
         return [_inlined(one, definitions) for one in said]
     if not isinstance(said, dict):
@@ -146,7 +146,7 @@ def _inlined(said: Any, definitions: Mapping[str, Schema]) -> Any:
 
 
 def _open(field: Schema) -> Schema:
-    """A field that may also be filled in. A bound on a quantity is not for its text."""
+    """A field that may also hold a placeholder. Bounds of a quantity do not apply to its text."""
     if field.get("type") == "object" and "properties" in field:
         return field | {"properties": {name: _open(inner) for name, inner in field["properties"].items()}}
     about = {key: field.pop(key) for key in ("description", "default", "examples") if key in field}
@@ -157,11 +157,11 @@ def _open(field: Schema) -> Schema:
         if field == {"type": "string"}:
             return about | field
         if "pattern" in field and "examples" in about:
-            # One type and its own words: `window: 120` needs another answer than: expected "string".
+            # One type with its own message: for `window: 120`, `expected "string"` would not help.
             said = f"needs a unit: write for example {about['examples'][0]}"
-            pattern = f"{field['pattern']}|{FILLED_IN['pattern']}"
+            pattern = f"{field['pattern']}|{PLACEHOLDER['pattern']}"
             return about | field | {"pattern": pattern, "errorMessage": said, "patternErrorMessage": said}
-    return about | {"anyOf": [field, FILLED_IN]}
+    return about | {"anyOf": [field, PLACEHOLDER]}
 
 
 def _list(items: Schema, description: str) -> Schema:

@@ -1,4 +1,4 @@
-"""``--set node.key=value``: values of the command line take the place of the file's before anything is checked."""
+"""Applies ``--set node.key=value``: values of the command line replace those of the file before it is checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OPTION = "--set "
 
 
 def apply(settings: Sequence[str], graph: GraphFile, problems: Problems) -> None:
-    """Put each setting's value into the tree of the graph's nodes; a later one of the same key wins.
+    """Put each setting's value into the tree of its node; the last one of a key wins.
 
     ``node.key`` is a field of the node's ``with``, ``node.key.deeper`` a field within it, and ``node.queue.max`` and
     ``node.queue.on_full`` are the node's border. ``agent.node.key`` is the same for a node in the sub-graph ``agent``.
@@ -59,7 +59,7 @@ class _Setting:
             self._put(node, keys, tree, start + len(names[0]) + 1)
 
     def _put(self, around: YamlMapping, keys: list[str], value: Tree, start: int) -> None:
-        """Walk to where the value belongs, making the mappings that the file leaves out."""
+        """Put ``value`` behind ``keys``, and make the mappings on the way that the file leaves out."""
         for number, key in enumerate(keys):
             written = number > 0 or key != "with"  # `with` is understood
             at = self._at(start, len(key)) if written else self._at(start, len(self.text))
@@ -78,9 +78,9 @@ class _Setting:
             around = inner.value
 
     def _value(self, text: str, start: int) -> Tree | None:
-        """Text as written, or what quotes, a list or a mapping hold; None after a problem.
+        """Text as written, or YAML if it begins with a quote or a bracket; None after a problem.
 
-        ``wav.path={flow}.wav`` begins like a mapping and is none: what cannot be read as YAML is text too.
+        ``wav.path={flow}.wav`` begins like a mapping and is none: a text that is not YAML stays text.
         """
         at = self._at(start, len(text))
         if text[:1] in ("[", "{", '"', "'"):
@@ -91,7 +91,7 @@ class _Setting:
             if any(problem.code != "yaml-syntax" for problem in trial.sorted()):
                 self.problems.extend(trial)
                 return None
-        return Scalar(at, text, plain=bool(text))  # nothing at all is empty text, as in a shell
+        return Scalar(at, text, plain=bool(text))  # an empty value is empty text, as in a shell
 
     def _problem(self, code: str, message: str, start: int, length: int, help: str) -> None:
         self.problems.add(code, message, self._at(start, length), help)

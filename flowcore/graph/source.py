@@ -1,9 +1,9 @@
-"""From the text of a graph file to a tree of values with positions: the part of YAML that has one meaning only.
+"""Parses the text of a graph file to a tree of values with positions: the subset of YAML that has one meaning only.
 
 The tree is built from PyYAML's events, not by its composer: the composer recurses as deep as the file nests, and
-follows aliases. Refused with a position, each for what it has done elsewhere: aliases and anchors (a few lines that
-unfold into gigabytes, values that contain themselves), tags (python objects), merge keys (values without a place),
-repeated keys (one of them is silently lost), large and deep files.
+follows aliases. Refused with a position, each because of known harm: aliases and anchors (a few lines that expand to
+gigabytes, values that contain themselves), tags (Python objects), merge keys (values without a place), repeated keys
+(one of them is silently lost), large and deep files.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from flowcore.diagnostics import Position
 from flowcore.graph.problems import Problems
 
 MAX_BYTES = 256 * 1024
-MAX_VALUES = 10_000  # values and keys; a graph of a hundred nodes has about a thousand
-MAX_DEPTH = 20  # mappings and lists within each other
+MAX_VALUES = 10_000
+"""Values and keys; a graph of a hundred nodes has about a thousand."""
+MAX_DEPTH = 20
+"""Mappings and lists within each other."""
 
 # YAML's printable characters, without NEL, LS and PS: YAML 1.1 breaks lines there, where editors do not.
-_STRANGE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
-# libyaml's parser is 15 times faster than the one in Python, which some builds of PyYAML are left with.
+_UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+# libyaml's parser is 15 times faster than the one in Python; some builds of PyYAML have only the latter.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
 class Scalar:
-    """Text as written; ``plain`` when it stood without quotes and may therefore mean a number, true, false or null."""
+    """Text as written; ``plain`` without quotes, so that it may mean a number, true, false or null."""
 
     at: Position
     text: str
@@ -48,7 +50,7 @@ class YamlList:
 
 @dataclass(frozen=True)
 class Entry:
-    """One value of a mapping, and where its key stands."""
+    """One value of a mapping, and the position of its key."""
 
     key: Position
     value: Tree
@@ -64,7 +66,7 @@ class YamlMapping:
 
 @dataclass(frozen=True)
 class Invalid:
-    """A value that was reported already: nothing more is to be said of it."""
+    """A value with a problem that was reported: no other problem of it is."""
 
     at: Position
 
@@ -73,18 +75,21 @@ Tree = Scalar | YamlList | YamlMapping | Invalid
 
 
 def read(text: str, problems: Problems, origin: Position | None = None) -> Tree | None:
-    """The tree of one YAML document; None when it is empty or cannot be read, which is then in ``problems``.
+    """Parse one YAML document; None when it is empty, or after a problem.
 
-    ``origin`` is where the text begins, for a value in a ``--set`` argument.
+    ``origin`` is the position of the text's beginning, for a value in a ``--set`` argument.
     """
     origin = origin or Position(1, 1)
     if len(text) > MAX_BYTES or len(text.encode(errors="replace")) > MAX_BYTES:
         problems.add("too-large", f"a graph holds at most {MAX_BYTES // 1024} KiB", origin)
         return None
-    strange = _STRANGE.search(text)
-    if strange is not None:
-        line, column = text.count("\n", 0, strange.start()), strange.start() - text.rfind("\n", 0, strange.start()) - 1
-        code = f"U+{ord(strange[0]):04X}"
+    unprintable = _UNPRINTABLE.search(text)
+    if unprintable is not None:
+        line, column = (
+            text.count("\n", 0, unprintable.start()),
+            unprintable.start() - text.rfind("\n", 0, unprintable.start()) - 1,
+        )
+        code = f"U+{ord(unprintable[0]):04X}"
         problems.add("bad-character", f"character {code} cannot stand in a graph", _place(origin, line, column))
         return None
     return _Builder(text, problems, origin).build()
@@ -135,16 +140,16 @@ def mapping_of(key: str, tree: Tree, problems: Problems) -> YamlMapping | None:
 
 
 def _place(origin: Position, line: int, column: int, length: int = 1) -> Position:
-    """A place counted from 0, moved to where the text begins."""
+    """The position of a place that is counted from 0 and from the text's beginning."""
     moved = column + origin.column if line == 0 else column + 1
     return Position(line + origin.line, moved, max(1, length), origin.argument, origin.path)
 
 
 @dataclass
 class _Open:
-    """A list or mapping whose end has not come yet."""
+    """A list or mapping whose end was not parsed yet."""
 
-    start: Any  # a mark of whichever parser is in use
+    start: Any  # a mark of the parser in use
     items: list[Tree] | None
     entries: dict[str, Entry] = field(default_factory=dict)
     key: Scalar | None = None
@@ -153,7 +158,7 @@ class _Open:
 
 
 class _Stop(Exception):
-    """What comes after cannot be read."""
+    """Ends parsing: the text after a problem has no certain meaning."""
 
 
 class _Builder:
@@ -203,7 +208,7 @@ class _Builder:
 
     def _syntax(self, message: str, line: int, column: int) -> None:
         if line >= len(self.lines) or (line == len(self.lines) - 1 and not self.lines[line]):
-            # What is missing at the end of the file is shown after its last words.
+            # A thing missing at the end of the file is shown behind its last word.
             line = max((n for n, text in enumerate(self.lines) if text.strip()), default=0)
             column = len(self.lines[line])
         written = self.lines[line]
@@ -256,7 +261,7 @@ class _Builder:
             raise _Stop
 
     def _put(self, value: Tree) -> None:
-        """Give a finished value to what is open around it."""
+        """Add a finished value to the list or mapping around it."""
         self.values += 1
         if self.values > MAX_VALUES:
             self._refuse("too-large", f"a graph holds at most {MAX_VALUES} values and keys", value.at)
@@ -276,7 +281,7 @@ class _Builder:
             around.awaits_value = True
 
     def _key(self, value: Tree, around: _Open) -> Scalar | None:
-        """The key, or None when what comes after it must be left out."""
+        """The key, or None when its value must be left out."""
         if isinstance(value, Invalid):
             return None
         if not isinstance(value, Scalar):

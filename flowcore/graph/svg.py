@@ -1,7 +1,7 @@
 """A picture of a plan as SVG, from top to bottom: chains as frames, queues on their upper edge, formats on the wires.
 
-Two layouts, one in the other: the nodes of each chain, then the chains. Text is measured by its length, so that no
-font is needed to lay it out.
+Two nested layouts: the nodes of each chain, then the chains. The width of a text is estimated from its length, so no
+font is needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from flowcore.graph.layout import Box, Edge, Layout, Point, layered
 from flowcore.graph.picture import Wire, bound, wires
 
 NAME, SMALL = 13, 11  # font sizes
-WIDE = 0.62  # width of a character, as a part of the font's size: that of wide sans-serif fonts
+WIDE = 0.62  # width of a character relative to the font's size, for wide sans-serif fonts
 NODE, LABEL, QUEUE = 38, 15, 20  # heights
 PADDING, MARGIN = 14, 16
 KEY = "dashed: put in by flowcore · yellow: a queue, its bound, and what it does when full"
@@ -34,7 +34,7 @@ text {{ font-family: 'DejaVu Sans', Verdana, Helvetica, Arial, sans-serif; text-
 
 @dataclass(frozen=True)
 class _Frame:
-    """A chain laid out: where its nodes and labels are in it, and where its wires leave it below."""
+    """A laid-out chain: the places of its nodes and labels, and those where its wires leave it below."""
 
     chain: Chain
     layout: Layout
@@ -48,7 +48,7 @@ class _Frame:
 
     @property
     def box(self) -> Box:
-        below = PADDING + 4 if self.chain.border else PADDING  # where it says who runs it
+        below = PADDING + 4 if self.chain.border else PADDING  # room for the text that says where it runs
         return Box(self.layout.width + 2 * PADDING, self.above + self.layout.height + below)
 
 
@@ -101,7 +101,7 @@ def svg(explained: Explanation) -> str:
 
 
 def _frame(chain: Chain, all_wires: Iterable[Wire]) -> _Frame:
-    """Lay out a chain: each output's format is a box too, so that it has room; ``exit`` boxes let wires out below."""
+    """Lay out a chain. Each output's format is a box too, for room; wires leave the chain through ``exit`` boxes."""
     inside = {step.name for step in chain.nodes}
     boxes = {step.name: Box(_node_width(step), NODE) for step in chain.nodes}
     edges: list[Edge] = []
@@ -130,7 +130,7 @@ def _frame(chain: Chain, all_wires: Iterable[Wire]) -> _Frame:
 
 
 def _drawn(frame: _Frame, x: float, y: float) -> Iterator[str]:
-    """A frame with all that is in it, at a place."""
+    """A frame and its content, with the upper left corner at ``x``, ``y``."""
     box = frame.box
     chain = frame.chain
     edge = y + (QUEUE / 2 if chain.border else 0)

@@ -1,4 +1,4 @@
-"""From the tree to plain values: what an unquoted word means, and what ``${NAME}`` stands for."""
+"""Converts trees to plain values: the meaning of unquoted words, and the values of ``${NAME}``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowcore.graph.problems import Problems
 from flowcore.graph.source import Invalid, Scalar, Tree, YamlList, YamlMapping
 
 # YAML 1.2's core schema without its octal and hexadecimal numbers and without .inf and .nan: those stay text, as do
-# all surprises of YAML 1.1 (`no`, `010`, `12:30:45`, dates), so that a field that wants text gets it as written.
+# all surprises of YAML 1.1 (`no`, `010`, `12:30:45`, dates), so that a text field gets them as written.
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]{1,3})?")
 _WORDS = {
@@ -27,16 +27,16 @@ _VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<defau
 
 @dataclass
 class Values:
-    """Turns trees into values, and remembers what came from the environment: it must not be printed."""
+    """Converts trees to values, and keeps those of environment variables: messages must not show them."""
 
     environ: Mapping[str, str]
     problems: Problems
     secrets: dict[Position, dict[str, str]] = field(default_factory=dict)
-    """By the place of a value: the variables in it and what they hold."""
+    """For the position of a value: the variables in it with their values."""
 
     def held(self) -> frozenset[str]:
-        """All that came from the environment."""
-        return frozenset(held for variables in self.secrets.values() for held in variables.values())
+        """All values that came from the environment."""
+        return frozenset(value for variables in self.secrets.values() for value in variables.values())
 
     def of(self, tree: Tree) -> Any:
         """The value of a tree that holds no `Invalid`."""
@@ -46,7 +46,7 @@ class Values:
             return [self.of(item) for item in tree.items]
         if isinstance(tree, YamlMapping):
             return {key: self.of(entry.value) for key, entry in tree.entries.items()}
-        raise TypeError("a refused value has no meaning: ask whole() first")
+        raise TypeError("an invalid value has no meaning: ask is_valid() first")
 
     def _scalar(self, scalar: Scalar) -> Any:
         used: dict[str, str] = {}
@@ -86,7 +86,7 @@ class Values:
 
 
 def plain(text: str) -> Any:
-    """What an unquoted scalar means: an int, a float, true, false or null; everything else is text as written."""
+    """The meaning of an unquoted scalar: an int, a float, true, false or null, or else its text."""
     if text in _WORDS:
         return _WORDS[text]
     if _INT.fullmatch(text):
@@ -96,10 +96,10 @@ def plain(text: str) -> Any:
     return text
 
 
-def whole(tree: Tree) -> bool:
-    """Whether a tree holds nothing that was refused."""
+def is_valid(tree: Tree) -> bool:
+    """Whether a tree holds no `Invalid`."""
     if isinstance(tree, YamlList):
-        return all(whole(item) for item in tree.items)
+        return all(is_valid(item) for item in tree.items)
     if isinstance(tree, YamlMapping):
-        return all(whole(entry.value) for entry in tree.entries.values())
+        return all(is_valid(entry.value) for entry in tree.entries.values())
     return not isinstance(tree, Invalid)

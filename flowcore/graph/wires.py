@@ -1,4 +1,4 @@
-"""How nodes hang together: every input has its output, calls come in at one place, and all leads to a sink."""
+"""Checks the wires between nodes: each input has an output, one listener begins, every branch ends in a sink."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from flowcore.node import Demux, Listener, Sink
 def check(
     nodes: Mapping[str, ParsedNode], at: Position, problems: Problems, subgraphs: Collection[str] = ()
 ) -> list[str]:
-    """Note what is wrong with the wires; return the names in topological order, file order among equals.
+    """Report wrong wires; return the names in topological order, file order among equals.
 
-    ``at`` is where a missing listener is shown; ``subgraphs`` are the names under which sub-graphs are used.
+    ``at`` is the position at which a missing listener is shown; ``subgraphs`` are the names of sub-graph uses.
     """
     _listeners(nodes, at, problems)
     used: set[str] = set()
@@ -36,7 +36,7 @@ def check(
 
 
 def _listeners(nodes: Mapping[str, ParsedNode], at: Position, problems: Problems) -> None:
-    """Exactly one node accepts calls; it has no input, and all others have one."""
+    """Check that exactly one node is a listener, that it has no input, and that all others have one."""
     listeners = [node for node in nodes.values() if node.cls and issubclass(node.cls, Listener)]
     for node in listeners[1:]:
         message = f"{node.name} is a second listener, after {listeners[0].name}: a graph has one"
@@ -49,7 +49,7 @@ def _listeners(nodes: Mapping[str, ParsedNode], at: Position, problems: Problems
         elif node.cls is not None and not listens and node.inputs == []:
             message = f"{node.name} does not say which node it takes its input from"
             problems.add("missing-from", message, node.at, "add  from: NODE")
-    # A node without input whose type is wrong was meant to be the listener.
+    # A node without input whose type is unknown is probably the listener.
     if not listeners and not any(node.cls is None and not node.inputs for node in nodes.values()):
         help = "begin with one, for example  call: {use: ringcx}"
         problems.add("no-listener", "no node accepts calls", at, help)
@@ -58,10 +58,10 @@ def _listeners(nodes: Mapping[str, ParsedNode], at: Position, problems: Problems
 def _upstream(
     wire: Input, reader: str, nodes: Mapping[str, ParsedNode], problems: Problems, subgraphs: Collection[str]
 ) -> str:
-    """Check one input of the node ``reader``; return the node it means, or was most likely meant to mean."""
+    """Check one input of the node ``reader``; return the name of its node, or of the most similar one."""
     upstream = nodes.get(wire.node)
     if upstream is None:
-        # Names as the file says them: those of a sub-graph's nodes without the name of its use.
+        # Names as the file writes them: inside a sub-graph, without the name of its use.
         prefix = reader[: reader.rfind(".") + 1] if wire.at.path else ""
         known = [name[len(prefix) :] for name in (*nodes, *subgraphs) if name.startswith(prefix)]
         known = [name for name in known if "." not in name]
@@ -90,7 +90,7 @@ def _upstream(
 
 
 def _ordered(nodes: Mapping[str, ParsedNode], problems: Problems) -> list[str]:
-    """Topological order after Kahn; what is left over holds cycles, each of which is noted and taken out."""
+    """Topological order after Kahn (1962); each cycle among the remaining nodes is reported and taken out."""
     number = {name: place for place, name in enumerate(nodes)}
     names = list(nodes)
     after: dict[str, list[str]] = {name: [] for name in nodes}
@@ -124,9 +124,9 @@ def _ordered(nodes: Mapping[str, ParsedNode], problems: Problems) -> list[str]:
 
 
 def _cycle(left: set[str], before: Mapping[str, list[Input]], number: Mapping[str, int]) -> list[str]:
-    """A cycle among the nodes left, in the direction that chunks travel, from the node that the file names first.
+    """A cycle among the remaining nodes, in the direction of the chunks, from the node that the file names first.
 
-    Each node that is left waits for another that is left, so going upstream must come around.
+    Each remaining node waits for another one, so going upstream must return to a node that was seen.
     """
     name = min(left, key=number.__getitem__)
     seen: dict[str, None] = {}

@@ -57,13 +57,13 @@ def test_equal_resources_are_shared_by_their_nodes():
 def test_latency_adds_up_along_the_slowest_way_to_each_end():
     [path] = explained("record", "ordered.window=100ms", "ordered.chunk=40ms").latency
     assert path.to == "wav"
-    assert path.parts == (("slot", SLOT), ("ordered", 0.29), ("voices~interleave", 1.0), ("slot", SLOT))
+    assert path.delays == (("slot", SLOT), ("ordered", 0.29), ("voices~interleave", 1.0), ("slot", SLOT))
     assert path.seconds == pytest.approx(1.33)
 
 
 def test_a_file_waits_for_no_slot():
     [path] = explained("simulate").latency
-    assert path.parts == (("slot", SLOT),)  # of the border
+    assert path.delays == (("slot", SLOT),)  # of the border
 
 
 def test_memory_is_what_the_queues_hold_in_their_formats():

@@ -90,7 +90,7 @@ BROKEN = [
     ("unknown-field", 'did you mean "port"?', CALL.replace("}", ", with: {⟦prot⟧: 1}}") + LAMP),
     ("unknown-field", "it has no fields", CALL + "  light: {use: lamp, from: call, with: {⟦colour⟧: red}}\n"),
     ("bad-value", "less than or equal to 65535", CALL.replace("}", ", with: {port: ⟦70000⟧}}") + LAMP),
-    ("bad-value", "a queue of no length", CALL + "  light: {use: lamp, from: call, queue: {max: ⟦0s⟧}}\n"),
+    ("bad-value", "a queue of length zero", CALL + "  light: {use: lamp, from: call, queue: {max: ⟦0s⟧}}\n"),
     ("bad-value", "valid integer", CALL.replace("}", ", with: {port: ⟦12:30:45⟧}}") + LAMP),
     ("bad-value", 'in quotes it is text: "007.5"', CALL.replace("}", ", with: {greeting: ⟦007.5⟧}}") + LAMP),
     ("bad-value", 'in quotes it is text: "true"', CALL.replace("}", ", with: {greeting: ⟦true⟧}}") + LAMP),

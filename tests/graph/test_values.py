@@ -114,7 +114,7 @@ def safe(key, **environ):
 
 @pytest.mark.parametrize("key", ["s3cr3t-of-mine", '"s3cr3t ${EMPTY:-of-mine}"', '"${EMPTY:-s3cr3t}"'])
 def test_a_secret_that_stands_in_the_file_is_refused(key):
-    with pytest.raises(GraphError, match=r"3:28: error\[open-secret\]: call \(safe\): key must not stand where others"):
+    with pytest.raises(GraphError, match=r"3:28: error\[open-secret\]: call \(safe\): key must not be written"):
         safe(key)
 
 

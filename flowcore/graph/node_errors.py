@@ -1,4 +1,4 @@
-"""What is said of a node, or a part of one, whose code raises before there are calls: the error and its place in it."""
+"""Errors that a node's own code, or its resource's, raises before there are calls: their text and their place."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from flowcore.node import Node, Resource
 from flowcore.registry import authors_lines, folder
 
 
-def at_fault(cls: type[Node], error: BaseException) -> bool:
-    """Whether the error came out of the node's own code."""
+def is_node_error(cls: type[Node], error: BaseException) -> bool:
+    """Whether the node's own code raised ``error``, instead of the engine's."""
     return any(authors_lines(error, folder(cls.__module__)))
 
 
 def describe_error(
     cls: type[Node | Resource], error: BaseException, secrets: Iterable[str] = ()
 ) -> tuple[str, tuple[str, ...]]:
-    """The error in words and the steps through the author's code; only its kind where they hold one of ``secrets``."""
+    """The error's text and the steps through its author's code; only its type if either holds one of ``secrets``."""
     message = f"{type(error).__name__}: {safe_str(error)}"
     trace = tuple(authors_lines(error, folder(cls.__module__)))
     if any(secret in text for secret in secrets for text in (message, *trace)):
