@@ -88,7 +88,7 @@ class Receiver:
     def _event(self, event: Event) -> None:
         self._events[event.name] += 1
         if event.name == "listener_opened":
-            self.say({"url": event.data["address"]})
+            self.send({"url": event.data["address"]})
 
     def _sample(self) -> None:
         now = time.monotonic()
@@ -100,9 +100,9 @@ class Receiver:
             if self._profile is not None:
                 self.report.profiles.append(self._profile.spent())
 
-    def say(self, what: dict[str, Any]) -> None:
-        """Put one line on the pipe."""
-        self._pipe.write(json.dumps(what) + "\n")
+    def send(self, message: dict[str, Any]) -> None:
+        """Write one message to the pipe."""
+        self._pipe.write(json.dumps(message) + "\n")
         self._pipe.flush()
 
     async def run(self) -> None:
@@ -182,7 +182,7 @@ def main() -> int:
         report = receiver.sum_up()
         report.ages = sorted(probe.ages) if probe is not None else []
         report.stages = stages.measured() if stages is not None else {}
-        receiver.say(asdict(report))
+        receiver.send(asdict(report))
     return 0
 
 

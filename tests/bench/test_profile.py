@@ -52,7 +52,7 @@ def test_time_goes_to_the_module_that_spent_it_in_any_thread() -> None:
         assert spent[part] / total == pytest.approx(burned[part] / sum(burned.values()), abs=0.1)
 
 
-def test_what_has_no_name_is_the_engines() -> None:
+def test_a_stack_without_a_named_part_belongs_to_the_engine() -> None:
     assert Profile({})._part(sys._getframe()) == ENGINE
 
 

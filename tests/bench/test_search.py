@@ -32,14 +32,14 @@ def test_nothing_is_held() -> None:
     assert (search.run(), search.failed, search.next) == (0, 1, 0)
 
 
-def test_where_the_machine_cannot_say_the_most_that_it_can_is_found() -> None:
+def test_a_late_generator_limits_the_search() -> None:
     search = Search(lambda calls: "" if calls <= 137 else GENERATOR_LATE, start=50)
     held = search.run()
     assert 120 < held <= 137 < search.failed <= 150
     assert search.why == GENERATOR_LATE
 
 
-def test_a_machine_that_cannot_say_anything_ends_the_search() -> None:
+def test_a_generator_that_is_late_at_once_ends_the_search() -> None:
     search = Search(lambda calls: GENERATOR_LATE, start=50)
     assert (search.run(), search.failed, search.next) == (0, 50, 0)
 
@@ -81,5 +81,5 @@ def test_all_is_well() -> None:
     ],
     ids=str,
 )
-def test_whatever_is_wrong_is_said(change: dict[str, Any], said: str) -> None:
+def test_every_loss_is_described(change: dict[str, Any], said: str) -> None:
     assert said in verdict(result(**change), 40)

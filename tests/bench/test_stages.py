@@ -9,7 +9,7 @@ from tests.engine.nodes import Double, Keep, KeepInThread, Tones, plan, step
 
 
 @pytest.mark.slow
-def test_latency_is_told_by_stage_and_the_recordings_are_as_ever() -> None:
+def test_latency_is_measured_by_stage_and_the_recordings_are_unchanged() -> None:
     done = receive(RECORD, 10, 4.0, probe=False, stages=True, together=False)
     assert lost(done) == []
     middle, most = done.stages_ms(0.5), done.stages_ms(0.99)

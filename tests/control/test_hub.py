@@ -62,7 +62,7 @@ def test_a_request_that_no_handler_knows_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("request_", [[], {}, {"ask": 1}, "calls", None])
-def test_a_wrong_request_is_told_what_a_right_one_is(tmp_path, request_):
+def test_a_wrong_request_gets_an_example_of_a_right_one(tmp_path, request_):
     with pytest.raises(UsageError, match="a request is one line of JSON"):
         asked(tmp_path / "hub", request_, _1=echo)
 

@@ -111,7 +111,7 @@ def finish(live, phone):
         ("left", ["agent"]),
     ],
 )
-def test_what_a_node_gives_is_heard_as_it_is(live, node, tracks):
+def test_a_tap_gets_the_chunks_of_a_node_unchanged(live, node, tracks):
     phone = call(live, "one")
     with listen(live, node) as listening:
         phone.talk(1, 0.5)
@@ -126,7 +126,7 @@ def test_what_a_node_gives_is_heard_as_it_is(live, node, tracks):
             assert (samples == said(1, 0.5)[:, column]).all()
 
 
-def test_what_a_sink_takes_is_heard_and_hello_says_what_it_is(live):
+def test_a_tap_on_a_sink_gets_its_input_and_the_hello_describes_it(live):
     phone = call(live, "one")
     with listen(live, "wav") as listening:
         assert listening.hello["call_id"] == "one"
@@ -140,7 +140,7 @@ def test_what_a_sink_takes_is_heard_and_hello_says_what_it_is(live):
 
 
 @pytest.mark.fault(46)
-def test_a_call_that_nobody_listens_to_any_more_is_as_it_was(live):
+def test_a_call_without_taps_is_as_it_was_before_them(live):
     phone = call(live, "one")
     (flow,) = live.engine.flows.values()
     phone.talk(1, 0.1)
@@ -156,7 +156,7 @@ def test_a_call_that_nobody_listens_to_any_more_is_as_it_was(live):
     finish(live, phone)
 
 
-def test_a_node_that_fails_and_is_restarted_is_heard_again(live, monkeypatch):
+def test_a_tap_stays_when_its_node_is_restarted(live, monkeypatch):
     monkeypatch.setattr("flowcore.engine.node_run.RESTART_DELAY", 0.0)
     phone = call(live, "shaky")
     (flow,) = live.engine.flows.values()
@@ -172,7 +172,7 @@ def test_a_node_that_fails_and_is_restarted_is_heard_again(live, monkeypatch):
     assert max(ends) == 2.2 * 8000
 
 
-def test_a_listener_that_stands_still_loses_audio_and_is_told_how_much(live, tmp_path):
+def test_a_client_that_stands_still_loses_audio_and_learns_how_much(live, tmp_path):
     phone = call(live, "one")
     slow = listen(live, "voices")
     (flow,) = live.engine.flows.values()
@@ -189,7 +189,7 @@ def test_a_listener_that_stands_still_loses_audio_and_is_told_how_much(live, tmp
     assert not live.dropped()
 
 
-def test_a_tap_survives_the_moment_at_which_its_flow_lets_go_of_the_node(live):
+def test_a_tap_survives_the_release_of_its_node(live):
     phone = call(live, "one")
     listenings = [listen(live, node) for node in ("wav", "voices", "shaky")]
     (flow,) = live.engine.flows.values()
@@ -226,13 +226,13 @@ def clients_of(flow):
         ("call", "call has packets as they came"),
     ],
 )
-def test_what_is_not_there_is_told(live, node, said):
+def test_a_wrong_node_or_port_is_named_with_those_there_are(live, node, said):
     call(live, "one")
     with pytest.raises(UsageError, match=said):
         listen(live, node)
 
 
-def test_a_call_is_named_by_its_flow_its_id_or_a_beginning(live):
+def test_a_call_is_named_by_its_flow_its_id_or_a_prefix(live):
     call(live, "one")
     call(live, "once")
     flow = live.engine.flows
@@ -250,7 +250,7 @@ def test_no_calls(live):
         listen(live, name="newest")
 
 
-def test_who_never_comes_is_not_waited_for(live, tmp_path, monkeypatch):
+def test_a_client_that_never_connects_is_given_up(live, tmp_path, monkeypatch):
     monkeypatch.setattr("flowcore.control.taps.CONNECT_TIMEOUT", 0.05)
     call(live, "one")
     (flow,) = live.engine.flows.values()
@@ -270,7 +270,7 @@ def test_a_path_that_no_socket_can_have_is_named(live, tmp_path, monkeypatch):
         TapConnection(control, "one", "voices")
 
 
-def test_so_many_listen_and_no_more(live, monkeypatch):
+def test_the_number_of_clients_is_limited(live, monkeypatch):
     monkeypatch.setattr("flowcore.control.taps.MAX_CLIENTS", 1)
     call(live, "one")
     with listen(live), pytest.raises(UsageError, match="1 clients are connected already"):

@@ -37,17 +37,17 @@ def full_collections(busy: float, seconds: float) -> list[float]:
     return times
 
 
-def test_there_is_one_now_and_then_while_slots_have_time():
+def test_full_collections_run_while_slots_have_time():
     times = full_collections(PERIOD / 10, 3.5 * QUIET_INTERVAL)
     assert [round(time / QUIET_INTERVAL, 1) for time in times] == [1, 2, 3]
 
 
-def test_there_is_none_in_full_slots_for_a_long_time():
+def test_full_collections_wait_long_while_slots_are_busy():
     times = full_collections(PERIOD * STRETCH * 0.8, 2.5 * MAX_INTERVAL)
     assert [round(time / MAX_INTERVAL, 2) for time in times] == [1, 2]
 
 
-def test_what_the_parts_brought_before_the_first_slot_is_not_looked_at():
+def test_objects_of_resources_opened_before_the_first_slot_are_frozen():
     clock = VirtualClock(start=0.0)
     frozen = []
 

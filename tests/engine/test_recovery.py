@@ -33,13 +33,13 @@ def test_every_node_recovers_whatever_the_others_do():
     ]
 
 
-def test_an_engine_recovers_beside_its_calls_and_they_are_none_the_worse():
+def test_an_engine_recovers_beside_its_calls_without_disturbing_them():
     result = run_plan(plan(step("tones", Tones), step("a", Untidy, "tones")))
     assert [event.data.get("path") for event in result.named("file_repaired")] == ["one"]
     assert not any(flow.failures for flow in result.flows)
 
 
-def test_a_start_makes_whole_what_the_process_before_left(tmp_path):
+def test_a_start_repairs_files_of_the_process_before(tmp_path):
     (tmp_path / "left.wav.part").write_bytes(wav.header("s16", 8000, 2) + bytes(400))
     with Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav"]) as live:
         pass
