@@ -1,9 +1,11 @@
 """The polled port over real sockets, in a time that the test decides."""
 
 from http import HTTPStatus
+from ipaddress import ip_network
 
 import pytest
 
+from nodes.net.proxy_trust import ProxyTrust
 from tests.support.rig import HEADERS, UPGRADE, Rig, close_code, text
 
 
@@ -128,3 +130,42 @@ def test_closing_the_port_says_going_away(rig: Rig) -> None:
     rig.port.close()
     assert close_code(client.recv(100)) == 1001
     assert peer.reasons == ["peer_lost"]
+
+
+LOCAL_PROXY = [{"proxy_trust": ProxyTrust(proxies=(ip_network("127.0.0.0/8"),))}]
+REMOTE_PROXY = [{"connections": 1, "proxy_trust": ProxyTrust(proxies=(ip_network("10.0.0.0/8"),))}]
+
+
+def behind_proxy(**headers: str) -> bytes:
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    return f"GET / HTTP/1.1\r\n{HEADERS}{lines}\r\n".encode()
+
+
+@pytest.mark.parametrize("rig", LOCAL_PROXY, indirect=True)
+def test_the_route_gets_the_address_that_a_trusted_proxy_names(rig: Rig) -> None:
+    assert rig.connect(behind_proxy(X_Forwarded_For="192.0.2.7")).recv(4096).startswith(b"HTTP/1.1 101 ")
+    assert [str(address) for address in rig.callers] == ["192.0.2.7"]
+
+
+@pytest.mark.parametrize("rig", LOCAL_PROXY, indirect=True)
+def test_headers_that_contradict_each_other_are_400_and_reported(rig: Rig) -> None:
+    request = behind_proxy(X_Forwarded_For="192.0.2.7", Forwarded="for=192.0.2.8")
+    rig.connect(b"GET / HTTP/1.1\r\n" + request.partition(b"\r\n")[2])
+    assert rig.rejected == ["proxy_contradicts_itself"]
+    assert rig.callers == []
+
+
+@pytest.mark.parametrize("rig", REMOTE_PROXY, indirect=True)
+def test_a_port_behind_remote_proxies_still_accepts_this_machine(rig: Rig) -> None:
+    rig.call()
+    assert rig.rejected == []
+
+
+@pytest.mark.parametrize("rig", [{"connections": 1}], indirect=True)
+def test_rejected_connections_that_stay_are_closed_when_there_are_too_many(rig: Rig) -> None:
+    rig.call()
+    lost = UPGRADE.replace(b"/?a=1", b"/lost")
+    for _ in range(4):
+        assert rig.connect(lost).recv(4096).startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 503 "))
+    rig.slots(2)
+    assert len(rig.port.connections) <= 2

@@ -353,7 +353,7 @@ def test_pages_of_other_nodes_have_a_port_of_their_own(tmp_path):
 @pytest.mark.model
 @pytest.mark.slow
 def test_the_same_call_over_both_transports_gives_the_same_transcript(tmp_path, monkeypatch):
-    monkeypatch.setattr("nodes.transforms.transcribe.CLOSING", PATIENCE)  # seconds that a busy machine may need
+    monkeypatch.setattr("nodes.transforms.transcribe.FLUSH_TIMEOUT", PATIENCE)  # seconds that a busy machine may need
     voices.main(str(tmp_path))
     said = {"agent": voice(tmp_path / "agent.wav")[: 8 * 8000], "customer": voice(tmp_path / "caller.wav")[: 8 * 8000]}
     heard = {}
