@@ -53,7 +53,7 @@ class Process:
         raise AssertionError(f"the process ended without {event}: {self.log[-3:]}")
 
     def end(self):
-        """What is left of the log, the paths it named, and the exit code."""
+        """Return the rest of the log, the paths in it, and the exit code."""
         out, rest = self.process.communicate(timeout=60)
         self.log += rest.splitlines(keepends=True)
         return self.process.returncode, out
@@ -115,13 +115,13 @@ for folder in sys.stdin:  # a process for each, which has nothing to import any 
 
 
 class Quiet:
-    """A report that nobody reads."""
+    """A report that discards everything."""
 
     def event(self, event, **data): ...
 
 
 def readings(path):
-    """What three readers make of a recording."""
+    """Return the samples of a recording as three readers see them."""
     with wave.open(str(path)) as file:
         yield np.frombuffer(file.readframes(1 << 24), "<i2")  # a file that was cut short has fewer than it says
     yield soundfile.read(path, dtype="int16")[0]
@@ -176,7 +176,7 @@ def test_no_peer_can_forge_a_log_line_or_find_its_number_and_audio_there(tmp_pat
     phone.start()
     phone.talk(7, 0.2)
     phone.say(b"no json tok-SECRET-8842", b"\x1b[2J\n{}")
-    phone.say(*[b"no json tok-SECRET-8842"] * 16)  # which ends the call, and is told
+    phone.say(*[b"no json tok-SECRET-8842"] * 16)  # ends the call, with an event
     code, out = process.end()
     assert code == 0
     assert len([json.loads(line) for line in process.log]) == len(process.log) > 3
@@ -225,8 +225,8 @@ def test_no_marker_gets_into_log_output_counters_or_answers(mode, tmp_path, star
 
 @pytest.mark.fault(53)
 @pytest.mark.slow
-def test_a_log_that_nobody_reads_stops_no_call(tmp_path, started):
-    process = started("--calls", "400")  # whose log is more than a pipe holds
+def test_a_log_that_is_never_read_stops_no_call(tmp_path, started):
+    process = started("--calls", "400")  # their log is longer than a pipe holds
     for batch in range(0, 400, 100):
         phones = [Phone(process.url, f"call{number}") for number in range(batch, batch + 100)]
         for phone in phones:

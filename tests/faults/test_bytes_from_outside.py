@@ -49,7 +49,7 @@ def talking(url, call="bad", seconds=1.0):
 
 
 def answer(phone):
-    """All that comes until the other side closes; what was sent to it may have been reset away."""
+    """Return all bytes until the other side closes or resets."""
     heard = b""
     try:
         while piece := phone.socket.recv(4096):
@@ -376,10 +376,10 @@ def test_a_peer_that_vanishes_behind_a_live_proxy_is_lost_within_40_s_and_its_re
         line.sendall(data)
         all_came(live)  # what came after the leap would be behind a pause
         clock.skipped += PING_INTERVAL
-        assert line.recv(2) == b"\x89\x00"  # is anybody there?
+        assert line.recv(2) == b"\x89\x00"  # a ping
         line.sendall(pong + ping)
         assert line.recv(2) == b"\x8a\x00"  # so our own answer was read before
-        line.sendall(data)  # which nobody hears: the proxy takes it, and all that follows
+        line.sendall(data)  # the proxy takes the ping, and all that follows
         waited = 0
         while waited < 40 and not live.named("flow_closed"):
             clock.skipped += 1.0

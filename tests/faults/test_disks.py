@@ -31,7 +31,7 @@ SLOT = 0.02
 
 
 class Quiet:
-    """A report that nobody reads."""
+    """A report that discards everything."""
 
     def event(self, event: str, **data: Any) -> None: ...
 
@@ -50,7 +50,7 @@ def about(path):
 
 
 def recordings(folder):
-    """All files of a call, in their order, with what is told of them."""
+    """Return all files of a call in order, with their metadata."""
     return sorted(((about(path), samples(path)) for path in folder.glob("*.wav")), key=lambda pair: pair[0]["segment"])
 
 
@@ -76,7 +76,7 @@ class Call:
         return [data["path"] for event, data in self.harness.events if event == "file_finished"]
 
     def forget(self) -> None:
-        """What a power cut does to a process."""
+        """Raised to end a process as a power cut does."""
         with suppress(AttributeError):
             self.harness.node._segment._close()
 
@@ -194,7 +194,7 @@ def test_after_a_write_that_failed_the_next_file_begins_within_the_chunk(tmp_pat
 
 
 def kept_of_damaged(folder):
-    """The next start completes what is left of it, with its name."""
+    """Complete the files that are left, as the next start does."""
     WavFile.recover(WavFile.Config(path=f"{folder}/{{flow}}.wav"), Quiet())
     assert about(folder / "call0.damaged.wav")["complete"] is False
     return len(samples(folder / "call0.damaged.wav"))
@@ -236,7 +236,7 @@ def with_ear(plan):
 
 
 @pytest.mark.fault(39)
-def test_a_full_disk_costs_the_recording_what_it_cannot_take_and_nobody_else(tmp_path):
+def test_a_full_disk_costs_only_the_audio_that_does_not_fit(tmp_path):
     plan, ear = with_ear(recording(tmp_path, calls=1, length="30s"))
     with FakeDisk(tmp_path) as disk:
 
@@ -271,7 +271,7 @@ def test_a_full_disk_costs_the_recording_what_it_cannot_take_and_nobody_else(tmp
     assert told["gaps"] == [{"start": len(first) / RATE, "end": told["start"], "reason": "disk_full"}]
     assert told["start"] == pytest.approx(30 - len(second) / RATE)
     assert told["dropped"] == {"disk_full": pytest.approx(lost, abs=0.001)}
-    WavFile.recover(plan.nodes["wav"].config, Quiet())  # there is room now for what could not be told
+    WavFile.recover(plan.nodes["wav"].config, Quiet())  # there is room now for the metadata that did not fit
     assert about(tmp_path / names[0])["segment"] == 1
     assert not list(tmp_path.glob("*.part"))
 
@@ -306,7 +306,7 @@ def test_a_limit_for_each_file_begins_the_next_one(tmp_path):
 
 
 @pytest.mark.fault(40)
-def test_writes_of_2_s_each_stall_nobody_else_and_all_that_is_too_much_is_counted(tmp_path):
+def test_writes_of_2_s_each_stall_no_other_branch_and_all_drops_are_counted(tmp_path):
     plan, ear = with_ear(recording(tmp_path, ["wav.queue.max=30s"], calls=1, length="45s"))
     with FakeDisk(tmp_path) as disk:
         disk.seconds = 2.0

@@ -44,7 +44,7 @@ with ThreadPoolExecutor(16) as pool:
 
 
 class Quiet:
-    """A report that nobody reads."""
+    """A report that discards everything."""
 
     def event(self, event: str, **data: object) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Row 46: whoever listens to a call, and however badly, costs it nothing."""
+"""Row 46: tap clients cost a call nothing, however badly they listen."""
 
 import gc
 from contextlib import ExitStack

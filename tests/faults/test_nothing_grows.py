@@ -89,7 +89,7 @@ def test_after_2000_calls_of_which_600_are_cut_all_counts_are_back(tmp_path):
 
 @node("discard")
 class Discard(Sink[Audio]):
-    """In the place of a recorder, whose files would be gigabytes."""
+    """Stand-in for a recorder, whose files would be gigabytes."""
 
     caps = (ANY_AUDIO,)
     runs = "thread"

@@ -72,7 +72,7 @@ def test_slow_handshakes_are_all_gone_at_their_limit_and_a_good_call_goes_on(tmp
         silent = [socket.create_connection(address(live), timeout=30) for _ in range(50)]
         assert whole_call(GrpcPhone(live.url)) == "OK"
         for one in silent:
-            while one.recv(4096):  # settings are said first; then the end
+            while one.recv(4096):  # the settings frame comes first, then the end
                 pass
             one.close()
     assert np.array_equal(stereo(tmp_path / "calls" / "one.wav"), said(7, 0.3))
@@ -264,7 +264,7 @@ def disorderly(url, seed):
 
 
 def test_forty_disorderly_calls_harm_no_other_and_all_is_accounted_for(tmp_path):
-    # The good call waits for the others, so it has pauses, which are left out. Leaving checks the books of every flow.
+    # The good call waits for the others: its pauses are left out. Leaving the block checks the counters of every flow.
     with recording(tmp_path) as live:
         good = GrpcPhone(live.url, "good")
         good.start()

@@ -1,4 +1,4 @@
-"""Rows 3 to 6, 11, 13 to 16, 20: who may call, over which wire, and what strangers can cost; on whole engines."""
+"""Rows 3 to 6, 11, 13 to 16, 20: access, encryption, and the cost of strangers, on whole engines."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def recording(folder, *settings, **options):
 
 
 def status(url, headers="", source=""):
-    """What the upgrade is answered with."""
+    """Return the status of the upgrade."""
     connection, answer = knock(url, headers=headers, source=source)
     connection.close()
     return int(answer.split()[1])
@@ -79,7 +79,7 @@ def test_pings_of_a_peer_that_never_reads_stop_being_read(tmp_path):
 
 
 @pytest.mark.fault(4)
-def test_whoever_offers_compression_gets_none(tmp_path):
+def test_compression_is_always_declined(tmp_path):
     with recording(tmp_path) as live:
         offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
         connection, answer = knock(live.url, headers=offer)

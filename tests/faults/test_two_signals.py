@@ -1,4 +1,4 @@
-"""Row 35, its second half: who asks twice does not want to wait."""
+"""Row 35, second half: a second signal ends the process at once."""
 
 from __future__ import annotations
 

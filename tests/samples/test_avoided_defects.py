@@ -91,7 +91,7 @@ def check_that_one_stop_ends_one_party(folder):
 
 
 def check_more_than_five_minutes(version):
-    """Six minutes with the stand-in, whose streams live for five, on a clock that is a hundred times as fast."""
+    """Transcribe six minutes with the fake, whose streams live for five, on a virtual clock."""
     now = [0.0]
     spoken = [SpokenWord(n, n * 9 + 1.0, n * 9 + 1.4) for n in range(40)]
     with FakeGoogle(clock=lambda: now[0]) as google:

@@ -24,7 +24,7 @@ SAMPLE = Path(__file__).parents[2] / "tools" / "node_sample"
 FLOWCORE = str(Path(sys.executable).with_name("flowcore"))
 PATIENCE = 60
 FIRST = 3.0
-"""Second of the call at which its first word is said: by then the viewer is there."""
+"""Second of the call at which the first word begins; the viewer is connected by then."""
 
 
 def installed():
@@ -42,7 +42,7 @@ def installed():
 
 
 class Sample:
-    """The sample as a process; ``said`` are the lines that it printed."""
+    """Run the sample as a process; ``said`` holds the lines that it prints."""
 
     def __init__(self, port):
         command = ["node", "server.js", str(port)]

@@ -1,4 +1,4 @@
-"""The fake disk refuses, forgets and dawdles as it is told."""
+"""The fake disk fails, forgets and delays as it is set."""
 
 import errno
 import os

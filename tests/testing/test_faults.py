@@ -79,7 +79,7 @@ def test_a_really_stuck_thread_is_released():
     assert not thread.is_alive()
 
 
-def test_the_same_trouble_twice_has_the_same_outcome():
+def test_the_same_fault_twice_has_the_same_outcome():
     def once():
         graph = plan(step("call", Tones, sessions=5, pace=True), step("end", KeepInThread, "call"))
         graph = inject(graph, "end", Slow(factor=1.7))

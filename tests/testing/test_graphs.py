@@ -19,7 +19,7 @@ nodes:
 
 @node("pickpocket")
 class Pickpocket(Transform[Audio, Audio, Config]):
-    """Loses each chunk and tells nothing."""
+    """Lose each chunk and report nothing."""
 
     balanced = True
 

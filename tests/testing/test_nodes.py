@@ -26,7 +26,7 @@ class Reminder(Transform[Audio, Audio, Config]):
 
 
 class Losing(Transform[Audio, Audio, Config]):
-    """Lose all chunks, and tell as much as ``tells`` says."""
+    """Lose all chunks, and report them as ``tells`` says."""
 
     balanced = True
     tells = ""

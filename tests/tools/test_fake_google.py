@@ -105,7 +105,7 @@ def test_audio_may_come_twice_as_fast_and_somewhat_in_advance():
 
 
 def raw(address, version, *requests):
-    """All that a client without any comfort gets for these requests: the words, then the status."""
+    """Return what a bare client gets for these requests: the words, then the status."""
     types = v1 if version == 1 else v2
     with grpc.insecure_channel(address) as channel:
         call = channel.stream_stream(
@@ -152,7 +152,7 @@ def test_the_first_request_is_the_configuration_and_the_others_are_not(version):
     assert google.live == 0
 
 
-def test_trouble_comes_when_it_was_ordered():
+def test_a_fault_comes_at_its_time():
     with FakeGoogle(fault=lambda number: StreamFault("DATA_LOSS", 0.5, "gone") if number == 1 else None) as google:
         sound = [audio(2, mulaw([], 0.25))] * 4
         assert raw(google.address, 2, first(2), *sound)[1:] == ("OK", "")

@@ -1,4 +1,4 @@
-"""The comparison with peers: it would notice what is lost, counts the right CPU, and runs from end to end."""
+"""The comparison with peers notices losses, counts the right CPU, and runs from end to end."""
 
 import json
 import os

@@ -108,7 +108,7 @@ def test_a_stuck_branch_costs_the_recorder_no_sample(tmp_path):
 
 @node("thief")
 class Thief(Transform[Audio, Audio]):
-    """Says that its books balance, and keeps every tenth chunk."""
+    """Declare balanced counters, and keep every tenth chunk."""
 
     balanced = True
     count = 0
@@ -120,7 +120,7 @@ class Thief(Transform[Audio, Audio]):
 
 
 @pytest.mark.fault(30)
-def test_a_loss_that_nobody_counts_breaks_the_law():
+def test_a_loss_that_is_not_counted_is_an_error():
     from tests.engine.nodes import Keep, Tones
 
     with pytest.raises(AccountingError, match=r"node thief, channel-seconds: in 1\.0.* is not out and dropped 0\.9"):
@@ -151,7 +151,7 @@ class Source(Listener[Any]):
 @pytest.mark.fault(31)
 @pytest.mark.parametrize("at", [0, 1, 9, "open", "flush", "close"])
 @pytest.mark.parametrize("name", sorted(WORKING.keys() - OUTSIDE))
-def test_whatever_a_node_raises_nine_other_flows_are_untouched(name, at, tmp_path):
+def test_an_error_of_a_node_leaves_nine_other_flows_untouched(name, at, tmp_path):
     cls = WORKING[name]
     form = given(cls.caps[0])
     source = type("Source", (Source,), {"form": form, "given": chunks(form)})
@@ -186,7 +186,7 @@ def _compiled(*steps):
 
 
 class Freeing(Bus):
-    """Lets a stuck node go once somebody was told of it: of any other, an event may tell before."""
+    """Release a stuck node when the event about this node and flow has arrived."""
 
     def __init__(self, stuck: Stuck, event: str, node: str, victim: Callable[[str], bool]) -> None:
         super().__init__()
@@ -207,7 +207,7 @@ def numbered():
 
 
 @pytest.mark.fault(32)
-def test_a_node_that_blocks_the_loop_is_named_and_nobody_loses_a_chunk(tmp_path):
+def test_a_node_that_blocks_the_loop_is_named_and_no_call_loses_a_chunk(tmp_path):
     stuck = Stuck(at=2)
     with Live(
         "record",
@@ -259,7 +259,7 @@ def test_a_dead_disk_in_one_call_costs_no_other_and_the_log_names_it(tmp_path):
 
 @pytest.mark.fault(53)
 def test_more_dead_disks_than_threads_cost_no_other_branch(tmp_path):
-    """What many calls share gets stuck in all of them; what stands beside it goes on."""
+    """A disk that is stuck in many calls does not stop other branches."""
     Listening.ages.clear()
     stuck, calls = Stuck(at=0), 20
     with Live(
