@@ -54,19 +54,25 @@ def _flowcore(
         raise typer.Exit(2)
 
 
-def _terminated(number: int, frame: object) -> NoReturn:
-    """As after Ctrl-C, what stands in ``with`` is put back: processes end, and folders of theirs go. `run` drains."""
-    raise SystemExit(128 + number)
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; ``arguments`` are those of the process by default."""
+    terminated = False
+
+    def on_sigterm(number: int, frame: object) -> NoReturn:
+        """End as after Ctrl-C: ``with`` blocks end processes and remove folders. `run` has a handler of its own.
+
+        Not `SystemExit`: where a node's module is imported, that would count as an error of the module.
+        """
+        nonlocal terminated
+        terminated = True
+        raise KeyboardInterrupt
+
     occupy_closed()
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminated)
     try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)
         code = app(args=arguments, prog_name="flowcore", standalone_mode=False)
-        sys.stdout.flush()  # while an error of it can still be told
+        sys.stdout.flush()  # while its error can still be shown
     except _WrongUsage as error:
         message = " ".join(error.format_message().replace("Value error, ", "").split())  # a list of choices has rows
         message = message.removeprefix("Invalid value: ")  # when no option is named
@@ -83,4 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if not isinstance(error, BrokenPipeError):  # `| head` has read what it wanted
             show_error(plainly(error))
         code = 1
-    raise SystemExit(code or 0)
+    except KeyboardInterrupt:  # before or after typer's own handling
+        code = 128 + signal.SIGINT
+    raise SystemExit(128 + signal.SIGTERM if terminated else code or 0)

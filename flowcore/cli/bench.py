@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from flowcore.bench.search import GENERATOR_LATE, SEARCH_TOLERANCE, Search, verdict
 from flowcore.bench.trial import Cores, Outcome, trial
 from flowcore.cli.run import Settings, parse_seconds, try_to_write
+from flowcore.cli.show import show_result, whole_columns
 from flowcore.errors import FlowcoreError, UsageError
 from flowcore.graph.load import load
 from flowcore.graph.model import Graph
@@ -151,27 +153,26 @@ def _steps(search: Search) -> float | None:
 
 
 def _show(subject: Subject, search: Search, last: Outcome, bound: float) -> None:
-    console = Console(highlight=False)
     cores = len(subject.cores.receiver)
     where = f"{cores} core{'s' * (cores != 1)}, the callers on another" if cores else "cores shared with the callers"
-    console.print(f"[bold]{search.held} calls at once[/bold] of {subject.graph}: nothing lost, on {where}")
+    held = Text.assemble((f"{search.held} calls at once", "bold"), f" of {subject.graph}: nothing lost, on {where}")
     if search.why == GENERATOR_LATE:
-        console.print(f"It may hold more: at {search.failed} calls {search.why}.", style="yellow")
+        limit = Text(f"It may hold more: at {search.failed} calls {search.why}.", "yellow")
     elif search.failed:
-        console.print(f"At {search.failed} calls: {search.why} (the bound is {bound:.0f} ms)")
+        limit = Text(f"At {search.failed} calls: {search.why} (the bound is {bound:.0f} ms)")
     else:
-        console.print("It may hold more: that was the most to try.", style="yellow")
-    table = Table(title=f"where the CPU goes at {search.held} calls", title_justify="left", title_style="")
-    table.add_column("part")
-    table.add_column("of a core", justify="right")
-    table.add_column("µs a message", justify="right")
+        limit = Text("It may hold more: --most ended the search.", "yellow")
+    table = Table()
+    table.add_column("part", no_wrap=True)
+    table.add_column("of a core", justify="right", no_wrap=True)
+    table.add_column("µs a message", justify="right", no_wrap=True)
     for part, share in last.profile.items():
         if share >= 0.0005:
             table.add_row(part, f"{share:.1%}", f"{share / last.cpu * last.us_per_message:.2f}")
     table.add_row("all", f"{last.cpu:.1%}", f"{last.us_per_message:.2f}", style="bold")
     if cores:
         table.add_row("idle", f"{max(0.0, cores - last.cpu):.1%}", "")
-    console.print(table)
+    show_result(Group(held, limit, Text(f"where the CPU goes at {search.held} calls"), whole_columns(table)))
 
 
 def _figures(subject: Subject, search: Search, last: Outcome) -> dict[str, Any]:

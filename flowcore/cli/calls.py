@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console, Group
 from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from flowcore.cli.log import plain
+from flowcore.cli.show import UNLIMITED, show_result, whole_columns
 from flowcore.control import all_calls, only_running, running
 from flowcore.errors import UsageError
 
-LONGEST = 1000
-"""Columns of a table that goes into a pipe."""
-AGAIN = 1.0
-"""Seconds between two looks."""
+WATCH_INTERVAL: Final = 1.0
+"""Seconds between two tables of --watch."""
 
 Calls = list[dict[str, Any]]
 
@@ -46,12 +45,11 @@ def calls(
     try:
         if as_json:
             _repeat(lambda: print(json.dumps(all_calls(path)[0]), flush=True), watch)  # noqa: T201  # the result
-        elif watch:
-            with Live(console=Console(), auto_refresh=False) as screen:
-                _repeat(lambda: screen.update(_table(*all_calls(path)), refresh=True), watch)
+        elif watch and (console := Console()).is_terminal:
+            with Live(console=console, auto_refresh=False) as screen:
+                _repeat(lambda: screen.update(_screen(console, *all_calls(path)), refresh=True), watch)
         else:
-            # In a pipe nothing is cut: `grep` finds a whole call id.
-            Console(width=None if sys.stdout.isatty() else LONGEST).print(_table(*all_calls(path)))
+            _repeat(lambda: show_result(_table(*all_calls(path))), watch)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
@@ -59,7 +57,7 @@ def calls(
 def _repeat(show: Any, watch: bool) -> None:
     show()
     while watch:
-        time.sleep(AGAIN)
+        time.sleep(WATCH_INTERVAL)
         try:
             show()
         except UsageError:  # it answered a second ago
@@ -67,16 +65,26 @@ def _repeat(show: Any, watch: bool) -> None:
             return
 
 
-def _table(calls: Calls, missing: list[int]) -> Group:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("flow", no_wrap=True)
-    for column in ("call id", "worker", "since", "state"):
-        table.add_column(column)
-    table.add_column("dropped", justify="right")
-    table.add_column("queued", justify="right")
+def _screen(console: Console, calls: Calls, missing: list[int]) -> Group:
+    """Return the table for a screen, whose lines must not be longer than the terminal is wide."""
+    table = _table(calls, missing)
+    if Measurement.get(console, console.options.update(max_width=UNLIMITED), table).minimum <= console.width:
+        return table
+    return _table(calls, missing, narrow=True)
+
+
+def _table(calls: Calls, missing: list[int], narrow: bool = False) -> Group:
+    """Return the table of calls; a narrow one has each call id below its flow."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0) if narrow else (0, 1))
+    table.add_column("flow, call id" if narrow else "flow", no_wrap=not narrow, overflow="fold")
+    for column in ("worker", "since", "state") if narrow else ("call id", "worker", "since", "state"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("dropped", justify="right", no_wrap=True)
+    table.add_column("queued", justify="right", no_wrap=True)
     for call in calls:
-        table.add_row(*_row(call))
-    lines: list[Any] = [table] if calls else []
+        flow, call_id, *others = _row(call)
+        table.add_row(*([Text("\n").join([flow, call_id])] if narrow else [flow, call_id]), *others)
+    lines: list[Any] = [whole_columns(table)] if calls else []
     lines.append(Text(f"{len(calls)} call{'s' * (len(calls) != 1)}"))
     if missing:
         lines.append(Text(f"no answer from worker {', '.join(map(str, missing))}", "bold red"))

@@ -6,18 +6,22 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from flowcore.cli.show import show_result, whole_columns
 from flowcore.graph.explain import SLOT, Chain, Explanation, Step
 from flowcore.graph.explain import explain as explain_plan
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph
+
+MAX_ALIGNED: Final = 26
+"""Columns up to which a name is aligned with the names in other chains."""
 
 
 def explain(
@@ -37,7 +41,7 @@ def explain(
     if as_json:
         print(json.dumps(asdict(explained), indent=2))  # noqa: T201  # the result
     else:
-        Console(highlight=False).print(Group(*_page(explained)))
+        show_result(Group(*_page(explained)))
 
 
 def _page(explained: Explanation) -> Iterator[RenderableType]:
@@ -84,14 +88,14 @@ def _heading(number: int, chain: Chain) -> Text:
 def _steps(chain: Chain, widths: list[int]) -> Table:
     table = Table.grid(padding=(0, 2))
     for width in widths:
-        table.add_column(min_width=min(width, 26), overflow="fold")
-    table.add_column(overflow="fold")
+        table.add_column(min_width=min(width, MAX_ALIGNED), no_wrap=True)
+    table.add_column(no_wrap=True)
     for step in chain.nodes:
         cells = zip(_names(step), _inputs(step), _gives(step), strict=False)
         for number, (name, source, gives) in enumerate(cells):
             style = "" if number else "green" if step.inserted else "cyan"
             table.add_row(Text(name, style), Text(source), Text(gives))
-    return table
+    return whole_columns(table)
 
 
 def _names(step: Step) -> list[str]:
@@ -116,13 +120,13 @@ def _lines(step: Step) -> int:
 
 def _latency(explained: Explanation) -> Iterator[RenderableType]:
     table = Table.grid(padding=(0, 2))
-    table.add_column()
+    table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
     for path in explained.latency:
         delays = " + ".join(f"{name} {_time(seconds)}" for name, seconds in path.delays)
         table.add_row(Text(path.to, "cyan"), _time(path.seconds), Text(f"= {delays}" if delays else ""))
-    yield Padding(table, (0, 0, 0, 2))
+    yield Padding(whole_columns(table), (0, 0, 0, 2))
     queues = any(chain.border for chain in explained.chains)
     if queues:
         yield Text("  (a queue adds up to its bound while the node behind it does not keep up)", "dim")

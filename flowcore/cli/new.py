@@ -41,7 +41,7 @@ def node(
     folder: Folder = Path(),
 ) -> None:
     """Write NAME.py, a node that works, and test_NAME.py."""
-    _check(name)
+    name = _legal(name)
     if name in available():
         raise UsageError(f'there is a node "{name}" in {available()[name].place}: choose another name')
     if keyword.iskeyword(name) or find_spec(name) is not None:
@@ -63,8 +63,7 @@ def graph(
     folder: Folder = Path(),
 ) -> None:
     """Write NAME.yaml, a graph that records calls, and NAME.test.yaml."""
-    name = name.removesuffix(".yaml")
-    _check(name)
+    name = _legal(name.removesuffix(".yaml"))
     files = {"my_graph.yaml": f"{name}.yaml", "my_graph.test.yaml": f"{name}.test.yaml"}
     file, test = _write(folder, {"my_graph": name}, files)
     typer.echo(f"wrote {file} and {test}\n")
@@ -73,9 +72,18 @@ def graph(
     typer.echo(f"take calls:     flowcore run {file}")
 
 
-def _check(name: str) -> None:
-    if not NAME.fullmatch(name):
+def _legal(name: str) -> str:
+    """Return ``name``, or the legal name that is nearest to it, and print that one. Raises `UsageError`."""
+    if NAME.fullmatch(name):
+        return name
+    if "/" in name:
+        raise UsageError(f'"{name}" is no name: give a directory with --dir')
+    words = re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    legal = re.sub("[^a-z0-9]+", "_", words).strip("_")
+    if not NAME.fullmatch(legal):
         raise UsageError(f'"{name}" is no name: use a small letter, then small letters, digits and _ (64 at most)')
+    typer.echo(f'the name is "{legal}": a name has only small letters, digits and _')
+    return legal
 
 
 def _write(folder: Path, words: Mapping[str, str], files: Mapping[str, str]) -> list[Path]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from flowcore.cli.show import show_result, whole_columns
 from flowcore.diagnostics import did_you_mean
 from flowcore.errors import FlowcoreError, UsageError
 from flowcore.reference import Reference, reference
-from flowcore.registry import available
+from flowcore.registry import Entry, available, from_file
 
 FAMILIES = ("sources", "transforms", "sinks")
 
@@ -25,22 +27,26 @@ def nodes(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="A node, to read all about it.", show_default=False)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON array of all, or one object.")] = False,
+    imports: Annotated[
+        list[Path] | None, typer.Option("--import", metavar="FILE", help="A Python file with nodes; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of all nodes, or one object.")] = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="The whole reference as a page, like docs/nodes.md.")
     ] = False,
 ) -> None:
     """List the nodes, or explain one: ports, formats, config."""
-    references, broken = _installed() if name is None else ([_named(name)], {})
+    entries = {**available(), **{entry.name: entry for file in imports or [] for entry in from_file(file.resolve())}}
+    references, broken = _all(entries) if name is None else ([_named(name, entries)], {})
     if as_json:
         found = [asdict(one) for one in references]
         print(json.dumps(found if name is None else found[0], indent=2))  # noqa: T201  # the result
     elif markdown:
         print(page(references), end="")  # noqa: T201
     elif name is None:
-        Console(highlight=False).print(_list(references, broken))
+        show_result(_list(references, broken))
     else:
-        Console(highlight=False).print(Group(*_reference(references[0])), crop=False)
+        show_result(Group(*_reference(references[0])), piped_width=80)
 
 
 def page(references: list[Reference]) -> str:
@@ -56,19 +62,19 @@ def page(references: list[Reference]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _named(name: str) -> Reference:
-    entry = available().get(name)
+def _named(name: str, entries: Mapping[str, Entry]) -> Reference:
+    entry = entries.get(name)
     if entry is None:
-        help = did_you_mean(name, available(), "`flowcore nodes` lists them all")
+        help = did_you_mean(name, entries, "`flowcore nodes` lists all; --import FILE adds the nodes of a Python file")
         raise UsageError(f'there is no node "{name}": {help}')
     return reference(entry.load())
 
 
-def _installed() -> tuple[list[Reference], dict[str, str]]:
-    """All references, and why others cannot be loaded: one broken package must not hide the others."""
+def _all(entries: Mapping[str, Entry]) -> tuple[list[Reference], dict[str, str]]:
+    """Return all references, and by name why a node cannot be loaded: a broken package must not hide the others."""
     found: list[Reference] = []
     broken: dict[str, str] = {}
-    for name, entry in sorted(available().items()):
+    for name, entry in sorted(entries.items()):
         try:
             found.append(reference(entry.load()))
         except (ImportError, FlowcoreError) as error:
@@ -78,6 +84,8 @@ def _installed() -> tuple[list[Reference], dict[str, str]]:
 
 def _list(references: list[Reference], broken: dict[str, str]) -> RenderableType:
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
     rows = {title: [(one.name, one.purpose) for one in references if one.family == title] for title in FAMILIES}
     rows["cannot be loaded"] = list(broken.items())
     for title, lines in rows.items():
@@ -85,7 +93,7 @@ def _list(references: list[Reference], broken: dict[str, str]) -> RenderableType
             table.add_row(Text(title, "bold"))
         for name, purpose in lines:
             table.add_row(Text(f"  {name}", "cyan"), Text(purpose))
-    return table
+    return whole_columns(table)
 
 
 def _reference(one: Reference) -> Iterator[RenderableType]:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from flowcore import Decibels, Extra
+from flowcore.cli.show import show_result, whole_columns
 from flowcore.control import ask, find_call, only_running, running
 from nodes.sound.mixer import ALL, NEWEST, OFF
 from nodes.sound.speaker import ASK
 
 LOUDEST = 20.0
-WIDE = 1000
-"""Columns of a table that goes into a pipe: nothing is cut."""
 
 
 class Channels(StrEnum):
@@ -55,7 +52,7 @@ def devices(as_json: Json = False) -> None:
         for one in found:
             mark = "*" if one["default"] else ""
             table.add_row(mark, Text(one["name"]), one["through"], str(one["channels"]), f"{one['rate']} Hz")
-        _print(table)
+        show_result(whole_columns(table))
     else:
         typer.echo("there is no sound output: is a card there, and a sound server (PulseAudio, PipeWire) running?")
     if not found:
@@ -95,7 +92,7 @@ def monitor(
         return
     for worker, answer in answers.items():
         where = f"on {answer['device']}" if answer["device"] else "nowhere: there is no sound output now"
-        _print(Text(f"worker {worker} plays {where}" if len(answers) > 1 else f"plays {where}"))
+        show_result(Text(f"worker {worker} plays {where}" if len(answers) > 1 else f"plays {where}"))
         table = Table(box=None, pad_edge=False)
         for column in ("", "flow", "call id", "select", "channels", "volume"):
             table.add_column(column, no_wrap=True)
@@ -105,7 +102,7 @@ def monitor(
             table.add_row(
                 mark, one["flow"], Text(shown), Text(one["select"]), one["channels"], f"{one['volume_db']:g} dB"
             )
-        _print(table if answer["calls"] else Text("no calls"))
+        show_result(whole_columns(table) if answer["calls"] else Text("no calls"))
 
 
 def _level(text: str) -> float:
@@ -116,7 +113,3 @@ def _level(text: str) -> float:
     if not -60 <= level <= LOUDEST:
         raise typer.BadParameter("it lies between -60dB and 20dB", param_hint="--volume")
     return level
-
-
-def _print(what: Any) -> None:
-    Console(width=None if sys.stdout.isatty() else WIDE).print(what)

@@ -1,11 +1,16 @@
 import asyncio
+import io
 import json
+import signal
 import threading
 
 import pytest
+from rich.console import Console
 
+from flowcore.cli.calls import _screen
 from flowcore.control.address import directory
 from flowcore.control.hub import Hub
+from tests.support.asking import ended_by_sigterm
 
 
 def call(flow, since="2026-01-02T03:04:05+00:00", **more):
@@ -102,6 +107,41 @@ def test_watch_of_a_process_that_is_not_there_is_an_error(running, flowcore, tmp
 def test_a_long_call_id_is_whole_in_a_pipe(running, flowcore):
     running([call("20260102T030405-ab12cd34", call_id="x" * 60)])
     assert "x" * 60 in flowcore("calls").out
+
+
+def test_watch_prints_whole_tables_into_a_pipe(running, flowcore, monkeypatch):
+    path = running([call("20260102T030405-ab12cd34", call_id="x" * 60)])
+    looks = []
+    monkeypatch.setattr("time.sleep", lambda _: looks.append(1) or len(looks) < 2 or path.unlink())
+    rows = [line.split() for line in flowcore("calls", "--watch").out.splitlines() if line.startswith("2026")]
+    assert (
+        rows
+        == [
+            ["20260102T030405-ab12cd34", "x" * 60, "1", "03:04:05", "running", "0", "ms", "100", "ms"],
+        ]
+        * 2
+    )
+
+
+@pytest.mark.parametrize("width", [130, 80, 60])
+def test_watch_keeps_each_call_id_whole_on_a_screen(width):
+    call_id = "0f2c7f54-7e2e-4bd5-9a94-c8c0fd3e2f11"
+    console = Console(width=width, file=io.StringIO())
+    live = {**call("20260102T030405-ab12cd34", call_id=call_id, dropped_ms=123_456), "worker": 12}
+    console.print(_screen(console, [live], [3]))
+    shown = console.file.getvalue()
+    assert max(len(line) for line in shown.splitlines()) <= width
+    assert "…" not in shown
+    if width >= 80:
+        assert call_id in shown.split()
+    column = "".join(line.split(" ")[0] for line in shown.splitlines()[1:-2])
+    assert (call_id in column) == (width <= 80)
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_watch_without_a_traceback(running):
+    running([call("a")])
+    assert ended_by_sigterm("calls", "--watch", "--json") == (128 + signal.SIGTERM, "")
 
 
 def test_none_is_running(running, flowcore):

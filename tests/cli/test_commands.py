@@ -55,6 +55,14 @@ def test_every_command_has_its_help(flowcore):
         assert f"flowcore {name} " in outcome.out
 
 
+def test_sigterm_while_a_module_is_imported_ends_the_command(tmp_path):
+    file = tmp_path / "slow.py"
+    file.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    command = [sys.executable, "-c", "from flowcore.cli import main; main()", "nodes", "--import", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
+
+
 def test_unknown_command_gets_a_suggestion(flowcore):
     outcome = flowcore("chekc")
     assert outcome.code == 2

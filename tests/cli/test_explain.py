@@ -58,6 +58,28 @@ def test_every_wire_stands_on_one_line_at_usual_widths(flowcore, monkeypatch, gr
             assert all(f"→ {form}" in line for form in list(step["gives"].values())[:1])
 
 
+@pytest.mark.parametrize("columns", ["", "40", "80"])
+def test_long_names_are_whole_at_any_width(flowcore, monkeypatch, tmp_path, columns):
+    call, ordered = "the_call_of_a_customer_with_a_long_name", "the_ordered_packets_of_a_customer_with_a_long_name"
+    nodes = f"{call}: {{use: ringcx}}, {ordered}: {{use: reorder, from: {call}}}"
+    nodes += f", voices: {{use: decode_mulaw, from: {ordered}}}, wav: {{use: wav_file, from: voices}}"
+    (tmp_path / "g.yaml").write_text(f"flowcore: 1\nnodes: {{{nodes}}}\n")
+    monkeypatch.setenv("COLUMNS", columns) if columns else monkeypatch.delenv("COLUMNS")
+    shown = lines(flowcore("explain", tmp_path / "g.yaml").out)
+    [row] = [line for line in shown if line.startswith(f"  {ordered} (reorder)")]
+    assert f"← {call} " in row
+    assert "→ audio mulaw 8 kHz tracks" in row
+    assert "…" not in "".join(shown)
+
+
+def test_a_pipe_has_each_latency_on_one_line_and_no_trailing_spaces(flowcore, monkeypatch):
+    monkeypatch.delenv("COLUMNS")
+    shown = flowcore("explain", GRAPHS / "transcribe.yaml").out.splitlines()
+    assert shown == lines("\n".join(shown))
+    [page] = [line for line in shown if line.startswith("  page  ")]
+    assert page.endswith(" + agent 12s + slot 20ms")
+
+
 def test_json_goes_nowhere_else(flowcore):
     outcome = flowcore("explain", GRAPHS / "transcribe.yaml", "--json")
     found = json.loads(outcome.out)

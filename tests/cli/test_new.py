@@ -51,13 +51,14 @@ def test_new_graph_is_right_and_passes_its_tests(flowcore, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("node", "Own"), "is no name"),
-        (("node", "own-node"), "is no name"),
+        (("node", "1st"), "is no name"),
+        (("node", "own" * 22), "is no name"),
+        (("node", "wav-file"), 'there is a node "wav_file" in nodes.sinks.wav_file'),
         (("node", "wav_file"), 'there is a node "wav_file" in nodes.sinks.wav_file'),
         (("node", "json"), "Python has a module"),
         (("node", "class"), "Python has a module or word class"),
         (("node", "own", "--kind", "gadget"), "gadget"),
-        (("graph", "../out"), "is no name"),
+        (("graph", "../out"), "give a directory with --dir"),
         (("graph",), "NAME"),
     ],
 )
@@ -66,6 +67,22 @@ def test_wrong_command_line_writes_nothing(flowcore, tmp_path, arguments, says):
     assert done.code == 2
     assert says in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "legal"),
+    [
+        ("graph", "my-calls", "my_calls"),
+        ("graph", "My calls.yaml", "my_calls"),
+        ("node", "own-node", "own_node"),
+        ("node", "OwnNode", "own_node"),
+    ],
+)
+def test_a_legal_name_is_derived_and_told(flowcore, tmp_path, kind, name, legal):
+    done = flowcore("new", kind, name, "--dir", tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f'the name is "{legal}": a name has only small letters, digits and _\nwrote {tmp_path}')
+    assert legal in {path.name.partition(".")[0] for path in tmp_path.iterdir()}
 
 
 def test_what_exists_is_left_alone(flowcore, tmp_path):

@@ -10,6 +10,18 @@ from flowcore.reference import reference
 from flowcore.registry import available
 
 ROOT = Path(__file__).parents[2]
+OWN_NODE = """
+from typing import Any
+
+from flowcore import Config, Sink, node
+
+@node("lantern")
+class Lantern(Sink[Any, Config]):
+    '''Light up.'''
+
+    def process(self, chunk):
+        pass
+"""
 
 
 def test_nodes_are_listed_by_family_with_their_purpose(flowcore, acme):
@@ -25,6 +37,36 @@ def test_nodes_are_listed_by_family_with_their_purpose(flowcore, acme):
     assert place("sinks") < place("  acme_shelf") < place("cannot be loaded") < place("  acme_torn")
     assert "Keep sound in boxes, one beside the other." in lines[place("  acme_shelf")]
     assert "No module named 'no_such_module_at_all'" in " ".join(" ".join(lines[place("  acme_torn") :]).split())
+
+
+@pytest.mark.parametrize("columns", ["", "30"])
+def test_names_and_words_are_whole_at_any_width(flowcore, acme, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns) if columns else monkeypatch.delenv("COLUMNS")
+    text = flowcore("nodes").out
+    assert "\n  acme_shelf  " in text
+    assert "\n  ringcx_recording  " in text
+    assert " 'no_such_module_at_all'" in text
+    if not columns:
+        assert "  acme_shelf        Keep sound in boxes, one beside the other.\n" in text
+
+
+def test_nodes_of_a_file_are_listed_and_suggested(flowcore, acme, tmp_path):
+    file = tmp_path / "lantern.py"
+    file.write_text(OWN_NODE)
+    assert "  lantern " in flowcore("nodes", "--import", file).out
+    assert flowcore("nodes", "lantern", "--import", file).out.startswith("lantern  (sinks)\n\nLight up.\n")
+    outcome = flowcore("nodes", "lantren", "--import", file)
+    assert outcome.err == 'error: there is no node "lantren": did you mean "lantern"?\n'
+    outcome = flowcore("nodes", "lantren")
+    advice = "`flowcore nodes` lists all; --import FILE adds the nodes of a Python file"
+    assert outcome.err == f'error: there is no node "lantren": {advice}\n'
+
+
+def test_a_file_that_cannot_be_imported_is_an_error(flowcore, tmp_path):
+    (tmp_path / "broken.py").write_text("import no_such_module_at_all\n")
+    outcome = flowcore("nodes", "--import", tmp_path / "broken.py")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "no_such_module_at_all" in outcome.err
 
 
 def test_reference_of_a_sink(flowcore, acme):

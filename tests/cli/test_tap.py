@@ -2,6 +2,7 @@
 
 import gc
 import json
+import signal
 import threading
 import wave
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.asking import call, hub
+from tests.support.asking import call, ended_by_sigterm, hub
 from tests.support.live import PATIENCE, Live, until
 from tests.support.phone import said
 from tools.card import Card
@@ -82,6 +83,19 @@ def test_meter_names_the_call_and_both_parties(live, flowcore):
     lines = [line.split() for line in done.out.splitlines()]
     assert ["one", "voices", "00:01.0"] in lines
     assert {line[0] for line in lines} >= {"agent", "customer"}
+
+
+@pytest.mark.parametrize("arguments", [["--json"], ["--wav"], []])
+def test_sigterm_ends_it_without_a_traceback(live, tmp_path, arguments):
+    call(live, "one")
+    (flow,) = live.engine.flows.values()
+    put = flow.runs["voices"].emits[0]
+    options = [*arguments, str(tmp_path / "out.wav")] if "--wav" in arguments else arguments
+
+    def begun():
+        return flow.runs["voices"].emits[0] is not put
+
+    assert ended_by_sigterm("tap", "one", *options, begun=begun) == (128 + signal.SIGTERM, "")
 
 
 def test_play_is_heard(live, flowcore, monkeypatch):

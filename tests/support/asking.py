@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,3 +48,17 @@ def call(live: Live, name: str) -> Phone:
     phone.start()
     until(lambda: any(flow.session.attributes["call_id"] == name for flow in tuple(live.engine.flows.values())))
     return phone
+
+
+def ended_by_sigterm(*arguments: str, begun: Callable[[], bool] | None = None) -> tuple[int, str]:
+    """Exit code and standard error of a command that gets SIGTERM after its first output, or once it has ``begun``."""
+    command = [str(Path(sys.executable).with_name("flowcore")), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert begun or select.select([process.stdout], [], [], PATIENCE)[0]
+            until(begun or (lambda: True))
+        finally:
+            process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=PATIENCE)
+        return process.returncode, error
