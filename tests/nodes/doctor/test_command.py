@@ -30,6 +30,7 @@ from nodes.ringcx.call_sender import CallSender
 from tests.support.conversation import conversation
 from tests.support.live import until
 from tests.support.phone import Phone, said, stereo
+from tests.support.ports import free_port
 
 SECRET = "s3cr3t-of-the-profile"
 ROOT = Path(__file__).parents[3]
@@ -275,6 +276,47 @@ def test_recording_that_cannot_be_made_leaves_the_report(tmp_path):
         facts = rig.wait()
     assert facts[0]["recording"] is None
     assert any("nothing is recorded" in told for told in rig.told)
+
+
+@pytest.mark.parametrize("options", [["--save", ""], ["--save", "", "--json"]], ids=["page", "json"])
+def test_the_command_prints_the_report_of_one_call(options, capsys, monkeypatch):
+    monkeypatch.setattr("nodes.doctor.command.signal.signal", lambda number, handler: None)
+    port = free_port()
+
+    def call():
+        for _ in range(1000):
+            try:
+                phone = Phone(f"ws://127.0.0.1:{port}/")
+            except ConnectionRefusedError:
+                Event().wait(0.02)  # until the doctor listens
+            else:
+                phone.start()
+                return phone.hang_up()
+
+    caller = Thread(target=call)
+    caller.start()
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--port", str(port), *options])
+    caller.join(60)
+    output = capsys.readouterr()
+    assert ended.value.code == 0
+    assert f"waiting for a call at ws://127.0.0.1:{port}/" in output.err
+    if "--json" in options:
+        assert [call["messages"]["opening"] for call in json.loads(output.out)["calls"]] == [["Connected", "Start"]]
+    else:
+        assert output.out.startswith("Call 1\n")
+
+
+def test_ctrl_c_before_any_call_says_so(capsys, monkeypatch):
+    def interrupted(self, done):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nodes.doctor.command.signal.signal", lambda number, handler: None)
+    monkeypatch.setattr("nodes.doctor.command.DoctorServer.serve", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--port", "0", "--save", ""])
+    assert ended.value.code == 1
+    assert capsys.readouterr().out == "no call came\n"
 
 
 @pytest.mark.parametrize(
