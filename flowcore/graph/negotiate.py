@@ -151,14 +151,14 @@ class _Compiler:
         ways = list({row.meaning: row for row in self._rows(given, node)}.values())
         ways = ways or advice.rows(given, _taken(node), self.nodes)
         if len(ways) > 1 and all(is_converter(step.cls) for row in ways for step in row.steps):
-            code, said = "format-ambiguous", "could become several things: say which it is to be"
+            code, reason = "format-ambiguous", "can be converted in several ways: choose one"
         else:
-            code, said = "format-mismatch", "does not fit, and nothing that converts it may be put in unasked"
+            code, reason = "format-mismatch", "does not fit, and no converter for it may be inserted unasked"
         whose = "all inputs together give" if len(node.inputs) > 1 else f"{self._place(entry.node)} gives"
         help = advice.lines(self._as_written(entry), given, node.name, ways, self.graph.nodes)
         self.problems.add(
             code,
-            f'what "{entry.node}" gives "{node.name}" {said}',
+            f'the output of "{entry.node}" to "{node.name}" {reason}',
             entry.at,
             notes=(
                 f"{whose}: {given}",

@@ -145,7 +145,7 @@ class NodeParser:
             if self._tells_a_secret(message):
                 message = f"{error.field or 'the config'} cannot be what the environment holds"
             self.problems.add("bad-value", f"{node.name} ({cls.name}): {message}", at)
-        except (Exception, SystemExit) as error:  # whatever somebody's node does, it must not end a check of graphs
+        except (Exception, SystemExit) as error:  # a node may raise anything; the check of graphs goes on
             message, trace = describe_error(cls, error, self.values.held())
             at = node.places.get("use", node.at)
             self.problems.add("broken-node", f"{node.name} ({cls.name}) cannot be made: {message}", at, trace=trace)

@@ -118,8 +118,8 @@ def _of_subgraph() -> Schema:
 
 def _config(model: type[Config] | type[QueueConfig]) -> Schema:
     """The schema of a model's fields, from pydantic's."""
-    said = model.model_json_schema()
-    inlined: Schema = _inlined(said, said.pop("$defs", {}))
+    raw = model.model_json_schema()
+    inlined: Schema = _inlined(raw, raw.pop("$defs", {}))
     fields = {name: _open(field) for name, field in inlined.get("properties", {}).items()}
     found: Schema = {"type": ["object", "null"], "additionalProperties": False, "properties": fields}
     if inlined.get("required"):
@@ -127,20 +127,20 @@ def _config(model: type[Config] | type[QueueConfig]) -> Schema:
     return found
 
 
-def _inlined(said: Any, definitions: Mapping[str, Schema]) -> Any:
+def _inlined(raw: Any, definitions: Mapping[str, Schema]) -> Any:
     """The schema without references, beside which draft 07 ignores keys, and without titles, which repeat names."""
-    if isinstance(said, list):
-        return [_inlined(one, definitions) for one in said]
-    if not isinstance(said, dict):
-        return said
-    meant = {key: value for key, value in said.items() if key != "$ref"}
-    if "$ref" in said:
-        meant = definitions[said["$ref"].rpartition("/")[2]] | meant
+    if isinstance(raw, list):
+        return [_inlined(one, definitions) for one in raw]
+    if not isinstance(raw, dict):
+        return raw
+    merged = {key: value for key, value in raw.items() if key != "$ref"}
+    if "$ref" in raw:
+        merged = definitions[raw["$ref"].rpartition("/")[2]] | merged
     return {
         key: {name: _inlined(field, definitions) for name, field in value.items()}
         if key == "properties"
         else _inlined(value, definitions)
-        for key, value in meant.items()
+        for key, value in merged.items()
         if key != "title"
     }
 
@@ -158,9 +158,9 @@ def _open(field: Schema) -> Schema:
             return about | field
         if "pattern" in field and "examples" in about:
             # One type with its own message: for `window: 120`, `expected "string"` would not help.
-            said = f"needs a unit: write for example {about['examples'][0]}"
+            message = f"needs a unit: write for example {about['examples'][0]}"
             pattern = f"{field['pattern']}|{PLACEHOLDER['pattern']}"
-            return about | field | {"pattern": pattern, "errorMessage": said, "patternErrorMessage": said}
+            return about | field | {"pattern": pattern, "errorMessage": message, "patternErrorMessage": message}
     return about | {"anyOf": [field, PLACEHOLDER]}
 
 

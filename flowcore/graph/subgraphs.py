@@ -1,7 +1,7 @@
 """Expands the sub-graphs of a graph: a tree of files becomes one flat list of nodes, whose inputs are nodes too.
 
-Where a sub-graph says ``$name``, the parameter's value stands, with the place where it was written: so the field that
-it reaches checks it, unit and all, and a wrong value is shown in the file that gave it. A sub-graph used twice becomes
+The value of a parameter replaces ``$name`` and keeps its position: the field that it reaches checks it, unit and all,
+and a wrong value is shown in the file that gave it. A sub-graph used twice becomes
 two sets of nodes, ``agent.speech`` and ``caller.speech``.
 """
 
@@ -112,7 +112,7 @@ class _Expansion:
         _Expansion(file, self.problems, self.flat, f"{full_name}.", inputs or [], parameters).run()
 
     def _inputs(self, tree: Tree) -> list[Input] | None:
-        """The nodes that the ``from`` of an entry stands for; None when any of them is in doubt."""
+        """The nodes in the ``from`` of an entry, resolved; None when any of them is wrong."""
         if not isinstance(tree, YamlMapping):
             return None
         if "from" not in tree.entries:

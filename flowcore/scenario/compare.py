@@ -160,11 +160,11 @@ def _digest(outcome: Outcome, name: str, found: dict[str, Any], key: str) -> Any
 def _level(level: Level, rate: int, samples: Any) -> Iterator[str]:
     channel = min({"agent": 0, "customer": 1}[level.track], samples.shape[1] - 1)
     begin = level.at.samples(rate)
-    part = samples[begin : begin + level.length.samples(rate), channel].astype(np.float64)
-    if len(part) < level.length.samples(rate):
+    stretch = samples[begin : begin + level.length.samples(rate), channel].astype(np.float64)
+    if len(stretch) < level.length.samples(rate):
         yield f"levels: the file ends before {level.at} + {level.length}"
         return
-    power = float(np.mean(np.square(part))) / 32768**2
+    power = float(np.mean(np.square(stretch))) / 32768**2
     loud = 10 * float(np.log10(power)) if power else float("-inf")
     place = f"levels: {level.track} from {level.at} for {level.length} is at {loud:.1f} dB"
     if level.below is not None and loud >= level.below:

@@ -1,4 +1,4 @@
-"""What stands in a test file. The text under a field is its reference."""
+"""The keys of a test file. The text under a field is its reference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowcore.units import Decibels, Duration, Rate
 
 Track = Literal["agent", "customer"]
 Amount = int | Duration | Literal["any"]
-"""Chunks as a number, audio as a duration, or ``any`` where it depends on the speed of the machine."""
+"""Chunks as a number, audio as a duration, or ``any`` if the machine's speed decides."""
 
 
 class _Model(BaseModel):
@@ -18,13 +18,13 @@ class _Model(BaseModel):
 
 
 class _OneOf(_Model):
-    """A mapping of which exactly one key says what it is; ``OTHER`` keys may stand beside it."""
+    """A mapping with exactly one of its keys, beside those of ``_others``."""
 
     @model_validator(mode="after")
     def _one(self) -> _OneOf:
         choices = [name for name in type(self).model_fields if name not in self._others()]
         if sum(getattr(self, name) is not None for name in choices) != 1:
-            raise ValueError(f"say one of {', '.join(choices)}")
+            raise ValueError(f"give exactly one of {', '.join(choices)}")
         return self
 
     @classmethod
@@ -33,19 +33,19 @@ class _OneOf(_Model):
 
 
 class Piece(_OneOf):
-    """A stretch of one party's sound."""
+    """A piece of one party's sound."""
 
     tone: Duration | None = None
-    """A sine of ``hertz``, so long."""
+    """Length of a sine of ``hertz``."""
 
     silence: Duration | None = None
-    """Digital silence, so long."""
+    """Length of digital silence."""
 
     wav: str | None = None
-    """A mono WAV file of 16 bits, relative to the test file; any rate."""
+    """Path of a mono WAV file with 16 bits, relative to the test file; any rate."""
 
     hertz: float = Field(440.0, gt=0)
-    """Frequency of a tone."""
+    """Frequency of a tone in Hz."""
 
     @classmethod
     def _others(cls) -> tuple[str, ...]:
@@ -53,29 +53,29 @@ class Piece(_OneOf):
 
 
 class Message(_Model):
-    """One message of a peer, as the listener's protocol has it."""
+    """One message of a peer, in the listener's protocol."""
 
     at: Duration
-    """When it comes, from the beginning of the call."""
+    """Time at which the message arrives, from the beginning of the call."""
 
     send: str | dict[str, Any] | list[Any]
-    """The message: text as it is, anything else as JSON."""
+    """The message: text as written, other values as JSON."""
 
 
 class Input(_Model):
-    """What comes in, in the place of the listener's connections or files."""
+    """Input that replaces the listener's connections or files."""
 
     agent: list[Piece] | None = None
-    """What the agent says, piece after piece."""
+    """The agent's sound, piece after piece."""
 
     customer: list[Piece] | None = None
-    """What the customer says."""
+    """The customer's sound, piece after piece."""
 
     script: list[Message] = []
-    """Messages beside those that carry the voices, or in place of them."""
+    """Messages beside those of the voices, or instead of them."""
 
     attributes: dict[str, str] = {}
-    """What the peer says of the call, as ``ani`` or ``dnis``."""
+    """Attributes of the call, such as ``ani`` and ``dnis``."""
 
 
 class Reorder(_Model):
@@ -89,98 +89,98 @@ class Reorder(_Model):
 
 
 class Duplicate(_Model):
-    """Messages come twice."""
+    """Messages arrive twice."""
 
     every: int = Field(ge=1)
-    """One of so many."""
+    """Number of messages of which one is doubled."""
 
 
 class Loss(_Model):
     """Audio never arrives."""
 
     at: Duration
-    """From then on."""
+    """Beginning, from the start of the call."""
 
     length: Duration
-    """For so long."""
+    """Duration."""
 
     track: Track | None = None
-    """This party's; both parties' by default."""
+    """The party whose audio is lost; both by default."""
 
 
 class Freeze(_Model):
-    """The network stands still; what was sent meanwhile comes all at once."""
+    """The network stalls; messages sent meanwhile arrive all at once."""
 
     at: Duration
-    """From then on."""
+    """Beginning, from the start of the call."""
 
     length: Duration
-    """For so long."""
+    """Duration."""
 
 
 class Reset(_Model):
     """The connection ends without a goodbye."""
 
     at: Duration
-    """When."""
+    """Time, from the start of the call."""
 
 
 class SlowNode(_Model):
-    """A node takes its time."""
+    """A node is slow."""
 
     node: str
-    """Which one; it must stand behind a queue, or it holds up all others."""
+    """Name of the node; it must be behind a queue, or it holds up all others."""
 
     factor: float = Field(0.0, ge=0)
-    """Seconds for each second of audio."""
+    """Seconds of work for each second of audio."""
 
     each: Duration = Duration(0)
-    """Time for each chunk beside that."""
+    """Additional time for each chunk."""
 
 
 class FailingNode(_Model):
-    """A node raises, once."""
+    """A node raises once."""
 
     node: str
-    """Which one."""
+    """Name of the node."""
 
     at: int | Literal["open", "flush", "close"] = 0
-    """Before the chunk of that number, counted from 0, or before one of its other calls."""
+    """The call before which it happens: the number of a chunk, from 0, or the name of another call."""
 
 
 class StuckNode(_Model):
     """A node does not return for a while."""
 
     node: str
-    """Which one; it must stand behind a queue."""
+    """Name of the node; it must be behind a queue."""
 
     at: int | Literal["open", "flush", "close"] = 0
-    """Before the chunk of that number, counted from 0, or before one of its other calls."""
+    """The call before which it happens: the number of a chunk, from 0, or the name of another call."""
 
     length: Duration
-    """For so long."""
+    """Duration."""
 
 
 class Fault(_OneOf):
-    """One thing that goes wrong."""
+    """One fault."""
 
     reorder: Reorder | None = None
     """Messages overtake each other."""
 
     duplicate: Duplicate | None = None
-    """Messages come twice."""
+    """Messages arrive twice."""
 
     loss: Loss | None = None
     """Audio never arrives."""
 
     freeze: Freeze | None = None
-    """The network stands still for a while."""
+    """The network stalls for a while."""
 
     reset: Reset | None = None
     """The connection ends without a goodbye."""
 
     slow: SlowNode | None = None
-    """A node takes its time."""
+    """A node is slow."""
 
     fail: FailingNode | None = None
     """A node raises."""
@@ -190,29 +190,29 @@ class Fault(_OneOf):
 
 
 class Level(_Model):
-    """How loud a stretch of a WAV file is, as root mean square."""
+    """Level of a part of a WAV file, as root mean square."""
 
     track: Track
-    """The left channel is the agent's."""
+    """The channel: the agent's is the left one."""
 
     at: Duration
-    """From then on."""
+    """Beginning, from the start of the call."""
 
     length: Duration
-    """For so long."""
+    """Duration."""
 
     below: Decibels | None = None
-    """Softer than that."""
+    """Level that the part must not reach."""
 
     above: Decibels | None = None
-    """Louder than that."""
+    """Level that the part must exceed."""
 
 
 class FileExpectation(_Model):
-    """What a file must hold. Nothing said means: it must be there."""
+    """Expected content of a file; empty if the file must only exist."""
 
     seconds: float | None = None
-    """Length of a WAV file, to a millisecond."""
+    """Length of a WAV file in seconds, to a millisecond."""
 
     channels: int | None = None
     """Channels of a WAV file."""
@@ -221,107 +221,107 @@ class FileExpectation(_Model):
     """Sample rate of a WAV file."""
 
     levels: list[Level] = []
-    """How loud a WAV file is, here and there."""
+    """Levels of parts of a WAV file."""
 
     samples_of: str | None = None
-    """A WAV file, relative to the test file, that has the same samples."""
+    """Path of a WAV file with the same samples, relative to the test file."""
 
     sha256: str | None = None
-    """Of a WAV file's samples, or of all bytes of another file."""
+    """Digest of a WAV file's samples, or of all bytes of another file."""
 
     lines: int | list[str | dict[str, Any]] | None = None
-    """Lines of a text file: how many; or each as text, or as some of the fields of its JSON, numbers to 0.05."""
+    """Lines of a text file: their number; or each as text, or as some fields of its JSON, numbers to 0.05."""
 
 
 class NodeExpectation(_Model):
-    """A node's books."""
+    """A node's counters, over all flows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True)
 
     came: Amount | None = Field(None, alias="in")
-    """What came in."""
+    """Input."""
 
     out: Amount | None = None
-    """What went out."""
+    """Output."""
 
 
 class EventExpectation(_Model):
     """One event of a flow or of the process."""
 
     event: str
-    """Its name."""
+    """Name of the event."""
 
     node: str | None = None
-    """The node that it is about."""
+    """Node of the event."""
 
     at: Duration | None = None
-    """When, from the beginning of the run, to two slots (40 ms)."""
+    """Time from the beginning of the run, to two slots (40 ms)."""
 
 
 class CaughtExpectation(_Model):
-    """What reached a sink that was caught."""
+    """Expected input of a sink under ``catch``."""
 
     chunks: int | None = None
-    """How many chunks."""
+    """Number of chunks."""
 
     seconds: float | None = None
-    """How much audio, of all tracks, to a millisecond."""
+    """Seconds of audio of all tracks, to a millisecond."""
 
     texts: list[str] | None = None
     """The final texts, in order."""
 
 
 class Expectation(_Model):
-    """What must come of it. What is not said here must not happen: no drop, no failure, no file, no event."""
+    """Expected outcome. Anything else fails the test: a drop, a failure, a file, an event."""
 
     ended: list[str] | None = None
-    """Why the flows ended, in the order of their ends; the usual end by default."""
+    """Reasons of the flows' ends, in order; by default the usual end of each."""
 
     failed: list[str] = []
     """Nodes that fail, in any flow."""
 
     files: dict[str, FileExpectation] = {}
-    """By path, with ``*`` for what differs; a pattern may stand for several files, which are all checked."""
+    """Expected files by path; ``*`` matches any characters, and all files that a pattern matches are checked."""
 
     dropped: dict[str, dict[str, Amount]] = {}
-    """By node and reason, over all flows."""
+    """Dropped audio or chunks, by node and reason, over all flows."""
 
     filled: dict[str, dict[str, Amount]] = {}
-    """Audio made up by a node, such as silence for a lost packet: by node and reason."""
+    """Audio made by a node, such as silence for a lost packet, by node and reason."""
 
     nodes: dict[str, NodeExpectation] = {}
-    """What went through nodes, over all flows."""
+    """Input and output of nodes."""
 
     events: list[EventExpectation] = []
-    """In their order. The usual ones (opened, closed, file) may be left out."""
+    """Events in their order. Usual ones (opened, closed, file) may be left out."""
 
     caught: dict[str, CaughtExpectation] = {}
-    """What reached the sinks under ``catch``."""
+    """Input of the sinks under ``catch``."""
 
     lasts: Duration | None = None
-    """The whole run takes no longer than that, on the virtual clock."""
+    """Longest time that the run may take, on the virtual clock."""
 
 
 class Test(_Model):
     """One run of the graph."""
 
     set: dict[str, Any] = {}
-    """Values of the graph to change, as ``node.key``; they win over those of the file."""
+    """Settings of the graph, as ``node.key``; they win over those of the file."""
 
     input: Input | None = None
-    """What comes in; without it the graph's own listener works, which must end by itself."""
+    """Input of the calls; without it the graph's own listener runs, which must end by itself."""
 
     calls: int = Field(1, ge=1, le=1000)
-    """So many such calls at once."""
+    """Number of such calls at once."""
 
     catch: list[str] = []
-    """Sinks that the test takes the place of, because they would need a peer, a device or a screen."""
+    """Sinks that the test replaces, because they need a peer, a device or a screen."""
 
     faults: list[Fault] = []
-    """What goes wrong, in this order."""
+    """Faults, in this order."""
 
     expect: Expectation | None = None
-    """What must come of it; without it, what was recorded with --update."""
+    """Expected outcome; without it, the outcome that was recorded with --update."""
 
 
 class TestFile(_Model):
@@ -331,16 +331,16 @@ class TestFile(_Model):
     """The version of this format."""
 
     description: str = ""
-    """For people."""
+    """Text for readers of the file."""
 
     graph: str
-    """The graph under test, relative to this file."""
+    """Path of the graph under test, relative to this file."""
 
     set: dict[str, Any] = {}
-    """Values of the graph to change in all tests."""
+    """Settings of the graph in all tests."""
 
     tests: dict[str, Test] = Field(min_length=1)
-    """By name."""
+    """The tests by name."""
 
 
 __test__ = False  # pytest: these classes are no tests of this project

@@ -137,8 +137,8 @@ def test_inputs_of_unlike_formats_are_each_converted_first():
 def test_a_conflict_names_both_ends_with_their_places_and_formats_and_the_line_that_fixes_it():
     problem = problem_of(FILE + "  line: {use: ringcx_call, from: voices}\n")
     assert str(problem) == (
-        'g.yaml:4:34: error[format-mismatch]: what "voices" gives "line" does not fit, '
-        "and nothing that converts it may be put in unasked\n"
+        'g.yaml:4:34: error[format-mismatch]: the output of "voices" to "line" does not fit, '
+        "and no converter for it may be inserted unasked\n"
         "   4 |   line: {use: ringcx_call, from: voices}\n"
         "     |                                  ^^^^^^\n"
         '     = "voices" (wav_source, g.yaml:3:3) gives: audio s16 24 kHz tracks\n'

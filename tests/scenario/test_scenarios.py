@@ -272,7 +272,7 @@ PROBLEMS = [
     ("bad-value", "flowcore", "flowcore: 1", "flowcore: ⟦2⟧"),
     ("unknown-field", 'did you mean "input"', "    input:", "    ⟦inputs⟧:"),
     ("unknown-field", 'did you mean "tone"', "{tone: 2s}", "{⟦tnoe⟧: 2s, silence: 1s}"),
-    ("bad-value", "say one of tone, silence, wav", "{tone: 2s}", "⟦{tone: 2s, silence: 1s}⟧"),
+    ("bad-value", "give exactly one of tone, silence, wav", "{tone: 2s}", "⟦{tone: 2s, silence: 1s}⟧"),
     ("unit-missing", "needs a unit", "tone: 2s", "tone: ⟦2⟧"),
     ("unknown-node", 'did you mean "ordered"', "{ordered: {in", "{⟦orderd⟧: {in"),
     ("unknown-node", "no node", "    expect:", "    catch: [⟦waw⟧]\n    expect:"),
