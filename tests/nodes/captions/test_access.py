@@ -10,8 +10,6 @@ from websockets.datastructures import Headers
 
 from nodes.captions.access import allows_key, allows_token, is_local, mint
 
-pytestmark = pytest.mark.slow
-
 SECRET = "a secret of viewers"
 NOON = 1_800_000_000
 
