@@ -45,7 +45,14 @@ def test_the_engine_knows_no_node(path):
 def test_nodes_import_only_flowcores_front_door_and_what_holds_no_nodes(path):
     modules = imports(path)
     behind = {name for name in modules if name.startswith("flowcore.") and name.count(".") > 1}
-    doors = ("flowcore.speech.", "flowcore.control.", "flowcore.diagnostics.", "flowcore.events.", "flowcore.files.")
+    doors = (
+        "flowcore.environment.",
+        "flowcore.speech.",
+        "flowcore.control.",
+        "flowcore.diagnostics.",
+        "flowcore.events.",
+        "flowcore.files.",
+    )
     if "testing" in path.parts:  # suites that engines inherit
         doors += ("flowcore.testing.", "flowcore.registry.")
     else:

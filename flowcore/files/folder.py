@@ -11,14 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flowcore.environment import WORKER_COUNT
 from flowcore.errors import CannotStart
 from flowcore.files.disk import cannot_write, is_at, make_directory, try_lock
 from flowcore.node import Resource
 
 LOCK_NAME = ".flowcore.lock"
 """File in a folder that only one run may write to; all processes of that run lock it."""
-_WORKERS = "FLOWCORE_WORKERS"
-"""Environment variable of a worker (`flowcore.workers.supervisor`), whose run is that of its parent process."""
 
 
 @dataclass
@@ -54,7 +53,7 @@ def _lock_run(path: Path) -> int:
     All processes of a run hold a shared lock on the file, which names the run. A process that gets an exclusive lock is
     the first of its run and writes that name.
     """
-    process = os.getppid() if _WORKERS in os.environ else os.getpid()
+    process = os.getppid() if WORKER_COUNT in os.environ else os.getpid()
     run = f"{process} on {socket.gethostname()}"  # containers that share a folder all have a process 1
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)

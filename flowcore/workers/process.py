@@ -9,15 +9,13 @@ import signal
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from flowcore.engine.sockets import Address
 from flowcore.engine.totals import Totals
+from flowcore.environment import WORKER_COUNT
 from flowcore.workers.call_limit import SharedCallLimit
 from flowcore.workers.channel import Channel
-
-WORKER_COUNT: Final = "FLOWCORE_WORKERS"
-"""Environment variable with the number of workers, for code that would otherwise start a thread for each core."""
 
 
 class WorkerProcess:

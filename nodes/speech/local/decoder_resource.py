@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from flowcore import Resource
+from flowcore.environment import worker_count
 from flowcore.speech import Decoder
 from nodes.speech.local.decoder_pool import DecoderPool
 from nodes.speech.local.decoder_process import DecoderProcess
@@ -13,8 +14,6 @@ from nodes.speech.local.voice_detector import VoiceModel
 
 CLOSE_TIMEOUT = 5.0
 """Seconds; a killed process ends at once."""
-WORKERS = "FLOWCORE_WORKERS"
-"""Set by ``flowcore run --workers``: how many processes share the cores with this one, itself included."""
 
 
 class DecoderResource(Resource):
@@ -53,4 +52,4 @@ class DecoderResource(Resource):
 def cores() -> int:
     """Return this worker process's share of the usable cores, at least 1."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, usable // int(os.environ.get(WORKERS, "1")))
+    return max(1, usable // worker_count())
