@@ -1,4 +1,4 @@
-"""A viewer over a real socket, in a time that the test decides."""
+"""The feed of a page over a real socket, on a clock of the test."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_the_messages_are_what_the_page_of_docs_says(rig):
     assert rig.read(client) == [{"event": "state", "call": "one", "state": "ended", "sessions": [0.0]}]
 
 
-def test_a_viewer_that_does_not_read_costs_a_bounded_amount_and_then_gets_what_still_counts(rig):
+def test_a_page_that_does_not_read_costs_a_bounded_amount_and_then_gets_current_texts(rig):
     slow, fast = rig.watch("one", buffer=4096), rig.watch("one")
     rig.site.shared_calls.begin("one", "flow", NOON)
     seen = []
@@ -121,7 +121,7 @@ def test_a_viewer_that_does_not_read_costs_a_bounded_amount_and_then_gets_what_s
     assert len(late) < len(seen)
 
 
-def test_a_call_that_is_over_too_long_is_shown_to_nobody_who_comes_now(rig):
+def test_a_call_that_ended_long_ago_is_no_longer_shown(rig):
     rig.site.shared_calls.begin("one", "flow", NOON)
     rig.site.shared_calls.end("flow")
     rig.now += 59

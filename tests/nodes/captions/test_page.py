@@ -1,4 +1,4 @@
-"""The captions page as people meet it: in a real Chromium, fed by real calls."""
+"""The captions page in a real Chromium, with real calls."""
 
 from __future__ import annotations
 

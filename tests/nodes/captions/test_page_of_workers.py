@@ -1,4 +1,4 @@
-"""With several workers any of them may get the page of a call that another one takes."""
+"""With several workers, any of them may serve the page of another worker's call."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_equal_choices_are_one_engine():
         ({"use": "parrot", "most_words": "many"}, "valid integer"),
     ],
 )
-def test_what_is_wrong_is_said(value, said):
+def test_a_wrong_engine_is_an_error_with_advice(value, said):
     with pytest.raises(ValidationError, match=said):
         ENGINE.validate_python(value)
 

@@ -1,4 +1,4 @@
-"""The transcript of one transcript: numbers, what is taken back, and how late texts are."""
+"""The transcript of one track: numbers, texts taken back, and lag."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def arrive(transcript: TrackTranscript, clock: Clock, start: float, when: float)
     transcript.arrived(Audio(np.zeros(800, np.uint8), "mulaw", 8000, "agent", round(start * 8000)))
 
 
-def test_an_interim_text_is_said_once_and_taken_back_when_it_was_nothing():
+def test_an_interim_text_comes_once_and_is_taken_back_if_there_were_no_words():
     transcript = TrackTranscript("agent", Clock())
     transcript.interim(0, 1, "one")
     transcript.interim(0, 1.5, "one")
@@ -54,7 +54,7 @@ def test_lag_is_counted_from_the_arrival_of_the_audio_at_the_end_of_the_words():
     assert [text.lag for text in transcript.take()] == [30 - 12, 30 - 13, None]
 
 
-def test_what_is_remembered_of_arrivals_is_bounded():
+def test_the_number_of_remembered_arrivals_is_bounded():
     clock = Clock()
     transcript = TrackTranscript("agent", clock)
     for number in range(2 * MAX_ARRIVALS):

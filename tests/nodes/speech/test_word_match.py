@@ -1,4 +1,4 @@
-"""Words as they are compared, and what a text goes on with after words that were said already."""
+"""Comparing words, and the rest of a text after known words."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ from nodes.speech.word_match import continuation, normalized
         ("...", "Hello.", "Hello."),
     ],
 )
-def test_what_follows_on_what_was_said(said, heard, rest):
+def test_the_continuation_of_known_words(said, heard, rest):
     assert continuation(said, heard) == rest
 
 

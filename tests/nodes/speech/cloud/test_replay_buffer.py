@@ -1,4 +1,4 @@
-"""The buffer against a plain array of all that ever came."""
+"""The replay buffer against a plain array of the same audio."""
 
 import numpy as np
 import pytest

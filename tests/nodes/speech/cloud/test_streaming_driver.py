@@ -1,4 +1,4 @@
-"""Streaming engines in whole graphs: what becomes of the call, and of the fallback, when a provider is of no use."""
+"""Streaming engines in whole graphs: providers that fail, the recording beside them, and the fallback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What drives streaming engines: an engine in memory, on a virtual clock, and all that can go wrong between the two."""
+"""The streams of one track, with an engine in memory, a virtual clock and injected faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""graphs/google.yaml as it runs: real sockets on both sides of the engine, the stand-in for Google behind it."""
+"""graphs/google.yaml with real sockets on both sides and the stand-in for Google."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How `google` signs in: keys that are none, and a key that is one, over TLS."""
+"""Sign-in of `google` over TLS, with broken keys and a valid one."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The embedded engine."""
+"""The engine moonshine: its decoding and its errors."""
 
 import importlib.metadata
 

@@ -1,4 +1,4 @@
-"""The engine whisper: what is wrong is one line before the first call, and nothing is downloaded."""
+"""The engine whisper: errors are one line before the first call, and nothing is downloaded."""
 
 from types import SimpleNamespace
 from unittest.mock import Mock

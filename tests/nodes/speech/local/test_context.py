@@ -1,4 +1,4 @@
-"""What an utterance is heard together with."""
+"""The context of short utterances."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Telephone audio for decoders, against the nodes that would have made it of the same audio."""
+"""The converter against the nodes that convert the same audio in a graph."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The line: who is decoded next, who gives way, who is refused."""
+"""The decode queue: order, replaced jobs, refused jobs."""
 
 import threading
 
@@ -42,7 +42,7 @@ def test_finals_go_before_interims_that_came_earlier():
     assert drain(queue, 2) == ["final", "interim"]
 
 
-def test_a_newer_interim_takes_the_place_of_the_one_that_waits():
+def test_a_newer_interim_replaces_the_one_that_waits():
     queue = DecodeQueue(60)
     assert not queue.put(job("agent 1", "agent", final=False))
     assert not queue.put(job("customer 1", "customer", final=False))
@@ -50,7 +50,7 @@ def test_a_newer_interim_takes_the_place_of_the_one_that_waits():
     assert drain(queue, 2) == ["agent 2", "customer 1"]
 
 
-def test_a_final_takes_its_interim_out_of_the_line():
+def test_a_final_removes_its_interim_from_the_queue():
     queue = DecodeQueue(60)
     queue.put(job("interim", final=False))
     assert queue.put(job("final"))
@@ -58,7 +58,7 @@ def test_a_final_takes_its_interim_out_of_the_line():
     assert drain(queue, 2) == ["final", "other"]
 
 
-def test_a_party_is_decoded_once_at_a_time_so_that_its_texts_come_in_order():
+def test_one_job_of_a_track_is_decoded_at_a_time_so_that_texts_come_in_order():
     queue = DecodeQueue(60)
     for each in (job("a 1", "a"), job("a 2", "a"), job("b 1", "b"), job("a 3", "a", final=False)):
         queue.put(each)
@@ -69,7 +69,7 @@ def test_a_party_is_decoded_once_at_a_time_so_that_its_texts_come_in_order():
     assert drain(queue, 2) == ["a 2", "a 3"]
 
 
-def test_one_who_waits_is_woken_when_the_party_is_free_again():
+def test_a_waiting_decoder_is_woken_when_the_track_is_free_again():
     queue, taken = DecodeQueue(60), []
     queue.put(job("1"))
     queue.put(job("2"))
@@ -81,7 +81,7 @@ def test_one_who_waits_is_woken_when_the_party_is_free_again():
     assert [each.name for each in taken] == ["2"]
 
 
-def test_what_exceeds_the_backlog_is_refused_in_its_place_and_holds_no_audio():
+def test_a_job_beyond_the_backlog_is_refused_in_its_place_and_holds_no_audio():
     queue = DecodeQueue(5)
     jobs = [job(str(number), number, seconds=2) for number in range(4)]
     for each in jobs:
@@ -104,7 +104,7 @@ def test_an_utterance_longer_than_the_backlog_is_taken_when_nothing_waits():
     assert not long.refused
 
 
-def test_what_is_given_back_goes_first():
+def test_a_job_that_is_given_back_goes_first():
     queue = DecodeQueue(60)
     queue.put(job("1", 1))
     queue.put(job("2", 2))
@@ -113,7 +113,7 @@ def test_what_is_given_back_goes_first():
     assert drain(queue, 2) == ["1", "2"]
 
 
-def test_an_interim_that_is_given_back_gives_way_to_a_newer_one():
+def test_a_newer_interim_replaces_one_that_is_given_back():
     queue = DecodeQueue(60)
     queue.put(job("old", final=False))
     old = queue.take()
@@ -122,7 +122,7 @@ def test_an_interim_that_is_given_back_gives_way_to_a_newer_one():
     assert drain(queue, 1) == ["new"]
 
 
-def test_forgotten_jobs_are_gone():
+def test_discarded_jobs_are_gone():
     queue = DecodeQueue(5)
     queue.put(job("gone final", 1, owner="ended", seconds=4))
     queue.put(job("gone interim", 2, owner="ended", final=False))
@@ -132,7 +132,7 @@ def test_forgotten_jobs_are_gone():
     assert drain(queue, 1) == ["stays"]
 
 
-def test_at_the_end_everybody_is_told_once():
+def test_closing_reports_to_each_job_once():
     heard: list = []
     queue = DecodeQueue(60)
     queue.put(job("taken", 0, heard=heard))
@@ -152,7 +152,7 @@ def test_at_the_end_everybody_is_told_once():
     st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(1, 4)), max_size=40),
     st.lists(st.sampled_from("tfg")),
 )
-def test_every_final_comes_out_once_and_in_the_order_of_its_party(puts, moves):
+def test_every_final_comes_out_once_and_in_the_order_of_its_track(puts, moves):
     """``t``: take a job, ``f``: finish the oldest taken, ``g``: give it back; then all that is left."""
     queue, taken, out = DecodeQueue(10), [], []
 
@@ -187,7 +187,7 @@ def test_every_final_comes_out_once_and_in_the_order_of_its_party(puts, moves):
         assert [n for n in out if puts[n][0] == party] == [n for n in put if puts[n][0] == party]
 
 
-def test_an_interim_job_that_becomes_final_is_in_line_once_and_before_other_interims():
+def test_an_interim_job_that_becomes_final_is_queued_once_and_before_other_interims():
     queue = DecodeQueue(60)
     early, other = job("early", "agent", final=False, seconds=2), job("other", "customer", final=False)
     queue.put(other)
@@ -201,7 +201,7 @@ def test_an_interim_job_that_becomes_final_is_in_line_once_and_before_other_inte
     assert not queue.make_final(early)  # its outcome is out
 
 
-def test_what_becomes_final_while_it_is_decoded_is_not_lost_with_its_decoder():
+def test_a_job_that_becomes_final_during_its_decoding_is_not_lost_with_its_decoder():
     queue = DecodeQueue(60)
     early, later = job("early", "agent", final=False), job("later", "agent", final=False)
     queue.put(early)
@@ -212,7 +212,7 @@ def test_what_becomes_final_while_it_is_decoded_is_not_lost_with_its_decoder():
     assert queue.take() is early
 
 
-def test_what_gave_way_to_a_newer_one_cannot_become_final():
+def test_a_replaced_job_cannot_become_final():
     queue = DecodeQueue(60)
     old = job("old", "agent", final=False)
     queue.put(old)
@@ -220,7 +220,7 @@ def test_what_gave_way_to_a_newer_one_cannot_become_final():
     assert not queue.make_final(old)
 
 
-def test_what_becomes_final_may_be_refused_like_any_other():
+def test_a_job_that_becomes_final_may_be_refused():
     queue = DecodeQueue(3)
     early = job("early", "agent", final=False, seconds=2)
     queue.put(job("final", "customer", seconds=2))

@@ -1,4 +1,4 @@
-"""Workers, with decoders that the tests hold, release and let die."""
+"""The pool, with decoders that the tests hold, release and let die."""
 
 import threading
 from collections.abc import Iterator
@@ -46,8 +46,8 @@ class Held(Decoder):
         self.closed += 1
 
 
-class Desk:
-    """A worker, and what came back from it."""
+class Rig:
+    """A pool, and the outcomes of its jobs."""
 
     def __init__(self, *decoders: Held, backlog: float = 60) -> None:
         self.decoders = decoders or (Held(),)
@@ -91,25 +91,25 @@ def at_once(monkeypatch) -> None:
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    desk = Desk()
-    yield desk
-    desk.end()
-    assert all(decoder.closed for decoder in desk.decoders)
+def rig() -> Iterator[Rig]:
+    rig = Rig()
+    yield rig
+    rig.end()
+    assert all(decoder.closed for decoder in rig.decoders)
 
 
-def test_finals_go_before_an_interim_that_came_earlier(desk):
-    desk.submit("first")
-    assert desk.decoders[0].started.acquire(timeout=SOON)
-    desk.submit("interim", final=False)
-    desk.submit("final")
-    desk.finish(3)
-    assert [name for name, _ in desk.results] == ["first", "final", "interim"]
+def test_finals_go_before_an_interim_that_came_earlier(rig):
+    rig.submit("first")
+    assert rig.decoders[0].started.acquire(timeout=SOON)
+    rig.submit("interim", final=False)
+    rig.submit("final")
+    rig.finish(3)
+    assert [name for name, _ in rig.results] == ["first", "final", "interim"]
 
 
-def test_every_decoder_works(desk):
+def test_every_decoder_works(rig):
     one, other = Held(), Held()
-    both = Desk(one, other)
+    both = Rig(one, other)
     both.submit("a")
     both.submit("b")
     assert one.started.acquire(timeout=SOON)
@@ -118,99 +118,99 @@ def test_every_decoder_works(desk):
     both.end()
 
 
-def test_an_error_goes_to_the_one_who_asked_and_the_thread_goes_on(desk):
-    desk.submit("bad", 13)
-    desk.submit("good", 4)
-    results = desk.finish(2)
+def test_an_error_fails_its_job_and_the_thread_goes_on(rig):
+    rig.submit("bad", 13)
+    rig.submit("good", 4)
+    results = rig.finish(2)
     assert isinstance(results["bad"], DecodeFailed)
     assert str(results["bad"]) == "ValueError: 13"
     assert results["good"] == "4 samples"
-    assert desk.decoders[0].opened == 1
+    assert rig.decoders[0].opened == 1
 
 
-def test_what_a_dead_decoder_had_is_decoded_by_its_successor_once(desk):
-    desk.submit("unlucky", 99)
-    desk.submit("next", 2)
-    assert desk.finish(2) == {"unlucky": "99 samples", "next": "2 samples"}
-    assert len(desk.results) == 2
-    assert desk.decoders[0].opened == 2
-    assert desk.deaths == ["killed"]
+def test_the_job_of_a_dead_decoder_is_decoded_once_by_its_successor(rig):
+    rig.submit("unlucky", 99)
+    rig.submit("next", 2)
+    assert rig.finish(2) == {"unlucky": "99 samples", "next": "2 samples"}
+    assert len(rig.results) == 2
+    assert rig.decoders[0].opened == 2
+    assert rig.deaths == ["killed"]
 
 
-def test_audio_that_kills_every_decoder_is_given_up_and_the_next_is_not(desk):
-    desk.submit("poison", 66)
-    desk.submit("next", 2)
-    results = desk.finish(2)
+def test_audio_that_kills_every_decoder_is_given_up_and_the_next_is_not(rig):
+    rig.submit("poison", 66)
+    rig.submit("next", 2)
+    results = rig.finish(2)
     assert isinstance(results["poison"], DecodeFailed)
     assert str(results["poison"]) == "3 decoders in a row: killed"
     assert results["next"] == "2 samples"
-    assert desk.deaths == ["killed"] * 3
+    assert rig.deaths == ["killed"] * 3
 
 
 def test_while_a_decoder_cannot_be_opened_again_another_takes_its_job():
     one, other = Held(), Held()
-    desk = Desk(one, other)
-    desk.submit("a", 66)
-    desk.submit("b", 66)
+    rig = Rig(one, other)
+    rig.submit("a", 66)
+    rig.submit("b", 66)
     for decoder in (one, other):
         assert decoder.started.acquire(timeout=SOON)
     one.opens = False
     one.go.release()  # dies of its job, and stays dead
     other.go.release(8)
-    results = desk.finish(2)
+    results = rig.finish(2)
     assert {type(outcome) for outcome in results.values()} == {DecodeFailed}
     assert one.opened == 1
-    desk.end()
+    rig.end()
 
 
 def test_past_the_backlog_utterances_are_refused_in_order():
-    desk = Desk(backlog=1)
-    desk.submit("first", party="agent")
-    assert desk.decoders[0].started.acquire(timeout=SOON)
-    desk.submit("waits", 16000, party="agent")
-    desk.submit("too much", 16000, party="agent")
-    results = desk.finish(3)
-    assert [name for name, _ in desk.results] == ["first", "waits", "too much"]
+    rig = Rig(backlog=1)
+    rig.submit("first", party="agent")
+    assert rig.decoders[0].started.acquire(timeout=SOON)
+    rig.submit("waits", 16000, party="agent")
+    rig.submit("too much", 16000, party="agent")
+    results = rig.finish(3)
+    assert [name for name, _ in rig.results] == ["first", "waits", "too much"]
     assert isinstance(results["too much"], Overloaded)
-    desk.end()
+    rig.end()
 
 
-def test_a_model_that_cannot_be_loaded_is_said_at_once_and_nothing_stays():
+def test_a_model_that_cannot_be_loaded_is_an_error_at_once_and_leaves_nothing():
     good, bad = Held(), Held(opens=False)
     with pytest.raises(CannotStart, match="no model"):
-        Desk(good, bad)
+        Rig(good, bad)
     assert good.closed
     assert bad.closed
 
 
-def test_who_still_waits_at_the_end_is_told():
-    desk = Desk()
-    desk.submit("first")
-    assert desk.decoders[0].started.acquire(timeout=SOON)
-    desk.submit("final")
-    desk.submit("interim", final=False)
-    assert not desk.pool.close(0)
-    assert not desk.decoders[0].closed  # nothing is freed under a decode
-    desk.end()
-    assert {name for name, outcome in desk.results if isinstance(outcome, DecodeFailed)} == {"final", "interim"}
+def test_closing_fails_the_waiting_jobs():
+    rig = Rig()
+    rig.submit("first")
+    assert rig.decoders[0].started.acquire(timeout=SOON)
+    rig.submit("final")
+    rig.submit("interim", final=False)
+    assert not rig.pool.close(0)
+    assert not rig.decoders[0].closed  # nothing is freed under a decode
+    rig.end()
+    assert {name for name, outcome in rig.results if isinstance(outcome, DecodeFailed)} == {"final", "interim"}
     with pytest.raises(DecodeFailed):
-        desk.submit("late")
+        rig.submit("late")
 
 
 def said(text: str, samples: int) -> Context:
     return Context(np.zeros(samples, np.int16), text, samples)
 
 
-def test_what_follows_on_something_is_decoded_together_with_it_and_only_the_new_words_count(desk):
-    desk.submit("known", 2, before=said("5", 3))
-    assert desk.finish(1) == {"known": "Samples"}  # of "5 samples"
-    desk.submit("other", 2, before=said("five", 3))
-    assert desk.finish(1)["other"] == "2 samples"  # nobody knows which words are new: it is decoded alone
+def test_a_job_with_context_is_decoded_with_it_and_only_new_words_count(rig):
+    rig.submit("known", 2, before=said("5", 3))
+    assert rig.finish(1) == {"known": "Samples"}  # of "5 samples"
+    rig.submit("other", 2, before=said("five", 3))
+    assert rig.finish(1)["other"] == "2 samples"  # nobody knows which words are new: it is decoded alone
 
 
-def test_where_others_wait_everything_is_decoded_alone(desk):
-    desk.submit("first")
-    assert desk.decoders[0].started.acquire(timeout=SOON)
-    desk.submit("second", 2, before=said("5", 3))
-    desk.submit("third", 3)
-    assert desk.finish(3) == {"first": "1 samples", "second": "2 samples", "third": "3 samples"}
+def test_while_other_jobs_wait_context_is_not_decoded(rig):
+    rig.submit("first")
+    assert rig.decoders[0].started.acquire(timeout=SOON)
+    rig.submit("second", 2, before=said("5", 3))
+    rig.submit("third", 3)
+    assert rig.finish(3) == {"first": "1 samples", "second": "2 samples", "third": "3 samples"}

@@ -1,4 +1,4 @@
-"""A decoder in a process of its own: what crosses, and what becomes of it when one side dies."""
+"""A decoder in a process of its own: its messages, and the death of either side."""
 
 import os
 import signal

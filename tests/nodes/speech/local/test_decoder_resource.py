@@ -1,4 +1,4 @@
-"""What calls share: real processes, which may be killed in the middle of calls."""
+"""The resource that calls share: real processes, which may be killed during calls."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The segmenter on made-up voices: the loud windows are the speech."""
+"""The segmenter with a detector that takes loud windows for speech."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The voice detector, on real speech and on what is none."""
+"""The voice detector on real speech and on other sounds."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The engines on this machine keep the contract of decoders; the suite itself is tried on ones that do not."""
+"""Moonshine and Whisper pass the suite for decoders, and the suite finds decoders that break the contract."""
 
 from __future__ import annotations
 
