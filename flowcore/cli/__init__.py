@@ -1,4 +1,4 @@
-"""The command ``flowcore``: one file per command.
+"""The command ``flowcore``: one module per command.
 
 Exit codes: 0 done, 1 a flow failed, 2 the graph or the command line is wrong. The first line of an error on standard
 error says what to do.
@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from flowcore.cli.commands import Commands
-from flowcore.cli.show import plainly, show_error, show_problems
+from flowcore.cli.show import show_error, show_problems, system_message
 from flowcore.cli.streams import give_up_output, occupy_closed
 from flowcore.errors import FlowcoreError, GraphError, MissingExtra, UsageError
 
@@ -28,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# What typer raises for a wrong command line; it moved from click into typer, and has no public name there.
+# The error of typer for a wrong command line. It moved from click into typer, and has no public name there.
 _WrongUsage: Any = typer.BadParameter.__base__
 
 
@@ -42,7 +42,7 @@ def _version(asked: bool) -> None:
 def _flowcore(
     context: typer.Context,
     asked: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Run dataflow graphs over live call audio.
@@ -84,10 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except FlowcoreError as error:
         show_error(str(error))
         code = 2 if isinstance(error, UsageError | MissingExtra) else 1
-    except OSError as error:  # a full disk under the output, as a rule: what nodes meet has been reported by now
+    except OSError as error:  # usually a full disk under the output: errors of nodes have been reported by now
         give_up_output()
-        if not isinstance(error, BrokenPipeError):  # `| head` has read what it wanted
-            show_error(plainly(error))
+        if not isinstance(error, BrokenPipeError):  # `| head` reads no more
+            show_error(system_message(error))
         code = 1
     except KeyboardInterrupt:  # before or after typer's own handling
         code = 128 + signal.SIGINT

@@ -1,4 +1,4 @@
-"""A stream that never keeps its writer waiting: what a pipe or a disk does not take now waits in a thread."""
+"""A text stream that never blocks: a thread writes to the pipe or disk behind it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 from collections import deque
 from typing import TextIO
 
-MOST = 10_000
-"""Pieces of text that wait at most; more are dropped and counted in ``lost``."""
-PATIENCE = 2.0
-"""Seconds that the end of the process waits for a reader."""
+MAX_WAITING = 10_000
+"""Texts that wait at most; further ones are dropped and counted in ``lost``."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds that the end of the process waits until all texts are written."""
 
 
-class Patient:
-    """As much of a text file as a logger needs; whoever writes is never held up, nor told of an error."""
+class BackgroundWriter:
+    """The methods of a text file that a logger needs. `write` never blocks and never raises."""
 
     def __init__(self, stream: TextIO) -> None:
         self.lost = 0
@@ -27,20 +27,20 @@ class Patient:
         atexit.register(self.close)
 
     def write(self, text: str) -> None:
-        if len(self._waiting) >= MOST:
+        if len(self._waiting) >= MAX_WAITING:
             self.lost += 1
             return
         self._waiting.append(text)
         self._more.set()
 
     def flush(self) -> None:
-        """Nothing to do: each piece is flushed as it is written."""
+        """Do nothing: the thread flushes each text."""
 
     def close(self) -> None:
-        """Let all that waits be written, if somebody takes it within ``PATIENCE`` seconds."""
+        """Write all waiting texts, for at most ``CLOSE_TIMEOUT`` seconds."""
         self._ending = True
         self._more.set()
-        self._thread.join(PATIENCE)
+        self._thread.join(CLOSE_TIMEOUT)
         atexit.unregister(self.close)
 
     def _serve(self) -> None:

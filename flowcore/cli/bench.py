@@ -1,4 +1,4 @@
-"""``flowcore bench``: how many calls at once a graph holds on this machine, and where its time goes."""
+"""``flowcore bench``: measure how many calls at once a graph holds, and where its CPU time goes."""
 
 from __future__ import annotations
 
@@ -27,26 +27,27 @@ from flowcore.node import Listener
 from flowcore.paths import PathTemplate
 
 START = 25
+"""Calls of the first trial."""
 
 
 def bench(
     graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)],
     settings: Settings = None,
-    p99: Annotated[
-        str, typer.Option(help="Most latency that 99 of 100 messages may have, to the first node.")
-    ] = "100ms",
+    p99: Annotated[str, typer.Option(help="Latency to the first node that 99 of 100 messages must keep.")] = "100ms",
     agent: Annotated[Path | None, typer.Option(help="WAV file with an agent's voice.", show_default=False)] = None,
     caller: Annotated[Path | None, typer.Option(help="WAV file with a caller's voice.", show_default=False)] = None,
-    seconds: Annotated[float, typer.Option(min=3, help="How long each load lasts.")] = 5.0,
-    most: Annotated[int, typer.Option(min=1, help="Try no more calls than this.")] = 5000,
-    to_json: Annotated[Path | None, typer.Option("--json", help="Write all figures there.", show_default=False)] = None,
+    seconds: Annotated[float, typer.Option(min=3, help="Length of each trial, in seconds.")] = 5.0,
+    most: Annotated[int, typer.Option(min=1, help="Most calls to try.")] = 5000,
+    to_json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to FILE.", show_default=False)
+    ] = None,
 ) -> None:
-    """Find how many calls at once a graph holds, and why not more.
+    """Measure how many calls at once a graph holds, and why not more.
 
-    Holds: nothing is lost, and it is in time. The graph runs in a process of its own, with simulated calls from
-    another; its files go to a temporary folder. Whatever else it does (send, show, ask a service) it does for each of
-    those calls. They say noise, or what --agent and --caller hold: a node that works only while somebody speaks
-    has less to do on noise.
+    A graph holds calls when it loses nothing and keeps the latency of --p99. It runs in a process of its own, and a
+    second process makes the calls. Recorded files go to a temporary folder; all other effects of the graph (requests to
+    a service, sound, pages) are real. The calls carry noise, or the voices of --agent and --caller: nodes that work
+    only on speech have less to do on noise.
 
     Exit code: 0 done, 1 not even one call was held, 2 the graph or the command line is wrong.
     """
@@ -73,7 +74,7 @@ def bench(
 
 @dataclass(frozen=True)
 class Subject:
-    """The graph under load: its file, the settings that make it harmless, who calls it, and where it runs."""
+    """The graph under test: its file, extra settings, load generator, CPU cores and voices."""
 
     graph: Path
     settings: list[str]
@@ -83,18 +84,18 @@ class Subject:
 
     @classmethod
     def of(cls, path: Path, graph: Graph, settings: list[str], folder: Path, voices: tuple[str, ...]) -> Subject:
-        """Raises `UsageError` when nobody can call this graph."""
+        """Prepare a graph. Raises `UsageError` when its listener has no load generator."""
         listener = next(iter(graph.nodes.values()))
         load_generator = listener.cls.tools.load_generator if issubclass(listener.cls, Listener) else ""
         if not load_generator:
             raise UsageError(
-                f'give bench a graph whose listener takes calls, like ringcx: nobody can call "{listener.name}" '
-                f"({listener.cls.name}) of {path}"
+                f"give bench a graph whose listener takes calls, like ringcx: there is no load generator for "
+                f'"{listener.name}" ({listener.cls.name}) of {path}'
             )
         return cls(path, [*settings, *_elsewhere(graph, folder)], load_generator, Cores.share(), voices)
 
     def attempt(self, calls: int, seconds: float, *, profile: bool = False) -> Outcome:
-        """One load."""
+        """Run one trial."""
         return trial(
             str(self.graph),
             self.settings,
@@ -109,7 +110,7 @@ class Subject:
 
 
 def _elsewhere(graph: Graph, folder: Path) -> list[str]:
-    """Settings that put every file below ``folder``, and let the listener admit its load generator."""
+    """Return settings that put all files below ``folder``, and let the listener admit its load generator."""
     settings = []
     for node in graph.nodes.values():
         for field in type(node.config).model_fields:
@@ -124,7 +125,7 @@ def _elsewhere(graph: Graph, folder: Path) -> list[str]:
 
 
 def _search(subject: Subject, bound: float, seconds: float, most: int) -> tuple[Search, Outcome | None]:
-    """The search, and a last load, profiled, of as many calls as were held; None when none were."""
+    """Search, then profile a last trial with the calls that were held; None when none were held."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=None)
@@ -145,7 +146,7 @@ def _search(subject: Subject, bound: float, seconds: float, most: int) -> tuple[
 
 
 def _steps(search: Search) -> float | None:
-    """How many loads the search takes in all; None while that is open."""
+    """Return the number of trials of the whole search; None while it is unknown."""
     if not search.failed:
         return None
     left = (search.failed - search.held) / max(1.0, search.failed * SEARCH_TOLERANCE)

@@ -1,4 +1,4 @@
-"""``flowcore calls``: the live calls of a running flowcore, whichever of its workers hold them."""
+"""``flowcore calls``: list the live calls of a running flowcore, over all its workers."""
 
 from __future__ import annotations
 
@@ -29,17 +29,19 @@ Calls = list[dict[str, Any]]
 
 def calls(
     control: Annotated[
-        Path | None, typer.Option(help="The socket of the process to ask, as its log names it.", show_default="the one")
+        Path | None,
+        typer.Option(help="Control socket of the process, as in its log.", show_default="of the only process"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line: a JSON array of calls.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Again each second, until Ctrl-C or its end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of calls on one line.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Repeat each second until Ctrl-C, or until the process ends.")
+    ] = False,
 ) -> None:
     """List the live calls of a running flowcore.
 
-    For each: its flow, call id and worker, when it began, its state, and the audio that was dropped so far and that
-    waits in queues, in milliseconds.
+    Columns: flow, call id, worker, start, state, audio dropped so far, and audio in queues, both in milliseconds.
 
-    Exit code: 0 done, 2 nothing is running, or more than one.
+    Exit code: 0 done, 2 no process is running, or several are and --control is missing.
     """
     path = control or only_running(running())
     try:
@@ -60,8 +62,8 @@ def _repeat(show: Any, watch: bool) -> None:
         time.sleep(WATCH_INTERVAL)
         try:
             show()
-        except UsageError:  # it answered a second ago
-            typer.echo("it has ended", err=True)
+        except UsageError:  # it answered a second ago, so it has ended
+            typer.echo("the process has ended", err=True)
             return
 
 
@@ -96,7 +98,7 @@ def _row(call: Mapping[str, Any]) -> list[Text]:
     lost = "red" if call["dropped_ms"] else ""
     return [
         Text(call["flow"]),
-        Text(plain(call["call_id"])),  # which the peer chose
+        Text(plain(call["call_id"])),  # chosen by the peer
         Text(str(call["worker"])),
         Text(f"{began:%H:%M:%S}"),
         Text(call["state"]),

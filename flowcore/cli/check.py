@@ -1,4 +1,4 @@
-"""``flowcore check``: say everything that is wrong with graphs, without running them."""
+"""``flowcore check``: report all problems of graphs without running them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def check(
         typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of every graph; repeatable."),
     ] = None,
 ) -> None:
-    """Report every problem of graphs, its place and what would fix it.
+    """Report all problems of graphs, each with its place and a fix.
 
-    Opens no other file, no network, no device and no model.
+    Opens no other file, no network connection, no device and no model.
 
-    Exit code: 0 all are fine, 2 there are problems.
+    Exit code: 0 no problems, 2 there are problems.
     """
     wrong = False
     for path in graphs:

@@ -1,7 +1,7 @@
-"""The commands by name. The file of one is loaded when it is asked for: `check` must not wait for what `run` needs.
+"""The commands by name. A command is imported only when it is used: `check` must not wait for the imports of `run`.
 
-Other packages bring commands of their own with entry points of the group ``flowcore.commands``, each a function or a
-`typer.Typer`: so what belongs to a vendor stays out of this package. A name that is in `COMMANDS` stays ours.
+Other packages add commands with entry points of the group ``flowcore.commands``, each a function or a `typer.Typer`,
+so that commands for a vendor stay out of this package. They cannot replace a command of `COMMANDS`.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ COMMANDS = {
         "bench",
     )
 }
-"""Our own, in the order of --help; each module holds a function or a `typer.Typer` of the command's name."""
+"""The commands of flowcore, in the order of --help; each module holds a function or `typer.Typer` of that name."""
 
 
 class Commands(TyperGroup):
-    """All of `COMMANDS`, then those of other packages; asking for help loads them all."""
+    """All of `COMMANDS`, then those of other packages; --help imports them all."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -66,7 +66,7 @@ class Commands(TyperGroup):
         return command
 
     def _others(self) -> dict[str, EntryPoint]:
-        """The commands of other packages, looked for only when ours will not do."""
+        """Return the commands of other packages, looked up only when `COMMANDS` lacks a name."""
         if self._brought is None:
             self._brought = {point.name: point for point in entry_points(group=GROUP) if point.name not in COMMANDS}
             self.commands.update(dict.fromkeys(self._brought, self))
@@ -76,7 +76,7 @@ class Commands(TyperGroup):
 def _loaded(point: EntryPoint) -> Any:
     try:
         return point.load()
-    except (Exception, SystemExit) as error:  # whatever somebody's module does, --help lists the other commands
+    except (Exception, SystemExit) as error:  # a broken module must not hide the other commands from --help
         broken = BrokenImport(point.value, error)
 
     def cannot() -> None:

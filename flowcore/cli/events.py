@@ -1,4 +1,4 @@
-"""``flowcore events``: the events and drop reasons that the engine and all installed nodes declare."""
+"""``flowcore events``: list the events and drop reasons that the engine and all installed nodes declare."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Row:
 
 
 def events(
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object: events and reasons.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="As a page, like docs/events.md.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object of events and reasons.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a page, like docs/events.md.")] = False,
 ) -> None:
     """List the events of a run, with their levels and fields, and the reasons to drop or fill in audio."""
     found, reasons = declared(installed())

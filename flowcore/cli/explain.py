@@ -1,4 +1,4 @@
-"""``flowcore explain``: what a graph becomes, before any call comes in."""
+"""``flowcore explain``: show the plan of a graph without running it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ def explain(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of the graph; repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what a graph becomes: its chains, queues, latency, memory.
+    """Show the plan of a graph: its chains, queues, latency and memory.
 
-    Shows the formats, too, and what was put in. Opens no other file, no network, no device and no model.
+    Also shows the format on every wire, and the converters that were added. Opens no other file, no network
+    connection, no device and no model.
 
     Exit code: 0 done, 2 there are problems.
     """
@@ -99,7 +100,7 @@ def _steps(chain: Chain, widths: list[int]) -> Table:
 
 
 def _names(step: Step) -> list[str]:
-    """The first column; as long as the longest one of the three."""
+    """Return the cells of the first column, padded to the length of the longest of the three columns."""
     name = f"+ {step.name}" if step.inserted else f"{step.name} ({step.use})"
     return [name] + [""] * (_lines(step) - 1)
 

@@ -1,4 +1,4 @@
-"""``flowcore graph``: a picture of what a graph becomes."""
+"""``flowcore graph``: draw the plan of a graph."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ def graph(
     graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)],
     form: Annotated[
         Literal["svg", "mermaid", "dot"] | None,
-        typer.Option("--format", help="The language of it.", show_default="as FILE ends, else svg"),
+        typer.Option("--format", help="Format of the picture.", show_default="by the suffix of FILE, else svg"),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write it there.", show_default="standard output"),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write the picture to FILE.", show_default="standard output"
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of the graph; repeatable.")
     ] = None,
 ) -> None:
-    """Draw a graph: its chains, its queues, the formats on its wires.
+    """Draw the plan of a graph: its chains and queues, and the formats on its wires.
 
-    Opens no other file, no network, no device and no model.
+    Opens no other file, no network connection, no device and no model.
 
     Exit code: 0 done, 2 there are problems.
     """

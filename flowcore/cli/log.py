@@ -1,4 +1,4 @@
-"""What an operator reads: the engine's events as log lines on standard error, one event a line."""
+"""The log of a run on standard error: one line for each event of the engine."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict
 
-from flowcore.cli.background_writer import Patient
-from flowcore.cli.show import plainly
+from flowcore.cli.background_writer import BackgroundWriter
+from flowcore.cli.show import system_message
 from flowcore.engine.bus import Event
 from flowcore.engine.totals import Totals
 from flowcore.errors import FlowcoreError, safe_str
 from flowcore.events import FILES
 
-LONGEST = 256
-"""Characters of a value in the log; what a peer sent could be of any length."""
-NAMED_FILES = 10
-ERASE = "\x1b[K"
-"""To the end of the row (EL of ECMA-48)."""
+MAX_VALUE_LENGTH = 256
+"""Characters of a value in the log at most: values from a peer may have any length."""
+MAX_NAMED_FILES = 10
+ERASE_LINE = "\x1b[K"
+"""Control sequence that erases to the end of the line (EL of ECMA-48)."""
 
 
 class Log:
-    """Subscribes to the bus, logs, and remembers which files were written, to name them last.
+    """Logs the events of a bus, and prints the paths of the written files at the end.
 
-    ``stats`` is the file for all counters at the end. ``worker`` is the number of the worker whose log this is; the
-    supervisor, which has none, names files and ports.
+    ``stats`` is the file for all counters at the end. ``worker`` is the number of the worker that logs; addresses and
+    files are the supervisor's, which has no number.
     """
 
     def __init__(
         self, *, as_json: bool = False, quiet: bool = False, worker: int | None = None, stats: Path | None = None
     ) -> None:
         self._stats = stats
-        self.files: deque[str] = deque(maxlen=NAMED_FILES)
+        self.files: deque[str] = deque(maxlen=MAX_NAMED_FILES)
         self.written = 0
         self._worker = worker
-        self._stream = Patient(sys.stderr)
+        self._stream = BackgroundWriter(sys.stderr)
         renderer: Any = structlog.processors.JSONRenderer()
         if not as_json:
             renderer = _for_people(sys.stderr)
         self._log = structlog.wrap_logger(
-            structlog.WriteLogger(self._stream),  # type: ignore[arg-type]  # it only writes and flushes
+            structlog.WriteLogger(self._stream),  # type: ignore[arg-type]  # structlog only calls write and flush
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json),
@@ -75,26 +75,26 @@ class Log:
         getattr(self._log, event.level)(event.name, **fields)
 
     def wrote(self, path: str) -> None:
-        """Remember a file that is finished."""
+        """Remember a finished file."""
         self.files.append(path)
         self.written += 1
 
     def close(self, totals: Totals) -> None:
-        """Sum up: what was dropped, then the files; all counters go to the file that was asked for.
+        """Log the dropped audio, print the files, and write all counters to the ``stats`` file.
 
-        Raises `FlowcoreError` where that takes none.
+        Raises `FlowcoreError` when the counters cannot be written.
         """
         for name, stats in totals.nodes.items():
             for reason, tally in stats.dropped.items():
                 self._log.warning("audio_dropped", node=name, reason=reason, **tally.json())
         if self._stream.lost:
             self._log.warning("log_lines_lost", lines=self._stream.lost)
-        self._stream.close()  # before what is printed
+        self._stream.close()  # before the paths are printed
         for path in self.files:
             print(path)  # noqa: T201  # the result of the command
         if self.written > len(self.files):
             print(f"… and {self.written - len(self.files)} files before these")  # noqa: T201
-        if self._stats is not None:  # last: a disk that is full by now costs the counters only
+        if self._stats is not None:  # last: on a full disk only the counters are lost
             try:
                 self._stats.write_text(json.dumps(totals.json(), indent=2) + "\n")
             except OSError as error:
@@ -108,33 +108,33 @@ def _for_people(stream: TextIO) -> Callable[[Any, str, EventDict], str]:
 
     def line(logger: Any, method: str, event: EventDict) -> str:
         shown = {key: value for key, value in event.items() if value not in ([], "")}
-        # A long line runs into the live lines of the console node: what would show behind its end is erased.
-        return f"{renderer(logger, method, shown)}{' ' + ERASE if terminal else ''}"
+        # The node `console` redraws lines on the same terminal: erase the rest of the line that this one overwrites.
+        return f"{renderer(logger, method, shown)}{' ' + ERASE_LINE if terminal else ''}"
 
     return line
 
 
 def _explained(cause: BaseException) -> dict[str, Any]:
-    """The cause in a line; for a mistake in a node's code also where it was made."""
+    """Return the cause in one line; for an error in a node's code also its place."""
     if isinstance(cause, FlowcoreError | OSError):
-        return {"cause": plain(plainly(cause) if isinstance(cause, OSError) else safe_str(cause))}
+        return {"cause": plain(system_message(cause) if isinstance(cause, OSError) else safe_str(cause))}
     frames = traceback.extract_tb(cause.__traceback__)
-    if not frames:  # nothing was raised: the engine says so of a node
+    if not frames:  # the engine made the error, and did not raise it
         return {"cause": plain(safe_str(cause))}
     where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
     return {"cause": plain(f"{type(cause).__name__}: {safe_str(cause)}"), "where": where}
 
 
 def _where(stack: str) -> str:
-    """The last places of a stack, as one line: ``interleave.py:77 > interleave.py:98``."""
+    """Return the last calls of a stack in one line: ``interleave.py:77 > interleave.py:98``."""
     return " > ".join(f"{Path(file).name}:{line}" for file, line in re.findall(r'File "([^"\n]*)", line (\d+)', stack))
 
 
 def plain(value: Any) -> Any:
-    """Printable, on one line, and not endless: a peer's text must not forge log lines or move a cursor."""
+    """Return ``value`` printable, on one line and short: a peer's text must not forge log lines or move a cursor."""
     if isinstance(value, float):
         return round(value, 3)
     if isinstance(value, str):
-        cut = value if len(value) <= LONGEST else value[:LONGEST] + "…"
+        cut = value if len(value) <= MAX_VALUE_LENGTH else value[:MAX_VALUE_LENGTH] + "…"
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)
     return value

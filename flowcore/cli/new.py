@@ -1,4 +1,4 @@
-"""``flowcore new``: a node or a graph to begin with, and a test of it that passes."""
+"""``flowcore new``: write a first node or graph with a test that passes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from flowcore.registry import available
 TEMPLATES = Path(__file__).parents[1] / "templates"
 NAME = re.compile("[a-z][a-z0-9_]{0,63}")
 
-new = typer.Typer(help="Write a node or a graph to begin with, and a test that passes.")
-Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where to put the files.")]
+new = typer.Typer(help="Write a first node or graph with a test that passes.")
+Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Directory of the files.")]
 
 
 class Kind(StrEnum):
-    """The kinds of node that a beginner's file exists for."""
+    """Kinds of node that have a template."""
 
     transform = "transform"
     sink = "sink"
@@ -32,12 +32,8 @@ class Kind(StrEnum):
 
 @new.command()
 def node(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Its name in graphs, and of its file.", show_default=False)
-    ],
-    kind: Annotated[
-        Kind, typer.Option(help="It works on what comes in, takes it, or is where calls come from.")
-    ] = Kind.transform,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name in graphs, and of the file.", show_default=False)],
+    kind: Annotated[Kind, typer.Option(help="Change chunks, consume them, or be a source of calls.")] = Kind.transform,
     folder: Folder = Path(),
 ) -> None:
     """Write NAME.py, a node that works, and test_NAME.py."""
@@ -51,7 +47,7 @@ def node(
     file, test = _write(folder, words, {f"my_{kind}.py": f"{name}.py", f"test_my_{kind}.py": f"test_{name}.py"})
     typer.echo(f"wrote {file} and {test}\n")
     missing = "" if find_spec("pytest") else "          (once: pip install pytest)"
-    typer.echo(f"its test:       python -m pytest {test}{missing}")
+    typer.echo(f"run its test:   python -m pytest {test}{missing}")
     typer.echo(f"in a graph:     import: [{name}.py]          (relative to the graph)")
     use = f"{{use: {name}}}" if kind == Kind.listener else f"{{use: {name}, from: NODE}}"
     typer.echo(f"                nodes: {{…, step: {use}}}")
@@ -59,7 +55,7 @@ def node(
 
 @new.command()
 def graph(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of its file.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the file.", show_default=False)],
     folder: Folder = Path(),
 ) -> None:
     """Write NAME.yaml, a graph that records calls, and NAME.test.yaml."""
@@ -67,13 +63,13 @@ def graph(
     files = {"my_graph.yaml": f"{name}.yaml", "my_graph.test.yaml": f"{name}.test.yaml"}
     file, test = _write(folder, {"my_graph": name}, files)
     typer.echo(f"wrote {file} and {test}\n")
-    typer.echo(f"is it right:    flowcore check {file}")
-    typer.echo(f"its tests:      flowcore test {test}")
+    typer.echo(f"check it:       flowcore check {file}")
+    typer.echo(f"run its tests:  flowcore test {test}")
     typer.echo(f"take calls:     flowcore run {file}")
 
 
 def _legal(name: str) -> str:
-    """Return ``name``, or the legal name that is nearest to it, and print that one. Raises `UsageError`."""
+    """Return ``name``, or derive a legal name and print it. Raises `UsageError`."""
     if NAME.fullmatch(name):
         return name
     if "/" in name:
@@ -87,7 +83,7 @@ def _legal(name: str) -> str:
 
 
 def _write(folder: Path, words: Mapping[str, str], files: Mapping[str, str]) -> list[Path]:
-    """Copy templates with other words in them; nothing that exists is touched."""
+    """Copy templates with ``words`` replaced; existing files stay as they are. Raises `UsageError`."""
     written = [folder / file for file in files.values()]
     for path in written:
         if path.exists():

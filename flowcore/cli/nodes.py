@@ -1,4 +1,4 @@
-"""``flowcore nodes``: the reference of all installed nodes, read from their code."""
+"""``flowcore nodes``: print the reference of all installed nodes, read from their code."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ FAMILIES = ("sources", "transforms", "sinks")
 
 def nodes(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A node, to read all about it.", show_default=False)
+        str | None, typer.Argument(metavar="NAME", help="Show the reference of this node.", show_default=False)
     ] = None,
     imports: Annotated[
         list[Path] | None, typer.Option("--import", metavar="FILE", help="A Python file with nodes; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of all nodes, or one object.")] = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="The whole reference as a page, like docs/nodes.md.")
+        bool, typer.Option("--markdown", help="Print the whole reference as a page, like docs/nodes.md.")
     ] = False,
 ) -> None:
-    """List the nodes, or explain one: ports, formats, config."""
+    """List all nodes, or show one: its ports, formats and config."""
     entries = {**available(), **{entry.name: entry for file in imports or [] for entry in from_file(file.resolve())}}
     references, broken = _all(entries) if name is None else ([_named(name, entries)], {})
     if as_json:
@@ -50,7 +50,7 @@ def nodes(
 
 
 def page(references: list[Reference]) -> str:
-    """The reference in Markdown."""
+    """Return the reference in Markdown."""
     lines = ["# Nodes", "", "Made by `flowcore nodes --markdown` from the nodes' own code: change it there.", ""]
     for title in FAMILIES:
         members = [one for one in references if one.family == title]

@@ -1,4 +1,4 @@
-"""``flowcore recover``: complete the files that killed processes left, and say what was done."""
+"""``flowcore recover``: complete the files that killed processes left."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def recover(
     place: Annotated[
         Path, typer.Argument(metavar="DIR|GRAPH", help="A directory with recordings, or a graph file.")
     ] = Path("recordings"),
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each file.")] = False,
 ) -> None:
     """Complete recordings and transcripts that a killed process left.
 
-    `flowcore run` does it too, for the files of its own graph, whenever it starts. What another process still writes is
-    left alone. With a graph, transcripts get the names and the format that it says.
+    `flowcore run` does the same at each start, for the files of its graph. Files that another process still writes are
+    left alone. With a graph, transcripts get the names and the format of that graph.
 
-    Exit code: 0 done, 1 some could not be completed, 2 the command line or the graph is wrong.
+    Exit code: 0 done, 1 some files could not be completed, 2 the command line or the graph is wrong.
     """
     began = time.time()
     done: list[Event] = []
@@ -49,7 +49,7 @@ def recover(
     elif place.exists():
         recover_plan(compile_graph(load(place, [])), bus)
     else:
-        raise UsageError(f"{place} is not there: give a directory with recordings, or a graph")
+        raise UsageError(f"{place} does not exist: give a directory with recordings, or a graph")
     bus.deliver()
     rows = [_row(event) for event in done]
     partials = (path for path in place.rglob(f"*{PARTIAL_SUFFIX}") if not path.name.endswith(JOURNAL))
@@ -58,7 +58,7 @@ def recover(
         typer.echo(json.dumps(row) if as_json else f"{row['event'].replace('_', ' '):<13} {row['path']}{_more(row)}")
     if not as_json:
         for path in left:
-            typer.echo(f"{'left alone':<13} {path}  (no file that flowcore completes, or somebody is writing it)")
+            typer.echo(f"{'left alone':<13} {path}  (not a file that flowcore completes, or still being written)")
         repaired = sum(row["event"] == FILE_REPAIRED.name for row in rows)
         took = time.time() - began
         typer.echo(f"{repaired} completed, {len(rows) - repaired} not, {len(left)} left alone, in {took:.1f} s")
@@ -66,7 +66,7 @@ def recover(
 
 
 def _who_can(root: Path) -> Iterator[tuple[type[Node], Any]]:
-    """Each node that completes files, with the config that it would have written those below ``root`` with."""
+    """Yield each node that completes files, with a config that would write the files below ``root``."""
     kinds = sorted({(part.parent, _suffix(part)) for part in root.rglob(f"*{PARTIAL_SUFFIX}")})
     if not kinds:
         return
@@ -79,11 +79,11 @@ def _who_can(root: Path) -> Iterator[tuple[type[Node], Any]]:
                 try:
                     yield cls, cls.Config(path=template)  # type: ignore[call-arg]  # it has that field
                 except ValidationError:
-                    continue  # another node writes files of that kind
+                    continue  # another node writes files of this kind
 
 
 def _suffix(part: Path) -> str:
-    """Of the file that it will be; the journal beside a recording is called ``x.wav.json.part``."""
+    """Return the suffix of the complete file; the journal beside a recording is called ``x.wav.json.part``."""
     name = Path(part.name.removesuffix(PARTIAL_SUFFIX))
     return Path(name.stem).suffix or name.suffix if name.suffix == ".json" else name.suffix
 

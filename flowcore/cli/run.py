@@ -1,4 +1,4 @@
-"""``flowcore run``: run a graph until it is told to stop, or has had its calls."""
+"""``flowcore run``: run a graph until a signal, or until a number of calls."""
 
 from __future__ import annotations
 
@@ -35,50 +35,61 @@ Settings = Annotated[
 ]
 WORKER = (sys.executable, "-m", "flowcore.cli.worker")
 SLOTS = (0.001, 1.0)
-"""Seconds: shorter ones take a core for nothing; in a longer one no call is taken, nor Ctrl-C, until it is over."""
+"""Seconds, least and most: shorter slots waste a core; in longer slots calls and Ctrl-C wait too long."""
 
 
 def run(
     graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)],
     settings: Settings = None,
     calls: Annotated[int | None, typer.Option(min=1, help="End after this many calls.", show_default=False)] = None,
-    max_calls: Annotated[int, typer.Option(min=1, help="Refuse more calls than this at once.")] = 2000,
+    max_calls: Annotated[int, typer.Option(min=1, help="Most calls at once; more are refused.")] = 2000,
     workers: Annotated[
-        str, typer.Option(metavar="N|auto", help="Processes that share the work; auto: the cores.")
+        str, typer.Option(metavar="N|auto", help="Number of processes that share the calls; auto: one per core.")
     ] = "1",
     slot: Annotated[
-        str, typer.Option(help="How often the engine wakes; the most it adds to latency; 1ms to 1s.")
+        str, typer.Option(help="Interval of the engine, and the latency it adds at most; 1ms to 1s.")
     ] = "20ms",
-    drain: Annotated[str, typer.Option(help="How long a call may take to finish after its end.")] = "10s",
+    drain: Annotated[str, typer.Option(help="How long a call may take to finish after it ended.")] = "10s",
     public: Annotated[
-        str, typer.Option("--public-url", metavar="URL", help="Address of a proxy in front.", show_default=False)
+        str,
+        typer.Option(
+            "--public-url",
+            metavar="URL",
+            help="Public address of a proxy in front of this process.",
+            show_default=False,
+        ),
     ] = "",
     tunnel: Annotated[
-        Tunnel | None, typer.Option(help="Open a tunnel to the port; with --public-url, at that address.")
+        Tunnel | None, typer.Option(help="Open a tunnel to the port; at --public-url, if that is given.")
     ] = None,
     control: Annotated[
-        Path | None, typer.Option(help="Socket for `flowcore calls` to ask at.", show_default="one for this process")
+        Path | None,
+        typer.Option(help="Control socket, for `flowcore calls` and others.", show_default="one per process"),
     ] = None,
     stats: Annotated[
         Path | None,
-        typer.Option(help="Write every node's counters to this file at the end, as JSON.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="At the end, write the counters of all nodes to FILE, as JSON.", show_default=False
+        ),
     ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON lines.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
 ) -> None:
     """Run a graph.
 
-    It says at which address it listens, and at which it shows pages: as seen at --public-url or through the tunnel, if
-    there is one, so as RingCX and browsers need them. A tunnel needs NGROK_AUTHTOKEN in the environment.
+    The log shows the addresses of the listener and of its pages, as seen at --public-url or through the tunnel: paste
+    them into the phone system and the browser. A tunnel needs NGROK_AUTHTOKEN in the environment.
 
-    Ctrl-C (SIGTERM, or a closed terminal) ends the running calls in order, within 20 seconds; a second Ctrl-C ends at
-    once. Without a terminal, SIGHUP reads certificates anew and ends nothing.
+    Ctrl-C, SIGTERM or a closed terminal ends the running calls in order, within 20 seconds; a second Ctrl-C ends the
+    process at once. Without a terminal, SIGHUP reads certificates again and ends nothing.
 
     Exit code: 0 done, 1 a call failed, 2 the graph or the command line is wrong.
     """
     options: dict[str, Any] = {"slot": parse_seconds(slot, "--slot"), "drain": parse_seconds(drain, "--drain")}
     if not SLOTS[0] <= options["slot"] <= SLOTS[1]:
-        raise typer.BadParameter("give a time from 1ms to 1s: 20ms is a packet of a call", param_hint="--slot")
+        raise typer.BadParameter(
+            "give a time from 1ms to 1s, such as 20ms, the length of a packet", param_hint="--slot"
+        )
     options["public"] = public_url(public)
     processes = _processes(workers)
     loaded = load(graph, settings or [])
@@ -115,14 +126,16 @@ def run(
         calls=calls,
         max_calls=max_calls,
     )
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:  # nothing here is worth a faster loop
+    with asyncio.Runner(
+        loop_factory=asyncio.new_event_loop
+    ) as runner:  # the supervisor gains nothing from a faster loop
         runner.run(_supervise(supervisor, bus, hub))
     log.close(supervisor.totals)
     raise typer.Exit(supervisor.code or (1 if supervisor.totals.failed else 0))
 
 
 def run_engine(plan: Plan, log: Log, *, bus: Bus, hub: Hub | None = None, **options: Any) -> None:
-    """Run a plan in this process, log, and exit with the code that the outcome deserves."""
+    """Run a plan in this process, and log. Raises `typer.Exit` with code 1 if a call failed, else 0."""
     engine = Engine(plan, bus=bus, strict=sys.flags.dev_mode, **options)
     with asyncio.Runner(loop_factory=new_loop) as runner, collected_in_quiet_slots(engine.slots):
         runner.run(_until_done(engine, hub))
@@ -135,7 +148,7 @@ async def _until_done(engine: Engine, hub: Hub | None) -> None:
         if engine.draining:
             if number == signal.SIGHUP:
                 return
-            os._exit(1)  # asked twice: at once, without waiting for anything that may hang
+            os._exit(1)  # second signal: end at once, without waiting for anything that may hang
         engine.bus.emit("stop_requested", calls=len(engine.flows))
         engine.stop()
 
@@ -180,9 +193,9 @@ def _on_signals(asked_to_stop: Callable[[int], None], reload: Callable[[], None]
         loop.add_signal_handler(number, asked_to_stop, number)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # nohup
         return
-    if _has_terminal():  # which is gone then; it may be said twice, by the shell and by the system
+    if _has_terminal():  # the terminal has closed; both the shell and the kernel may send this signal
         loop.add_signal_handler(signal.SIGHUP, asked_to_stop, signal.SIGHUP)
-    else:  # a service: what its manager sends to have files read anew
+    else:  # a service: its manager sends this signal to reload files
         loop.add_signal_handler(signal.SIGHUP, reload)
 
 
@@ -195,7 +208,10 @@ def _has_terminal() -> bool:
 
 
 def _hub(control: Path | None, bus: Bus) -> Hub | None:
-    """A hub at the path that was asked for, or at one of this process; calls are taken without the latter too."""
+    """Return a hub at ``control``, or at a path of this process; None when the latter cannot be made.
+
+    Raises `CannotStart` when ``control`` cannot be used.
+    """
     try:
         hub = Hub(control or directory() / f"{os.getpid()}.sock")
     except CannotStart as error:
@@ -217,13 +233,13 @@ def _hub(control: Path | None, bus: Bus) -> Hub | None:
 
 
 def _raise_open_files() -> None:
-    """As many files and sockets as this user may open; the usual soft limit of 1024 is 400 calls."""
+    """Raise the soft limit of open files to the hard limit: the usual 1024 files are enough for 400 calls."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def try_to_write(path: Path, option: str) -> None:
-    """Find out now, and not after hours of work. Raises `typer.BadParameter`."""
+    """Fail now, and not after hours of work. Raises `typer.BadParameter`."""
     try:
         path.touch()
     except OSError as error:
@@ -239,7 +255,7 @@ def _processes(workers: str) -> int:
 
 
 def parse_seconds(text: str, option: str) -> float:
-    """An option's duration in seconds. Raises `typer.BadParameter`."""
+    """Return the duration of an option in seconds. Raises `typer.BadParameter`."""
     try:
         return float(Duration(text))
     except ValueError as error:

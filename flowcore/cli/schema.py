@@ -1,4 +1,4 @@
-"""``flowcore schema``: what editors need to complete and check graphs while they are written."""
+"""``flowcore schema``: write the JSON Schema with which editors complete and check graphs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ from flowcore.registry import available, from_file
 
 def schema(
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write it there.", show_default="standard output")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write the schema to FILE.", show_default="standard output"
+        ),
     ] = None,
     imports: Annotated[
-        list[Path] | None, typer.Option("--import", help="A Python file with own nodes; repeatable.")
+        list[Path] | None, typer.Option("--import", metavar="FILE", help="A Python file with nodes; repeatable.")
     ] = None,
 ) -> None:
     """Write the JSON Schema of graph files, with all installed nodes.
 
-    An editor with a YAML language server uses it where a graph says: # yaml-language-server: $schema=FILE
+    An editor with a YAML language server uses the schema in graphs with this line:
+
+    # yaml-language-server: $schema=FILE
     """
     text = json.dumps(schema_of(_nodes(imports or [])), indent=2, ensure_ascii=False) + "\n"
     if output is None:

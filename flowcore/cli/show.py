@@ -57,7 +57,7 @@ def show_error(message: str) -> None:
     Console(stderr=True, highlight=False).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
 
 
-def plainly(error: OSError) -> str:
+def system_message(error: OSError) -> str:
     """Return the system's message without its number: ``No space left on device: /data/a.wav``."""
     if not error.strerror:
         return str(error)

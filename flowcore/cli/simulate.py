@@ -1,4 +1,4 @@
-"""``flowcore simulate``: be the phone system for a while."""
+"""``flowcore simulate``: send simulated calls."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def simulate(
     ],
     agent: Annotated[Path, typer.Option(help="WAV file with the agent's voice.", exists=True, dir_okay=False)],
     caller: Annotated[Path, typer.Option(help="WAV file with the caller's voice.", exists=True, dir_okay=False)],
-    calls: Annotated[int, typer.Option(min=1, help="So many calls at once.")] = 1,
-    speed: Annotated[float, typer.Option(min=0, help="1 is real time, 2 twice as fast, 0 as fast as it goes.")] = 1.0,
+    calls: Annotated[int, typer.Option(min=1, help="Number of simultaneous calls.")] = 1,
+    speed: Annotated[float, typer.Option(min=0, help="1: real time, 2: twice as fast, 0: as fast as possible.")] = 1.0,
     grpc: Annotated[
-        bool, typer.Option("--grpc", help="Over gRPC, also understood from a URL like grpc://127.0.0.1:3333")
+        bool, typer.Option("--grpc", help="Use gRPC; also chosen by a URL like grpc://127.0.0.1:3333.")
     ] = False,
     chaos: Annotated[
         str,
         typer.Option(
             metavar="seed=N[,KIND…]",
-            help="Be a bad phone system: trouble that the seed picks, or of these kinds: dialect, no_stop, no_start, "
-            "hold, transfer, garbage, slow, half_open. The same seed does the same again; the log tells what.",
+            help="Inject faults chosen by the seed, or of these kinds: dialect, no_stop, no_start, hold, transfer, "
+            "garbage, slow, half_open. The same seed repeats the same faults; the log names them.",
             show_default=False,
         ),
     ] = "",
@@ -43,13 +43,13 @@ def simulate(
 ) -> None:
     """Send simulated RingCX calls with two recorded voices.
 
-    This runs graphs/simulate.yaml, or graphs/simulate_grpc.yaml: copy it to build a call of your own.
+    Runs graphs/simulate.yaml or graphs/simulate_grpc.yaml: copy that file to build your own calls.
 
     Exit code: 0 done, 1 a call failed, 2 the command line is wrong.
     """
     over_grpc = grpc or url.startswith("grpc")
     if not over_grpc and not url.startswith(("ws://", "wss://")):
-        raise typer.BadParameter(f"{url} is no address: write it like ws://127.0.0.1:3333/", param_hint="URL")
+        raise typer.BadParameter(f"{url} is not an address: write it like ws://127.0.0.1:3333/", param_hint="URL")
     settings = [
         f"voices.agent={_quoted(agent)}",
         f"voices.customer={_quoted(caller)}",
@@ -66,12 +66,12 @@ def simulate(
 
 
 def _quoted(text: object) -> str:
-    """A YAML scalar that is this text, whatever characters it has."""
+    """Return ``text`` as a YAML scalar."""
     return "'" + str(text).replace("'", "''") + "'"
 
 
 def shipped(name: str) -> Path:
-    """A graph that comes with flowcore: inside the package when installed, beside it in a checkout."""
+    """Return the path of a graph of flowcore: inside an installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     for folder in (package / "graphs", package.parent / "graphs"):
         if (folder / name).is_file():

@@ -1,4 +1,4 @@
-"""``flowcore test``: run tests of whole graphs, on a virtual clock."""
+"""``flowcore test``: run tests of whole graphs on a virtual clock."""
 
 from __future__ import annotations
 
@@ -18,17 +18,15 @@ from flowcore.scenario.run import Verdict, record, recorded, run
 
 def run_tests(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Test files.", show_default=False)],
-    update: Annotated[
-        bool, typer.Option("--update", help="Record what the graphs do, as what is expected from now on.")
-    ] = False,
+    update: Annotated[bool, typer.Option("--update", help="Record the results as expected from now on.")] = False,
     junit: Annotated[
-        Path | None, typer.Option(metavar="XML", help="Write a report that CI systems read.", show_default=False)
+        Path | None, typer.Option(metavar="XML", help="Write a JUnit report to XML.", show_default=False)
     ] = None,
 ) -> None:
-    """Run tests of graphs: what comes in, and what must come of it.
+    """Run tests of graphs: calls that come in, and the expected results.
 
-    No socket, no waiting: time is virtual, and files go to a temporary folder. What a test does not expect (a drop, a
-    failure, a file) makes it fail.
+    Opens no socket and does not wait: time is virtual, and files go to a temporary folder. A result that a test does
+    not expect (a drop, a failure, a file) makes it fail.
 
     Exit code: 0 all passed, 1 some failed, 2 a test file or a graph is wrong.
     """
@@ -36,7 +34,7 @@ def run_tests(
     verdicts: list[Verdict] = []
     wrong = False
     if junit is not None:
-        _write(junit, verdicts)  # now, not only after all tests, it is told that this cannot be
+        _write(junit, verdicts)  # fail before the tests run, not after them
     for path in files:
         try:
             scenarios = load(path)
@@ -73,7 +71,7 @@ def _show(console: Console, verdict: Verdict) -> None:
 
 
 def _write(path: Path, verdicts: list[Verdict]) -> None:
-    """The XML of JUnit, as far as CI systems read it."""
+    """Write the parts of JUnit XML that CI systems read. Raises `UsageError`."""
     suites = ElementTree.Element("testsuites")
     by_file: dict[Path, list[Verdict]] = {}
     for verdict in verdicts:

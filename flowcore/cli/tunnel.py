@@ -1,4 +1,4 @@
-"""``flowcore run --tunnel``: a way in for calls and viewers, for machines that have no address of their own."""
+"""``flowcore run --tunnel``: make the listener public on a machine without a public address."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ NGROK_TOKEN = "NGROK_AUTHTOKEN"  # noqa: S105  # a name, not a secret
 
 
 class Tunnel(StrEnum):
-    """The services there are."""
+    """Supported tunnel services."""
 
     ngrok = "ngrok"
 
 
 def open_tunnel(plan: Plan, public: str) -> str:
-    """Let ngrok lead to the listener's port; returns the address there, ``public`` if that was asked for.
+    """Open a tunnel from ngrok to the listener's port; return its address, which is ``public`` if that is given.
 
-    It stays open as long as the process. Raises `UsageError`, `MissingExtra` or `CannotStart`.
+    The tunnel stays open as long as the process. Raises `UsageError`, `MissingExtra` or `CannotStart`.
     """
     host, port = _inside(plan)
     Extra("ngrok", "tunnel").check("--tunnel ngrok")
@@ -39,15 +39,16 @@ def open_tunnel(plan: Plan, public: str) -> str:
     options: dict[str, Any] = {"domain": urlsplit(public).hostname} if public else {}
     try:
         return str(ngrok.forward(f"{host}:{port}", authtoken=token, **options).url())
-    except ValueError as error:  # all that it raises; its texts name no token
+    except ValueError as error:  # the only error of ngrok; its texts hold no token
         raise CannotStart(f"no tunnel through ngrok: {': '.join(map(str, error.args))}") from None
 
 
 def tunnel_settings(plan: Plan) -> list[str]:
-    """Settings with which the listener knows who calls through the tunnel, where the graph says nothing else.
+    """Return settings with which the listener sees the addresses of callers behind the tunnel.
 
-    ngrok appends the caller's address to X-Forwarded-For, so its last one is true whatever the caller wrote. Without
-    these all the world would call from 127.0.0.1, and be let in where only this machine is.
+    Values in the graph have priority. ngrok appends the caller's address to X-Forwarded-For, so the last address is
+    true whatever the caller wrote. Without these settings all callers would seem to call from 127.0.0.1, and would be
+    admitted where only this machine is.
     """
     node = plan.listener
     settings = node.cls.tools.tunnel_settings.items()
@@ -55,11 +56,11 @@ def tunnel_settings(plan: Plan) -> list[str]:
 
 
 def public_url(text: str) -> str:
-    """An address as it was given, without a path. Raises `typer.BadParameter`."""
+    """Return the address without a trailing slash. Raises `typer.BadParameter`."""
     parts = urlsplit(text)
     if text and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query):
         fix = "write it like https://calls.example.com: neither a path nor a query"
-        raise typer.BadParameter(f"{text} is no address of a proxy: {fix}", param_hint="--public-url")
+        raise typer.BadParameter(f"{text} is not the address of a proxy: {fix}", param_hint="--public-url")
     return text.rstrip("/")
 
 
@@ -67,8 +68,8 @@ def _inside(plan: Plan) -> tuple[str, int]:
     listener = plan.listener
     addresses = listener.cls.listens(listener.config)
     if len(addresses) != 1:
-        raise UsageError(f"{listener.name} ({listener.cls.name}) listens at no port: leave out --tunnel")
+        raise UsageError(f"{listener.name} ({listener.cls.name}) listens on no port: leave out --tunnel")
     host, port = addresses[0]
     if not port:
-        raise UsageError(f"--tunnel has to know the port: give {listener.name} one that is not 0")
+        raise UsageError(f"--tunnel needs a fixed port: give {listener.name} a port other than 0")
     return f"[{host}]" if ":" in host else host, port

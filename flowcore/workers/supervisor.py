@@ -85,7 +85,7 @@ class Supervisor:
         listener = self._plan.listener
         addresses = listener.cls.listens(listener.config)
         if not addresses:
-            raise UsageError(f"{listener.name} ({listener.cls.name}) listens at no port to share: leave out --workers")
+            raise UsageError(f"{listener.name} ({listener.cls.name}) listens on no port to share: leave out --workers")
         try:
             for address in addresses:
                 self._sockets[address] = listen(*address)

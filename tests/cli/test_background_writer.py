@@ -4,13 +4,13 @@ import contextlib
 import io
 import os
 
-from flowcore.cli import background_writer as patient
-from flowcore.cli.background_writer import Patient
+from flowcore.cli import background_writer
+from flowcore.cli.background_writer import BackgroundWriter
 
 
 def test_everything_is_written_in_order_before_close_returns():
     stream = io.StringIO()
-    log = Patient(stream)
+    log = BackgroundWriter(stream)
     for number in range(1000):
         log.write(f"{number}\n")
     log.close()
@@ -19,12 +19,12 @@ def test_everything_is_written_in_order_before_close_returns():
 
 
 def test_a_pipe_that_nobody_reads_takes_what_it_can_and_the_rest_is_counted(monkeypatch):
-    monkeypatch.setattr(patient, "MOST", 100)
-    monkeypatch.setattr(patient, "PATIENCE", 0.05)
+    monkeypatch.setattr(background_writer, "MAX_WAITING", 100)
+    monkeypatch.setattr(background_writer, "CLOSE_TIMEOUT", 0.05)
     reading, writing = os.pipe()
     os.set_blocking(reading, False)  # what is read below may be less than what the thread still writes
     with os.fdopen(writing, "w") as stream:
-        log = Patient(stream)
+        log = BackgroundWriter(stream)
         for _ in range(5000):
             log.write("x" * 999 + "\n")
         log.close()
@@ -41,7 +41,7 @@ class Full(io.StringIO):
 
 
 def test_a_full_disk_is_counted_and_raises_nowhere():
-    log = Patient(Full())
+    log = BackgroundWriter(Full())
     log.write("one\n")
     log.write("two\n")
     log.close()

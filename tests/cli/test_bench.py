@@ -33,7 +33,7 @@ def test_a_graph_that_nobody_can_call(flowcore, tmp_path):
     )
     outcome = flowcore("bench", graph)
     assert outcome.code == 2
-    assert 'nobody can call "tape" (wav_source)' in outcome.err.replace("\n", " ")
+    assert 'there is no load generator for "tape" (wav_source)' in outcome.err.replace("\n", " ")
 
 
 def test_a_bound_without_a_unit(flowcore, tmp_path):

@@ -93,7 +93,7 @@ def test_watch_ends_when_the_process_does(running, flowcore, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _: looks.append(1) or len(looks) < 2 or path.unlink())
     done = flowcore("calls", "--json", "--watch")
     assert done.out.count("\n") == 2
-    assert (done.code, done.err) == (0, "it has ended\n")
+    assert (done.code, done.err) == (0, "the process has ended\n")
 
 
 def test_watch_of_a_process_that_is_not_there_is_an_error(running, flowcore, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowcore.cli.log import ERASE, Log
+from flowcore.cli.log import ERASE_LINE, Log
 from flowcore.engine.bus import Event
 from flowcore.engine.totals import Totals
 from flowcore.errors import FlowcoreError
@@ -43,7 +43,7 @@ def test_a_line_in_a_file_is_plain_and_says_nothing_empty(monkeypatch):
 
 def test_a_line_on_a_terminal_erases_what_stands_behind_its_end(monkeypatch):
     line = logged(monkeypatch, Terminal(), ended())
-    assert line.endswith(f" {ERASE}\n")
+    assert line.endswith(f" {ERASE_LINE}\n")
     assert "\x1b[36m" in line
 
 

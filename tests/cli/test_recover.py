@@ -69,4 +69,4 @@ def test_a_graph_says_where_and_what_is_not_there_is_an_error(flowcore, left, mo
     assert (outcome.code, outcome.out.splitlines()[0]) == (1, "repair failed tue/c.wav.part  (it is no WAV file)")
     outcome = flowcore("recover", "nowhere")
     assert outcome.code == 2
-    assert "nowhere is not there: give a directory" in outcome.err
+    assert "nowhere does not exist: give a directory" in outcome.err

@@ -46,7 +46,7 @@ def graph(tmp_path, monkeypatch):
 def test_an_address_that_a_proxy_cannot_have_is_refused(flowcore, graph, url):
     run = flowcore("run", graph(), "--public-url", url)
     assert run.code == 2
-    assert f"{url} is no address of a proxy: write it like https://" in run.err
+    assert f"{url} is not the address of a proxy: write it like https://" in run.err
 
 
 def test_a_tunnel_needs_a_token(flowcore, graph):
@@ -64,7 +64,7 @@ def test_a_tunnel_needs_its_package(flowcore, graph, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [(GRAPH % 0, "give call one that is not 0"), (FILE, "voices (wav_source) listens at no port")]
+    ("text", "says"), [(GRAPH % 0, "give call a port other than 0"), (FILE, "voices (wav_source) listens on no port")]
 )
 def test_a_tunnel_needs_a_port_to_lead_to(flowcore, graph, text, says):
     run = flowcore("run", graph(text), "--tunnel", "ngrok")

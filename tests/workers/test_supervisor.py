@@ -274,7 +274,7 @@ def test_a_graph_that_listens_nowhere_is_not_run_twice(tmp_path):
     command = [FLOWCORE, "run", ROOT / "graphs" / "simulate.yaml", "--workers", "2", "--control", tmp_path / "control"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 2
-    assert done.stderr == "error: voices (wav_source) listens at no port to share: leave out --workers\n"
+    assert done.stderr == "error: voices (wav_source) listens on no port to share: leave out --workers\n"
 
 
 def test_a_taken_port_is_named_before_any_worker_starts(tmp_path):
