@@ -179,15 +179,15 @@ class Proxy:
         self.close()
 
     def slow_down(self, seconds: float) -> None:
-        """Pass on what clients send at `SLOW_RATE` for ``seconds``, and what has piled up then at once."""
+        """Pass on the bytes of clients at `SLOW_RATE` for ``seconds``, and then the rest at once."""
         self._slow_until = time.monotonic() + seconds
 
     def freeze(self) -> None:
-        """Pass nothing on in either direction until the proxy closes; no side is told."""
+        """Pass nothing on in either direction until the proxy closes; both sides stay connected."""
         self._thawed.clear()
 
     def reset(self) -> None:
-        """Close with a reset on both sides, without what is still on its way."""
+        """Close with a reset on both sides, and discard the bytes that are still on their way."""
         for end in self._sockets:
             _reset_on_close(end)
         self._end(socket.SHUT_RD)
@@ -246,7 +246,7 @@ class Proxy:
                 if self._closing.is_set():
                     return
                 target.sendall(piece)
-        except OSError:  # the target is gone, and the other direction tells the source
+        except OSError:  # the target is gone; the other direction closes the source
             _shut(source, socket.SHUT_RD)
         except _Reset:
             for end in (source, target):

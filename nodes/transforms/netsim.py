@@ -13,25 +13,25 @@ from flowcore.events import EventType, Reason
 
 
 class NetsimConfig(Config):
-    """How bad the network is, and in what way."""
+    """Effects of the network, and the seed of their randomness."""
 
     corrupt: float = Field(0.0, ge=0, le=1)
-    """Share of the packets that is changed."""
+    """Share of the packets whose audio is changed."""
 
     corrupt_bytes: int = Field(16, ge=1)
-    """Bytes that are changed in such a packet; all of them if it has no more."""
+    """Bytes that are changed in such a packet; all bytes of a shorter packet."""
 
     loss: float = Field(0.0, ge=0, le=1)
-    """Share of all packets that is lost in the long run."""
+    """Share of the packets that is lost in the long run."""
 
     loss_burst: int = Field(1, ge=1)
-    """Packets that are lost in a row, in the mean."""
+    """Mean number of packets that are lost in a row."""
 
     duplicate: float = Field(0.0, ge=0, le=1)
-    """Share of the packets that comes twice."""
+    """Share of the packets that is sent twice."""
 
     duplicate_within: int = Field(3, ge=0, le=1000)
-    """Packets that come between a packet and its repeat, at most."""
+    """Maximum number of packets between a packet and its repeat."""
 
     reorder: float = Field(0.0, ge=0, le=1)
     """Share of the packets that is held back."""
@@ -40,19 +40,19 @@ class NetsimConfig(Config):
     """The longest time for which a packet is held back."""
 
     delay: Duration = Field(Duration(0), le=Duration("1min"))
-    """Delay of all packets."""
+    """Delay of every packet."""
 
     jitter: Duration = Field(Duration(0), le=Duration("1min"))
-    """The longest delay beyond ``delay``; all shorter ones are as likely."""
+    """The longest additional delay; all shorter ones are equally likely."""
 
     freeze: Duration = Field(Duration(0), le=Duration("1min"))
-    """How long nothing passes."""
+    """Length of each freeze."""
 
     freeze_every: Duration = Field(Duration("10s"), ge=Duration("10ms"))
-    """Time from the end of one freeze to the next, in the mean; between half of it and one and a half."""
+    """Mean time from the end of a freeze to the next one, which takes between 0.5 and 1.5 times as long."""
 
     seed: int = 0
-    """Decides all that is left to chance."""
+    """Seed of all random effects."""
 
 
 @node("netsim")
@@ -63,16 +63,16 @@ class Netsim(Transform[Packet, Packet, NetsimConfig]):
     of arrival. The effects work in this order:
 
     1. ``corrupt`` changes bytes: such a packet counts as dropped and as filled (``corrupted``).
-    2. ``loss`` drops packets (``simulated_loss``), alone or in bursts (the model of Gilbert, 1960). Both parties share
-       one line, so a burst hits both.
+    2. ``loss`` drops packets (``simulated_loss``), single or in bursts (the model of Gilbert, 1960). Both parties share
+       the line, so a burst hits both.
     3. ``duplicate`` sends packets again with the same sequence number and counts them as filled (``duplicated``).
     4. ``reorder`` holds packets back so that others overtake them. Event ``packets_reordered`` at the end: how many.
     5. ``delay`` and ``jitter`` delay packets without changing their order, as one TCP connection does. Event
        ``packets_delayed`` at the end: the longest delay.
     6. ``freeze`` stops the line now and then; the packets it held leave together. Event ``packets_frozen`` each time.
 
-    The clock is that of the arrival stamps, so in a pause nothing moves. The same ``seed`` gives the same effects
-    again, and other ones in each call. Each effect draws from its own generator, once for each packet that arrives:
+    The clock is that of the arrival stamps, so held packets wait during a pause. The same ``seed`` repeats the same
+    effects, but each call has its own. Each effect draws from its own generator, once for each packet that arrives, so
     switching one effect on does not change what another one does to a packet.
 
     Example::
@@ -107,7 +107,7 @@ class Netsim(Transform[Packet, Packet, NetsimConfig]):
         self._due = float("-inf")  # when the latest packet is due: none overtakes it
         self._longest = 0.0
         self._frozen: list[Packet] = []
-        self._freeze_begin = self._freeze_end = float("inf")  # of the freeze that comes next, or is on
+        self._freeze_begin = self._freeze_end = float("inf")  # of the next or the current freeze
 
     def open(self, session: Session) -> None:
         def rng(effect: str) -> Random:
@@ -166,7 +166,7 @@ class Netsim(Transform[Packet, Packet, NetsimConfig]):
         return held * wait * self.config.reorder_window, jitter.random() * self.config.jitter
 
     def _repeat(self) -> None:
-        """Send the repeats whose place has come."""
+        """Send the repeats that are due after this packet."""
         for packet in self._repeats.popleft():
             self.report.filled("duplicated", packet.seconds, 1)
             self._reorder(packet, *self._delays(*self._repeat_rngs))
