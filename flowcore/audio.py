@@ -14,8 +14,16 @@ from numpy.typing import NDArray
 
 Encoding = Literal["mulaw", "s16", "f32"]
 
+TELEPHONE_RATE = 8000
+"""Sample rate of telephone audio, in Hz."""
+TRACKS = ("agent", "customer")
+"""The tracks of the two parties, in the order of the channels of stereo."""
+SAMPLE_BYTES = {"mulaw": 1, "s16": 2, "f32": 4}
+"""Bytes of one sample, by encoding."""
+SILENCE = {"mulaw": 0xFF, "s16": 0, "f32": 0}
+"""Value of a silent sample, and of each of its bytes, by encoding. 0xFF is the code of +0 in G.711 mu-law."""
 FULL_SCALE = {"s16": 32768.0, "f32": 1.0}
-SILENT_BYTE = {"mulaw": 0xFF}  # the code of +0 in G.711 mu-law
+"""The magnitude that is 0 dB, by linear encoding."""
 
 
 class Packet(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +41,7 @@ class Packet(msgspec.Struct, frozen=True, gc=False):
     @property
     def seconds(self) -> float:
         """Length at 8 kHz and one byte a sample, the only packets that flowcore's transports carry."""
-        return len(self.data) / 8000
+        return len(self.data) / TELEPHONE_RATE
 
 
 class Audio(msgspec.Struct, frozen=True, gc=False):

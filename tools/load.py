@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from nodes.simulators.known_audio import TRACKS, mulaw, samples
+from flowcore.audio import TRACKS
+from nodes.simulators.known_audio import mulaw, samples
 from nodes.simulators.load import Result, call_id
 from nodes.simulators.ringcx import FIRST_SEQUENCE, Load, frame, main
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flowcore.audio import SAMPLE_BYTES, TELEPHONE_RATE
 from flowcore.formats import Format
 from flowcore.graph.model import OnError, OnFull
 from flowcore.graph.plan import Plan, PlanNode
@@ -18,8 +19,7 @@ SLOT = Duration("20ms")
 CALL_BYTES = 50 << 10
 """Bytes of a call without its queues, as `make bench` measures them for graphs/record.yaml, socket included."""
 
-SAMPLE_BYTES = {"mulaw": 1, "s16": 2, "f32": 4}
-PACKETS_BYTES = 50 * 250 + 8000
+PACKETS_BYTES = 50 * 250 + TELEPHONE_RATE
 """Bytes for each second of packets: 50 packets with 160 bytes of data in objects of 250 bytes."""
 TEXT_BYTES = 512
 """Bytes of a text chunk: a sentence, its track and times."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from flowcore.audio import FULL_SCALE
 from flowcore.scenario.model import Amount, Expectation, FileExpectation, Level
 from flowcore.scenario.outcome import USUAL_EVENTS, Outcome, read_wav
 
@@ -164,7 +165,7 @@ def _level(level: Level, rate: int, samples: Any) -> Iterator[str]:
     if len(stretch) < level.length.samples(rate):
         yield f"levels: the file ends before {level.at} + {level.length}"
         return
-    power = float(np.mean(np.square(stretch))) / 32768**2
+    power = float(np.mean(np.square(stretch))) / FULL_SCALE["s16"] ** 2
     loud = 10 * float(np.log10(power)) if power else float("-inf")
     place = f"levels: {level.track} from {level.at} for {level.length} is at {loud:.1f} dB"
     if level.below is not None and loud >= level.below:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcore.audio import Audio
+from flowcore.audio import TRACKS, Audio
 from flowcore.formats import Format
 from flowcore.graph.plan import Plan
 from flowcore.node import Host, Inlet, Listener
@@ -164,7 +164,7 @@ class AudioStandIn:
         padded = {track: np.pad(samples, (0, longest - len(samples))) for track, samples in voices.items()}
         if self._layout == "stereo":
             silent = np.zeros(longest, np.int16)
-            padded = {"": np.stack([padded.get(track, silent) for track in ("agent", "customer")], axis=1)}
+            padded = {"": np.stack([padded.get(track, silent) for track in TRACKS], axis=1)}
         for at in range(0, longest, step):
             for track, samples in padded.items():
                 chunk = Audio(samples[at : at + step], "s16", self.RATE, track, at)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from flowcore.audio import TRACKS
 from flowcore.impairment import DelayQueue
 from flowcore.scenario.model import Fault
 
@@ -42,7 +43,7 @@ def impaired(sent: list[Sent], faults: Sequence[Fault]) -> list[Sent]:
             sent = doubled
         elif fault.loss is not None:
             begin, end = float(fault.loss.at), fault.loss.at + fault.loss.length
-            tracks = (fault.loss.track,) if fault.loss.track else ("agent", "customer")
+            tracks = (fault.loss.track,) if fault.loss.track else TRACKS
             # The audio of [begin, end) is in messages that are sent after its last sample.
             sent = [m for m in sent if m.track not in tracks or not begin < m.at <= end + 1e-9]
         elif fault.freeze is not None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 8000
-"""Samples a second of telephone audio; mu-law has one byte a sample."""
+from flowcore.audio import TELEPHONE_RATE
+
+RATE = TELEPHONE_RATE
+"""Sample rate of telephone audio, in Hz; mu-law has one byte a sample."""
 
 PACKET = RATE // 50
 """Samples of a usual packet: 20 ms."""
-
-SILENCE = 0xFF
-"""The code of +0."""
 
 _BIAS = 33  # G.711 shifts the 14-bit magnitude so that segment n starts at 2**(n + 5)
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Literal
 
 from flowcore import Audio, Packet
+from flowcore.audio import SILENCE, TRACKS
 from nodes.audio.g711 import RATE
 
-SILENCE = b"\xff"
+SILENT = bytes([SILENCE["mulaw"]])
 
 Numbering = Literal["per_track", "shared"]
 
@@ -22,7 +23,7 @@ class Cutter:
     """
 
     def __init__(self, size: int, sequence: Numbering = "per_track", first: int = 1) -> None:
-        self.end = dict.fromkeys(("agent", "customer"), 0)
+        self.end = dict.fromkeys(TRACKS, 0)
         self._size = size
         self._held = {track: bytearray() for track in self.end}
         self._counter = dict.fromkeys(self.end, "")  # whose number a track takes
@@ -34,7 +35,7 @@ class Cutter:
         """The packets that are whole now."""
         track = chunk.track
         held = self._held[track]
-        held += SILENCE * (chunk.start - self.end[track])
+        held += SILENT * (chunk.start - self.end[track])
         held += chunk.samples.tobytes()
         self.end[track] = chunk.end
         at = 0

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowcore.audio import SAMPLE_BYTES
 from nodes.audio import g711
 
 PCM, FLOAT, MULAW, EXTENSIBLE = 1, 3, 7, 0xFFFE
 UNKNOWN = 0xFFFFFFFF
 UNFINISHED = 0x7FFF0000  # recorders write this (GStreamer), 0xFFFFFFFF or 0 until they know better
-ENCODINGS = {"s16": (PCM, 2), "mulaw": (MULAW, 1)}
+ENCODINGS = {encoding: (tag, SAMPLE_BYTES[encoding]) for encoding, tag in (("s16", PCM), ("mulaw", MULAW))}
 
 
 class NotWav(ValueError):
@@ -133,7 +134,7 @@ def finalize(path: Path) -> float:
         seconds = 0.0
         if length < 44:
             file.truncate(0)
-            file.write(header("s16", 8000, 1, 0))
+            file.write(header("s16", g711.RATE, 1, 0))
         else:
             start = file.read(4096)
             found = layout(start, length)

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from flowcore.files import NewFile
 from nodes.audio import wav
 
-SILENCE = {"s16": 0, "mulaw": 0xFF}
-
 
 class CannotRepair(ValueError):
     """The file was not written by this container, or holds nothing; the text says which."""

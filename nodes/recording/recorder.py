@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from flowcore import Audio, CannotStart, Config, Duration, PathTemplate, Report, Resource, Session, Sink, Size
+from flowcore.audio import SILENCE, TRACKS
 from flowcore.events import FILE_FINISHED, FILE_REPAIRED, HOLE, LATE, REPAIR_FAILED, EventType, Reason
 from flowcore.files import PARTIAL_SUFFIX, Folder, free_space
 from nodes.recording import journal, segment
-from nodes.recording.containers import SILENCE, CannotRepair, Container
+from nodes.recording.containers import CannotRepair, Container
 from nodes.recording.segment import Segment
 
 PIECE = 1 << 14  # frames of silence written at once, so that a long hold needs no large array
@@ -167,7 +168,7 @@ class Recorder(Sink[Audio, KeepingT]):
         if self._form is not None:
             raise ValueError(f"the sound changed from {self._form} to {form}: a file holds one format")
         encoding, rate, channels = self._form = form
-        self._parties = ("agent", "customer") if channels == 2 else (track or "mix",)
+        self._parties = TRACKS if channels == 2 else (track or "mix",)
         if self.config.length is not None:
             self._longest = self.config.length.samples(rate)
         if self._segment is not None:

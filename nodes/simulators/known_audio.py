@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import stamps
+from flowcore.audio import TRACKS
 from nodes.audio import g711, wav
 
-TRACKS = ("agent", "customer")
-RATE = 8000
+RATE = g711.RATE
 CHUNK = 160
 SLOT = 0.020
 CYCLE = 97

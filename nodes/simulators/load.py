@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nodes.simulators.known_audio import TRACKS, voice
+from flowcore.audio import TRACKS
+from nodes.simulators.known_audio import voice
 
 MAX_LAG_P99 = 0.020
 """Seconds. A generator whose own lag is above this at p99 did not send in real time."""

@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from flowcore import stamps
-from nodes.simulators.known_audio import CHUNK, CYCLE, RATE, SLOT, STAMP_EVERY, TRACKS, excerpt, mulaw
+from flowcore.audio import TRACKS
+from nodes.simulators.known_audio import CHUNK, CYCLE, RATE, SLOT, STAMP_EVERY, excerpt, mulaw
 from nodes.simulators.load import Result, call_id, command
 
 STAGES = {

@@ -23,9 +23,10 @@ import grpc
 import grpc.aio
 
 from flowcore import stamps
+from flowcore.audio import TRACKS
 from nodes.ringcx.dialog_sender import CHUNK, METHOD, DialogSender
 from nodes.simulators.known_audio import CHUNK as PACKET
-from nodes.simulators.known_audio import CYCLE, RATE, SLOT, STAMP_EVERY, TRACKS, excerpt, mulaw
+from nodes.simulators.known_audio import CYCLE, RATE, SLOT, STAMP_EVERY, excerpt, mulaw
 from nodes.simulators.load import Result, call_id, command
 
 STAGES = {

@@ -8,12 +8,11 @@ from typing import Literal
 from pydantic import Field
 
 from flowcore import Audio, Caps, Config, Decibels, Duration, Extra, Format, Rate, Resource, Session, Sink, node
+from flowcore.audio import TRACKS
 from flowcore.events import LATE, EventType, Reason
 from nodes.sound.card import LATENCY
 from nodes.sound.mixer import Call, Choice
 from nodes.sound.speaker import Speaker
-
-PARTIES = ("agent", "customer")
 
 
 class MonitorConfig(Config):
@@ -101,7 +100,7 @@ class Monitor(Sink[Audio, MonitorConfig]):
             return
         parties = [(chunk.track, chunk.samples)]
         if chunk.channels == 2:
-            parties = [(party, chunk.samples[:, channel]) for channel, party in enumerate(PARTIES)]
+            parties = [(party, chunk.samples[:, channel]) for channel, party in enumerate(TRACKS)]
         now = self.now()
         for party, samples in parties:
             dropped = self.resource.mixer.push(call, party, samples, now, self.config.delay)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
+from flowcore.audio import TRACKS
+
 FLOOR = -60.0
 """The level at which a bar is empty, in dB full scale."""
 WIDTH = 48
@@ -35,12 +37,12 @@ class Meter:
         self.title = title
         self.lost = 0
         self.position = 0.0
-        self._parties: dict[str, Needle] = {"agent": Needle(), "customer": Needle()}
+        self._parties: dict[str, Needle] = {track: Needle() for track in TRACKS}
         self._drawn = time.monotonic()
 
     def hear(self, party: str, rms: float, peak: float, now: float) -> None:
         """A chunk of that party was so loud, in dB full scale."""
-        if party not in self._parties and party not in ("agent", "customer"):
+        if party not in self._parties and party not in TRACKS:
             self._parties = {name: one for name, one in self._parties.items() if one.heard > float("-inf")}
         needle = self._parties.setdefault(party, Needle())
         needle.rms, needle.peak, needle.heard = rms, max(peak, needle.peak), now

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowcore.audio import FULL_SCALE, TRACKS
 from nodes.audio import g711
 
-PARTIES = ("agent", "customer")
 WAIT = 1.0
 """Seconds that one party may be ahead of the other, before the other's part becomes silence."""
-FULL_SCALE = 32768.0
 
 
 def linear(head: Mapping[str, Any], data: bytes) -> NDArray[np.int16]:
@@ -31,14 +30,14 @@ def by_party(head: Mapping[str, Any], samples: NDArray[np.int16]) -> list[tuple[
     """One channel for each party: those of stereo are the agent's and the customer's."""
     if samples.ndim == 1:
         return [(head["track"], samples)]
-    return [(party, np.ascontiguousarray(samples[:, channel])) for channel, party in enumerate(PARTIES)]
+    return [(party, np.ascontiguousarray(samples[:, channel])) for channel, party in enumerate(TRACKS)]
 
 
 def level(samples: NDArray[np.int16]) -> tuple[float, float]:
     """Root mean square and peak, in dB full scale; -inf for digital silence."""
     if not len(samples):
         return float("-inf"), float("-inf")
-    wave = samples.astype(np.float64) / FULL_SCALE
+    wave = samples.astype(np.float64) / FULL_SCALE["s16"]
     with np.errstate(divide="ignore"):
         return 10 * float(np.log10(np.mean(wave**2))), 20 * float(np.log10(np.abs(wave).max()))
 
@@ -54,7 +53,7 @@ class SideBySide:
 
     def add(self, track: str, start: int, samples: NDArray[np.int16]) -> NDArray[np.int16]:
         """Returns what is complete now, shape (frames, 2). What comes for a stretch that is out is left out."""
-        channel = PARTIES.index(track) if track in PARTIES else 0
+        channel = TRACKS.index(track) if track in TRACKS else 0
         if self._start is None:
             self._start = start
             self._ends = [start, start]

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from flowcore import CannotStart, Extra
+from flowcore.audio import SAMPLE_BYTES
 from flowcore.control import TapConnection, only_running, running
 from flowcore.events import Level
 from nodes.sound.meter import Meter
@@ -23,7 +24,6 @@ from nodes.sound.sounds import SideBySide, by_party, level, linear
 AGAIN = 0.1
 """Seconds between two pictures."""
 RATE = 16000
-BYTES = {"mulaw": 1, "s16": 2, "f32": 4}
 LAST = 2.0
 """Seconds that the last words may take, also when the card is only being opened."""
 DEPTH = 0.08
@@ -116,7 +116,7 @@ def _write(listening: TapConnection, path: Path) -> None:
                         samples = pair.add(head["track"], head["start"], samples)
                     elif (hole := head["start"] - (head["start"] if at is None else at)) > 0:
                         file.writeframes(bytes(hole * channels * 2))
-                    at = head["start"] + head["bytes"] // (head["channels"] * BYTES[head["encoding"]])
+                    at = head["start"] + head["bytes"] // (head["channels"] * SAMPLE_BYTES[head["encoding"]])
                     file.writeframes(samples.astype("<i2").tobytes())  # and the sizes: it is whole at any time
         finally:
             file.writeframes(pair.rest().astype("<i2").tobytes())

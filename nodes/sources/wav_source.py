@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from flowcore import Audio, CannotStart, Config, Duration, Format, Host, Listener, LocalPath, Rate, Refused, node
+from flowcore.audio import TRACKS
 from nodes.audio import wav
 
 Voices = Mapping[str, NDArray[np.int16]]
@@ -112,9 +113,9 @@ class WavSource(Listener[Audio, WavSourceConfig]):
         config = self.config
         if config.path:
             samples = self._read("path", most_channels=2)
-            voices = dict(zip(("agent", "customer"), samples.T, strict=False))
+            voices = dict(zip(TRACKS, samples.T, strict=False))
         else:
-            given = (track for track in ("agent", "customer") if getattr(config, track))
+            given = (track for track in TRACKS if getattr(config, track))
             voices = {track: self._read(track, most_channels=1)[:, 0] for track in given}
         longest = max(len(samples) for samples in voices.values())
         padded = {track: np.pad(samples, (0, longest - len(samples))) for track, samples in voices.items()}

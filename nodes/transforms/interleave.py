@@ -8,10 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from flowcore import Audio, Caps, Config, Duration, Emit, Format, Transform, node
+from flowcore.audio import SILENCE, TRACKS
 from flowcore.events import LATE, UNKNOWN_TRACK, Reason
-
-_SILENCE = {"s16": 0, "mulaw": 0xFF}
-_TRACKS = ("agent", "customer")
 
 
 class InterleaveConfig(Config):
@@ -34,7 +32,7 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
         both: {use: interleave, from: voices, with: {wait: 1s}}
     """
 
-    caps = (Caps("audio", tuple(_SILENCE), layouts=("tracks", "mono")),)
+    caps = (Caps("audio", ("s16", "mulaw"), layouts=("tracks", "mono")),)
     balanced = True
     reasons = (LATE, UNKNOWN_TRACK, Reason("track_missing", "Silence for a party that has no audio there."))
 
@@ -58,10 +56,10 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
         self._patience = 0  # `wait` in samples, once the rate is known
 
     def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
-        if chunk.track not in _TRACKS:
+        if chunk.track not in TRACKS:
             self.report.dropped("unknown_track", chunk.seconds)
             return
-        channel = _TRACKS.index(chunk.track)
+        channel = TRACKS.index(chunk.track)
         start, frames, ends = chunk.start, len(chunk.samples), self._ends
         late = max(self._position, ends[channel]) - start
         if late > 0:
@@ -123,5 +121,5 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
 
     def _fill(self, frames: np.ndarray, channel: int, start: int, end: int, like: Audio) -> None:
         if end > start:
-            frames[start:end, channel] = _SILENCE[like.encoding]
+            frames[start:end, channel] = SILENCE[like.encoding]
             self.report.filled("track_missing", (end - start) / like.rate)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flowcore import Audio, Caps, Config, Demux, Emit, Format, node
+from flowcore.audio import TRACKS
 from flowcore.events import UNKNOWN_TRACK
 
 
@@ -21,7 +22,7 @@ class Split(Demux[Audio, Audio]):
     """
 
     caps = (Caps("audio", layouts=("stereo", "tracks")),)
-    outputs = ("agent", "customer")
+    outputs = TRACKS
     balanced = True
     reasons = (UNKNOWN_TRACK,)
 

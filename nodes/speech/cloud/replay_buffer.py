@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import Audio, Encoding
+from flowcore.audio import SAMPLE_BYTES, SILENCE
 from nodes.audio import g711
 
-SAMPLE_BYTES = {"mulaw": 1, "s16": 2}
-SILENCE = {"mulaw": b"\xff", "s16": b"\0\0"}
 MAX_FILLED_HOLE = (
     1.0  # seconds: a shorter hole, such as a lost packet, is filled with silence; a longer one separates stretches
 )
@@ -51,7 +50,7 @@ class ReplayBuffer:
                 data = data[-hole * self._width :]
                 start = self.end
             if hole <= MAX_FILLED_HOLE * self.rate:
-                data = SILENCE[self.encoding] * max(0, hole) + data
+                data = bytes([SILENCE[self.encoding]]) * (max(0, hole) * self._width) + data
                 self._stretches[-1][1].extend(data)
             else:
                 self._stretches.append((start, bytearray(data)))

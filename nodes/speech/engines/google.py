@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from flowcore import CannotStart, Config, Encoding, Extra, LocalPath
+from flowcore.audio import SAMPLE_BYTES
 from flowcore.speech import Limits, Listener, Stream, Streamer
 from nodes.speech.engines.google_messages import VERSIONS
 from nodes.speech.engines.google_streams import GoogleClient, GoogleStream
@@ -29,7 +30,6 @@ CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 5_000),  # the default of 2 min is longer than the audio kept for sending again
 )
 FORMATS: tuple[tuple[Encoding, int], ...] = (("mulaw", 8000), ("s16", 16000), ("s16", 8000))
-SAMPLE_BYTES: dict[Encoding, int] = {"mulaw": 1, "s16": 2}
 SIGN_IN_ADVICE = (
     "name a service account's key file as credentials or in GOOGLE_APPLICATION_CREDENTIALS, "
     "or run  gcloud auth application-default login"

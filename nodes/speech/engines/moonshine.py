@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import CannotStart, Extra
+from flowcore.audio import FULL_SCALE
 from flowcore.speech import DECODER_RATE, DecodeFailed, Decoder
 
 VERSION = "0.0.73"
@@ -63,7 +64,7 @@ class Moonshine(Decoder):
         if not len(samples):
             return ""
         audio = np.zeros(max(MIN_SAMPLES, -(-len(samples) // BLOCK_SAMPLES) * BLOCK_SAMPLES), np.float32)
-        np.multiply(samples, np.float32(1 / 32768), out=audio[: len(samples)])
+        np.multiply(samples, np.float32(1 / FULL_SCALE["s16"]), out=audio[: len(samples)])
         result = self._result()
         code = self._model._lib.moonshine_transcribe_without_streaming(
             self._model._handle,

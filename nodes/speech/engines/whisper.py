@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import CannotStart, Config, Extra
+from flowcore.audio import FULL_SCALE
 from flowcore.speech import DECODER_RATE, DecodeFailed, Decoder
 
 
@@ -63,7 +64,7 @@ class Whisper(Decoder[WhisperConfig]):
             return ""
         try:
             segments, _ = self._model.transcribe(
-                samples.astype(np.float32) / 32768,
+                samples.astype(np.float32) / FULL_SCALE["s16"],
                 language=self.config.language,
                 beam_size=1,
                 temperature=0.0,  # no retries at higher temperatures, which take up to six times the work

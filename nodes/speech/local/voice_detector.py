@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import CannotStart, Extra
+from flowcore.audio import FULL_SCALE
 from flowcore.speech import DECODER_RATE
 
 WINDOW_SAMPLES = 512  # 32 ms: the only length that the model takes at 16 kHz
@@ -59,7 +60,7 @@ class SileroDetector:
     def __call__(self, window: NDArray[np.int16]) -> float:
         """Return the probability (0 to 1) of a voice in the next `WINDOW_SAMPLES` samples, s16 at 16 kHz."""
         self._heard[0, :CONTEXT_SAMPLES] = self._heard[0, -CONTEXT_SAMPLES:]
-        np.multiply(window, np.float32(1 / 32768), out=self._heard[0, CONTEXT_SAMPLES:])
+        np.multiply(window, np.float32(1 / FULL_SCALE["s16"]), out=self._heard[0, CONTEXT_SAMPLES:])
         inputs = {"input": self._heard, "state": self._state, "sr": self._rate}
         voice, self._state = self._session.run(None, inputs)
         return float(voice[0, 0])

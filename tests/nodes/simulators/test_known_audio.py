@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from flowcore import Audio
+from flowcore.audio import TRACKS
 from flowcore.testing import joined, run
 from nodes.audio import g711, wav
-from nodes.simulators.known_audio import TRACKS, excerpt, mulaw, samples, voice
+from nodes.simulators.known_audio import excerpt, mulaw, samples, voice
 from nodes.transforms.decode_mulaw import DecodeMulaw
 
 

@@ -5,7 +5,8 @@ import socket
 import numpy as np
 import pytest
 
-from nodes.simulators.known_audio import TRACKS, samples, stamped
+from flowcore.audio import TRACKS
+from nodes.simulators.known_audio import samples, stamped
 from nodes.simulators.load import call_id
 from nodes.simulators.ringcx_grpc import Load
 from tests.support.live import Live
