@@ -1,1 +1,1 @@
-"""RingCX: both transports' protocols, who may call, the call simulator, stand-ins for tests, and its REST API."""
+"""RingCX: the protocols of both transports, access control, the call sender and its faults, stand-ins, and the REST API."""
