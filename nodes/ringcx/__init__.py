@@ -1,1 +1,1 @@
-"""RingCX: the protocols of both transports, access control, the call sender and its faults, stand-ins, and the REST API."""
+"""RingCX: both transports' protocols, access control, the call sender and its faults, stand-ins, and the REST API."""
