@@ -30,7 +30,7 @@ def call_id(call: int) -> str:
 
 @dataclass
 class Result:
-    """What was sent, and what failed."""
+    """Counts of a run: messages that were sent, and failures."""
 
     calls: int
     seconds: float

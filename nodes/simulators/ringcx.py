@@ -59,11 +59,11 @@ class Layout:
 
     size: int
     begins: tuple[int, ...]
-    """Where the frame of each party begins, and where the slot ends."""
+    """Offsets of the frame of each party, and the end of the slot."""
     digits: tuple[int, ...]
-    """Where the sequence numbers are."""
+    """Offsets of the sequence numbers."""
     stamp: int
-    """Where the audio of the agent begins."""
+    """Offset of the audio of the agent."""
 
 
 @dataclass(eq=False)
