@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flowcore import ANY_AUDIO, Audio, Caps, Config, Emit, Format, Rate, Sink, Transform, node
+from flowcore import ANY_AUDIO, Audio, Caps, Config, Emit, Format, Sink, Transform, node
 from flowcore.errors import GraphError
 from flowcore.graph.load import load, load_text
 from flowcore.graph.negotiate import compile_graph
@@ -148,30 +148,6 @@ def test_a_conflict_names_both_ends_with_their_places_and_formats_and_the_line_t
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "node", "pasted", "end"),
-    [
-        (FILE + "  n: {use: ringcx_call, from: voices}\n", "n", ["resample", "encode_mulaw"], "encode_mulaw"),
-        (CALL + "  n: {use: console, from: call}\n  w: {use: wav_file, from: ordered}\n", "n",
-         ["reorder", "transcribe"], "transcribe"),
-        (CALL + "  n: {use: wav_file, from: call}\n  w: {use: wav_file, from: ordered}\n", "n", ["reorder"], "reorder"),
-        (FILE + "  reorder: {use: wav_file, from: voices}\n  n: {use: console, from: voices}\n", "n",
-         ["transcribe"], "transcribe"),
-    ],
-)  # fmt: skip
-def test_advice_that_is_followed_makes_the_graph_work(text, node, pasted, end):
-    problem = problem_of(text)
-    [advice] = [note for note in problem.notes if note.startswith("add  ")]
-    lines, write = advice.removeprefix("add  ").split("  and write  ")
-    assert [line.split(":")[0] for line in lines.split("; ")] == pasted
-    assert write == f'from: {end}  in "{node}"'
-    upstream = text[text.index(f"  {node}: ") :].split("from: ")[1].split("}")[0]
-    mended = text.replace(f"  {node}: ", "".join(f"  {line}\n" for line in lines.split("; ")) + f"  {node}: ")
-    head, tail = mended.split(f"  {node}: ")
-    plan = plan_of(head + f"  {node}: " + tail.replace(f"from: {upstream}", f"from: {end}", 1))
-    assert node in plan.nodes
-
-
 @pytest.mark.parametrize("use", ["narrow", "either"])
 def test_two_rates_that_would_both_do_are_not_chosen_between(use):
     problem = problem_of(FILE + f"  n: {{use: {use}, from: voices}}\n")
@@ -235,18 +211,6 @@ def test_every_conflict_of_a_graph_is_reported_and_what_follows_from_one_is_not(
         ("format-mismatch", 7),
     ]
     assert "packetize: {use: packetize, from: encode_mulaw}" in str(error.value.problems[0])
-
-
-def test_what_no_node_can_make_is_said():
-    problem = problem_of(
-        CALL + "  a: {use: transcribe, from: ordered}\n  b: {use: reorder, from: a}\n  c: {use: wav_file, from: b}\n"
-    )
-    assert "no installed node makes packets of text" in str(problem)
-
-
-def test_the_rate_that_advice_writes_is_the_one_that_is_wanted():
-    for hertz in (8000, 11025, 16000, 44100):
-        assert int(Rate(str(Rate(hertz)))) == hertz
 
 
 @pytest.mark.parametrize(("encoding", "inserted"), [("mulaw", []), ("s16", ["decode_mulaw"])])
