@@ -10,48 +10,48 @@ KEY = "0123456789abcdef"
 
 
 def captions(session=SESSION, **config):
-    part = Captions.make_resource(Captions.Config(**config))
-    part.open()
-    return NodeHarness(Captions, config, session=session, resource=part), part
+    resource = Captions.make_resource(Captions.Config(**config))
+    resource.open()
+    return NodeHarness(Captions, config, session=session, resource=resource), resource
 
 
-def shown(part, call):
-    found = part._calls.find(call)
+def shown(resource, call):
+    found = resource._calls.find(call)
     return found and [(line.track, line.start, line.text, line.final, line.gap) for _, line in found.since(0)]
 
 
 def test_texts_are_shown_under_the_call_id_and_after_the_end_too():
-    harness, part = captions()
+    harness, resource = captions()
     harness.push(Text("agent", 1.0, 2.0, "hel", False, 0), Text("agent", 1.0, 2.5, "hello", True, 0))
     harness.push(Text("customer", 3.0, 4.0, "", True, 0, gap="untranscribed"))
     expected = [("agent", 1.0, "hello", True, ""), ("customer", 3.0, "", True, "untranscribed")]
-    assert shown(part, "call-1") == expected
-    assert part._calls.find("call-1").state == "live"
+    assert shown(resource, "call-1") == expected
+    assert resource._calls.find("call-1").state == "live"
     harness.end()
-    assert shown(part, "call-1") == expected
-    assert part._calls.find("call-1").state == "ended"
+    assert shown(resource, "call-1") == expected
+    assert resource._calls.find("call-1").state == "ended"
     assert not harness.dropped_chunks
 
 
 def test_call_without_an_id_has_its_flows():
     session = type(SESSION)("flow-7", SESSION.started)
-    harness, part = captions(session)
+    harness, resource = captions(session)
     harness.push(Text("agent", 0.0, 1.0, "hello", True, 0))
-    assert len(shown(part, "flow-7")) == 1
+    assert len(shown(resource, "flow-7")) == 1
 
 
 def test_what_no_longer_fits_on_the_page_is_counted():
-    harness, part = captions()
+    harness, resource = captions()
     harness.push(*(Text("agent", n, n + 1, "x", True, n) for n in range(MAX_CAPTIONS + 3))).end()
     assert harness.dropped_chunks == {"page_full": 3}
-    assert len(shown(part, "call-1")) == MAX_CAPTIONS
+    assert len(shown(resource, "call-1")) == MAX_CAPTIONS
 
 
 def test_listener_without_a_port_is_told_of():
-    harness, part = captions()
+    harness, resource = captions()
     assert [name for name, _ in harness.events] == ["page_unavailable"]
-    part.routes()
-    assert NodeHarness(Captions, {}, resource=part).events == []
+    resource.routes()
+    assert NodeHarness(Captions, {}, resource=resource).events == []
 
 
 def test_flows_of_equal_settings_share_a_page():

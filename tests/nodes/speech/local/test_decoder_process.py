@@ -1,5 +1,6 @@
 """A decoder in a process of its own: its messages, and the death of either side."""
 
+import json
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +176,32 @@ def test_one_that_dies_while_it_loads_is_told(parrot):
 
 def test_closing_what_never_opened_does_nothing():
     make("").close()
+
+
+def test_the_process_answers_each_request_until_its_socket_closes(monkeypatch):
+    monkeypatch.setattr(decoder_process, "_tie_to_parent", lambda parent: None)
+    ours, theirs = socket.socketpair()
+    job = {"module": __name__, "class": "Parrot", "config": {"greeting": "hi"}, "parent": os.getpid()}
+    process = threading.Thread(target=decoder_process.main, args=(theirs.detach(), job))
+    process.start()
+    with Connection(ours.detach()) as connection:
+        assert connection.recv_bytes() == decoder_process.READY
+        answers = []
+        for first in (0, 1, 5):
+            connection.send_bytes(audio(first, 10).tobytes())
+            answers.append(connection.recv_bytes().decode())
+    process.join(60)
+    assert answers == ["=hi 10 0 ♪", "!no words", "!ZeroDivisionError: a mistake"]
+    assert not process.is_alive()
+
+
+def test_the_process_reports_a_decoder_that_cannot_open_and_ends(monkeypatch):
+    monkeypatch.setattr(decoder_process, "_tie_to_parent", lambda parent: None)
+    ours, theirs = socket.socketpair()
+    job = {"module": __name__, "class": "Parrot", "config": {"broken": "refuses"}, "parent": os.getpid()}
+    decoder_process.main(theirs.detach(), job)
+    with Connection(ours.detach()) as connection:
+        assert json.loads(connection.recv_bytes()[1:]) == {"message": "there is no parrot: buy one", "field": "engine"}
 
 
 PARENT = """

@@ -12,6 +12,7 @@ import pytest
 from flowcore import CannotStart, Config, speech
 from flowcore.speech import Decoder
 from nodes.speech.testing import DecoderConformance, word_error_rate
+from nodes.speech.testing.decoding import transcript
 from tools.voices import telephone
 from tools.wer import BECKETT
 
@@ -89,6 +90,16 @@ def test_the_suite_finds_one_that_does_not(monkeypatch):
         suite_of(Forgetful, monkeypatch).test_speech_gives_its_words_the_same_each_time()
     with pytest.raises(ValueError, match="read-only"):
         suite_of(Greedy, monkeypatch).test_no_length_of_audio_is_too_much_or_too_little()
+
+
+def test_the_suite_finds_a_call_with_repeated_words(monkeypatch):
+    with pytest.raises(AssertionError):  # this decoder says all words in each utterance
+        suite_of(Fixed, monkeypatch).test_a_call_with_the_engine_has_every_word_once_and_the_last_one_too()
+
+
+def test_silence_has_an_empty_transcript(monkeypatch):
+    suite_of(Fixed, monkeypatch)
+    assert transcript({"use": "made_up"}, np.zeros(16000, np.int16)) == []
 
 
 @pytest.mark.parametrize(
