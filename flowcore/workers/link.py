@@ -37,6 +37,7 @@ class WorkerLink:
         while not line.endswith(b"\n"):
             data = self._socket.recv(65536, socket.MSG_PEEK)
             if not data:
+                self._socket.close()
                 raise UsageError("a worker is started by `flowcore run --workers`, not by hand")
             line += self._socket.recv(data.find(b"\n") + 1 or len(data))  # what follows is for `run`
         given = json.loads(line)
