@@ -63,12 +63,12 @@ def measure(card: Card, minutes: float, ppm: float) -> None:
             frames, when = (np.array(column) for column in zip(*stamps, strict=True))
             came = when[np.minimum(np.searchsorted(frames, at + 1), len(when) - 1)]
             delays = [t - max((c for c in clicks if c < t - 0.02), default=t) for t in came]
-            line = harness.node._call.lines["agent"]
+            buffer = harness.node._call.buffers["agent"]
             holes = int((heard == 0).sum()) if searched else 0
             print(
                 f"{(number + 1) // 3000:3d} min: {1000 * np.median(delays):.0f} ms latency "
-                f"({1000 * min(delays):.0f} to {1000 * max(delays):.0f}), wait {1000 * line.wait:.0f} ms, "
-                f"silence {holes / RATE * 1000:.0f} ms, late {line.late}, "
+                f"({1000 * min(delays):.0f} to {1000 * max(delays):.0f}), wait {1000 * buffer.wait:.0f} ms, "
+                f"silence {holes / RATE * 1000:.0f} ms, late {buffer.late}, "
                 f"dropped {sum(harness.dropped.values()):.3f} s, card underruns {speaker.underruns}",
                 flush=True,
             )

@@ -1,4 +1,4 @@
-"""Hear live calls: sound in, the loudspeaker out."""
+"""Hear live calls: audio in, sound from a card out."""
 
 from __future__ import annotations
 
@@ -10,42 +10,43 @@ from pydantic import Field
 from flowcore import Audio, Caps, Config, Decibels, Duration, Extra, Format, Rate, Resource, Session, Sink, node
 from flowcore.audio import TRACKS
 from flowcore.events import LATE, EventType, Reason
-from nodes.sound.card import LATENCY
+from nodes.sound.card import LATENCY_SECONDS
 from nodes.sound.mixer import Call, Choice
 from nodes.sound.speaker import Speaker
 
 
 class MonitorConfig(Config):
-    """What is heard, how, and where; `flowcore monitor` changes the first three while it runs."""
+    """Calls, parties, volume and device; `flowcore monitor` changes the first three at run time."""
 
     select: str = Field("newest", min_length=1)
-    """Which calls: ``newest``, ``all``, ``off``, or the id of one."""
+    """Calls to play: ``newest``, ``all``, ``off``, or the id of one call."""
 
     channels: Literal["mix", "stereo", "agent", "customer"] = "mix"
-    """Both parties in both ears; the agent left and the customer right; or one party."""
+    """``mix``: both parties in both ears; ``stereo``: agent left, customer right; or one party only."""
 
     volume: Decibels = Field(Decibels(0), ge=-60, le=20)
-    """How much louder, or softer with a minus; too loud is clipped."""
+    """Gain of the audio; samples beyond full scale are clipped."""
 
     device: str = ""
-    """A part of the output's name, or its number, as `flowcore devices` lists them; left out: the default one."""
+    """Part of the output's name as `flowcore devices` lists it, or its index; left out: the default output."""
 
     rate: Rate = Rate(16000)
-    """Sample rate at which the card is opened: 48kHz suits one that no sound server stands before."""
+    """Sample rate at which the card is opened; 48kHz suits a card without a sound server."""
 
     delay: Duration = Field(Duration("40ms"), ge=Duration("10ms"), le=Duration("300ms"))
-    """How long audio waits here at least, so that what comes unevenly is played evenly; the card adds 80 ms."""
+    """Least time that audio waits before it is played, to even out its arrival; the card adds 80 ms."""
 
 
 @node("monitor")
 class Monitor(Sink[Audio, MonitorConfig]):
-    """Play calls on a sound card, which all calls share; another one is heard at once: ``flowcore monitor CALL``.
+    """Play calls on a sound card that all calls share; ``flowcore monitor CALL`` selects another call at once.
 
-    The card's clock is not the callers': the audio is played up to 0.1 % faster or slower to make up for it. Listening
-    never slows a call, and goes on through a card that is unplugged: events ``speaker_opened``, ``speaker_missing``,
-    ``speaker_lost`` and ``speaker_returned`` say so once each. Needs Debian's libportaudio2.
+    The card's clock differs from the callers' clocks: audio plays up to 0.1 % faster or slower to compensate.
+    Listening never slows a call. Playout stops while a card is unplugged, and resumes afterwards: the events
+    ``speaker_opened``, ``speaker_missing``, ``speaker_lost`` and ``speaker_returned`` report each change once.
+    Needs Debian's libportaudio2.
 
-    In: ``Audio``, s16. Out: sound, about 0.13 s later. What is not played of a call that is heard is dropped as
+    In: ``Audio``, s16. Out: sound, about 0.13 s later. Audio of a selected call that is not played is dropped as
     ``speaker_missing`` or, where it piled up, as ``late``.
 
     Example::
@@ -56,8 +57,10 @@ class Monitor(Sink[Audio, MonitorConfig]):
     loss = "allowed"
     events = (
         EventType("speaker_opened", "Calls are played.", device="The card's name.", latency_ms="The card's latency."),
-        EventType("speaker_missing", "There is no card.", "warning", device="The card's name.", cause="", advice=""),
-        EventType("speaker_lost", "The card is gone.", "warning", device="The card's name.", cause="", advice=""),
+        EventType(
+            "speaker_missing", "There is no sound card.", "warning", device="The card's name.", cause="", advice=""
+        ),
+        EventType("speaker_lost", "The sound card is gone.", "warning", device="The card's name.", cause="", advice=""),
         EventType(
             "speaker_returned", "Calls are played again.", device="The card's name.", latency_ms="The card's latency."
         ),
@@ -82,7 +85,7 @@ class Monitor(Sink[Audio, MonitorConfig]):
 
     @classmethod
     def latency(cls, config: MonitorConfig, given: Format) -> float:
-        return config.delay + LATENCY
+        return config.delay + LATENCY_SECONDS
 
     def __init__(self, config: MonitorConfig) -> None:
         super().__init__(config)

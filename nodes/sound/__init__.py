@@ -1,1 +1,1 @@
-"""Playing calls on a sound card: the clocks between, the mixing, the device."""
+"""Playout of calls on a sound card: buffers between the clocks, the mixer, the device."""

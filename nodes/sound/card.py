@@ -1,4 +1,4 @@
-"""A sound card's output, through PortAudio: opened, written to in blocks, lost, and found again."""
+"""Output of a sound card through PortAudio: opens it, writes blocks, and detects its loss."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from numpy.typing import NDArray
 
 from flowcore import CannotStart, FlowcoreError
 
-BLOCK = 0.010
-"""Seconds that are written at once."""
-LATENCY = 0.06
-"""Seconds that PortAudio is asked for; PulseAudio then holds 80 ms, and 26 ms were the longest between two writes."""
+BLOCK_SECONDS = 0.010
+"""Length of one write."""
+LATENCY_SECONDS = 0.06
+"""Latency asked of PortAudio. Measured: PulseAudio then holds 80 ms, and two writes were at most 26 ms apart."""
 
 
 class NoCard(FlowcoreError):
-    """There is no such output now, or no longer."""
+    """The output does not exist, or no longer."""
 
 
 class PortAudio:
-    """The library, which looks for devices only when it is initialised: so it is, anew, while no stream is open."""
+    """The library. It looks for devices only at its initialisation, so `fresh` repeats that while no stream is open."""
 
     _lock: ClassVar[threading.Lock] = threading.Lock()
-    _open: ClassVar[int] = 0
-    _quiet: ClassVar[list[Any]] = []
+    _streams: ClassVar[int] = 0
+    _handlers: ClassVar[list[Any]] = []
 
     @classmethod
     def load(cls) -> Any:
-        """The module. Raises `CannotStart` when the library is missing."""
-        cls._hush()  # before the import, which already looks for devices
+        """Return the module `sounddevice`. Raises `CannotStart` when the library is missing."""
+        cls._silence_libraries()  # before the import, which already looks for devices
         try:
             import sounddevice
         except OSError as error:
@@ -44,46 +44,46 @@ class PortAudio:
     @classmethod
     @contextmanager
     def fresh(cls) -> Iterator[Any]:
-        """The module, as up to date as may be, for one at a time: who fails to open a stream holds up nobody's look."""
+        """Hold the module under a lock; without open streams, look for devices first. Raises `CannotStart`."""
         module = cls.load()
         with cls._lock:
-            if not cls._open:
-                # The module's own ways to do this lead all that the process says on standard error nowhere meanwhile.
+            if not cls._streams:
+                # sounddevice's own re-initialisation silences the process's stderr while it runs.
                 module._lib.Pa_Terminate()
                 module._check(module._lib.Pa_Initialize(), "PortAudio cannot look for devices")
             yield module
 
     @classmethod
     def opened(cls) -> None:
-        """A stream is open; called within `fresh`."""
-        cls._open += 1
+        """Count an open stream; call it within `fresh`."""
+        cls._streams += 1
 
     @classmethod
     def closed(cls) -> None:
-        """A stream is closed."""
+        """Count a closed stream."""
         with cls._lock:
-            cls._open -= 1
+            cls._streams -= 1
 
     @classmethod
-    def _hush(cls) -> None:
-        """Let ALSA and JACK not write to standard error of all that they look for in vain: what fails is raised too."""
-        if cls._quiet:
+    def _silence_libraries(cls) -> None:
+        """Keep ALSA and JACK from writing to stderr about missing devices; PortAudio reports failures as errors."""
+        if cls._handlers:
             return
         text, number = ctypes.c_char_p, ctypes.c_int
-        for library, setter, takes in (
+        for library, setter, arguments in (
             ("asound", "snd_lib_error_set_handler", (text, number, text, number, text)),
             ("jack", "jack_set_error_function", (text,)),
             ("jack", "jack_set_info_function", (text,)),
         ):
             name = ctypes.util.find_library(library)
             if name is not None:
-                silence = ctypes.CFUNCTYPE(None, *takes)(lambda *_: None)
-                getattr(ctypes.CDLL(name), setter)(silence)
-                cls._quiet.append(silence)  # called for as long as the process lives
+                handler = ctypes.CFUNCTYPE(None, *arguments)(lambda *_: None)
+                getattr(ctypes.CDLL(name), setter)(handler)
+                cls._handlers.append(handler)  # the library calls it until the process ends
 
 
 def outputs() -> list[dict[str, Any]]:
-    """What can play: index, name, channels, rate in Hz, and whether it is the default. Raises `CannotStart`."""
+    """Return the outputs: name, host API, channels, rate in Hz, and whether it is the default. Raises `CannotStart`."""
     with PortAudio.fresh() as module:
         default = module.default.device[1]
         apis = module.query_hostapis()
@@ -101,10 +101,10 @@ def outputs() -> list[dict[str, Any]]:
 
 
 class Card:
-    """An open output. ``device`` is a part of its name, or its index; empty is the default one."""
+    """An open output. ``device`` is a part of its name, or its index; the empty string is the default output."""
 
     def __init__(self, device: str, rate: int) -> None:
-        """Open it and fill it with silence. Raises `NoCard`, `CannotStart`."""
+        """Open the output and fill it with silence. Raises `NoCard`, `CannotStart`."""
         with PortAudio.fresh() as module:
             self._lost = module.PortAudioError
             try:
@@ -124,27 +124,27 @@ class Card:
         self.channels = min(2, found["max_output_channels"])
         return module.RawOutputStream(
             samplerate=rate,
-            blocksize=round(BLOCK * rate),
+            blocksize=round(BLOCK_SECONDS * rate),
             device=found["index"],
             channels=self.channels,
             dtype="int16",
-            latency=LATENCY,
+            latency=LATENCY_SECONDS,
         )
 
     def write(self, block: NDArray[np.int16]) -> bool:
-        """Play ``block``, shape (frames, 2), when there is room; True when it came too late. Raises `NoCard`."""
+        """Wait for room and play ``block``, shape ``(frames, 2)``; return True after an underrun. Raises `NoCard`."""
         if self.channels == 1:
             block = (block.sum(axis=1, dtype=np.int32) >> 1).astype(np.int16)
         try:
             late = bool(self._stream.write(np.ascontiguousarray(block).data.cast("B")))
             if late:
-                self._fill()  # else what it holds, and with it the latency, would be less from now on
+                self._fill()  # otherwise the card would hold less from now on, and its latency would shrink
         except self._lost as error:
-            raise NoCard(f"it is gone ({_plain(error)})") from error
+            raise NoCard(f"the card is gone ({_plain(error)})") from error
         return late
 
     def close(self) -> None:
-        """Let go of it, at once."""
+        """Close the stream at once, without playing the rest."""
         self._stream.close(ignore_errors=True)
         PortAudio.closed()
 

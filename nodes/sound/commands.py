@@ -1,4 +1,4 @@
-"""``flowcore devices`` and ``flowcore monitor``: where calls can be heard, and which are."""
+"""The commands ``flowcore devices``, which lists outputs, and ``flowcore monitor``, which selects calls."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from flowcore import Decibels, Extra
 from flowcore.cli.show import show_result, whole_columns
 from flowcore.control import ask, find_call, only_running, running
 from nodes.sound.mixer import ALL, NEWEST, OFF
-from nodes.sound.speaker import ASK
+from nodes.sound.speaker import CONTROL_REQUEST
 
-LOUDEST = 20.0
+MIN_VOLUME_DB, MAX_VOLUME_DB = -60, 20
 
 
 class Channels(StrEnum):
-    """What of a call."""
+    """The parties of a call to play."""
 
     mix = "mix"
     stereo = "stereo"
@@ -29,15 +29,15 @@ class Channels(StrEnum):
     customer = "customer"
 
 
-Json = Annotated[bool, typer.Option("--json", help="As JSON, on one line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on one line.")]
 
 
 def devices(as_json: Json = False) -> None:
     """List the sound outputs of this machine.
 
-    The node `monitor` takes a part of a name as its `device`.
+    The field `device` of the node `monitor` takes a part of a name.
 
-    Exit code: 0 done, 1 there is none, 2 what it needs is not installed.
+    Exit code: 0 done, 1 there is no output, 2 the extra monitor is not installed.
     """
     Extra("sounddevice", "monitor").check("`flowcore devices`")
     from nodes.sound.card import outputs
@@ -62,19 +62,19 @@ def devices(as_json: Json = False) -> None:
 def monitor(
     call: Annotated[
         str,
-        typer.Argument(metavar="[CALL]", help="newest, all, off, or a flow, a call id or the beginning of one."),
+        typer.Argument(metavar="[CALL]", help="newest, all, off, a flow, a call id, or the beginning of one."),
     ] = "",
-    channels: Annotated[Channels | None, typer.Option(help="What of it, and in which ear.", show_default=False)] = None,
-    volume: Annotated[str, typer.Option(metavar="LEVEL", help="How loud, like -6dB.", show_default=False)] = "",
-    reset: Annotated[bool, typer.Option("--reset", help="Back to what the graph says.")] = False,
+    channels: Annotated[Channels | None, typer.Option(help="Which party in which ear.", show_default=False)] = None,
+    volume: Annotated[str, typer.Option(metavar="LEVEL", help="Volume, such as -6dB.", show_default=False)] = "",
+    reset: Annotated[bool, typer.Option("--reset", help="Restore what the graph says.")] = False,
     control: Annotated[
-        Path | None, typer.Option(help="The socket of the process to ask, as its log names it.", show_default="the one")
+        Path | None, typer.Option(help="The control socket of the process; its log names it.", show_default="the one")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show which call the node `monitor` plays, or play another.
+    """Show which call the node `monitor` plays, or play another call.
 
-    Without an argument it only shows the calls there are; the one that is heard has a mark.
+    Without an argument it only lists the live calls; ♪ marks the calls that are heard.
 
     Exit code: 0 done, 2 nothing is running, there is no such call, or the graph has no node `monitor`.
     """
@@ -86,7 +86,7 @@ def monitor(
         change["channels"] = channels.value
     if volume:
         change["volume"] = 10 ** (_level(volume) / 20)
-    answers, _ = ask(path, {"ask": ASK, "reset": reset, "change": change})
+    answers, _ = ask(path, {"ask": CONTROL_REQUEST, "reset": reset, "change": change})
     if as_json:
         print(json.dumps(answers))  # noqa: T201  # the result
         return
@@ -97,7 +97,7 @@ def monitor(
         for column in ("", "flow", "call id", "select", "channels", "volume"):
             table.add_column(column, no_wrap=True)
         for one in answer["calls"]:
-            shown = "".join(c if c.isprintable() else "?" for c in one["call_id"])  # which the peer chose
+            shown = "".join(c if c.isprintable() else "?" for c in one["call_id"])  # the peer chose it
             mark = "♪" if one["heard"] else ""
             table.add_row(
                 mark, one["flow"], Text(shown), Text(one["select"]), one["channels"], f"{one['volume_db']:g} dB"
@@ -110,6 +110,6 @@ def _level(text: str) -> float:
         level = float(Decibels(text))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--volume") from None
-    if not -60 <= level <= LOUDEST:
-        raise typer.BadParameter("it lies between -60dB and 20dB", param_hint="--volume")
+    if not MIN_VOLUME_DB <= level <= MAX_VOLUME_DB:
+        raise typer.BadParameter(f"give a level from {MIN_VOLUME_DB}dB to {MAX_VOLUME_DB}dB", param_hint="--volume")
     return level

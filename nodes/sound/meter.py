@@ -1,4 +1,4 @@
-"""Levels of both parties as bars in a terminal."""
+"""Level meter for a terminal: one bar for each party."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from rich.text import Text
 
 from flowcore.audio import TRACKS
 
-FLOOR = -60.0
-"""The level at which a bar is empty, in dB full scale."""
-WIDTH = 48
-LOUD, CLIPS = -9.0, -1.0
-"""From where a bar is yellow, and red."""
-FALL = 24.0
-"""How fast a peak's mark falls, in dB a second."""
-QUIET = 0.4
-"""Seconds without audio after which a party's bar is empty."""
+FLOOR_DB = -60.0
+"""The level of an empty bar, in dB full scale."""
+BAR_CELLS = 48
+YELLOW_DB, RED_DB = -9.0, -1.0
+"""The levels above which a bar is yellow and red."""
+PEAK_FALL = 24.0
+"""Speed at which the mark of a peak falls, in dB per second."""
+QUIET_SECONDS = 0.4
+"""Time without audio after which the bar of a party is empty."""
 
 
 @dataclass
-class Needle:
-    """One party: the level now, and the peak that is still to be seen."""
+class PartyLevel:
+    """The current level and the falling peak in dB full scale, and the monotonic time of the last chunk."""
 
     rms: float = float("-inf")
     peak: float = float("-inf")
@@ -31,49 +31,49 @@ class Needle:
 
 
 class Meter:
-    """``hear`` what comes; ``draw`` as often as one likes. Times are monotonic seconds."""
+    """Takes levels with `hear`, and draws them at any rate with `draw`. Times are monotonic seconds."""
 
     def __init__(self, title: str) -> None:
         self.title = title
         self.lost = 0
         self.position = 0.0
-        self._parties: dict[str, Needle] = {track: Needle() for track in TRACKS}
+        self._parties = {track: PartyLevel() for track in TRACKS}
         self._drawn = time.monotonic()
 
     def hear(self, party: str, rms: float, peak: float, now: float) -> None:
-        """A chunk of that party was so loud, in dB full scale."""
+        """Take the levels of a chunk of ``party``, in dB full scale."""
         if party not in self._parties and party not in TRACKS:
-            self._parties = {name: one for name, one in self._parties.items() if one.heard > float("-inf")}
-        needle = self._parties.setdefault(party, Needle())
-        needle.rms, needle.peak, needle.heard = rms, max(peak, needle.peak), now
+            self._parties = {name: level for name, level in self._parties.items() if level.heard > float("-inf")}
+        level = self._parties.setdefault(party, PartyLevel())
+        level.rms, level.peak, level.heard = rms, max(peak, level.peak), now
 
     def draw(self, now: float) -> Table:
-        """The picture."""
-        fall, self._drawn = FALL * (now - self._drawn), now
+        """Return the title, the bars and the scale as a table."""
+        fall, self._drawn = PEAK_FALL * (now - self._drawn), now
         table = Table.grid(padding=(0, 1))
         minutes, seconds = divmod(self.position, 60)
-        lost = f"   {self.lost} chunks lost on the way here" if self.lost else ""
+        lost = f"   {self.lost} chunks lost before the meter" if self.lost else ""
         table.add_row("", Text(f"{self.title}   {minutes:02.0f}:{seconds:04.1f}{lost}", style="bold"), "")
-        for party, needle in self._parties.items():
-            if now - needle.heard > QUIET:
-                needle.rms = float("-inf")
-            needle.peak = max(needle.peak - fall, needle.rms)
-            shown = f"{needle.rms:6.1f} dB" if needle.rms > FLOOR else "   quiet"
-            table.add_row(Text(party, style="cyan" if party == "agent" else "yellow"), _bar(needle), shown)
-        scale = "".join(f"{level:<{WIDTH // 6}.0f}" for level in range(-60, 0, 10))
+        for party, level in self._parties.items():
+            if now - level.heard > QUIET_SECONDS:
+                level.rms = float("-inf")
+            level.peak = max(level.peak - fall, level.rms)
+            shown = f"{level.rms:6.1f} dB" if level.rms > FLOOR_DB else "   quiet"
+            table.add_row(Text(party, style="cyan" if party == "agent" else "yellow"), _bar(level), shown)
+        scale = "".join(f"{level:<{BAR_CELLS // 6}.0f}" for level in range(-60, 0, 10))
         table.add_row("", Text(scale + "0 dB", style="dim"), "")
         return table
 
 
-def _bar(needle: Needle) -> Text:
-    full, mark = _cells(needle.rms), min(_cells(needle.peak), WIDTH - 1)
+def _bar(level: PartyLevel) -> Text:
+    full, mark = _cells(level.rms), min(_cells(level.peak), BAR_CELLS - 1)
     bar = Text()
-    for cell in range(WIDTH):
-        level = FLOOR - FLOOR * (cell + 1) / WIDTH
-        style = "red" if level > CLIPS else "yellow" if level > LOUD else "green"
+    for cell in range(BAR_CELLS):
+        upper = FLOOR_DB - FLOOR_DB * (cell + 1) / BAR_CELLS
+        style = "red" if upper > RED_DB else "yellow" if upper > YELLOW_DB else "green"
         if cell < full:
             bar.append("█", style=style)
-        elif cell == mark and needle.peak > FLOOR:
+        elif cell == mark and level.peak > FLOOR_DB:
             bar.append("▏", style=style)
         else:
             bar.append("·", style="dim")
@@ -81,4 +81,4 @@ def _bar(needle: Needle) -> Text:
 
 
 def _cells(level: float) -> int:
-    return round(max(0.0, min(1.0, 1 - level / FLOOR)) * WIDTH) if level > FLOOR else 0
+    return round(max(0.0, min(1.0, 1 - level / FLOOR_DB)) * BAR_CELLS) if level > FLOOR_DB else 0

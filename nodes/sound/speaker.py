@@ -1,4 +1,4 @@
-"""The sound card that all calls of the process share: a thread of its own plays what the mixer has, for ever."""
+"""The sound card that all calls of a process share: one thread plays the mixer's output until the resource closes."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ from typing import Any, get_args
 import numpy as np
 
 from flowcore import CannotStart, Resource
-from nodes.sound.card import BLOCK, Card, NoCard, PortAudio
+from nodes.sound.card import BLOCK_SECONDS, Card, NoCard, PortAudio
 from nodes.sound.mixer import Channels, Choice, Mixer
 
-RETRY = 1.0
-"""Seconds between two looks for a device that is not there."""
-ASK = "monitor"
-"""The question on the control socket to which it answers."""
+RETRY_INTERVAL = 1.0
+"""Seconds between two attempts to open a missing device."""
+CONTROL_REQUEST = "monitor"
+"""The control request that a speaker answers."""
+ADVICE = "the calls go on, and the card is tried again every second; `flowcore devices` lists outputs"
 
 
 class Speaker(Resource):
-    """Two of the same ``device`` and ``rate`` are one."""
+    """Speakers with the same ``device`` and ``rate`` are equal, and therefore one resource."""
 
     def __init__(self, device: str, rate: int) -> None:
         self.device = device
         self.rate = rate
         self.playing = False
         self.underruns = 0
-        """Times that the card had to wait for us."""
-        self.mixer = Mixer(rate, self._newest)
+        """Blocks that came too late for the card."""
+        self.mixer = Mixer(rate, self._share_newest)
         self._name = ""
-        self._told = 0.0
-        self._others: dict[int, float] = {}
+        self._shared = 0.0  # start of the newest call, as the other workers know it
+        self._others: dict[int, float] = {}  # the same of each other worker
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -41,7 +42,7 @@ class Speaker(Resource):
         return hash((self.device, self.rate))
 
     def open(self) -> None:
-        PortAudio.load()  # what is not installed ends the run; a device may come later
+        PortAudio.load()  # a missing library ends the run; a missing device may come later
         self._thread = threading.Thread(target=self._serve, name="flowcore-speaker", daemon=True)
         self._thread.start()
 
@@ -50,7 +51,7 @@ class Speaker(Resource):
         if self._thread is not None:
             self._thread.join()
 
-    # The thread.
+    # The thread that plays.
 
     def _serve(self) -> None:
         missing = ""
@@ -61,11 +62,13 @@ class Speaker(Resource):
                 if not missing:
                     missing = str(error)
                     self.report.event("speaker_missing", device=self.device or "default", cause=error, advice=ADVICE)
-                self._stop.wait(RETRY)
+                self._stop.wait(RETRY_INTERVAL)
                 continue
             self._name, self.playing = card.name, True
             self.report.event(
-                "speaker_returned" if missing else "speaker_opened", device=card.name, latency_ms=_ms(card.latency)
+                "speaker_returned" if missing else "speaker_opened",
+                device=card.name,
+                latency_ms=round(card.latency * 1000),
             )
             try:
                 self._play(card)
@@ -78,7 +81,7 @@ class Speaker(Resource):
                 card.close()
 
     def _play(self, card: Card) -> None:
-        frames = round(BLOCK * self.rate)
+        frames = round(BLOCK_SECONDS * self.rate)
         samples = np.zeros((frames, 2), np.int16)
         while not self._stop.is_set():
             mixed = self.mixer.block(frames, self.now())
@@ -89,9 +92,9 @@ class Speaker(Resource):
 
     # The newest call may be in another worker.
 
-    def _newest(self, began: float) -> None:
-        if began != self._told:
-            self._told = began
+    def _share_newest(self, began: float) -> None:
+        if began != self._shared:
+            self._shared = began
             self.tell(began)
 
     def on_worker_message(self, worker: int, message: Any) -> None:
@@ -105,7 +108,7 @@ class Speaker(Resource):
     # The control socket.
 
     def on_control_request(self, request: Mapping[str, Any]) -> Any:
-        if request["ask"] != ASK:
+        if request["ask"] != CONTROL_REQUEST:
             raise LookupError(request["ask"])
         if request.get("reset"):
             self.mixer.choose(None)
@@ -119,16 +122,9 @@ class Speaker(Resource):
         }
 
     def _change(self, change: Mapping[str, Any]) -> None:
-        """What is named changes; what is not stays as it is, for the call that is heard now or would be."""
-        now = self.mixer.chosen or self.mixer.usual
+        """Change the fields of the selection that ``change`` names."""
+        now = self.mixer.override or self.mixer.configured
         channels = change.get("channels", now.channels)
         select, volume = change.get("select", now.select), change.get("volume", now.volume)
         if channels in get_args(Channels) and isinstance(select, str) and isinstance(volume, float):
             self.mixer.choose(Choice(select, channels, min(max(volume, 0.0), 10.0)))
-
-
-ADVICE = "the calls go on, and it is tried again each second; `flowcore devices` lists outputs"
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)

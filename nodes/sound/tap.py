@@ -1,4 +1,4 @@
-"""``flowcore tap``: listen to a call that runs, without a sound card or with one, without the call noticing."""
+"""The command ``flowcore tap``: listen to any node of a running call, with or without a sound card."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from flowcore.audio import SAMPLE_BYTES
 from flowcore.control import TapConnection, only_running, running
 from flowcore.events import Level
 from nodes.sound.meter import Meter
-from nodes.sound.sounds import SideBySide, by_party, level, linear
+from nodes.sound.tap_audio import StereoJoiner, by_party, levels_db, to_int16
 
-AGAIN = 0.1
-"""Seconds between two pictures."""
-RATE = 16000
-LAST = 2.0
-"""Seconds that the last words may take, also when the card is only being opened."""
-DEPTH = 0.08
-"""Seconds that audio waits before it is played: what comes in pieces of 20 ms is looked for every 20 ms."""
+METER_INTERVAL = 0.1
+"""Seconds between two updates of the meter, and between two looks at the end of the playout."""
+PLAY_RATE = 16000
+"""Sample rate at which the card is opened, in Hz."""
+DRAIN_TIMEOUT = 2.0
+"""Seconds for the playout of the last audio, including the time in which the card is opened."""
+PLAYOUT_DEPTH = 0.08
+"""Seconds that audio waits before it is played; the tap delivers chunks of 20 ms every 20 ms."""
 
 
 def tap(
@@ -35,22 +36,22 @@ def tap(
     node: Annotated[
         str,
         typer.Argument(
-            metavar="[NODE[.PORT]]", help="What it gives; of a sink, what it takes. Else the first samples."
+            metavar="[NODE[.PORT]]", help="The node's output, or a sink's input. Left out: the first samples."
         ),
     ] = "",
-    play: Annotated[bool, typer.Option("--play", help="On this machine's sound card.")] = False,
-    wav: Annotated[Path | None, typer.Option(metavar="FILE", help="Into a WAV file.", show_default=False)] = None,
-    meter: Annotated[bool, typer.Option("--meter", help="Live levels of both parties; so without an option.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A line for each piece: times and level, or words.")] = False,
+    play: Annotated[bool, typer.Option("--play", help="Play on this machine's sound card.")] = False,
+    wav: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a WAV file.", show_default=False)] = None,
+    meter: Annotated[bool, typer.Option("--meter", help="Show live levels of both parties (the default).")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One line per chunk: times and level, or words.")] = False,
     control: Annotated[
-        Path | None, typer.Option(help="The socket of the process to ask, as its log names it.", show_default="the one")
+        Path | None, typer.Option(help="The control socket of the process; its log names it.", show_default="the one")
     ] = None,
 ) -> None:
     """Listen to any node of a running call.
 
-    It goes on until the call ends, or Ctrl-C.
+    The command ends with the call, or with Ctrl-C.
 
-    The call never waits for it: what is not taken in time is left out, and counted.
+    The call never waits for the command: chunks that it does not take in time are left out, and counted.
 
     Exit code: 0 done, 1 there is no sound output, 2 there is no such call or node.
     """
@@ -59,7 +60,7 @@ def tap(
     with TapConnection(control or only_running(running()), call, node) as listening:
         what = listening.hello
         if what["format"].get("kind") == "text" and not as_json:
-            raise typer.BadParameter(f"{what['node']} gives words, no sound: listen with --json")
+            raise typer.BadParameter(f"{what['node']} gives text, not audio: use --json")
         try:
             if as_json:
                 _lines(listening)
@@ -73,9 +74,9 @@ def tap(
             return
         finally:
             if listening.lost:
-                typer.echo(f"{listening.lost} chunks were left out: this side was too slow", err=True)
+                typer.echo(f"{listening.lost} chunks were left out: this command was too slow", err=True)
         if not listening.end:
-            typer.echo("it has ended, and its process too", err=True)
+            typer.echo("the call has ended, and its process too", err=True)
 
 
 def _lines(listening: TapConnection) -> None:
@@ -83,8 +84,8 @@ def _lines(listening: TapConnection) -> None:
         for head, data in listening.messages(1.0):
             head.pop("bytes")
             if "encoding" in head:
-                samples = linear(head, data)
-                rms, peak = (round(one, 1) if math.isfinite(one) else None for one in level(samples))
+                samples = to_int16(head, data)
+                rms, peak = (round(one, 1) if math.isfinite(one) else None for one in levels_db(samples))
                 head = {
                     "track": head["track"],
                     "start": round(head["start"] / head["rate"], 4),
@@ -99,43 +100,43 @@ def _lines(listening: TapConnection) -> None:
 def _write(listening: TapConnection, path: Path) -> None:
     form = listening.hello["format"]
     channels = 1 if form["layout"] == "mono" else 2
-    pair = SideBySide(form["rate"])
+    joiner = StereoJoiner(form["rate"])
     at: int | None = None
     with (
         path.open("wb") as out,
         wave.open(out, "wb") as file,
-    ):  # given a path that it cannot open, wave shows a traceback
+    ):  # wave prints a traceback for a path that it cannot open
         file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(form["rate"])
         try:
             while listening.end is None:
                 for head, data in listening.messages(1.0):
-                    samples = linear(head, data)
+                    samples = to_int16(head, data)
                     if form["layout"] == "tracks":
-                        samples = pair.add(head["track"], head["start"], samples)
+                        samples = joiner.add(head["track"], head["start"], samples)
                     elif (hole := head["start"] - (head["start"] if at is None else at)) > 0:
                         file.writeframes(bytes(hole * channels * 2))
                     at = head["start"] + head["bytes"] // (head["channels"] * SAMPLE_BYTES[head["encoding"]])
-                    file.writeframes(samples.astype("<i2").tobytes())  # and the sizes: it is whole at any time
+                    file.writeframes(samples.astype("<i2").tobytes())  # and the sizes: always a complete file
         finally:
-            file.writeframes(pair.rest().astype("<i2").tobytes())
+            file.writeframes(joiner.flush().astype("<i2").tobytes())
     typer.echo(str(path))
 
 
 def _show(listening: TapConnection) -> None:
     what = listening.hello
-    place = what["node"] + (f".{what['port']}" if what["port"] else "")
-    name = "".join(c if c.isprintable() else "?" for c in what["call_id"] or what["flow"])  # which the peer chose
-    meter = Meter(f"{name}  {place}")
+    source = what["node"] + (f".{what['port']}" if what["port"] else "")
+    name = "".join(c if c.isprintable() else "?" for c in what["call_id"] or what["flow"])  # the peer chose it
+    meter = Meter(f"{name}  {source}")
     with Live(console=Console(), auto_refresh=False, transient=False) as screen:
         while listening.end is None:
-            until = time.monotonic() + AGAIN
+            until = time.monotonic() + METER_INTERVAL
             while listening.end is None and (left := until - time.monotonic()) > 0:
                 for head, data in listening.messages(left):
-                    samples = linear(head, data)
+                    samples = to_int16(head, data)
                     for party, one in by_party(head, samples):
-                        meter.hear(party, *level(one), time.monotonic())
+                        meter.hear(party, *levels_db(one), time.monotonic())
                     meter.position = (head["start"] + len(samples)) / head["rate"]
             meter.lost = listening.lost
             screen.update(meter.draw(time.monotonic()), refresh=True)
@@ -149,9 +150,9 @@ def _play(listening: TapConnection) -> None:
     from nodes.sound.mixer import Call, Choice
     from nodes.sound.speaker import Speaker
 
-    speaker = Speaker("", RATE)
+    speaker = Speaker("", PLAY_RATE)
     speaker.now = time.monotonic
-    report = speaker.report = _Said()
+    report = speaker.report = _PlayReport()
     what = listening.hello
     heard = Call(what["flow"], what["call_id"], datetime.now().astimezone(), Choice("all"))
     filters: dict[str, Any] = {}
@@ -160,32 +161,32 @@ def _play(listening: TapConnection) -> None:
     try:
         while listening.end is None:
             for head, data in listening.messages(0.1):
-                for party, samples in by_party(head, linear(head, data)):
-                    if head["rate"] != RATE:
+                for party, samples in by_party(head, to_int16(head, data)):
+                    if head["rate"] != PLAY_RATE:
                         if party not in filters:
-                            filters[party] = rates.new(head["rate"], RATE, "auto", samples)
+                            filters[party] = rates.new(head["rate"], PLAY_RATE, "auto", samples)
                         samples = filters[party].feed(samples)
-                    speaker.mixer.push(heard, party, samples, time.monotonic(), DEPTH)
+                    speaker.mixer.push(heard, party, samples, time.monotonic(), PLAYOUT_DEPTH)
             report.check()
         speaker.mixer.leave(heard)
-        until = time.monotonic() + LAST
+        until = time.monotonic() + DRAIN_TIMEOUT
         while not speaker.mixer.idle and time.monotonic() < until:
-            report.check()  # a short call may be over before there is a word about the card
-            time.sleep(AGAIN)
-        time.sleep(AGAIN)  # what the card holds
+            report.check()  # a short call may end before the speaker reports a missing card
+            time.sleep(METER_INTERVAL)
+        time.sleep(METER_INTERVAL)  # the card plays what it holds
     finally:
         speaker.close()
 
 
-class _Said:
-    """The speaker's report: a command that plays has no use without a card, and ends."""
+class _PlayReport:
+    """Report of the speaker that ends the command when there is no card."""
 
-    nothing = ""
+    missing = ""
 
     def check(self) -> None:
         """Raise `CannotStart` when there is no card."""
-        if self.nothing:
-            raise CannotStart(f"cannot play: {self.nothing}; --meter shows levels without a card")
+        if self.missing:
+            raise CannotStart(f"cannot play: {self.missing}; --meter shows levels without a card")
 
     def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None: ...
 
@@ -193,6 +194,6 @@ class _Said:
 
     def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
         if name in ("speaker_missing", "speaker_lost"):
-            self.nothing = str(data["cause"])
+            self.missing = str(data["cause"])
         elif name == "speaker_opened":
             print(f"playing on {data['device']}", file=sys.stderr)  # noqa: T201  # not part of a result

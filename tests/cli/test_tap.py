@@ -99,7 +99,7 @@ def test_sigterm_ends_it_without_a_traceback(live, tmp_path, arguments):
 
 
 def test_play_is_heard(live, flowcore, monkeypatch):
-    monkeypatch.setattr("nodes.sound.tap.LAST", PATIENCE)  # a busy machine may open its card when the call is over
+    monkeypatch.setattr("nodes.sound.tap.DRAIN_TIMEOUT", PATIENCE)  # a busy machine may open its card after the call
     with Card() as card:
         for name, value in card.added.items():
             monkeypatch.setenv(name, value)

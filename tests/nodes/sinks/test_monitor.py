@@ -1,4 +1,4 @@
-"""Calls on a sound card that is real but for the loudspeaker: what it plays is recorded and compared."""
+"""Calls on a real sound system without a loudspeaker: its output is recorded and compared."""
 
 import os
 import sys
@@ -33,11 +33,11 @@ def card(monkeypatch):
 
 @pytest.fixture
 def no_card(monkeypatch, tmp_path):
-    """As on a server: a sound system is installed, and there is nothing to hear."""
+    """As on a server: a sound system is installed, but there is no card."""
     monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
 
 
-class Told:
+class ListReport:
     def __init__(self):
         self.events = []
 
@@ -50,28 +50,28 @@ class Told:
 
 @pytest.fixture
 def no_clock(monkeypatch):
-    """On a machine under load the pace of a test is no clock's, to which the card's would be compared."""
-    monkeypatch.setattr("nodes.sound.playout_buffer.SLACK", 1.0)
+    """On a loaded machine the pace of a test is too uneven to be compared with the card's clock."""
+    monkeypatch.setattr("nodes.sound.playout_buffer.WAIT_TOLERANCE", 1.0)
 
 
 @pytest.fixture
 def speaker():
     opened = Speaker("pulse", 16000)
     opened.now = time.monotonic
-    opened.report = Told()
+    opened.report = ListReport()
     yield opened
     opened.close()
 
 
 def voice(seconds, seed=1):
-    """Noise as loud as speech, in chunks of 20 ms at 16 kHz: no two stretches of it are alike."""
+    """Noise as loud as speech, in chunks of 20 ms at 16 kHz; no two stretches are equal."""
     samples = np.random.default_rng(seed).integers(-8000, 8000, round(seconds * 16000)).astype(np.int16)
     blank = tone("20ms", rate=16000)[0]
     return [blank.replace(samples=samples[at : at + CHUNK], start=at) for at in range(0, len(samples), CHUNK)]
 
 
 def say(harness, chunks):
-    """At the pace of a call; returns when the first chunk was said."""
+    """Push chunks at the pace of a call; return the time of the first chunk."""
     pace, began = threading.Event(), time.monotonic()
     for number, chunk in enumerate(chunks):
         pace.wait(max(0.0, began + number * 0.02 - time.monotonic()))
@@ -87,7 +87,7 @@ def play(speaker, chunks, **config):
 
 
 def found(heard, samples):
-    """Where ``samples`` begin in what was heard in the left ear."""
+    """Return the position of ``samples`` in the left channel, None where they are missing."""
     left = heard[:, 0]
     for at in np.flatnonzero(left[: len(left) - len(samples)] == samples[0]):
         if (left[at : at + len(samples)] == samples).all():
@@ -96,7 +96,7 @@ def found(heard, samples):
 
 
 def test_the_card_plays_every_sample_as_it_came(card, speaker, no_clock):
-    """At least once in ten times: a card waits for nobody, and a machine that stalls is heard."""
+    """At least once in ten attempts: a card does not wait, so a stalled machine is audible."""
     speaker.open()
     until(lambda: speaker.playing)
     recorder = card.recorder()
@@ -116,14 +116,14 @@ def test_the_card_plays_every_sample_as_it_came(card, speaker, no_clock):
     assert speaker.report.names() == ["speaker_opened"]
 
 
-def test_how_late_it_is(card, speaker, no_clock, record_property):
+def test_latency_from_the_node_to_the_card(card, speaker, no_clock, record_property):
     speaker.open()
     until(lambda: speaker.playing)
     recorder = card.recorder()
     chunks = voice(1.5)
     harness, began = play(speaker, chunks)
-    line = harness.node._call.lines["agent"]
-    until(lambda: not line.playing)
+    buffer = harness.node._call.buffers["agent"]
+    until(lambda: not buffer.playing)
     harness.end()
     stamps = list(recorder.stamps)
     heard = recorder.stop()
@@ -139,7 +139,7 @@ def test_how_late_it_is(card, speaker, no_clock, record_property):
 
 
 @pytest.mark.fault(46)
-def test_a_card_that_is_unplugged_costs_the_call_nothing_and_is_heard_again(card):
+def test_an_unplugged_card_costs_the_call_nothing_and_plays_again_later(card):
     with Live("monitor", ["sound.select=all", "sound.device=pulse"]) as live:
         until(lambda: live.named("speaker_opened"))
         phone = Phone(live.url)
@@ -156,7 +156,7 @@ def test_a_card_that_is_unplugged_costs_the_call_nothing_and_is_heard_again(card
         thread.start()
         try:
             (speaker,) = live.engine.resources()
-            until(lambda: any(line.playing for call in speaker.mixer._calls for line in call.lines.values()))
+            until(lambda: any(buffer.playing for call in speaker.mixer._calls for buffer in call.buffers.values()))
             card.pull_out()
             until(lambda: live.named("speaker_lost"))
             until(lambda: any(flow.lost() > 0.5 for flow in live.engine.flows.values()))
@@ -178,7 +178,7 @@ def test_a_card_that_is_unplugged_costs_the_call_nothing_and_is_heard_again(card
 
 
 def test_without_a_card_one_line_says_so_and_calls_go_on(no_card, monkeypatch):
-    monkeypatch.setattr("nodes.sound.speaker.RETRY", 0.01)
+    monkeypatch.setattr("nodes.sound.speaker.RETRY_INTERVAL", 0.01)
     with Live("monitor", ["sound.device=pulse"], calls=1) as live:
         until(lambda: live.named("speaker_missing"))
         phone = Phone(live.url)
@@ -192,8 +192,8 @@ def test_without_a_card_one_line_says_so_and_calls_go_on(no_card, monkeypatch):
     assert set(live.engine.totals.nodes["sound"].dropped) == {"speaker_missing"}
 
 
-def test_looking_for_a_card_swallows_nothing_that_others_say(no_card, speaker, monkeypatch, capfd):
-    monkeypatch.setattr("nodes.sound.speaker.RETRY", 0.0)
+def test_looking_for_a_card_swallows_no_output_of_the_process(no_card, speaker, monkeypatch, capfd):
+    monkeypatch.setattr("nodes.sound.speaker.RETRY_INTERVAL", 0.0)
     looks = []
 
     class Counted(nodes.sound.card.Card):
@@ -220,28 +220,28 @@ def test_a_missing_library_is_named(monkeypatch, tmp_path):
     sys.modules.pop("sounddevice", None)
 
 
-def test_stereo_is_two_parties_and_a_call_that_nobody_hears_costs_nothing(speaker):
+def test_stereo_is_two_parties_and_an_unselected_call_costs_nothing(speaker):
     chunk = tone("20ms", rate=16000)[0]
     both = chunk.replace(samples=np.stack([chunk.samples, chunk.samples // 2], axis=1), track="")
     harness = NodeHarness(Monitor, {"select": "off"}, resource=speaker).push(both)
-    assert not harness.node._call.lines
+    assert not harness.node._call.buffers
     speaker.mixer.choose(None)
     harness = NodeHarness(Monitor, {}, resource=speaker).push(both)
-    assert sorted(harness.node._call.lines) == ["agent", "customer"]
+    assert sorted(harness.node._call.buffers) == ["agent", "customer"]
 
 
-def test_what_piles_up_is_dropped_and_counted_and_the_call_never_waits(speaker):
+def test_audio_that_piles_up_is_dropped_and_counted_and_the_call_never_waits(speaker):
     harness = NodeHarness(Monitor, {}, resource=speaker).push(*voice(10.0)).end()
     assert harness.dropped["speaker_missing"] == pytest.approx(9.5)
 
 
-def test_one_card_for_all():
+def test_all_calls_share_one_card():
     of = lambda **config: Monitor.make_resource(Monitor.Config(**config))  # noqa: E731
     assert of() == of(select="all", volume="-6dB")
     assert of() != of(device="usb")
 
 
 @pytest.mark.parametrize("wrong", [{"volume": "40dB"}, {"volume": "3"}, {"channels": "left"}, {"select": ""}])
-def test_what_cannot_be_is_refused(wrong):
+def test_a_wrong_config_is_refused(wrong):
     with pytest.raises(ValidationError):
         Monitor.Config(**wrong)

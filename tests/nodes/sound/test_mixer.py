@@ -3,14 +3,14 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from nodes.sound.mixer import FADE, Call, Choice, Mixer
+from nodes.sound.mixer import FADE_SECONDS, Call, Choice, Mixer
 
 RATE, BLOCK, DEPTH = 16000, 160, 0.03
 BEGAN = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
 
 
 class Room:
-    """A mixer, calls that speak in real time, and what is heard of them."""
+    """A mixer with calls that speak in real time."""
 
     def __init__(self, choice=Choice()):  # noqa: B008  # it is frozen
         self.choice = choice
@@ -20,7 +20,7 @@ class Room:
         self.voices = {}
 
     def join(self, **voices):
-        """A call whose parties say a constant, or what a function of the time in samples gives."""
+        """Add a call whose parties speak a constant, or a function of the time in samples."""
         number = len(self.calls) + 1
         call = Call(f"flow{number}", f"call{number}", BEGAN + timedelta(seconds=number), self.choice)
         self.calls.append(call)
@@ -42,7 +42,7 @@ class Room:
         return np.concatenate(out)
 
     def level(self):
-        """What is heard of voices that are constant, once nothing fades any more: left, right."""
+        """Return the left and right level of constant voices after all fades."""
         self.hear(1)
         return tuple(float(ear) for ear in self.hear(0.01)[0])
 
@@ -51,13 +51,13 @@ class Room:
     ("channels", "heard"),
     [("mix", (1300, 1300)), ("stereo", (300, 1000)), ("agent", (300, 300)), ("customer", (1000, 1000))],
 )
-def test_who_is_in_which_ear(channels, heard):
+def test_channels_select_parties_and_ears(channels, heard):
     room = Room(Choice(channels=channels))
     room.join(agent=300, customer=1000)
     assert room.level() == heard
 
 
-def test_a_party_that_is_neither_is_in_both_ears():
+def test_a_party_of_another_name_is_in_both_ears():
     room = Room(Choice(channels="stereo"))
     room.join(mix=300)
     assert room.level() == (300, 300)
@@ -129,19 +129,19 @@ def test_a_change_makes_no_click(choice):
     room.mixer.choose(choice)
     after = room.hear(0.5)
     steepest = 2 * 8000 * 2 * np.pi * 350 / RATE
-    ramps = 4 * 8000 / (FADE * RATE) + 2 * 8000 / (0.005 * RATE)  # of a fade, and of a line that begins
+    ramps = 4 * 8000 / (FADE_SECONDS * RATE) + 2 * 8000 / (0.005 * RATE)  # of a fade, and of a buffer that starts
     assert largest_step(before) < steepest
     assert largest_step(np.concatenate([before[-1:], after])) < steepest * 1.5 + ramps
 
 
 def test_a_hard_switch_would_be_found_by_that_test(monkeypatch):
-    monkeypatch.setattr("nodes.sound.mixer.FADE", 1e-6)
-    monkeypatch.setattr("nodes.sound.playout_buffer.FADE", 2 / RATE)
+    monkeypatch.setattr("nodes.sound.mixer.FADE_SECONDS", 1e-6)
+    monkeypatch.setattr("nodes.sound.playout_buffer.FADE_SECONDS", 2 / RATE)
     with pytest.raises(AssertionError):
         test_a_change_makes_no_click(Choice(channels="stereo", volume=10.0))
 
 
-def test_what_came_of_a_call_is_still_played_when_it_ends_and_then_it_is_gone():
+def test_buffered_audio_of_an_ended_call_is_played_before_the_call_goes():
     room = Room()
     call = room.join(agent=100)
     room.hear(1)
@@ -152,7 +152,7 @@ def test_what_came_of_a_call_is_still_played_when_it_ends_and_then_it_is_gone():
     assert room.mixer._calls == []
 
 
-def test_a_word_that_came_just_before_the_end_is_played():
+def test_a_word_just_before_the_end_is_played():
     room = Room()
     call = room.join(agent=100)
     room.mixer.push(call, "agent", np.full(1600, 100, np.int16), room.now, DEPTH)
@@ -161,10 +161,10 @@ def test_a_word_that_came_just_before_the_end_is_played():
     assert room.mixer.idle
 
 
-def test_calls_that_are_not_heard_keep_nothing():
+def test_unselected_calls_keep_no_audio():
     room = Room()
     first = room.join(agent=100)
     room.join(agent=200)
     room.hear(1)
     assert not first.wanted
-    assert not first.lines
+    assert not first.buffers

@@ -1,4 +1,4 @@
-"""What comes of a tap as sound: samples of 16 bits, levels, and both parties side by side."""
+"""Audio of a tap: 16-bit samples, levels in dB, and both parties joined into stereo."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from flowcore.audio import FULL_SCALE, TRACKS
 from nodes.audio import g711
 
-WAIT = 1.0
-"""Seconds that one party may be ahead of the other, before the other's part becomes silence."""
+MAX_LEAD_SECONDS = 1.0
+"""How far one party may be ahead of the other before the other's audio becomes silence."""
 
 
-def linear(head: Mapping[str, Any], data: bytes) -> NDArray[np.int16]:
-    """The samples of a message, shape ``(frames,)`` or ``(frames, channels)``."""
+def to_int16(head: Mapping[str, Any], data: bytes) -> NDArray[np.int16]:
+    """Return the samples of a message, in the shape ``(frames,)`` or ``(frames, channels)``."""
     if head["encoding"] == "mulaw":
         samples = g711.decode(np.frombuffer(data, np.uint8))
     elif head["encoding"] == "f32":
@@ -27,14 +27,14 @@ def linear(head: Mapping[str, Any], data: bytes) -> NDArray[np.int16]:
 
 
 def by_party(head: Mapping[str, Any], samples: NDArray[np.int16]) -> list[tuple[str, NDArray[np.int16]]]:
-    """One channel for each party: those of stereo are the agent's and the customer's."""
+    """Return each party with its samples; the channels of stereo are agent and customer."""
     if samples.ndim == 1:
         return [(head["track"], samples)]
     return [(party, np.ascontiguousarray(samples[:, channel])) for channel, party in enumerate(TRACKS)]
 
 
-def level(samples: NDArray[np.int16]) -> tuple[float, float]:
-    """Root mean square and peak, in dB full scale; -inf for digital silence."""
+def levels_db(samples: NDArray[np.int16]) -> tuple[float, float]:
+    """Return root mean square and peak in dB full scale, -inf for digital silence."""
     if not len(samples):
         return float("-inf"), float("-inf")
     wave = samples.astype(np.float64) / FULL_SCALE["s16"]
@@ -42,17 +42,20 @@ def level(samples: NDArray[np.int16]) -> tuple[float, float]:
         return 10 * float(np.log10(np.mean(wave**2))), 20 * float(np.log10(np.abs(wave).max()))
 
 
-class SideBySide:
-    """Both parties' chunks, which come one after the other, as frames of two channels by their positions."""
+class StereoJoiner:
+    """Joins the chunks of both parties into stereo frames by their positions."""
 
     def __init__(self, rate: int) -> None:
-        self._wait = round(WAIT * rate)
+        self._max_lead = round(MAX_LEAD_SECONDS * rate)
         self._start: int | None = None
         self._frames = np.zeros((0, 2), np.int16)
         self._ends = [0, 0]
 
     def add(self, track: str, start: int, samples: NDArray[np.int16]) -> NDArray[np.int16]:
-        """Returns what is complete now, shape (frames, 2). What comes for a stretch that is out is left out."""
+        """Return the frames that are complete now, in the shape ``(frames, 2)``.
+
+        Samples before the end of the frames already returned are left out.
+        """
         channel = TRACKS.index(track) if track in TRACKS else 0
         if self._start is None:
             self._start = start
@@ -64,15 +67,15 @@ class SideBySide:
             self._frames = np.concatenate([self._frames, np.zeros((missing, 2), np.int16)])
         self._frames[at : at + len(samples), channel] = samples
         self._ends[channel] = max(self._ends[channel], self._start + at + len(samples))
-        return self._take(max(min(self._ends), max(self._ends) - self._wait))
+        return self._pop_until(max(min(self._ends), max(self._ends) - self._max_lead))
 
-    def rest(self) -> NDArray[np.int16]:
-        """What is still held."""
-        return self._take(max(self._ends))
+    def flush(self) -> NDArray[np.int16]:
+        """Return the frames still held."""
+        return self._pop_until(max(self._ends))
 
-    def _take(self, until: int) -> NDArray[np.int16]:
-        if self._start is None or until <= self._start:
+    def _pop_until(self, end: int) -> NDArray[np.int16]:
+        if self._start is None or end <= self._start:
             return self._frames[:0]
-        whole, self._frames = np.split(self._frames, [until - self._start])
-        self._start = until
-        return whole
+        complete, self._frames = np.split(self._frames, [end - self._start])
+        self._start = end
+        return complete
