@@ -12,8 +12,8 @@ import typer
 from pydantic import ValidationError
 
 from flowcore.engine.bus import Bus, Event
-from flowcore.engine.recovery import RecoveryReport
 from flowcore.engine.recovery import recover as recover_plan
+from flowcore.engine.totals import ProcessReport, Totals
 from flowcore.errors import UsageError
 from flowcore.events import FILE_REPAIRED
 from flowcore.files import PARTIAL_SUFFIX
@@ -45,7 +45,7 @@ def recover(
     bus.subscribe(done.append)
     if place.is_dir():
         for cls, config in _who_can(place):
-            cls.recover(config, RecoveryReport(bus, cls.name))
+            cls.recover(config, ProcessReport(Totals(), bus, cls.name))
     elif place.exists():
         recover_plan(compile_graph(load(place, [])), bus)
     else:

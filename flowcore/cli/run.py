@@ -116,16 +116,7 @@ def run(
         "options": options,
         "log": {"as_json": log_json, "quiet": quiet},
     }
-    supervisor = Supervisor(
-        plan,
-        processes,
-        WORKER,
-        job,
-        bus=bus,
-        on_file=log.wrote,
-        calls=calls,
-        max_calls=max_calls,
-    )
+    supervisor = Supervisor(plan, processes, WORKER, job, bus=bus, on_file=log.wrote, calls=calls, max_calls=max_calls)
     with asyncio.Runner(
         loop_factory=asyncio.new_event_loop
     ) as runner:  # the supervisor gains nothing from a faster loop

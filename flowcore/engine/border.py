@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from flowcore.engine.stats import Reasons, Tally, unbalanced
@@ -34,6 +35,11 @@ class Producer(Protocol):
         """Take input again."""
 
 
+def _no_op() -> None:
+    """No-op callback used until a consumer is set, and after `Border.release`."""
+
+
+@dataclass(slots=True, eq=False)
 class Border:
     """One border of one flow. ``put`` is called by the producers' threads, ``get`` by the consumer's.
 
@@ -42,46 +48,24 @@ class Border:
     ``fail`` calls ``on_fail`` and drops the new chunk.
     """
 
-    __slots__ = (
-        "_blocking",
-        "_ends",
-        "_gone",
-        "_lock",
-        "_probe",
-        "_queue",
-        "consumer_ready",
-        "depth",
-        "dropped",
-        "entered",
-        "left",
-        "name",
-        "now",
-        "on_fail",
-        "plan",
-        "producers",
-        "waited",
-        "waits",
-    )
-
-    def __init__(self, name: str, plan: BorderPlan, now: Callable[[], float]) -> None:
-        self.name = name
-        self.plan = plan
-        self.now = now
-        self.producers: list[Producer] = []
-        self.consumer_ready: Callable[[], None] = _no_op
-        self.on_fail: Callable[[], None] = _no_op
-        self.entered = Tally()
-        self.left = Tally()
-        self.dropped = Reasons()
-        self.depth = 0.0
-        self.waited = 0.0
-        self.waits = 0
-        self._queue: deque[Any] = deque()
-        self._lock = threading.Lock()
-        self._blocking = False
-        self._ends = 0  # producers that ended, not yet reported by `get`
-        self._gone = 0
-        self._probe: tuple[int, float] | None = None  # number of the chunk being timed, and its entry time
+    name: str
+    plan: BorderPlan
+    now: Callable[[], float]
+    producers: list[Producer] = field(default_factory=list)
+    consumer_ready: Callable[[], None] = _no_op
+    on_fail: Callable[[], None] = _no_op
+    entered: Tally = field(default_factory=Tally)
+    left: Tally = field(default_factory=Tally)
+    dropped: Reasons = field(default_factory=Reasons)
+    depth: float = 0.0
+    waited: float = 0.0
+    waits: int = 0
+    _queue: deque[Any] = field(default_factory=deque)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _blocking: bool = False
+    _ends: int = 0  # producers that ended, not yet reported by `get`
+    _gone: int = 0
+    _probe: tuple[int, float] | None = None  # number of the chunk being timed, and its entry time
 
     def __len__(self) -> int:
         return len(self._queue) + self._ends
@@ -184,7 +168,3 @@ class Border:
         """Drop the references to the chains on both sides, once no chunk can pass any more."""
         self.producers.clear()
         self.consumer_ready = self.on_fail = _no_op
-
-
-def _no_op() -> None:
-    """No-op callback used until a consumer is set, and after `Border.release`."""

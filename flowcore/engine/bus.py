@@ -74,7 +74,5 @@ class Bus:
             for subscriber in self._subscribers:
                 try:
                     subscriber(event)
-                except (
-                    Exception
-                ):  # a log on a full disk must not end the calls, and there is no other place to report it
+                except Exception:  # a log on a full disk must not end the calls, and there is nowhere else to report
                     self.failed += 1

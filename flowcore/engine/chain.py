@@ -5,62 +5,41 @@ A `flowcore.engine.node_run.Hop` leads from one node to the next. The chain open
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import InitVar, dataclass, field
 
 from flowcore.engine.border import EMPTY, END, Border
 from flowcore.engine.node_run import FlowContext, NodeRun, Put, no_op
 from flowcore.engine.pool import Pool, Strand
 
 
-class ChainOwner(FlowContext, Protocol):
-    """A flow, as its chains see it."""
-
-    def chain_finished(self, chain: Chain) -> None:
-        """Take note that all nodes of the chain are flushed and closed. From any thread."""
-
-
+@dataclass(slots=True, eq=False)
 class Chain:
     """Fused nodes of one flow, in topological order, with the border before them (none: the listener's chain)."""
 
-    __slots__ = (
-        "_ends",
-        "_flushing",
-        "_opened",
-        "_step",
-        "_woken",
-        "blocked",
-        "border",
-        "done",
-        "entry",
-        "given_up",
-        "index",
-        "inner",
-        "next_borders",
-        "owner",
-        "runs",
-        "strand",
-    )
+    index: int
+    owner: FlowContext
+    pool: InitVar[Pool]
+    border: Border | None
+    runs: list[NodeRun] = field(default_factory=list)
+    next_borders: list[Border] = field(default_factory=list)
+    entry: Put = no_op
+    """The first node's hop, set by the flow."""
+    inner: float = 0.0
+    done: bool = False
+    given_up: bool = False
+    strand: Strand = field(init=False)
+    blocked: set[Border] = field(default_factory=set)
+    """Full borders after this chain, on whose behalf it takes no input."""
+    _opened: bool = False
+    _woken: bool = False
+    _ends: int = 0
+    _step: int = 0  # of `finish`: twice the number of the node, plus 1 once that node is flushed
+    _flushing: bool = False
 
-    def __init__(self, index: int, owner: ChainOwner, pool: Pool, border: Border | None) -> None:
-        self.index = index
-        self.owner = owner
-        self.border = border
-        self.runs: list[NodeRun] = []
-        self.next_borders: list[Border] = []
-        self.entry: Put  # the first node's hop, set by the flow
-        self.inner = 0.0  # seconds spent in the nodes called by the node being timed
-        self.done = False
-        self.given_up = False
-        self.strand = Strand(pool, self, border.name if border is not None else "")
-        self._opened = False
-        self._woken = False
-        self._ends = 0
-        self._step = 0  # of `finish`: twice the number of the node, plus 1 once that node is flushed
-        self._flushing = False
-        self.blocked: set[Border] = set()
-        """Full borders after this chain, on whose behalf it takes no input."""
-        if border is not None:
-            border.consumer_ready = self.strand.ready
+    def __post_init__(self, pool: Pool) -> None:
+        self.strand = Strand(pool, self, self.border.name if self.border is not None else "")
+        if self.border is not None:
+            self.border.consumer_ready = self.strand.ready
 
     def block(self, border: Border) -> None:
         self.blocked.add(border)
@@ -145,7 +124,7 @@ class Chain:
         for run in self.runs:
             run.close()
         self.done = True
-        self.owner.chain_finished(self)
+        self.owner.chain_finished()
 
     def release(self) -> None:
         """Drop the references between the chain and its nodes, once it is done."""

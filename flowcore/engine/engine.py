@@ -14,7 +14,7 @@ from flowcore.engine.bus import Bus
 from flowcore.engine.clock import Clock, SystemClock
 from flowcore.engine.flow import CLOSED, Flow
 from flowcore.engine.pool import InlinePool, Pool, ThreadPool
-from flowcore.engine.recovery import Recovery
+from flowcore.engine.recovery import start_recovery
 from flowcore.engine.resources import CLOSE_TIMEOUT, Resources
 from flowcore.engine.slots import PERIOD, Slots
 from flowcore.engine.sockets import Address, listen, seen_through
@@ -30,7 +30,7 @@ DRAIN_TIMEOUT = 10.0
 STOP_TIMEOUT = 20.0
 """Seconds that all flows together may take to end when the process stops."""
 RECOVERY_TIMEOUT = 5.0
-"""Seconds that the end of the process waits for `Recovery`, which runs beside the calls."""
+"""Seconds that the end of the process waits for `start_recovery`'s thread, which runs beside the calls."""
 BUSY = "busy"
 STOPPING = "stopping"
 
@@ -76,6 +76,10 @@ class Engine:
         self.draining = False
         self.public = public
         self.call_limit = call_limit or LocalCallLimit(max_calls)
+        self.now = self.clock.now
+        self.slot = self.slots.next
+        self.every_slot = self.slots.every
+        self.room = self.call_limit.room
         self.on_opened: list[Callable[[Flow], None]] = []
         self.on_closed: list[Callable[[Flow], None]] = []
         self._drain = drain
@@ -98,24 +102,12 @@ class Engine:
 
     # Called by the listener: see flowcore.node.Host.
 
-    def now(self) -> float:
-        return self.clock.now()
-
     async def sleep(self, seconds: float) -> None:
         await self.clock.sleep_until(self.clock.now() + seconds)
-
-    async def slot(self) -> None:
-        await self.slots.next()
-
-    def every_slot(self, poll: Callable[[], None]) -> Callable[[], None]:
-        return self.slots.every(poll)
 
     def listen(self, address: str, port: int) -> socket.socket:
         shared = self._sockets.get((address, port))
         return listen(address, port) if shared is None else shared
-
-    def room(self) -> int:
-        return self.call_limit.room()
 
     @property
     def connections(self) -> ConnectionCounter:
@@ -184,7 +176,7 @@ class Engine:
             if watchdog is not None:
                 watchdog.start()
             if self._recover:
-                recovery = Recovery(self.plan, self.bus)
+                recovery = start_recovery(self.plan, self.bus)
             self.call_limit.join()
             listener.resource = self._resources.by_node.get(self.plan.listener.name)
             beat = asyncio.create_task(self.slots.run(), name="slots")
@@ -209,7 +201,7 @@ class Engine:
             if watchdog is not None:
                 watchdog.stop()
             if recovery is not None:
-                recovery.wait(RECOVERY_TIMEOUT)
+                recovery.join(RECOVERY_TIMEOUT)
             self.bus.deliver()
             self.pool.close()
         if self.bus.strict:

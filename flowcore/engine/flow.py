@@ -13,6 +13,7 @@ chunk. *Closed* is reached when every chain has closed its nodes, or at the dead
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from flowcore.engine.alarms import Alarms
@@ -40,7 +41,7 @@ DRAIN_DEADLINE: Final = "drain_deadline"
 
 
 class Flow:
-    """Implements `flowcore.node.Inlet` towards the listener, and `ChainOwner` towards its chains.
+    """Implements `flowcore.node.Inlet` towards the listener, and `FlowContext` towards its chains and nodes.
 
     ``needs_sweep`` is called, from any thread, when `sweep` has work.
     """
@@ -93,7 +94,7 @@ class Flow:
             if node.chain == len(self.chains):
                 border = Border(node.name, node.border, self.now) if node.border else None
                 if border is not None:
-                    border.on_fail = self._border_failed(node.name)
+                    border.on_fail = partial(self._border_failed, node.name)
                     self.borders[node.name] = border
                 self.chains.append(Chain(node.chain, self, pool if border is not None else loop_pool, border))
             chain = self.chains[node.chain]
@@ -126,8 +127,8 @@ class Flow:
                     target = _counted(border.put)
                 puts.setdefault(source, []).insert(0, target)
 
-    def _border_failed(self, name: str) -> Callable[[], None]:
-        return lambda: self.runs[name].fail(OverflowError("its queue is full and its policy is on_full: fail"))
+    def _border_failed(self, name: str) -> None:
+        self.runs[name].fail(OverflowError("its queue is full and its policy is on_full: fail"))
 
     def _move(self, state: str) -> None:
         if state not in NEXT[self.state]:
@@ -191,7 +192,7 @@ class Flow:
                 reached.add(name)
         return any(not self.runs[name].plan.gives for name in reached)
 
-    def chain_finished(self, chain: Chain) -> None:
+    def chain_finished(self) -> None:
         self._needs_sweep(self)
 
     # Called by the engine, in the event loop's thread, at the end of a slot.
@@ -238,13 +239,9 @@ class Flow:
 
     def _close(self) -> None:
         self._move(CLOSED)
-        self._bus.emit(
-            "flow_closed",
-            self.id,
-            reason=self.reason,
-            seconds=round(self.now() - self.opened_at, 3),
-            failed=[error.node for error in self.failures],
-        )
+        seconds = round(self.now() - self.opened_at, 3)
+        failed = [error.node for error in self.failures]
+        self._bus.emit("flow_closed", self.id, reason=self.reason, seconds=seconds, failed=failed)
 
     # Counters.
 
@@ -267,10 +264,7 @@ class Flow:
 
     def lost(self) -> float:
         """Return the seconds of audio that nodes and borders dropped so far. From any thread."""
-        runs, borders = (
-            tuple(self.runs.values()),
-            tuple(self.borders.values()),
-        )  # in one step: it may be released meanwhile
+        runs, borders = tuple(self.runs.values()), tuple(self.borders.values())  # copies: `release` empties them
         nodes = sum(run.stats.dropped.total().seconds / run.plan.channels_in for run in runs)
         return nodes + sum(border.dropped.total().seconds for border in borders)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
 from time import perf_counter
 from types import FrameType
@@ -39,7 +40,7 @@ PAYLOAD = {"packets": attrgetter("data"), "audio": attrgetter("samples"), "text"
 
 
 class FlowContext(Protocol):
-    """A flow, as its nodes see it."""
+    """A flow, as its chains and nodes see it."""
 
     id: str
     session: Session
@@ -56,6 +57,9 @@ class FlowContext(Protocol):
     def node_failed(self, run: NodeRun, error: NodeFailed) -> None:
         """Decide what else ends, now that a node raised and was cut out."""
 
+    def chain_finished(self) -> None:
+        """Take note that all nodes of a chain are flushed and closed. From any thread."""
+
     def push_to(self, put: Put) -> None:
         """Let the listener push into ``put`` from now on. In the event loop's thread."""
 
@@ -71,43 +75,28 @@ class ChainContext(Protocol):
         """Collect results soon. From any thread."""
 
 
+@dataclass(slots=True, eq=False)
 class NodeRun:
     """One running node of one flow: the node, its counters and probes, and its failure and restart."""
 
-    __slots__ = (
-        "_active_probes",
-        "_bare_emits",
-        "_inlets",
-        "_outlets",
-        "_probes",
-        "_restart_at",
-        "_restarts",
-        "chain",
-        "emits",
-        "failed",
-        "node",
-        "owner",
-        "plan",
-        "stats",
-        "work",
-    )
+    plan: PlanNode
+    owner: FlowContext
+    chain: ChainContext
+    stats: NodeStats = field(default_factory=NodeStats)
+    failed: NodeFailed | None = None
+    node: Any = None
+    work: Callable[..., None] = field(init=False)
+    emits: list[Put] = field(default_factory=list)
+    _inlets: list[Hop] = field(default_factory=list)
+    _outlets: list[Tally | Hop] = field(default_factory=list)
+    _probes: tuple[tuple[int, Put], ...] = ()  # asked for, from any thread
+    _active_probes: tuple[tuple[int, Put], ...] = ()  # in place
+    _bare_emits: tuple[Put, ...] = ()  # ``emits`` as they were before the first probe
+    _restarts: int = 0
+    _restart_at: float = float("inf")
 
-    def __init__(self, plan: PlanNode, owner: FlowContext, chain: ChainContext) -> None:
-        self.plan = plan
-        self.owner = owner
-        self.chain = chain
-        self.stats = NodeStats()
-        self.failed: NodeFailed | None = None
-        self.emits: list[Put] = []
-        self._inlets: list[Hop] = []
-        self._outlets: list[Tally | Hop] = []
-        self._probes: tuple[tuple[int, Put], ...] = ()  # asked for, from any thread
-        self._active_probes: tuple[tuple[int, Put], ...] = ()  # in place
-        self._bare_emits: tuple[Put, ...] = ()  # ``emits`` as they were before the first probe
-        self._restarts = 0
-        self._restart_at = float("inf")
-        self.node: Any = None
-        self.work: Callable[..., None] = self.discard
+    def __post_init__(self) -> None:
+        self.work = self.discard
 
     def make(self) -> None:
         """Create the node, once the whole flow exists and can handle a failure. A listener is created by the engine."""

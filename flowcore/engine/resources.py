@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from flowcore.engine.admission import MessagePort
@@ -70,25 +71,15 @@ class Resources:
 
 def _in_thread(call: Callable[[], None]) -> asyncio.Future[None]:
     """Run ``call`` in a daemon thread, for which the end of the process does not wait."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def settle(error: BaseException | None) -> None:
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
+    future: Future[None] = Future()
 
     def run() -> None:
-        error: BaseException | None = None
         try:
             call()
-        except Exception as raised:  # an exception of a resource is reported, and ends nothing else
-            error = raised
-        try:
-            loop.call_soon_threadsafe(settle, error)
-        except RuntimeError:  # too late: the loop is closed
-            return
+        except Exception as error:  # an exception of a resource is reported, and ends nothing else
+            future.set_exception(error)
+        else:
+            future.set_result(None)
 
     threading.Thread(target=run, name="flowcore-close", daemon=True).start()
-    return future
+    return asyncio.wrap_future(future)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
+@dataclass(slots=True, eq=False)
 class Tally:
     """A count of chunks and of seconds of audio."""
 
-    __slots__ = ("chunks", "seconds")
-
-    def __init__(self, chunks: int = 0, seconds: float = 0.0) -> None:
-        self.chunks = chunks
-        self.seconds = seconds
+    chunks: int = 0
+    seconds: float = 0.0
 
     def add(self, chunks: int, seconds: float) -> None:
-        """Count more chunks and seconds."""
         self.chunks += chunks
         self.seconds += seconds
 
@@ -35,10 +33,9 @@ class Reasons(dict[str, Tally]):
 
     def count(self, reason: str, chunks: int, seconds: float) -> None:
         """Count under ``reason``."""
-        tally = self.get(reason)
-        if tally is None:
-            tally = self[reason] = Tally()
-        tally.add(chunks, seconds)
+        if reason not in self:
+            self[reason] = Tally()
+        self[reason].add(chunks, seconds)
 
     def total(self) -> Tally:
         """Return the sum over all reasons."""
@@ -50,6 +47,7 @@ class Reasons(dict[str, Tally]):
         return {reason: tally.json() for reason, tally in tuple(self.items())}
 
 
+@dataclass(slots=True, eq=False)
 class NodeStats:
     """One node's counters, of one flow or summed over flows.
 
@@ -58,17 +56,14 @@ class NodeStats:
     seconds of audio. Only the thread that runs the node writes them.
     """
 
-    __slots__ = ("arrived", "depth", "dropped", "filled", "left", "own", "waited", "waits")
-
-    def __init__(self) -> None:
-        self.arrived = Tally()
-        self.left = Tally()
-        self.dropped = Reasons()
-        self.filled = Reasons()
-        self.own = 0.0
-        self.waited = 0.0
-        self.waits = 0
-        self.depth = 0.0
+    arrived: Tally = field(default_factory=Tally)
+    left: Tally = field(default_factory=Tally)
+    dropped: Reasons = field(default_factory=Reasons)
+    filled: Reasons = field(default_factory=Reasons)
+    own: float = 0.0
+    waited: float = 0.0
+    waits: int = 0
+    depth: float = 0.0
 
     def add(self, other: NodeStats) -> None:
         """Add another node's counters, for the totals of a graph."""
@@ -128,7 +123,6 @@ class Sampler:
         self._slot = 0
 
     def tick(self) -> None:
-        """Begin a new slot."""
         self._slot += 1
         self.on = self._slot % self.every == 0
 

@@ -32,17 +32,16 @@ class Totals:
             self.nodes.setdefault(name, NodeStats()).add(stats)
 
     def json(self) -> dict[str, Any]:
-        """Return JSON values."""
+        """Return JSON values, for `read`."""
         return {**vars(self), "nodes": {name: stats.json() for name, stats in self.nodes.items()}}
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Totals:
-        """Read the output of `json`."""
         return cls(**{**data, "nodes": {name: NodeStats.read(stats) for name, stats in data["nodes"].items()}})
 
 
 class ProcessReport:
-    """The report of a listener or a resource, on audio and events that belong to no flow."""
+    """The report of a listener, a resource or a recovery, on audio and events that belong to no flow."""
 
     def __init__(self, totals: Totals, bus: Bus, node: str) -> None:
         self._totals = totals
