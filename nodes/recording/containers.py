@@ -1,4 +1,4 @@
-"""How samples become the bytes of one file, by appending only, and how a file is made complete afterwards."""
+"""Containers: turn samples into the bytes of one file by appending only, and complete the file afterwards."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
+from flowcore.audio import SAMPLE_BYTES
 from flowcore.files import NewFile
 from nodes.audio import wav
 
 
 class CannotRepair(ValueError):
-    """The file was not written by this container, or holds nothing; the text says which."""
+    """The file was written by another program, or holds no audio; the message says which."""
 
 
 class Container(ABC):
-    """Writes one file; ``file`` is not closed by it."""
+    """Writer of one file; it does not close ``file``."""
 
-    form: ClassVar[str]
-    """Its name in metadata."""
-    empty: ClassVar[bool] = False
-    """Whether there is a file without any sound."""
+    format_name: ClassVar[str]
+    """Name of the format in metadata."""
+    writes_empty: ClassVar[bool] = False
+    """Whether a call without any audio leaves a file."""
 
     def __init__(self, file: NewFile, encoding: str, rate: int, channels: int) -> None:
         self._file = file
@@ -30,41 +31,41 @@ class Container(ABC):
 
     @abstractmethod
     def write(self, samples: NDArray[Any]) -> None:
-        """Append frames. Raises OSError, and then this container takes no more."""
+        """Append frames. Raises OSError; after that the container takes no more frames."""
 
-    def end(self) -> None:  # noqa: B027  # most hold nothing
-        """Append what an encoder still holds. Raises OSError."""
+    def end(self) -> None:  # noqa: B027  # not all containers hold samples back
+        """Append the samples that an encoder still holds. Raises OSError."""
 
     @abstractmethod
     def room(self, limit: int) -> int:
-        """How many more frames fit into a file of ``limit`` bytes; where nobody can know, many until it is full."""
+        """Return how many more frames fit into a file of ``limit`` bytes; many where only the encoder could know."""
 
     @classmethod
     @abstractmethod
     def finalize(cls, path: Path) -> float:
-        """Complete a file to which nothing more will be appended, also after a kill; sync it, return its seconds.
+        """Complete and sync a file that has stopped growing, also after a kill; return its length in seconds.
 
-        A file that is complete stays as it is, byte by byte. Raises OSError and `CannotRepair`.
+        A complete file keeps every byte. Raises OSError and `CannotRepair`.
         """
 
 
 class Wav(Container):
-    """RIFF/WAVE, as samples of 16 bits or mu-law."""
+    """RIFF/WAVE with 16-bit samples or mu-law."""
 
-    form = "wav"
-    empty = True
+    format_name = "wav"
+    writes_empty = True
 
     def __init__(self, file: NewFile, encoding: str, rate: int, channels: int) -> None:
         super().__init__(file, encoding, rate, channels)
         self._header = wav.header(encoding, rate, channels)
-        self._width = wav.ENCODINGS[encoding][1] * channels
+        self._frame_bytes = SAMPLE_BYTES[encoding] * channels
 
     def write(self, samples: NDArray[Any]) -> None:
         data = samples.tobytes()
         self._file.append(data if self._file.size else self._header + data)
 
     def room(self, limit: int) -> int:
-        return (limit - max(self._file.size, len(self._header))) // self._width
+        return (limit - max(self._file.size, len(self._header))) // self._frame_bytes
 
     @classmethod
     def finalize(cls, path: Path) -> float:

@@ -1,7 +1,7 @@
 """Compressed containers, by libsndfile: FLAC, and Opus in Ogg.
 
-The encoder writes through an object that only appends, so that what it gave out is with the kernel as anything else.
-What FLAC wants to know at its beginning, the number of samples, is put there afterwards, as it is after a kill.
+The encoder writes through a file object that only appends, so its output reaches the kernel at once. FLAC stores the
+number of samples in its header: `Flac.finalize` writes that number afterwards, in the same way as after a kill.
 Formats: RFC 9639 (FLAC), RFC 3533 (Ogg).
 """
 
@@ -17,27 +17,28 @@ from numpy.typing import NDArray
 from flowcore.files import NewFile
 from nodes.recording.containers import CannotRepair, Container
 
-STREAMINFO = 8
-"""Where its body lies: behind ``fLaC`` and the header of the first block."""
-BLOCK = 65535 * 8 * 4
-"""More bytes than any FLAC frame of two channels of 16 bits."""
-SYNC = b"\xff\xf8"
-"""How a frame of a stream of equal blocks begins."""
+STREAMINFO_START = 8
+"""Offset of the body of STREAMINFO, behind ``fLaC`` and the header of the first block."""
+STREAMINFO_END = STREAMINFO_START + 34
+MAX_FRAME_BYTES = 65535 * 8 * 4
+"""Bound on the bytes of a FLAC frame of two channels of 16 bits."""
+FRAME_SYNC = b"\xff\xf8"
+"""First bytes of a frame in a stream of equal blocks."""
 
 
 class Encoded(Container):
-    """What libsndfile can encode; ``kinds`` are its names for format and encoding."""
+    """A container that libsndfile writes; ``libsndfile_names`` are its names of format and encoding."""
 
-    kinds: ClassVar[tuple[str, str]]
+    libsndfile_names: ClassVar[tuple[str, str]]
 
     def __init__(self, file: NewFile, encoding: str, rate: int, channels: int) -> None:
         import soundfile
 
         super().__init__(file, encoding, rate, channels)
-        self._out = _Appending(file)
-        kind, code = self.kinds
+        self._out = _AppendOnlyFile(file)
+        major, subtype = self.libsndfile_names
         self._encoder = soundfile.SoundFile(
-            self._out, "w", samplerate=rate, channels=channels, format=kind, subtype=code
+            self._out, "w", samplerate=rate, channels=channels, format=major, subtype=subtype
         )
         self._out.check()
 
@@ -48,10 +49,10 @@ class Encoded(Container):
         self._call(self._encoder.close)
 
     def _call(self, call: Callable[[], None]) -> None:
-        """Whatever soundfile makes of a write that failed, the disk's own error is raised."""
+        """Run ``call``; where a write failed, raise the OSError of the disk instead of soundfile's error."""
         try:
             call()
-        except (AssertionError, RuntimeError):  # an assertion of its own, or libsndfile's error
+        except (AssertionError, RuntimeError):  # an assertion of soundfile, or libsndfile's error
             self._out.check()
             raise
         self._out.check()
@@ -61,23 +62,26 @@ class Encoded(Container):
 
 
 class Flac(Encoded):
-    """Lossless, about half of the samples' size."""
+    """Lossless compression to about half of the samples' size."""
 
-    form = "flac"
-    kinds = ("FLAC", "PCM_16")
+    format_name = "flac"
+    libsndfile_names = ("FLAC", "PCM_16")
 
     @classmethod
     def finalize(cls, path: Path) -> float:
         with path.open("r+b") as file:
-            head = file.read(STREAMINFO + 34)
-            if len(head) < STREAMINFO + 34 or head[:4] != b"fLaC":
-                raise CannotRepair("it holds no sound" if len(head) < STREAMINFO else "another program wrote it")
-            fields = int.from_bytes(head[STREAMINFO + 10 : STREAMINFO + 18], "big")  # rate, channels, bits, samples
-            block = int.from_bytes(head[STREAMINFO : STREAMINFO + 2], "big")
+            head = file.read(STREAMINFO_END)
+            if len(head) < STREAMINFO_END or head[:4] != b"fLaC":
+                raise CannotRepair("it holds no audio" if len(head) < STREAMINFO_START else "another program wrote it")
+            # Rate, channels, bits and samples.
+            fields = int.from_bytes(
+                head[STREAMINFO_START + 10 : STREAMINFO_START + 18], "big"
+            )  # rate, channels, bits, samples
+            block = int.from_bytes(head[STREAMINFO_START : STREAMINFO_START + 2], "big")
             rate, known = fields >> 44, fields & ((1 << 36) - 1)
             frames = known or _flac_frames(file, block)
             if not known:
-                file.seek(STREAMINFO + 10)
+                file.seek(STREAMINFO_START + 10)
                 file.write((fields | frames).to_bytes(8, "big"))
             file.flush()
             os.fsync(file.fileno())
@@ -85,10 +89,10 @@ class Flac(Encoded):
 
 
 class Opus(Encoded):
-    """Lossy, made for speech: about 15 times smaller than samples. Its pages need no completion."""
+    """Lossy compression for speech to about a fifteenth of the samples' size. Its pages need no completion."""
 
-    form = "opus"
-    kinds = ("OGG", "OPUS")
+    format_name = "opus"
+    libsndfile_names = ("OGG", "OPUS")
 
     @classmethod
     def finalize(cls, path: Path) -> float:
@@ -97,7 +101,7 @@ class Opus(Encoded):
         try:
             with path.open("rb") as file:
                 if not file.read(1):
-                    raise CannotRepair("it holds no sound")
+                    raise CannotRepair("it holds no audio")
                 os.fsync(file.fileno())
                 file.seek(0)
                 with soundfile.SoundFile(file) as sound:
@@ -106,8 +110,8 @@ class Opus(Encoded):
             raise CannotRepair(str(error)) from error
 
 
-class _Appending:
-    """A file as libsndfile wants it. It may not raise into C, so an error waits for `check`."""
+class _AppendOnlyFile:
+    """File object for libsndfile. It must not raise into C: an error is kept for `check`."""
 
     def __init__(self, file: NewFile) -> None:
         self._file = file
@@ -121,7 +125,7 @@ class _Appending:
     def write(self, data: Any) -> int:
         if self._error is not None:
             return 0
-        if self._at < self._file.size:  # what FLAC would write over its beginning: `Flac.seal` does
+        if self._at < self._file.size:  # FLAC overwrites its header; `Flac.finalize` does that instead
             self._at += len(data)
             return len(data)
         try:
@@ -146,29 +150,35 @@ class _Appending:
 
 
 def _flac_frames(file: Any, block: int) -> int:
-    """Samples of a stream of blocks of this length, as its last frame says. Raises `CannotRepair`."""
+    """Return the length of a stream in samples, read from its last frame. Raises `CannotRepair`.
+
+    ``block`` is the length of every frame but the last, in samples.
+    """
     length = file.seek(0, os.SEEK_END)
-    file.seek(max(STREAMINFO + 34, length - BLOCK))
+    file.seek(max(STREAMINFO_END, length - MAX_FRAME_BYTES))
     data: bytes = file.read()
     at = len(data)
-    while (at := data.rfind(SYNC, 0, at)) >= 0:
-        found = _frame(data[at : at + 16], block)
-        if found is not None:
-            return found
-    raise CannotRepair("it holds no sound")
+    while (at := data.rfind(FRAME_SYNC, 0, at)) >= 0:
+        end = _frame_end(data[at : at + 16], block)
+        if end is not None:
+            return end
+    raise CannotRepair("it holds no audio")
 
 
-def _frame(head: bytes, block: int) -> int | None:
-    """Samples up to the end of the frame that begins with ``head``; None if none does (RFC 9639, 9.1)."""
+def _frame_end(head: bytes, block: int) -> int | None:
+    """Return the position after the frame that begins with ``head``, in samples.
+
+    Returns None for bytes that begin no frame (RFC 9639, 9.1).
+    """
     if len(head) < 16:
         return None
-    size = max(1, 8 - (head[4] ^ 0xFF).bit_length())  # the number is written like a character of UTF-8
+    size = max(1, 8 - (head[4] ^ 0xFF).bit_length())  # the number is coded like a UTF-8 character
     number = head[4] & (0x7F if size == 1 else 0x7F >> size)
     for byte in head[5 : 4 + size]:
         number = number << 6 | byte & 0x3F
     at = 4 + size
     code, rate = head[2] >> 4, head[2] & 15
-    if code in (6, 7):  # a length of its own: the stream came to its end here
+    if code in (6, 7):  # the frame has its own length: it is the last of the stream
         own = int.from_bytes(head[at : at + code - 5], "big") + 1
         at += code - 5
     else:
@@ -178,7 +188,7 @@ def _frame(head: bytes, block: int) -> int | None:
 
 
 def _crc8(data: bytes) -> int:
-    """Polynomial x^8 + x^2 + x + 1, from zero."""
+    """Return the CRC-8 of FLAC: polynomial x^8 + x^2 + x + 1, initial value 0."""
     crc = 0
     for byte in data:
         crc ^= byte

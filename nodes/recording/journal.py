@@ -1,7 +1,6 @@
-"""The journal beside a recording that grows: whose call it is, and what its samples do not show. One JSON line each.
+"""Journal of a recording in progress: JSON lines about the call, and about stretches that the samples do not show.
 
-Of it and of the finished file the metadata is made, by the writer at its end or by whoever finds what a killed one
-left: there is no second way.
+The metadata of a finished file are made from its journal, by its writer or by the recovery after a kill.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ import msgspec
 from flowcore import Session
 from flowcore.files import PARTIAL_SUFFIX
 
-LONGEST = 256
-"""Characters of what a peer says of its call that are kept."""
+MAX_ATTRIBUTE_LENGTH = 256
+"""Characters kept of each attribute of the session, which the peer chose."""
 
 _NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
 class Head(msgspec.Struct, frozen=True, tag="head"):
-    """The first line. ``start`` is the position of the file's first sample in the call, in seconds."""
+    """The first record. ``start`` is the position of the file's first sample in the call, in seconds."""
 
     flow: str
     started: datetime
@@ -34,8 +33,8 @@ class Head(msgspec.Struct, frozen=True, tag="head"):
     start: float
 
 
-class Sound(msgspec.Struct, frozen=True, tag="sound"):
-    """What the samples are."""
+class SampleFormat(msgspec.Struct, frozen=True, tag="sound"):
+    """The format of the samples, and the party of each channel."""
 
     encoding: str
     rate: int
@@ -43,14 +42,14 @@ class Sound(msgspec.Struct, frozen=True, tag="sound"):
 
 
 class Hold(msgspec.Struct, frozen=True, tag="hold"):
-    """A stretch in which nobody sent anything: a hold, or a pause; silence in the file. Seconds of the call."""
+    """A stretch without audio from any party, a hold or a pause: silence in the file. Seconds of the call."""
 
     start: float
     end: float
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap"):
-    """A stretch of the call before this file that is in no file."""
+    """A stretch of the call before this file that no file holds. Seconds of the call."""
 
     start: float
     end: float
@@ -58,82 +57,83 @@ class Gap(msgspec.Struct, frozen=True, tag="gap"):
 
 
 class Tail(msgspec.Struct, frozen=True, tag="tail"):
-    """The last line: why the file ends here, and what was dropped since it began, in seconds by reason."""
+    """The last record: the reason for the file's end, and the seconds dropped since its beginning, by reason."""
 
     end: str
     dropped: dict[str, float]
 
 
-Line = Head | Sound | Hold | Gap | Tail
-_decode = msgspec.json.Decoder(Line).decode
+JournalRecord = Head | SampleFormat | Hold | Gap | Tail
+_decode = msgspec.json.Decoder(JournalRecord).decode
 
 
 @dataclass
 class Journal:
-    """What a journal holds; without a ``tail``, its writer was killed."""
+    """The records of a journal. A journal without ``tail`` was left by a killed writer."""
 
     head: Head | None = None
-    sound: Sound | None = None
+    format: SampleFormat | None = None
     holds: list[Hold] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     tail: Tail | None = None
     unreadable: int = 0
 
 
-def path_of(part: Path) -> Path:
-    """Where the journal of an unfinished recording lies."""
-    return part.with_name(f"{part.name.removesuffix(PARTIAL_SUFFIX)}.json{PARTIAL_SUFFIX}")
+def path_of(recording: Path) -> Path:
+    """Return the path of the journal of an unfinished recording."""
+    return recording.with_name(f"{recording.name.removesuffix(PARTIAL_SUFFIX)}.json{PARTIAL_SUFFIX}")
 
 
-def line(what: Line) -> bytes:
-    """One line of a journal."""
-    return msgspec.json.encode(what) + b"\n"
+def encode(record: JournalRecord) -> bytes:
+    """Return one line of a journal."""
+    return msgspec.json.encode(record) + b"\n"
 
 
-def head(session: Session, segment: int, previous: str, start: float) -> bytes:
-    """The first line, for a session."""
-    said = {str(name)[:LONGEST]: str(value)[:LONGEST] for name, value in session.attributes.items()}
-    return line(Head(session.flow, session.started, said, segment, previous, round(start, 6)))
+def head(session: Session, segment: int, previous: str, start: float) -> Head:
+    """Return the first record of a journal, with the attributes of the session cut to their maximum length."""
+    limit = MAX_ATTRIBUTE_LENGTH
+    attributes = {str(name)[:limit]: str(value)[:limit] for name, value in session.attributes.items()}
+    return Head(session.flow, session.started, attributes, segment, previous, round(start, 6))
 
 
 def read(path: Path) -> Journal:
-    """What the journal at ``path`` holds, as far as it can be read; one that is not there holds nothing."""
-    found = Journal()
+    """Return the readable records of the journal at ``path``; none where the file is missing."""
+    journal = Journal()
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
-        return found
-    for text in lines:
+        return journal
+    for line in lines:
         try:
-            what = _decode(text)
+            record = _decode(line)
         except _NOT_JSON:
-            found.unreadable += 1  # torn by a power cut
+            journal.unreadable += 1  # torn by a power cut
             continue
-        match what:
+        match record:
             case Head():
-                found.head = what
-            case Sound():
-                found.sound = what
+                journal.head = record
+            case SampleFormat():
+                journal.format = record
             case Hold():
-                found.holds.append(what)
+                journal.holds.append(record)
             case Gap():
-                found.gaps.append(what)
+                journal.gaps.append(record)
             case Tail():
-                found.tail = what
-    return found
+                journal.tail = record
+    return journal
 
 
-def metadata(journal: Journal, name: str, file: Path, form: str, seconds: float) -> bytes:
-    """The JSON beside the recording ``name``, which lies in ``file`` and is complete there; all times in seconds.
+def metadata(journal: Journal, name: str, file: Path, container: str, seconds: float) -> bytes:
+    """Return the JSON beside the recording ``name``, whose complete content is in ``file``. All times are in seconds.
 
-    ``session`` is what the peer said of its call: never trust it. ``start`` is where the file begins in the call, and
-    ``holds`` and ``gaps`` are on that clock too. ``complete`` is false where the writer was killed, or the disk failed.
+    ``session`` holds attributes that the peer chose: never trust them. ``start``, ``holds`` and ``gaps`` are on the
+    clock of the call. ``complete`` is false after a kill or a disk failure.
     """
-    head, sound, tail = journal.head, journal.sound, journal.tail
+    head, form, tail = journal.head, journal.format, journal.tail
     with file.open("rb") as data:
         digest = hashlib.file_digest(data, "sha256").hexdigest()
     end = "killed" if tail is None else tail.end
-    about: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "recording": name,
         "flow": head.flow if head else "",
         "started": head.started.isoformat() if head else None,
@@ -144,10 +144,10 @@ def metadata(journal: Journal, name: str, file: Path, form: str, seconds: float)
         "previous": (head.previous or None) if head else None,
         "start": head.start if head else None,
         "session": head.session if head else {},
-        "format": form,
-        "encoding": sound.encoding if sound else None,
-        "rate": sound.rate if sound else None,
-        "parties": sound.parties if sound else [],
+        "format": container,
+        "encoding": form.encoding if form else None,
+        "rate": form.rate if form else None,
+        "parties": form.parties if form else [],
         "bytes": file.stat().st_size,
         "sha256": digest,
         "holds": [{"start": hold.start, "end": hold.end} for hold in journal.holds],
@@ -155,5 +155,5 @@ def metadata(journal: Journal, name: str, file: Path, form: str, seconds: float)
         "dropped": tail.dropped if tail else None,
     }
     if journal.unreadable:
-        about["unreadable_lines"] = journal.unreadable
-    return msgspec.json.format(msgspec.json.encode(about), indent=2) + b"\n"
+        fields["unreadable_lines"] = journal.unreadable
+    return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"

@@ -1,4 +1,4 @@
-"""The part of a recorder that is the same for every container: the clock, the disk's troubles, and when to sync."""
+"""Base class of the recorders: positions on the flow's clock, disk errors, and syncing, for every container."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ from flowcore import Audio, CannotStart, Config, Duration, PathTemplate, Report,
 from flowcore.audio import SILENCE, TRACKS
 from flowcore.events import FILE_FINISHED, FILE_REPAIRED, HOLE, LATE, REPAIR_FAILED, EventType, Reason
 from flowcore.files import PARTIAL_SUFFIX, Folder, free_space
-from nodes.recording import journal, segment
+from nodes.recording import journal, recording_file
 from nodes.recording.containers import CannotRepair, Container
-from nodes.recording.segment import Segment
+from nodes.recording.recording_file import RecordingFile
 
-PIECE = 1 << 14  # frames of silence written at once, so that a long hold needs no large array
-RETRY = 5.0
-"""Seconds of the call after which a disk that refused is asked again."""
-FULL = {errno.ENOSPC, errno.EDQUOT}
+SILENCE_FRAMES = 1 << 14
+"""Frames of silence written at once, so that a long hold needs no large array."""
+RETRY_INTERVAL = 5.0
+"""Seconds of the call between two attempts to write to a disk that refused."""
+DISK_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT}
 
 
-class Keeping(Config):
-    """How a recording is kept, whatever its container."""
+class RecordingConfig(Config):
+    """Path, rollover, syncing and free space, for every container."""
 
     path: PathTemplate
-    """Where the file goes, with fields of the session in it; directories are made."""
+    """Path of the file, with fields of the session; missing directories are made."""
 
     max: Size = Field(Size("2GiB"), ge=Size("4KiB"), le=Size("2GiB"))
-    """Size at which the next file begins; more than 2GiB is misread by many readers (their sizes are signed)."""
+    """Size at which the next file begins. Many readers use signed sizes and misread files over 2GiB."""
 
     length: Duration | None = Field(None, ge=Duration("1s"))
-    """Length at which the next file begins; left out: none."""
+    """Length at which the next file begins; left out: no limit."""
 
     fsync: Duration | Literal["always", "end"] = Duration("5s")
-    """How much a power cut may take: what came within this time, nothing (``always``: a sync for each chunk), or all
-    (``end``: one sync, when the file is complete). A killed process loses nothing in any case."""
+    """How much audio a power cut may cost: the last audio of this length, none (``always`` syncs every chunk), or all
+    of it (``end`` syncs once, when the file is complete). A killed process loses none with any setting."""
 
     min_free: Size = Size("200MiB")
-    """Room that must be left on the disk for a recording to begin; those that run go on until the disk is full."""
+    """Free space that a new recording needs; running recordings continue until the disk is full."""
 
 
-KeepingT = TypeVar("KeepingT", bound=Keeping)
+RecordingConfigT = TypeVar("RecordingConfigT", bound=RecordingConfig)
 
 
-class Recorder(Sink[Audio, KeepingT]):
-    """Writes files whose samples lie where the flow's clock says. No disk makes it raise once it is open.
+class Recorder(Sink[Audio, RecordingConfigT]):
+    """Writes files in which every sample has its position on the flow's clock.
 
-    A disk that is full, or fails, costs the recording what cannot be written, counted as ``disk_full`` or
-    ``disk_failed``, and nobody else anything.
+    Once open, a recorder raises no disk errors: audio that a full or failed disk does not take is dropped, and counted
+    as ``disk_full`` or ``disk_failed``. The rest of the flow is not affected.
     """
 
     runs = "thread"
@@ -76,54 +77,54 @@ class Recorder(Sink[Audio, KeepingT]):
         Reason("disk_failed", "The disk refused to write."),
     )
 
-    def __init__(self, config: KeepingT) -> None:
+    def __init__(self, config: RecordingConfigT) -> None:
         super().__init__(config)
         self._session: Session
-        self._segment: Segment | None = None
-        self._form: tuple[str, int, int] | None = None  # encoding, rate, channels: the first chunk's, then all chunks'
+        self._file: RecordingFile | None = None
+        self._format: tuple[str, int, int] | None = None  # encoding, rate and channels of all chunks
         self._parties: tuple[str, ...] = ()
         self._max = int(config.max)
-        self._longest = 1 << 62  # frames of a segment
-        self._position = 0  # on the flow's clock: frames before this one are in a file, or dropped
-        self._number = 0  # of the segment
-        self._previous = ""  # the segment before it
-        self._dropped: dict[str, float] = {}  # since the segment began, seconds by reason
-        self._why = ""  # why nothing is recorded now
-        self._lost_from = 0  # since when
-        self._again = 0  # when to try again
+        self._max_frames = 1 << 62  # of one file
+        self._position = 0  # on the flow's clock: frames before it are in a file, or dropped
+        self._number = 0  # of the file within the call
+        self._previous = ""  # name of the file before
+        self._dropped: dict[str, float] = {}  # seconds by reason since the file began
+        self._suspended = ""  # the reason while the disk takes nothing
+        self._suspended_at = 0  # position
+        self._retry_at = 0  # position
         self._sync_at: float | None = None
-        self._spread = 1.0  # part of `fsync` until the next sync
+        self._spread = 1.0  # fraction of `fsync` until the next sync
 
     @classmethod
-    def make_resource(cls, config: KeepingT) -> Resource:
+    def make_resource(cls, config: RecordingConfigT) -> Resource:
         return Folder(config.path.root, alone=True)
 
     @classmethod
     @abstractmethod
-    def keeps(cls, config: KeepingT) -> type[Container]:
-        """The container that this config asks for."""
+    def container(cls, config: RecordingConfigT) -> type[Container]:
+        """Return the container for this config."""
 
     @classmethod
-    def recover(cls, config: KeepingT, report: Report) -> None:
-        segment.recover(config.path, cls.keeps(config), report)
+    def recover(cls, config: RecordingConfigT, report: Report) -> None:
+        recording_file.recover(config.path, cls.container(config), report)
 
     def open(self, session: Session) -> None:
         self._session = session
-        # Calls that begin together, as after a restart, must not keep the disk and the processor busy together.
+        # Calls that begin together, as after a restart, must not sync together.
         self._spread = crc32(session.flow.encode()) / (1 << 32)
         try:
             self._begin(floor=True)
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in DISK_FULL_ERRNOS:
                 text = f"cannot write to {self.config.path.resolve(session)}: {error.strerror}"
                 raise CannotStart(f"{text}; give a path in a directory that you may write to", field="path") from error
-            self._stop(error)
+            self._suspend(error)
 
     def process(self, chunk: Audio) -> None:
         form = (chunk.encoding, chunk.rate, chunk.channels)
-        if form != self._form:
-            self._adopt(form, chunk.track)
-        if self._why and not self._resume(chunk):
+        if form != self._format:
+            self._set_format(form, chunk.track)
+        if self._suspended and not self._resume(chunk):
             return
         hole = chunk.start - self._position
         if hole > 0:
@@ -131,7 +132,7 @@ class Recorder(Sink[Audio, KeepingT]):
         elif hole:
             late = min(-hole, chunk.frames)
             self._drop("late", late, chunks=int(late == chunk.frames))
-        for last in (False, True):  # what one file does not take, the next one may
+        for last in (False, True):  # the next file may take what one file refused
             try:
                 done = self._position - chunk.start
                 if done < 0:
@@ -140,9 +141,9 @@ class Recorder(Sink[Audio, KeepingT]):
                 break
             except OSError as error:
                 self._give_up(error)
-                if last or error.errno in FULL:
-                    self._stop(error)
-                    self._drop(self._why, chunk.end - max(self._position, chunk.start))
+                if last or error.errno in DISK_FULL_ERRNOS:
+                    self._suspend(error)
+                    self._drop(self._suspended, chunk.end - max(self._position, chunk.start))
                     return
         if self._sync_at is None:
             if self.config.fsync == "always":
@@ -159,58 +160,59 @@ class Recorder(Sink[Audio, KeepingT]):
             self._sync()
 
     def close(self) -> None:
-        if self._segment is not None:
+        if self._file is not None:
             self._finish("call")
 
     # The files.
 
-    def _adopt(self, form: tuple[str, int, int], track: str) -> None:
-        if self._form is not None:
-            raise ValueError(f"the sound changed from {self._form} to {form}: a file holds one format")
-        encoding, rate, channels = self._form = form
+    def _set_format(self, form: tuple[str, int, int], track: str) -> None:
+        if self._format is not None:
+            raise ValueError(f"the audio changed from {self._format} to {form}: a file holds one format")
+        encoding, rate, channels = self._format = form
         self._parties = TRACKS if channels == 2 else (track or "mix",)
         if self.config.length is not None:
-            self._longest = self.config.length.samples(rate)
-        if self._segment is not None:
+            self._max_frames = self.config.length.samples(rate)
+        if self._file is not None:
             try:
-                self._segment.begin(encoding, rate, channels, self._parties)
+                self._file.begin(encoding, rate, channels, self._parties)
             except OSError as error:
                 self._give_up(error)
 
-    def _begin(self, *, floor: bool = False) -> Segment:
-        """The next file, for what comes at the position; with ``floor`` only if there is room to spare."""
+    def _begin(self, *, floor: bool = False) -> RecordingFile:
+        """Begin the next file at the current position; with ``floor`` only where `min_free` is left."""
         if floor and (free := free_space(self.config.path.root)) < self.config.min_free:
             raise OSError(errno.ENOSPC, f"{free >> 20} MiB are free, and min_free is {self.config.min_free}")
-        start = self._position / self._form[1] if self._form else 0.0
-        new = Segment(self.config.path, self._session, self.keeps(self.config), self._number + 1, self._previous, start)
-        if self._form is not None:
-            encoding, rate, channels = self._form
+        start = self._position / self._format[1] if self._format else 0.0
+        container = self.container(self.config)
+        new = RecordingFile(self.config.path, self._session, container, self._number + 1, self._previous, start)
+        if self._format is not None:
+            encoding, rate, channels = self._format
             try:
                 new.begin(encoding, rate, channels, self._parties)
-                if self._why and self._position > self._lost_from:
-                    new.note(journal.Gap(round(self._lost_from / rate, 6), round(start, 6), self._why))
+                if self._suspended and self._position > self._suspended_at:
+                    new.note(journal.Gap(round(self._suspended_at / rate, 6), round(start, 6), self._suspended))
             except OSError:
                 new.discard()
                 raise
         self._number += 1
-        self._segment = new
+        self._file = new
         return new
 
     def _fill_to(self, start: int) -> None:
-        """Silence up to a position, and a note of it."""
-        if start > self._position and self._form is not None:
-            rate = self._form[1]
-            (self._segment or self._begin()).note(journal.Hold(round(self._position / rate, 6), round(start / rate, 6)))
-            piece = _silence(self._form[0], self._form[2])
+        """Write silence up to ``start``, and a hold into the journal."""
+        if start > self._position and self._format is not None:
+            rate = self._format[1]
+            (self._file or self._begin()).note(journal.Hold(round(self._position / rate, 6), round(start / rate, 6)))
+            silence = _silence(self._format[0], self._format[2])
             while start > self._position:
-                self._write(piece[: start - self._position])
+                self._write(silence[: start - self._position])
 
     def _write(self, samples: NDArray[Any]) -> None:
-        """Append frames, in the next file where this one is full."""
+        """Append frames; continue in the next file where this one is full."""
         wanted = len(samples)
         while wanted:
-            file = self._segment or self._begin()
-            fits, left = file.room(self._max), self._longest - file.frames
+            file = self._file or self._begin()
+            fits, left = file.room(self._max), self._max_frames - file.frames
             if fits <= 0 or left <= 0:
                 self._finish("max" if fits <= 0 else "length")
                 continue
@@ -225,14 +227,14 @@ class Recorder(Sink[Audio, KeepingT]):
             wanted = len(samples)
 
     def _sync(self) -> None:
-        if self._segment is not None:
+        if self._file is not None:
             try:
-                self._segment.sync()
+                self._file.sync()
             except OSError as error:
                 self._give_up(error)
 
     def _finish(self, end: str) -> None:
-        file, self._segment = self._segment, None
+        file, self._file = self._file, None
         if file is None:
             return
         tail = journal.Tail(end, {reason: round(seconds, 6) for reason, seconds in self._dropped.items()})
@@ -244,68 +246,69 @@ class Recorder(Sink[Audio, KeepingT]):
             return
         if done is not None:
             path, seconds = done
-            if self._form and (missing := file.frames - round(seconds * self._form[1])) > 0:
-                self._drop(end, missing, chunks=0)  # an encoder still held it
+            if self._format and (missing := file.frames - round(seconds * self._format[1])) > 0:
+                self._drop(end, missing, chunks=0)  # the encoder still held them
             self._previous = path.name
             self.report.event("file_finished", path=str(path))
 
-    # The disk's troubles.
+    # Disk errors.
 
     def _give_up(self, error: OSError) -> None:
-        """The disk refused. A full one has kept what was written; another has lost nobody knows how much."""
-        file, self._segment = self._segment, None
+        """End the file after a disk error. A full disk kept all written samples; another error may have lost any."""
+        file, self._file = self._file, None
         if file is None:
             return
         if not file.frames:
             file.discard()
-        elif error.errno in FULL or error.errno == errno.EFBIG:  # the latter: its owner's limit for one file
-            self._segment = file
+        elif _reason(error) == "disk_full":
+            self._file = file
             self._finish(_reason(error))
         else:
             path = file.leave()
             self._previous = path.name.removesuffix(PARTIAL_SUFFIX)
             self.report.event("file_damaged", path=str(path), detail=str(error))
 
-    def _stop(self, error: OSError) -> None:
-        """Record nothing for a while."""
-        self._why = _reason(error)
-        self._lost_from = self._position
-        self._again = self._position + self._pause()
+    def _suspend(self, error: OSError) -> None:
+        """Stop recording until the next attempt."""
+        self._suspended = _reason(error)
+        self._suspended_at = self._position
+        self._retry_at = self._position + self._retry_frames()
         self.report.event("recording_suspended", detail=str(error))
 
     def _resume(self, chunk: Audio) -> bool:
-        """Whether it can go on, in a new file that begins with this chunk."""
-        if chunk.start >= self._again:
+        """Begin a new file with this chunk if the disk allows it; return whether it did."""
+        if chunk.start >= self._retry_at:
             position, self._position = self._position, max(self._position, chunk.start)
             try:
                 self._begin(floor=True)
             except OSError:
                 self._position = position
-                self._again = chunk.start + self._pause()
+                self._retry_at = chunk.start + self._retry_frames()
             else:
-                self._why = ""
-                lost = (self._position - self._lost_from) / chunk.rate
+                self._suspended = ""
+                lost = (self._position - self._suspended_at) / chunk.rate
                 self.report.event("recording_resumed", seconds=round(lost, 3))
                 return True
-        self._drop(self._why, chunk.frames)
+        self._drop(self._suspended, chunk.frames)
         return False
 
-    def _pause(self) -> int:
-        return round(RETRY * self._form[1]) if self._form else 0
+    def _retry_frames(self) -> int:
+        return round(RETRY_INTERVAL * self._format[1]) if self._format else 0
 
-    def _drop(self, why: str, frames: int, chunks: int = 1) -> None:
-        if self._form is not None:
-            seconds = frames / self._form[1]
-            self._dropped[why] = self._dropped.get(why, 0.0) + seconds
-            self.report.dropped(why, seconds * self._form[2], chunks=chunks)
+    def _drop(self, reason: str, frames: int, chunks: int = 1) -> None:
+        if self._format is not None:
+            seconds = frames / self._format[1]
+            self._dropped[reason] = self._dropped.get(reason, 0.0) + seconds
+            self.report.dropped(reason, seconds * self._format[2], chunks=chunks)
 
 
 def _reason(error: OSError) -> str:
-    return "disk_full" if error.errno in FULL or error.errno == errno.EFBIG else "disk_failed"
+    full = error.errno in DISK_FULL_ERRNOS or error.errno == errno.EFBIG  # EFBIG: the user's limit for one file
+    return "disk_full" if full else "disk_failed"
 
 
 @cache
 def _silence(encoding: str, channels: int) -> NDArray[Any]:
-    """A piece of silence, of shape ``(PIECE,)`` or ``(PIECE, channels)``; it holds one sample, for all calls."""
+    """Return `SILENCE_FRAMES` frames of silence: a view of one sample, shared by all calls."""
     frame = np.array(SILENCE[encoding], np.uint8 if encoding == "mulaw" else np.int16)
-    return np.broadcast_to(frame, (PIECE,) if channels == 1 else (PIECE, channels))
+    return np.broadcast_to(frame, (SILENCE_FRAMES,) if channels == 1 else (SILENCE_FRAMES, channels))

@@ -1,4 +1,4 @@
-"""Record the call, compressed: sound in, FLAC or Opus out."""
+"""Record the call compressed: audio in, FLAC or Opus out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,33 +8,33 @@ from pydantic import field_validator
 from flowcore import Caps, Extra, PathTemplate, Session, node
 from nodes.recording.containers import Container
 from nodes.recording.encoded import Flac, Opus
-from nodes.recording.recorder import Keeping, Recorder
+from nodes.recording.recorder import Recorder, RecordingConfig
 
-KINDS: dict[str, type[Container]] = {".flac": Flac, ".ogg": Opus, ".opus": Opus}
+CONTAINERS: dict[str, type[Container]] = {".flac": Flac, ".ogg": Opus, ".opus": Opus}
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 
 
-class AudioFileConfig(Keeping):
-    """Where to, in which format, how much of it in one file, and how sure."""
+class AudioFileConfig(RecordingConfig):
+    """Path with the format, rollover and syncing."""
 
     path: PathTemplate = PathTemplate("recordings/{started:%Y-%m-%d}/{flow}.flac")
-    """Where the file goes, with fields of the session in it; it ends in .flac, .ogg or .opus."""
+    """Path of the file, with fields of the session; its ending .flac, .ogg or .opus selects the format."""
 
     @field_validator("path")
     @classmethod
-    def _says_the_format(cls, path: PathTemplate) -> PathTemplate:
-        if _suffix(path) not in KINDS:
-            raise ValueError(f"end it in {', '.join(KINDS)}; wav_file writes .wav")
+    def _has_known_suffix(cls, path: PathTemplate) -> PathTemplate:
+        if _suffix(path) not in CONTAINERS:
+            raise ValueError(f"end it in {', '.join(CONTAINERS)}; wav_file writes .wav")
         return path
 
 
 @node("audio_file")
 class AudioFile(Recorder[AudioFileConfig]):
-    """Write a FLAC file (lossless) or Opus in Ogg, as the end of its name says; all else is as with `wav_file`.
+    """Write FLAC (lossless) or Opus in Ogg, selected by the ending of the path; otherwise like `wav_file`.
 
-    What an encoder still holds is lost when the process is killed: up to 0.6 s of a FLAC file at 8 kHz (one block of
-    4096 samples), 1.1 s of Opus (one page). All before it is readable, in ``….part`` too, and the next start
-    completes the file. Where nothing may be lost, record with `wav_file`. A call without any sound leaves no file.
+    A kill loses the audio that the encoder still holds: up to 0.6 s of FLAC at 8 kHz (one block of 4096 samples), or
+    1.1 s of Opus (one page). All earlier audio is readable, in ``….part`` too, and the next start completes the file.
+    Where no audio may be lost, use `wav_file`. A call without any audio leaves no file.
 
     In: ``Audio``, s16, mono or stereo; for Opus at 8, 12, 16, 24 or 48 kHz. Out: event ``file_finished`` for each file.
 
@@ -55,11 +55,11 @@ class AudioFile(Recorder[AudioFileConfig]):
         return (Extra("soundfile", "record"),)
 
     @classmethod
-    def keeps(cls, config: AudioFileConfig) -> type[Container]:
-        return KINDS[_suffix(config.path)]
+    def container(cls, config: AudioFileConfig) -> type[Container]:
+        return CONTAINERS[_suffix(config.path)]
 
     def open(self, session: Session) -> None:
-        import soundfile  # noqa: F401  # now, in a thread, rather than within the first chunk
+        import soundfile  # noqa: F401  # here, in a thread, rather than with the first chunk
 
         super().open(session)
 

@@ -1,4 +1,4 @@
-"""Record the call: sound in, a WAV file out that is playable whatever happens to this process."""
+"""Record the call: audio in, a WAV file out that stays playable after a crash."""
 
 from typing import Literal
 
@@ -6,17 +6,17 @@ from pydantic import field_validator
 
 from flowcore import Caps, PathTemplate, node
 from nodes.recording.containers import Container, Wav
-from nodes.recording.recorder import Keeping, Recorder
+from nodes.recording.recorder import Recorder, RecordingConfig
 
 
-class WavFileConfig(Keeping):
-    """Where to, how much of it in one file, and how sure."""
+class WavFileConfig(RecordingConfig):
+    """Path, encoding, rollover and syncing."""
 
     path: PathTemplate = PathTemplate("recordings/{started:%Y-%m-%d}/{flow}.wav")
-    """Where the file goes, with fields of the session in it; directories are made."""
+    """Path of the file, with fields of the session; missing directories are made."""
 
     encoding: Literal["pcm16", "mulaw"] | None = None
-    """Samples of 16 bits, or mu-law in half the room, which is what telephones send; left out: as it comes."""
+    """16-bit samples, or mu-law as telephones send it, in half the space; left out: the encoding of the input."""
 
     @field_validator("path")
     @classmethod
@@ -30,19 +30,19 @@ class WavFileConfig(Keeping):
 class WavFile(Recorder[WavFileConfig]):
     """Write a WAV file whose n-th frame is sample n on the flow's clock: a hole becomes silence of its length.
 
-    While it grows, the file is called ``….wav.part`` and its header does not know its size, which players take for
-    "to the end": nothing is lost when the process is killed. At the end it gets its sizes and its name. A name that
-    is taken gets ``-2``, ``-3``, …; a recording that grows beyond ``max`` or ``length`` goes on in the next file of
-    that kind. Beside each, ``….wav.json`` tells of the session, the parties, holds, gaps, drops, and a checksum.
+    A growing file is named ``….wav.part``, and its header gives no size, so players read it to its end: a kill loses no
+    audio. The finished file gets its sizes and its final name. A name that is taken gets ``-2``, ``-3``, …; a recording
+    that exceeds ``max`` or ``length`` continues in the next file with such a name. Beside each file, ``….wav.json``
+    holds the session, the parties, holds, gaps, drops, and a checksum.
 
-    Straight behind `reorder`, or with ``encoding: mulaw``, it writes what the telephone sent, bit by bit, in half the
-    room. For one file of each party put `split` before two of it, for both in one channel `mix`.
+    Directly behind `reorder`, or with ``encoding: mulaw``, the node writes the telephone's mu-law bit by bit, in half
+    the space. For one file of each party, put `split` before two `wav_file`; for both parties in one channel, `mix`.
 
-    When the disk is full, or fails, what cannot be written is dropped and counted (``disk_full``, ``disk_failed``), and
-    the recording goes on in another file when it can. After an error the file is called ``….damaged.wav.part``.
+    Audio that a full or failed disk does not take is dropped and counted (``disk_full``, ``disk_failed``); the
+    recording continues in another file as soon as possible. After an error the file is named ``….damaged.wav.part``.
 
-    In: ``Audio``, s16 or mulaw, any rate, mono or stereo. What lies before the end of what is written already is
-    dropped as ``late``. Out: event ``file_finished`` (``path``) for each finished file.
+    In: ``Audio``, s16 or mulaw, any rate, mono or stereo. Audio before the end of the recording is dropped as ``late``.
+    Out: event ``file_finished`` (``path``) for each finished file.
 
     Example::
 
@@ -58,5 +58,5 @@ class WavFile(Recorder[WavFileConfig]):
         return (Caps("audio", ("mulaw" if config.encoding == "mulaw" else "s16",), layouts=("mono", "stereo")),)
 
     @classmethod
-    def keeps(cls, config: WavFileConfig) -> type[Container]:
+    def container(cls, config: WavFileConfig) -> type[Container]:
         return Wav

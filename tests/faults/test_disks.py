@@ -78,7 +78,7 @@ class Call:
     def forget(self) -> None:
         """Raised to end a process as a power cut does."""
         with suppress(AttributeError):
-            self.harness.node._segment._close()
+            self.harness.node._file._close()
 
 
 def kept(folder, number: int) -> int:

@@ -130,7 +130,7 @@ def test_leftovers_that_hold_nothing_or_are_not_ours_are_told_and_left(tmp_path)
     AudioFile.recover(AudioFile.Config(path=f"{tmp_path}/{{flow}}.flac"), report)
     assert [(event, data["detail"]) for event, data in report.events] == [
         ("repair_failed", "another program wrote it"),
-        ("repair_failed", "it holds no sound"),
+        ("repair_failed", "it holds no audio"),
     ]
 
 

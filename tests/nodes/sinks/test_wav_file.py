@@ -123,7 +123,7 @@ def test_two_gibibytes_roll_over_and_never_wrap(tmp_path):
     part = tmp_path / "x.wav.part"
     with part.open("r+b") as file:  # days of a call, without their samples on the disk
         file.truncate(2**31 - 4)
-    harness.node._segment._file.size = 2**31 - 4
+    harness.node._file._file.size = 2**31 - 4
     harness.push(stereo(1, 2)).end()
     assert [Path(path).stat().st_size for path in files(harness)] == [2**31, 48]
     with Path(files(harness)[0]).open("rb") as file:
@@ -287,7 +287,7 @@ def test_killed_between_any_two_system_calls_of_its_end_there_is_one_whole_recor
     for moment in range(100):
         folder = tmp_path / str(moment)
         harness = NodeHarness(WavFile, {"path": f"{folder}/x.wav"}).push(stereo(0, 100))
-        harness.node._segment._close()  # killed
+        harness.node._file._close()  # killed
 
         def recover(config=harness.node.config):
             WavFile.recover(config, Report())
