@@ -23,10 +23,12 @@ FIELDS: Final = {
     "cause": "The error.",
     "detail": "What is wrong.",
     "path": "Path of the file.",
+    "pid": "Process id of the worker.",
     "reason": "Why.",
     "seconds": "Length in seconds.",
     "stack": "The last calls of the thread.",
     "track": "The track; empty for the whole call.",
+    "worker": "Number of the worker.",
 }
 """Fields of many events. A declaration may leave their meaning empty: ``EventType("x", "…", path="")``."""
 
@@ -61,11 +63,7 @@ ENGINE_EVENTS: Final = (
     EventType("flow_unbalanced", "The counters of a flow do not add up: a node lost audio.", "error", detail="Where."),
     EventType("node_failed", "A node raised, and was cut out of its flow.", "error", cause="", policy="``on_error``."),
     EventType(
-        "node_hung",
-        "A node did not finish before the drain deadline of its flow.",
-        "error",
-        queued_ms="Audio still in the queue before the node.",
-        stack="",
+        "node_hung", "A node missed the drain deadline of its flow.", "error", queued_ms="Audio in its queue.", stack=""
     ),
     EventType("session_refused", "A session was not let in.", "warning", reason="``busy`` or ``stopping``."),
     EventType("listener_opened", "A listener takes sessions.", address="", what="The protocol."),
@@ -74,27 +72,11 @@ ENGINE_EVENTS: Final = (
     EventType("recovery_failed", "A node could not look for files of an earlier run.", "error", cause=""),
     EventType("files_reloaded", "The listener read its files (certificates) again."),
     EventType("reload_failed", "The files are wrong; the listener goes on with the old ones.", "error", cause=""),
-    EventType(
-        "loop_blocked",
-        "A node blocked the event loop; all calls waited.",
-        "error",
-        seconds="For how long so far.",
-        stack="",
-    ),
-    EventType(
-        "thread_stuck",
-        "A node has kept its thread busy with one call; its flow waits.",
-        "warning",
-        seconds="For how long so far.",
-        stack="",
-    ),
+    EventType("loop_blocked", "A node has blocked the event loop; all calls wait.", "error", seconds="", stack=""),
+    EventType("thread_stuck", "A node has blocked its thread; its flow waits.", "warning", seconds="", stack=""),
     EventType("events_lost", "The bus was full, and dropped events.", "warning", events="How many."),
-    EventType(
-        "messages_lost", "Messages between workers were dropped: too many in a slot.", "warning", messages="How many."
-    ),
-    EventType(
-        "control_opened", "``flowcore calls``, ``tap`` and ``monitor`` can reach the process.", path="The socket."
-    ),
+    EventType("messages_lost", "A worker sent too many messages in a slot.", "warning", messages="How many were lost."),
+    EventType("control_opened", "``flowcore calls``, ``tap`` and ``monitor`` can connect.", path="The socket."),
     EventType("control_failed", "The control socket could not be made; calls are taken.", "warning", cause=""),
     EventType(
         "stop_requested",
@@ -103,23 +85,18 @@ ENGINE_EVENTS: Final = (
         calls="Running flows, in a single process.",
         workers="Running workers.",
     ),
-    EventType("worker_started", "A worker takes calls.", worker="Its number.", pid="Its process."),
+    EventType("worker_started", "A worker takes calls.", worker="", pid=""),
     EventType(
         "worker_died",
         "A worker ended by itself; another takes its place.",
         "error",
-        worker="Its number.",
-        pid="Its process.",
+        worker="",
+        pid="",
         how="Signal or exit code.",
         calls="Flows lost with it.",
     ),
     EventType(
-        "audio_dropped",
-        "Total of a node at the end of a run.",
-        "warning",
-        reason="A reason below.",
-        chunks="Chunks.",
-        ms="Milliseconds.",
+        "audio_dropped", "Total of a node at the end.", "warning", reason="", chunks="Chunks.", ms="Length in ms."
     ),
     EventType("log_lines_lost", "Standard error did not take log lines in time.", "warning", lines="How many."),
 )

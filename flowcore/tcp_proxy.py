@@ -20,8 +20,9 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
-from typing import Self
+from contextlib import suppress
+from functools import wraps
+from typing import Concatenate, ParamSpec, Self
 
 READ_SIZE = 64 * 1024
 THREAD_END_TIMEOUT = 1.0
@@ -33,99 +34,91 @@ PARTS_PER_SECOND = 100
 
 
 class Link:
-    """One direction of one connection, as its toxics see it."""
+    """One direction of one connection, as its toxics see it; ``closing`` is set when the proxy closes."""
 
-    def __init__(self, source: socket.socket, target: socket.socket, closing: threading.Event) -> None:
-        self.source = source
-        self.target = target
-        self.closing = closing
-        """Set when the proxy closes."""
+    def __init__(self, target: socket.socket, closing: threading.Event) -> None:
+        self._target = target
+        self._closing = closing
 
     def wait(self, seconds: float | None) -> None:
         """Wait in real time, until the proxy closes at the latest; None waits until then."""
-        self.closing.wait(seconds)
+        self._closing.wait(seconds)
 
     def drain(self) -> None:
         """Wait until the target's side has acknowledged all bytes."""
-        while not self.closing.is_set() and _unacknowledged(self.target):
-            self.closing.wait(0.001)
+        while not self._closing.is_set() and _unacknowledged(self._target):
+            self._closing.wait(0.001)
 
 
 Toxic = Callable[[Iterator[bytes], Link], Iterator[bytes]]
+P = ParamSpec("P")
 
 
-def delay(seconds: float) -> Toxic:
+def _configurable(toxic: Callable[Concatenate[Iterator[bytes], Link, P], Iterator[bytes]]) -> Callable[P, Toxic]:
+    """Turn a toxic with further parameters into a function of these parameters that returns a toxic."""
+
+    @wraps(toxic)
+    def configure(*values: P.args, **named: P.kwargs) -> Toxic:
+        return lambda pieces, link: toxic(pieces, link, *values, **named)
+
+    return configure
+
+
+@_configurable
+def delay(pieces: Iterator[bytes], link: Link, seconds: float) -> Iterator[bytes]:
     """Delay every piece; bytes that arrive meanwhile go on with it (toxiproxy: latency)."""
-
-    def toxic(pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
-        for piece in pieces:
-            link.wait(seconds)
-            yield piece
-
-    return toxic
-
-
-def slow(rate: float) -> Toxic:
-    """Limit the direction to ``rate`` bytes a second (toxiproxy: bandwidth)."""
-
-    def toxic(pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
-        for piece in pieces:
-            yield from _parts(piece, rate, link)
-
-    return toxic
-
-
-def slow_close(seconds: float) -> Toxic:
-    """Delay the end of the stream."""
-
-    def toxic(pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
-        yield from pieces
+    for piece in pieces:
         link.wait(seconds)
+        yield piece
 
-    return toxic
+
+@_configurable
+def slow(pieces: Iterator[bytes], link: Link, rate: float) -> Iterator[bytes]:
+    """Limit the direction to ``rate`` bytes a second (toxiproxy: bandwidth)."""
+    for piece in pieces:
+        yield from _parts(piece, rate, link)
 
 
-def freeze(after: int = 0) -> Toxic:
+@_configurable
+def slow_close(pieces: Iterator[bytes], link: Link, seconds: float) -> Iterator[bytes]:
+    """Delay the end of the stream."""
+    yield from pieces
+    link.wait(seconds)
+
+
+@_configurable
+def freeze(pieces: Iterator[bytes], link: Link, after: int = 0) -> Iterator[bytes]:
     """Pass nothing behind ``after`` bytes, not even the end of the stream (toxiproxy: timeout 0)."""
-
-    def toxic(pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
-        yield from _first(pieces, after)
-        for _ in pieces:
-            pass
-        link.wait(None)
-
-    return toxic
+    yield from _first(pieces, after)
+    for _ in pieces:
+        pass
+    link.wait(None)
 
 
-def limit_data(size: int) -> Toxic:
+@_configurable
+def limit_data(pieces: Iterator[bytes], _link: Link, size: int) -> Iterator[bytes]:
     """End the stream in order behind ``size`` bytes."""
-    return lambda pieces, link: _first(pieces, size)
+    return _first(pieces, size)
 
 
-def reset(after: int) -> Toxic:
+@_configurable
+def reset(pieces: Iterator[bytes], link: Link, after: int) -> Iterator[bytes]:
     """Reset both sides as soon as the target has ``after`` bytes (toxiproxy: reset_peer)."""
-
-    def toxic(pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
-        yield from _first(pieces, after)
-        link.drain()
-        raise _Reset
-
-    return toxic
+    yield from _first(pieces, after)
+    link.drain()
+    raise _Reset
 
 
-def slicer(size: int, seed: int | None = None) -> Toxic:
+@_configurable
+def slicer(pieces: Iterator[bytes], _link: Link, size: int, seed: int | None = None) -> Iterator[bytes]:
     """Cut the stream into pieces of ``size`` bytes, or of 1 to ``size`` bytes as ``seed`` decides."""
     rng = random.Random(seed)  # noqa: S311  # no secret
-
-    def toxic(pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
-        for piece in pieces:
-            at = 0
-            while at < len(piece):
-                end = at + (size if seed is None else rng.randint(1, size))
-                yield piece[at:end]
-                at = end
-
-    return toxic
+    for piece in pieces:
+        at = 0
+        while at < len(piece):
+            end = at + (size if seed is None else rng.randint(1, size))
+            yield piece[at:end]
+            at = end
 
 
 def _first(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
@@ -173,9 +166,7 @@ class Proxy:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def slow_down(self, seconds: float) -> None:
@@ -236,7 +227,7 @@ class Proxy:
             yield from _parts(piece, SLOW_RATE, link, lambda: time.monotonic() < self._slow_until)
 
     def _pump(self, source: socket.socket, target: socket.socket, toxics: Sequence[Toxic]) -> None:
-        link = Link(source, target, self._closing)
+        link = Link(target, self._closing)
         pieces = iter(_pieces(source))
         for toxic in toxics:
             pieces = toxic(pieces, link)
@@ -259,26 +250,20 @@ class Proxy:
 
 
 def _pieces(source: socket.socket) -> Iterator[bytes]:
-    try:
+    with suppress(OSError):  # reset: for the other side the stream ends
         while piece := source.recv(READ_SIZE):
             yield piece
-    except OSError:  # reset: for the other side the stream ends
-        return
 
 
 def _shut(end: socket.socket, how: int) -> None:
-    try:
+    with suppress(OSError):  # it is down already
         end.shutdown(how)
-    except OSError:  # it is down already
-        return
 
 
 def _reset_on_close(end: socket.socket) -> None:
     """Make the coming `close` a reset (linger 0)."""
-    try:
+    with suppress(OSError):  # closed already
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    except OSError:  # closed already
-        return
 
 
 def _unacknowledged(end: socket.socket) -> int:

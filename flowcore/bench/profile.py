@@ -23,7 +23,7 @@ SAMPLE_INTERVAL = 0.002
 
 ENGINE = "engine"
 BENCH = "bench"
-PARTS = {"flowcore.engine.border": "borders", "flowcore.engine": ENGINE, "flowcore.bench.probe": BENCH}
+PARTS = {"flowcore.engine.border": "borders", "flowcore.engine": ENGINE, "flowcore.bench.stages": BENCH}
 NATIVE = "native threads"
 
 
@@ -31,7 +31,7 @@ class Profile:
     """Takes samples between ``start`` and ``stop``. ``stages`` names modules and packages of the listener.
 
     ``packages`` are the top packages of the nodes: a thread that a node started itself is named by their modules.
-    Time in the bench's own probe counts as ``BENCH``, which `spent` leaves out.
+    Time in the bench's own probes counts as ``BENCH``, which `spent` leaves out.
     """
 
     def __init__(self, stages: Mapping[str, str], *, packages: Iterable[str] = ()) -> None:

@@ -22,13 +22,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flowcore.bench.probe import AgeProbe
 from flowcore.bench.profile import Profile
-from flowcore.bench.stages import Stages
+from flowcore.bench.stages import AgeProbe, Stages
 from flowcore.engine.bus import Event
 from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
-from flowcore.engine.loop import new_loop
+from flowcore.engine.slots import new_loop
 from flowcore.errors import FlowcoreError
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph

@@ -1,8 +1,8 @@
-"""Time that stamped audio spends in each stage of a graph's first branch, from the sender to a sink.
+"""Ages of stamped packets behind the listener, and the time that stamped audio spends in each stage up to a sink.
 
-Probes note the time at which a stamped message (`flowcore.stamps`) passes: as a packet, as encoded audio, and, known
-from then on by its flow and its place on the flow's clock, before the border. The sink behind that border is timed
-itself. A graph of another shape has fewer stages.
+The probes of `Stages` note the time at which a stamped message (`flowcore.stamps`) passes: as a packet, as encoded
+audio, and, known from then on by its flow and its place on the flow's clock, before the border. The sink behind that
+border is timed itself. A graph of another shape has fewer stages.
 """
 
 from __future__ import annotations
@@ -26,6 +26,27 @@ EDGE = 1.0
 
 Place = tuple[str, int]
 """Identifies a chunk, also after it was resampled: its flow, and its end in milliseconds."""
+
+
+class AgeProbe:
+    """Notes the age of each stamped packet (`flowcore.stamps`) that a listener gives, of all flows."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Raises `ValueError` when the listener gives no packets, which alone carry stamps."""
+        self.ages: list[float] = []
+        """In seconds."""
+        self._listener = plan.listener.name
+        if plan.listener.gives[0].kind != "packets":
+            raise ValueError(f"{plan.listener.cls.name} gives no packets")
+
+    def attach(self, flow: Flow) -> None:
+        """Probe a flow that opens."""
+        flow.runs[self._listener].add_probe(0, self._take)
+
+    def _take(self, packet: Packet) -> None:
+        seconds = stamps.age(packet.data)
+        if seconds is not None:
+            self.ages.append(seconds)
 
 
 class Stages:

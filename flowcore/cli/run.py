@@ -21,7 +21,7 @@ from flowcore.control.hub import Hub
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
-from flowcore.engine.loop import new_loop
+from flowcore.engine.slots import new_loop
 from flowcore.errors import CannotStart
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph

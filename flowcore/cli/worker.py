@@ -10,7 +10,7 @@ from flowcore.cli.log import Log
 from flowcore.cli.show import show_error
 from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
-from flowcore.engine.loop import new_loop
+from flowcore.engine.slots import new_loop
 from flowcore.errors import FlowcoreError
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile_graph

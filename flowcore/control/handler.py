@@ -14,23 +14,24 @@ ControlHandler = Callable[[Mapping[str, Any]], Awaitable[Any]]
 """Answers a request, or raises `LookupError` when the request is for something unknown."""
 
 
-class EngineControl:
-    """Answers requests about one engine. May be called from any thread."""
+def engine_handler(engine: Engine) -> ControlHandler:
+    """Return the control handler of an engine in this process."""
+    taps = Taps(engine)
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._taps = Taps(engine)
-
-    def __call__(self, request: Mapping[str, Any]) -> Any:
-        """Return the answer to ``request``. Raises `LookupError`."""
+    def answer(request: Mapping[str, Any]) -> Any:
         if request["ask"] == "calls":
-            return calls(self._engine)
+            return calls(engine)
         if request["ask"] == "tap":
-            return self._taps.open(request)
-        for resource in self._engine.resources():
+            return taps.open(request)
+        for resource in engine.resources():
             with suppress(LookupError):
                 return resource.on_control_request(request)
         raise LookupError(request["ask"])
+
+    async def handle(request: Mapping[str, Any]) -> Any:
+        return await asyncio.to_thread(answer, request)
+
+    return handle
 
 
 def calls(engine: Engine) -> list[dict[str, Any]]:
@@ -46,13 +47,3 @@ def calls(engine: Engine) -> list[dict[str, Any]]:
         }
         for flow in tuple(engine.flows.values())
     ]
-
-
-def engine_handler(engine: Engine) -> ControlHandler:
-    """Return the control handler of an engine in this process."""
-    control = EngineControl(engine)
-
-    async def handle(request: Mapping[str, Any]) -> Any:
-        return await asyncio.to_thread(control, request)
-
-    return handle

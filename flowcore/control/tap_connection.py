@@ -7,7 +7,6 @@ import select
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from flowcore.control.client import ask, find_call, without_answer
@@ -53,9 +52,7 @@ class TapConnection:
     def __enter__(self) -> TapConnection:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -72,7 +72,7 @@ class Taps:
             if flow.state == CLOSED:  # since the check above; its nodes are gone
                 return None
             return {"error": str(error.args[0])}
-        return {"path": client.path}
+        return {"path": str(client.path)}
 
     def _serve(self) -> None:
         while True:
@@ -93,7 +93,7 @@ class TapClient:
 
     def __init__(self, flow: Flow, node: str, port: int) -> None:
         """Place the probe and open the socket. Raises `CannotStart`, and `LookupError` when the flow has ended."""
-        self.path = str(directory() / f"{os.getpid()}-{secrets.token_hex(4)}.tap")
+        self.path = directory() / f"{os.getpid()}-{secrets.token_hex(4)}.tap"
         self.taken = 0
         self.queue: deque[tuple[int, Any]] = deque(maxlen=MAX_QUEUE)
         self._flow = flow
@@ -108,7 +108,7 @@ class TapClient:
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.setblocking(False)
         try:
-            self._listening.bind(self.path)
+            self._listening.bind(str(self.path))
             self._listening.listen(1)
         except OSError as error:  # its path may be a little longer than the hub's, and too long
             self._listening.close()
@@ -141,7 +141,7 @@ class TapClient:
         self._run.remove_probe(self._port, self.take)
         if self._connection is None:
             self._listening.close()
-            _unlink(self.path)
+            self.path.unlink(missing_ok=True)
         else:
             self._connection.close()
 
@@ -155,19 +155,13 @@ class TapClient:
             return None
         connection.setblocking(False)
         self._listening.close()
-        _unlink(self.path)
+        self.path.unlink(missing_ok=True)
         self._connection = connection
-        plan = self._run.plan
+        plan, call_id = self._run.plan, self._flow.session.attributes.get("call_id", "")
         given = plan.gives[self._port] if plan.gives else plan.given
-        self._say(
-            {
-                "flow": self._flow.id,
-                "call_id": self._flow.session.attributes.get("call_id", ""),
-                "node": self._node,
-                "port": plan.cls.outputs[self._port] if plan.cls.outputs else "",
-                "format": vars(given) if given else {},
-            }
-        )
+        port = plan.cls.outputs[self._port] if plan.cls.outputs else ""
+        hello = {"flow": self._flow.id, "call_id": call_id, "node": self._node, "port": port}
+        self._say({**hello, "format": vars(given) if given else {}})
         return connection
 
     def _next(self) -> bool:
@@ -214,10 +208,3 @@ def _place(flow: Flow, node: str, port: str) -> tuple[str, int]:
     if given is not None and given.kind == "packets":
         raise LookupError(f"{node} has packets as they came, neither ordered nor whole: name a node behind it")
     return node, ports.index(port) if ports else 0
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:  # removed meanwhile
-        return

@@ -21,6 +21,15 @@ SHRINK_BELOW = 0.15
 """Busy fraction of a stretched slot below which slots shrink again."""
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Make an event loop for an engine: uvloop's, or asyncio's where uvloop is not installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
 class Slots:
     """Calls every registered function once a slot, in the event loop's thread, in the order of registration.
 

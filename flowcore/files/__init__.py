@@ -3,7 +3,7 @@
 - `flowcore.files.partial`: files that grow, called ``….part`` until they are finished
 - `flowcore.files.publishing`: final names for finished files, and files that are replaced as a whole
 - `flowcore.files.folder`: the folder that files go to
-- `flowcore.files.rename`, `flowcore.files.disk`: the system calls below them
+- `flowcore.files.disk`: the system calls below them
 """
 
 from flowcore.files.disk import free_space

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from flowcore.files.disk import sync_directory, write_synced
+from flowcore.files.disk import is_same_file, rename_to_new, sync_directory, write_synced
 from flowcore.files.partial import final_path, numbered, partial_path
-from flowcore.files.rename import is_same_file, rename_to_new
 
 NEW_SUFFIX = ".new"
 """Follows the name of a file while `write_whole` or `publish_from` writes its content."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from flowcore.testing.threads import spend
@@ -48,9 +47,7 @@ class FakeDisk:
             setattr(os, name, getattr(self, f"_{name}"))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for name, real in self._real.items():
             setattr(os, name, real)
 

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Any
 
-from flowcore.control.handler import EngineControl
+from flowcore.control.handler import engine_handler
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import STOP_TIMEOUT, Engine
 from flowcore.engine.sockets import Address
@@ -91,7 +91,7 @@ class WorkerLink:
                 self._channel.send({"alive": True})
 
     async def _serve(self, engine: Engine) -> None:
-        control = EngineControl(engine)
+        handler = engine_handler(engine)
         async for request in self._channel.messages():
             if "messages" in request:
                 self.messages.deliver(request["from"], request["messages"])
@@ -99,7 +99,7 @@ class WorkerLink:
                 engine.reload()
             else:
                 try:
-                    self._channel.send({"id": request["id"], "answer": await asyncio.to_thread(control, request)})
+                    self._channel.send({"id": request["id"], "answer": await handler(request)})
                 except LookupError:
                     self._channel.send({"id": request["id"]})
         engine.stop()

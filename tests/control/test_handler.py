@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from flowcore import Config, Resource
-from flowcore.control.handler import EngineControl, engine_handler
+from flowcore.control.handler import engine_handler
 from flowcore.engine.engine import Engine
 from flowcore.testing import run_plan
 from tests.engine.nodes import Keep, KeepInThread, Tones, plan, step
@@ -41,15 +42,14 @@ def in_slot(number: int, *requests: dict[str, str]) -> list[Any]:
     answers: list[Any] = []
 
     def prepare(engine: Engine) -> None:
-        control = EngineControl(engine)
+        handler = engine_handler(engine)
 
         def poll() -> None:
             if engine.slots.count == number:
                 for request in requests:
-                    try:
-                        answers.append(control(request))
-                    except LookupError as error:
-                        answers.append(error)
+                    with ThreadPoolExecutor(1) as thread:  # the engine's loop is in this slot, so another one asks
+                        answer = thread.submit(asyncio.run, handler(request))
+                    answers.append(answer.exception() or answer.result())
 
         engine.slots.every(poll)
 

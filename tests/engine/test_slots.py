@@ -2,9 +2,10 @@
 
 import asyncio
 import itertools
+import sys
 
 from flowcore.engine.clock import VirtualClock
-from flowcore.engine.slots import Slots
+from flowcore.engine.slots import Slots, new_loop
 
 
 def beats(work, seconds=1.0, period=0.02):
@@ -42,3 +43,13 @@ def test_a_busy_engine_wakes_half_as_often_and_goes_back_when_load_falls():
 def test_a_slot_that_took_too_long_is_not_made_up_for():
     began = beats(lambda n: 0.1 if n == 1 else 0.0, 0.3)
     assert began[:3] == [0.02, 0.12, 0.14]
+
+
+def test_the_loop_is_uvloops_and_asyncios_without_it(monkeypatch):
+    fast = new_loop()
+    fast.close()
+    assert type(fast).__module__ == "uvloop"
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    plain = new_loop()
+    plain.close()
+    assert isinstance(plain, asyncio.BaseEventLoop)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flowcore.files import NewFile, rename
+from flowcore.files import NewFile, disk
 
 CALLS = ("open", "write", "rename", "link", "unlink", "ftruncate", "fsync", "fdatasync")
 """The functions of `os` that change a disk."""
@@ -39,7 +39,7 @@ def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch, action: Callable[[],
     with monkeypatch.context() as patch:
         for name in CALLS:
             patch.setattr(os, name, dying(getattr(os, name)))
-        patch.setattr(rename, "_renameat2", dying(rename._renameat2))
+        patch.setattr(disk, "_renameat2", dying(disk._renameat2))
         try:
             action()
         except Killed:
@@ -58,9 +58,9 @@ def refuse(module: Any, name: str, number: int, monkeypatch: pytest.MonkeyPatch)
 
 REFUSED: dict[str, list[tuple[Any, str, int]]] = {
     "local": [],
-    "nfs": [(rename, "_renameat2", errno.EINVAL)],
-    "fuse": [(rename, "_renameat2", errno.EINVAL), (os, "link", errno.EPERM)],
-    "sandbox": [(rename, "_renameat2", errno.ENOSYS), (os, "link", errno.EOPNOTSUPP)],
+    "nfs": [(disk, "_renameat2", errno.EINVAL)],
+    "fuse": [(disk, "_renameat2", errno.EINVAL), (os, "link", errno.EPERM)],
+    "sandbox": [(disk, "_renameat2", errno.ENOSYS), (os, "link", errno.EOPNOTSUPP)],
 }
 """How file systems refuse to rename without overwriting."""
 
