@@ -1,16 +1,11 @@
-"""The events and drop reasons of RingCX's listeners."""
+"""The events and drop reasons of RingCX's listeners: of their ports, and of calls, which may be recorded ones."""
 
 from __future__ import annotations
 
 from flowcore.events import DUPLICATE, EventType, Reason
 
-EVENTS = (
-    EventType(
-        "connection_failed",
-        "An error in the listener's code ended a connection.",
-        "error",
-        cause="The error.",
-    ),
+PORT_EVENTS = (
+    EventType("connection_failed", "An error in the listener's code ended a connection.", "error", cause="The error."),
     EventType("port_unprotected", "Callers need no credentials.", "warning", advice=""),
     EventType(
         "caller_rejected",
@@ -21,16 +16,12 @@ EVENTS = (
         times="How many.",
         address="The last one's address.",
     ),
-    EventType(
-        "protocol_violated",
-        "A call was ended: its messages are not RingCX's.",
-        "warning",
-        reason="",
-        detail="",
-    ),
-    EventType("start_missing", "A connection ended without a Start.", reason=""),
     EventType("secret_found", "The secret came with the call (``secret_mode: observe``).", place="Where."),
     EventType("secret_missing", "The secret did not come with the call (``secret_mode: observe``)."),
+)
+CALL_EVENTS = (
+    EventType("protocol_violated", "A call was ended: its messages are not RingCX's.", "warning", reason="", detail=""),
+    EventType("start_missing", "A connection ended without a Start.", reason=""),
     EventType(
         "pace_exceeded",
         "Audio comes faster than real time, perhaps at another rate.",
@@ -44,7 +35,7 @@ REASONS = (
 )
 
 WEBSOCKET_EVENTS = (
-    *EVENTS,
+    *CALL_EVENTS,
     EventType(
         "duration_mismatched",
         "The duration that Stop announced is not that of the audio.",
@@ -61,7 +52,7 @@ WEBSOCKET_REASONS = (
 )
 
 GRPC_EVENTS = (
-    *EVENTS,
+    *CALL_EVENTS,
     EventType("segment_reported", "RingCX told something of a segment.", what="``hold``, ``unhold``, …", track=""),
     EventType(
         "participant_joined",

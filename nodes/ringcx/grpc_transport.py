@@ -32,7 +32,7 @@ class GrpcTransport(CallTransport):
     def __init__(
         self, url: str, attributes: Mapping[str, str], *, authorization: str = "", ca: Path | None = None
     ) -> None:
-        super().__init__(attributes)
+        self.attributes = dict(attributes)
         self.garbage = tuple(_GARBAGE)
         self._url = url
         self._authorization = authorization

@@ -44,7 +44,7 @@ class WebSocketTransport(CallTransport):
     """Bad, unknown or unexpected messages."""
 
     def __init__(self, url: str, attributes: Mapping[str, str], dialect: Dialect) -> None:
-        super().__init__(attributes)
+        self.attributes = dict(attributes)
         self._url = url
         self._dialect: Dialect = dialect
         self._client: WebSocketClient | None = None

@@ -8,13 +8,13 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 from flowcore.audio import TRACKS
-from nodes.simulators.known_audio import voice
+from nodes.simulators.known_audio import CYCLE, SLOT, excerpt, mulaw, voice
 
 MAX_LAG_P99 = 0.020
 """Seconds. A generator whose own lag is above this at p99 did not send in real time."""
@@ -75,17 +75,42 @@ class Result:
             self.lag_max_ms = ordered[-1] * 1000
 
 
-class Load(Protocol):
-    """Many calls to one receiver."""
+class LoadGenerator(ABC):
+    """Many calls to one receiver; ``settle`` and ``timeout`` are in seconds."""
 
-    talking: Callable[[], None]
-    """Called when all calls are up and the audio begins, for programs that measure the receiver."""
+    def __init__(
+        self,
+        calls: int,
+        seconds: float,
+        *,
+        together: bool = False,
+        stamping: bool = False,
+        settle: float = 0.0,
+        timeout: float = 10.0,
+        voices: Mapping[str, bytes] | None = None,
+    ) -> None:
+        self.together = together
+        self.stamping = stamping
+        self.settle = settle
+        self.timeout = timeout
+        self.cycle = CYCLE if voices is None else max(1, round(seconds / SLOT))
+        """Slots after which the audio of a party repeats."""
+        self.talking: Callable[[], None] = lambda: None
+        """Called when all calls are up and the audio begins, for programs that measure the receiver."""
+        self.result = Result(calls, seconds)
+        self._voices = voices
 
+    @abstractmethod
     def run(self) -> Result:
         """Make the calls, send their audio and hang up. Raises `OSError` when nothing listens."""
 
+    def audio(self, number: int, track: str) -> bytes:
+        """Return the audio that a party repeats."""
+        seconds = self.cycle * SLOT
+        return mulaw(number, track, seconds) if self._voices is None else excerpt(self._voices[track], number, seconds)
 
-def command(description: str, example: str, make: Callable[..., Load]) -> int:
+
+def command(description: str, example: str, make: Callable[..., LoadGenerator]) -> int:
     """Run the command line of the generator that ``make`` returns, and return the exit code.
 
     ``example`` is an address that the generator can call.
@@ -97,9 +122,7 @@ def command(description: str, example: str, make: Callable[..., Load]) -> int:
     parser.add_argument("--settle", type=float, default=0.0, help="seconds between the last Start and the first audio")
     parser.add_argument("--together", action="store_true", help="send both parties' messages at once")
     parser.add_argument("--stamps", action="store_true", help="write the time of sending into some messages")
-    parser.add_argument(
-        "--voices", nargs=2, type=Path, metavar=("AGENT", "CUSTOMER"), help="WAV files instead of noise"
-    )
+    parser.add_argument("--voices", nargs=2, type=Path, metavar=("AGENT", "CUSTOMER"), help="WAV files, not noise")
     parser.add_argument("--core", type=int, help="run on this processor core only")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.add_argument("--announce", action="store_true", help='say "talking" on stderr when the audio begins')

@@ -19,14 +19,14 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from flowcore import stamps
 from flowcore.audio import TRACKS
-from nodes.simulators.known_audio import CHUNK, CYCLE, RATE, SLOT, STAMP_EVERY, excerpt, mulaw
-from nodes.simulators.load import Result, call_id, command
+from nodes.simulators.known_audio import CHUNK, RATE, SLOT, STAMP_EVERY
+from nodes.simulators.load import LoadGenerator, Result, call_id, command
 
 STAGES = {
     "nodes.net.port": "socket",
@@ -105,57 +105,37 @@ class SimulatedCall:
         return len(self.unsent)
 
 
-class Load:
-    """Many calls to one receiver."""
+class Load(LoadGenerator):
+    """Many calls over WebSocket to one receiver."""
 
-    def __init__(
-        self,
-        url: str,
-        calls: int,
-        seconds: float,
-        *,
-        together: bool = False,
-        stamping: bool = False,
-        settle: float = 0.0,
-        timeout: float = 10.0,
-        voices: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def __init__(self, url: str, calls: int, seconds: float, **options: Any) -> None:
+        super().__init__(calls, seconds, **options)
         parts = urlsplit(url)
         if parts.scheme != "ws" or not parts.hostname:
             raise ValueError(f"{url} is not an address like ws://127.0.0.1:3333/")
         self._address = (parts.hostname, parts.port or 80)
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._together = together
-        self._stamping = stamping
-        self._settle = settle
-        self._timeout = timeout
-        self._voices = voices
-        self._cycle = CYCLE if voices is None else max(1, round(seconds / SLOT))
-        self.talking: Callable[[], None] = lambda: None
-        """Called when all calls are up and the audio begins, for programs that measure the receiver."""
-        self.result = Result(calls, seconds)
 
     def run(self) -> Result:
-        """Make the calls, send their audio and hang up. Raises `OSError` when nothing listens."""
         calls = [self._connect(number) for number in range(self.result.calls)]
         self._shake_hands(calls)
         calls = [call for call in calls if call.open]
-        time.sleep(self._settle)
+        time.sleep(self.settle)
         self.talking()
         self._talk(calls)
         self._hang_up([call for call in calls if call.open])
         return self.result
 
     def _connect(self, number: int) -> SimulatedCall:
-        connection = socket.create_connection(self._address, timeout=self._timeout)
+        connection = socket.create_connection(self._address, timeout=self.timeout)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(
             f"GET {self._path} HTTP/1.1\r\nHost: {self._address[0]}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         frames, begins, digits, stamp = bytearray(), [0], [0], 0
-        audio = {track: self._audio(number, track) for track in TRACKS}
-        for slot in range(self._cycle):
+        audio = {track: self.audio(number, track) for track in TRACKS}
+        for slot in range(self.cycle):
             begin = len(frames)
             begins, digits, stamp = [0], [], 0
             for track, perspective in PERSPECTIVES.items():
@@ -167,10 +147,6 @@ class Load:
                 frames += whole
                 begins.append(len(frames) - begin)
         return SimulatedCall(number, connection, frames, Layout(begins[-1], tuple(begins), tuple(digits), stamp))
-
-    def _audio(self, number: int, track: str) -> bytes:
-        seconds = self._cycle * SLOT
-        return mulaw(number, track, seconds) if self._voices is None else excerpt(self._voices[track], number, seconds)
 
     def _shake_hands(self, calls: list[SimulatedCall]) -> None:
         """Read the answer of each call and send its Start."""
@@ -198,7 +174,7 @@ class Load:
         slots = round(result.seconds / SLOT)
         groups = [calls[n::GROUPS] for n in range(GROUPS)]
         # (ticks after its group's turn, first and last party) of each send
-        sends = [(0, 0, 2)] if self._together else [(0, 0, 1), (GROUPS // 2, 1, 2)]
+        sends = [(0, 0, 2)] if self.together else [(0, 0, 1), (GROUPS // 2, 1, 2)]
         lags: list[float] = []
         cpu = time.process_time()
         begin = result.began = time.monotonic() + SLOT
@@ -221,12 +197,12 @@ class Load:
         if not calls:
             return
         result, layout = self.result, calls[0].layout
-        at = slot % self._cycle * layout.size
+        at = slot % self.cycle * layout.size
         number = b"%d" % (FIRST_SEQUENCE + slot)
         numbers = [slice(at + digit, at + digit + len(number)) for digit in layout.digits[first:last]]
         whole = slice(at + layout.begins[first], at + layout.begins[last])
         stamp = slice(at + layout.stamp, at + layout.stamp + STAMP_LENGTH)
-        stamped = (-slot) % STAMP_EVERY if self._stamping and not first else -1
+        stamped = (-slot) % STAMP_EVERY if self.stamping and not first else -1
         sent = 0
         for call in calls:
             if not call.open:
@@ -249,11 +225,11 @@ class Load:
         """Send a Stop for each party and do the closing handshake, for all calls at once."""
         stop = {"event": "Stop", "metadata": {"duration": round(self.result.seconds)}}
         stops = frame(json.dumps(stop).encode()) * 2 + frame((1000).to_bytes(2, "big"), opcode=8)
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self.timeout
         for call in calls:
             try:
                 call.socket.setblocking(True)
-                call.socket.settimeout(self._timeout)
+                call.socket.settimeout(self.timeout)
                 call.socket.sendall(call.unsent + stops)
             except OSError:
                 self._drop(call)

@@ -15,7 +15,6 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -26,8 +25,8 @@ from flowcore import stamps
 from flowcore.audio import TRACKS
 from nodes.ringcx.dialog_sender import CHUNK, METHOD, DialogSender
 from nodes.simulators.known_audio import CHUNK as PACKET
-from nodes.simulators.known_audio import CYCLE, RATE, SLOT, STAMP_EVERY, excerpt, mulaw
-from nodes.simulators.load import Result, call_id, command
+from nodes.simulators.known_audio import RATE, STAMP_EVERY
+from nodes.simulators.load import LoadGenerator, Result, call_id, command
 
 STAGES = {
     "nodes.ringcx.grpc_server": "gRPC",
@@ -42,51 +41,34 @@ SLOTS = CHUNK // PACKET
 OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
 
 
-class Load:
-    """Many calls to one receiver."""
+class Load(LoadGenerator):
+    """Many calls over gRPC to one receiver."""
 
-    def __init__(
-        self,
-        url: str,
-        calls: int,
-        seconds: float,
-        *,
-        together: bool = False,
-        stamping: bool = False,
-        settle: float = 0.0,
-        timeout: float = 10.0,
-        voices: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def __init__(self, url: str, calls: int, seconds: float, **options: Any) -> None:
+        super().__init__(calls, seconds, **options)
         scheme, _, target = url.partition("://")
         if scheme != "grpc" or ":" not in target:
             raise ValueError(f"{url} is not an address like grpc://127.0.0.1:3333")
         self._target = target.rstrip("/")
-        self._apart = 0.0 if together else PERIOD / len(TRACKS)
-        self._stamping = stamping
-        self._settle = settle
-        self._timeout = timeout
-        self._voices = voices
+        self.apart = 0.0 if self.together else PERIOD / len(TRACKS)
+        """Seconds between the two parties' messages."""
         self._lags: list[float] = []
-        self.talking: Callable[[], None] = lambda: None
-        """Called when all calls are up and the audio begins, for programs that measure the receiver."""
-        self.result = Result(calls, seconds)
 
     def run(self) -> Result:
-        """Make the calls, send their audio and hang up. Raises `OSError` when nothing listens."""
         return asyncio.run(self._run())
 
     async def _run(self) -> Result:
         result = self.result
         channels = [grpc.aio.insecure_channel(self._target, OPTIONS) for _ in range(result.calls)]
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 await channels[0].channel_ready()
         except TimeoutError:
             raise OSError("nothing listens there") from None
         calls = [_SimulatedCall(number, channel, self) for number, channel in enumerate(channels)]
         calls = [call for call in await asyncio.gather(*(call.start() for call in calls)) if call is not None]
         result.refused = result.calls - len(calls)
-        await asyncio.sleep(self._settle)
+        await asyncio.sleep(self.settle)
         self.talking()
         cpu = time.process_time()
         result.began = time.monotonic() + PERIOD
@@ -99,12 +81,6 @@ class Load:
         result.set_lags(self._lags)
         return result
 
-    def audio(self, number: int, track: str) -> bytes:
-        """Return the audio that a party repeats."""
-        if self._voices is not None:
-            return excerpt(self._voices[track], number, self.result.seconds)
-        return mulaw(number, track, CYCLE * SLOT)
-
     async def wait(self, due: float) -> None:
         """Sleep until ``due``, and record the lag."""
         now = time.monotonic()
@@ -112,14 +88,9 @@ class Load:
             await asyncio.sleep(due - now)
         self._lags.append(max(0.0, time.monotonic() - due))
 
-    @property
-    def apart(self) -> float:
-        """Seconds between the two parties' messages."""
-        return self._apart
-
     def stamps(self, number: int, message: int) -> bool:
         """Return whether the agent's message carries a stamp: where `known_audio.stamped` has one at its start."""
-        return self._stamping and (message * SLOTS + number) % STAMP_EVERY == 0
+        return self.stamping and (message * SLOTS + number) % STAMP_EVERY == 0
 
 
 class _SimulatedCall:
@@ -176,10 +147,5 @@ class _SimulatedCall:
             self._load.result.unclosed += 1
 
 
-def main() -> int:
-    """Run the command line; return the exit code."""
-    return command("Load a receiver with RingCX's gRPC calls at real-time pace.", "grpc://127.0.0.1:3333", Load)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("Load a receiver with RingCX's gRPC calls at real-time pace.", "grpc://127.0.0.1:3333", Load))

@@ -15,7 +15,7 @@ from nodes.net.site import announce_pages, collect_routes
 from nodes.ringcx.access_policy import AccessPolicy
 from nodes.ringcx.call_attributes import WEBSOCKET_ATTRIBUTES
 from nodes.ringcx.call_peer import CallPeer
-from nodes.ringcx.events import WEBSOCKET_EVENTS, WEBSOCKET_REASONS
+from nodes.ringcx.events import PORT_EVENTS, WEBSOCKET_EVENTS, WEBSOCKET_REASONS
 from nodes.ringcx.listener_config import LOAD_GENERATOR_SETTINGS, ListenerConfig
 
 REAL_TIME = 32_000
@@ -40,7 +40,7 @@ class RingCX(Listener[Packet, RingCXConfig]):
     """
 
     attributes = WEBSOCKET_ATTRIBUTES
-    events = WEBSOCKET_EVENTS
+    events = (*PORT_EVENTS, *WEBSOCKET_EVENTS)
     reasons = WEBSOCKET_REASONS
     tools = ListenerTools(
         load_generator="nodes.simulators.ringcx",

@@ -16,7 +16,7 @@ from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.site import announce_pages, collect_routes
 from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.call_attributes import GRPC_ATTRIBUTES
-from nodes.ringcx.events import GRPC_EVENTS, GRPC_REASONS
+from nodes.ringcx.events import GRPC_EVENTS, GRPC_REASONS, PORT_EVENTS
 from nodes.ringcx.listener_config import LOAD_GENERATOR_SETTINGS, ListenerConfig
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
     """
 
     attributes = GRPC_ATTRIBUTES
-    events = GRPC_EVENTS
+    events = (*PORT_EVENTS, *GRPC_EVENTS)
     reasons = GRPC_REASONS
     tools = ListenerTools(
         load_generator="nodes.simulators.ringcx_grpc",
@@ -122,7 +122,7 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
         if not routes:
             return None
         if config.pages_port == config.port != 0:
-            raise CannotStart("gRPC and collect_routes need a port each", field="pages_port")
+            raise CannotStart("gRPC and pages need a port each", field="pages_port")
         port = Port(
             routes,
             Limits(MAX_BROWSERS, config.handshake, 32_000),

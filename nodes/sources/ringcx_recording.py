@@ -135,7 +135,7 @@ class _RecordedTime:
     def now(self) -> float:
         return self.time
 
-    def parts(self) -> list[Resource]:
+    def resources(self) -> list[Resource]:
         return []
 
     def __getattr__(self, name: str) -> Any:

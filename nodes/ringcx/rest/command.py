@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import os
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -37,14 +38,7 @@ profile = typer.Typer(
 )
 
 
-class Kind(StrEnum):
-    """A kind of product that can have a profile."""
-
-    queue = "queue"
-    campaign = "campaign"
-
-
-KindOption = Annotated[Kind, typer.Option("--type", help="Kind of product.", case_sensitive=False)]
+KindOption = Annotated[profiles.Kind, typer.Option("--type", help="Kind of product.", case_sensitive=False)]
 Number = Annotated[int, typer.Option("--id", min=1, max=2**31 - 1, help="Number of the queue or campaign.")]
 SubAccount = Annotated[str, typer.Option(envvar="RINGCX_SUB_ACCOUNT", help="The id of its sub-account in RingCX.")]
 Url = Annotated[str, typer.Option(help='wss://HOST or wss://HOST:PORT of `flowcore run`; "" for none.')]
@@ -54,98 +48,99 @@ Timeout = Annotated[str, typer.Option(help="How long to wait for an answer.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the request, and send nothing.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 
-RINGCX = "https://ringcx.ringcentral.com"
-RINGCENTRAL = "https://platform.ringcentral.com"
 
-
-@dataclass(frozen=True)
-class _Options:
-    """Options for sending a request and showing the answer."""
-
-    server: str
-    login_server: str
-    timeout: str
-    dry_run: bool
-    as_json: bool
-
-
-@profile.command()
-def create(
+def _run(
+    prepare: Callable[..., tuple[Request, str]],
     kind: KindOption,
     number: Number,
     sub_account: SubAccount,
-    main_account: Annotated[str, typer.Option(envvar="RINGCX_MAIN_ACCOUNT", help="The main account's id in RingCX.")],
-    rc_account: Annotated[str, typer.Option(envvar="RINGCX_RC_ACCOUNT", help="The account's id in RingCentral.")],
-    url: Url,
-    server: Server = RINGCX,
-    login_server: LoginServer = RINGCENTRAL,
+    server: Server = "https://ringcx.ringcentral.com",
+    login_server: LoginServer = "https://platform.ringcentral.com",
     timeout: Timeout = "10s",
     dry_run: DryRun = False,
     as_json: AsJson = False,
+    **own: Any,
 ) -> None:
+    """Send the request of a command, and show the answer."""
+    request, done = prepare(Product(kind, number, sub_account), **own)
+    try:
+        seconds = float(Duration(timeout))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--timeout") from None
+    servers = Servers(login_server.rstrip("/"), server.rstrip("/"))
+    if dry_run:
+        typer.echo(f"{request.method} {servers.ringcx}{request.path}\nauthorization: Bearer {MASK}")
+        if request.body is not None:
+            typer.echo(f"content-type: application/json\n\n{json.dumps(masked(request.body), indent=2)}")
+        raise typer.Exit
+    missing = [name for name in LOGIN if not os.environ.get(name)]
+    if missing:
+        raise typer.BadParameter(
+            f"set {', '.join(missing)} in the environment: `flowcore profile --help` says where to get them"
+        )
+    login = Login(*(os.environ[name] for name in LOGIN))
+    with closing(Platform(login, servers, timeout=seconds, say=_say)) as platform:
+        answer = masked(platform.send(request))
+    if as_json:
+        typer.echo(json.dumps(answer if isinstance(answer, dict) else {"answer": answer}))
+        return
+    typer.echo(done)
+    for name, value in answer.items() if isinstance(answer, dict) else ():
+        typer.echo(f"  {name:<14} {'(none)' if value in (None, '') else value}")
+
+
+def _command(prepare: Callable[..., tuple[Request, str]]) -> None:
+    """Register a command. ``prepare`` makes the request for a product, and the text that says what was done.
+
+    The options of the command are those of `_run`, and after the product's those of ``prepare``.
+    """
+
+    @functools.wraps(prepare)
+    def run(**options: Any) -> None:
+        _run(prepare, **options)
+
+    _, *product, server, login, timeout, dry_run, as_json, _ = inspect.signature(
+        _run, eval_str=True
+    ).parameters.values()
+    _, *own = inspect.signature(prepare, eval_str=True).parameters.values()
+    parameters = [*product, *own, server, login, timeout, dry_run, as_json]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # which typer reads
+    profile.command()(run)
+
+
+@_command
+def create(
+    product: Product,
+    main_account: Annotated[str, typer.Option(envvar="RINGCX_MAIN_ACCOUNT", help="The main account's id in RingCX.")],
+    rc_account: Annotated[str, typer.Option(envvar="RINGCX_RC_ACCOUNT", help="The account's id in RingCentral.")],
+    url: Url,
+) -> tuple[Request, str]:
     """Start streaming: create the profile.
 
     Then enable "Agent segment recording" for the queue (Routing > Voice queues & skills > queue > Recording
     settings) or campaign (Dialing > Campaigns > campaign > Recording settings).
     """
-    product = Product(kind.value, number, sub_account)
     accounts = Accounts(main_account, rc_account)
     request = profiles.create(product, accounts, _checked(url), _secret(changing=False))
-    answer = _sent(request, options := _Options(server, login_server, timeout, dry_run, as_json))
-    _show(answer, options, f"created the profile of {product}")
+    return request, f"created the profile of {product}"
 
 
-@profile.command()
-def get(
-    kind: KindOption,
-    number: Number,
-    sub_account: SubAccount,
-    server: Server = RINGCX,
-    login_server: LoginServer = RINGCENTRAL,
-    timeout: Timeout = "10s",
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
+@_command
+def get(product: Product) -> tuple[Request, str]:
     """Show the profile; of its secret, only whether one is set."""
-    product = Product(kind.value, number, sub_account)
-    answer = _sent(profiles.get(product), options := _Options(server, login_server, timeout, dry_run, as_json))
-    _show(answer, options, f"the profile of {product}")
+    return profiles.get(product), f"the profile of {product}"
 
 
-@profile.command()
-def update(
-    kind: KindOption,
-    number: Number,
-    sub_account: SubAccount,
-    url: Url,
-    server: Server = RINGCX,
-    login_server: LoginServer = RINGCENTRAL,
-    timeout: Timeout = "10s",
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
+@_command
+def update(product: Product, url: Url) -> tuple[Request, str]:
     """Change the address or the secret."""
-    product = Product(kind.value, number, sub_account)
-    request = profiles.update(product, _checked(url), _secret(changing=True))
-    answer = _sent(request, options := _Options(server, login_server, timeout, dry_run, as_json))
-    _show(answer, options, f"changed the profile of {product}")
+    return profiles.update(product, _checked(url), _secret(changing=True)), f"changed the profile of {product}"
 
 
-@profile.command()
-def delete(
-    kind: KindOption,
-    number: Number,
-    sub_account: SubAccount,
-    server: Server = RINGCX,
-    login_server: LoginServer = RINGCENTRAL,
-    timeout: Timeout = "10s",
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
+@_command
+def delete(product: Product) -> tuple[Request, str]:
     """Stop streaming: delete the profile."""
-    product = Product(kind.value, number, sub_account)
-    answer = _sent(profiles.delete(product), options := _Options(server, login_server, timeout, dry_run, as_json))
-    _show(answer, options, f"deleted the profile of {product}")
+    return profiles.delete(product), f"deleted the profile of {product}"
 
 
 def _checked(url: str) -> str:
@@ -169,39 +164,6 @@ def _secret(*, changing: bool) -> str:
             f"{SECRET} has {len(secret)} characters, and ringcx accepts {MIN_LENGTH} to {MAX_LENGTH}: choose another"
         )
     return secret
-
-
-def _sent(request: Request, options: _Options) -> Any:
-    try:
-        timeout = float(Duration(options.timeout))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--timeout") from None
-    servers = Servers(options.login_server.rstrip("/"), options.server.rstrip("/"))
-    if options.dry_run:
-        typer.echo(f"{request.method} {servers.ringcx}{request.path}\nauthorization: Bearer {MASK}")
-        if request.body is not None:
-            typer.echo(f"content-type: application/json\n\n{json.dumps(masked(request.body), indent=2)}")
-        raise typer.Exit
-    missing = [name for name in LOGIN if not os.environ.get(name)]
-    if missing:
-        raise typer.BadParameter(
-            f"set {', '.join(missing)} in the environment: `flowcore profile --help` says where to get them"
-        )
-    login = Login(*(os.environ[name] for name in LOGIN))
-    with closing(Platform(login, servers, timeout=timeout, say=_say)) as platform:
-        return platform.send(request)
-
-
-def _show(answer: Any, options: _Options, done: str) -> None:
-    answer = masked(answer)
-    if options.as_json:
-        typer.echo(json.dumps(answer if isinstance(answer, dict) else {"answer": answer}))
-        return
-    typer.echo(done)
-    if isinstance(answer, dict):
-        for name, value in answer.items():
-            shown = "(none)" if value in (None, "") else value
-            typer.echo(f"  {name:<14} {shown}")
 
 
 def _say(text: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 
 from flowcore import CannotStart
-from flowcore.graph.load import load_text
+from flowcore.graph.load import load, load_text
 from flowcore.graph.negotiate import compile_graph
 from flowcore.testing import run_listener, run_plan
 from nodes.doctor.call_recorder import CallRecorder
@@ -20,6 +21,7 @@ from nodes.simulators.known_audio import mulaw
 from nodes.sources.ringcx_recording import RingCXRecording
 from tests.support.live import Live
 from tests.support.phone import Phone, said, stereo
+from tests.support.watching import SPOKEN
 
 GRAPH = """
 flowcore: 1
@@ -197,3 +199,15 @@ def test_what_is_no_recording_is_refused_by_name(tmp_path, content, why):
         run_listener(RingCXRecording, {"path": str(path), "speed": 0})
     assert why in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_captions_page_has_no_port_in_a_replay(tmp_path: Path) -> None:
+    shutil.copy(SPOKEN, tmp_path)
+    graph = tmp_path / "replay.yaml"
+    graph.write_text(
+        f"flowcore: 1\nimport: [{SPOKEN.name}]\nnodes:\n"
+        f"  call: {{use: ringcx_recording, with: {{path: {call(tmp_path / 'call.jsonl', 0.1)}, speed: 0}}}}\n"
+        "  words: {use: spoken, from: call}\n  page: {use: captions, from: words}\n"
+    )
+    result = run_plan(compile_graph(load(graph)))
+    assert [event.node for event in result.named("page_unavailable")] == ["page"]
