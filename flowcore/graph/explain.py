@@ -115,12 +115,9 @@ def _border(head: PlanNode) -> Border | None:
     border = head.border
     if border is None:
         return None
-    size = border.chunks * TEXT_BYTES if _is_text(head) else round(border.seconds * _rate(head.given))
+    text = head.given is not None and head.given.kind == "text"
+    size = border.chunks * TEXT_BYTES if text else round(border.seconds * _rate(head.given))
     return Border(str(Duration(border.seconds)), border.chunks, border.on_full, size)
-
-
-def _is_text(node: PlanNode) -> bool:
-    return node.given is not None and node.given.kind == "text"
 
 
 def _rate(form: Format | None) -> int:
@@ -131,17 +128,10 @@ def _rate(form: Format | None) -> int:
 
 
 def _step(node: PlanNode, plan: Plan) -> Step:
-    ports = node.cls.outputs or ("",)
-    return Step(
-        node.name,
-        node.cls.name,
-        tuple(wire(plan, *source) for source in node.inputs),
-        str(node.given or ""),
-        {port: str(form) for port, form in zip(ports, node.gives, strict=False)},
-        node.inserted,
-        node.on_error,
-        _latency(node),
-    )
+    inputs = tuple(wire(plan, *source) for source in node.inputs)
+    gives = {port: str(form) for port, form in zip(node.cls.outputs or ("",), node.gives, strict=False)}
+    caps = str(node.given or "")
+    return Step(node.name, node.cls.name, inputs, caps, gives, node.inserted, node.on_error, _latency(node))
 
 
 def _latency(node: PlanNode) -> float:

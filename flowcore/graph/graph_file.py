@@ -64,23 +64,20 @@ class Reader:
 
     def read(self, tree: Tree | None) -> GraphFile | None:
         """The graph's own file with its sub-graphs; None when its nodes cannot be found, which is then reported."""
-        found = self._header(tree, GRAPH_KEYS, Position(1, 1))
-        if found is None:
-            return None
-        entries, nodes = found
-        file = GraphFile(self.graph, nodes.key, _mapping(nodes), self.imports.of(entries, self.graph))
-        self._read_subgraphs(file, ())
+        file, _ = self._header(tree, GRAPH_KEYS, self.graph, Position(1, 1))
+        if file is not None:
+            self._read_subgraphs(file, ())
         return file
 
     def _header(
-        self, tree: Tree | None, keys: tuple[str, ...], start: Position
-    ) -> tuple[dict[str, Entry], Entry] | None:
-        """Check the keys of a file; return all entries, and the one of ``nodes``."""
+        self, tree: Tree | None, keys: tuple[str, ...], path: Path, start: Position
+    ) -> tuple[GraphFile | None, dict[str, Entry]]:
+        """Check the keys of a file; return the file, None after a problem with its nodes, and all entries."""
         if not isinstance(tree, YamlMapping):
             if not isinstance(tree, Invalid):
                 message = "the file is empty" if tree is None else "the file is no mapping"
                 self.problems.add("not-a-graph", message, tree.at if tree else start, "begin with  flowcore: 1")
-            return None
+            return None, {}
         entries = tree.entries
         for key in entries.keys() - set(keys):
             help = did_you_mean(key, keys, f"the keys of a graph are {listed(keys)}")
@@ -100,13 +97,13 @@ class Reader:
         nodes = entries.get("nodes")
         if nodes is None:
             self.problems.add("missing-nodes", "the graph has no nodes", tree.at, "add  nodes:")
-            return None
+            return None, entries
         if not isinstance(nodes.value, YamlMapping) or not nodes.value.entries:
             if not isinstance(nodes.value, Invalid):
                 help = "write  name: {use: NODE, from: NAME}  below it, one for each node"
                 self.problems.add("missing-nodes", "nodes holds no nodes by name", nodes.key, help)
-            return None
-        return entries, nodes
+            return None, entries
+        return GraphFile(path, nodes.key, nodes.value, self.imports.of(entries, path)), entries
 
     def _read_subgraphs(self, file: GraphFile, around: tuple[Path, ...]) -> None:
         """Read the sub-graphs of ``file``, which lies in the sub-graphs ``around``."""
@@ -137,11 +134,9 @@ class Reader:
         tree = read(text, self.problems, start)
         if tree is None and len(self.problems) > before:
             return None
-        found = self._header(tree, SUBGRAPH_KEYS, start)
-        if found is None:
+        file, entries = self._header(tree, SUBGRAPH_KEYS, path, start)
+        if file is None:
             return None
-        entries, nodes = found
-        file = GraphFile(path, nodes.key, _mapping(nodes), self.imports.of(entries, path))
         self._input(file, entries, tree.at if tree else start)
         self._outputs(file, entries)
         self._parameters(file, entries)
@@ -163,15 +158,8 @@ class Reader:
             file.input = given.value
 
     def _outputs(self, file: GraphFile, entries: Mapping[str, Entry]) -> None:
-        given = entries.get("outputs")
-        if given is None or isinstance(given.value, Invalid):
-            return
-        if not isinstance(given.value, YamlMapping):
-            help = "write  outputs: {name: node}"
-            self.problems.add("bad-outputs", "outputs is a mapping of names to nodes", given.value.at, help)
-            return
         nodes = file.nodes.entries
-        for name, entry in given.value.entries.items():
+        for name, entry in self._named(entries, "outputs", "names to nodes", "{name: node}").items():
             node = entry.value.text.partition(".")[0] if isinstance(entry.value, Scalar) else ""
             if isinstance(entry.value, Scalar) and node in nodes:
                 file.outputs[name] = entry.value
@@ -181,15 +169,8 @@ class Reader:
                 self.problems.add("bad-outputs", message, entry.value.at, help)
 
     def _parameters(self, file: GraphFile, entries: Mapping[str, Entry]) -> None:
-        given = entries.get("parameters")
-        if given is None or isinstance(given.value, Invalid):
-            return
-        if not isinstance(given.value, YamlMapping):
-            help = "write  parameters: {name: {default: VALUE}}"
-            self.problems.add("bad-parameters", "parameters is a mapping of names", given.value.at, help)
-            return
         used = set(_parameters_in(file.nodes))
-        for name, entry in given.value.entries.items():
+        for name, entry in self._named(entries, "parameters", "names", "{name: {default: VALUE}}").items():
             if name in file.nodes.entries or not NAME.fullmatch(name):
                 self.problems.add("bad-parameters", f"a parameter cannot be called {name}", entry.key)
             elif name not in used:
@@ -205,15 +186,21 @@ class Reader:
                 self.problems.add("bad-parameters", f"{name} is no mapping", entry.value.at, help)
             file.parameters[name] = entry
 
+    def _named(self, entries: Mapping[str, Entry], key: str, content: str, example: str) -> Mapping[str, Entry]:
+        """The entries of the mapping behind ``key``: none when there is none, or after a problem."""
+        given = entries.get(key)
+        if given is not None and isinstance(given.value, YamlMapping):
+            return given.value.entries
+        if given is not None and not isinstance(given.value, Invalid):
+            self.problems.add(
+                f"bad-{key}", f"{key} is a mapping of {content}", given.value.at, f"write  {key}: {example}"
+            )
+        return {}
+
 
 def is_subgraph(use: str) -> bool:
     """Whether ``use`` names a file instead of a node type."""
     return "/" in use or use.endswith((".yaml", ".yml"))
-
-
-def _mapping(nodes: Entry) -> YamlMapping:
-    assert isinstance(nodes.value, YamlMapping)  # noqa: S101  # checked by Reader._header
-    return nodes.value
 
 
 def _parameters_in(tree: Tree) -> Iterator[str]:

@@ -19,7 +19,7 @@ from flowcore.graph.model import Graph, GraphNode, Input, OnError, OnFull
 from flowcore.graph.node_errors import describe_error, is_node_error
 from flowcore.graph.plan import BorderPlan, Plan, PlanListener, PlanNode
 from flowcore.graph.problems import Problems
-from flowcore.node import Config, Listener, Node, Sink
+from flowcore.node import Listener, Node, Sink
 
 RECORDER_QUEUE = 30.0
 """Seconds of audio that wait for a slow node which must lose nothing: a disk that stalls recovers within seconds."""
@@ -100,7 +100,7 @@ class _Compiler:
         if reached is None:
             return
         wires, given = reached
-        self._add(node.name, node.cls, node.config, tuple(wires), given, gives(node.cls, node.config, given), node)
+        self._add(node.name, Step(node.cls, node.config), tuple(wires), given, node)
         node.cls.latency(node.config, given)  # reports a latency() that raises
 
     def _reach(self, node: GraphNode, wires: list[Wire]) -> tuple[list[Wire], Format] | None:
@@ -156,16 +156,10 @@ class _Compiler:
             code, reason = "format-mismatch", "does not fit, and no converter for it may be inserted unasked"
         whose = "all inputs together give" if len(node.inputs) > 1 else f"{self._place(entry.node)} gives"
         help = advice.lines(self._as_written(entry), given, node.name, ways, self.graph.nodes)
-        self.problems.add(
-            code,
-            f'the output of "{entry.node}" to "{node.name}" {reason}',
-            entry.at,
-            notes=(
-                f"{whose}: {given}",
-                f"{self._place(node.name)} takes: {' or '.join(str(takes) for takes in _taken(node))}",
-                *(help or (advice.nothing(given, _taken(node)),)),
-            ),
-        )
+        message = f'the output of "{entry.node}" to "{node.name}" {reason}'
+        takes = f"{self._place(node.name)} takes: {' or '.join(map(str, _taken(node)))}"
+        notes = (f"{whose}: {given}", takes, *(help or (advice.nothing(given, _taken(node)),)))
+        self.problems.add(code, message, entry.at, notes=notes)
 
     def _differ(self, node: GraphNode, wires: Sequence[Wire]) -> None:
         """Report streams that meet in ``node`` without a common format."""
@@ -201,8 +195,7 @@ class _Compiler:
                 name = self._unused(f"{base}~{step.cls.name}")
                 given = _merged([self.formats[wire] for wire in wires])
                 assert given is not None  # noqa: S101  # else there would be no row
-                forms = gives(step.cls, step.config, given)
-                self._add(name, step.cls, step.config, wires, given, forms, inserted=True)
+                self._add(name, step, wires, given)
                 self.shared[wires, step] = name
             wires = ((name, 0),)
         return wires[0]
@@ -219,17 +212,11 @@ class _Compiler:
         return name
 
     def _add(
-        self,
-        name: str,
-        cls: type[Node],
-        config: Config,
-        inputs: tuple[Wire, ...],
-        given: Format | None,
-        gives: tuple[Format, ...],
-        node: GraphNode | None = None,
-        *,
-        inserted: bool = False,
+        self, name: str, step: Step, inputs: tuple[Wire, ...], given: Format, node: GraphNode | None = None
     ) -> None:
+        """Add a node to the plan; without ``node`` it is an inserted converter."""
+        cls, config = step.cls, step.config
+        forms = gives(cls, config, given)
         chains = {self.done[upstream].chain for upstream, _ in inputs}
         queue = node.queue if node else None
         border = None
@@ -239,9 +226,9 @@ class _Compiler:
         on_error: OnError = "fail_flow" if chain == 0 and not issubclass(cls, Sink) else "fail_branch"
         if node is not None and node.on_error is not None:
             on_error = node.on_error
-        for port, form in enumerate(gives):
+        for port, form in enumerate(forms):
             self.formats[name, port] = form
-        self.done[name] = PlanNode(name, cls, config, inputs, given, gives, border, on_error, chain, inserted)
+        self.done[name] = PlanNode(name, cls, config, inputs, given, forms, border, on_error, chain, node is None)
 
     def _border(self, cls: type[Node], node: GraphNode | None) -> BorderPlan:
         """The border that the file asks for, or the default: a file can wait, a phone call cannot."""

@@ -112,15 +112,13 @@ class NodeParser:
         self.problems.add("unknown-key", f'a node has no key "{key}"', at, help)
 
     def _on_error(self, tree: Tree) -> OnError | None:
-        for choice in get_args(OnError):
-            if isinstance(tree, Scalar) and tree.text == choice:
-                return choice  # type: ignore[no-any-return]  # get_args knows no types
+        choices = get_args(OnError)
+        text = tree.text if isinstance(tree, Scalar) else ""
+        if text in choices:
+            return text  # type: ignore[return-value]  # get_args knows no types
         if not isinstance(tree, Invalid):
-            choices = get_args(OnError)
-            text = tree.text if isinstance(tree, Scalar) else ""
-            self.problems.add(
-                "bad-on-error", f"on_error is {listed(choices, 'or')}", tree.at, did_you_mean(text, choices)
-            )
+            message = f"on_error is {listed(choices, 'or')}"
+            self.problems.add("bad-on-error", message, tree.at, did_you_mean(text, choices))
         return None
 
     def _build(self, node: ParsedNode) -> None:
@@ -142,16 +140,13 @@ class NodeParser:
         except CannotStart as error:
             at = node.places.get(f"with.{error.field}", node.at)
             message = str(error)
-            if self._tells_a_secret(message):
+            if any(secret in message for secret in self.values.held()):
                 message = f"{error.field or 'the config'} cannot be what the environment holds"
             self.problems.add("bad-value", f"{node.name} ({cls.name}): {message}", at)
         except (Exception, SystemExit) as error:  # a node may raise anything; the check of graphs goes on
             message, trace = describe_error(cls, error, self.values.held())
             at = node.places.get("use", node.at)
             self.problems.add("broken-node", f"{node.name} ({cls.name}) cannot be made: {message}", at, trace=trace)
-
-    def _tells_a_secret(self, text: str) -> bool:
-        return any(secret in text for secret in self.values.held())
 
 
 def _places(tree: Tree, path: str) -> Iterator[tuple[str, Position]]:

@@ -54,13 +54,13 @@ def mermaid(explained: Explanation) -> str:
     for number, chain in enumerate(explained.chains):
         lines.append(f'  subgraph chain{number}["{chain.runs}"]')
         if chain.border:
-            lines += [
-                f'    queue{number}[["{bound(chain)}"]]:::queue',
-                f"    queue{number} --> {ids[chain.nodes[0].name]}",
-            ]
-        lines += [f'    {ids[step.name]}["{_title(step, "<br>")}"]{_class(step)}' for step in chain.nodes]
+            lines.append(f'    queue{number}[["{bound(chain)}"]]:::queue')
+            lines.append(f"    queue{number} --> {ids[chain.nodes[0].name]}")
+        for step in chain.nodes:
+            style = ":::inserted" if step.inserted else ""
+            lines.append(f'    {ids[step.name]}["{_title(step, "<br>")}"]{style}')
         lines.append("  end")
-    heads = {chain.nodes[0].name: f"queue{number}" for number, chain in enumerate(explained.chains) if chain.border}
+    heads = _heads(explained)
     for wire in wires(explained):
         target = heads[wire.target] if wire.queued else ids[wire.target]
         lines.append(f'  {ids[wire.source]} {"==>" if wire.queued else "-->"}|"{wire.label}"| {target}')
@@ -80,7 +80,7 @@ def dot(explained: Explanation) -> str:
             style = ', style="rounded,dashed"' if step.inserted else ""
             lines.append(f'    {_quoted(step.name)} [label="{_title(step, chr(92) + "n")}"{style}]')
         lines.append("  }")
-    heads = {chain.nodes[0].name: f"queue{number}" for number, chain in enumerate(explained.chains) if chain.border}
+    heads = _heads(explained)
     for wire in wires(explained):
         target = heads[wire.target] if wire.queued else _quoted(wire.target)
         lines.append(f'  {_quoted(wire.source)} -> {target} [label="{wire.label}"]')
@@ -97,8 +97,9 @@ def _title(step: Step, newline: str) -> str:
     return f"{step.name}{newline}{step.use}{' (put in)' * step.inserted}"
 
 
-def _class(step: Step) -> str:
-    return ":::inserted" if step.inserted else ""
+def _heads(explained: Explanation) -> dict[str, str]:
+    """The names of the queues, by the node behind each."""
+    return {chain.nodes[0].name: f"queue{number}" for number, chain in enumerate(explained.chains) if chain.border}
 
 
 def _quoted(name: str) -> str:

@@ -10,6 +10,8 @@ from flowcore.errors import GraphError
 MAX_PROBLEMS = 100
 """Problems of one file at most: a file with more is no graph, and each costs a search for a similar name."""
 
+Lines = tuple[str, ...]
+
 
 class Problems:
     """The problems found so far, and the text of the files in which they lie.
@@ -19,10 +21,8 @@ class Problems:
 
     def __init__(self, path: str, text: str, subgraphs: Mapping[str, str] | None = None) -> None:
         self.path = path
-        self.lines = {"": text.split("\n")}
+        self.lines = {name: source.split("\n") for name, source in {**(subgraphs or {}), "": text}.items()}
         self._found: dict[Problem, None] = {}  # once each
-        for other, source in (subgraphs or {}).items():
-            self.add_text(other, source)
 
     def add_text(self, path: str, text: str) -> None:
         """Add the text of a sub-graph, so that positions in it can be shown."""
@@ -37,13 +37,7 @@ class Problems:
         return len(self._found) >= MAX_PROBLEMS
 
     def add(
-        self,
-        code: str,
-        message: str,
-        at: Position,
-        help: str = "",
-        trace: tuple[str, ...] = (),
-        notes: tuple[str, ...] = (),
+        self, code: str, message: str, at: Position, help: str = "", *, trace: Lines = (), notes: Lines = ()
     ) -> None:
         """Add a problem at a place of the graph file, of a sub-graph, or of a ``--set`` argument.
 
@@ -72,7 +66,4 @@ class Problems:
 
     def sorted(self) -> list[Problem]:
         """All problems in the order of the file, then those of its sub-graphs, those of the command line last."""
-        return sorted(
-            self._found,
-            key=lambda p: (bool(p.position.argument), p.position.path, p.position.line, p.position.column),
-        )
+        return sorted(self._found, key=lambda p: (bool((at := p.position).argument), at.path, at.line, at.column))

@@ -28,7 +28,6 @@ PLACEHOLDER: Schema = {"type": "string", "pattern": r"\$\{|^\$[a-z]"}
 def schema(nodes: Iterable[type[Node]]) -> Schema:
     """The schema for graphs that use ``nodes``."""
     known = sorted(nodes, key=lambda cls: cls.name)
-    unknown = {"not": {"required": ["import"]}}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "flowcore graph",
@@ -54,24 +53,18 @@ def schema(nodes: Iterable[type[Node]]) -> Schema:
             "outputs": _named({"type": "string", "pattern": PORT}, "Of a sub-graph: what comes out of it, by port."),
         },
         # The types of a graph that imports files are unknown here.
-        "if": unknown,
+        "if": {"not": {"required": ["import"]}},
         "then": {"properties": {"nodes": {"additionalProperties": {"properties": {"use": _use(known)}}}}},
     }  # fmt: skip
 
 
 def _use(nodes: list[type[Node]]) -> Schema:
-    purposes = [reference(cls).purpose for cls in nodes]
-    return {
-        "anyOf": [
-            {"enum": [cls.name for cls in nodes], "markdownEnumDescriptions": purposes},
-            {"type": "string", "pattern": SUBGRAPH},
-        ]
-    }
+    known = {"enum": [cls.name for cls in nodes], "markdownEnumDescriptions": [reference(cls).purpose for cls in nodes]}
+    return {"anyOf": [known, {"type": "string", "pattern": SUBGRAPH}]}
 
 
 def _node(nodes: list[type[Node]]) -> Schema:
     port = {"type": "string", "pattern": PORT}
-    with_ = {"type": ["object", "null"], "description": "The node's config."}
     return {
         "type": "object",
         "required": ["use"],
@@ -82,7 +75,7 @@ def _node(nodes: list[type[Node]]) -> Schema:
                 "description": "The node before this one, or several; one of its outputs is written node.port.",
                 "anyOf": [port, _list(port, "") | {"minItems": 1, "uniqueItems": True}],
             },
-            "with": with_,
+            "with": {"type": ["object", "null"], "description": "The node's config."},
             "queue": _config(QueueConfig) | {"description": "The queue before the node: how long, and then what."},
             "on_error": {"enum": list(OnError.__args__), "description": "What happens when the node fails."},  # type: ignore[attr-defined]
         },
@@ -93,12 +86,9 @@ def _node(nodes: list[type[Node]]) -> Schema:
 def _of_type(cls: type[Node]) -> Schema:
     """The rules for a node whose ``use`` names this type."""
     config = _config(cls.Config)
-    then: Schema = {"properties": {"with": config}}
-    if issubclass(cls, Listener):
-        then["properties"] |= {"from": False, "queue": False}
-        required = []
-    else:
-        required = ["from"]
+    listens = issubclass(cls, Listener)
+    then: Schema = {"properties": {"with": config} | ({"from": False, "queue": False} if listens else {})}
+    required = [] if listens else ["from"]
     if config.get("required"):
         required.append("with")
         config["type"] = "object"

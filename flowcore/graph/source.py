@@ -85,10 +85,8 @@ def read(text: str, problems: Problems, origin: Position | None = None) -> Tree 
         return None
     unprintable = _UNPRINTABLE.search(text)
     if unprintable is not None:
-        line, column = (
-            text.count("\n", 0, unprintable.start()),
-            unprintable.start() - text.rfind("\n", 0, unprintable.start()) - 1,
-        )
+        before = text[: unprintable.start()]
+        line, column = before.count("\n"), len(before) - before.rfind("\n") - 1
         code = f"U+{ord(unprintable[0]):04X}"
         problems.add("bad-character", f"character {code} cannot stand in a graph", _place(origin, line, column))
         return None

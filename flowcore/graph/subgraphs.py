@@ -1,8 +1,8 @@
 """Expands the sub-graphs of a graph: a tree of files becomes one flat list of nodes, whose inputs are nodes too.
 
 The value of a parameter replaces ``$name`` and keeps its position: the field that it reaches checks it, unit and all,
-and a wrong value is shown in the file that gave it. A sub-graph used twice becomes
-two sets of nodes, ``agent.speech`` and ``caller.speech``.
+and a wrong value is shown in the file that gave it. A sub-graph used twice becomes two sets of nodes, ``agent.speech``
+and ``caller.speech``.
 """
 
 from __future__ import annotations
@@ -53,27 +53,19 @@ def expand(file: GraphFile, problems: Problems) -> FlatGraph:
     return flat
 
 
+@dataclass
 class _Expansion:
     """One file as one of its uses sees it: ``prefix`` is empty for the graph's own file, ``agent.`` for a sub-graph.
 
     ``feeds`` are the nodes that the file's input stands for.
     """
 
-    def __init__(
-        self,
-        file: GraphFile,
-        problems: Problems,
-        flat: FlatGraph,
-        prefix: str = "",
-        feeds: Sequence[Input] = (),
-        parameters: Mapping[str, Tree] | None = None,
-    ) -> None:
-        self.file = file
-        self.problems = problems
-        self.flat = flat
-        self.prefix = prefix
-        self.feeds = feeds
-        self.parameters = parameters
+    file: GraphFile
+    problems: Problems
+    flat: FlatGraph
+    prefix: str = ""
+    feeds: Sequence[Input] = ()
+    parameters: Mapping[str, Tree] | None = None
 
     def run(self) -> None:
         for name, entry in self.file.nodes.entries.items():
@@ -130,11 +122,10 @@ class _Expansion:
                 if file is not None:  # otherwise its file, or the sub-graph's own `from`, was reported
                     self._no_output(file, wire)
             found += nodes
-        seen: set[tuple[str, str]] = set()
+        first: dict[tuple[str, str], Input] = {}
         for wire in found:
-            if (wire.node, wire.port) in seen:
+            if first.setdefault((wire.node, wire.port), wire) is not wire:
                 self.problems.add("repeated-input", f'"{wire.node}" comes in twice', wire.at)
-            seen.add((wire.node, wire.port))
         return None if doubtful else found
 
     def _from(self, tree: Tree) -> list[Input] | None:

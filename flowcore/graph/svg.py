@@ -22,14 +22,17 @@ NODE, LABEL, QUEUE = 38, 15, 20  # heights
 PADDING, MARGIN = 14, 16
 KEY = "dashed: put in by flowcore · yellow: a queue, its bound, and what it does when full"
 
-STYLE = f"""
+DEFINITIONS = f"""<style>
 text {{ font-family: 'DejaVu Sans', Verdana, Helvetica, Arial, sans-serif; text-anchor: middle; fill: #1e293b }}
 .name {{ font-size: {NAME}px; font-weight: bold }} .small {{ font-size: {SMALL}px }} .dim {{ fill: #64748b }}
 .left {{ text-anchor: start }}
 .chain {{ fill: #f8fafc; stroke: #94a3b8 }} .node {{ fill: #ffffff; stroke: #475569 }}
 .source {{ fill: #dbeafe }} .sink {{ fill: #dcfce7 }} .inserted {{ stroke-dasharray: 4 3 }}
 .queue {{ fill: #fde68a; stroke: #b45309 }} .wire {{ fill: none; stroke: #475569; stroke-width: 1.4 }}
-"""
+</style>
+<defs><marker id="arrow" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" \
+orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#475569"/></marker></defs>
+<rect width="100%" height="100%" fill="#ffffff"/>"""
 
 
 @dataclass(frozen=True)
@@ -84,20 +87,9 @@ def svg(explained: Explanation) -> str:
         points[:2] = [(begin, y) for _, y in points[:2]]
         body.append(_wire(points, arrow=True))
     body.append(_text(width / 2, height - MARGIN, KEY, "small dim"))
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-            f'viewBox="0 0 {width:.0f} {height:.0f}">',
-            f"<title>{escape(explained.graph)}</title>",
-            f"<style>{STYLE}</style>",
-            '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" '
-            'orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#475569"/></marker></defs>',
-            '<rect width="100%" height="100%" fill="#ffffff"/>',
-            *body,
-            "</svg>",
-            "",
-        ]
-    )
+    size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n<title>{escape(explained.graph)}</title>'
+    return "\n".join([head, DEFINITIONS, *body, "</svg>", ""])
 
 
 def _frame(chain: Chain, all_wires: Iterable[Wire]) -> _Frame:

@@ -60,12 +60,9 @@ class Values:
             return "${"
         name, default = match["name"], match["default"]
         if name is None:
-            self.problems.add(
-                "bad-variable",
-                "${ begins the name of an environment variable",
-                self.inside(scalar.at, match[0]),
-                "write ${NAME} or ${NAME:-default}; $${ is the text ${",
-            )
+            message = "${ begins the name of an environment variable"
+            help = "write ${NAME} or ${NAME:-default}; $${ is the text ${"
+            self.problems.add("bad-variable", message, self.inside(scalar.at, match[0]), help)
             return ""
         # As in a shell, the default also stands for an empty variable.
         value = self.environ.get(name, "")
