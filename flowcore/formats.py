@@ -39,14 +39,8 @@ class Caps:
 
     def matches(self, given: Format) -> bool:
         """Whether ``given`` may travel into this port."""
-        return given.kind == self.kind and all(
-            not allowed or value in allowed
-            for value, allowed in (
-                (given.encoding, self.encodings),
-                (given.rate, self.rates),
-                (given.layout, self.layouts),
-            )
-        )
+        pairs = ((given.encoding, self.encodings), (given.rate, self.rates), (given.layout, self.layouts))
+        return given.kind == self.kind and all(not allowed or value in allowed for value, allowed in pairs)
 
     def __str__(self) -> str:
         rates = "|".join(f"{rate / 1000:g} kHz" for rate in self.rates)

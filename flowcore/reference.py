@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from flowcore.node import Demux, Listener, Node, Sink
 from flowcore.units import Quantity
@@ -52,18 +51,11 @@ class Reference:
 def reference(cls: type[Node]) -> Reference:
     """Make the reference of a node from its class."""
     text = _text(cls)
+    purpose, caps = text.partition("\n")[0], tuple(map(str, cls.caps))
+    attributes = dict(cls.attributes) if issubclass(cls, Listener) else {}
+    ports, fields = dict(_outputs(cls)), tuple(_fields(cls.Config, ""))
     return Reference(
-        cls.name,
-        family(cls),
-        text.partition("\n")[0],
-        text,
-        _example(cls),
-        tuple(str(takes) for takes in cls.caps),
-        dict(_outputs(cls)),
-        cls.runs,
-        cls.loss,
-        tuple(_fields(cls.Config, "")),
-        dict(cls.attributes) if issubclass(cls, Listener) else {},
+        cls.name, family(cls), purpose, text, _example(cls), caps, ports, cls.runs, cls.loss, fields, attributes
     )
 
 
@@ -97,7 +89,7 @@ def _outputs(cls: type[Node]) -> Iterator[tuple[str, str]]:
 
 def _fields(model: type[BaseModel], prefix: str) -> Iterator[Field]:
     for name, info in model.model_fields.items():
-        default = "" if info.is_required() else _plain(_default(info))
+        default = "" if info.is_required() else _plain(info.get_default(call_default_factory=True, validated_data={}))
         yield Field(f"{prefix}{name}", described(info), info.is_required(), default, info.description or "")
         for inner in (info.annotation, *get_args(info.annotation)):
             if isinstance(inner, type) and issubclass(inner, BaseModel):
@@ -141,22 +133,10 @@ def _type(annotation: Any) -> str:
     arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
     if arguments:
         return " or ".join(_type(argument) for argument in arguments)
-    names = {
-        "str": "text",
-        "int": "whole number",
-        "float": "number",
-        "bool": "true or false",
-        "Path": "path",
-        "LocalPath": "path",
-    }
-    names |= {"SecretStr": "secret", "IPvAnyNetwork": "network (10.0.0.0/8)"}
+    names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}
+    names |= {"LocalPath": "path", "SecretStr": "secret", "IPvAnyNetwork": "network (10.0.0.0/8)"}
     name = getattr(annotation, "__name__", str(annotation))
     return names.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()  # PathTemplate: path template
-
-
-def _default(info: FieldInfo) -> Any:
-    value = info.get_default(call_default_factory=True, validated_data={})
-    return None if value is PydanticUndefined else value
 
 
 def _plain(value: Any) -> str:

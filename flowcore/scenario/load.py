@@ -91,15 +91,17 @@ def _names(plan: Plan, test: Test, where: tuple[str, ...], tree: YamlMapping, pr
             at = place(tree, *where, "catch", number)
             problems.add("not-a-sink", f"{name} is no sink: only what comes to a sink can be caught", at)
     for number, fault in enumerate(test.faults):
+        at = place(tree, *where, "faults", number)
         for kind in ("slow", "fail", "stuck"):
             injected = getattr(fault, kind)
-            if injected is not None and known(injected.node, "faults", number, kind, "node"):
-                _can_fail(plan, injected.node, place(tree, *where, "faults", number, kind, "node"), problems)
+            if injected is None or not known(injected.node, "faults", number, kind, "node"):
+                continue
+            if issubclass(plan.nodes[injected.node].cls, Listener):
+                message = f"{injected.node} accepts calls: give the fault to a node after it"
+                problems.add("fault-at-listener", message, place(tree, *where, "faults", number, kind, "node"))
         if test.input is None and (fault.reorder or fault.duplicate or fault.loss or fault.freeze or fault.reset):
-            at = place(tree, *where, "faults", number)
             problems.add("fault-without-input", "this fault is one of the input: give the test an input", at)
         elif (fault.reorder or fault.duplicate) and not plan.listener.cls.tools.stand_in:
-            at = place(tree, *where, "faults", number)
             message = f"{plan.listener.name} gives no packets that could overtake each other or come twice"
             problems.add("fault-without-packets", message, at)
     if test.input is not None:
@@ -114,11 +116,6 @@ def _names(plan: Plan, test: Test, where: tuple[str, ...], tree: YamlMapping, pr
                 problems.add("not-caught", message, place(tree, *where, "expect", key, name), f"add  catch: [{name}]")
     for number, name in enumerate(expect.failed):
         known(name, "expect", "failed", number)
-
-
-def _can_fail(plan: Plan, name: str, at: Position, problems: Problems) -> None:
-    if issubclass(plan.nodes[name].cls, Listener):
-        problems.add("fault-at-listener", f"{name} accepts calls: give the fault to a node after it", at)
 
 
 def _input(plan: Plan, test: Test, at: Position, problems: Problems) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from flowcore.testing.faults import Moment
 from flowcore.units import Decibels, Duration, Rate
 
 Track = Literal["agent", "customer"]
@@ -18,22 +19,32 @@ class _Model(BaseModel):
 
 
 class _OneOf(_Model):
-    """A mapping with exactly one of its keys, beside those of ``_others``."""
+    """A mapping with exactly one of its keys, beside those of ``others``."""
+
+    others: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="after")
     def _one(self) -> _OneOf:
-        choices = [name for name in type(self).model_fields if name not in self._others()]
+        choices = [name for name in type(self).model_fields if name not in self.others]
         if sum(getattr(self, name) is not None for name in choices) != 1:
             raise ValueError(f"give exactly one of {', '.join(choices)}")
         return self
 
-    @classmethod
-    def _others(cls) -> tuple[str, ...]:
-        return ()
+
+class _Period(_Model):
+    """A part of a call."""
+
+    at: Duration
+    """Beginning, from the start of the call."""
+
+    length: Duration
+    """Duration."""
 
 
 class Piece(_OneOf):
     """A piece of one party's sound."""
+
+    others = ("hertz",)
 
     tone: Duration | None = None
     """Length of a sine of ``hertz``."""
@@ -46,10 +57,6 @@ class Piece(_OneOf):
 
     hertz: float = Field(440.0, gt=0)
     """Frequency of a tone in Hz."""
-
-    @classmethod
-    def _others(cls) -> tuple[str, ...]:
-        return ("hertz",)
 
 
 class Message(_Model):
@@ -95,27 +102,15 @@ class Duplicate(_Model):
     """Number of messages of which one is doubled."""
 
 
-class Loss(_Model):
+class Loss(_Period):
     """Audio never arrives."""
-
-    at: Duration
-    """Beginning, from the start of the call."""
-
-    length: Duration
-    """Duration."""
 
     track: Track | None = None
     """The party whose audio is lost; both by default."""
 
 
-class Freeze(_Model):
+class Freeze(_Period):
     """The network stalls; messages sent meanwhile arrive all at once."""
-
-    at: Duration
-    """Beginning, from the start of the call."""
-
-    length: Duration
-    """Duration."""
 
 
 class Reset(_Model):
@@ -144,62 +139,35 @@ class FailingNode(_Model):
     node: str
     """Name of the node."""
 
-    at: int | Literal["open", "flush", "close"] = 0
+    at: Moment = 0
     """The call before which it happens: the number of a chunk, from 0, or the name of another call."""
 
 
-class StuckNode(_Model):
-    """A node does not return for a while."""
-
-    node: str
-    """Name of the node; it must be behind a queue."""
-
-    at: int | Literal["open", "flush", "close"] = 0
-    """The call before which it happens: the number of a chunk, from 0, or the name of another call."""
+class StuckNode(FailingNode):
+    """A node, which must be behind a queue, does not return for a while."""
 
     length: Duration
     """Duration."""
 
 
 class Fault(_OneOf):
-    """One fault."""
+    """One fault. The reference of each key is that of its class."""
 
     reorder: Reorder | None = None
-    """Messages overtake each other."""
-
     duplicate: Duplicate | None = None
-    """Messages arrive twice."""
-
     loss: Loss | None = None
-    """Audio never arrives."""
-
     freeze: Freeze | None = None
-    """The network stalls for a while."""
-
     reset: Reset | None = None
-    """The connection ends without a goodbye."""
-
     slow: SlowNode | None = None
-    """A node is slow."""
-
     fail: FailingNode | None = None
-    """A node raises."""
-
     stuck: StuckNode | None = None
-    """A node does not return for a while."""
 
 
-class Level(_Model):
+class Level(_Period):
     """Level of a part of a WAV file, as root mean square."""
 
     track: Track
     """The channel: the agent's is the left one."""
-
-    at: Duration
-    """Beginning, from the start of the call."""
-
-    length: Duration
-    """Duration."""
 
     below: Decibels | None = None
     """Level that the part must not reach."""
@@ -236,7 +204,7 @@ class FileExpectation(_Model):
 class NodeExpectation(_Model):
     """A node's counters, over all flows."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     came: Amount | None = Field(None, alias="in")
     """Input."""

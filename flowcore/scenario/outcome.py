@@ -39,11 +39,7 @@ class Outcome:
     def of(cls, result: GraphResult, times: list[float], caught: Mapping[str, list[Received]], folder: Path) -> Outcome:
         """Describe a result. ``times`` are those of its events, in seconds from the beginning."""
         flows = [
-            {
-                "reason": flow.reason,
-                "failed": [error.node for error in flow.failures],
-                "why": [*map(str, flow.failures)],
-            }
+            {"reason": flow.reason, "failed": [e.node for e in flow.failures], "why": [*map(str, flow.failures)]}
             for flow in result.flows
         ]
         nodes = {name: result.engine.totals.nodes.get(name, NodeStats()) for name in result.engine.plan.nodes}
@@ -90,12 +86,8 @@ def described(path: Path) -> dict[str, Any]:
             rate, samples = read_wav(path)
         except (OSError, EOFError, wave.Error) as error:
             return {"broken": str(error)}
-        return {
-            "channels": samples.shape[1],
-            "rate": rate,
-            "seconds": round(len(samples) / rate, 6),
-            "sha256": hashlib.sha256(samples.tobytes()).hexdigest(),
-        }
+        seconds, digest = round(len(samples) / rate, 6), hashlib.sha256(samples.tobytes()).hexdigest()
+        return {"channels": samples.shape[1], "rate": rate, "seconds": seconds, "sha256": digest}
     data = path.read_bytes()
     try:
         text = data.decode()

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from flowcore.testing.threads import spend
-
-_PATCHED = ("write", "fsync", "fdatasync")
 
 
 class FakeDisk:
@@ -42,9 +41,14 @@ class FakeDisk:
     def __enter__(self) -> Self:
         for path in (self.root, *sorted(self.root.rglob("*"))):
             self._remember(path)
-        self._real = {name: getattr(os, name) for name in _PATCHED}
-        for name in _PATCHED:
-            setattr(os, name, getattr(self, f"_{name}"))
+        fakes = {
+            "write": self._write,
+            "fsync": partial(self._sync, "fsync"),
+            "fdatasync": partial(self._sync, "fdatasync"),
+        }
+        self._real = {name: getattr(os, name) for name in fakes}
+        for name, fake in fakes.items():
+            setattr(os, name, fake)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,13 +84,7 @@ class FakeDisk:
         _raise(error)
         return written
 
-    def _fsync(self, fd: int) -> None:
-        self._sync(fd, "fsync")
-
-    def _fdatasync(self, fd: int) -> None:
-        self._sync(fd, "fdatasync")
-
-    def _sync(self, fd: int, name: str) -> None:
+    def _sync(self, name: str, fd: int) -> None:
         path = self._path(fd)
         if path is None:
             self._real[name](fd)

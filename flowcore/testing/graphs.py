@@ -18,14 +18,14 @@ from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 
 
+@dataclass(frozen=True)
 class GraphResult:
     """Result of a run: flows in the order in which they closed, all events, and the engine with its totals."""
 
-    def __init__(self, engine: Engine, events: list[Event], flows: list[FlowResult], seconds: float) -> None:
-        self.engine = engine
-        self.events = events
-        self.flows = flows
-        self.seconds = seconds
+    engine: Engine
+    events: list[Event]
+    flows: list[FlowResult]
+    seconds: float
 
     def named(self, name: str) -> list[Event]:
         """Return the events of one name."""
