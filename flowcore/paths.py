@@ -15,11 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from flowcore.errors import CannotStart
 from flowcore.node import Session
+from flowcore.units import FieldType
 
 BUILT_IN = {"flow": "the flow's own name, unique", "started": "when the session began, as {started:%Y-%m-%d}"}
 """Fields of every template. All others are attributes, which the graph's listener declares."""
@@ -45,7 +46,7 @@ def safe_name(value: str) -> str:
     return name[:MAX_PIECE]
 
 
-class LocalPath(str):
+class LocalPath(FieldType, str):
     """The path of a file or folder on this machine; a URL is refused."""
 
     __slots__ = ()
@@ -69,12 +70,6 @@ class LocalPath(str):
             return cls(os.fspath(value))
         except ValueError as error:
             raise PydanticCustomError("local_path", "{text}", {"text": str(error)}) from None
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate, serialization=core_schema.to_string_ser_schema()
-        )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

@@ -14,7 +14,8 @@ import linecache
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
@@ -74,6 +75,15 @@ def available() -> Mapping[str, Entry]:
             first = found.setdefault(entry.name, entry)
             if (first.module, first.attribute) != (entry.module, entry.attribute):
                 found[entry.name] = replace(first, rival=first.rival or entry.place)
+    return found
+
+
+def loadable(entries: Iterable[Entry]) -> list[type[Node]]:
+    """The classes of ``entries``. Broken packages are left out: a graph that names their nodes says so."""
+    found = []
+    for entry in entries:
+        with suppress(ImportError, FlowcoreError):
+            found.append(entry.load())
     return found
 
 

@@ -16,7 +16,22 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 _NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*([A-Za-zµ]*)\s*")
 
 
-class Quantity:
+class FieldType:
+    """Base of types of config fields: ``_validate`` makes a value from that of a graph, ``str`` writes one."""
+
+    __slots__ = ()
+
+    @classmethod
+    def _validate(cls, value: Any) -> Self:
+        raise NotImplementedError
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        written = core_schema.to_string_ser_schema()
+        return core_schema.no_info_plain_validator_function(cls._validate, serialization=written)
+
+
+class Quantity(FieldType):
     """Base of all quantities: parses a number and its unit."""
 
     UNITS: ClassVar[dict[str, float]]
@@ -49,12 +64,6 @@ class Quantity:
             return cls(value)  # type: ignore[call-arg]  # the subclass is also a float or an int
         except ValueError as error:
             raise PydanticCustomError("unit_wrong", "{text}", {"text": str(error)}) from None
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate, serialization=core_schema.to_string_ser_schema()
-        )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from itertools import product
 
 from pydantic import ValidationError
 
-from flowcore.errors import FlowcoreError
 from flowcore.formats import Caps, Format
 from flowcore.node import Config, Demux, Node, Transform
+from flowcore.registry import available, loadable
 
 MAX_CONVERTERS = 3
 """Converters between two nodes at most: decode, resample, interleave."""
@@ -84,19 +84,10 @@ def narrowed(wanted: Caps) -> Iterator[Caps]:
         yield Caps(wanted.kind, (encoding,) * bool(encoding), (rate,) * bool(rate), (layout,) * bool(layout))
 
 
-def installed() -> Iterator[type[Node]]:
-    """The installed transforms and demuxers. Broken packages are left out: a graph that names their nodes says so."""
-    from flowcore.registry import available
-
-    for name in sorted(available()):
-        entry = available()[name]
-        if entry.attribute or ".transforms." in entry.module:
-            try:
-                cls = entry.load()
-            except (ImportError, FlowcoreError):
-                continue
-            if issubclass(cls, Transform | Demux):
-                yield cls
+def installed() -> list[type[Node]]:
+    """The installed transforms and demuxers."""
+    entries = [entry for _, entry in sorted(available().items()) if entry.attribute or ".transforms." in entry.module]
+    return [cls for cls in loadable(entries) if issubclass(cls, Transform | Demux)]
 
 
 def is_converter(cls: type[Node]) -> bool:
