@@ -1,4 +1,4 @@
-# `make` alone lists the targets. A newcomer and CI need two of them: make demo, make test.
+# `make` alone lists the targets. The two main targets are demo and test; CI runs both.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Every install takes the versions that were tested, the build backend's included. pip reads the constraints of isolated
+# Every install uses the tested versions, also of the build backend. pip reads the constraints of isolated
 # builds from the first variable up to pip 25.2, and from the second one since.
 PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -16,7 +16,7 @@ PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-# The demo needs what a user installs and no more; the tests and checks need the developers' packages.
+# The demo installs only the packages of users; tests and checks need the developers' packages too.
 $(STAMP)-user: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing flowcore and the embedded speech engine into $(VENV) …"
@@ -25,30 +25,30 @@ $(STAMP)-user: pyproject.toml constraints.txt
 
 $(STAMP)-dev: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing flowcore and what its tests need into $(VENV) …"
+	@echo "installing flowcore and its developer packages into $(VENV) …"
 	@$(PIP) -e '.[all,dev]'
 	@touch $@ $(STAMP)-user
 
-demo: $(STAMP)-user ## one simulated call with two real voices, transcribed and recorded: no account, no sound card
+demo: $(STAMP)-user ## transcribe and record a simulated call with two real voices: no account, no sound card
 	@$(BIN)/python tools/demo.py
 
-test: debs $(STAMP)-dev ## all tests
+test: debs $(STAMP)-dev ## run all tests
 	@$(PYTEST)
 
-lint: $(STAMP)-dev ## format, lint, types, graphs
+lint: $(STAMP)-dev ## check format, lint, types and graphs
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy
 	@$(BIN)/flowcore check graphs/*.yaml
 
-check: lint ## lint and the quick tests (none runs the speech model or a whole process under load): under a minute
+check: lint ## run lint and the quick tests (no speech model, no slow tests): under a minute
 	@$(PYTEST) -m "not model and not slow"
 
-fix: $(STAMP)-dev ## format, and mend what ruff can mend
+fix: $(STAMP)-dev ## format, and apply ruff's automatic fixes
 	@$(BIN)/ruff check -q --fix .
 	@$(BIN)/ruff format -q .
 
-docs: $(STAMP)-dev ## write the generated pages: nodes, schema for editors, a picture, the tests of each fault
+docs: $(STAMP)-dev ## write the generated pages: nodes, events, schema, a picture, the tests of each fault
 	@$(BIN)/flowcore nodes --markdown > docs/nodes.md
 	@$(BIN)/flowcore events --markdown > docs/events.md
 	@$(BIN)/flowcore schema -o docs/graph.schema.json
@@ -58,23 +58,23 @@ docs: $(STAMP)-dev ## write the generated pages: nodes, schema for editors, a pi
 site: $(STAMP)-dev ## build the pages as a site in build/site; a dead link or a page outside the index is an error
 	@$(BIN)/python tools/build_site.py
 
-# The classes of a .proto. Written by a compiler that is old on purpose: its code runs with the protobuf of its own major
-# version and of the next (6 and 7), so users are not bound to the newest. A test says when they are not current.
+# The classes of a .proto. The compiler is old on purpose: its code runs with the protobuf of its own major version and of
+# the next (6 and 7), so users do not need the newest. A test fails when the classes are not current.
 PROTOC := grpcio-tools==1.72.2
-proto: $(STAMP)-dev ## write the classes of the .proto files
+proto: $(STAMP)-dev ## generate the classes of the .proto files
 	@test -d build/protoc || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/protoc $(PROTOC)
 	@PYTHONPATH=build/protoc $(BIN)/python -W ignore -m grpc_tools.protoc -I. --python_out=. --pyi_out=. nodes/ringcx/*.proto
 
 bench: $(STAMP)-dev ## measure every budget
 	@$(BIN)/python -m tests.bench
 
-fuzz: $(STAMP)-dev ## a million hostile inputs for each parser, led by the code that they reach: about 25 minutes
+fuzz: $(STAMP)-dev ## run each parser with a million hostile inputs, guided by coverage: about 25 minutes
 	@$(PIP) -e '.[fuzz]' || echo "no atheris for this Python: mutating at random"
 	@$(BIN)/python -m tests.fuzz
 
-# A test that fails once in fifty hides a race. For the night.
+# A test that fails once in fifty runs has a race. Run this overnight.
 TIMES ?= 50
-again: debs $(STAMP)-dev ## all tests TIMES=50 times, each time in another order
+again: debs $(STAMP)-dev ## run all tests TIMES=50 times, each time in another order
 	@for seed in $$(seq $(TIMES)); do echo "order $$seed:"; \
 		FLOWCORE_TEST_ORDER=$$seed $(PYTEST) || exit 1; done
 
@@ -83,18 +83,18 @@ $(BIN)/uv: constraints.txt
 	@$(PIP) uv
 	@touch $@
 
-upgrade: debs $(BIN)/uv ## take the newest version of every package into constraints.txt, run everything, show the diff
+upgrade: debs $(BIN)/uv ## put the newest version of every package into constraints.txt, run all checks, show the diff
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --no-annotate \
 		--custom-compile-command "make upgrade" --output-file constraints.txt pyproject.toml
 	@$(MAKE) lint test site; failed=$$?; git --no-pager diff constraints.txt; exit $$failed
 
-# Packages that only other packages need come in the newest version: pyproject.toml gives no bounds for them.
-test-oldest: debs $(BIN)/uv ## all tests with the lower bounds of pyproject.toml, on Python 3.11, in build/oldest
+# Indirect dependencies are installed in the newest version: pyproject.toml has no bounds for them.
+test-oldest: debs $(BIN)/uv ## run all tests with the lower bounds of pyproject.toml, on Python 3.11, in build/oldest
 	@$(BIN)/uv venv --quiet --clear --python 3.11 build/oldest
 	@$(BIN)/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct -e '.[all,dev]'
 	@build/oldest/bin/python -m pytest -n 2 --dist worksteal
 
-# Debian packages that the tests use. Without root their absence is an error of the test that needs them.
+# Debian packages that the tests use. Without root, a test fails if its package is missing.
 DEBS := sox graphviz chromium libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins \
 	asterisk-core-sounds-en-wav asterisk-core-sounds-en asterisk-moh-opsound-wav
 DEBS += $(shell command -v npm >/dev/null || echo nodejs npm) # where Node.js is not installed in another way
@@ -104,5 +104,5 @@ debs: ## install the Debian packages that the tests use, as root on Debian
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBS) >/dev/null; \
 	fi
 
-clean: ## remove the environment and everything that was built
+clean: ## remove the environment and all build outputs
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,10 +15,10 @@ APART = {
     # Messages are longer, so there are fewer of them.
     "both_parties_are_recorded_in_stereo": [("in: 200,", "in: 40,")],
     "three_calls_at_once_have_three_files": [("out: 300", "out: 60")],
-    "packets_that_come_twice_are_dropped_once": [("duplicate: 20", "duplicate: 4")],
-    "a_call_that_is_cut_keeps_what_was_said": [("seconds: 1.48", "seconds: 1.4")],
+    "duplicate_packets_are_dropped_once": [("duplicate: 20", "duplicate: 4")],
+    "a_reset_call_keeps_its_audio": [("seconds: 1.48", "seconds: 1.4")],
     # Its time comes in steps of a message, and the end is among what is dropped.
-    "a_disk_that_is_too_slow_drops_what_its_queue_cannot_hold": [
+    "a_slow_disk_drops_the_audio_beyond_its_queue": [
         ("queue_full: 1s", "queue_full: 1.2s"),
         ("seconds: 6}", "seconds: 5.8}"),
     ],
