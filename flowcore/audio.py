@@ -1,7 +1,7 @@
-"""The chunks that carry sound: ``Packet`` as a transport delivers it, ``Audio`` as nodes work on it.
+"""Chunks of audio: ``Packet`` as a transport delivers it, ``Audio`` as nodes process it.
 
-Both are `msgspec` structs: immutable, 50 ns to make (a frozen dataclass takes 500), and left alone by the garbage
-collector, which they could only slow down: they hold no reference back to anything that holds them.
+Both are `msgspec` structs: immutable, made in 50 ns (a frozen dataclass takes 500), and not tracked by the garbage
+collector, because they cannot be part of a reference cycle.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ FULL_SCALE = {"s16": 32768.0, "f32": 1.0}
 
 
 class Packet(msgspec.Struct, frozen=True, gc=False):
-    """One party's encoded audio as it came from a transport: neither ordered nor complete.
+    """One party's encoded audio from a transport, which may lose and reorder packets.
 
     ``data`` holds the encoded samples of one channel; ``arrived`` is the monotonic time of arrival in seconds.
-    ``seq`` is the sender's sequence number: what it counts is for the receiver to find out.
+    ``seq`` is the sender's sequence number: the receiver finds out what it counts.
     """
 
     track: str
@@ -40,18 +40,18 @@ class Packet(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def seconds(self) -> float:
-        """Length at 8 kHz and one byte a sample, the only packets that flowcore's transports carry."""
+        """Length at 8 kHz and one byte per sample, the only packets of flowcore's transports."""
         return len(self.data) / TELEPHONE_RATE
 
 
 class Audio(msgspec.Struct, frozen=True, gc=False):
-    """A stretch of sound on the flow's clock.
+    """A stretch of audio on the flow's clock.
 
     ``samples`` has the shape ``(frames,)`` for one channel or ``(frames, channels)``: ``uint8`` for mulaw,
-    ``int16`` for s16, ``float32`` (-1..1) for f32. Treat it as read-only: siblings share it.
+    ``int16`` for s16, ``float32`` (-1..1) for f32. Treat them as read-only: sibling nodes share them.
     ``rate`` is in Hz. ``track`` names the party (``agent``, ``customer``), or is empty when channels stand for parties.
     ``start`` is the position of the first frame on the flow's clock, in samples at ``rate``; a chunk that starts
-    later than the one before it ended leaves a hole, which is silence: nobody spoke, or the audio was dropped.
+    later than the end of the previous chunk leaves a hole, which means silence: a pause, or dropped audio.
     """
 
     samples: NDArray[Any]
@@ -81,11 +81,11 @@ class Audio(msgspec.Struct, frozen=True, gc=False):
         return len(self.samples) / self.rate
 
     def replace(self, **changes: Any) -> Audio:
-        """A copy with some fields changed."""
+        """Return a copy with some fields changed."""
         return msgspec.structs.replace(self, **changes)
 
     def level_db(self) -> float:
-        """Loudness (root mean square) in dB full scale, -inf for digital silence. Linear encodings only."""
+        """Return the root mean square in dB full scale, -inf for digital silence. Linear encodings only."""
         if not len(self.samples):
             return float("-inf")
         power = float(np.mean(np.square(self.samples, dtype=np.float64)))

@@ -1,4 +1,4 @@
-"""The chunk that carries words: a transcript event."""
+"""Chunks of text: the events of a transcript."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ class Word(msgspec.Struct, frozen=True, gc=False):
 
 
 class Text(msgspec.Struct, frozen=True, gc=False):
-    """What one party said between ``start`` and ``end`` (seconds on the flow's clock).
+    """The words of one party between ``start`` and ``end`` (seconds on the flow's clock).
 
-    ``utterance`` numbers the utterances of one track from 0: an interim text (``final=False``) is replaced by every
-    later text of the same track and utterance; exactly one of them is final. ``confidence`` lies between 0 and 1,
-    or is None where the engine gives none; for an interim text it is the engine's stability.
+    ``utterance`` numbers the utterances of one track from 0. Each later text of the same track and utterance replaces
+    an interim text (``final=False``); exactly one text of an utterance is final. ``confidence`` is between 0 and 1, or
+    None where the engine gives none; for an interim text it is the engine's stability.
 
-    ``lag`` is measured: seconds from the arrival of the audio at ``end`` to this text. ``gap`` is empty, or says why
-    there are no words of this stretch although somebody may have spoken (``untranscribed``): such a text is final and
-    has no words.
+    ``lag`` is measured: seconds from the arrival of the audio at ``end`` to this text. ``gap`` is empty, or the reason
+    why this stretch has no words although it may contain speech (``untranscribed``): such a text is final.
     """
 
     track: str
@@ -38,5 +37,5 @@ class Text(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def seconds(self) -> float:
-        """0: text has no length in a queue; borders bound it by count."""
+        """0: text has no length in a queue; borders limit its count."""
         return 0.0

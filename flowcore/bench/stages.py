@@ -89,7 +89,7 @@ class Stages:
         return {stage: seconds for stage, seconds in found.items() if seconds}
 
     def _packet(self, flow: str, packet: Packet) -> None:
-        made = stamps.made(packet.data)
+        made = stamps.time_of(packet.data)
         if made is not None:
             self._notes["socket to slot"].append((packet.arrived, packet.arrived - made))
             self._read[packet.data[: stamps.LENGTH]] = packet.arrived

@@ -1,1 +1,1 @@
-"""Filters that nodes use: arithmetic on samples in a stream, and no node."""
+"""Audio for nodes: G.711, codecs, sample rates, packets and WAV files."""

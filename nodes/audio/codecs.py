@@ -1,4 +1,4 @@
-"""What a telephone's audio may come as, made into mu-law at 8 kHz: the one encoding of packets."""
+"""Converters from a telephone's codecs to mu-law at 8 kHz, the only encoding of packets."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from flowcore import BadMessage
 from nodes.audio import g711
 
 ToMulaw = Callable[[bytes], bytes]
-"""Makes a payload mu-law. Raises `BadMessage` for one that is none of its encoding."""
+"""Converts a payload to mu-law. Raises `BadMessage` for a payload that does not fit its encoding."""
 
 
 def from_mulaw(payload: bytes) -> bytes:
-    """PCMU: as it is."""
+    """Return a PCMU payload unchanged."""
     return payload
 
 
 def from_alaw(payload: bytes) -> bytes:
-    """PCMA: by the level of each code; the steps of both codes are about as fine."""
+    """Convert PCMA by the level of each code; the steps of both codes are about equally fine."""
     return payload.translate(_MULAW_OF_ALAW)
 
 
 class FromLinear:
-    """L16: 16 bits a sample, in network order as RFC 3551 has it, unless that makes noise of it.
+    """Converts L16, 16-bit samples in network order (RFC 3551), or in little-endian order where that is smoother.
 
-    Nobody saw RingCX's L16, and other platforms send it the other way round. Speech swapped byte by byte is far rougher
-    than speech, so the first chunk that is no silence decides for all that follow.
+    RingCX's L16 is unknown, and other platforms send little-endian samples. Speech with swapped bytes is far rougher
+    than speech, so the first payload that is not silent decides the order of all later payloads.
     """
 
     def __init__(self) -> None:
@@ -44,8 +44,8 @@ class FromLinear:
         return g711.encode(np.frombuffer(payload, self._order or ">i2").astype(np.int16)).tobytes()
 
 
-def mixed(first: bytes, *others: bytes) -> bytes:
-    """Mu-law voices as one, as long as the first; shorter others are silent at their end."""
+def mix(first: bytes, *others: bytes) -> bytes:
+    """Return the sum of mu-law voices, as long as the first; shorter others are silent at their end."""
     samples = g711.decode(np.frombuffer(first, np.uint8)).astype(np.int32)
     for other in others:
         samples[: len(other)] += g711.decode(np.frombuffer(other, np.uint8))
@@ -57,7 +57,7 @@ def _roughness(samples: NDArray[np.int16]) -> int:
 
 
 def _alaw_table() -> bytes:
-    """Mu-law for each A-law code: bits 0-3 are the place in a segment, 4-6 the segment, 7 the sign; sent xor 0x55."""
+    """Return mu-law for each A-law code: bits 0-3 are the place in a segment, 4-6 the segment, 7 the sign; xor 0x55."""
     code = np.arange(256, dtype=np.int32) ^ 0x55
     segment, place = (code >> 4) & 7, code & 15
     magnitude = np.where(segment, (place * 16 + 0x108) << np.maximum(segment - 1, 0), place * 16 + 8)

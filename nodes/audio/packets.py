@@ -1,4 +1,4 @@
-"""Sound into packets, as a sender of RingCX streams cuts and numbers it."""
+"""Packetizer: cuts audio into numbered packets, as a sender of RingCX streams does."""
 
 from __future__ import annotations
 
@@ -9,33 +9,29 @@ from flowcore import Audio, Packet
 from flowcore.audio import SILENCE, TRACKS
 from nodes.audio.g711 import RATE
 
-SILENT = bytes([SILENCE["mulaw"]])
-
 Numbering = Literal["per_track", "shared"]
 
 
-class Cutter:
-    """Mu-law sound of two tracks into packets of ``size`` bytes, numbered from ``first``.
+class Packetizer:
+    """Cuts the mu-law audio of both tracks into packets of ``size`` bytes, numbered from ``first``.
 
-    A hole in a track becomes silence of its length, so that positions stay right at the receiver. ``end`` tells where
-    each track ends so far, in samples. A packet's time of arrival is that at which its last sample was spoken, in
-    seconds of the stream. Raises `KeyError` for a track that is neither ``agent`` nor ``customer``.
+    A hole in a track becomes silence of its length, so that positions stay right at the receiver. ``end`` holds the
+    end of each track in samples. A packet's time of arrival is the time of its last sample, in seconds of the stream.
+    Raises `KeyError` for a track that is neither ``agent`` nor ``customer``.
     """
 
     def __init__(self, size: int, sequence: Numbering = "per_track", first: int = 1) -> None:
         self.end = dict.fromkeys(TRACKS, 0)
         self._size = size
-        self._held = {track: bytearray() for track in self.end}
-        self._counter = dict.fromkeys(self.end, "")  # whose number a track takes
-        if sequence == "per_track":
-            self._counter = {track: track for track in self.end}
+        self._held = {track: bytearray() for track in TRACKS}
+        self._counter = {track: track if sequence == "per_track" else "" for track in TRACKS}
         self._next = dict.fromkeys(self._counter.values(), first)
 
-    def cut(self, chunk: Audio) -> Iterator[Packet]:
-        """The packets that are whole now."""
+    def add(self, chunk: Audio) -> Iterator[Packet]:
+        """Yield the packets that ``chunk`` completes."""
         track = chunk.track
         held = self._held[track]
-        held += SILENT * (chunk.start - self.end[track])
+        held += bytes([SILENCE["mulaw"]]) * (chunk.start - self.end[track])
         held += chunk.samples.tobytes()
         self.end[track] = chunk.end
         at = 0
@@ -44,15 +40,15 @@ class Cutter:
             at += self._size
         del held[:at]
 
-    def rest(self) -> Iterator[Packet]:
-        """The stream has ended: what is left of each track, which makes a shorter packet."""
+    def flush(self) -> Iterator[Packet]:
+        """Yield the rest of each track as a shorter packet, at the end of the stream."""
         for track, held in self._held.items():
             if held:
                 yield self._packet(track, bytes(held), 0)
                 held.clear()
 
     def _packet(self, track: str, data: bytes, behind: int) -> Packet:
-        """One that ``behind`` samples follow so far."""
+        """Return a packet that ``behind`` samples of its track follow so far."""
         counter = self._counter[track]
         seq = self._next[counter]
         self._next[counter] += 1

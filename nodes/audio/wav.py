@@ -1,8 +1,7 @@
-"""WAV files: the header, reading any of them, and repair of those whose writer was killed.
+"""WAV files: write headers, read any file, and repair files whose writer was killed.
 
 Formats: Multimedia Programming Interface and Data Specifications 1.0 (IBM and Microsoft, 1991), chapter RIFF/WAVE,
-and RFC 2361. A file that is still growing says 0xFFFFFFFF for its sizes: libsndfile and sox then read to its end,
-where for 0 they read nothing.
+and RFC 2361. A growing file has the sizes 0xFFFFFFFF: libsndfile and sox then read to its end, with 0 nothing.
 """
 
 from __future__ import annotations
@@ -21,18 +20,19 @@ from flowcore.audio import SAMPLE_BYTES
 from nodes.audio import g711
 
 PCM, FLOAT, MULAW, EXTENSIBLE = 1, 3, 7, 0xFFFE
-UNKNOWN = 0xFFFFFFFF
-UNFINISHED = 0x7FFF0000  # recorders write this (GStreamer), 0xFFFFFFFF or 0 until they know better
+UNKNOWN_SIZE = 0xFFFFFFFF
+MIN_UNFINISHED_SIZE = 0x7FFF0000
+"""Least size that marks an unfinished file: recorders write this (GStreamer), 0xFFFFFFFF, or 0, until they finish."""
 ENCODINGS = {encoding: (tag, SAMPLE_BYTES[encoding]) for encoding, tag in (("s16", PCM), ("mulaw", MULAW))}
 
 
 class NotWav(ValueError):
-    """The bytes are not a WAV file that can be read here; the text says why."""
+    """The bytes are not a WAV file that this module reads; the message says why."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a header says: format ``tag``, bits a sample, and where the data lies, in bytes."""
+    """The content of a header: format ``tag``, bits per sample, and start and size of the data in bytes."""
 
     tag: int
     channels: int
@@ -42,19 +42,19 @@ class Layout:
     size: int
 
     @property
-    def frame(self) -> int:
+    def frame_bytes(self) -> int:
         """Bytes of one sample of all channels."""
         return self.channels * self.bits // 8
 
 
-def header(encoding: str, rate: int, channels: int, size: int = UNKNOWN) -> bytes:
-    """The bytes before the samples: 44 for s16, 58 for mulaw. ``size`` of the data in bytes."""
+def header(encoding: str, rate: int, channels: int, size: int = UNKNOWN_SIZE) -> bytes:
+    """Return the bytes before the samples: 44 for s16, 58 for mulaw. ``size`` is that of the data, in bytes."""
     tag, width = ENCODINGS[encoding]
     form = struct.pack("<HHIIHH", tag, channels, rate, rate * channels * width, channels * width, 8 * width)
-    frames = size if size == UNKNOWN else size // (channels * width)
-    # Other formats than PCM carry the length of their extension, here none, and a fact chunk with their frames.
+    frames = size if size == UNKNOWN_SIZE else size // (channels * width)
+    # Formats other than PCM have the length of an extension, here 0, and a fact chunk with the number of frames.
     chunks = _chunk(b"fmt ", form) if tag == PCM else _chunk(b"fmt ", form + b"\0\0") + _chunk(b"fact", _u32(frames))
-    whole = size if size == UNKNOWN else 4 + len(chunks) + 8 + size + size % 2
+    whole = size if size == UNKNOWN_SIZE else 4 + len(chunks) + 8 + size + size % 2
     return b"RIFF" + _u32(whole) + b"WAVE" + chunks + b"data" + _u32(size)
 
 
@@ -66,7 +66,7 @@ def _u32(number: int) -> bytes:
     return struct.pack("<I", number)
 
 
-def layout(head: bytes, length: int) -> Layout:
+def read_layout(head: bytes, length: int) -> Layout:
     """Read the header of a file of ``length`` bytes from its first bytes. Raises `NotWav`."""
     if len(head) < 12 or head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         raise NotWav("it is no WAV file")
@@ -77,7 +77,7 @@ def layout(head: bytes, length: int) -> Layout:
         name, size = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
         at += 8
         if name == b"data" and form is not None:
-            growing = size >= UNFINISHED or (size == 0 and whole <= at)
+            growing = size >= MIN_UNFINISHED_SIZE or (size == 0 and whole <= at)
             left = length - at
             return Layout(*_format(form), start=at, size=left if growing else min(size, left))
         if name == b"fmt ":
@@ -91,17 +91,17 @@ def _format(form: bytes) -> tuple[int, int, int, int]:
         raise NotWav("its format chunk is cut off")
     tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", form)
     if tag == EXTENSIBLE and len(form) >= 26:
-        tag = int.from_bytes(form[24:26], "little")  # the first two bytes of the GUID are the format's old tag
+        tag = int.from_bytes(form[24:26], "little")  # the first two bytes of the GUID are the format tag
     if not channels or not rate or (tag, bits) not in _DECODERS:
         raise NotWav(f"its format is not supported (tag {tag}, {bits} bits, {channels} channels at {rate} Hz)")
     return tag, channels, rate, bits
 
 
 def decode(data: bytes) -> tuple[int, NDArray[np.int16]]:
-    """Rate in Hz and samples of the shape ``(frames, channels)`` of a whole file. Raises `NotWav`."""
-    found = layout(data, len(data))
-    frames = found.size // found.frame
-    raw = data[found.start : found.start + frames * found.frame]
+    """Return the rate in Hz and the samples of a whole file, shape ``(frames, channels)``. Raises `NotWav`."""
+    found = read_layout(data, len(data))
+    frames = found.size // found.frame_bytes
+    raw = data[found.start : found.start + frames * found.frame_bytes]
     samples = _DECODERS[found.tag, found.bits](raw)
     return found.rate, samples.reshape(frames, found.channels)
 
@@ -124,10 +124,11 @@ _DECODERS: dict[tuple[int, int], Callable[[bytes], NDArray[np.int16]]] = {
 
 
 def finalize(path: Path) -> float:
-    """Write the true sizes into a header of ours, in a file that is complete, and bring it to the disk. Its seconds.
+    """Write the true sizes into the header of a complete file, sync the file, and return its length in seconds.
 
-    The file's length decides, so this also repairs a file whose writer was killed; half a frame at its end is cut
-    off. A file too short for a header becomes an empty one. Raises OSError and, for other files than ours, `NotWav`.
+    The sizes follow from the length of the file, so this also repairs a file whose writer was killed; half a frame at
+    its end is cut off. A file too short for a header becomes an empty recording. Raises OSError, and `NotWav` for
+    files that `header` did not begin.
     """
     with path.open("r+b") as file:
         length = os.fstat(file.fileno()).st_size
@@ -137,19 +138,19 @@ def finalize(path: Path) -> float:
             file.write(header("s16", g711.RATE, 1, 0))
         else:
             start = file.read(4096)
-            found = layout(start, length)
+            found = read_layout(start, length)
             encoding = next((name for name, code in ENCODINGS.items() if code == (found.tag, found.bits // 8)), "s16")
-            size = found.size - found.size % found.frame
+            size = found.size - found.size % found.frame_bytes
             head = header(encoding, found.rate, found.channels, size)
             if len(head) != found.start:
                 raise NotWav("another program wrote it")
-            if not start.startswith(head) or length != found.start + size + size % 2:  # else a reader may have it open
+            if not start.startswith(head) or length != found.start + size + size % 2:  # readers may have it open
                 file.truncate(found.start + size)
                 file.seek(0, os.SEEK_END)
-                file.write(b"\0" * (size % 2))  # chunks of RIFF have even lengths
+                file.write(b"\0" * (size % 2))  # RIFF chunks have even lengths
                 file.seek(0)
                 file.write(head)
-            seconds = size / found.frame / found.rate
+            seconds = size / found.frame_bytes / found.rate
         file.flush()
         os.fsync(file.fileno())
     return seconds

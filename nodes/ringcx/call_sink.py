@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import TypeVar
 
 from flowcore import Audio, Config, Packet, Session, Sink
-from nodes.audio.packets import Cutter
+from nodes.audio.packets import Packetizer
 from nodes.ringcx.call_transport import CallTransport
 from nodes.ringcx.chaos import EVENTS, REASONS, Chaos, ChaosSpec, ChaoticCall
 
@@ -37,15 +37,15 @@ CallConfigT = TypeVar("CallConfigT", bound=CallConfig)
 
 
 class CallSink(Sink[Audio | Packet, CallConfigT]):
-    """Makes one call of a flow: sends packets as they are, and audio as ``cutter`` cuts it."""
+    """Makes one call of a flow: sends packets as they are, and audio as ``packetizer`` cuts it."""
 
     runs = "thread"
     events = EVENTS
     reasons = REASONS
 
-    def __init__(self, config: CallConfigT, cutter: Cutter) -> None:
+    def __init__(self, config: CallConfigT, packetizer: Packetizer) -> None:
         super().__init__(config)
-        self._cutter = cutter
+        self._packetizer = packetizer
         self._call: CallTransport | ChaoticCall | None = None
 
     @abstractmethod
@@ -62,12 +62,12 @@ class CallSink(Sink[Audio | Packet, CallConfigT]):
 
     def process(self, chunk: Audio | Packet) -> None:
         if self._call is not None:
-            for packet in (chunk,) if isinstance(chunk, Packet) else self._cutter.cut(chunk):
+            for packet in (chunk,) if isinstance(chunk, Packet) else self._packetizer.add(chunk):
                 self._call.media(packet)
 
     def flush(self) -> None:
         if self._call is not None:
-            for packet in self._cutter.rest():
+            for packet in self._packetizer.flush():
                 self._call.media(packet)
             self._call.end()
 

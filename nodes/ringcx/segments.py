@@ -6,7 +6,7 @@ Over gRPC no message overtakes another, so sequence numbers only reveal chunks t
 from __future__ import annotations
 
 from flowcore import Packet
-from nodes.audio.codecs import ToMulaw, mixed
+from nodes.audio.codecs import ToMulaw, mix
 from nodes.audio.g711 import RATE
 
 LEAD_TIMEOUT = 0.5
@@ -94,7 +94,7 @@ class TrackMixer:
         number = segment.base + place
         self._next = max(self._next, number + 1)
         if self._waiting:
-            data = mixed(data, *(_cut(other.waiting, len(data)) for other in self._waiting))
+            data = mix(data, *(_cut(other.waiting, len(data)) for other in self._waiting))
             self._waiting = [other for other in self._waiting if other.waiting]
         self.seconds += len(data) / RATE
         return Packet(self.track, number, data, now)
@@ -106,7 +106,7 @@ class TrackMixer:
         longest, *others = sorted((bytes(one.waiting) for one in self._waiting), key=len, reverse=True)
         self._waiting = []
         self.seconds += len(longest) / RATE
-        return Packet(self.track, self._next, mixed(longest, *others), now)
+        return Packet(self.track, self._next, mix(longest, *others), now)
 
     def _wait(self, segment: Segment, place: int, data: bytes, now: float) -> str | None:
         if place <= segment.last_queued:

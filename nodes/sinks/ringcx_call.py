@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowcore import Caps, node
 from nodes.audio.g711 import PACKET, RATE
-from nodes.audio.packets import Cutter, Numbering
+from nodes.audio.packets import Numbering, Packetizer
 from nodes.ringcx.call_sender import Dialect
 from nodes.ringcx.call_sink import CallConfig, CallSink
 from nodes.ringcx.websocket_transport import WebSocketTransport
@@ -45,7 +45,7 @@ class RingCXCall(CallSink[RingCXCallConfig]):
     caps = (Caps("audio", ("mulaw",), (RATE,), ("tracks",)), Caps("packets", ("mulaw",), (RATE,), ("tracks",)))
 
     def __init__(self, config: RingCXCallConfig) -> None:
-        super().__init__(config, Cutter(PACKET, config.sequence))
+        super().__init__(config, Packetizer(PACKET, config.sequence))
 
     def make_transport(self, attributes: dict[str, str]) -> WebSocketTransport:
         return WebSocketTransport(self.config.url, attributes, self.config.dialect)

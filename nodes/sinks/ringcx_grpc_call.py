@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from flowcore import Caps, Duration, Extra, LocalPath, node
 from nodes.audio.g711 import RATE
-from nodes.audio.packets import Cutter
+from nodes.audio.packets import Packetizer
 from nodes.ringcx.call_sink import CallConfig, CallSink
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class RingCXGrpcCall(CallSink[RingCXGrpcCallConfig]):
     caps = (Caps("audio", ("mulaw",), (RATE,), ("tracks",)),)
 
     def __init__(self, config: RingCXGrpcCallConfig) -> None:
-        super().__init__(config, Cutter(max(1, config.chunk.samples(RATE))))
+        super().__init__(config, Packetizer(max(1, config.chunk.samples(RATE))))
 
     @classmethod
     def requires(cls, config: RingCXGrpcCallConfig) -> Sequence[Extra]:

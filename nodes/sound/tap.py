@@ -164,7 +164,7 @@ def _play(listening: TapConnection) -> None:
                 for party, samples in by_party(head, to_int16(head, data)):
                     if head["rate"] != PLAY_RATE:
                         if party not in filters:
-                            filters[party] = rates.new(head["rate"], PLAY_RATE, "auto", samples)
+                            filters[party] = rates.make_filter(head["rate"], PLAY_RATE, "auto", samples)
                         samples = filters[party].feed(samples)
                     speaker.mixer.push(heard, party, samples, time.monotonic(), PLAYOUT_DEPTH)
             report.check()

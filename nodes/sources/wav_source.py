@@ -1,4 +1,4 @@
-"""Play files as a call: WAV files in, a session of sound out, at the pace of a real call or faster."""
+"""Play WAV files as a call, at the pace of a real call or faster."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Voices = Mapping[str, NDArray[np.int16]]
 
 
 class WavSourceConfig(Config):
-    """Which files, in what pieces, how fast and how often."""
+    """Files, length of the chunks, speed, repetitions and number of calls."""
 
     path: LocalPath = LocalPath("")
-    """One file with both parties, or with the agent only."""
+    """A file of both parties, or of the agent only."""
 
     agent: LocalPath = LocalPath("")
     """The agent's file, mono; in place of ``path``."""
@@ -31,22 +31,22 @@ class WavSourceConfig(Config):
     """The customer's file, mono; in place of ``path``."""
 
     rate: Rate = Rate(8000)
-    """Sample rate that comes out, whatever the files have."""
+    """Sample rate of the output; files at other rates are resampled."""
 
     chunk: Duration = Field(Duration("20ms"), ge=Duration("1ms"))
-    """Length of the pieces that come out."""
+    """Length of the chunks."""
 
     speed: float = Field(1.0, ge=0, allow_inf_nan=False)
-    """Times the pace of a real call; 0 is as fast as the flow takes it."""
+    """Factor on the pace of a real call; 0 is as fast as the flow takes the audio."""
 
     repeat: int = Field(1, ge=1)
-    """How many times each call plays the files, one after the other."""
+    """How many times each call plays the files in succession."""
 
     calls: int = Field(1, ge=1)
-    """How many calls at once, each its own flow."""
+    """Number of concurrent calls, each with its own flow."""
 
     @model_validator(mode="after")
-    def _one_way_to_say_it(self) -> Self:
+    def _path_or_parties(self) -> Self:
         if bool(self.path) == bool(self.agent or self.customer):
             raise ValueError("give either path, or agent and customer")
         return self
@@ -56,9 +56,9 @@ class WavSourceConfig(Config):
 class WavSource(Listener[Audio, WavSourceConfig]):
     """One call from a stereo file (agent left, customer right), or from a mono file for each party.
 
-    A mono ``path`` is the agent's. The shorter party is padded with silence: in a call, both send until the end.
-    Files are read at the start, whole, and resampled to ``rate``: 8, 16, 24 or 32 bits, float or mu-law, also
-    unfinished ones.
+    A mono ``path`` is the agent. The shorter party is padded with silence, because both parties of a call send until
+    its end. Files are read whole at the start and resampled to ``rate``: 8, 16, 24 or 32 bits, float or mu-law,
+    unfinished files too.
 
     Out: ``Audio``, s16 at ``rate``, tracks. The session's ``call_id`` is the name of the file and the call's number.
 
@@ -75,7 +75,7 @@ class WavSource(Listener[Audio, WavSourceConfig]):
         return Format("audio", "s16", config.rate, "tracks")
 
     async def run(self, host: Host) -> None:
-        voices = self._load()  # no flow is there yet that reading could hold up
+        voices = self._load()  # before any flow that reading could delay
         await asyncio.gather(*(self._play(host, voices, number + 1) for number in range(self.config.calls)))
 
     async def _play(self, host: Host, voices: Voices, number: int) -> None:
@@ -83,12 +83,12 @@ class WavSource(Listener[Audio, WavSourceConfig]):
         try:
             inlet = host.accept({"call_id": f"{name}-{number}", "session_id": str(number)})
         except Refused:
-            return  # the engine counts it; the other calls play on
+            return  # the engine counts the refusal; the other calls continue
         due = host.now()
         for chunks in self._steps(voices):
             while inlet.paused and not inlet.ended:
                 await host.slot()
-                due = host.now()  # a file that waited goes on at its pace and makes up for nothing
+                due = host.now()  # after a wait the file continues at its pace, without catching up
             if inlet.ended:
                 return
             for chunk in chunks:
@@ -98,7 +98,7 @@ class WavSource(Listener[Audio, WavSourceConfig]):
         inlet.end("end_of_file")
 
     def _steps(self, voices: Voices) -> Iterator[list[Audio]]:
-        """The chunks of all parties, step by step."""
+        """Yield the chunks of all parties, step by step."""
         rate = int(self.config.rate)
         frames = len(next(iter(voices.values())))
         step = self.config.chunk.samples(rate)
@@ -109,21 +109,21 @@ class WavSource(Listener[Audio, WavSourceConfig]):
                 ]
 
     def _load(self) -> Voices:
-        """The samples of each party, all of one length. Raises `CannotStart`."""
+        """Return the samples of each party, all of one length. Raises `CannotStart`."""
         config = self.config
         if config.path:
-            samples = self._read("path", most_channels=2)
+            samples = self._read("path", max_channels=2)
             voices = dict(zip(TRACKS, samples.T, strict=False))
         else:
             given = (track for track in TRACKS if getattr(config, track))
-            voices = {track: self._read(track, most_channels=1)[:, 0] for track in given}
+            voices = {track: self._read(track, max_channels=1)[:, 0] for track in given}
         longest = max(len(samples) for samples in voices.values())
         padded = {track: np.pad(samples, (0, longest - len(samples))) for track, samples in voices.items()}
         for samples in padded.values():
-            samples.setflags(write=False)  # the calls share them
+            samples.setflags(write=False)  # all calls share them
         return padded
 
-    def _read(self, field: str, most_channels: int) -> NDArray[Any]:
+    def _read(self, field: str, max_channels: int) -> NDArray[Any]:
         path = Path(getattr(self.config, field)).expanduser()
         try:
             rate, samples = wav.decode(path.read_bytes())
@@ -133,8 +133,8 @@ class WavSource(Listener[Audio, WavSourceConfig]):
             ) from error
         except wav.NotWav as error:
             raise CannotStart(f"cannot read {path}: {error}; give a WAV file", field=field) from error
-        if samples.shape[1] > most_channels:
-            fix = "give a stereo or mono file" if most_channels == 2 else "use path for a file of both parties"
+        if samples.shape[1] > max_channels:
+            fix = "give a stereo or mono file" if max_channels == 2 else "use path for a file of both parties"
             raise CannotStart(f"{path} has {samples.shape[1]} channels: {fix}", field=field)
         if rate != self.config.rate and len(samples):
             import soxr

@@ -1,4 +1,4 @@
-"""Turn mu-law, one byte a sample as telephones send it, into linear 16-bit samples."""
+"""Decode mu-law, the telephone's encoding with one byte per sample, to linear 16-bit samples."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from nodes.audio import g711
 
 @node("decode_mulaw")
 class DecodeMulaw(Transform[Audio, Audio]):
-    """Decode ITU-T G.711 mu-law, exactly as the standard's tables say.
+    """Decode ITU-T G.711 mu-law, exactly by the standard's tables.
 
     In: ``Audio``, mulaw, any rate and layout. Out: the same chunks as s16.
 

@@ -1,4 +1,4 @@
-"""Turn linear 16-bit samples into mu-law, one byte a sample as telephones send it."""
+"""Encode linear 16-bit samples as mu-law, the telephone's encoding with one byte per sample."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from nodes.audio import g711
 
 @node("encode_mulaw")
 class EncodeMulaw(Transform[Audio, Audio]):
-    """Encode to ITU-T G.711 mu-law; decoded mu-law comes back bit by bit (but for the code of minus zero).
+    """Encode to ITU-T G.711 mu-law; decoded mu-law is restored bit by bit, except the code of negative zero.
 
     In: ``Audio``, s16, any rate and layout. Out: the same chunks as mulaw.
 

@@ -13,19 +13,19 @@ from flowcore.events import LATE, UNKNOWN_TRACK, Reason
 
 
 class InterleaveConfig(Config):
-    """How patient it is."""
+    """Patience with a late party."""
 
     wait: Duration = Duration("1s")
-    """How far one party may be ahead of the other before the other's part becomes silence."""
+    """How far one party may be ahead of the other before the other's audio becomes silence."""
 
 
 @node("interleave")
 class Interleave(Transform[Audio, Audio, InterleaveConfig]):
-    """Put both parties into one stereo stream by the position of their chunks, not by the order of their coming.
+    """Join both parties into one stereo stream by the positions of their chunks, not by their order of arrival.
 
     In: ``Audio``, s16 or mulaw, as tracks, or two mono branches. Out: stereo, agent left, customer right.
-    A stretch comes out once both parties have it; if one lags behind the other by more than ``wait``, it gets silence
-    there, and what it brings later for that stretch is dropped and counted. Where both have a hole, so has the output.
+    A stretch comes out once both parties have it. A party that lags behind by more than ``wait`` is silent there; its
+    late audio of that stretch is dropped and counted. A hole in both parties is a hole in the output.
 
     Example::
 
@@ -50,10 +50,10 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
 
     def __init__(self, config: InterleaveConfig) -> None:
         super().__init__(config)
-        self._waiting: tuple[deque[Audio], ...] = (deque(), deque())  # per channel, in order, nothing before _position
-        self._ends = [0, 0]  # how far each channel has come, in samples on the flow's clock
-        self._position = 0  # everything before it is out
-        self._patience = 0  # `wait` in samples, once the rate is known
+        self._waiting: tuple[deque[Audio], ...] = (deque(), deque())  # per channel, in order, from _position on
+        self._ends = [0, 0]  # end of each channel, in samples on the flow's clock
+        self._position = 0  # end of the output
+        self._max_lead = 0  # `wait` in samples, once the rate is known
 
     def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
         if chunk.track not in TRACKS:
@@ -74,9 +74,9 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
             self._emit_pair(channel, chunk, other.popleft(), emit)  # the usual case, in half the time
             return
         own.append(chunk)
-        patience = self._patience = self._patience or self.config.wait.samples(chunk.rate)
-        # What both have, or what the other one will not be waited for any longer; usually nothing new yet.
-        limit = max(min(ends), end - patience)
+        max_lead = self._max_lead = self._max_lead or self.config.wait.samples(chunk.rate)
+        # The audio of both channels, or that for which the other channel is too late; usually nothing new yet.
+        limit = max(min(ends), end - max_lead)
         if limit > self._position:
             self._emit_until(limit, emit)
 
@@ -98,13 +98,13 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
             end = start
             for chunk in sorted((*left, *right), key=lambda chunk: chunk.start):
                 if chunk.start > end:
-                    break  # a hole that both share
+                    break  # a hole in both channels
                 end = max(end, chunk.end)
             emit(self._cut(start, min(end, limit), first[0]))
         self._position = max(self._position, limit)
 
     def _cut(self, start: int, end: int, like: Audio) -> Audio:
-        """Take ``start`` to ``end`` out of both queues, with silence where a channel has nothing."""
+        """Take ``start`` to ``end`` out of both queues, with silence where a channel has no audio."""
         frames = np.empty((end - start, 2), like.samples.dtype)
         for channel, queue in enumerate(self._waiting):
             done = start

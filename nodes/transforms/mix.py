@@ -8,17 +8,17 @@ from flowcore import Audio, Caps, Config, Emit, Format, Transform, node
 
 
 class MixConfig(Config):
-    """How loud."""
+    """Level of the mix."""
 
     halve: bool = False
-    """Take half of each party, so that two who shout at once are not clipped; one alone is 6 dB softer then."""
+    """Halve each party, so that two loud parties are not clipped; a single party is then 6 dB softer."""
 
 
 @node("mix")
 class Mix(Transform[Audio, Audio, MixConfig]):
-    """Add the channels of stereo, sample by sample; what would be too loud for 16 bits is held at their limit.
+    """Add the channels of stereo, sample by sample; sums beyond 16 bits are clipped.
 
-    In: ``Audio``, s16, stereo (two parties' tracks are joined before it). Out: one channel, as the track ``mix``.
+    In: ``Audio``, s16, stereo (flowcore joins two tracks first). Out: one channel, as the track ``mix``.
 
     Example::
 

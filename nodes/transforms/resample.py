@@ -1,4 +1,4 @@
-"""Change the sample rate, in a stream: chunks of any length go in, and what comes out joins without a seam."""
+"""Change the sample rate of a stream, without seams between chunks of any length."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from nodes.audio import rates
 
 
 class ResampleConfig(Config):
-    """To which rate, and how well."""
+    """Target rate and quality."""
 
     rate: Rate = Rate(16000)
-    """The sample rate that comes out, in Hz; audio that has it already passes unchanged."""
+    """Sample rate of the output, in Hz; audio at that rate passes unchanged."""
 
     quality: rates.Quality = "auto"
-    """A filter of libsoxr, from quick to very high: better ones see further ahead, but cost about the same.
-    ``auto`` is HQ, but where the rate doubles (a telephone's, for a recogniser) a filter that keeps 0.4 KiB of a
-    track instead of 100 and sees 6 ms ahead; 4.0 to 4.2 kHz then mirror what the input has from 3.8 to 4.0 kHz."""
+    """A filter of libsoxr, from quick to very high: better filters look further ahead, but cost about the same.
+    ``auto`` is HQ, except where the rate doubles (from a telephone to a recogniser): that filter keeps 0.4 KiB per
+    track instead of 100 KiB and looks 6 ms ahead; 4.0 to 4.2 kHz then mirror the input from 3.8 to 4.0 kHz."""
 
 
 @node("resample")
 class Resample(Transform[Audio, Audio, ResampleConfig]):
-    """Resample each track on its own.
+    """Resample each track separately.
 
-    In: ``Audio``, s16, any rate and layout. Out: the same at ``rate``. Positions are exact: whatever lies between two
-    holes comes out from ``round(start * ratio)`` to ``round(end * ratio)``. The filter needs to see ahead, so output
-    follows input by a delay (8 to 16 kHz: 6 ms, with HQ 80 to 115 ms) until a hole or the end pushes the rest out.
+    In: ``Audio``, s16, any rate and layout. Out: the same at ``rate``. Positions are exact: audio between two holes
+    comes out from ``round(start * ratio)`` to ``round(end * ratio)``. The filter looks ahead, so the output is delayed
+    (8 to 16 kHz: by 6 ms, with HQ by 80 to 115 ms) until a hole or the end flushes the rest.
 
     Example::
 
@@ -49,7 +49,7 @@ class Resample(Transform[Audio, Audio, ResampleConfig]):
 
     @classmethod
     def latency(cls, config: ResampleConfig, given: Format) -> float:
-        return 0.0 if given.rate == config.rate else rates.ahead(given.rate, int(config.rate), config.quality)
+        return 0.0 if given.rate == config.rate else rates.lookahead(given.rate, int(config.rate), config.quality)
 
     def __init__(self, config: ResampleConfig) -> None:
         self.rate = int(config.rate)
@@ -57,7 +57,7 @@ class Resample(Transform[Audio, Audio, ResampleConfig]):
         self._streams: dict[str, _Stream] = {}
 
     def open(self, session: Session) -> None:
-        import soxr  # noqa: F401  # 20 ms that belong to the start of a flow, not to its first chunk
+        import soxr  # noqa: F401  # takes 20 ms, better at the start of a flow than at its first chunk
 
     def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
         if chunk.rate == self.rate:
@@ -83,22 +83,22 @@ class _Stream:
         self.track = first.track
         self.from_rate = first.rate
         self.rate = rate
-        self._filter = rates.new(first.rate, rate, quality, first.samples)
+        self._filter = rates.make_filter(first.rate, rate, quality, first.samples)
         self.begin(first.start)
 
     def begin(self, start: int) -> None:
         self.end = start
-        self.position = self._place(start)
+        self.position = self._scaled(start)
 
     def feed(self, samples: Any, emit: Emit[Audio]) -> None:
         self.end += len(samples)
         self._emit(self._filter.feed(samples), emit)
 
     def finish(self, emit: Emit[Audio]) -> None:
-        """Push out what the filter still holds: what follows is another stream."""
+        """Emit the rest of the filter, before a hole or the end."""
         tail = self._filter.finish()
-        missing = self._place(self.end) - self.position
-        if missing > len(tail):  # libsoxr rounds the length of each stream its own way, one sample off at most
+        missing = self._scaled(self.end) - self.position
+        if missing > len(tail):  # libsoxr may round the length of a stream one sample off
             tail = np.concatenate([tail, np.zeros((missing - len(tail), *tail.shape[1:]), np.int16)])
         self._emit(tail[: max(missing, 0)], emit)
 
@@ -107,5 +107,5 @@ class _Stream:
             emit(Audio(samples, "s16", self.rate, self.track, self.position))
             self.position += len(samples)
 
-    def _place(self, position: int) -> int:
+    def _scaled(self, position: int) -> int:
         return (2 * position * self.rate + self.from_rate) // (2 * self.from_rate)  # rounds halves up, in integers

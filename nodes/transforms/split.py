@@ -1,4 +1,4 @@
-"""Part a call into its two parties: one output for the agent, one for the customer."""
+"""Split a call into its two parties: one output for the agent, one for the customer."""
 
 from collections.abc import Sequence
 from dataclasses import replace

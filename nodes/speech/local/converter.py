@@ -27,7 +27,7 @@ class Converter:
         out = []
         if self._filter is None or chunk.start != self._end:
             out += self.finish()
-            self._filter = rates.new(chunk.rate, DECODER_RATE, "auto", samples)
+            self._filter = rates.make_filter(chunk.rate, DECODER_RATE, "auto", samples)
             self._position = chunk.start * DECODER_RATE // chunk.rate
         self._end = chunk.end
         return out + self._audio(self._filter.feed(samples))

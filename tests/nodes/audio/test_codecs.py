@@ -7,7 +7,7 @@ import pytest
 
 from flowcore import BadMessage
 from nodes.audio import g711
-from nodes.audio.codecs import FromLinear, from_alaw, from_mulaw, mixed
+from nodes.audio.codecs import FromLinear, from_alaw, from_mulaw, mix
 
 VOICE = (12000 * np.sin(np.arange(800) / 9)).astype(np.int16)
 
@@ -61,9 +61,9 @@ def test_half_a_sample_is_refused():
         FromLinear()(b"\x00\x00\x00")
 
 
-def test_mixed_is_the_sum_and_never_wraps():
+def test_a_mix_is_the_sum_and_never_wraps():
     loud = g711.encode(np.full(8, 30000, np.int16)).tobytes()
-    assert g711.decode(np.frombuffer(mixed(loud, loud), np.uint8)).min() == 32124  # the code's largest
-    assert mixed(loud, loud[:4])[4:] == loud[4:]
+    assert g711.decode(np.frombuffer(mix(loud, loud), np.uint8)).min() == 32124  # the code's largest
+    assert mix(loud, loud[:4])[4:] == loud[4:]
     quiet = b"\xff" * 8
-    assert mixed(loud, quiet) == loud
+    assert mix(loud, quiet) == loud

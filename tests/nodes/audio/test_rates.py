@@ -59,9 +59,9 @@ def test_a_finished_filter_begins_a_new_stream(make):
 
 def test_automatic_is_the_doubler_only_where_the_rate_doubles():
     def kind(*of):
-        return type(rates.new(*of, noise(1)))
+        return type(rates.make_filter(*of, noise(1)))
 
     assert kind(8000, 16000, "auto") is kind(24000, 48000, "auto") is rates.Doubler
     assert kind(8000, 16000, "HQ") is kind(16000, 8000, "auto") is kind(44100, 16000, "auto") is rates.Soxr
-    assert rates.ahead(8000, 16000, "auto") == 0.006
-    assert rates.ahead(8000, 16000, "HQ") == rates.ahead(8000, 48000, "auto") == 0.2
+    assert rates.lookahead(8000, 16000, "auto") == 0.006
+    assert rates.lookahead(8000, 16000, "HQ") == rates.lookahead(8000, 48000, "auto") == 0.2
