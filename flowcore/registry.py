@@ -14,8 +14,7 @@ import linecache
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
@@ -78,13 +77,16 @@ def available() -> Mapping[str, Entry]:
     return found
 
 
-def loadable(entries: Iterable[Entry]) -> list[type[Node]]:
-    """The classes of ``entries``. Broken packages are left out: a graph that names their nodes says so."""
-    found = []
-    for entry in entries:
-        with suppress(ImportError, FlowcoreError):
+def load_all(entries: Mapping[str, Entry]) -> tuple[list[type[Node]], dict[str, str]]:
+    """Load all classes, by name, and return why some cannot be loaded: a broken package must not hide the others."""
+    found: list[type[Node]] = []
+    broken: dict[str, str] = {}
+    for name, entry in sorted(entries.items()):
+        try:
             found.append(entry.load())
-    return found
+        except (ImportError, FlowcoreError) as error:
+            broken[name] = str(error)
+    return found, broken
 
 
 def _entries(point: importlib.metadata.EntryPoint) -> Iterator[Entry]:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from flowcore.bench.search import GENERATOR_LATE, SEARCH_TOLERANCE, Search, verdict
 from flowcore.bench.trial import Cores, Outcome, trial
-from flowcore.cli.run import Settings, parse_seconds, try_to_write
+from flowcore.cli.options import GraphFile, Settings, parse_seconds, try_to_write
 from flowcore.cli.show import show_result, whole_columns
 from flowcore.errors import FlowcoreError, UsageError
 from flowcore.graph.load import load
@@ -31,7 +31,7 @@ START = 25
 
 
 def bench(
-    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)],
+    graph: GraphFile,
     settings: Settings = None,
     p99: Annotated[str, typer.Option(help="Latency to the first node that 99 of 100 messages must keep.")] = "100ms",
     agent: Annotated[Path | None, typer.Option(help="WAV file with an agent's voice.", show_default=False)] = None,
@@ -95,18 +95,8 @@ class Subject:
         return cls(path, [*settings, *_elsewhere(graph, folder)], load_generator, Cores.share(), voices)
 
     def attempt(self, calls: int, seconds: float, *, profile: bool = False) -> Outcome:
-        """Run one trial."""
-        return trial(
-            str(self.graph),
-            self.settings,
-            self.load_generator,
-            calls,
-            seconds,
-            self.cores,
-            probe=not profile,
-            profile=profile,
-            voices=self.voices,
-        )
+        graph = (str(self.graph), self.settings, self.load_generator)
+        return trial(*graph, calls, seconds, self.cores, probe=not profile, profile=profile, voices=self.voices)
 
 
 def _elsewhere(graph: Graph, folder: Path) -> list[str]:

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -17,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flowcore.cli.log import plain
+from flowcore.cli.options import Control
 from flowcore.cli.show import UNLIMITED, show_result, whole_columns
 from flowcore.control import all_calls, only_running, running
 from flowcore.errors import UsageError
@@ -28,10 +28,7 @@ Calls = list[dict[str, Any]]
 
 
 def calls(
-    control: Annotated[
-        Path | None,
-        typer.Option(help="Control socket of the process, as in its log.", show_default="of the only process"),
-    ] = None,
+    control: Control = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of calls on one line.")] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Repeat each second until Ctrl-C, or until the process ends.")

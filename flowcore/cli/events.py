@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 
-from flowcore.errors import FlowcoreError
-from flowcore.events import ENGINE_EVENTS, ENGINE_REASONS, EventType
+from flowcore.events import ENGINE_EVENTS, ENGINE_REASONS
 from flowcore.node import Node
-from flowcore.registry import available
+from flowcore.registry import available, load_all
 
 
 @dataclass
@@ -31,7 +30,8 @@ def events(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a page, like docs/events.md.")] = False,
 ) -> None:
     """List the events of a run, with their levels and fields, and the reasons to drop or fill in audio."""
-    found, reasons = declared(installed())
+    classes, _ = load_all(available())  # `flowcore nodes` names broken ones
+    found, reasons = declared(classes)
     if as_json:
         typer.echo(json.dumps({"events": [vars(row) for row in found], "reasons": [vars(row) for row in reasons]}))
     elif markdown:
@@ -41,31 +41,16 @@ def events(
             typer.echo(f"{row.name:<22} {row.level or 'reason':<8} {row.meaning.replace('``', '`')}")
 
 
-def installed() -> list[type[Node]]:
-    """Every installed node class that can be loaded."""
-    classes = []
-    for _, entry in sorted(available().items()):
-        try:
-            classes.append(entry.load())
-        except (ImportError, FlowcoreError):  # `flowcore nodes` says why
-            continue
-    return classes
-
-
 def declared(classes: Iterable[type[Node]]) -> tuple[list[Row], list[Row]]:
     """The events and the reasons of the engine, then those of ``classes``, each once."""
-    events = {id(event): _event(event) for event in ENGINE_EVENTS}
-    reasons = {id(reason): Row(reason.name, reason.meaning) for reason in ENGINE_REASONS}
+    events = {id(event): Row(**vars(event)) for event in ENGINE_EVENTS}
+    reasons = {id(reason): Row(**vars(reason)) for reason in ENGINE_REASONS}
     for cls in classes:
         for event in cls.events:
-            events.setdefault(id(event), _event(event)).nodes.append(cls.name)
+            events.setdefault(id(event), Row(**vars(event))).nodes.append(cls.name)
         for reason in cls.reasons:
-            reasons.setdefault(id(reason), Row(reason.name, reason.meaning)).nodes.append(cls.name)
+            reasons.setdefault(id(reason), Row(**vars(reason))).nodes.append(cls.name)
     return list(events.values()), list(reasons.values())
-
-
-def _event(event: EventType) -> Row:
-    return Row(event.name, event.meaning, event.level, dict(event.fields))
 
 
 def page(events: list[Row], reasons: list[Row]) -> str:
@@ -81,10 +66,8 @@ def page(events: list[Row], reasons: list[Row]) -> str:
         "## Events",
         "",
     ]
-    for title, rows in (
-        ("flowcore", [row for row in events if not row.nodes]),
-        ("nodes", [r for r in events if r.nodes]),
-    ):
+    of_nodes = [row for row in events if row.nodes]
+    for title, rows in (("flowcore", [row for row in events if not row.nodes]), ("nodes", of_nodes)):
         lines += [f"### Events of {title}", "", "| event | level | meaning | fields | nodes |", "|---|---|---|---|---|"]
         lines += [_line(row, row.level, row.meaning, _fields(row), _nodes(row)) for row in rows]
         lines.append("")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -14,21 +13,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from flowcore.cli.options import GraphFile, Settings, plan_of
 from flowcore.cli.show import show_result, whole_columns
 from flowcore.graph.explain import SLOT, Chain, Explanation, Step
 from flowcore.graph.explain import explain as explain_plan
-from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile_graph
 
 MAX_ALIGNED: Final = 26
 """Columns up to which a name is aligned with the names in other chains."""
 
 
 def explain(
-    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of the graph; repeatable.")
-    ] = None,
+    graph: GraphFile,
+    settings: Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the plan of a graph: its chains, queues, latency and memory.
@@ -38,7 +34,7 @@ def explain(
 
     Exit code: 0 done, 2 there are problems.
     """
-    explained = explain_plan(compile_graph(load(graph, settings or [])))
+    explained = explain_plan(plan_of(graph, settings))
     if as_json:
         print(json.dumps(asdict(explained), indent=2))  # noqa: T201  # the result
     else:

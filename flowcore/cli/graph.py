@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from flowcore.cli.options import GraphFile, Output, Settings, plan_of, write_result
 from flowcore.graph.explain import explain
-from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.picture import dot, mermaid
 from flowcore.graph.svg import svg
 
@@ -18,20 +17,13 @@ ENDINGS = {"": "svg", ".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", "
 
 
 def graph(
-    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)],
+    graph: GraphFile,
     form: Annotated[
         Literal["svg", "mermaid", "dot"] | None,
         typer.Option("--format", help="Format of the picture.", show_default="by the suffix of FILE, else svg"),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write the picture to FILE.", show_default="standard output"
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of the graph; repeatable.")
-    ] = None,
+    output: Output = None,
+    settings: Settings = None,
 ) -> None:
     """Draw the plan of a graph: its chains and queues, and the formats on its wires.
 
@@ -40,11 +32,7 @@ def graph(
     Exit code: 0 done, 2 there are problems.
     """
     draw = DRAW[form or _by_ending(output)]
-    text = draw(explain(compile_graph(load(graph, settings or []))))
-    if output is None:
-        print(text, end="")  # noqa: T201  # the result
-    else:
-        output.write_text(text)
+    write_result(draw(explain(plan_of(graph, settings))), output)
 
 
 def _by_ending(output: Path | None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,11 +13,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from flowcore.cli.options import Imports
 from flowcore.cli.show import show_result, whole_columns
 from flowcore.diagnostics import did_you_mean
-from flowcore.errors import FlowcoreError, UsageError
+from flowcore.errors import UsageError
+from flowcore.node import Node
 from flowcore.reference import Reference, reference
-from flowcore.registry import Entry, available, from_file
+from flowcore.registry import Entry, available, from_file, load_all
 
 FAMILIES = ("sources", "transforms", "sinks")
 
@@ -27,9 +28,7 @@ def nodes(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="Show the reference of this node.", show_default=False)
     ] = None,
-    imports: Annotated[
-        list[Path] | None, typer.Option("--import", metavar="FILE", help="A Python file with nodes; repeatable.")
-    ] = None,
+    imports: Imports = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of all nodes, or one object.")] = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the whole reference as a page, like docs/nodes.md.")
@@ -37,7 +36,8 @@ def nodes(
 ) -> None:
     """List all nodes, or show one: its ports, formats and config."""
     entries = {**available(), **{entry.name: entry for file in imports or [] for entry in from_file(file.resolve())}}
-    references, broken = _all(entries) if name is None else ([_named(name, entries)], {})
+    classes, broken = load_all(entries) if name is None else ([_named(name, entries)], {})
+    references = [reference(cls) for cls in classes]
     if as_json:
         found = [asdict(one) for one in references]
         print(json.dumps(found if name is None else found[0], indent=2))  # noqa: T201  # the result
@@ -62,24 +62,12 @@ def page(references: list[Reference]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _named(name: str, entries: Mapping[str, Entry]) -> Reference:
+def _named(name: str, entries: Mapping[str, Entry]) -> type[Node]:
     entry = entries.get(name)
     if entry is None:
         help = did_you_mean(name, entries, "`flowcore nodes` lists all; --import FILE adds the nodes of a Python file")
         raise UsageError(f'there is no node "{name}": {help}')
-    return reference(entry.load())
-
-
-def _all(entries: Mapping[str, Entry]) -> tuple[list[Reference], dict[str, str]]:
-    """Return all references, and by name why a node cannot be loaded: a broken package must not hide the others."""
-    found: list[Reference] = []
-    broken: dict[str, str] = {}
-    for name, entry in sorted(entries.items()):
-        try:
-            found.append(reference(entry.load()))
-        except (ImportError, FlowcoreError) as error:
-            broken[name] = str(error)
-    return found, broken
+    return entry.load()
 
 
 def _list(references: list[Reference], broken: dict[str, str]) -> RenderableType:

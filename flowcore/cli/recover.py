@@ -11,14 +11,13 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from flowcore.cli.options import plan_of
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.recovery import recover as recover_plan
 from flowcore.engine.totals import ProcessReport, Totals
 from flowcore.errors import UsageError
 from flowcore.events import FILE_REPAIRED
 from flowcore.files import PARTIAL_SUFFIX
-from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile_graph
 from flowcore.node import Node
 from flowcore.registry import available
 
@@ -47,13 +46,14 @@ def recover(
         for cls, config in _who_can(place):
             cls.recover(config, ProcessReport(Totals(), bus, cls.name))
     elif place.exists():
-        recover_plan(compile_graph(load(place, [])), bus)
+        recover_plan(plan_of(place, None), bus)
     else:
         raise UsageError(f"{place} does not exist: give a directory with recordings, or a graph")
     bus.deliver()
     rows = [_row(event) for event in done]
     partials = (path for path in place.rglob(f"*{PARTIAL_SUFFIX}") if not path.name.endswith(JOURNAL))
-    left = sorted(path for path in partials if not _told(path, rows))
+    named = {row["path"] for row in rows}
+    left = sorted(path for path in partials if str(path) not in named)
     for row in rows:
         typer.echo(json.dumps(row) if as_json else f"{row['event'].replace('_', ' '):<13} {row['path']}{_more(row)}")
     if not as_json:
@@ -88,16 +88,9 @@ def _suffix(part: Path) -> str:
     return Path(name.stem).suffix or name.suffix if name.suffix == ".json" else name.suffix
 
 
-def _told(part: Path, rows: list[dict[str, Any]]) -> bool:
-    return any(str(part) == row["path"] for row in rows)
-
-
 def _row(event: Event) -> dict[str, Any]:
-    return {"event": event.name, "node": event.node, **{k: _plain(v) for k, v in event.data.items()}}
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, int | float) else str(value)
+    data = {key: value if isinstance(value, int | float) else str(value) for key, value in event.data.items()}
+    return {"event": event.name, "node": event.node, **data}
 
 
 def _more(row: dict[str, Any]) -> str:

@@ -7,16 +7,18 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from flowcore.cli.log import Log
+from flowcore.cli.options import GraphFile, LogJson, Quiet, Settings, parse_seconds, try_to_write
 from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnel_settings
 from flowcore.control.address import directory
-from flowcore.control.handler import engine_handler
+from flowcore.control.handler import ControlHandler, engine_handler
 from flowcore.control.hub import Hub
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import Engine
@@ -26,20 +28,16 @@ from flowcore.errors import CannotStart
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
-from flowcore.units import Duration
 from flowcore.workers.notify import Notifier, SupervisorNotifier
 from flowcore.workers.supervisor import Supervisor
 
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of the graph; repeatable.")
-]
 WORKER = (sys.executable, "-m", "flowcore.cli.worker")
 SLOTS = (0.001, 1.0)
 """Seconds, least and most: shorter slots waste a core; in longer slots calls and Ctrl-C wait too long."""
 
 
 def run(
-    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)],
+    graph: GraphFile,
     settings: Settings = None,
     calls: Annotated[int | None, typer.Option(min=1, help="End after this many calls.", show_default=False)] = None,
     max_calls: Annotated[int, typer.Option(min=1, help="Most calls at once; more are refused.")] = 2000,
@@ -72,8 +70,8 @@ def run(
             metavar="FILE", help="At the end, write the counters of all nodes to FILE, as JSON.", show_default=False
         ),
     ] = None,
-    log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON lines.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
+    log_json: LogJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run a graph.
 
@@ -87,9 +85,7 @@ def run(
     """
     options: dict[str, Any] = {"slot": parse_seconds(slot, "--slot"), "drain": parse_seconds(drain, "--drain")}
     if not SLOTS[0] <= options["slot"] <= SLOTS[1]:
-        raise typer.BadParameter(
-            "give a time from 1ms to 1s, such as 20ms, the length of a packet", param_hint="--slot"
-        )
+        raise typer.BadParameter("give a time from 1ms to 1s, like 20ms: the length of a packet", param_hint="--slot")
     options["public"] = public_url(public)
     processes = _processes(workers)
     loaded = load(graph, settings or [])
@@ -117,10 +113,7 @@ def run(
         "log": {"as_json": log_json, "quiet": quiet},
     }
     supervisor = Supervisor(plan, processes, WORKER, job, bus=bus, on_file=log.wrote, calls=calls, max_calls=max_calls)
-    with asyncio.Runner(
-        loop_factory=asyncio.new_event_loop
-    ) as runner:  # the supervisor gains nothing from a faster loop
-        runner.run(_supervise(supervisor, bus, hub))
+    asyncio.run(_supervise(supervisor, bus, hub))  # it gains nothing from a faster loop
     log.close(supervisor.totals)
     raise typer.Exit(supervisor.code or (1 if supervisor.totals.failed else 0))
 
@@ -135,50 +128,50 @@ def run_engine(plan: Plan, log: Log, *, bus: Bus, hub: Hub | None = None, **opti
 
 
 async def _until_done(engine: Engine, hub: Hub | None) -> None:
-    def asked_to_stop(number: int) -> None:
-        if engine.draining:
-            if number == signal.SIGHUP:
-                return
-            os._exit(1)  # second signal: end at once, without waiting for anything that may hang
+    def stop() -> None:
         engine.bus.emit("stop_requested", calls=len(engine.flows))
         engine.stop()
 
-    _on_signals(asked_to_stop, engine.reload)
+    _on_signals(engine, stop)
     Notifier(engine)
-    if hub is not None:
-        hub.handlers[1] = engine_handler(engine)
-        await hub.open()
-    try:
+    async with _answering(hub, {1: engine_handler(engine)}):
         await engine.run()
-    finally:
-        if hub is not None:
-            await hub.close()
 
 
 async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None) -> None:
-    def asked_to_stop(number: int) -> None:
-        if supervisor.draining:
-            if number == signal.SIGHUP:
-                return
-            supervisor.kill()
-            os._exit(1)
+    def stop() -> None:
         bus.emit("stop_requested", workers=len(supervisor.handlers))
         bus.deliver()
         supervisor.stop()
 
-    _on_signals(asked_to_stop, supervisor.reload)
+    _on_signals(supervisor, stop)
     SupervisorNotifier(supervisor.silence, bus)
-    if hub is not None:
-        hub.handlers = supervisor.handlers
-        await hub.open()
-    try:
+    async with _answering(hub, supervisor.handlers):
         await supervisor.run()
+
+
+@asynccontextmanager
+async def _answering(hub: Hub | None, handlers: dict[int, ControlHandler]) -> AsyncIterator[None]:
+    if hub is None:
+        yield
+        return
+    hub.handlers = handlers
+    await hub.open()
+    try:
+        yield
     finally:
-        if hub is not None:
-            await hub.close()
+        await hub.close()
 
 
-def _on_signals(asked_to_stop: Callable[[int], None], reload: Callable[[], None]) -> None:
+def _on_signals(runner: Engine | Supervisor, stop: Callable[[], None]) -> None:
+    def asked_to_stop(number: int) -> None:
+        if not runner.draining:
+            stop()
+        elif number != signal.SIGHUP:  # a second signal: end at once, without waiting for anything that may hang
+            if isinstance(runner, Supervisor):
+                runner.kill()
+            os._exit(1)
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked_to_stop, number)
@@ -187,7 +180,7 @@ def _on_signals(asked_to_stop: Callable[[int], None], reload: Callable[[], None]
     if _has_terminal():  # the terminal has closed; both the shell and the kernel may send this signal
         loop.add_signal_handler(signal.SIGHUP, asked_to_stop, signal.SIGHUP)
     else:  # a service: its manager sends this signal to reload files
-        loop.add_signal_handler(signal.SIGHUP, reload)
+        loop.add_signal_handler(signal.SIGHUP, runner.reload)
 
 
 def _has_terminal() -> bool:
@@ -210,16 +203,15 @@ def _hub(control: Path | None, bus: Bus) -> Hub | None:
             raise
         bus.emit("control_failed", cause=error)
         return None
-    said: list[Hub] = []
+    announced = False
 
-    def say(event: Event) -> None:
-        if (
-            event.name == "listener_opened" and not said
-        ):  # not before: the first line of a run that cannot start says why
-            said.append(hub)
+    def announce(event: Event) -> None:
+        nonlocal announced
+        if event.name == "listener_opened" and not announced:  # not before: the log of a failed start begins with why
+            announced = True
             bus.emit("control_opened", path=str(hub.path))
 
-    bus.subscribe(say)
+    bus.subscribe(announce)
     return hub
 
 
@@ -229,25 +221,9 @@ def _raise_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def try_to_write(path: Path, option: str) -> None:
-    """Fail now, and not after hours of work. Raises `typer.BadParameter`."""
-    try:
-        path.touch()
-    except OSError as error:
-        raise typer.BadParameter(f"cannot write {path}: {error.strerror}", param_hint=option) from None
-
-
 def _processes(workers: str) -> int:
     if workers == "auto":
         return len(os.sched_getaffinity(0))
     if not workers.isdecimal() or not 1 <= int(workers) <= 512:
         raise typer.BadParameter("give a number from 1 to 512, or auto", param_hint="--workers")
     return int(workers)
-
-
-def parse_seconds(text: str, option: str) -> float:
-    """Return the duration of an option in seconds. Raises `typer.BadParameter`."""
-    try:
-        return float(Duration(text))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None

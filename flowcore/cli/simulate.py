@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from flowcore.cli.log import Log
+from flowcore.cli.options import LogJson, Quiet, plan_of
 from flowcore.cli.run import run_engine
 from flowcore.engine.bus import Bus
 from flowcore.errors import UsageError
-from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile_graph
 
 GRAPH = "simulate.yaml"
 GRPC_GRAPH = "simulate_grpc.yaml"
@@ -38,8 +37,8 @@ def simulate(
             show_default=False,
         ),
     ] = "",
-    log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON lines.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
+    log_json: LogJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Send simulated RingCX calls with two recorded voices.
 
@@ -62,7 +61,7 @@ def simulate(
     bus = Bus()
     bus.subscribe(log.event)
     graph = GRPC_GRAPH if over_grpc else GRAPH
-    run_engine(compile_graph(load(shipped(graph), settings)), log, bus=bus, max_calls=calls)
+    run_engine(plan_of(shipped(graph), settings), log, bus=bus, max_calls=calls)
 
 
 def _quoted(text: object) -> str:

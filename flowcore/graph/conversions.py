@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from flowcore.formats import Caps, Format
 from flowcore.node import Config, Demux, Node, Transform
-from flowcore.registry import available, loadable
+from flowcore.registry import available, load_all
 
 MAX_CONVERTERS = 3
 """Converters between two nodes at most: decode, resample, interleave."""
@@ -86,8 +86,8 @@ def narrowed(wanted: Caps) -> Iterator[Caps]:
 
 def installed() -> list[type[Node]]:
     """The installed transforms and demuxers."""
-    entries = [entry for _, entry in sorted(available().items()) if entry.attribute or ".transforms." in entry.module]
-    return [cls for cls in loadable(entries) if issubclass(cls, Transform | Demux)]
+    entries = {name: entry for name, entry in available().items() if entry.attribute or ".transforms." in entry.module}
+    return [cls for cls in load_all(entries)[0] if issubclass(cls, Transform | Demux)]
 
 
 def is_converter(cls: type[Node]) -> bool:
