@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
@@ -13,16 +14,13 @@ from flowcore.diagnostics import did_you_mean
 from flowcore.speech import Decoder, Engine, Streamer, available, find
 
 
+@dataclass(frozen=True)
 class SpeechEngine:
-    """``google``, or ``{use: google, language: de-DE}``. Imports the engine, and opens nothing.
+    """``google``, or ``{use: google, language: de-DE}``. Imports the engine, and opens nothing."""
 
-    Two choices are equal if engine and config are.
-    """
-
-    def __init__(self, name: str, cls: type[Engine], config: Config) -> None:
-        self.name = name
-        self.cls = cls
-        self.config = config
+    name: str = field(compare=False)
+    cls: type[Engine]
+    config: Config
 
     def make(self) -> Engine:
         """Make a new engine, not yet opened."""
@@ -43,12 +41,6 @@ class SpeechEngine:
     def requires(self) -> Sequence[Extra]:
         """The optional packages that the engine needs."""
         return self.cls.REQUIRES
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SpeechEngine) and (self.cls, self.config) == (other.cls, other.config)
-
-    def __hash__(self) -> int:
-        return hash((self.cls, self.config))
 
     def __str__(self) -> str:
         return self.name

@@ -10,8 +10,7 @@ from pydantic import Field, model_validator
 from flowcore import Audio, Caps, Config, Duration, Emit, Extra, Format, Session, Text, Transform, node
 from flowcore.events import EventType, Reason
 from flowcore.speech import DECODER_RATE, Streamer
-from nodes.speech.cloud.streamer_resource import StreamerResource
-from nodes.speech.cloud.streaming_driver import StreamingDriver
+from nodes.speech.cloud.streaming_driver import StreamerResource, StreamingDriver
 from nodes.speech.cloud.streaming_track import STALL_TIMEOUT
 from nodes.speech.driver import FLUSH_TIMEOUT, Driver, DriverHost
 from nodes.speech.engine_choice import SpeechEngine

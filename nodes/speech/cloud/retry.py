@@ -15,40 +15,22 @@ FALLBACK_TIMEOUT = 10.0  # seconds of failures in a row
 MAX_QUOTA_ERRORS = 3  # in a row
 
 
-class Backoff:
-    """Exponential pauses with "equal jitter": half of each pause is random; ``uniform`` gives 0 to 1.
+class RetryPolicy:
+    """Counts the failures of one track's streams. No stream begins before ``retry_at``, in monotonic seconds.
 
-    Without the random half, all calls that one outage has cut off would come back at the same moment.
+    Pauses grow exponentially, with "equal jitter": half of each is random; ``uniform`` gives 0 to 1. Without the random
+    half, all calls that one outage has cut off would come back at the same moment.
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
 
     def __init__(self, uniform: Callable[[], float]) -> None:
-        self._uniform = uniform
-        self._failures = 0
-
-    def pause(self) -> float:
-        """Count one more failure and return the seconds to wait."""
-        whole: float = min(MIN_PAUSE * 2 ** min(self._failures, 16), MAX_PAUSE)
-        self._failures += 1
-        return whole / 2 + whole / 2 * self._uniform()
-
-    def reset(self) -> None:
-        """Begin again with the shortest pause."""
-        self._failures = 0
-
-
-class RetryPolicy:
-    """Counts the failures of one track's streams. No stream begins before ``retry_at``, in monotonic seconds."""
-
-    def __init__(self, uniform: Callable[[], float]) -> None:
         self.retry_at = -inf
-        self._backoff = Backoff(uniform)
-        self._failing_since = inf
-        self._quota_errors = 0
+        self._uniform = uniform
+        self.succeeded()
 
     def succeeded(self) -> None:
         """Forget earlier failures."""
-        self._backoff.reset()
+        self._pause = MIN_PAUSE
         self._failing_since = inf
         self._quota_errors = 0
 
@@ -60,5 +42,6 @@ class RetryPolicy:
             return False
         self._failing_since = min(self._failing_since, now)
         self._quota_errors += isinstance(error, OverQuota)
-        self.retry_at = now + self._backoff.pause()
+        self.retry_at = now + self._pause / 2 * (1 + self._uniform())
+        self._pause = min(2 * self._pause, MAX_PAUSE)
         return self._quota_errors >= MAX_QUOTA_ERRORS or now - self._failing_since >= FALLBACK_TIMEOUT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from flowcore import Word
@@ -12,20 +12,22 @@ from nodes.speech.word_match import normalized
 WORD_TIME_TOLERANCE = 0.15  # seconds by which two streams may differ about the time of a word
 
 
+@dataclass(eq=False)
 class RolloverStream:
     """One stream and its stretch of the flow's clock: positions in samples, times in monotonic seconds."""
 
-    def __init__(self, begin: int, opened: float) -> None:
-        self.stream: Stream
-        self.begin = begin
-        self.sent = begin
-        self.opened = opened
-        self.last_event = opened
-        self.cut: int | None = None  # the stream's words count up to here
-        self.stop: int | None = None  # audio is sent up to here
-        self.drain_by = inf  # the deadline for the last results, once the stream was ended
-        self.over = False
-        self.results: list[Result] = []
+    begin: int
+    opened: float
+    stream: Stream = field(init=False)
+    cut: int | None = None  # the stream's words count up to here
+    stop: int | None = None  # audio is sent up to here
+    drain_by: float = inf  # the deadline for the last results, once the stream was ended
+    over: bool = False
+    results: list[Result] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.sent = self.begin
+        self.last_event = self.opened
 
 
 @dataclass(frozen=True)

@@ -1,42 +1,69 @@
-"""Drive a streaming engine for all tracks of one node, and a fallback engine for the tracks that it gave up."""
+"""Drive a streaming engine for all tracks of one node, and a fallback engine for the tracks that it gave up.
+
+All calls of a process share the engines of a `StreamerResource`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import inf
 from random import random
 
-from flowcore import Audio, Emit, Text
+from flowcore import Audio, Emit, Resource, Text
 from flowcore.speech import Streamer
 from nodes.speech.cloud.replay_buffer import ReplayBuffer
+from nodes.speech.cloud.retry import RetryPolicy
 from nodes.speech.cloud.streaming_track import StreamingTrack
 from nodes.speech.driver import Driver, DriverHost
+from nodes.speech.engine_choice import SpeechEngine
 from nodes.speech.local.converter import Converter
+from nodes.speech.local.decoder_resource import DecoderResource
 from nodes.speech.track_transcript import TrackTranscript
 
 
+@dataclass(unsafe_hash=True)
+class StreamerResource(Resource):
+    """The resource of `transcribe` for a streaming engine; equal for the same engine and fallback."""
+
+    engine: SpeechEngine
+    fallback: DecoderResource | None
+    streamer: Streamer = field(init=False, compare=False)
+
+    def open(self) -> None:
+        made = self.engine.make()
+        assert isinstance(made, Streamer)  # noqa: S101  # `SpeechEngine.streams` is true
+        self.streamer = made
+        try:
+            self.streamer.open()
+            if self.fallback is not None:
+                self.fallback.open()
+        except BaseException:
+            self.streamer.close()
+            raise
+
+    def close(self) -> None:
+        self.streamer.close()
+        if self.fallback is not None:
+            self.fallback.close()
+
+
+@dataclass(eq=False)
 class StreamingDriver:
-    """One `StreamingTrack` for each track of the node ``host``; ``fallback`` makes the driver for tracks that give up.
+    """One `StreamingTrack` for each track of the node ``host``; ``make_fallback`` makes the driver for lost tracks.
 
     ``backlog`` is how many seconds of each track's audio are kept until they have a final text.
     """
 
-    def __init__(
-        self,
-        host: DriverHost,
-        engine: Streamer,
-        backlog: float,
-        interim: bool,
-        transcripts: dict[str, TrackTranscript],
-        fallback: Callable[[DriverHost], Driver] | None,
-    ) -> None:
-        self._host = host
-        self.report = host.report
-        self._engine = engine
-        self._backlog = backlog
-        self._interim = interim
-        self._transcripts = transcripts
-        self._make_fallback = fallback
+    host: DriverHost
+    engine: Streamer
+    backlog: float
+    interim: bool
+    transcripts: dict[str, TrackTranscript]
+    make_fallback: Callable[[DriverHost], Driver] | None
+
+    def __post_init__(self) -> None:
+        self.report = self.host.report
         self._tracks: dict[str, StreamingTrack] = {}
         self._converters: dict[str, Converter] = {}  # of the tracks that gave up
         self._fallback: Driver | None = None
@@ -47,9 +74,7 @@ class StreamingDriver:
         if chunk.track in self._converters:
             self._push_fallback(self._converters[chunk.track].convert(chunk))
             return
-        track = self._tracks.get(chunk.track)
-        if track is None:
-            track = self._tracks[chunk.track] = self._new_track(chunk)
+        track = self._tracks.get(chunk.track) or self._new_track(chunk)
         track.transcript.arrived(chunk)
         track.push(chunk)
 
@@ -60,9 +85,8 @@ class StreamingDriver:
         self._flush_fallback()
 
     def busy(self) -> bool:
-        return any(track.busy() for track in self._tracks.values()) or (
-            self._fallback is not None and self._fallback.busy()
-        )
+        drivers: list[StreamingTrack | Driver] = [*self._tracks.values(), *([self._fallback] if self._fallback else [])]
+        return any(driver.busy() for driver in drivers)
 
     def collect(self, emit: Emit[Text]) -> None:
         try:
@@ -71,13 +95,13 @@ class StreamingDriver:
                 if track.gave_up:
                     self._give_up(track)
         finally:  # also after `Rejected`: the texts before it count
-            for transcript in self._transcripts.values():
+            for transcript in self.transcripts.values():
                 for text in transcript.take():
                     emit(text)
         if self._fallback is not None:
             self._fallback.collect(emit)
         due = min((track.due for track in self._tracks.values()), default=inf)
-        self._host.alarm(min(due, self._fallback_due))
+        self.host.alarm(min(due, self._fallback_due))
 
     def close(self) -> None:
         for track in self._tracks.values():
@@ -88,31 +112,32 @@ class StreamingDriver:
     # The host of the fallback driver; the node's one alarm serves both drivers.
 
     def wake(self) -> None:
-        self._host.wake()
+        self.host.wake()
 
     def now(self) -> float:
-        return self._host.now()
+        return self.host.now()
 
     def alarm(self, when: float, /) -> None:
         self._fallback_due = when
 
     def _new_track(self, chunk: Audio) -> StreamingTrack:
-        return StreamingTrack(
-            self._engine,
-            ReplayBuffer(chunk.encoding, chunk.rate, self._backlog),
-            self._transcripts.setdefault(chunk.track, TrackTranscript(chunk.track, self._host.now)),
+        track = self._tracks[chunk.track] = StreamingTrack(
+            self.engine,
+            ReplayBuffer(chunk.encoding, chunk.rate, self.backlog),
+            self.transcripts.setdefault(chunk.track, TrackTranscript(chunk.track, self.host.now)),
             self.report,
-            self._host.wake,
-            random,
-            interim=self._interim,
-            fallback=self._make_fallback is not None,
+            self.host.wake,
+            RetryPolicy(random),
+            self.interim,
+            self.make_fallback is not None,
         )
+        return track
 
     def _give_up(self, track: StreamingTrack) -> None:
         """Hand the track to the fallback, from the first sample without a final text on."""
-        assert self._make_fallback is not None  # noqa: S101  # else the track would not have given up
+        assert self.make_fallback is not None  # noqa: S101  # else the track would not have given up
         if self._fallback is None:
-            self._fallback = self._make_fallback(self)
+            self._fallback = self.make_fallback(self)
         name = track.transcript.track
         del self._tracks[name]
         converter = self._converters[name] = Converter(name)

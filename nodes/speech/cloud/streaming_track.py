@@ -9,6 +9,7 @@ the cut, and the old one gets a little audio after the cut; `WordAttribution` de
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from queue import SimpleQueue
@@ -36,6 +37,7 @@ CUT_SEARCH_SECONDS = 4.0  # of audio that are searched for the quietest place wh
 MAX_BUFFER_SHARE = 0.75  # of the buffer: with more audio than that without a final text, the stream is renewed
 
 
+@dataclass(eq=False)
 class StreamingTrack:
     """Takes the audio of one track and writes its texts to ``transcript``; `poll` does all the work.
 
@@ -43,34 +45,24 @@ class StreamingTrack:
     should go on with the `remaining_audio`. ``wake`` is called from any thread when an event came.
     """
 
-    def __init__(
-        self,
-        engine: Streamer,
-        buffer: ReplayBuffer,
-        transcript: TrackTranscript,
-        report: Report,
-        wake: Callable[[], None],
-        uniform: Callable[[], float],
-        *,
-        interim: bool = True,
-        fallback: bool = False,
-    ) -> None:
-        self.gave_up = False
-        self.transcript = transcript
-        self._engine = engine
-        self._limits = engine.limits
-        self._buffer = buffer
-        self._rate = buffer.rate
-        self._report = report
-        self._wake = wake
-        self._interim = interim
-        self._fallback = fallback
+    engine: Streamer
+    buffer: ReplayBuffer
+    transcript: TrackTranscript
+    report: Report
+    wake: Callable[[], None]
+    retry: RetryPolicy
+    interim: bool
+    has_fallback: bool
+    gave_up: bool = False
+
+    def __post_init__(self) -> None:
+        self._limits = self.engine.limits
+        self._rate = self.buffer.rate
         self._hold_timeout = min(HOLD_TIMEOUT, self._limits.idle / 2)
         self._events: SimpleQueue[tuple[RolloverStream, Result | Ended]] = SimpleQueue()  # from any thread
         self._streams: list[RolloverStream] = []  # in the order of their audio; only the last may have no stop
         self._final_to: int | None = None  # position up to which all texts are final; None before the first chunk
         self._attribution = WordAttribution(self._rate)
-        self._retry = RetryPolicy(uniform)
         self._last_audio = -inf
         self._close_by = inf
 
@@ -78,7 +70,7 @@ class StreamingTrack:
         """Take the next audio."""
         if self._final_to is None:
             self._final_to = chunk.start
-        self._buffer.add(chunk)
+        self.buffer.add(chunk)
         self._last_audio = self.transcript.now()
 
     def finish(self, by: float) -> None:
@@ -91,12 +83,12 @@ class StreamingTrack:
     def close(self) -> None:
         """Cancel all streams and free the audio: callbacks of streams may keep this object alive for long."""
         self._cancel_from(0)
-        self._buffer.trim(self._buffer.end)
+        self.buffer.trim(self.buffer.end)
 
     def remaining_audio(self) -> list[Audio]:
         """Return the audio without a final text."""
         self._mark_lost()
-        return list(self._buffer.chunks(self._final_end, self.transcript.track))
+        return list(self.buffer.chunks(self._final_end, self.transcript.track))
 
     def poll(self) -> None:
         """Handle the events that came, and do the work that is due. Raises `Rejected`."""
@@ -114,7 +106,7 @@ class StreamingTrack:
         self._feed(now)
         if now >= self._close_by and self.busy():
             self._cancel_from(0)
-            self._mark_gap(self._final_end, self._buffer.end)
+            self._mark_gap(self._final_end, self.buffer.end)
 
     @property
     def due(self) -> float:
@@ -132,7 +124,7 @@ class StreamingTrack:
             marks += [stream.opened + FORCED_RENEW_SHARE * self._limits.max_stream for stream in fed]
             times += [when for when in marks if when > now]
         elif self._has_audio_left:
-            times.append(max(self._retry.retry_at, now + REQUEST_SECONDS))
+            times.append(max(self.retry.retry_at, now + REQUEST_SECONDS))
         if self.busy():
             times.append(self._close_by)
         return min(times, default=inf)
@@ -142,7 +134,7 @@ class StreamingTrack:
     def _on_event(self, stream: RolloverStream, event: Result | Ended, now: float) -> None:
         stream.last_event = now
         if isinstance(event, Result):
-            self._retry.succeeded()
+            self.retry.succeeded()
             stream.results.append(event)
         elif event.error is None and stream.drain_by < inf:
             stream.over = True
@@ -167,7 +159,7 @@ class StreamingTrack:
     def _write(self, stream: RolloverStream, result: Result, now: float) -> None:
         own = self._attribution.own_words(stream, result, self._final_end / self._rate)
         if not result.final:
-            if self._interim and own.last is not None and stream.cut is None:
+            if self.interim and own.last is not None and stream.cut is None:
                 self.transcript.interim(own.start, own.end, own.text, own.words, result.confidence)
             return
         self._attribution.accept(stream, own)
@@ -182,13 +174,13 @@ class StreamingTrack:
         if isinstance(error, Rejected):
             self._cancel_from(0)
             raise error
-        self._report.event("stream_failed", reason=type(error).__name__, detail=str(error)[:200])
+        self.report.event("stream_failed", reason=type(error).__name__, detail=str(error)[:200])
         number = self._streams.index(stream)
         self._cancel_from(number)
         if number and self._streams[-1].drain_by == inf:
             self._streams[-1].cut = self._streams[-1].stop = None  # instead of being renewed, the stream goes on
-        if self._retry.failed(error, now - stream.opened, now) and self._fallback:
-            self._report.event("fallback_started", reason=type(error).__name__)
+        if self.retry.failed(error, now - stream.opened, now) and self.has_fallback:
+            self.report.event("fallback_started", reason=type(error).__name__)
             self._cancel_from(0)
             self.gave_up = True
 
@@ -199,15 +191,15 @@ class StreamingTrack:
         stream = self._fed_without_stop
         if stream is None:
             start = self._streams[-1].cut if self._streams else None
-            if now >= self._retry.retry_at:
+            if now >= self.retry.retry_at:
                 self._open_stream(self._final_end if start is None else start, now)
             return
         if self._input_ended(stream, now):
             stream.cut = stream.stop = stream.sent
             return
-        if len(self._streams) > 1 or now < self._retry.retry_at:
+        if len(self._streams) > 1 or now < self.retry.retry_at:
             return
-        age, max_age, buffer = self._age(stream, now), self._limits.max_stream, self._buffer
+        age, max_age, buffer = self._age(stream, now), self._limits.max_stream, self.buffer
         if self._close_by < inf and age < FORCED_RENEW_SHARE * max_age:
             return  # the call is about to end, and the stream lasts until then
         oldest = max(stream.begin, buffer.lost)
@@ -228,16 +220,16 @@ class StreamingTrack:
         """Open a stream whose words count from ``position`` on, if there is audio."""
         if not self._streams:
             position = self._mark_lost()
-        found = self._buffer.stretch(position)
-        if found is None or self._buffer.lost > position:  # lost audio is marked after the texts before it
+        found = self.buffer.stretch(position)
+        if found is None or self.buffer.lost > position:  # lost audio is marked after the texts before it
             return
         stream = RolloverStream(max(found[0], position - round(PRE_ROLL_SECONDS * self._rate)), now)
-        stream.stream = self._engine.stream(self._buffer.encoding, self._rate, partial(self._receive, stream))
+        stream.stream = self.engine.stream(self.buffer.encoding, self._rate, partial(self._receive, stream))
         self._streams.append(stream)
 
     def _receive(self, stream: RolloverStream, event: Result | Ended) -> None:  # in any thread
         self._events.put((stream, event))
-        self._wake()
+        self.wake()
 
     def _roll_over(self, stream: RolloverStream, cut: int, now: float) -> None:
         stream.cut, stream.stop = cut, stream.sent + round(OVERLAP_SECONDS * self._rate)
@@ -248,7 +240,7 @@ class StreamingTrack:
             if stream.drain_by < inf:
                 continue
             end = self._available_to(stream)
-            last = self._buffer.stretch(end) is not None or not self._audio_arriving(now)  # no audio continues it now
+            last = self.buffer.stretch(end) is not None or not self._audio_arriving(now)  # no audio continues it now
             if stream.stop is not None and stream.sent == end and last:
                 stream.stop = end
             allowed = BURST_SECONDS + self._limits.pace * (now - stream.opened)
@@ -260,10 +252,10 @@ class StreamingTrack:
                 stream.stream.end()
 
     def _send(self, stream: RolloverStream, upto: int) -> None:
-        most = self._limits.max_request // (2 if self._buffer.encoding == "s16" else 1)
+        most = self._limits.max_request // (2 if self.buffer.encoding == "s16" else 1)
         while stream.sent < upto:
             to = min(upto, stream.sent + most)
-            stream.stream.send(self._buffer.read(stream.sent, to))
+            stream.stream.send(self.buffer.read(stream.sent, to))
             stream.sent = to
 
     # State of the track.
@@ -275,7 +267,7 @@ class StreamingTrack:
     @property
     def _has_audio_left(self) -> bool:
         """Whether there is audio without a final text."""
-        return self._buffer.stretch(self._final_end) is not None
+        return self.buffer.stretch(self._final_end) is not None
 
     @property
     def _fed_without_stop(self) -> RolloverStream | None:
@@ -291,7 +283,7 @@ class StreamingTrack:
 
     def _available_to(self, stream: RolloverStream) -> int:
         """Position up to which there is audio for the stream."""
-        found = self._buffer.stretch(stream.sent)
+        found = self.buffer.stretch(stream.sent)
         end = stream.sent if found is None or found[0] > stream.sent else found[1]
         return end if stream.stop is None else min(end, stream.stop)
 
@@ -299,23 +291,23 @@ class StreamingTrack:
         """Whether no audio will follow directly on the audio that was sent."""
         if self._available_to(stream) > stream.sent:
             return False
-        more = self._buffer.stretch(stream.sent) is not None
+        more = self.buffer.stretch(stream.sent) is not None
         return more or self._close_by < inf or now >= self._last_audio + self._hold_timeout
 
     def _advance(self, position: int) -> None:
         """All texts up to ``position`` are final: trim the buffer."""
         self._final_to = max(self._final_end, position)
-        self._buffer.trim(self._final_to - round(PRE_ROLL_SECONDS * self._rate))
+        self.buffer.trim(self._final_to - round(PRE_ROLL_SECONDS * self._rate))
 
     def _mark_lost(self) -> int:
         """Mark the audio that left the buffer without a final text; return the position after it."""
-        if self._buffer.lost > self._final_end:
-            self._mark_gap(self._final_end, self._buffer.lost)
+        if self.buffer.lost > self._final_end:
+            self._mark_gap(self._final_end, self.buffer.lost)
         return self._final_end
 
     def _mark_gap(self, start: int, end: int) -> None:
         self.transcript.gap(start / self._rate, end / self._rate, UNTRANSCRIBED)
-        self._report.dropped(UNTRANSCRIBED, (end - start) / self._rate)
+        self.report.dropped(UNTRANSCRIBED, (end - start) / self._rate)
         self._advance(end)
 
     def _cancel_from(self, first: int) -> None:

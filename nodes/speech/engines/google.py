@@ -6,7 +6,6 @@ them wait or fail unpredictably, so the engine opens connections as it needs the
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -15,6 +14,7 @@ from pydantic import Field, model_validator
 from flowcore import CannotStart, Config, Encoding, Extra, LocalPath
 from flowcore.audio import SAMPLE_BYTES
 from flowcore.speech import Limits, Listener, Stream, Streamer
+from nodes.net.proxy_trust import is_loopback
 from nodes.speech.engines.google_messages import VERSIONS
 from nodes.speech.engines.google_streams import GoogleClient, GoogleStream
 
@@ -80,7 +80,7 @@ class GoogleConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.plaintext and not _is_loopback(self.endpoint):
+        if self.plaintext and not is_loopback(self.endpoint.rpartition(":")[0].strip("[]")):
             raise ValueError("plaintext is for an endpoint on this machine only, such as 127.0.0.1:8700")
         if len(self.other_languages) > VERSIONS[self.version].other_languages:
             raise ValueError(f"v{self.version} takes {VERSIONS[self.version].other_languages} other_languages")
@@ -165,13 +165,3 @@ def sign_in(path: str) -> tuple[Any, str]:
     if isinstance(credentials, key_file):  # a key signs its own tokens: no request needed
         credentials = credentials.with_always_use_jwt_access(True)
     return credentials, project or ""
-
-
-def _is_loopback(endpoint: str) -> bool:
-    host = endpoint.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -6,6 +6,7 @@ messages inside, so this module uses the bare ones for audio requests and result
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import groupby
@@ -53,21 +54,25 @@ class ApiVersion(ABC):
     client: Any
     """The library's class of asynchronous clients."""
 
-    _end: ClassVar[str]  # field names: end of a result, start and end of a word
+    _audio: ClassVar[str]  # names of fields: audio of a request, end of a result, start and end of a word
+    _end: ClassVar[str]
     _word_start: ClassVar[str]
     _word_end: ClassVar[str]
 
-    @abstractmethod
     def load(self) -> None:
         """Import the library, which takes 0.4 s."""
+        library = importlib.import_module(f"google.cloud.speech_v{self.number}")
+        self.client = library.SpeechAsyncClient
+        self._request = library.StreamingRecognizeRequest
+        self._bare = self._request.pb()
 
     @abstractmethod
     def initial_request(self, config: Any, project: str, encoding: Encoding, rate: int) -> Any:
         """Make the first request of a stream, with its whole configuration."""
 
-    @abstractmethod
     def audio_request(self, samples: bytes) -> Any:
         """Make a request with audio."""
+        return self._request.wrap(self._bare(**{self._audio: samples}))
 
     def results(self, response: Any) -> Iterator[Result]:
         """Yield the results in a response. Google sends an interim text in pieces, which this method joins."""
@@ -88,14 +93,9 @@ class ApiVersion(ABC):
             Word(word.word, _seconds(getattr(word, self._word_start)), _seconds(getattr(word, self._word_end)))
             for word in best.words
         )
-        # Proto3 cannot distinguish a confidence of 0 from none.
-        return Result(
-            best.transcript.strip(),
-            final=True,
-            end=_seconds(getattr(piece, self._end)),
-            words=words,
-            confidence=round(best.confidence, 3) or None,
-        )
+        confidence = round(best.confidence, 3) or None  # proto3 cannot distinguish a confidence of 0 from none
+        end = _seconds(getattr(piece, self._end))
+        return Result(best.transcript.strip(), final=True, end=end, words=words, confidence=confidence)
 
     def _interim(self, pieces: list[Any]) -> Result:
         return Result(
@@ -114,42 +114,21 @@ class V2(ApiVersion):
     model = "telephony"
     other_languages = 2
     needs_project = True
-    _end, _word_start, _word_end = "result_end_offset", "start_offset", "end_offset"
-
-    def load(self) -> None:
-        from google.cloud.speech_v2 import SpeechAsyncClient
-        from google.cloud.speech_v2.types import cloud_speech
-
-        self.client = SpeechAsyncClient
-        self._request = cloud_speech.StreamingRecognizeRequest
-        self._bare = self._request.pb()
+    _audio, _end, _word_start, _word_end = "audio", "result_end_offset", "start_offset", "end_offset"
 
     def initial_request(self, config: Any, project: str, encoding: Encoding, rate: int) -> Any:
+        phrases = [{"value": phrase, "boost": config.boost} for phrase in config.phrases]
+        recognition = {
+            "explicit_decoding_config": _sound(encoding, rate),
+            "model": config.model or self.model,
+            "language_codes": [config.language, *config.other_languages],
+            "features": _features(config),
+            "adaptation": {"phrase_sets": [{"inline_phrase_set": {"phrases": phrases}}]} if phrases else None,
+        }
         return self._request(
             recognizer=f"projects/{project}/locations/{config.location}/recognizers/{config.recognizer}",
-            streaming_config={
-                "config": {
-                    "explicit_decoding_config": {
-                        "encoding": _NAMES[encoding],
-                        "sample_rate_hertz": rate,
-                        "audio_channel_count": 1,
-                    },
-                    "model": config.model or self.model,
-                    "language_codes": [config.language, *config.other_languages],
-                    "features": {
-                        "enable_word_time_offsets": True,
-                        "enable_automatic_punctuation": config.punctuation,
-                    },
-                    "adaptation": {"phrase_sets": [{"inline_phrase_set": {"phrases": _phrases(config)}}]}
-                    if config.phrases
-                    else None,
-                },
-                "streaming_features": {"interim_results": True},
-            },
+            streaming_config={"config": recognition, "streaming_features": {"interim_results": True}},
         )
-
-    def audio_request(self, samples: bytes) -> Any:
-        return self._request.wrap(self._bare(audio=samples))
 
 
 class V1(ApiVersion):
@@ -160,38 +139,18 @@ class V1(ApiVersion):
     model = "phone_call"
     other_languages = 3
     needs_project = False
-    _end, _word_start, _word_end = "result_end_time", "start_time", "end_time"
-
-    def load(self) -> None:
-        from google.cloud.speech_v1 import SpeechAsyncClient
-        from google.cloud.speech_v1.types import cloud_speech
-
-        self.client = SpeechAsyncClient
-        self._request = cloud_speech.StreamingRecognizeRequest
-        self._bare = self._request.pb()
+    _audio, _end, _word_start, _word_end = "audio_content", "result_end_time", "start_time", "end_time"
 
     def initial_request(self, config: Any, project: str, encoding: Encoding, rate: int) -> Any:
-        return self._request(
-            streaming_config={
-                "config": {
-                    "encoding": _NAMES[encoding],
-                    "sample_rate_hertz": rate,
-                    "audio_channel_count": 1,
-                    "model": config.model or self.model,
-                    "language_code": config.language,
-                    "alternative_language_codes": list(config.other_languages),
-                    "enable_word_time_offsets": True,
-                    "enable_automatic_punctuation": config.punctuation,
-                    "speech_contexts": [{"phrases": list(config.phrases), "boost": config.boost}]
-                    if config.phrases
-                    else [],
-                },
-                "interim_results": True,
-            },
-        )
-
-    def audio_request(self, samples: bytes) -> Any:
-        return self._request.wrap(self._bare(audio_content=samples))
+        recognition = {
+            **_sound(encoding, rate),
+            **_features(config),
+            "model": config.model or self.model,
+            "language_code": config.language,
+            "alternative_language_codes": config.other_languages,
+            "speech_contexts": [{"phrases": config.phrases, "boost": config.boost}] if config.phrases else [],
+        }
+        return self._request(streaming_config={"config": recognition, "interim_results": True})
 
     def response_error(self, response: Any) -> StreamError | None:
         error = type(response).pb(response).error
@@ -203,11 +162,15 @@ class V1(ApiVersion):
 
 
 VERSIONS: dict[int, type[ApiVersion]] = {1: V1, 2: V2}
-_NAMES: dict[Encoding, str] = {"mulaw": "MULAW", "s16": "LINEAR16"}
 
 
-def _phrases(config: Any) -> list[dict[str, Any]]:
-    return [{"value": phrase, "boost": config.boost} for phrase in config.phrases]
+def _sound(encoding: Encoding, rate: int) -> dict[str, Any]:
+    name = "MULAW" if encoding == "mulaw" else "LINEAR16"
+    return {"encoding": name, "sample_rate_hertz": rate, "audio_channel_count": 1}
+
+
+def _features(config: Any) -> dict[str, bool]:
+    return {"enable_word_time_offsets": True, "enable_automatic_punctuation": config.punctuation}
 
 
 def _seconds(duration: Any) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 from typing import Any
 
 from flowcore import Resource
@@ -16,29 +17,18 @@ CLOSE_TIMEOUT = 5.0
 """Seconds; a killed process ends at once."""
 
 
+@dataclass(unsafe_hash=True)
 class DecoderResource(Resource):
-    """The resource of `transcribe` for the decoder ``cls``; equal for the same engine and settings.
+    """The resource of `transcribe` for the decoder ``cls``; equal for the same engine and settings."""
 
-    ``processes`` is how many decode at once, 0 for one per core; at most ``backlog`` seconds of audio may wait.
-    """
-
-    voice: VoiceModel
-    pool: DecoderPool
-
-    def __init__(self, cls: type[Decoder], config: Any = None, processes: int = 0, backlog: float = 120.0) -> None:
-        self.cls = cls
-        self.config = config
-        self.processes = processes
-        self.backlog = backlog
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, DecoderResource) and other._key() == self._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key()[0])
-
-    def _key(self) -> tuple[Any, ...]:
-        return self.cls, self.config, self.processes, self.backlog
+    cls: type[Decoder]
+    config: Any = None
+    processes: int = 0
+    """How many decode at once; 0 for one per core."""
+    backlog: float = 120.0
+    """Seconds of audio that may wait."""
+    voice: VoiceModel = field(init=False, compare=False)
+    pool: DecoderPool = field(init=False, compare=False)
 
     def open(self) -> None:
         self.voice = VoiceModel()

@@ -3,24 +3,32 @@
 from math import inf
 
 from flowcore.speech import Expired, OverQuota, StreamError, Unavailable
-from nodes.speech.cloud.retry import MAX_PAUSE, Backoff, RetryPolicy
+from nodes.speech.cloud.retry import MAX_PAUSE, RetryPolicy
+
+
+def pauses(policy: RetryPolicy, failures: int) -> list[float]:
+    """The pauses after so many more failures at second 0."""
+    found = []
+    for _ in range(failures):
+        policy.failed(Unavailable("down"), 0.0, 0.0)
+        found.append(policy.retry_at)
+    return found
 
 
 def test_pauses_double_up_to_the_longest_and_begin_anew():
-    backoff = Backoff(lambda: 1.0)
-    assert [backoff.pause() for _ in range(8)] == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
-    backoff.reset()
-    assert backoff.pause() == 0.25
+    policy = RetryPolicy(lambda: 1.0)
+    assert pauses(policy, 8) == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+    policy.succeeded()
+    assert pauses(policy, 1) == [0.25]
 
 
 def test_half_of_a_pause_is_chance():
-    least, most = Backoff(lambda: 0.0), Backoff(lambda: 1.0)
-    assert all(2 * least.pause() == most.pause() for _ in range(8))
+    least, most = (pauses(RetryPolicy(lambda chance=chance: chance), 8) for chance in (0.0, 1.0))
+    assert [2 * pause for pause in least] == most
 
 
 def test_an_outage_of_hours_overflows_nothing():
-    backoff = Backoff(lambda: 1.0)
-    assert {backoff.pause() for _ in range(5000)} <= {0.25 * 2**n for n in range(6)} | {MAX_PAUSE}
+    assert set(pauses(RetryPolicy(lambda: 1.0), 5000)) <= {0.25 * 2**n for n in range(6)} | {MAX_PAUSE}
 
 
 def failing(*errors: StreamError, age: float = 0.0) -> tuple[RetryPolicy, list[bool]]:

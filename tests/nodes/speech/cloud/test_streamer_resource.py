@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from flowcore import CannotStart, speech
-from nodes.speech.cloud.streamer_resource import StreamerResource
+from nodes.speech.cloud.streaming_driver import StreamerResource
 from nodes.speech.engine_choice import SpeechEngine
 from tests.support.parrot import Parrot
 

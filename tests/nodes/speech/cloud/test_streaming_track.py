@@ -340,6 +340,6 @@ def test_streams_that_differ_about_times_still_say_each_word_once(seed, monkeypa
 def test_an_ended_call_keeps_no_audio_of_which_nothing_was_said():
     running = say(call(fault=["hang"]), sentence(0, 1.0), 10.0)
     (heard,) = running.harness.node._driver._tracks.values()
-    assert heard._buffer._held >= 9 * 8000
+    assert heard.buffer._held >= 9 * 8000
     running.finish(within=0.0)
-    assert heard._buffer._held == 0
+    assert heard.buffer._held == 0
