@@ -1,4 +1,4 @@
-"""The contracts name the tests that enforce them: each is there, and each rule has one."""
+"""Every rule of the contracts names a test, and every named test exists."""
 
 import ast
 import re

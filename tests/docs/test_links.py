@@ -1,4 +1,4 @@
-"""Whoever reads finds every page, every link leads somewhere, and the README knows every command."""
+"""Every page is in the index, every link has a target, and the README names every command."""
 
 import re
 from importlib.metadata import entry_points
@@ -13,7 +13,7 @@ LINK = re.compile(r"(?<=\]\()[^)\s]+(?=\))|(?<=<img src=\")[^\"]+")
 
 
 def links(page):
-    """Files and headings of this project that ``page`` links to; what stands in code is no link."""
+    """Yield the files and headings of this project that ``page`` links to; code contains no links."""
     text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", page.read_text(), flags=re.M | re.S)
     for target in LINK.findall(text):
         if not re.match(r"[a-z]+:", target):
@@ -22,7 +22,7 @@ def links(page):
 
 
 def headings(page):
-    """As GitHub names them: small letters, hyphens for spaces, no other signs."""
+    """Return the anchors of a page's headings, as GitHub names them: small letters, hyphens for spaces, no other signs."""
     titles = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 

@@ -1,8 +1,8 @@
-"""Every file and command of the newcomers' pages, in the order in which they stand there.
+"""Runs every file and command of the newcomers' pages, in the order of the page.
 
-In a page, a block ```` ```yaml NAME ```` or ```` ```python NAME ```` is a file; ```` ```console ```` holds commands
-after ``$`` and what they print: the words of each line, in this order, with others between lines, and ``…`` for
-anything. A line ``exit code N`` says how the command before it ends, which is 0 otherwise.
+In a page, a block ```` ```yaml NAME ```` or ```` ```python NAME ```` is a file. ```` ```console ```` holds commands after ``$``
+and their output: the words of each line, in this order. The real output may have other lines between; ``…`` stands for
+anything. A line ``exit code N`` is the exit code of the command before it; the default is 0.
 """
 
 import os
@@ -20,11 +20,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("first-graph.md", "first-node.md", "first-live-call.md")
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.M | re.S)
 PORT = "3333"
-PATIENCE = 60
+COMMAND_TIMEOUT = 60  # seconds
 
 
 class Reader:
-    """Somebody who does what a page says."""
+    """A newcomer who follows a page in ``folder``, with listeners on ``port``."""
 
     def __init__(self, folder, port):
         self.folder = folder
@@ -45,7 +45,7 @@ class Reader:
             elif name:
                 (self.folder / name).write_text(body)
         for process in self.running:
-            process.communicate(timeout=PATIENCE)
+            process.communicate(timeout=COMMAND_TIMEOUT)
             assert process.returncode == 0
 
     def type(self, command, printed):
@@ -56,7 +56,7 @@ class Reader:
             self.running.append(process)
             assert any("ws://" in line for line in process.stdout)
             return
-        done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, timeout=PATIENCE, **options)
+        done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, timeout=COMMAND_TIMEOUT, **options)
         code = 0
         if printed and printed[-1].startswith("exit code "):
             code = int(printed.pop().rsplit(" ", 1)[1])
@@ -66,7 +66,7 @@ class Reader:
 
 
 def _words(line):
-    """A pattern for a line's words in their order; ``…`` stands for anything within a line, also nothing."""
+    """Return a pattern for the words of a line in their order; ``…`` matches any text within a line."""
     parts = [r"\s+".join(map(re.escape, part.split())) for part in line.split("…")]
     return ".*?".join(parts)
 

@@ -1,4 +1,4 @@
-"""The graphs of docs/recordings.md work, and it names what a recording's metadata hold."""
+"""The graphs of docs/recordings.md work, and the page names every key of the metadata."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The page on speech engines: its package is installed as it stands there, and its tests and its graph run."""
+"""The package on the page about speech engines installs, and its tests and its graph run."""
 
 import os
 import re

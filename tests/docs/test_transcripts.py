@@ -1,4 +1,4 @@
-"""The examples on the page about transcripts, made anew from its JSON lines."""
+"""The examples on the page about transcripts are what flowcore writes for its JSON lines."""
 
 import re
 from datetime import UTC, datetime

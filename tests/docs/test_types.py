@@ -13,7 +13,7 @@ PAGE = (ROOT / "docs" / "first-node.md").read_text()
 
 
 def mypy(folder, *files):
-    """The lines that mypy finds wrong in ``files``, which lie in ``folder``."""
+    """Return the errors of mypy in ``files`` of ``folder``, one per line."""
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", ROOT / ".mypy_cache", "--no-error-summary"]
     done = subprocess.run([*command, *files], cwd=folder, capture_output=True, text=True, env={"MYPYPATH": str(ROOT)})
     assert done.returncode in (0, 1), done.stdout + done.stderr
