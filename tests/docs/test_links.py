@@ -22,7 +22,7 @@ def links(page):
 
 
 def headings(page):
-    """Return the anchors of a page's headings, as GitHub names them: small letters, hyphens for spaces, no other signs."""
+    """Return the anchors of a page's headings, as GitHub makes them: lower case, hyphens for spaces, no punctuation."""
     titles = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 

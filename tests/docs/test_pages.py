@@ -1,8 +1,8 @@
 """Runs every file and command of the newcomers' pages, in the order of the page.
 
-In a page, a block ```` ```yaml NAME ```` or ```` ```python NAME ```` is a file. ```` ```console ```` holds commands after ``$``
-and their output: the words of each line, in this order. The real output may have other lines between; ``…`` stands for
-anything. A line ``exit code N`` is the exit code of the command before it; the default is 0.
+In a page, a block ```` ```yaml NAME ```` or ```` ```python NAME ```` is a file. ```` ```console ```` holds commands
+after ``$`` and their output: the words of each line, in this order. The real output may have other lines between;
+``…`` matches anything. A line ``exit code N`` is the exit code of the command before it; the default is 0.
 """
 
 import os
