@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import Annotated, Final
 
 import typer
@@ -50,15 +51,15 @@ def _page(explained: Explanation) -> Iterator[RenderableType]:
         f": {_count(len(steps) - inserted, 'node')}, {_count(inserted, 'converter')} put in (marked +), "
         f"{_count(len(explained.chains), 'chain')}, {_count(queues, 'queue')}",
     )
-    widths = [max(len(cell) for step in steps for cell in column(step)) for column in (_names, _inputs)]
+    widths = [max((len(cell) for step in steps for cell in cells(step)), default=0) for cells in (_names, _inputs)]
     for number, chain in enumerate(explained.chains):
         yield Text()
         yield _heading(number, chain)
         yield Padding(_steps(chain, widths), (0, 0, 0, 2))
     if explained.shared:
         yield Text("\nopened once, for all calls", "bold")
-        for part, users in explained.shared:
-            yield Text(f"  {part} for {', '.join(users)}")
+        for resource, users in explained.shared:
+            yield Text(f"  {resource} for {', '.join(users)}")
     yield Text("\nlatency added at most, while every node keeps up", "bold")
     yield from _latency(explained)
     yield Text("\nmemory of one call, estimated", "bold")
@@ -73,13 +74,8 @@ def _heading(number: int, chain: Chain) -> Text:
     border = chain.border
     of_text = chain.nodes[0].caps.startswith("text")
     bound = _count(border.chunks, "text") if of_text else f"{border.max} of audio"
-    return Text.assemble(
-        ("═ queue ", "yellow"),
-        (f"{bound}, {_size(border.bytes)}, when full {border.on_full}", "yellow"),
-        (" ═▶ ", "yellow"),
-        title,
-        f", in a {chain.runs}",
-    )
+    queue = f"═ queue {bound}, {_size(border.bytes)}, when full {border.on_full} ═▶ "
+    return Text.assemble((queue, "yellow"), title, f", in a {chain.runs}")
 
 
 def _steps(chain: Chain, widths: list[int]) -> Table:
@@ -88,31 +84,20 @@ def _steps(chain: Chain, widths: list[int]) -> Table:
         table.add_column(min_width=min(width, MAX_ALIGNED), no_wrap=True)
     table.add_column(no_wrap=True)
     for step in chain.nodes:
-        cells = zip(_names(step), _inputs(step), _gives(step), strict=False)
-        for number, (name, source, gives) in enumerate(cells):
+        outputs = [f".{port} → {form}" if port else f"→ {form}" for port, form in step.gives.items()]
+        rows = zip_longest(_names(step), _inputs(step), outputs, fillvalue="")
+        for number, (name, source, gives) in enumerate(rows):
             style = "" if number else "green" if step.inserted else "cyan"
             table.add_row(Text(name, style), Text(source), Text(gives))
     return whole_columns(table)
 
 
 def _names(step: Step) -> list[str]:
-    """Return the cells of the first column, padded to the length of the longest of the three columns."""
-    name = f"+ {step.name}" if step.inserted else f"{step.name} ({step.use})"
-    return [name] + [""] * (_lines(step) - 1)
+    return [f"+ {step.name}" if step.inserted else f"{step.name} ({step.use})"]
 
 
 def _inputs(step: Step) -> list[str]:
-    sources = [f"← {source}" for source in step.inputs]
-    return sources + [""] * (_lines(step) - len(sources))
-
-
-def _gives(step: Step) -> list[str]:
-    given = [f".{port} → {form}" if port else f"→ {form}" for port, form in step.gives.items()]
-    return given + [""] * (_lines(step) - len(given))
-
-
-def _lines(step: Step) -> int:
-    return max(1, len(step.inputs), len(step.gives))
+    return [f"← {source}" for source in step.inputs]
 
 
 def _latency(explained: Explanation) -> Iterator[RenderableType]:
@@ -124,8 +109,7 @@ def _latency(explained: Explanation) -> Iterator[RenderableType]:
         delays = " + ".join(f"{name} {_time(seconds)}" for name, seconds in path.delays)
         table.add_row(Text(path.to, "cyan"), _time(path.seconds), Text(f"= {delays}" if delays else ""))
     yield Padding(whole_columns(table), (0, 0, 0, 2))
-    queues = any(chain.border for chain in explained.chains)
-    if queues:
+    if any(chain.border for chain in explained.chains):
         yield Text("  (a queue adds up to its bound while the node behind it does not keep up)", "dim")
     if explained.live:
         yield Text(f"  (a slot is {SLOT}, and twice that under load)", "dim")

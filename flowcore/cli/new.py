@@ -13,10 +13,10 @@ from typing import Annotated
 import typer
 
 from flowcore.errors import UsageError
+from flowcore.graph.imports import NAME
 from flowcore.registry import available
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-NAME = re.compile("[a-z][a-z0-9_]{0,63}")
 
 new = typer.Typer(help="Write a first node or graph with a test that passes.")
 Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Directory of the files.")]

@@ -73,23 +73,15 @@ def _show(console: Console, verdict: Verdict) -> None:
 def _write(path: Path, verdicts: list[Verdict]) -> None:
     """Write the parts of JUnit XML that CI systems read. Raises `UsageError`."""
     suites = ElementTree.Element("testsuites")
-    by_file: dict[Path, list[Verdict]] = {}
-    for verdict in verdicts:
-        by_file.setdefault(verdict.scenario.path, []).append(verdict)
-    for file, group in by_file.items():
-        failures = sum(1 for verdict in group if verdict.differences)
-        suite = ElementTree.SubElement(
-            suites,
-            "testsuite",
-            name=str(file),
-            tests=str(len(group)),
-            failures=str(failures),
-            time=f"{sum(verdict.seconds for verdict in group):.3f}",
-        )
+    for file in dict.fromkeys(str(verdict.scenario.path) for verdict in verdicts):
+        group = [verdict for verdict in verdicts if str(verdict.scenario.path) == file]
+        failures = sum(bool(verdict.differences) for verdict in group)
+        time = f"{sum(verdict.seconds for verdict in group):.3f}"
+        about = {"name": file, "tests": str(len(group)), "failures": str(failures), "time": time}
+        suite = ElementTree.SubElement(suites, "testsuite", about)
         for verdict in group:
-            case = ElementTree.SubElement(
-                suite, "testcase", classname=str(file), name=verdict.scenario.name, time=f"{verdict.seconds:.3f}"
-            )
+            name, time = verdict.scenario.name, f"{verdict.seconds:.3f}"
+            case = ElementTree.SubElement(suite, "testcase", classname=file, name=name, time=time)
             if verdict.differences:
                 failure = ElementTree.SubElement(case, "failure", message=verdict.differences[0])
                 failure.text = "\n".join(verdict.differences)

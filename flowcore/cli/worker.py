@@ -15,12 +15,14 @@ from flowcore.errors import FlowcoreError
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile_graph
 from flowcore.workers.link import WorkerLink
+from flowcore.workers.process import GROUP_SIGNALS
 
 
 def main(channel: int) -> int:
     """Do the job that comes through the channel; return the exit code."""
-    for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole process group: the supervisor passes them on
+    for number in GROUP_SIGNALS:  # the supervisor passes them on
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
     try:
         link = WorkerLink(channel)
         job = link.job

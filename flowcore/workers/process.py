@@ -17,6 +17,9 @@ from flowcore.environment import WORKER_COUNT
 from flowcore.workers.call_limit import SharedCallLimit
 from flowcore.workers.channel import Channel
 
+GROUP_SIGNALS = (signal.SIGINT, signal.SIGHUP)
+"""Signals of a terminal to its whole process group. They stay pending in a worker until it can ignore them."""
+
 
 class WorkerProcess:
     """A worker process. ``number`` counts from 1; ``alive_at`` is its last heartbeat, in monotonic seconds."""
@@ -44,9 +47,13 @@ class WorkerProcess:
         fds = [theirs.fileno(), call_limit.fd, *(listening.fileno() for listening in sockets.values())]
         environment = {**os.environ, WORKER_COUNT: str(call_limit.rows)}
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *command, str(theirs.fileno()), pass_fds=fds, stdin=asyncio.subprocess.DEVNULL, env=environment
-            )
+            signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)  # the new process inherits this
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *command, str(theirs.fileno()), pass_fds=fds, stdin=asyncio.subprocess.DEVNULL, env=environment
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
         worker = cls(number, process, await Channel.open(ours))
         limit = {"limit": call_limit.limit, "rows": call_limit.rows, "row": number - 1, "fd": call_limit.fd}
         addresses = [[*address, listening.fileno()] for address, listening in sockets.items()]

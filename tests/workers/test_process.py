@@ -8,7 +8,7 @@ import time
 import pytest
 
 from flowcore.workers.call_limit import SharedCallLimit
-from flowcore.workers.process import WorkerProcess, describe_exit
+from flowcore.workers.process import GROUP_SIGNALS, WorkerProcess, describe_exit
 
 ECHO = """
 import json, os, socket, sys
@@ -51,6 +51,18 @@ def test_a_worker_gets_its_job_and_answers():
         return [await worker.ask({"ask": ask}) for ask in ("job", "count", "row")]
 
     assert with_worker(talk) == ([{"graph": "x"}, "3", 1], -signal.SIGKILL)
+
+
+def test_ctrl_c_does_not_end_a_worker_that_is_starting(monkeypatch):
+    # A terminal sends SIGINT to the whole process group, also while a worker still imports its modules.
+    monkeypatch.setattr("tests.workers.test_process.ECHO", "import os; os.kill(os.getpid(), 2)" + ECHO)
+
+    async def talk(worker):
+        return await worker.ask({"ask": "count"}), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    (count, blocked), code = with_worker(talk)
+    assert (count, code) == ("3", -signal.SIGKILL)
+    assert not blocked & set(GROUP_SIGNALS)
 
 
 def test_an_unknown_request_is_a_lookup_error():
