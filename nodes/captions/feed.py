@@ -15,23 +15,21 @@ MAX_TEXTS_PER_SLOT = 100
 KEEPALIVE_INTERVAL = 15.0
 """Seconds without a message after which an ``alive`` one goes out: proxies close connections that idle for a minute."""
 
-_encode = msgspec.json.encode
-
 
 class CaptionFeed:
     """The server's side of one ``/client-ws``: a `nodes.net.peer.Peer`.
 
-    ``call`` is a normalized id; an empty one follows the newest call. A message is one JSON object:
+    ``call`` is a normalized id; an empty one follows the newest call. ``count`` gets 1 at the start and -1 at the end.
+    A message is one JSON object:
     ``{"event": "state", "call": …, "state": "waiting" | "live" | "ended", "sessions": [0.0, …]}``,
     ``{"event": "text", "id": …, "track", "start", "end", "text", "final", "gap"}``, which replaces the text of the same
     id, ``{"event": "ready"}`` after the texts of the past, and ``{"event": "alive"}``.
     """
 
-    def __init__(self, calls: CallStore, call: str, on_open: Callable[[], None], on_close: Callable[[], None]) -> None:
+    def __init__(self, calls: CallStore, call: str, count: Callable[[int], None]) -> None:
         self._calls = calls
         self._id = call
-        self._on_open = on_open
-        self._on_close = on_close
+        self._count = count
         self._call: CaptionedCall | None = None
         self._seen = 0
         self._sent_state: Mapping[str, Any] | None = None
@@ -41,7 +39,7 @@ class CaptionFeed:
 
     def opened(self, connection: PeerConnection) -> None:
         self._connection = connection
-        self._on_open()
+        self._count(1)
 
     def wants_read(self, now: float) -> bool:
         if not self._connection.unsent:
@@ -64,7 +62,7 @@ class CaptionFeed:
         """Ignore messages: a page sends none."""
 
     def closed(self, reason: str) -> None:
-        self._on_close()
+        self._count(-1)
 
     def _send_changes(self, call: CaptionedCall, now: float) -> None:
         if call is not self._call:
@@ -90,4 +88,4 @@ class CaptionFeed:
 
     def _send(self, message: Mapping[str, Any], now: float) -> None:
         self._alive_at = now + KEEPALIVE_INTERVAL
-        self._connection.send(_encode(message))
+        self._connection.send(msgspec.json.encode(message))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
@@ -29,28 +30,33 @@ CALL = "{{model.call.uii}}"
 """Placeholder that RingCX's agent script replaces with the id of the call."""
 
 
+@dataclass(unsafe_hash=True)
 class CaptionsSite(Site):
     """Serves the page ``/client?callId=…`` and its feed ``/client-ws?callId=…``; sinks write to ``shared_calls``."""
 
-    shared_calls: SharedCalls
-    served = False
-    """Whether a listener serves this site."""
+    access: Mode
+    secret: str = field(repr=False)
+    ancestors: tuple[str, ...]
+    keep: float
+    viewers: int
 
-    def __init__(self, access: Mode, secret: str, ancestors: tuple[str, ...], keep: float, viewers: int) -> None:
-        self._calls = CallStore(keep)
-        self._settings = (access, secret, ancestors, keep, viewers)
-        self._access = access
-        self._secret = secret
-        self._viewers = viewers
+    def __post_init__(self) -> None:
+        self.shared_calls: SharedCalls
+        self.served = False
+        """Whether a listener serves this site."""
+        self._calls = CallStore(self.keep)
         self._feeds_open = 0
-        self._headers = _headers(ancestors)
         self._files: dict[str, bytes] = {}
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, CaptionsSite) and other._settings == self._settings
-
-    def __hash__(self) -> int:
-        return hash(self._settings)
+        policy = (
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+        )
+        self._headers = {
+            "Content-Security-Policy": " ".join((policy, *self.ancestors)),
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",  # the address contains the key
+            "Cache-Control": "no-store",
+        }
 
     def open(self) -> None:
         folder = files("nodes.captions")
@@ -76,12 +82,12 @@ class CaptionsSite(Site):
 
     def links(self) -> Mapping[str, str]:
         script = {"captions, for the agent script": f"{PAGE}?callId={CALL}"}
-        if self._access == "off":
+        if self.access == "off":
             return {"captions of the newest call": PAGE, **script}
-        return {what: f"{path}&{self._access}=…" for what, path in script.items()}
+        return {what: f"{path}&{self.access}=…" for what, path in script.items()}
 
     def expose(self) -> None:
-        if self._access == "off":
+        if self.access == "off":
             raise CannotStart(
                 "captions without a secret are for this machine only, but other machines reach this port:"
                 ' give them  secret: "${VIEWER_KEY}"  and set VIEWER_KEY to 16 characters or more'
@@ -95,26 +101,21 @@ class CaptionsSite(Site):
     def _feed(self, request: Request, caller: Address) -> Page | Peer:
         if not self._is_allowed(request, caller):
             return self._file("denied.html", HTTPStatus.FORBIDDEN)
-        if self._feeds_open >= self._viewers:
+        if self._feeds_open >= self.viewers:
             raise Refused("too many viewers", retry_after=5)
         self._calls.drop_ended(self.now())
-        return CaptionFeed(
-            self._calls, normalize_call_id(_query(request)["call_id"]), self._feed_opened, self._feed_closed
-        )
+        return CaptionFeed(self._calls, normalize_call_id(_query(request)["call_id"]), self._count_feeds)
 
-    def _feed_opened(self) -> None:
-        self._feeds_open += 1
-
-    def _feed_closed(self) -> None:
-        self._feeds_open -= 1
+    def _count_feeds(self, change: int) -> None:
+        self._feeds_open += change
 
     def _is_allowed(self, request: Request, caller: Address) -> bool:
         query = _query(request)
-        if self._access == "token":
-            return allows_token(self._secret, query["call_id"], query["token"], time.time())
-        if self._access == "key":
+        if self.access == "token":
+            return allows_token(self.secret, query["call_id"], query["token"], time.time())
+        if self.access == "key":
             # Without a call id the page shows the newest call, which may be another agent's.
-            return bool(normalize_call_id(query["call_id"])) and allows_key(self._secret, query["key"])
+            return bool(normalize_call_id(query["call_id"])) and allows_key(self.secret, query["key"])
         return caller.is_loopback and is_local(request.headers)
 
     def _file(self, name: str, status: HTTPStatus = HTTPStatus.OK) -> Page:
@@ -125,28 +126,4 @@ class CaptionsSite(Site):
 def _query(request: Request) -> dict[str, Any]:
     """Return the query's call id, token and key; ``callId``, ``call_id`` and ``uii`` are the same, as in RingCX."""
     query = parse_qsl(request.path.partition("?")[2])
-    plain = dict(query)
-    return {
-        "call_id": attributes(query, "query").get("call_id", ""),
-        "token": plain.get("token", ""),
-        "key": plain.get("key", ""),
-    }
-
-
-def _headers(ancestors: tuple[str, ...]) -> dict[str, str]:
-    policy = [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "connect-src 'self'",
-        "img-src data:",
-        "base-uri 'none'",
-        "form-action 'none'",
-        " ".join(("frame-ancestors 'self'", *ancestors)),
-    ]
-    return {
-        "Content-Security-Policy": "; ".join(policy),
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",  # the address contains the key
-        "Cache-Control": "no-store",
-    }
+    return {"token": "", "key": "", **dict(query), "call_id": attributes(query, "query").get("call_id", "")}

@@ -7,13 +7,14 @@ import shutil
 import sys
 import threading
 from collections import deque
+from dataclasses import dataclass
 from typing import TextIO
 
 from rich.cells import cell_len
 
 from flowcore import TEXT, Config, Resource, Session, Sink, Text, node
 from flowcore.events import Reason
-from nodes.transcripts.one_line import one_line, text_line
+from nodes.transcripts.one_line import minutes, one_line, text_line
 
 COLOURS = {"agent": "36", "customer": "33"}  # SGR codes of ECMA-48: cyan and yellow; other tracks are magenta
 OTHER_COLOUR = "35"
@@ -63,6 +64,7 @@ class Console(Sink[Text]):
         self.resource.leave(self._flow)
 
 
+@dataclass(unsafe_hash=True)
 class Screen(Resource):
     """The terminal, shared by all flows of the process: final texts scroll up, and live lines stay below them.
 
@@ -70,9 +72,10 @@ class Screen(Resource):
     them down. One thread draws at a time; other threads leave their lines to it.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        """Write to ``stream``, by default standard output."""
-        self._stream = stream
+    stream: TextIO | None = None
+    """The output; None for standard output."""
+
+    def __post_init__(self) -> None:
         self._lock = threading.Lock()  # guards the attributes below; never held while writing
         self._write_lock = threading.Lock()
         self._flows: set[str] = set()
@@ -81,14 +84,8 @@ class Screen(Resource):
         self._finals: deque[str] = deque()
         self._changed = False
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Screen) and other._stream is self._stream
-
-    def __hash__(self) -> int:
-        return hash(id(self._stream))
-
     def open(self) -> None:
-        self._out = self._stream or sys.stdout
+        self._out = self.stream or sys.stdout
         self._in_place = self._out.isatty() and os.environ.get("TERM") != "dumb"
         self._coloured = self._in_place and not os.environ.get("NO_COLOR")
 
@@ -149,9 +146,8 @@ class Screen(Resource):
 
     def _line(self, flow: str, text: Text, cells: int = 0) -> str:
         """Format ``text`` as one line; with ``cells``, keep the end of the words that fits into so many cells."""
-        minutes, tenths = divmod(round(text.start * 10), 600)
         short = f"{flow.rpartition('-')[2]} " if self._several else ""
-        head = f"[{minutes:02}:{tenths / 10:04.1f}] {short}{one_line(text.track)}: "
+        head = f"[{minutes(text.start)}] {short}{one_line(text.track)}: "
         said = text_line(text)
         if cells and cell_len(head + said) > cells:
             said = said[-cells:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
@@ -19,27 +20,23 @@ CONTROL_REQUEST = "monitor"
 ADVICE = "the calls go on, and the card is tried again every second; `flowcore devices` lists outputs"
 
 
+@dataclass(unsafe_hash=True)
 class Speaker(Resource):
     """Speakers with the same ``device`` and ``rate`` are equal, and therefore one resource."""
 
-    def __init__(self, device: str, rate: int) -> None:
-        self.device = device
-        self.rate = rate
+    device: str
+    rate: int
+
+    def __post_init__(self) -> None:
         self.playing = False
         self.underruns = 0
         """Blocks that came too late for the card."""
-        self.mixer = Mixer(rate, self._share_newest)
+        self.mixer = Mixer(self.rate, self._share_newest)
         self._name = ""
         self._shared = 0.0  # start of the newest call, as the other workers know it
         self._others: dict[int, float] = {}  # the same of each other worker
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Speaker) and (other.device, other.rate) == (self.device, self.rate)
-
-    def __hash__(self) -> int:
-        return hash((self.device, self.rate))
 
     def open(self) -> None:
         PortAudio.load()  # a missing library ends the run; a missing device may come later

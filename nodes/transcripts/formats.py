@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from flowcore import Text
 from nodes.transcripts.journal import Transcript, entry
-from nodes.transcripts.one_line import one_line, text_line
+from nodes.transcripts.one_line import minutes, one_line, text_line
 
 Names = Mapping[str, str]
 """Names of the parties by track; a party without one is called by its track."""
@@ -45,10 +45,8 @@ def vtt(transcript: Transcript, names: Names) -> bytes:
 
 def txt(transcript: Transcript, names: Names) -> bytes:
     """One line per text, ``[00:12.3] Agent: hello``, in order of start."""
-    lines = (
-        f"[{_minutes(start)}] {party_name(text, names)}: {cue_text(text)}\n" for start, _, text in _cues(transcript)
-    )
-    return "".join(lines).encode()
+    lines = (f"[{minutes(start)}] {party_name(text, names)}: {cue_text(text)}" for start, _, text in _cues(transcript))
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 FORMATS: dict[str, Callable[[Transcript, Names], bytes]] = {"jsonl": jsonl, "srt": srt, "vtt": vtt, "txt": txt}
@@ -83,10 +81,5 @@ def _cues(transcript: Transcript) -> list[tuple[float, float, Text]]:
 
 
 def _clock(seconds: float, point: str) -> str:
-    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"
-
-
-def _minutes(seconds: float) -> str:
-    minutes, tenths = divmod(round(seconds * 10), 600)
-    return f"{minutes:02}:{tenths / 10:04.1f}"
+    whole, milliseconds = divmod(round(seconds * 1000), 60_000)
+    return f"{whole // 60:02}:{whole % 60:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"

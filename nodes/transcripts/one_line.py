@@ -17,3 +17,9 @@ def text_line(text: Text) -> str:
     """Return the words of a text on one line; a gap gives ``[untranscribed 3.2 s]``. Empty without words and gap."""
     gap = f"[{one_line(text.gap)} {max(text.end - text.start, 0):.1f} s]" if text.gap else ""
     return f"{gap} {one_line(text.text)}".strip()
+
+
+def minutes(seconds: float) -> str:
+    """Return minutes and seconds, such as ``00:12.3``."""
+    whole, tenths = divmod(round(seconds * 10), 600)
+    return f"{whole:02}:{tenths / 10:04.1f}"

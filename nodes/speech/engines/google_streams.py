@@ -10,6 +10,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from flowcore.speech import Ended, Expired, Listener, Stream, StreamError, Unavailable
@@ -22,12 +23,12 @@ LAST_RESULTS_TIMEOUT = 60
 CLOSE_TIMEOUT = 5.0  # seconds
 
 
+@dataclass
 class GoogleConnection:
     """One of the library's clients, with its own connection, and the number of its streams."""
 
-    def __init__(self, client: Any) -> None:
-        self.client = client
-        self.streams = 0
+    client: Any
+    streams: int = 0
 
 
 class GoogleClient:

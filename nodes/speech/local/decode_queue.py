@@ -25,10 +25,6 @@ class Overloaded(DecodeFailed):
     """The backlog is full: this utterance is not decoded."""
 
 
-def _ignore(cause: str) -> None:
-    """Default for `DecodeJob.on_death`."""
-
-
 @dataclass(eq=False)
 class DecodeJob:
     """Audio to decode. Jobs of one ``track`` are done in order; `DecodeQueue.discard` removes all jobs of an ``owner``.
@@ -42,7 +38,7 @@ class DecodeJob:
     samples: NDArray[np.int16]
     final: bool
     done: Callable[[Outcome], None]
-    on_death: Callable[[str], None] = _ignore
+    on_death: Callable[[str], None] = lambda cause: None
     context: Context | None = None
     """Decoded together with ``samples`` if no other audio waits; only the text of ``samples`` counts."""
     deaths: int = 0
@@ -117,9 +113,8 @@ class DecodeQueue:
         for index, job in enumerate(self._finals):
             if job.track not in self._decoding:
                 del self._finals[index]
-                self.waiting_seconds = (
-                    self.waiting_seconds - job.seconds if self._finals else 0.0
-                )  # drops the rounding error
+                left = self.waiting_seconds - job.seconds
+                self.waiting_seconds = left if self._finals else 0.0  # drops the rounding error
                 return job
         track = next((track for track in self._interims if track not in self._decoding), None)
         return None if track is None else self._interims.pop(track)

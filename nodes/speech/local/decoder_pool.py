@@ -27,7 +27,7 @@ class DecoderDied(DecodeFailed):
 
 
 class DecoderPool:
-    """Opens ``decoders`` and decodes jobs with them; at most ``backlog`` seconds of audio may wait.
+    """Opens ``decoders`` and decodes the jobs of ``queue`` with them; at most ``backlog`` seconds of audio may wait.
 
     Each decoder is opened, used and closed in one thread.
 
@@ -36,14 +36,12 @@ class DecoderPool:
     """
 
     def __init__(self, decoders: Sequence[Decoder], backlog: float) -> None:
-        self._queue = DecodeQueue(backlog)
+        self.queue = DecodeQueue(backlog)
         self._closed = threading.Event()
         self._decoders = decoders
         opened: list[Future[None]] = [Future() for _ in decoders]
-        self._threads = [
-            threading.Thread(target=self._run, args=each, name="decode", daemon=True)
-            for each in zip(decoders, opened, strict=True)
-        ]
+        work = zip(decoders, opened, strict=True)
+        self._threads = [threading.Thread(target=self._run, args=each, name="decode", daemon=True) for each in work]
         for thread in self._threads:
             thread.start()
         errors = [error for each in opened if (error := each.exception()) is not None]
@@ -51,25 +49,13 @@ class DecoderPool:
             self.close(MAX_RETRY_DELAY)
             raise CannotStart(str(errors[0]), field="engine") if isinstance(errors[0], DecoderDied) else errors[0]
 
-    def submit(self, job: DecodeJob) -> bool:
-        """Add a job to the queue: see `DecodeQueue.put`."""
-        return self._queue.put(job)
-
-    def make_final(self, job: DecodeJob) -> bool:
-        """Turn an interim job into a final one: see `DecodeQueue.make_final`."""
-        return self._queue.make_final(job)
-
-    def discard(self, owner: object) -> None:
-        """Remove all waiting jobs of ``owner``: see `DecodeQueue.discard`."""
-        self._queue.discard(owner)
-
     def close(self, timeout: float) -> bool:
         """Fail the waiting jobs, stop the decoders that can be stopped, and end the threads.
 
         False if a decoder still works after ``timeout`` seconds; it is closed when it returns.
         """
         self._closed.set()
-        self._queue.close()
+        self.queue.close()
         for decoder in self._decoders:
             if isinstance(decoder, Stoppable):
                 decoder.stop()
@@ -85,7 +71,7 @@ class DecoderPool:
             opened.set_exception(error)
             return
         opened.set_result(None)
-        while (job := self._queue.take()) is not None:
+        while (job := self.queue.take()) is not None:
             try:
                 outcome = self._decode(decoder, job)
             except DecoderDied as error:
@@ -93,14 +79,14 @@ class DecoderPool:
                 self._open_again(decoder)
                 continue
             job.done(outcome)
-            self._queue.finished(job)
+            self.queue.finished(job)
         decoder.close()
 
     def _decode(self, decoder: Decoder, job: DecodeJob) -> Outcome:
         if job.refused:
             return Overloaded("too much audio waits for its text")
         try:
-            if job.context is not None and not self._queue.waiting_seconds:
+            if job.context is not None and not self.queue.waiting_seconds:
                 text = job.context.new_words(decoder.decode(job.context.joined_to(job.samples)))
                 if text:
                     return text
@@ -120,10 +106,10 @@ class DecoderPool:
         if not self._closed.is_set():
             job.on_death(str(error))
         if job.deaths < MAX_DEATHS:
-            self._queue.give_back(job)
+            self.queue.give_back(job)
         else:
             job.done(DecodeFailed(f"{job.deaths} decoders in a row: {error}"))
-            self._queue.finished(job)
+            self.queue.finished(job)
 
     def _open_again(self, decoder: Decoder) -> None:
         """Try until the decoder is open or the pool is closed. Meanwhile the other decoders take the jobs."""

@@ -64,36 +64,31 @@ class _DecodeRequest:
         return self.job_ref() if self.job_ref is not None else None
 
 
+@dataclass(eq=False)
 class UtteranceDriver:
     """The tracks of one node of one call. ``interim`` is the seconds of speech between interim texts; 0 for none.
 
     `push` blocks while this call alone fills `MAX_NODE_SHARE` of the backlog. `collect` emits the texts.
     """
 
-    def __init__(
-        self,
-        host: DriverHost,
-        resource: DecoderResource,
-        limits: SegmentLimits,
-        interim: float,
-        transcripts: dict[str, TrackTranscript] | None = None,
-    ) -> None:
-        self._host = host
-        self._transcripts = {} if transcripts is None else transcripts
-        self._resource = resource
-        self._limits = limits
-        self._interim = interim
-        self._max_pending = MAX_NODE_SHARE * resource.backlog
+    host: DriverHost
+    resource: DecoderResource
+    limits: SegmentLimits
+    interim: float
+    transcripts: dict[str, TrackTranscript]
+
+    def __post_init__(self) -> None:
+        self._queue = self.resource.pool.queue
+        self._max_pending = MAX_NODE_SHARE * self.resource.backlog
         self._tracks: dict[str, _TrackState] = {}
         self._results: SimpleQueue[tuple[_DecodeRequest, Outcome]] = SimpleQueue()  # from the decoders' threads
         self._pending: dict[_DecodeRequest, None] = {}  # final texts still to come, in order
         self._close_by = inf
 
     def push(self, chunk: Audio) -> None:
-        """Cut the chunk and request texts."""
         track = self._tracks.get(chunk.track) or self._new_track(chunk.track)
         track.transcript.arrived(chunk)
-        track.audio_at = self._host.now()
+        track.audio_at = self.host.now()
         self._take_results()
         for segment in track.segmenter.push(chunk):
             self._finish(track, segment)
@@ -107,13 +102,12 @@ class UtteranceDriver:
             self._end(track)
 
     def busy(self) -> bool:
-        """Whether final texts are still to come."""
         return bool(self._pending)
 
     def collect(self, emit: Emit[Text]) -> None:
         """Emit the texts that came, and end the utterances of tracks on hold."""
         self._take_results()
-        now = self._host.now()
+        now = self.host.now()
         for track in self._speaking_tracks():
             late = now - track.audio_at - HOLD_TIMEOUT
             if late > MAX_LATENESS:
@@ -123,19 +117,19 @@ class UtteranceDriver:
         if now >= self._close_by:
             self._give_up()
         due = min((track.audio_at + HOLD_TIMEOUT for track in self._speaking_tracks()), default=inf)
-        self._host.alarm(min(due, self._close_by) if self._pending else due)
+        self.host.alarm(min(due, self._close_by) if self._pending else due)
         for track in self._tracks.values():
             for text in track.transcript.take():
                 emit(text)
 
     def close(self) -> None:
         """Discard the waiting jobs."""
-        self._resource.pool.discard(self)
+        self._queue.discard(self)
         self._tracks.clear()  # breaks the cycle with the node, which would keep the audio alive
 
     def _new_track(self, name: str) -> _TrackState:
-        segmenter = Segmenter(self._resource.voice.detector(), self._limits)
-        transcript = self._transcripts.setdefault(name, TrackTranscript(name, self._host.now))
+        segmenter = Segmenter(self.resource.voice.detector(), self.limits)
+        transcript = self.transcripts.setdefault(name, TrackTranscript(name, self.host.now))
         return self._tracks.setdefault(name, _TrackState(transcript, segmenter))
 
     def _speaking_tracks(self) -> Iterator[_TrackState]:
@@ -147,7 +141,7 @@ class UtteranceDriver:
             while self._pending_seconds > self._max_pending:
                 self._take(*self._results.get())
             for track in self._tracks.values():  # no track could deliver audio meanwhile
-                track.audio_at = self._host.now()
+                track.audio_at = self.host.now()
 
     @property
     def _pending_seconds(self) -> float:
@@ -158,7 +152,7 @@ class UtteranceDriver:
         segmenter = track.segmenter
         if segmenter.speaking:
             new = segmenter.reaches - max(track.requested_to, segmenter.start)
-            if (segmenter.pausing and new > 0) or (self._interim and new >= self._interim * DECODER_RATE):
+            if (segmenter.pausing and new > 0) or (self.interim and new >= self.interim * DECODER_RATE):
                 self._request(track, segmenter.so_far(), final=False)
 
     def _end(self, track: _TrackState) -> None:
@@ -177,23 +171,23 @@ class UtteranceDriver:
     def _make_final(self, early: _DecodeRequest, segment: Segment) -> bool:
         same = (early.segment.start, early.segment.end) == (segment.start, segment.end)
         job = early.job
-        return same and job is not None and self._resource.pool.make_final(job)
+        return same and job is not None and self._queue.make_final(job)
 
     def _request(self, track: _TrackState, segment: Segment, *, final: bool) -> None:
         request = _DecodeRequest(track, segment, final)
 
         def done(outcome: Outcome) -> None:  # in a decoder's thread
             self._results.put((request, outcome))
-            self._host.wake()
+            self.host.wake()
 
         def on_death(cause: str) -> None:
-            self._host.report.event("decoder_replaced", cause=cause)
+            self.host.report.event("decoder_replaced", cause=cause)
 
         track.requested_to = segment.end
         job = DecodeJob(self, track, segment.samples, final, done, on_death, self._context(track, segment))
         request.job_ref = ref(job)
-        if self._resource.pool.submit(job) and self._interim:
-            self._host.report.dropped("stale_interim")
+        if self._queue.put(job) and self.interim:
+            self.host.report.dropped("stale_interim")
         if final:
             self._await(request)
         else:
@@ -221,11 +215,11 @@ class UtteranceDriver:
             elif isinstance(outcome, Overloaded):
                 self._drop(request, "overloaded")
             else:
-                self._host.report.event("decode_failed", cause=outcome)
+                self.host.report.event("decode_failed", cause=outcome)
                 self._drop(request, "decode_failed")
         elif isinstance(outcome, str) and segment.start >= track.segmenter.start:  # else the utterance has ended
             track.text_range, track.text = (segment.start, segment.end), outcome
-            if self._interim:
+            if self.interim:
                 track.transcript.interim(*segment.spoken, _without_invention(segment, outcome))
 
     def _final(self, track: _TrackState, segment: Segment, text: str) -> None:
@@ -236,16 +230,16 @@ class UtteranceDriver:
 
     def _context(self, track: _TrackState, segment: Segment) -> Context | None:
         """The context to decode a segment with, if the segment has little speech."""
-        short = segment.voice_seconds <= self._limits.enough
+        short = segment.voice_seconds <= self.limits.enough
         return track.context if short and track.context and track.context.leads_to(segment) else None
 
     def _drop(self, request: _DecodeRequest, reason: str) -> None:
-        self._host.report.dropped(reason, request.segment.seconds)
+        self.host.report.dropped(reason, request.segment.seconds)
         request.track.transcript.gap(*request.segment.spoken, UNTRANSCRIBED)
 
     def _give_up(self) -> None:
         """Mark the final texts that are still pending as gaps."""
-        self._resource.pool.discard(self)
+        self._queue.discard(self)
         for request in self._pending:
             self._drop(request, UNTRANSCRIBED)
         self._pending.clear()

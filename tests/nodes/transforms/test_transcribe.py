@@ -110,7 +110,7 @@ def resource(pitches: Pitches) -> Iterator[Any]:
 def catch_up(resource: Any) -> None:
     """Wait until the interims that are in the queue now are decoded."""
     done = threading.Event()
-    resource.pool.submit(DecodeJob("test", object(), np.zeros(1, np.int16), False, lambda outcome: done.set()))
+    resource.pool.queue.put(DecodeJob("test", object(), np.zeros(1, np.int16), False, lambda outcome: done.set()))
     assert done.wait(SOON)
 
 
@@ -192,7 +192,7 @@ def test_a_call_whose_audio_waits_is_read_no_further_for_a_while(resource, pitch
 
 
 def test_what_all_calls_together_may_not_let_wait_is_marked_in_the_transcript(resource, pitches):
-    resource.pool._queue.backlog = 4
+    resource.pool.queue.backlog = 4
     resource.backlog = 100  # this call alone would not wait
     call = Call(QUICK, resource)
     pitches.let.clear()
@@ -265,7 +265,7 @@ def test_a_text_that_nobody_would_have_seen_is_no_loss(interim, dropped, resourc
     call = Call({"enough": "4s", "long_pause": "1500ms", "interim": interim}, resource)
     pitches.let.clear()
     other = DecodeJob("test", object(), np.zeros(1, np.int16), True, lambda outcome: None)
-    resource.pool.submit(other)  # the decoder has something to do
+    resource.pool.queue.put(other)  # the decoder has something to do
     for chunk in chunks(speech(2000, 2), silence(0.7), speech(3000, 1), silence(2)):  # asked for in both pauses
         call.push(chunk)
     pitches.let.set()
@@ -306,7 +306,7 @@ def test_what_is_refused_leaves_no_audio_in_memory(resource, pitches, monkeypatc
         return segment
 
     monkeypatch.setattr(Segmenter, "_segment", watched)
-    resource.pool._queue.backlog = 4
+    resource.pool.queue.backlog = 4
     resource.backlog = 1000
     call = Call(QUICK, resource)
     pitches.let.clear()

@@ -70,7 +70,7 @@ class Rig:
             self.reported.release()
 
         job = DecodeJob("call", party or name, np.zeros(samples, np.int16), final, done, self.deaths.append, before)
-        return self.pool.submit(job)
+        return self.pool.queue.put(job)
 
     def finish(self, jobs: int) -> dict[str, Outcome]:
         for decoder in self.decoders:
