@@ -53,7 +53,7 @@ def _report_forbidden(route: Route, on_rejected: Callable[[str, Address], None])
     def reporting(request: Request, client: Address) -> Page | Peer:
         answer = route(request, client)
         if isinstance(answer, Page) and answer.status == HTTPStatus.FORBIDDEN:
-            on_rejected("may_not_look", client)
+            on_rejected("no_page_access", client)
         return answer
 
     return reporting

@@ -130,7 +130,7 @@ def test_who_guesses_keys_is_seen_in_the_log_without_the_guess(tmp_path, monkeyp
             assert get(address(live, f"?callId=one&key=guess-{guess}"))[0] == 403
         until(lambda: sum(event.data["times"] for event in live.named("caller_rejected")) == 3)
     told = [event.data for event in live.named("caller_rejected")]
-    assert {(one["reason"], one["address"]) for one in told} == {("may_not_look", "127.0.0.1")}
+    assert {(one["reason"], one["address"]) for one in told} == {("no_page_access", "127.0.0.1")}
     assert "guess" not in str(told)
 
 
