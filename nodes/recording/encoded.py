@@ -170,7 +170,7 @@ def _frame_end(head: bytes, block: int) -> int | None:
 
     Returns None for bytes that begin no frame (RFC 9639, 9.1).
     """
-    if len(head) < 16:
+    if len(head) < 6:
         return None
     size = max(1, 8 - (head[4] ^ 0xFF).bit_length())  # the number is coded like a UTF-8 character
     number = head[4] & (0x7F if size == 1 else 0x7F >> size)

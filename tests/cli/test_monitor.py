@@ -60,7 +60,7 @@ def test_it_says_it_in_words(engine, flowcore):
     [
         (["third"], "there is no live call 'third': `flowcore calls` lists them"),
         (["--volume", "3"], "'3' is not a quantity"),
-        (["--volume", "30dB"], "it lies between -60dB and 20dB"),
+        (["--volume", "30dB"], "give a level from -60dB to 20dB"),
         (["--channels", "left"], "left"),
     ],
 )

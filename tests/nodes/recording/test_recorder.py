@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from flowcore import Audio, CannotStart
+from flowcore.testing import NodeHarness, run_plan, silence, tone
+from nodes.sinks.wav_file import WavFile
+from tests.engine.nodes import Tones, plan, step
+from tests.support.recordings import about, files, read, record, stereo
+
+
+def test_a_hole_becomes_silence_of_its_length_and_is_counted(tmp_path):
+    harness = record(tmp_path, stereo(8000, 10), stereo(808_010, 10))  # 100 s are several pieces
+    samples = read(files(harness)[0])
+    assert len(samples) == 808_020
+    assert not samples[:8000].any()
+    assert not samples[8010:808_010].any()
+    assert (samples[808_010:] == [1000, -1000]).all()
+    assert harness.filled == {"hole": 2 * 101.0}  # seconds of one channel
+
+
+def test_late_audio_is_dropped_and_counted_and_the_rest_of_its_chunk_is_kept(tmp_path):
+    harness = record(tmp_path, stereo(0, 800, 1), stereo(0, 400, 2), stereo(400, 800, 3), stereo(1200, 8, 4))
+    assert read(files(harness)[0])[:, 0].tolist() == [1] * 800 + [3] * 400 + [4] * 8
+    assert harness.dropped == {"late": 2 * 0.1}
+    assert harness.dropped_chunks == {"late": 1}
+
+
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 120)), max_size=20))
+def test_chunks_keep_their_positions_and_the_counters_balance(tmp_path_factory, places):
+    chunks = [stereo(start, frames, value + 1) for value, (start, frames) in enumerate(places)]
+    harness = record(tmp_path_factory.mktemp("any"), *chunks)
+    expected = np.zeros((0, 2), np.int16)
+    for chunk in chunks:  # what is written stays; a hole is silence
+        fresh = chunk.samples[max(0, len(expected) - chunk.start) :]
+        hole = np.zeros((max(0, chunk.start - len(expected)), 2), np.int16)
+        expected = np.concatenate([expected, hole, fresh]) if len(fresh) or not chunk.frames else expected
+    samples = read(files(harness)[0])
+    assert samples.tolist() == expected.tolist() if len(expected) else not len(samples)
+    pushed = sum(chunk.frames for chunk in chunks) / 4000
+    balance = pushed + harness.filled.total() - harness.dropped.total()
+    assert balance == pytest.approx(len(samples) / 4000)
+
+
+def test_same_name_twice_gives_two_recordings(tmp_path):
+    first, second = record(tmp_path, *tone("20ms")), record(tmp_path, *silence("20ms"))
+    assert [Path(path).name for path in files(first) + files(second)] == ["test-flow.wav", "test-flow-2.wav"]
+    assert read(files(first)[0]).any()
+    assert not read(files(second)[0]).any()
+
+
+def test_a_full_file_continues_in_the_next_file(tmp_path):
+    ramp = np.arange(10_000, dtype=np.int16).reshape(-1, 2)
+    harness = record(tmp_path, Audio(ramp, "s16", 8000, "", 0), max="8KiB")
+    assert [Path(path).name for path in files(harness)] == ["test-flow.wav", "test-flow-2.wav", "test-flow-3.wav"]
+    assert all(Path(path).stat().st_size <= 8192 for path in files(harness))
+    assert (np.concatenate([read(path) for path in files(harness)]) == ramp).all()
+
+
+def test_a_full_file_at_the_end_begins_no_empty_file(tmp_path):
+    frames = (8192 - 44) // 4
+    assert len(files(record(tmp_path, stereo(0, frames), max="8KiB"))) == 1
+    assert len(files(record(tmp_path / "more", stereo(0, frames), stereo(frames, 1), max="8KiB"))) == 2
+
+
+@pytest.mark.fault(24)
+def test_other_rate_in_mid_call_fails_instead_of_playing_at_a_wrong_speed(tmp_path):
+    harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav"}).push(*tone("20ms"))
+    with pytest.raises(ValueError, match="a file holds one format"):
+        harness.push(*tone("20ms", rate=16000, start=320))
+    harness.end()
+    assert len(read(tmp_path / "x.wav")) == 160
+
+
+def test_length_begins_the_next_file_and_metadata_link_them(tmp_path):
+    harness = record(tmp_path, stereo(0, 10_000), stereo(30_000, 1000), length="1s")
+    told = [about(path) for path in files(harness)]
+    assert [one["seconds"] for one in told] == [1.0, 1.0, 1.0, 0.875]
+    assert [one["start"] for one in told] == [0.0, 1.0, 2.0, 3.0]
+    assert [one["end"] for one in told] == ["length", "length", "length", "call"]
+    assert [one["segment"] for one in told] == [1, 2, 3, 4]
+    assert [one["previous"] for one in told] == [None, *(one["recording"] for one in told[:-1])]
+    assert told[1]["holds"] == [{"start": 1.25, "end": 3.75}]
+
+
+@pytest.mark.parametrize("fsync", ["7", "sometimes", "-1s"])
+def test_wrong_fsync_is_refused(fsync):
+    with pytest.raises(ValidationError):
+        WavFile.Config(fsync=fsync)
+
+
+def test_an_unwritable_path_names_field_and_fix(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotStart, match=r"^path: cannot write to .*/file/x.wav: Not a directory; give a path in"):
+        NodeHarness(WavFile, {"path": f"{tmp_path}/file/x.wav"})
+
+
+def test_the_folder_is_checked_before_the_first_call(tmp_path):
+    graph = plan(step("tone", Tones), step("wav", WavFile, "tone", path="/proc/recordings/{flow}.wav"))
+    with pytest.raises(CannotStart, match=r"^wav.path: cannot write to /proc/recordings: No such file"):
+        run_plan(graph)

@@ -1,0 +1,93 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from flowcore.testing import NodeHarness
+from nodes.audio import wav
+from nodes.sinks.wav_file import WavFile
+from tests.support.failing_disks import killed_at, on_each_file_system, use_file_system
+from tests.support.recordings import EventReport, about, files, read, record, stereo
+
+
+def test_metadata_describe_the_call_and_the_file(tmp_path):
+    harness = record(tmp_path, stereo(0, 800), stereo(400, 800))
+    (path,) = files(harness)
+    told = about(path)
+    assert told["sha256"] == hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    assert told["bytes"] == Path(path).stat().st_size
+    assert told | {"sha256": "", "bytes": 0} == {
+        "recording": "test-flow.wav",
+        "flow": "test-flow",
+        "started": "2026-01-02T03:04:05",
+        "seconds": 0.15,
+        "complete": True,
+        "end": "call",
+        "segment": 1,
+        "previous": None,
+        "start": 0.0,
+        "session": {"call_id": "call-1", "session_id": "1"},
+        "format": "wav",
+        "encoding": "s16",
+        "rate": 8000,
+        "parties": ["agent", "customer"],
+        "bytes": 0,
+        "sha256": "",
+        "holds": [],
+        "gaps": [],
+        "dropped": {"late": 0.05},
+    }
+
+
+def test_recover_completes_abandoned_files_and_ignores_growing_files(tmp_path):
+    (tmp_path / "left.wav.part").write_bytes(wav.header("s16", 8000, 2) + b"\1\0\2\0" * 100 + b"torn"[:3])
+    (tmp_path / "foreign.wav.part").write_bytes(b"not a recording of ours" * 10)
+    (tmp_path / "other.txt.part").write_text("of another program")
+    growing = NodeHarness(WavFile, {"path": f"{tmp_path}/{{flow}}.wav"}).push(stereo(0, 100))
+    report = EventReport()
+    WavFile.recover(growing.node.config, report)
+    assert [(event, data["path"]) for event, data in report.events] == [
+        ("repair_failed", f"{tmp_path}/foreign.wav.part"),
+        ("file_repaired", f"{tmp_path}/left.wav"),
+    ]
+    assert (read(tmp_path / "left.wav") == [1, 2]).all()
+    assert len(read(tmp_path / "left.wav")) == 100
+    growing.push(stereo(100, 100)).end()
+    assert len(read(files(growing)[0])) == 200
+    assert (tmp_path / "foreign.wav.part").read_bytes() == b"not a recording of ours" * 10
+    assert (tmp_path / "other.txt.part").exists()
+
+
+@pytest.mark.fault(52)
+@on_each_file_system
+def test_killed_between_any_two_system_calls_of_its_end_there_is_one_whole_recording(
+    tmp_path, monkeypatch, file_system
+):
+    use_file_system(file_system, monkeypatch)
+    for moment in range(100):
+        folder = tmp_path / str(moment)
+        harness = NodeHarness(WavFile, {"path": f"{folder}/x.wav"}).push(stereo(0, 100))
+        harness.node._file._close()  # killed
+
+        def recover(config=harness.node.config):
+            WavFile.recover(config, EventReport())
+
+        died = killed_at(moment, monkeypatch, recover)
+        if (folder / "x.wav").exists():  # whole, whenever it is seen
+            assert len(read(folder / "x.wav")) == 100
+            assert (folder / "x.wav.json").exists()
+        recover()
+        assert {path.name for path in folder.iterdir()} == {"x.wav", "x.wav.json"}
+        assert (read(folder / "x.wav") == [1000, -1000]).all()
+        metadata = json.loads((folder / "x.wav.json").read_text())
+        assert metadata["sha256"] == hashlib.sha256((folder / "x.wav").read_bytes()).hexdigest()
+        if not died:
+            break
+    assert 8 < moment < 100
+
+
+def test_recover_of_nothing_is_nothing(tmp_path):
+    report = EventReport()
+    WavFile.recover(WavFile.Config(path=f"{tmp_path}/none/{{started:%Y}}/{{flow}}.wav"), report)
+    assert report.events == []
