@@ -390,13 +390,10 @@ class ListenerTools:
 
     load_generator: str = ""
     """Module with which ``flowcore bench`` plays many peers at real-time pace: docs/decisions/0007."""
-
     load_generator_settings: Mapping[str, str] = field(default_factory=dict)
     """Settings with which the listener admits the load generator."""
-
     tunnel_settings: Mapping[str, str] = field(default_factory=dict)
     """Settings with which the listener sees a caller's own address behind a tunnel that ends on this machine."""
-
     stand_in: str = ""
     """Module that replaces the listener's connections in ``flowcore test``: see `flowcore.scenario.standin`."""
 

@@ -58,7 +58,6 @@ class Profile:
         return found
 
     def stop(self) -> None:
-        """Take no more samples."""
         signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _sample(self, _signal: int, interrupted: FrameType | None) -> None:

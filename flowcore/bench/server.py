@@ -100,7 +100,6 @@ class Receiver:
                 self.report.profiles.append(self._profile.spent())
 
     def send(self, message: dict[str, Any]) -> None:
-        """Write one message to the pipe."""
         self._pipe.write(json.dumps(message) + "\n")
         self._pipe.flush()
 

@@ -28,6 +28,14 @@ PROCESS_TIMEOUT = 60.0
 MESSAGES_PER_SECOND = 100
 """Messages of one call: two parties, 20 ms each."""
 
+LOAD_LOSSES = {
+    "refused": "calls refused",
+    "closed": "calls cut",
+    "blocked": "sends held up, as the receiver did not read",
+    "unclosed": "calls not closed in order",
+}
+"""Counters of a load generator that must be 0."""
+
 
 class TrialFailed(FlowcoreError):
     """A process of a trial failed, so nothing was measured."""
@@ -68,16 +76,7 @@ class Outcome:
     def losses(self) -> list[str]:
         """Describe each loss in words; empty when nothing was lost."""
         load, report = self.load, self.report
-        wrong = [
-            f"{load[name]} {text}"
-            for name, text in (
-                ("refused", "calls refused"),
-                ("closed", "calls cut"),
-                ("blocked", "sends held up, as the receiver did not read"),
-                ("unclosed", "calls not closed in order"),
-            )
-            if load[name]
-        ]
+        wrong = [f"{load[name]} {text}" for name, text in LOAD_LOSSES.items() if load[name]]
         if load["messages"] != report["packets"]:
             wrong.append(f"{load['messages'] - report['packets']} messages never came to a flow")
         wrong += [f"{count} chunks dropped, {where}" for where, count in report["dropped"].items()]
@@ -198,10 +197,8 @@ def outcome(calls: int, load: dict[str, Any], report: dict[str, Any]) -> Outcome
     if report.get("profiles"):
         before, after = report["profiles"][first], report["profiles"][last]
         used = {part: after[part] - before.get(part, 0.0) for part in after}
-        profile = {
-            part: spent / (ended - began) for part, spent in used.items() if spent > 0
-        }  # leaves out parts that only started
-        profile = dict(sorted(profile.items(), key=lambda item: -item[1]))
+        by_share = sorted(used.items(), key=lambda item: -item[1])
+        profile = {part: spent / (ended - began) for part, spent in by_share if spent > 0}  # 0: it has only started
     return Outcome(calls, load, report, cpu, cpu / (calls * MESSAGES_PER_SECOND) * 1e6, resident, ages, profile)
 
 

@@ -59,7 +59,6 @@ class Log:
         )
 
     def event(self, event: Event) -> None:
-        """Log one event of the bus."""
         if self._worker is not None and event.name in ("listener_opened", "page_opened"):
             return  # all workers are at the same addresses
         fields: dict[str, Any] = {} if self._worker is None else {"worker": self._worker}

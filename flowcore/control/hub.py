@@ -42,7 +42,6 @@ class Hub:
         self._clients: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Begin to answer."""
         self._server = await asyncio.start_unix_server(self._serve, sock=self._listening, limit=MAX_REQUEST)
 
     async def close(self) -> None:

@@ -56,7 +56,6 @@ class TapConnection:
         self.close()
 
     def close(self) -> None:
-        """Disconnect."""
         self._socket.close()
 
     def messages(self, wait: float) -> Iterator[tuple[dict[str, Any], bytes]]:

@@ -32,18 +32,15 @@ class Reasons(dict[str, Tally]):
     """Tallies by drop or fill reason."""
 
     def count(self, reason: str, chunks: int, seconds: float) -> None:
-        """Count under ``reason``."""
         if reason not in self:
             self[reason] = Tally()
         self[reason].add(chunks, seconds)
 
     def total(self) -> Tally:
-        """Return the sum over all reasons."""
         tallies = tuple(self.values())  # in one step: another thread may be counting
         return Tally(sum(t.chunks for t in tallies), sum(t.seconds for t in tallies))
 
     def json(self) -> dict[str, dict[str, float]]:
-        """Return JSON values by reason."""
         return {reason: tally.json() for reason, tally in tuple(self.items())}
 
 

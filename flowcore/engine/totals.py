@@ -22,7 +22,6 @@ class Totals:
     nodes: dict[str, NodeStats] = field(default_factory=dict)
 
     def add(self, other: Totals) -> None:
-        """Add another worker's totals."""
         self.flows += other.flows
         self.failed += other.failed
         self.refused += other.refused

@@ -1,8 +1,8 @@
 """The call limit that all workers of a run share, and how many connections each worker should take.
 
 A file that all workers map into memory holds two numbers for each worker, its *row*: whether the worker takes calls,
-and how many it holds. A worker writes only its own row; the supervisor clears the row of a worker that died. Behind
-the rows lie the cells of `flowcore.workers.connection_counter`.
+and how many it holds. Behind the rows lie the *cells*: one for each connection, with a hash of its address. A worker
+writes only its own row and cells; the supervisor clears those of a worker that died.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from hashlib import blake2b
 from typing import Final
 
-from flowcore.workers.connection_counter import CELLS, FREE, SharedConnectionCounter
+import numpy as np
 
 MAX_CONNECTIONS_PER_SLOT: Final = 8
 """Connections that a worker takes in one slot at most: a burst lasts several slots, so several workers share it."""
+CELLS: Final = 8192
+"""Connections that a worker can count at once; further ones are refused to addresses that have a limit."""
+FREE: Final = 0
+"""Value of a cell that holds no connection."""
 
 _OPEN, _HELD, _ROW = 0, 1, 2  # columns of a row: takes calls (0 or 1), calls held; and the length of a row
 
@@ -106,3 +111,41 @@ class SharedCallLimit:
 def _file_size(rows: int) -> int:
     """Return the size of the shared file, in bytes."""
     return rows * (_ROW + CELLS) * 8
+
+
+class SharedConnectionCounter:
+    """Implements `flowcore.node.ConnectionCounter` on ``cells``, of which this worker's begin at ``row * CELLS``.
+
+    The other workers see a new connection at once, so a race of microseconds may pass a limit by one.
+    """
+
+    def __init__(self, cells: memoryview, row: int) -> None:
+        self._all = np.frombuffer(cells, np.int64)
+        self._mine = self._all[row * CELLS : (row + 1) * CELLS]
+        self._free = list(range(CELLS))
+        self._held: dict[str, list[int]] = {}  # the cells of each address, in this process
+
+    def count(self, address: str) -> int:
+        if not self._free:
+            return CELLS
+        return int(np.count_nonzero(self._all == _hash(address)))
+
+    def add(self, address: str) -> None:
+        if self._free:
+            cell = self._free.pop()
+            self._mine[cell] = _hash(address)
+            self._held.setdefault(address, []).append(cell)
+
+    def remove(self, address: str) -> None:
+        cells = self._held.get(address)
+        if not cells:
+            return  # no cell was free when the connection began
+        cell = cells.pop()
+        self._mine[cell] = FREE
+        self._free.append(cell)
+        if not cells:
+            del self._held[address]  # or addresses would pile up
+
+
+def _hash(address: str) -> int:
+    return int.from_bytes(blake2b(address.encode(), digest_size=8).digest(), signed=True) or 1

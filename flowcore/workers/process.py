@@ -62,7 +62,6 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Process id."""
         return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:

@@ -220,6 +220,6 @@ class Supervisor:
         await asyncio.to_thread(recover, self._plan, self._bus)
         self._bus.deliver()
 
-    def _emit(self, name: str, flow: str = "", node: str = "", **data: Any) -> None:
-        self._bus.emit(name, flow, node, **data)
+    def _emit(self, name: str, node: str = "", **data: Any) -> None:
+        self._bus.emit(name, node=node, **data)
         self._bus.deliver()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flowcore import Decibels, Extra
+from flowcore.cli.options import Control
 from flowcore.cli.show import show_result, whole_columns
 from flowcore.control import ask, find_call, only_running, running
 from nodes.sound.mixer import ALL, NEWEST, OFF
@@ -61,15 +61,12 @@ def devices(as_json: Json = False) -> None:
 
 def monitor(
     call: Annotated[
-        str,
-        typer.Argument(metavar="[CALL]", help="newest, all, off, a flow, a call id, or the beginning of one."),
+        str, typer.Argument(metavar="[CALL]", help="newest, all, off, a flow, a call id, or the beginning of one.")
     ] = "",
     channels: Annotated[Channels | None, typer.Option(help="Which party in which ear.", show_default=False)] = None,
     volume: Annotated[str, typer.Option(metavar="LEVEL", help="Volume, such as -6dB.", show_default=False)] = "",
     reset: Annotated[bool, typer.Option("--reset", help="Restore what the graph says.")] = False,
-    control: Annotated[
-        Path | None, typer.Option(help="The control socket of the process; its log names it.", show_default="the one")
-    ] = None,
+    control: Control = None,
     as_json: Json = False,
 ) -> None:
     """Show which call the node `monitor` plays, or play another call.

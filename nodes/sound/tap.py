@@ -16,6 +16,7 @@ from rich.live import Live
 
 from flowcore import CannotStart, Extra
 from flowcore.audio import SAMPLE_BYTES
+from flowcore.cli.options import Control
 from flowcore.control import TapConnection, only_running, running
 from flowcore.events import Level
 from nodes.sound.meter import Meter
@@ -43,9 +44,7 @@ def tap(
     wav: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a WAV file.", show_default=False)] = None,
     meter: Annotated[bool, typer.Option("--meter", help="Show live levels of both parties (the default).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line per chunk: times and level, or words.")] = False,
-    control: Annotated[
-        Path | None, typer.Option(help="The control socket of the process; its log names it.", show_default="the one")
-    ] = None,
+    control: Control = None,
 ) -> None:
     """Listen to any node of a running call.
 
@@ -102,10 +101,7 @@ def _write(listening: TapConnection, path: Path) -> None:
     channels = 1 if form["layout"] == "mono" else 2
     joiner = StereoJoiner(form["rate"])
     at: int | None = None
-    with (
-        path.open("wb") as out,
-        wave.open(out, "wb") as file,
-    ):  # wave prints a traceback for a path that it cannot open
+    with path.open("wb") as out, wave.open(out, "wb") as file:  # wave prints a traceback for a path that it cannot open
         file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(form["rate"])
