@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from flowcore import Decibels, Extra
-from flowcore.cli.options import Control
 from flowcore.cli.show import show_result, whole_columns
 from flowcore.control import ask, find_call, only_running, running
 from nodes.sound.mixer import ALL, NEWEST, OFF
@@ -66,7 +66,9 @@ def monitor(
     channels: Annotated[Channels | None, typer.Option(help="Which party in which ear.", show_default=False)] = None,
     volume: Annotated[str, typer.Option(metavar="LEVEL", help="Volume, such as -6dB.", show_default=False)] = "",
     reset: Annotated[bool, typer.Option("--reset", help="Restore what the graph says.")] = False,
-    control: Control = None,
+    control: Annotated[
+        Path | None, typer.Option(help="The control socket of the process; its log names it.", show_default="the one")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show which call the node `monitor` plays, or play another call.

@@ -16,7 +16,6 @@ from rich.live import Live
 
 from flowcore import CannotStart, Extra
 from flowcore.audio import SAMPLE_BYTES
-from flowcore.cli.options import Control
 from flowcore.control import TapConnection, only_running, running
 from flowcore.events import Level
 from nodes.sound.meter import Meter
@@ -44,7 +43,9 @@ def tap(
     wav: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a WAV file.", show_default=False)] = None,
     meter: Annotated[bool, typer.Option("--meter", help="Show live levels of both parties (the default).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line per chunk: times and level, or words.")] = False,
-    control: Control = None,
+    control: Annotated[
+        Path | None, typer.Option(help="The control socket of the process; its log names it.", show_default="the one")
+    ] = None,
 ) -> None:
     """Listen to any node of a running call.
 
