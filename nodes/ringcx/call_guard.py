@@ -41,6 +41,7 @@ class CallGuard(ABC):
         self._started_at = 0.0
         self._pace_checked = False
         self._check_at = 0.0  # the next check of time limits
+        self._ended = False
 
     @abstractmethod
     def _hang_up(self, cause: Cause | ProtocolError, text: str = "") -> None:
@@ -49,6 +50,11 @@ class CallGuard(ABC):
     @abstractmethod
     def _end_call(self, reason: str) -> None:
         """End the flow, then the connection, in good order."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the call has ended, on either side."""
+        return self._ended or (self._inlet is not None and self._inlet.ended)
 
     @property
     def _report(self) -> Report:
@@ -95,6 +101,7 @@ class CallGuard(ABC):
 
     def _connection_closed(self, reason: str, *, hung_up: bool) -> None:
         """Release the admission and end the flow. ``hung_up`` says whether this end closed the connection."""
+        self._ended = True
         self._admission.closed()
         if self._inlet is not None:
             self._inlet.end(reason)

@@ -36,9 +36,9 @@ class CallTransport(Protocol):
     def close(self) -> None:
         """Release the connection, whatever its state."""
 
-    def end(self) -> None:
-        """End the call in good order."""
-        self.stop_parties(2)
+    def end(self, stops: int = 2) -> None:
+        """End the call in good order; with fewer than two ``stops`` that is a fault."""
+        self.stop_parties(stops)
         self.hang_up()
 
     # Faults. With any of them, a receiver should lose no sample that was sent.
@@ -63,8 +63,3 @@ class CallTransport(Protocol):
 
     def reset(self) -> None:
         """Reset the connection."""
-
-    def end_without_stops(self, stops: int) -> None:
-        """End the call with only ``stops`` stops."""
-        self.stop_parties(stops)
-        self.hang_up()

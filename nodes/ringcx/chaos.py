@@ -145,7 +145,7 @@ class ChaoticCall:
             self._call.reset()
         elif "no_stop" in self.kinds:
             self._report_fault("no_stop", stops=self._stops)
-            self._call.end_without_stops(self._stops)
+            self._call.end(self._stops)
         else:
             self._call.end()
 

@@ -37,22 +37,11 @@ class GrpcPeer(CallGuard):
         self.status: tuple[Code, str] | None = None
         """The status with which to end the stream, once it is not to be read any more, and a text for the peer."""
         self._speed = speed
-        self._dialog = DialogState(bot)
+        self.dialog = DialogState(bot)
         self._refilled_at = self._opened_at
         self._credit = BURST * speed
         self._charged = 0.0  # seconds of audio already taken off the credit
-        self._ended = False
         admission.opened()
-
-    @property
-    def over(self) -> bool:
-        """Whether the call has ended, on either side."""
-        return self._ended or (self._inlet is not None and self._inlet.ended)
-
-    @property
-    def has_open_segments(self) -> bool:
-        """Whether a participant has not stopped."""
-        return self._dialog.has_open_segments
 
     def wants_read(self, now: float) -> bool:
         """Return whether to read on: not while the flow is paused, nor while the peer is far too fast."""
@@ -71,26 +60,25 @@ class GrpcPeer(CallGuard):
         if self.status or (now < self._check_at and not (inlet is not None and inlet.ended)):
             return
         self._check_at = now + CHECK_INTERVAL
-        self._check_limits(now, self._dialog.seconds)
+        self._check_limits(now, self.dialog.seconds)
 
     def receive(self, data: bytes, now: float) -> None:
         """Process one message."""
         self._heard_at = now
         try:
-            for result in self._dialog.receive(data, now):
+            for result in self.dialog.receive(data, now):
                 self._act(result)
                 if self.status:
                     return
         except ProtocolError as error:
             self._reject(error)
-        self._credit -= self._dialog.seconds - self._charged
-        self._charged = self._dialog.seconds
+        self._credit -= self.dialog.seconds - self._charged
+        self._charged = self.dialog.seconds
 
     def end(self, reason: str) -> None:
         """End the call with its stream. Called once, whichever side ended it."""
-        self._ended = True
         if self.status is None:
-            for result in self._dialog.end(self._host.now()):
+            for result in self.dialog.end(self._host.now()):
                 self._act(result)
         self._connection_closed(reason, hung_up=self.status is not None)
 
@@ -109,7 +97,7 @@ class GrpcPeer(CallGuard):
             self._report.event(result.what, **result.data)
 
     def _check_start(self, now: float) -> None:
-        if not self._dialog.announced:
+        if not self.dialog.announced:
             super()._check_start(now)
         if self.status is None and now - self._heard_at >= self._idle_timeout:
             self.status = "OK", ""

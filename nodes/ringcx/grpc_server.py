@@ -156,7 +156,7 @@ class GrpcServer:
                     await host.slot()
                 message = await context.read()
                 if message is grpc.aio.EOF:
-                    until = host.now() + (EOF_GRACE if peer.has_open_segments else 0.0)
+                    until = host.now() + (EOF_GRACE if peer.dialog.has_open_segments else 0.0)
                     await host.slot()  # gRPC cancels this task meanwhile if the connection ended, not the stream
                     while host.now() < until:  # or later, if gRPC's own threads get no CPU time
                         await host.slot()

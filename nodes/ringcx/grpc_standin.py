@@ -8,51 +8,36 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from flowcore import Host
-from nodes.audio import g711
 from nodes.audio.g711 import RATE
-from nodes.net.proxy_trust import normalize_address
-from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
 from nodes.ringcx.dialog_sender import CHUNK, DialogSender
 from nodes.ringcx.grpc_peer import GrpcPeer
+from nodes.ringcx.standin import END, Voices, admit_all, cut, length
 
 __all__ = ["END", "RATE", "Connection", "messages"]
-
-END = "stop"
-"""The end reason of a call without errors."""
 
 END_OF_STREAM = b""
 """Stands for the end of the sender's stream among the messages, none of which is empty."""
 
 
-def messages(
-    attributes: Mapping[str, str], voices: Mapping[str, NDArray[np.int16]]
-) -> Iterator[tuple[float, str, bytes]]:
+def messages(attributes: Mapping[str, str], voices: Voices) -> Iterator[tuple[float, str, bytes]]:
     """Yield the messages of one call, each with the second of the call at which it is sent, and its track or ""."""
     sender = DialogSender(attributes)
     yield 0.0, "", sender.dialog_init()
     for track in voices:
         yield 0.0, "", sender.segment_start(track)
-    longest = max((len(samples) for samples in voices.values()), default=0)
-    for at in range(0, longest, CHUNK):
-        for track, samples in voices.items():
-            if at < len(samples):
-                sent = min(at + CHUNK, longest) / RATE  # a chunk is sent when its last sample was spoken
-                yield sent, track, sender.media(track, g711.encode(samples[at : at + CHUNK]).tobytes())
+    for sent, track, data in cut(voices, CHUNK):
+        yield sent, track, sender.media(track, data)
     for track in voices:
-        yield longest / RATE, "", sender.segment_stop(track)
-    yield longest / RATE, "", END_OF_STREAM
+        yield length(voices) / RATE, "", sender.segment_stop(track)
+    yield length(voices) / RATE, "", END_OF_STREAM
 
 
 class Connection:
     """The listener's end of one stream, `GrpcPeer`, without the stream."""
 
     def __init__(self, host: Host, config: Any) -> None:
-        policy = AccessPolicy(Rules(), host.report, host.connections)  # which admits every call
-        admission = Admission(policy, normalize_address("127.0.0.1"))
+        admission = admit_all(host)
         self._host = host
         self._closed = False
         self._peer = GrpcPeer(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 
-from flowcore import CannotStart, Packet, tcp_proxy
+from flowcore import Packet, tcp_proxy
 from nodes.audio.g711 import RATE
 from nodes.net.grpc_client import Stream, host_and_port
 from nodes.ringcx import ringcx_grpc_pb2 as pb
@@ -38,8 +39,9 @@ class GrpcTransport(CallTransport):
         self._authorization = authorization
         self._ca = ca
         self._sender: DialogSender
-        self._stream: Stream | None = None
-        self._proxy: tcp_proxy.Proxy | None = None
+        self._stream: Stream
+        self._proxy: tcp_proxy.Proxy
+        self._opened = ExitStack()  # the stream, and its proxy
         self._needs_proxy = False  # for faults of the connection
         self._minimal = False
         self._late = 0.0  # seconds of media before the announcement
@@ -51,15 +53,14 @@ class GrpcTransport(CallTransport):
     def begin(self) -> None:
         self._sender = DialogSender(self.attributes)
         self._seconds, self._announced = {}, False
-        via = ""
-        if self._needs_proxy:
-            self._proxy = tcp_proxy.Proxy(host_and_port(self._url))
-            via = "{}:{}".format(*self._proxy.address)
-        try:
-            self._stream = Stream(self._url, METHOD, authorization=self._authorization, ca=self._ca, via=via)
-        except CannotStart:
-            self.close()
-            raise
+        with ExitStack() as stack:  # closes the proxy when there is no connection
+            via = ""
+            if self._needs_proxy:
+                self._proxy = stack.enter_context(tcp_proxy.Proxy(host_and_port(self._url)))
+                via = "{}:{}".format(*self._proxy.address)
+            stream = Stream(self._url, METHOD, authorization=self._authorization, ca=self._ca, via=via)
+            self._stream = stack.enter_context(closing(stream))
+            self._opened = stack.pop_all()
         if not self._late:
             self._announce()
 
@@ -87,15 +88,10 @@ class GrpcTransport(CallTransport):
             self._send(self._sender.segment_stop(track))
 
     def hang_up(self) -> None:
-        if self._stream is not None:
-            self._stream.finish()
+        self._stream.finish()
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-        if self._proxy is not None:
-            self._proxy.close()
-            self._proxy = None
+        self._opened.close()
 
     def prepare(self, kinds: Collection[str]) -> None:
         self._needs_proxy = "slow" in kinds or "half_open" in kinds
@@ -120,23 +116,20 @@ class GrpcTransport(CallTransport):
             self._send_pending()
 
     def slow_down(self, seconds: float) -> None:
-        if self._proxy is not None:
-            self._proxy.slow_down(seconds)
+        self._proxy.slow_down(seconds)
 
     def fall_silent(self) -> None:
         """Freeze the connection, with the bytes that are still on their way."""
-        if self._stream is not None and self._proxy is not None:
-            self._stream.flush(FLUSH_TIMEOUT)
-            self._proxy.freeze()
+        self._stream.flush(FLUSH_TIMEOUT)
+        self._proxy.freeze()
 
     def reset(self) -> None:
-        if self._proxy is not None:
-            self._proxy.reset()
+        self._proxy.reset()
 
-    def end_without_stops(self, stops: int) -> None:
+    def end(self, stops: int = 2) -> None:
         """End the call as over WebSocket; a call without any Stop cancels its stream instead."""
-        if stops or self._stream is None:
-            super().end_without_stops(stops)
+        if stops:
+            super().end(stops)
             return
         if not self._announced:
             self._announce()
@@ -152,13 +145,11 @@ class GrpcTransport(CallTransport):
     def _send_pending(self) -> None:
         party = next(iter(self._seconds))
         for name in self._pending:
-            if self._stream is not None:
-                self._stream.send(_GARBAGE[name](party, self._last))
+            self._stream.send(_GARBAGE[name](party, self._last))
         self._pending.clear()
 
     def _send(self, message: bytes) -> None:
-        if self._stream is not None:
-            self._stream.send(minimal(message) if self._minimal else message)
+        self._stream.send(minimal(message) if self._minimal else message)
 
 
 def minimal(message: bytes) -> bytes:

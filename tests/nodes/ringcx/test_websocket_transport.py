@@ -7,7 +7,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
 from flowcore import CannotStart
-from nodes.ringcx.websocket_client import WebSocketClient
+from nodes.ringcx.websocket_transport import WebSocketClient
 from tests.support.live import PATIENCE
 
 
