@@ -115,11 +115,11 @@ class DoctorServer:
         self._tell = tell
         self._probes: list[Probe] = []
         self._port = Port(
-            _AnyPath(self._make_probe),
+            _AnyPath({"": self._make_probe}),
             LIMITS,
-            on_error=self._on_error,
+            on_error=lambda error: self._add_other_request(f"an error in flowcore: {error!r}"),
             proxy_trust=proxy_trust,
-            on_rejected=self._on_rejected,
+            on_rejected=lambda reason, client: self._add_other_request(f"{reason} from {client}"),
         )
 
     @property
@@ -162,20 +162,11 @@ class DoctorServer:
             str(client),
             now=time.monotonic,
             credentials=self._credentials,
-            open_recorder=self._open_recorder,
+            open_recorder=lambda: CallRecorder(self._save, self._redactor) if self._save else None,
             tell=self._tell,
         )
         self._probes.append(probe)
         return probe
-
-    def _open_recorder(self) -> CallRecorder | None:
-        return CallRecorder(self._save, self._redactor) if self._save is not None else None
-
-    def _on_rejected(self, reason: str, client: Address) -> None:
-        self._add_other_request(f"{reason} from {client}")
-
-    def _on_error(self, error: Exception) -> None:
-        self._add_other_request(f"an error in flowcore: {error!r}")
 
     def _add_other_request(self, what: str) -> None:
         self._tell(f"not a call: {what}")
@@ -183,14 +174,10 @@ class DoctorServer:
 
 
 class _AnyPath(dict[str, Route]):
-    """One route for all paths."""
-
-    def __init__(self, route: Route) -> None:
-        super().__init__()
-        self._route = route
+    """The route of the empty path is that of all paths."""
 
     def __missing__(self, path: str) -> Route:
-        return self._route
+        return self[""]
 
 
 def _proxy_trust(host: str, cert: Path | None, key: Path | None, proxies: list[str]) -> ProxyTrust:

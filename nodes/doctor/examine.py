@@ -34,7 +34,8 @@ class Examination:
     """Collects facts about one connection from its request, messages and end; `facts` returns them at any time."""
 
     def __init__(self, request: Request, client: str, now: float, credentials: Credentials | None) -> None:
-        self.stops: list[Mapping[str, Any]] = []
+        self.stops: list[float | None] = []
+        """The duration of each Stop, up to `MAX_LISTED` of them."""
         self.last_stop = 0.0
         self._request = request
         self._client = client
@@ -80,7 +81,7 @@ class Examination:
             self._start = self._start or event
         elif name.lower() == "stop":
             self.last_stop = now
-            self.stops = [*self.stops, {"duration": event.duration}][:MAX_LISTED]  # type: ignore[union-attr]
+            self.stops = [*self.stops, event.duration][:MAX_LISTED]  # type: ignore[union-attr]
 
     def end(self, facts: Mapping[str, Any]) -> None:
         """Note how the connection ended."""
@@ -93,24 +94,19 @@ class Examination:
 
     def facts(self) -> dict[str, Any]:
         """Return all facts as JSON values, redacted."""
+        text = self._redactor.text
         return {
             "request": {
                 "from": self._client,
-                "path": self._redactor.text(self._request.path.partition("?")[0]),
+                "path": text(self._request.path.partition("?")[0]),
                 "query": [
-                    {
-                        "name": self._redactor.text(name[:MAX_NAME]),
-                        "value": summarize(value),
-                        "means": meaning(name),
-                    }
+                    {"name": text(name[:MAX_NAME]), "value": summarize(value), "means": meaning(name)}
                     for name, value in self._query()
                 ],
                 "headers": [
                     {
-                        "name": self._redactor.text(name[:MAX_NAME]),
-                        "value": self._redactor.header(name, value)
-                        if name.lower() in SAFE_HEADERS
-                        else summarize(value),
+                        "name": text(name[:MAX_NAME]),
+                        "value": text(value) if name.lower() in SAFE_HEADERS else summarize(value),
                     }
                     for name, value in list(self._request.headers.raw_items())[:MAX_FIELDS]
                 ],
@@ -189,9 +185,9 @@ def _fields(data: bytes) -> dict[str, Any]:
         return {}
 
 
-def _durations(stops: list[Mapping[str, Any]], seconds: float, parties: Mapping[str, Party]) -> Mapping[str, Any]:
+def _durations(stops: list[float | None], seconds: float, parties: Mapping[str, Party]) -> Mapping[str, Any]:
     """Determine the unit of Stop's durations: the only one that fits the audio within 2 % or a small tolerance."""
-    durations = [stop["duration"] for stop in stops if stop["duration"] is not None]
+    durations = [duration for duration in stops if duration is not None]
     if not durations:
         return {"durations": [], "unit": None}
     longest = max(durations)
@@ -201,7 +197,5 @@ def _durations(stops: list[Mapping[str, Any]], seconds: float, parties: Mapping[
         "messages": (float(max((party.count for party in parties.values()), default=0)), 1.0),
         "bytes": (float(max((party.bytes for party in parties.values()), default=0)), 160.0),
     }
-    fits = [
-        name for name, (length, tolerance) in units.items() if abs(longest - length) <= max(tolerance, 0.02 * length)
-    ]
+    fits = [unit for unit, (length, most) in units.items() if abs(longest - length) <= max(most, 0.02 * length)]
     return {"durations": durations, "unit": fits[0] if len(fits) == 1 else None}

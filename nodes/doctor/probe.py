@@ -52,7 +52,7 @@ class Probe:
         self._open_recorder = open_recorder
         self._recorder: CallRecorder | None = None
         self._tell = tell
-        self._connection: PeerConnection | None = None
+        self._connection: PeerConnection  # once `opened` was called
         self._pinged = self._closing = self._interrupted = self._audio_reported = False
 
     @property
@@ -74,8 +74,6 @@ class Probe:
 
     def wants_read(self, now: float) -> bool:
         connection = self._connection
-        if connection is None:
-            return True
         if not self._pinged and now - self._opened_at >= PING_AFTER:
             self._pinged = True
             connection.websocket.ping()
@@ -103,10 +101,8 @@ class Probe:
         self._interrupted = self._closing = True
 
     def closed(self, reason: str) -> None:
-        websocket = self._connection.websocket if self._connection is not None else None
-        close = websocket.close_received if websocket is not None else None
+        close, frames = self._connection.websocket.close_received, self._connection.websocket.other_frames
         code = close.code if close is not None else None
-        frames = dict(websocket.other_frames) if websocket is not None else {}
         stopped = self.examination.last_stop
         facts: dict[str, Any] = {
             "by": "doctor" if self._closing else "peer",

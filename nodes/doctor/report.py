@@ -8,10 +8,10 @@ from typing import Any
 from nodes.audio.g711 import RATE
 from nodes.doctor.probe import INTERRUPTED
 from nodes.net.connection import CLOSE_TIMEOUT
+from nodes.ringcx.messages import TRACKS
 
 Facts = Mapping[str, Any]
 
-PARTIES = {"Participant": "agent", "Conference": "customer"}
 PACE_TOLERANCE = 0.1
 """Difference from real time above which the pace of audio gets a remark."""
 
@@ -47,8 +47,8 @@ def _remarks(facts: Facts) -> Iterator[str]:
         yield f"the audio is announced as {form['encoding']} at {form['rate']} Hz: `ringcx` accepts mu-law at {RATE} Hz"
     if not media:
         yield "no audio came"
-    for perspective in (name for name in PARTIES if media and name not in media):
-        yield f"no audio of the {PARTIES[perspective]} ({perspective}) came"
+    for perspective in (name for name in TRACKS if media and name not in media):
+        yield f"no audio of the {TRACKS[perspective]} ({perspective}) came"
     for perspective, party in media.items():
         if party["pace"] is not None and abs(party["pace"] - 1) > PACE_TOLERANCE:
             yield f"{perspective} sent {party['pace']} s of audio in a second: is it {RATE} Hz, was the network stuck?"
@@ -87,10 +87,8 @@ def _request(request: Facts) -> Iterator[tuple[str, str]]:
     yield "from", request["from"]
     yield "path", request["path"]
     for entry in request["query"]:
-        yield (
-            f"? {entry['name'] or '(no name)'}",
-            entry["value"] + (f" = {entry['means']}" if entry["means"] else " (not known)"),
-        )
+        means = f" = {entry['means']}" if entry["means"] else " (not known)"
+        yield f"? {entry['name'] or '(no name)'}", entry["value"] + means
     if not request["query"]:
         yield "query", "(none)"
     for entry in request["headers"]:
@@ -126,10 +124,8 @@ def _audio(facts: Facts) -> Iterator[tuple[str, str]]:
         pace = "" if party["pace"] is None else f", {party['pace']} s in a second"
         yield perspective, f"{party['messages']} messages, {party['seconds']} s{pace}"
         yield "  bytes a message", _counts(party["bytes_per_message"])
-        yield (
-            "  sequence ids",
-            f"{party['first_sequence_id']} to {party['last_sequence_id']}, steps {_counts(party['steps'])}",
-        )
+        sequence_ids = f"{party['first_sequence_id']} to {party['last_sequence_id']}"
+        yield "  sequence ids", f"{sequence_ids}, steps {_counts(party['steps'])}"
         if party["pauses_s"]:
             yield "  pauses", ", ".join(f"{pause} s" for pause in party["pauses_s"])
     sequence = facts["sequence"]
@@ -148,10 +144,11 @@ def _end(facts: Facts) -> Iterator[tuple[str, str]]:
         return
     code = f" with {end['code']}" if end["code"] is not None else " without a code"
     after = end["seconds_after_last_stop"]
-    how = {"peer_lost": "lost", "peer_broke_protocol": "broken off, as it violated the WebSocket protocol"}.get(
-        end["how"], "closed"
+    ways = {"peer_lost": "lost", "peer_broke_protocol": "broken off, as it violated the WebSocket protocol"}
+    yield (
+        ways.get(end["how"], "closed"),
+        f"by the {end['by']}{code}" + (f", {after} s after the last Stop" if after is not None else ""),
     )
-    yield how, f"by the {end['by']}{code}" + (f", {after} s after the last Stop" if after is not None else "")
     if after is not None and after > CLOSE_TIMEOUT:
         yield "", f"(`ringcx` waits {CLOSE_TIMEOUT:g} s for that, then closes)"
     answers = {True: "answered", False: "not answered", None: "not tried: too short a call"}[end["answers_pings"]]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import ssl
+import struct
+import termios
 from collections.abc import Callable
 from http import HTTPStatus
 
 from flowcore import Refused
-from nodes.net.kernel import configure, unread_bytes
 from nodes.net.peer import Page, Peer, Route
 from nodes.net.proxy_trust import Address
 from nodes.net.tls import PLAIN_HTTP_ANSWER, TlsConnection
@@ -36,6 +38,12 @@ PING_INTERVAL = 9.0
 MAX_SILENT_CHECKS = 3
 """Silent checks in a row after which a peer is gone: within 36 s. Peers that never answered a ping are exempt. A proxy
 in between keeps TCP alive for a dead peer, and a call on hold sends nothing for long."""
+
+KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 4))
+"""Seconds, seconds, probes: a peer that vanished is detected within 30 s."""
+
+UNACKNOWLEDGED_TIMEOUT = 30_000
+"""Milliseconds that sent bytes may stay unacknowledged or unread by the peer (TCP_USER_TIMEOUT)."""
 
 
 class HandshakeBudget:
@@ -71,12 +79,12 @@ class Connection:
         """Whether the handshake is over, successful or not."""
         self.remote_address = remote_address
         """The address at the other end: a client, or a proxy in front of one."""
+        self.websocket = WebSocket()
         self._socket = accepted
         self._handler = handler
         self._on_rejected = on_rejected
         self._budget = budget
         self._tls = tls
-        self._websocket = WebSocket()
         self._peer: Peer | None = None
         self._unsent = bytearray()
         self._eof = False
@@ -90,11 +98,6 @@ class Connection:
         self._frames = 0  # received up to the last check
         self._silent_checks = 0
         configure(accepted)
-
-    @property
-    def websocket(self) -> WebSocket:
-        """The WebSocket, for its pings, frame counts and close code."""
-        return self._websocket
 
     @property
     def has_peer(self) -> bool:
@@ -119,11 +122,11 @@ class Connection:
             self._silent_checks = 0  # the peer may have sent something that we did not read
         if now >= self._check_at:
             self._check_alive(now)
-        if self._websocket.has_output or self._unsent:
+        if self.websocket.has_output or self._unsent:
             self._write(now)
 
     def _check_alive(self, now: float) -> None:
-        websocket = self._websocket
+        websocket = self.websocket
         answers = websocket.other_frames["pong"] > 0
         self._check_at = now + PING_INTERVAL
         self._silent_checks = self._silent_checks + 1 if websocket.frames == self._frames else 0
@@ -140,16 +143,16 @@ class Connection:
 
     def send(self, text: bytes) -> None:
         """Send one text message. Does nothing once the connection is closing."""
-        self._websocket.send(text)
+        self.websocket.send(text)
 
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake, for up to `CLOSE_TIMEOUT` seconds. The peer receives no further messages."""
         self._closing = True
-        self._websocket.close(code, reason)
+        self.websocket.close(code, reason)
 
     def go_away(self) -> None:
         """Close at once, after a close frame (1001) as far as the socket takes it."""
-        self._websocket.close(1001)
+        self.websocket.close(1001)
         self._write(self._refilled_at)
         self.abort()
 
@@ -163,7 +166,7 @@ class Connection:
         except OSError:  # reset, or found dead by TCP keepalive
             self.abort()
             return
-        websocket = self._websocket
+        websocket = self.websocket
         if not data:
             websocket.receive_eof()
             self.abort()
@@ -215,7 +218,7 @@ class Connection:
         self._refilled_at = now
 
     def _answer(self) -> None:
-        websocket = self._websocket
+        websocket = self.websocket
         if websocket.request is not None and not websocket.finished:
             try:
                 found = self._handler(websocket.request, self.remote_address)
@@ -234,7 +237,7 @@ class Connection:
         self.answered = True
 
     def _write(self, now: float) -> None:
-        for data in self._websocket.output():
+        for data in self.websocket.output():
             if self._tls is None:
                 self._unsent += data
             else:
@@ -244,7 +247,7 @@ class Connection:
             self._unsent += self._tls.output()
         if self._unsent:
             self._flush()
-        if self.answered and not self._websocket.open and self._deadline == float("inf"):
+        if self.answered and not self.websocket.open and self._deadline == float("inf"):
             self._deadline = now + CLOSE_TIMEOUT
         if self._eof and not self._unsent and not self.gone:
             self._eof = False
@@ -266,9 +269,25 @@ class Connection:
         if not self.gone:
             self.gone = True
             self._socket.close()
-            self._notify_closed(reason or self._websocket.end_reason or "peer_lost")
+            self._notify_closed(reason or self.websocket.end_reason or "peer_lost")
 
     def _notify_closed(self, reason: str) -> None:
         peer, self._peer = self._peer, None
         if peer is not None:
             peer.closed(reason)
+
+
+def configure(accepted: socket.socket) -> None:
+    """Set the options of an accepted connection."""
+    accepted.setblocking(False)
+    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE:
+        accepted.setsockopt(socket.IPPROTO_TCP, option, value)
+    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_TIMEOUT)
+
+
+def unread_bytes(connection: socket.socket) -> int:
+    """Return the number of bytes in the kernel's receive buffer."""
+    answer: tuple[int] = struct.unpack("i", fcntl.ioctl(connection, termios.FIONREAD, bytes(4)))
+    return answer[0]

@@ -26,8 +26,6 @@ POLL_INTERVAL = 0.2
 ADDRESS = re.compile(r"(?:(grpcs?|https?)://)?(\[[0-9a-fA-F:.]+\]|[^/:\[\]\s]+):(\d{1,5})/?")
 """An address: scheme, host, port."""
 
-SECURE_SCHEMES = ("grpcs", "https")
-
 
 class Stream:
     """One call of ``method`` at ``url``. ``ca`` is an authority to trust instead of the public ones.
@@ -45,13 +43,23 @@ class Stream:
         metadata = [("authorization", authorization)] if authorization else None
         self._call: Any = self._channel.stream_unary(method).future(self._outgoing(), metadata=metadata)
 
-    def send(self, message: bytes) -> None:
-        """Queue a message, and block while the queue is full. Raises `FlowcoreError` when the call has ended."""
-        self._put(message)
+    def send(self, message: bytes | None) -> None:
+        """Queue a message, and block while the queue is full. None ends the stream.
+
+        Raises `FlowcoreError` when the call has ended.
+        """
+        while True:
+            if self._call.done():
+                self._check(0)
+            try:
+                self._messages.put(message, timeout=POLL_INTERVAL)
+            except queue.Full:
+                continue
+            return
 
     def finish(self) -> None:
         """End the stream, and wait for the answer. Raises `FlowcoreError` when it is an error."""
-        self._put(None)
+        self.send(None)
         self._check(TIMEOUT)
 
     def flush(self, timeout: float) -> None:
@@ -81,16 +89,6 @@ class Stream:
             if message is None:
                 return
             yield message
-
-    def _put(self, message: bytes | None) -> None:
-        while True:
-            if self._call.done():
-                self._check(0)
-            try:
-                self._messages.put(message, timeout=POLL_INTERVAL)
-            except queue.Full:
-                continue
-            return
 
     def _check(self, timeout: float) -> None:
         try:
@@ -122,7 +120,7 @@ def _connect(url: str, ca: Path | None, via: str) -> Any:
     if via:
         options += [("grpc.default_authority", target), ("grpc.ssl_target_name_override", match[2].strip("[]"))]
         target = via
-    if match[1] in SECURE_SCHEMES:
+    if match[1] in ("grpcs", "https"):
         try:
             trusted = ca.expanduser().read_bytes() if ca else None
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
@@ -107,14 +108,9 @@ def _pairs(element: str) -> Iterator[tuple[str, str]]:
 
 def _parse_hop(hop: str) -> Address | None:
     """Parse ``192.0.2.1``, ``192.0.2.1:80``, ``2001:db8::1`` or ``[2001:db8::1]:80``."""
-    for text in _candidates(hop.strip()):
-        try:
+    hop = hop.strip()
+    host = hop.partition("]")[0].lstrip("[") if hop.startswith("[") else hop.partition(":")[0]
+    for text in (hop, host):
+        with suppress(ValueError):
             return normalize_address(text)
-        except ValueError:
-            continue
     return None
-
-
-def _candidates(hop: str) -> Iterator[str]:
-    yield hop
-    yield hop.partition("]")[0].lstrip("[") if hop.startswith("[") else hop.partition(":")[0]

@@ -18,6 +18,8 @@ from nodes.net.connection import (
     STALL_THRESHOLD,
     Connection,
     HandshakeBudget,
+    configure,
+    unread_bytes,
 )
 from nodes.net.peer import Page
 from nodes.net.proxy_trust import normalize_address
@@ -356,3 +358,21 @@ def test_idle_connection_takes_little_memory(rig: Rig) -> None:
     for _ in range(80):
         rig.call()
     assert (memory() - before) / 80 < 50_000
+
+
+def test_a_connection_never_blocks_and_sends_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        accepted, _ = server.accept()
+        with accepted:
+            configure(accepted)
+            assert not accepted.getblocking()
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_unread_bytes_are_counted_and_stay() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert unread_bytes(other) == 0
+        one.sendall(b"hello")
+        assert unread_bytes(other) == 5
+        assert other.recv(100) == b"hello"
