@@ -15,8 +15,6 @@ import msgspec
 from nodes.ringcx.credentials import MASK, Credentials
 from nodes.ringcx.messages import attributes
 
-NO_JSON = "?"
-
 SAFE_HEADERS = {
     "accept", "accept-encoding", "cache-control", "connection", "content-length", "pragma", "sec-websocket-extensions",
     "sec-websocket-protocol", "sec-websocket-version", "upgrade", "user-agent", "x-forwarded-proto",
@@ -88,7 +86,7 @@ class Redactor:
         try:
             message = _decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return NO_JSON
+            return "?"
         redacted = self._fields(message) if isinstance(message, dict) else _mask(message)
         return json.dumps(redacted, separators=(",", ":"))
 

@@ -107,11 +107,8 @@ def _context(cert: Path, key: Path) -> ssl.SSLContext:
     try:
         context.load_cert_chain(cert, key, password="")  # without one OpenSSL would prompt at the terminal
     except (ssl.SSLError, ValueError) as error:
-        raise CannotStart(_explain(cert, key, error), field="tls") from None
+        problem = f"{cert} and {key} are not a certificate chain and an unencrypted key in PEM format"
+        if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+            problem = f"{key} is not the key of the certificate in {cert}: give the two that were made together"
+        raise CannotStart(problem, field="tls") from None
     return context
-
-
-def _explain(cert: Path, key: Path, error: Exception) -> str:
-    if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
-        return f"{key} is not the key of the certificate in {cert}: give the two that were made together"
-    return f"{cert} and {key} are not a certificate chain and an unencrypted key in PEM format"

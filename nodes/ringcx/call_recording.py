@@ -49,12 +49,11 @@ class Closed(msgspec.Struct, frozen=True, tag_field="is", tag="closed"):
 Record = Opened | Message | Closed
 
 _decode = msgspec.json.Decoder(Record).decode
-_encode = msgspec.json.encode
 
 
 def encode(record: Record) -> bytes:
     """Return the line of a record, with its line end."""
-    return _encode(record) + b"\n"
+    return msgspec.json.encode(record) + b"\n"
 
 
 def read(lines: Iterable[bytes]) -> Iterator[Record]:

@@ -10,7 +10,7 @@ import msgspec
 
 from nodes.audio.g711 import RATE
 from nodes.audio.packets import Numbering
-from nodes.ringcx.messages import TRACKS
+from nodes.ringcx.messages import PERSPECTIVES
 
 _encode = msgspec.json.encode
 
@@ -34,7 +34,7 @@ class CallSender:
         self._attributes = attributes
         self._upper = dialect == "upper"
         self._shared = sequence == "shared"
-        self._next = dict.fromkeys(("", *TRACKS.values()), first)
+        self._next = dict.fromkeys(("", *PERSPECTIVES), first)
 
     def request_url(self, url: str) -> str:
         """Return ``url`` with the call's attributes in its query, named as in Start (RingCX publishes no names)."""
@@ -58,7 +58,7 @@ class CallSender:
 
         Raises `KeyError` for another track.
         """
-        perspective = {"agent": "Participant", "customer": "Conference"}[track]
+        perspective = PERSPECTIVES[track]
         if seq is None:
             counter = "" if self._shared else track
             seq = self._next[counter]

@@ -84,8 +84,6 @@ def _validate(text: str) -> str:
     return text
 
 
-Action = Callable[[], None]
-
 Chaos = Annotated[str, AfterValidator(_validate)]
 """The text of a `ChaosSpec` in a graph or on a command line; empty for none."""
 
@@ -107,7 +105,7 @@ class ChaoticCall:
         self._hold, self._reset_after = draw(*HOLD), draw(*RESET_AFTER)
         self._stops = rng.randrange(2)
         self._garbage = rng.choices(call.garbage, k=rng.randint(4, 12))
-        actions: dict[str, list[Action]] = {
+        actions: dict[str, list[Callable[[], None]]] = {
             "hold": [self._hold_call],
             "transfer": [self._transfer],
             "garbage": [self._send_garbage] * len(self._garbage),

@@ -13,8 +13,9 @@ METHOD = f"/{SERVICE}/Stream"
 CHUNK = 800
 """Bytes of a message: 100 ms of mu-law, as RingCX sends it today."""
 
-_ACCOUNT = {"id": "account_id", "sub_account_id": "sub_account_id", "rc_account_id": "rc_account_id"}
-_DIALOG = {"id": "call_id", "ani": "ani", "dnis": "dnis", "language": "language"}
+ACCOUNT_FIELDS = {"id": "account_id", "sub_account_id": "sub_account_id", "rc_account_id": "rc_account_id"}
+DIALOG_FIELDS = {"id": "call_id", "ani": "ani", "dnis": "dnis", "language": "language"}
+"""The fields of `pb.Account` and `pb.Dialog`, and the attributes that they are."""
 
 
 class DialogSender:
@@ -27,8 +28,8 @@ class DialogSender:
 
     def dialog_init(self) -> bytes:
         other = dict(self._attributes)
-        account = {field: other.pop(name, "") for field, name in _ACCOUNT.items()}
-        known = {field: other.pop(name) for field, name in _DIALOG.items() if name in other}
+        account = {field: other.pop(name, "") for field, name in ACCOUNT_FIELDS.items()}
+        known = {field: other.pop(name) for field, name in DIALOG_FIELDS.items() if name in other}
         other.pop("session_id", "")
         dialog = pb.Dialog(type=pb.INBOUND, attributes=other, **known)
         return self._event(dialog_init=pb.DialogInitEvent(account=pb.Account(**account), dialog=dialog))

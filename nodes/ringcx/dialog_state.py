@@ -17,7 +17,7 @@ from nodes.audio.codecs import FromLinear, ToMulaw, from_alaw, from_mulaw
 from nodes.audio.g711 import RATE
 from nodes.ringcx import ringcx_grpc_pb2 as pb
 from nodes.ringcx.call_state import MAX_BAD_IN_A_ROW, MIN_BAD_IN_ALL, Ignored, ProtocolError
-from nodes.ringcx.dialog_sender import SERVICE
+from nodes.ringcx.dialog_sender import ACCOUNT_FIELDS, DIALOG_FIELDS, SERVICE
 from nodes.ringcx.messages import MAX_FIELDS, MAX_TEXT, Start
 from nodes.ringcx.segments import Segment, TrackMixer
 
@@ -85,7 +85,12 @@ class DialogState:
         if self._early and kind not in ("dialog_init", "segment_start"):  # starts come in a row
             yield from self._take_early()
         if kind == "segment_media":
-            yield from self._media(event, now)
+            media = event.segment_media
+            segment = self._segments.get(media.segment_id)
+            if segment is None:
+                yield from self._keep_early(media.segment_id, media.audio_content, now)
+            else:
+                yield from self._receive_media(segment, media.audio_content, now)
         elif kind == "dialog_init":
             if self.announced:
                 yield Ignored("second_dialog_init")
@@ -119,14 +124,6 @@ class DialogState:
     def _start(self) -> Start:
         self.started = True
         return Start(self._attributes, "mulaw", str(RATE))
-
-    def _media(self, event: pb.StreamEvent, now: float) -> Iterator[Result]:
-        media = event.segment_media
-        segment = self._segments.get(media.segment_id)
-        if segment is None:
-            yield from self._keep_early(media.segment_id, media.audio_content, now)
-            return
-        yield from self._receive_media(segment, media.audio_content, now)
 
     def _receive_media(self, segment: Segment, content: pb.AudioContent, now: float) -> Iterator[Result]:
         payload = content.payload
@@ -230,17 +227,10 @@ def _participant_attributes(start: pb.SegmentStartEvent) -> dict[str, str]:
 def _attributes(event: pb.StreamEvent) -> dict[str, str]:
     """Return the attributes of a dialog, under the same names as over WebSocket; empty values are left out."""
     account, dialog = event.dialog_init.account, event.dialog_init.dialog
-    known = {
-        "call_id": dialog.id,
-        "session_id": event.session_id,
-        "ani": dialog.ani,
-        "dnis": dialog.dnis,
-        "language": dialog.language,
-        "dialog_type": _enum(pb.DialogType, dialog.type, "dialog_type_") if dialog.type else "",
-        "account_id": account.id,
-        "sub_account_id": account.sub_account_id,
-        "rc_account_id": account.rc_account_id,
-    }
+    known = {name: getattr(account, field) for field, name in ACCOUNT_FIELDS.items()}
+    known |= {name: getattr(dialog, field) for field, name in DIALOG_FIELDS.items()}
+    kind = _enum(pb.DialogType, dialog.type, "dialog_type_") if dialog.type else ""
+    known |= {"session_id": event.session_id, "dialog_type": kind}
     other = {f"dialog.{key}": value for key, value in sorted(dialog.attributes.items())[:MAX_FIELDS]}
     return {_text(name): _text(value) for name, value in (other | known).items() if value}
 

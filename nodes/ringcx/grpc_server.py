@@ -177,7 +177,9 @@ class GrpcServer:
 
     async def _admit(self, context: Any) -> GrpcPeer:
         """Apply the access policy before anything is created for the stream. A rejection aborts the stream."""
-        request = Request("/", Headers(_texts(context.invocation_metadata())))
+        metadata = context.invocation_metadata() or ()
+        texts = [(name, value) for name, value in metadata if isinstance(value, str)]
+        request = Request("/", Headers(texts))
         remote_address = _remote_address(context.peer())
         try:
             if not self._proxy_trust.accepts(remote_address):
@@ -205,10 +207,6 @@ class GrpcServer:
 
 def _certificate(files: TlsFiles) -> Any:
     return grpc.ssl_server_certificate_configuration([(Path(files.key).read_bytes(), Path(files.cert).read_bytes())])
-
-
-def _texts(metadata: Any) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in metadata or () if isinstance(value, str)]
 
 
 def _remote_address(peer: str) -> Address:

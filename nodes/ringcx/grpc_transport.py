@@ -176,11 +176,9 @@ def _unknown_participant_start(name: str) -> bytes:
     return pb.StreamEvent(segment_start=start).SerializeToString()
 
 
-Garbage = Callable[[str, bytes], bytes]
-
 _SENDER = DialogSender({})
 
-_GARBAGE: Mapping[str, Garbage] = {
+_GARBAGE: Mapping[str, Callable[[str, bytes], bytes]] = {
     "empty message": lambda party, last: b"",
     "plain text": lambda party, last: b"hello",
     "truncated field": lambda party, last: b"\x22\xff\xff\xff\xff\x0f",

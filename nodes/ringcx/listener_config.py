@@ -15,14 +15,9 @@ from nodes.ringcx.credentials import Secret
 Networks = tuple[Annotated[IPvAnyNetwork, AfterValidator(normalize_network)], ...]
 
 LOAD_GENERATOR_SETTINGS = {
-    "host": "127.0.0.1",
-    "port": "0",
-    "tls": "null",
-    "secret_mode": "off",
-    "networks": "[]",
-    "accounts": "[]",
+    "host": "127.0.0.1", "port": "0", "tls": "null", "secret_mode": "off", "networks": "[]", "accounts": "[]",
     "max_calls_per_ip": "null",
-}
+}  # fmt: skip
 """Settings with which such a listener admits a load generator on this machine."""
 
 

@@ -18,6 +18,7 @@ from nodes.audio.g711 import RATE
 
 TRACKS = {"Participant": "agent", "Conference": "customer"}
 """RingCX's perspectives and our tracks. The conference is the caller and every other leg of the call."""
+PERSPECTIVES = {track: perspective for perspective, track in TRACKS.items()}
 
 MAX_TEXT = 256
 """Characters of an attribute that are kept; the rest is cut."""
@@ -89,10 +90,7 @@ def parse(text: bytes) -> Event:
     try:
         return decode_media(text)
     except NOT_MEDIA:
-        return _parse_slowly(text)
-
-
-def _parse_slowly(text: bytes) -> Event:
+        pass
     try:
         message = _decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -112,9 +110,8 @@ def _parse_slowly(text: bytes) -> Event:
         case "media":
             return _media(fields)
         case "start":
-            encoding = next(
-                (fields[key] for key in ("contenttype", "audiocontenttype", "encoding") if key in fields), ""
-            )
+            names = ("contenttype", "audiocontenttype", "encoding")
+            encoding = next((fields[name] for name in names if name in fields), "")
             rate = fields.get("sampleratehertz", fields.get("samplerate", RATE))
             return Start(attributes(fields.items(), "start"), _text(encoding), _text(rate))
         case "stop":

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from flowcore import stamps
 from flowcore.audio import TRACKS
+from nodes.ringcx.messages import PERSPECTIVES
 from nodes.simulators.known_audio import CHUNK, RATE, SLOT, STAMP_EVERY
 from nodes.simulators.load import LoadGenerator, Result, call_id, command
 
@@ -40,7 +41,6 @@ STAGES = {
 FIRST_SEQUENCE = 100_000_000
 """The first sequence number. All numbers of a call have nine digits, so the length of a frame never changes."""
 
-PERSPECTIVES = {"agent": "Participant", "customer": "Conference"}
 GROUPS = 10
 """Groups of calls, whose turns are spread over a slot."""
 STAMP_LENGTH = stamps.LENGTH * 4 // 3  # characters of base64

@@ -49,17 +49,13 @@ def check(address: str) -> str:
         raise BadAddress("the host name is missing: write  wss://HOST  or  wss://HOST:PORT")
     labels = name.split(".")
     if labels[-1].isdecimal():
-        _check_numbers(name)
+        try:
+            ipaddress.IPv4Address(name)
+        except ValueError:
+            raise BadAddress(f"{name} is no IPv4 address: it has four numbers from 0 to 255") from None
     elif len(name) > MAX_HOST_LENGTH or not all(_LABEL.fullmatch(label) for label in labels):
         raise BadAddress(f"{name} is no host name: letters, digits and hyphens between dots are allowed")
     return address
-
-
-def _check_numbers(name: str) -> None:
-    try:
-        ipaddress.IPv4Address(name)
-    except ValueError:
-        raise BadAddress(f"{name} is no IPv4 address: it has four numbers from 0 to 255") from None
 
 
 def unreachable(address: str) -> str:

@@ -16,7 +16,7 @@ from flowcore import Duration
 from nodes.ringcx.credentials import MASK, MAX_LENGTH, MIN_LENGTH
 from nodes.ringcx.rest import address, profiles
 from nodes.ringcx.rest.platform import Login, Platform, Request, Servers, masked
-from nodes.ringcx.rest.profiles import Accounts, Product
+from nodes.ringcx.rest.profiles import Product
 
 SECRET = "RINGCX_SECRET"  # noqa: S105  # a name, not a secret
 LOGIN = ("RC_APP_CLIENT_ID", "RC_APP_CLIENT_SECRET", "RC_USER_JWT")
@@ -120,8 +120,7 @@ def create(
     Then enable "Agent segment recording" for the queue (Routing > Voice queues & skills > queue > Recording
     settings) or campaign (Dialing > Campaigns > campaign > Recording settings).
     """
-    accounts = Accounts(main_account, rc_account)
-    request = profiles.create(product, accounts, _checked(url), _secret(changing=False))
+    request = profiles.create(product, main_account, rc_account, _checked(url), _secret(changing=False))
     return request, f"created the profile of {product}"
 
 

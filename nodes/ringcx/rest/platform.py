@@ -30,11 +30,7 @@ GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523
 
 
 class PlatformError(FlowcoreError):
-    """RingCentral refused or failed. The text says what to do; ``status`` is 0 when there was no answer."""
-
-    def __init__(self, text: str, status: int = 0) -> None:
-        self.status = status
-        super().__init__(text)
+    """RingCentral refused or failed. The text says what to do."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +232,7 @@ class Platform:
             )
         else:
             text = "it rejects the request"
-        raise PlatformError(f"{server} answers {status}: {text}" + (f"\nit says: {quote}" if quote else ""), status)
+        raise PlatformError(f"{server} answers {status}: {text}" + (f"\nit says: {quote}" if quote else ""))
 
     def _quote(self, answer: httpx.Response) -> str:
         try:

@@ -25,17 +25,12 @@ class Product:
         return f"{self.kind} {self.number} of sub-account {self.sub_account}"
 
 
-@dataclass(frozen=True)
-class Accounts:
-    """The accounts above the sub-account, which only `create` needs."""
+def create(product: Product, main_account: str, rc_account: str, url: str, secret: str) -> Request:
+    """Stream the calls of ``product`` to ``url``. An empty ``secret`` is left out.
 
-    main: str
-    rc: str
-
-
-def create(product: Product, accounts: Accounts, url: str, secret: str) -> Request:
-    """Stream the calls of ``product`` to ``url``. An empty ``secret`` is left out."""
-    body = _body(product, url, secret) | {"mainAccountId": accounts.main, "rcAccountId": accounts.rc}
+    ``main_account`` is the account above the sub-account in RingCX, ``rc_account`` that in RingCentral.
+    """
+    body = _body(product, url, secret) | {"mainAccountId": main_account, "rcAccountId": rc_account}
     unknown = (
         f"it does not find {product}, or call streaming is not enabled for the account: "
         "ask your RingCentral representative"
