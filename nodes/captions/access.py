@@ -25,7 +25,6 @@ from nodes.net.proxy_trust import is_loopback
 Mode = Literal["token", "key", "off"]
 
 MIN_SECRET_CHARS = 16
-"""Least length of a secret."""
 
 PROXY_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 """Headers of a proxy: behind one, a loopback address does not prove that the caller is on this machine."""

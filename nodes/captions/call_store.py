@@ -8,26 +8,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 import msgspec
 
 from flowcore import Text
 
-MAX_CAPTIONS = 1000
-"""Captions kept per call, more than an hour of talk; the oldest are dropped first."""
-MAX_SESSIONS = 50
-"""Sessions of one call whose starts are kept."""
-MAX_ENDED_CALLS = 200
-"""Calls kept after their end; the one that ended first is dropped first."""
-MAX_TEXT_CHARS = 2000
-"""Characters kept of a text: minutes of speech."""
-MAX_ID_CHARS = 256
-"""Significant characters of a call id."""
-
-LIVE = "live"
-ENDED = "ended"
+MAX_CAPTIONS = 1000  # captions kept per call, more than an hour of talk; the oldest are dropped first
+MAX_SESSIONS = 50  # sessions of one call whose starts are kept
+MAX_ENDED_CALLS = 200  # calls kept after their end; the one that ended first is dropped first
+MAX_TEXT_CHARS = 2000  # characters kept of a text: minutes of speech
+MAX_ID_CHARS = 256  # significant characters of a call id
 
 
 class SessionStart(msgspec.Struct, frozen=True):
@@ -51,28 +45,23 @@ class Caption(msgspec.Struct, frozen=True):
     gap: str = ""
 
 
+@dataclass(eq=False)
 class CaptionedCall:
     """One call: its sessions (a transfer adds one) and its captions."""
 
-    def __init__(self, id: str, started: str) -> None:
-        self.id = id
-        self.started = started
-        self.revision = 0
-        """Number of changes so far."""
-        self.sessions: dict[str, float] = {}
-        """Second of the call in which each session began, by flow."""
-        self.live: set[str] = set()
-        """Flows that have not ended."""
-        self.ended = 0.0
-        """Time at which the last flow ended, on the engine's clock."""
-        self.last = 0.0
-        """Second of the call at which the last caption ends."""
-        self._captions: dict[str, tuple[int, Caption]] = {}  # in the order of their last change
-        self._first: dict[str, None] = {}  # in the order of their first appearance
+    id: str
+    started: str
+    revision: int = 0  # number of changes so far
+    sessions: dict[str, float] = field(default_factory=dict)  # second of the call in which each began, by flow
+    live: set[str] = field(default_factory=set)  # flows that have not ended
+    ended: float = 0.0  # when the last flow ended, on the engine's clock
+    last: float = 0.0  # second of the call at which the last caption ends
+    _captions: dict[str, tuple[int, Caption]] = field(default_factory=dict)  # in the order of their last change
+    _first: dict[str, None] = field(default_factory=dict)  # in the order of their first appearance
 
     @property
     def state(self) -> str:
-        return LIVE if self.live else ENDED
+        return "live" if self.live else "ended"
 
     def begin(self, flow: str, at: float) -> None:
         self.revision += 1
@@ -94,18 +83,9 @@ class CaptionedCall:
         del self._first[oldest], self._captions[oldest]
         return 1
 
-    def end(self, flow: str) -> None:
-        self.revision += 1
-        self.live.discard(flow)
-
     def since(self, revision: int) -> list[tuple[int, Caption]]:
         """Return the captions that changed after ``revision``, each with its own revision, in order of change."""
-        changed = []
-        for entry in reversed(self._captions.values()):
-            if entry[0] <= revision:
-                break
-            changed.append(entry)
-        return changed[::-1]
+        return list(takewhile(lambda entry: entry[0] > revision, reversed(self._captions.values())))[::-1]
 
 
 class CallStore:
@@ -113,7 +93,7 @@ class CallStore:
 
     def __init__(self, keep: float) -> None:
         self._keep = keep
-        self._lock = threading.Lock()  # guards the attributes below and the calls; held for microseconds
+        self._lock = threading.RLock()  # guards the attributes below and the calls; held for microseconds
         self._calls: dict[str, CaptionedCall] = {}
         self._over: dict[str, CaptionedCall] = {}  # in the order of their ends
         self._newest = ""
@@ -133,7 +113,7 @@ class CallStore:
         """Begin a session. May be called again for the same one."""
         id = start.call
         with self._lock:
-            self._drop_ended(now)
+            self.drop_ended(now)
             found = self._calls.setdefault(id, CaptionedCall(id, start.started))
             self._over.pop(id, None)
             self._newest = id
@@ -150,11 +130,12 @@ class CallStore:
         with self._lock:
             found = self._calls.get(call)
             if found is not None and flow in found.live:
-                found.end(flow)
-                if found.state == ENDED:
+                found.revision += 1
+                found.live.discard(flow)
+                if not found.live:
                     found.ended = now
                     self._over[call] = found
-            self._drop_ended(now)
+            self.drop_ended(now)
 
     def find(self, call: str) -> CaptionedCall | None:
         """Return the call with this normalized id, or the newest call for an empty id; None if there is none."""
@@ -169,14 +150,11 @@ class CallStore:
     def drop_ended(self, now: float) -> None:
         """Drop the calls that ended long enough ago."""
         with self._lock:
-            self._drop_ended(now)
-
-    def _drop_ended(self, now: float) -> None:
-        while self._over:
-            id, call = next(iter(self._over.items()))
-            if len(self._over) <= MAX_ENDED_CALLS and now - call.ended < self._keep:
-                return
-            del self._over[id], self._calls[id]
+            while self._over:
+                id, call = next(iter(self._over.items()))
+                if len(self._over) <= MAX_ENDED_CALLS and now - call.ended < self._keep:
+                    return
+                del self._over[id], self._calls[id]
 
 
 def caption_of(flow: str, at: float, text: Text) -> Caption:

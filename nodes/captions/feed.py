@@ -10,10 +10,8 @@ import msgspec
 from nodes.captions.call_store import CallStore, CaptionedCall
 from nodes.net.peer import PeerConnection
 
-MAX_TEXTS_PER_SLOT = 100
-"""Most texts sent in one slot: half a millisecond of work."""
-KEEPALIVE_INTERVAL = 15.0
-"""Seconds without a message after which an ``alive`` one goes out: proxies close connections that idle for a minute."""
+MAX_TEXTS_PER_SLOT = 100  # most texts sent in one slot: half a millisecond of work
+KEEPALIVE_INTERVAL = 15.0  # seconds without a message until ``alive``: proxies close connections that idle for a minute
 
 
 class CaptionFeed:

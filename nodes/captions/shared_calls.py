@@ -16,8 +16,7 @@ from msgspec.structs import astuple
 from flowcore import Text
 from nodes.captions.call_store import CallStore, Caption, SessionStart, caption_of
 
-MAX_CAPTIONS_PER_MESSAGE = 20
-"""Most captions in one message to the other workers."""
+MAX_CAPTIONS_PER_MESSAGE = 20  # most captions in one message to the other workers
 
 
 class SharedCalls:

@@ -26,8 +26,7 @@ PAGE = "/client"
 FEED = "/client-ws"
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 
-CALL = "{{model.call.uii}}"
-"""Placeholder that RingCX's agent script replaces with the id of the call."""
+CALL = "{{model.call.uii}}"  # placeholder that RingCX's agent script replaces with the id of the call
 
 
 @dataclass(unsafe_hash=True)

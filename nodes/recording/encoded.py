@@ -17,13 +17,10 @@ from numpy.typing import NDArray
 from flowcore.files import NewFile
 from nodes.recording.containers import CannotRepair, Container
 
-STREAMINFO_START = 8
-"""Offset of the body of STREAMINFO, behind ``fLaC`` and the header of the first block."""
+STREAMINFO_START = 8  # offset of the body of STREAMINFO, behind ``fLaC`` and the header of the first block
 STREAMINFO_END = STREAMINFO_START + 34
-MAX_FRAME_BYTES = 65535 * 8 * 4
-"""Bound on the bytes of a FLAC frame of two channels of 16 bits."""
-FRAME_SYNC = b"\xff\xf8"
-"""First bytes of a frame in a stream of equal blocks."""
+MAX_FRAME_BYTES = 65535 * 8 * 4  # bound on the bytes of a FLAC frame of two channels of 16 bits
+FRAME_SYNC = b"\xff\xf8"  # first bytes of a frame in a stream of equal blocks
 
 
 class Encoded(Container):
@@ -73,11 +70,9 @@ class Flac(Encoded):
             head = file.read(STREAMINFO_END)
             if len(head) < STREAMINFO_END or head[:4] != b"fLaC":
                 raise CannotRepair("it holds no audio" if len(head) < STREAMINFO_START else "another program wrote it")
-            # Rate, channels, bits and samples.
-            fields = int.from_bytes(
-                head[STREAMINFO_START + 10 : STREAMINFO_START + 18], "big"
-            )  # rate, channels, bits, samples
-            block = int.from_bytes(head[STREAMINFO_START : STREAMINFO_START + 2], "big")
+            body = head[STREAMINFO_START:]
+            fields = int.from_bytes(body[10:18], "big")  # rate, channels, bits, samples
+            block = int.from_bytes(body[:2], "big")
             rate, known = fields >> 44, fields & ((1 << 36) - 1)
             frames = known or _flac_frames(file, block)
             if not known:

@@ -16,8 +16,7 @@ import msgspec
 from flowcore import Session
 from flowcore.files import PARTIAL_SUFFIX
 
-MAX_ATTRIBUTE_LENGTH = 256
-"""Characters kept of each attribute of the session, which the peer chose."""
+MAX_ATTRIBUTE_LENGTH = 256  # characters kept of each attribute of the session, which the peer chose
 
 _NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError)
 

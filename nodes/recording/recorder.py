@@ -21,10 +21,8 @@ from nodes.recording import journal, recording_file
 from nodes.recording.containers import CannotRepair, Container
 from nodes.recording.recording_file import RecordingFile
 
-SILENCE_FRAMES = 1 << 14
-"""Frames of silence written at once, so that a long hold needs no large array."""
-RETRY_INTERVAL = 5.0
-"""Seconds of the call between two attempts to write to a disk that refused."""
+SILENCE_FRAMES = 1 << 14  # frames of silence written at once, so that a long hold needs no large array
+RETRY_INTERVAL = 5.0  # seconds of the call between two attempts to write to a disk that refused
 DISK_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT}
 
 

@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from flowcore import CannotStart, FlowcoreError
 
-BLOCK_SECONDS = 0.010
-"""Length of one write."""
-LATENCY_SECONDS = 0.06
-"""Latency asked of PortAudio. Measured: PulseAudio then holds 80 ms, and two writes were at most 26 ms apart."""
+BLOCK_SECONDS = 0.010  # of one write
+LATENCY_SECONDS = 0.06  # asked of PortAudio; measured: PulseAudio holds 80 ms, and writes are at most 26 ms apart
 
 
 class NoCard(FlowcoreError):

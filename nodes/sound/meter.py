@@ -10,15 +10,11 @@ from rich.text import Text
 
 from flowcore.audio import TRACKS
 
-FLOOR_DB = -60.0
-"""The level of an empty bar, in dB full scale."""
+FLOOR_DB = -60.0  # the level of an empty bar, in dB full scale
 BAR_CELLS = 48
-YELLOW_DB, RED_DB = -9.0, -1.0
-"""The levels above which a bar is yellow and red."""
-PEAK_FALL = 24.0
-"""Speed at which the mark of a peak falls, in dB per second."""
-QUIET_SECONDS = 0.4
-"""Time without audio after which the bar of a party is empty."""
+YELLOW_DB, RED_DB = -9.0, -1.0  # the levels above which a bar is yellow and red
+PEAK_FALL = 24.0  # speed at which the mark of a peak falls, in dB per second
+QUIET_SECONDS = 0.4  # time without audio after which the bar of a party is empty
 
 
 @dataclass

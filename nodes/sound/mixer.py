@@ -21,8 +21,7 @@ PARTY_GAINS: dict[Channels, dict[str, tuple[float, float]]] = {
     "customer": {"agent": (0.0, 0.0)},
 }
 """Gain of a party in the left and the right ear; a party that is not listed has 1.0 in both."""
-FADE_SECONDS = 0.030
-"""Time of a change from silence to full volume, or back."""
+FADE_SECONDS = 0.030  # time of a change from silence to full volume, or back
 NEWEST, ALL, OFF = "newest", "all", "off"
 
 

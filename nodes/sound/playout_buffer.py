@@ -18,25 +18,16 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 
-WAIT_TOLERANCE = 0.010
-"""Seconds that the wait may differ from the depth before the speed is corrected."""
-SPEED_CORRECTION = 0.001
-"""Fraction by which playout is then slower or faster: five times the worst quartz."""
-MAX_SURPLUS_SECONDS = 0.020
-"""Seconds above the depth beyond which the surplus is cut out at once."""
-WINDOW_SECONDS = 1.0
-"""Seconds over which the shortest wait is measured."""
-MAX_QUEUED_SECONDS = 0.5
-"""Seconds of audio that may arrive between two calls of `pull`; more audio pushes out the oldest."""
-MIN_PAUSE_SECONDS = 0.3
-"""Audio that returns sooner after the buffer ran dry was late, not a pause: the depth grows."""
-DEPTH_STEP = 0.010
-"""Seconds by which late audio increases the depth, up to `MAX_DEPTH`."""
+WAIT_TOLERANCE = 0.010  # seconds that the wait may differ from the depth before the speed is corrected
+SPEED_CORRECTION = 0.001  # fraction by which playout is then slower or faster: five times the worst quartz
+MAX_SURPLUS_SECONDS = 0.020  # seconds above the depth beyond which the surplus is cut out at once
+WINDOW_SECONDS = 1.0  # seconds over which the shortest wait is measured
+MAX_QUEUED_SECONDS = 0.5  # of audio that may arrive between two calls of `pull`; more audio pushes out the oldest
+MIN_PAUSE_SECONDS = 0.3  # audio that returns sooner after the buffer ran dry was late, not a pause: the depth grows
+DEPTH_STEP = 0.010  # seconds by which late audio increases the depth, up to `MAX_DEPTH`
 MAX_DEPTH = 0.100
-DEPTH_DECAY = 0.0002
-"""Seconds by which an increased depth shrinks in each window."""
-FADE_SECONDS = 0.005
-"""Seconds of the ramps where playout starts, runs dry or skips samples."""
+DEPTH_DECAY = 0.0002  # seconds by which an increased depth shrinks in each window
+FADE_SECONDS = 0.005  # seconds of the ramps where playout starts, runs dry or skips samples
 
 
 @dataclass

@@ -13,10 +13,8 @@ from flowcore import CannotStart, Resource
 from nodes.sound.card import BLOCK_SECONDS, Card, NoCard, PortAudio
 from nodes.sound.mixer import Channels, Choice, Mixer
 
-RETRY_INTERVAL = 1.0
-"""Seconds between two attempts to open a missing device."""
-CONTROL_REQUEST = "monitor"
-"""The control request that a speaker answers."""
+RETRY_INTERVAL = 1.0  # seconds between two attempts to open a missing device
+CONTROL_REQUEST = "monitor"  # the control request that a speaker answers
 ADVICE = "the calls go on, and the card is tried again every second; `flowcore devices` lists outputs"
 
 

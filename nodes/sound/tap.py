@@ -21,14 +21,10 @@ from flowcore.events import Level
 from nodes.sound.meter import Meter
 from nodes.sound.tap_audio import StereoJoiner, by_party, levels_db, to_int16
 
-METER_INTERVAL = 0.1
-"""Seconds between two updates of the meter, and between two looks at the end of the playout."""
-PLAY_RATE = 16000
-"""Sample rate at which the card is opened, in Hz."""
-DRAIN_TIMEOUT = 2.0
-"""Seconds for the playout of the last audio, including the time in which the card is opened."""
-PLAYOUT_DEPTH = 0.08
-"""Seconds that audio waits before it is played; the tap delivers chunks of 20 ms every 20 ms."""
+METER_INTERVAL = 0.1  # seconds between two updates of the meter, and between two looks at the end of the playout
+PLAY_RATE = 16000  # sample rate at which the card is opened, in Hz
+DRAIN_TIMEOUT = 2.0  # seconds for the playout of the last audio, including the time in which the card is opened
+PLAYOUT_DEPTH = 0.08  # seconds that audio waits before it is played; the tap delivers chunks of 20 ms every 20 ms
 
 
 def tap(

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from flowcore.audio import FULL_SCALE, TRACKS
 from nodes.audio import g711
 
-MAX_LEAD_SECONDS = 1.0
-"""How far one party may be ahead of the other before the other's audio becomes silence."""
+MAX_LEAD_SECONDS = 1.0  # how far one party may be ahead of the other before the other's audio becomes silence
 
 
 def to_int16(head: Mapping[str, Any], data: bytes) -> NDArray[np.int16]:

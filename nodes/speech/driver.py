@@ -6,10 +6,8 @@ from typing import Protocol
 
 from flowcore import Audio, Emit, Report, Text
 
-FLUSH_TIMEOUT = 8.0
-"""Seconds after the last sample in which texts may still come; the engine's own deadline is 10 s."""
-UNTRANSCRIBED = "untranscribed"
-"""The ``gap`` of a text for a stretch without a transcript."""
+FLUSH_TIMEOUT = 8.0  # seconds after the last sample in which texts may still come; the engine's own deadline is 10 s
+UNTRANSCRIBED = "untranscribed"  # the ``gap`` of a text for a stretch without a transcript
 
 
 class Driver(Protocol):

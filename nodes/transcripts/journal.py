@@ -16,8 +16,7 @@ import msgspec
 
 from flowcore import Session, Text, Word
 
-MAX_ATTRIBUTE_CHARS = 256
-"""Characters kept of each attribute that a peer sends."""
+MAX_ATTRIBUTE_CHARS = 256  # characters kept of each attribute that a peer sends
 
 NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError)
 

@@ -20,8 +20,7 @@ from nodes.speech.engines.google_streams import GoogleClient, GoogleStream
 
 HOST = "speech.googleapis.com"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-STREAMS_PER_CONNECTION = 90
-"""Streams on one connection. Measured: Google serves up to 100 at once; more wait for others to end, or fail."""
+STREAMS_PER_CONNECTION = 90  # measured: Google serves up to 100 at once; more wait for others to end, or fail
 CHANNEL_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),  # else all channels of a process share one connection
     ("grpc.keepalive_time_ms", 30_000),  # detects a network that drops everything

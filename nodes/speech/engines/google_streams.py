@@ -16,10 +16,8 @@ from typing import Any
 from flowcore.speech import Ended, Expired, Listener, Stream, StreamError, Unavailable
 from nodes.speech.engines.google_messages import ApiVersion, error_for
 
-MAX_UNSENT_SECONDS = 30
-"""Seconds of audio that may wait for sending; beyond that, the network or the service is stuck and the stream ends."""
-LAST_RESULTS_TIMEOUT = 60
-"""Seconds for the last results after a stream's greatest age; then the stream counts as hung."""
+MAX_UNSENT_SECONDS = 30  # of audio that may wait for sending; beyond that, the service is stuck and the stream ends
+LAST_RESULTS_TIMEOUT = 60  # seconds for the last results after a stream's greatest age; then the stream counts as hung
 CLOSE_TIMEOUT = 5.0  # seconds
 
 

@@ -15,11 +15,9 @@ from flowcore import CannotStart
 from flowcore.speech import DecodeFailed, Decoder
 from nodes.speech.local.decode_queue import DecodeJob, DecodeQueue, Outcome, Overloaded
 
-MIN_RETRY_DELAY = 0.5
-"""Seconds before the second attempt to open a decoder again; doubled up to ``MAX_RETRY_DELAY``."""
+MIN_RETRY_DELAY = 0.5  # seconds before the second attempt to open a decoder again; doubled up to ``MAX_RETRY_DELAY``
 MAX_RETRY_DELAY = 30.0
-MAX_DEATHS = 3
-"""Decoders that may die of one utterance before the utterance is blamed and given up."""
+MAX_DEATHS = 3  # decoders that may die of one utterance before the utterance is blamed and given up
 
 
 class DecoderDied(DecodeFailed):

@@ -28,12 +28,11 @@ from flowcore import CannotStart, FlowcoreError
 from flowcore.speech import DecodeFailed, Decoder
 from nodes.speech.local.decoder_pool import DecoderDied, Stoppable
 
-LOAD_TIMEOUT = 120.0
-"""Seconds for loading a model; the largest take 20 s from a cold disk."""
-DECODE_TIMEOUT = 60.0
-"""Seconds after which a decoder counts as hung; the embedded model takes 0.7 s for its longest utterance."""
-NICENESS = 5
-"""Added to the niceness, so that receiving and recording go first when the cores are busy."""
+LOAD_TIMEOUT = 120.0  # seconds for loading a model; the largest take 20 s from a cold disk
+DECODE_TIMEOUT = (
+    60.0  # seconds after which a decoder counts as hung; the embedded model's longest utterance takes 0.7 s
+)
+NICENESS = 5  # added to the niceness, so that receiving and recording go first when the cores are busy
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 READY, TEXT, FAILED = b"+", b"=", b"!"
 

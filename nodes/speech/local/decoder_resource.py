@@ -13,8 +13,7 @@ from nodes.speech.local.decoder_pool import DecoderPool
 from nodes.speech.local.decoder_process import DecoderProcess
 from nodes.speech.local.voice_detector import VoiceModel
 
-CLOSE_TIMEOUT = 5.0
-"""Seconds; a killed process ends at once."""
+CLOSE_TIMEOUT = 5.0  # seconds; a killed process ends at once
 
 
 @dataclass(unsafe_hash=True)

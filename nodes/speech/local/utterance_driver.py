@@ -23,12 +23,9 @@ from nodes.speech.local.decoder_resource import DecoderResource
 from nodes.speech.local.segmenter import Segment, Segmenter, SegmentLimits
 from nodes.speech.track_transcript import TrackTranscript
 
-HOLD_TIMEOUT = 1.5
-"""Seconds without audio after which an utterance is over: a track on hold has none."""
-MAX_LATENESS = 0.2
-"""Seconds: a later alarm hints at a stall of this process, and gives the audio that may be waiting this much time."""
-MAX_NODE_SHARE = 0.25
-"""Share of the backlog that one node fills before it waits, so that a file is read no faster than decoded."""
+HOLD_TIMEOUT = 1.5  # seconds without audio after which an utterance is over: a track on hold has none
+MAX_LATENESS = 0.2  # seconds: a later alarm hints at a stall, and gives the audio that may be waiting this much time
+MAX_NODE_SHARE = 0.25  # of the backlog that one node fills before it waits: a file is read no faster than decoded
 MIN_SPEECH_SECONDS = 0.1  # models make up words for less
 UNSURE_VOICE = 0.5  # mean probability of voice below which a lone "You" is noise to the model
 NO_WORDS = re.compile(r"[\W_]*")  # such as ♪♪♪ for music

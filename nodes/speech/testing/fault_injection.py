@@ -18,10 +18,8 @@ StreamFault = Literal["", "refuse", "reset", "quota", "expire", "deafen", "hang"
 - ``hang``: after some audio the stream gives no results and no end
 """
 
-SEND_INTERVAL = 0.1
-"""Seconds by which a request may come early."""
-TIME_TOLERANCE = 0.02
-"""Seconds by which a word's times may differ."""
+SEND_INTERVAL = 0.1  # seconds by which a request may come early
+TIME_TOLERANCE = 0.02  # seconds by which a word's times may differ
 
 _ERRORS = {"refuse": Unavailable, "reset": Unavailable, "quota": OverQuota, "expire": Expired, "reject": Rejected}
 
