@@ -57,6 +57,12 @@ def test_every_make_target_that_a_page_names_exists(page):
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.M)) <= targets
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_that_a_page_names_exists(page):
+    named = re.findall(r"`((?:flowcore|nodes|tests|tools|graphs|docs)/[\w/.-]+)`", page.read_text())
+    assert [path for path in named if not (ROOT / path).exists() and not re.search("NAME|NNNN|/env$", path)] == []
+
+
 def test_architecture_names_every_folder():
     text = (ROOT / "docs" / "architecture.md").read_text()
     for package in ("flowcore", "nodes"):
