@@ -5,10 +5,9 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Mapping
-from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,21 +18,15 @@ from flowcore.registry import available
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 new = typer.Typer(help="Write a first node or graph with a test that passes.")
+Kind = Literal["transform", "sink", "listener"]
+"""Kinds of node that have a template."""
 Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Directory of the files.")]
-
-
-class Kind(StrEnum):
-    """Kinds of node that have a template."""
-
-    transform = "transform"
-    sink = "sink"
-    listener = "listener"
 
 
 @new.command()
 def node(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name in graphs, and of the file.", show_default=False)],
-    kind: Annotated[Kind, typer.Option(help="Change chunks, consume them, or be a source of calls.")] = Kind.transform,
+    kind: Annotated[Kind, typer.Option(help="Change chunks, consume them, or be a source of calls.")] = "transform",
     folder: Folder = Path(),
 ) -> None:
     """Write NAME.py, a node that works, and test_NAME.py."""
@@ -49,7 +42,7 @@ def node(
     missing = "" if find_spec("pytest") else "          (once: pip install pytest)"
     typer.echo(f"run its test:   python -m pytest {test}{missing}")
     typer.echo(f"in a graph:     import: [{name}.py]          (relative to the graph)")
-    use = f"{{use: {name}}}" if kind == Kind.listener else f"{{use: {name}, from: NODE}}"
+    use = f"{{use: {name}}}" if kind == "listener" else f"{{use: {name}, from: NODE}}"
     typer.echo(f"                nodes: {{…, step: {use}}}")
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import typer
@@ -13,13 +12,8 @@ from flowcore.errors import CannotStart, UsageError
 from flowcore.graph.plan import Plan
 from flowcore.node import Extra
 
+Tunnel = Literal["ngrok"]
 NGROK_TOKEN = "NGROK_AUTHTOKEN"  # noqa: S105  # a name, not a secret
-
-
-class Tunnel(StrEnum):
-    """Supported tunnel services."""
-
-    ngrok = "ngrok"
 
 
 def open_tunnel(plan: Plan, public: str) -> str:

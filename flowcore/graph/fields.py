@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
 from flowcore.diagnostics import Position, did_you_mean, listed
-from flowcore.graph.source import Scalar, Tree, YamlList, YamlMapping
+from flowcore.graph.source import Scalar, Tree, YamlList, YamlMapping, find
 from flowcore.graph.values import Values, is_valid
 from flowcore.reference import quantity_of
 
@@ -77,7 +77,7 @@ class _Errors:
         for error in errors:
             if self.problems.full:
                 return
-            path, key, tree = self._find(error["loc"])
+            path, key, tree = find(self.fields, self.at, error["loc"])
             if error["type"] == "missing":
                 name = ".".join([*path, str(error["loc"][-1])])
                 self._missing(name, key if path else self.at)
@@ -87,21 +87,6 @@ class _Errors:
                 members.setdefault(tree.at if path else self.at, []).append((".".join(path), tree, error))
         for at, found in members.items():
             self._wrong(at, found)
-
-    def _find(self, loc: tuple[int | str, ...]) -> tuple[list[str], Position, Tree]:
-        """The keys along ``loc``, the position of the last one and its value; union members have no key in the file."""
-        path: list[str] = []
-        key, tree = self.at, self.fields
-        for name in loc:
-            if isinstance(tree, YamlMapping) and name in tree.entries:
-                key, tree = tree.entries[str(name)].key, tree.entries[str(name)].value  # type: ignore[assignment]
-            elif isinstance(tree, YamlList) and isinstance(name, int) and name < len(tree.items):
-                key = tree.items[name].at
-                tree = tree.items[name]  # type: ignore[assignment]
-            else:
-                continue
-            path.append(str(name))
-        return path, key, tree
 
     def _missing(self, name: str, at: Position) -> None:
         model = _nested(self.model, name.split(".")[:-1])

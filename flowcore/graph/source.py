@@ -9,6 +9,7 @@ gigabytes, values that contain themselves), tags (Python objects), merge keys (v
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,6 +125,24 @@ def plain_text(text: str) -> str:
 def is_nothing(tree: Tree) -> bool:
     """Whether nothing stands behind the colon."""
     return isinstance(tree, Scalar) and tree.plain and not tree.text
+
+
+def find(tree: Tree, at: Position, path: Sequence[int | str]) -> tuple[list[str], Position, Tree]:
+    """The steps of ``path`` that the file has, the position of the last key or item among them, and its value.
+
+    ``at`` is the position of a path without such steps. Members of a union, in paths of pydantic, are no keys.
+    """
+    found: list[str] = []
+    for step in path:
+        if isinstance(tree, YamlMapping) and step in tree.entries:
+            at, tree = tree.entries[str(step)].key, tree.entries[str(step)].value
+        elif isinstance(tree, YamlList) and isinstance(step, int) and step < len(tree.items):
+            tree = tree.items[step]
+            at = tree.at
+        else:
+            continue
+        found.append(str(step))
+    return found, at, tree
 
 
 def mapping_of(key: str, tree: Tree, problems: Problems) -> YamlMapping | None:

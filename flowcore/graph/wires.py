@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 
 from flowcore.diagnostics import Position, closest, did_you_mean, listed
@@ -90,50 +91,31 @@ def _upstream(
 
 
 def _ordered(nodes: Mapping[str, ParsedNode], problems: Problems) -> list[str]:
-    """Topological order after Kahn (1962); each cycle among the remaining nodes is reported and taken out."""
+    """Topological order, file order among equals; each cycle is reported, and then cut out."""
     number = {name: place for place, name in enumerate(nodes)}
-    names = list(nodes)
-    after: dict[str, list[str]] = {name: [] for name in nodes}
-    missing = dict.fromkeys(nodes, 0)
-    before: dict[str, list[Input]] = {}
-    for node in nodes.values():
-        before[node.name] = [wire for wire in node.inputs or () if wire.node in nodes]
-        for upstream in {wire.node for wire in before[node.name]}:
-            after[upstream].append(node.name)
-            missing[node.name] += 1
-    ordered: list[str] = []
-    ready = [number[name] for name, count in missing.items() if count == 0]
-    left = set(nodes)
-    while left and not problems.full:
-        if not ready:
-            cycle = _cycle(left, before, number)
+    before = {name: [wire for wire in node.inputs or () if wire.node in nodes] for name, node in nodes.items()}
+    while not problems.full:
+        sorter = TopologicalSorter({name: [wire.node for wire in wires] for name, wires in before.items()})
+        try:
+            sorter.prepare()
+        except CycleError as error:
+            cycle = error.args[1][1:]  # in the direction of the chunks
+            first = cycle.index(min(cycle, key=number.__getitem__))
+            cycle = cycle[first:] + cycle[:first]
             path = " → ".join([*cycle, cycle[0]])
             wire = next(wire for wire in before[cycle[0]] if wire.node == cycle[-1])
             problems.add("cycle", f"these nodes wait for each other: {path}", wire.at)
-            for name in cycle:
-                missing[name] = 0
-                heappush(ready, number[name])
-        name = names[heappop(ready)]
-        left.discard(name)
-        ordered.append(name)
-        for downstream in after[name]:
-            missing[downstream] -= 1
-            if missing[downstream] == 0:
-                heappush(ready, number[downstream])
-    return ordered
+            before |= {name: [] for name in cycle}
+        else:
+            return list(_in_order(sorter, number))
+    return []
 
 
-def _cycle(left: set[str], before: Mapping[str, list[Input]], number: Mapping[str, int]) -> list[str]:
-    """A cycle among the remaining nodes, in the direction of the chunks, from the node that the file names first.
-
-    Each remaining node waits for another one, so going upstream must return to a node that was seen.
-    """
-    name = min(left, key=number.__getitem__)
-    seen: dict[str, None] = {}
-    while name not in seen:
-        seen[name] = None
-        name = next(wire.node for wire in before[name] if wire.node in left)
-    path = list(seen)
-    cycle = path[path.index(name) :][::-1]
-    first = cycle.index(min(cycle, key=number.__getitem__))
-    return cycle[first:] + cycle[:first]
+def _in_order(sorter: TopologicalSorter[str], number: Mapping[str, int]) -> Iterator[str]:
+    ready: list[tuple[int, str]] = []
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            heappush(ready, (number[name], name))
+        name = heappop(ready)[1]
+        yield name
+        sorter.done(name)

@@ -15,12 +15,10 @@ from flowcore.graph.load import load as load_graph
 from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 from flowcore.graph.problems import Problems
-from flowcore.graph.source import Tree, YamlList, YamlMapping, read, read_file
+from flowcore.graph.source import Tree, YamlMapping, find, read, read_file
 from flowcore.graph.values import Values
 from flowcore.node import Listener, Sink
 from flowcore.scenario.model import Test, TestFile
-
-START = Position(1, 1)
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,9 @@ def load(path: str | Path) -> list[Scenario]:
     tree = read(text, problems)
     if not isinstance(tree, YamlMapping):
         if not len(problems):
-            problems.add("not-a-test", "the file is no mapping", tree.at if tree else START, "begin with  flowcore: 1")
+            problems.add(
+                "not-a-test", "the file is no mapping", tree.at if tree else Position(1, 1), "begin with  flowcore: 1"
+            )
         problems.raise_if_any()
         raise AssertionError("unreachable")
     values = Values(os.environ, problems)
@@ -72,9 +72,7 @@ def _scenarios(path: Path, file: TestFile, tree: YamlMapping, problems: Problems
                 return
             raise
         _names(plan, test, ("tests", name), tree, problems)
-        tests = tree.entries["tests"].value
-        at = tests.entries[name].key if isinstance(tests, YamlMapping) else START
-        yield Scenario(path, at.line, name, test, plan)
+        yield Scenario(path, place(tree, "tests", name).line, name, test, plan)
 
 
 def _names(plan: Plan, test: Test, where: tuple[str, ...], tree: YamlMapping, problems: Problems) -> None:
@@ -131,15 +129,5 @@ def _input(plan: Plan, test: Test, at: Position, problems: Problems) -> None:
 
 
 def place(tree: Tree, *path: str | int) -> Position:
-    """The position of the value at ``path``, or of the last key of ``path`` that the file has."""
-    at = tree.at
-    for step in path:
-        if isinstance(tree, YamlMapping) and step in tree.entries:
-            at = tree.entries[str(step)].key
-            tree = tree.entries[str(step)].value
-        elif isinstance(tree, YamlList) and isinstance(step, int):
-            tree = tree.items[step]
-            at = tree.at
-        else:
-            break
-    return at
+    """The position of the key or item at ``path``, or of the last one of ``path`` that the file has."""
+    return find(tree, tree.at, path)[1]
