@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from flowcore import Audio, CannotStart
-from flowcore.testing import NodeHarness, run_plan, silence, tone
+from flowcore.testing import FakeDisk, NodeHarness, run_plan, silence, tone
 from nodes.sinks.wav_file import WavFile
 from tests.engine.nodes import Tones, plan, step
+from tests.support.failing_disks import refuse
 from tests.support.recordings import about, files, read, record, stereo
 
 
@@ -103,3 +105,82 @@ def test_the_folder_is_checked_before_the_first_call(tmp_path):
     graph = plan(step("tone", Tones), step("wav", WavFile, "tone", path="/proc/recordings/{flow}.wav"))
     with pytest.raises(CannotStart, match=r"^wav.path: cannot write to /proc/recordings: No such file"):
         run_plan(graph)
+
+
+def test_a_write_error_begins_the_next_file_within_the_chunk(tmp_path, monkeypatch):
+    harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav"}).push(stereo(0, 800))
+    refuse(harness.node._file, "write", errno.EIO, monkeypatch)
+    harness.push(stereo(800, 800)).end()
+    assert [event for event, _ in harness.events] == ["file_damaged", "file_finished"]
+    (path,) = files(harness)
+    assert (about(path)["start"], about(path)["previous"]) == (0.1, "x.damaged.wav")
+    assert not harness.dropped
+
+
+def test_a_failed_disk_suspends_the_recording_and_resumes_it_in_another_file(tmp_path):
+    with FakeDisk(tmp_path) as disk:
+        harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav"}).push(stereo(0, 8000))
+        disk.write_error = errno.EIO
+        harness.push(stereo(8000, 8000), stereo(16_000, 8000))
+        disk.write_error = 0
+        harness.push(*(stereo(start, 8000) for start in range(24_000, 80_000, 8000))).end()
+    events = [event for event, _ in harness.events]
+    assert events == ["file_damaged", "recording_suspended", "recording_resumed", "file_finished"]
+    assert harness.dropped == {"disk_failed": 2 * 5.0}  # seconds of one channel, until the next attempt
+    (path,) = files(harness)
+    found = about(path)
+    assert found["gaps"] == [{"start": 1.0, "end": 6.0, "reason": "disk_failed"}]
+    assert (found["start"], found["seconds"], found["previous"]) == (6.0, 4.0, "x.damaged.wav")
+
+
+def test_a_full_disk_keeps_the_file_and_says_so(tmp_path):
+    with FakeDisk(tmp_path) as disk:
+        harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav"}).push(stereo(0, 8000))
+        disk.room = 0
+        harness.push(stereo(8000, 8000))
+        disk.room = None
+        harness.end()
+    events = [event for event, _ in harness.events]
+    assert events[-1] == "recording_suspended"
+    assert "file_damaged" not in events
+    assert harness.dropped == {"disk_full": 2 * 1.0}
+    assert (read(tmp_path / "x.wav") == [1000, -1000]).all()
+    assert len(read(tmp_path / "x.wav")) == 8000
+
+
+def test_too_little_free_space_suspends_the_recording_from_the_start(tmp_path, monkeypatch):
+    monkeypatch.setattr("nodes.recording.recorder.free_space", lambda root: 1 << 20)
+    harness = record(tmp_path, stereo(0, 8000))
+    assert [event for event, _ in harness.events] == ["recording_suspended"]
+    assert "1 MiB are free, and min_free is 200MiB" in harness.events[0][1]["detail"]
+    assert harness.dropped == {"disk_full": 2.0}
+    assert not list(tmp_path.glob("*.wav*"))
+
+
+@pytest.mark.parametrize(("fsync", "syncs"), [("always", 3), ("500ms", 1), ("end", 0)])
+def test_fsync_is_the_most_audio_that_a_power_cut_costs(tmp_path, fsync, syncs):
+    with FakeDisk(tmp_path) as disk:
+        harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav", "fsync": fsync})
+        for start in (0, 800, 1600):
+            harness.push(stereo(start, 800))
+        harness.wait(0.5)
+        assert disk.syncs.get(tmp_path / "x.wav.part", 0) == syncs
+        harness.end()
+
+
+def test_a_sync_error_sets_the_file_aside(tmp_path):
+    with FakeDisk(tmp_path) as disk:
+        harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav", "fsync": "always"})
+        disk.sync_error = errno.EIO
+        harness.push(stereo(0, 800))
+        disk.sync_error = 0
+        harness.push(stereo(800, 800)).end()
+    assert [event for event, _ in harness.events] == ["file_damaged", "file_finished"]
+    assert len(read(tmp_path / "x.damaged.wav.part")) == 800
+
+
+def test_a_file_that_cannot_be_completed_is_reported(tmp_path):
+    harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav"}).push(stereo(0, 800))
+    (tmp_path / "x.wav.part").write_bytes(b"another program's file" * 10)
+    harness.end()
+    assert [event for event, _ in harness.events] == ["file_unfinished"]

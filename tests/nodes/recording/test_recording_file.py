@@ -1,13 +1,20 @@
+import errno
 import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from flowcore.testing import NodeHarness
+from flowcore import PathTemplate
+from flowcore.testing import SESSION, FakeDisk, NodeHarness
 from nodes.audio import wav
+from nodes.recording import journal, recording_file
+from nodes.recording.containers import Wav
+from nodes.recording.encoded import Flac
+from nodes.recording.recording_file import RecordingFile
 from nodes.sinks.wav_file import WavFile
-from tests.support.failing_disks import killed_at, on_each_file_system, use_file_system
+from tests.support.failing_disks import killed_at, on_each_file_system, refuse, use_file_system
 from tests.support.recordings import EventReport, about, files, read, record, stereo
 
 
@@ -91,3 +98,74 @@ def test_recover_of_nothing_is_nothing(tmp_path):
     report = EventReport()
     WavFile.recover(WavFile.Config(path=f"{tmp_path}/none/{{started:%Y}}/{{flow}}.wav"), report)
     assert report.events == []
+
+
+def new(tmp_path, container=Wav):
+    return RecordingFile(PathTemplate(f"{tmp_path}/x.wav"), SESSION, container, 1, "", 0.0)
+
+
+def test_a_file_grows_beside_its_journal_and_ends_with_metadata(tmp_path):
+    file = new(tmp_path)
+    assert file.room(1 << 20) == 0  # the format is not known yet
+    file.begin("s16", 8000, 1, ["agent"])
+    file.write(np.ones(80, np.int16))
+    assert {path.name for path in tmp_path.iterdir()} == {"x.wav.part", "x.wav.json.part"}
+    assert file.finish(journal.Tail("call", {}), EventReport()) == (tmp_path / "x.wav", 0.01)
+    assert {path.name for path in tmp_path.iterdir()} == {"x.wav", "x.wav.json"}
+    assert about(tmp_path / "x.wav")["parties"] == ["agent"]
+
+
+def test_samples_before_the_format_are_not_written(tmp_path):
+    file = new(tmp_path)
+    file.write(np.ones(80, np.int16))
+    assert file.frames == 0
+    file.discard()
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_samples_a_container_may_leave_no_file(tmp_path):
+    assert new(tmp_path, Flac).finish(journal.Tail("call", {}), EventReport()) is None
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("room", [0, 20])
+def test_without_room_for_the_journal_no_file_is_left(tmp_path, room):
+    with FakeDisk(tmp_path) as disk:
+        disk.room = room
+        with pytest.raises(OSError, match="No space left"):
+            new(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_journal_no_file_is_left(tmp_path):
+    (tmp_path / "x.wav.json.part").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        new(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.wav.json.part"]
+
+
+def test_a_damaged_file_keeps_its_samples_under_another_name(tmp_path):
+    file = new(tmp_path)
+    file.begin("s16", 8000, 1, ["agent"])
+    file.write(np.ones(80, np.int16))
+    assert file.leave() == tmp_path / "x.damaged.wav.part"
+    assert {path.name for path in tmp_path.iterdir()} == {"x.damaged.wav.part", "x.damaged.wav.json.part"}
+
+
+def test_without_room_for_metadata_the_journal_stays_and_the_next_start_makes_them(tmp_path, monkeypatch):
+    report = EventReport()
+    file = new(tmp_path)
+    file.begin("s16", 8000, 1, ["agent"])
+    file.write(np.ones(80, np.int16))
+    with monkeypatch.context() as patch:
+        refuse(recording_file, "write_whole", errno.ENOSPC, patch)
+        assert file.finish(journal.Tail("call", {}), report) == (tmp_path / "x.wav", 0.01)
+    assert [event for event, _ in report.events] == ["metadata_failed"]
+    assert {path.name for path in tmp_path.iterdir()} == {"x.wav", "x.wav.json.part"}
+    with monkeypatch.context() as patch:
+        refuse(recording_file, "write_whole", errno.ENOSPC, patch)
+        recording_file.recover(PathTemplate(f"{tmp_path}/x.wav"), Wav, report)
+    assert [event for event, _ in report.events] == ["metadata_failed", "metadata_failed"]
+    recording_file.recover(PathTemplate(f"{tmp_path}/x.wav"), Wav, report)
+    assert {path.name for path in tmp_path.iterdir()} == {"x.wav", "x.wav.json"}
+    assert about(tmp_path / "x.wav")["end"] == "call"
