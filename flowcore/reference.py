@@ -147,4 +147,4 @@ def _plain(value: Any) -> str:
         return f"[{', '.join(_plain(item) for item in value)}]"
     words = {None: "none", True: "true", False: "false", "": '""'}
     simple = value is None or isinstance(value, bool | str)
-    return words.get(value, str(value)) if simple else str(value)
+    return words.get(value, str(value)) if simple else str(value) or words[""]

@@ -93,12 +93,6 @@ def _table(calls: Calls, missing: list[int], narrow: bool = False) -> Group:
 def _row(call: Mapping[str, Any]) -> list[Text]:
     began = datetime.fromisoformat(call["since"])
     lost = "red" if call["dropped_ms"] else ""
-    return [
-        Text(call["flow"]),
-        Text(plain(call["call_id"])),  # chosen by the peer
-        Text(str(call["worker"])),
-        Text(f"{began:%H:%M:%S}"),
-        Text(call["state"]),
-        Text(f"{call['dropped_ms']} ms", lost),
-        Text(f"{call['queue_ms']} ms"),
-    ]
+    call_id = plain(call["call_id"])  # chosen by the peer
+    texts = (call["flow"], call_id, str(call["worker"]), f"{began:%H:%M:%S}", call["state"])
+    return [*map(Text, texts), Text(f"{call['dropped_ms']} ms", lost), Text(f"{call['queue_ms']} ms")]

@@ -43,6 +43,16 @@ def whole_columns(table: Table) -> Table:
     return table
 
 
+def markdown_table(header: str, rows: Iterable[Iterable[str]]) -> list[str]:
+    """Return the lines of a table in Markdown and an empty line after it; nothing when there are no rows."""
+    lines = [f"| {' | '.join(map(_markdown_cell, row))} |" for row in rows]
+    return [header, "|" + "---|" * (header.count("|") - 1), *lines, ""] if lines else []
+
+
+def _markdown_cell(text: str) -> str:
+    return " ".join(text.replace("``", "`").replace("|", "\\|").split())
+
+
 def show_problems(problems: Iterable[Problem]) -> None:
     """Print problems on standard error, with an empty line between two of them."""
     console = Console(stderr=True, highlight=False)
