@@ -156,21 +156,12 @@ class Receiver:
 
 
 def send_load(
-    load_generator: str,
-    url: str,
-    calls: int,
-    seconds: float,
-    *,
-    core: int | None = None,
-    together: bool = True,
-    stamps: bool = False,
-    voices: Sequence[str] = (),
+    load_generator: str, url: str, calls: int, seconds: float, core: int | None, options: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Let a listener's load generator call ``url``, and return its result as JSON."""
+    """Let a listener's load generator call ``url``, with more ``options``, and return its result as JSON."""
     command = [sys.executable, "-m", load_generator, url, "--json", "--calls", str(calls), "--seconds", str(seconds)]
     command += ["--settle", str(calls / NEW_CALLS_PER_SECOND)]
-    command += ["--together"] * together + ["--stamps"] * stamps + ([] if core is None else ["--core", str(core)])
-    command += ["--voices", *voices] * bool(voices)
+    command += [*options, *([] if core is None else ["--core", str(core)])]
     limit = seconds + calls / NEW_CALLS_PER_SECOND + PROCESS_TIMEOUT
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)  # noqa: S603
@@ -235,15 +226,7 @@ def trial(
     """Run a graph under load, of noise or of ``voices``, the agent's and the customer's file. Raises `TrialFailed`."""
     command = ["-m", "flowcore.bench.server", graph, *(f"--set={setting}" for setting in settings)]
     command += ["--probe"] * probe + ["--stages"] * stages + ["--profile"] * profile
+    options = ["--together"] * together + ["--stamps"] * (probe or stages) + ["--voices", *voices] * bool(voices)
     with Receiver(command, cores.receiver) as receiver:
-        load = send_load(
-            load_generator,
-            receiver.url,
-            calls,
-            seconds,
-            core=cores.callers,
-            together=together,
-            stamps=probe or stages,
-            voices=voices,
-        )
+        load = send_load(load_generator, receiver.url, calls, seconds, cores.callers, options)
         return outcome(calls, load, receiver.stop())

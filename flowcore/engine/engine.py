@@ -126,16 +126,17 @@ class Engine:
 
     def admit(self) -> None:
         if self.draining or self.call_limit.full:
-            self._refuse(STOPPING if self.draining else BUSY)
+            self._refuse()
 
-    def _refuse(self, reason: str) -> NoReturn:
+    def _refuse(self) -> NoReturn:
+        reason = STOPPING if self.draining else BUSY
         self.totals.refused += 1
         self.bus.emit("session_refused", reason=reason)
         raise Refused(reason, retry_after=5)
 
     def accept(self, attributes: Mapping[str, str]) -> Flow:
         if self.draining or not self.call_limit.take():
-            self._refuse(STOPPING if self.draining else BUSY)
+            self._refuse()
         started = self.clock.wall()
         session = Session(f"{started:%Y%m%dT%H%M%S}-{self._new_id()}", started, dict(attributes))
         flow = Flow(

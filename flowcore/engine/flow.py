@@ -21,7 +21,7 @@ from flowcore.engine.border import Border
 from flowcore.engine.bus import Bus
 from flowcore.engine.chain import Chain
 from flowcore.engine.clock import Clock
-from flowcore.engine.node_run import Hop, NodeRun, Put
+from flowcore.engine.node_run import NodeRun, Put, Target, counted
 from flowcore.engine.pool import Pool
 from flowcore.engine.stats import NodeStats, Sampler, Tally
 from flowcore.engine.watchdog import blamed_node
@@ -102,12 +102,11 @@ class Flow:
             chain.runs.append(run)
             self.runs[node.name] = run
         # From the last node to the first, so that what a node emits to exists before it.
-        puts: dict[tuple[str, int], list[tuple[Put, Tally | Hop]]] = {}
+        targets: dict[tuple[str, int], list[Target]] = {}
         for node in reversed(tuple(plan.nodes.values())):
             run = self.runs[node.name]
             for port in range(len(node.gives)):
-                targets = puts.get((node.name, port), [])
-                run.add_output([put for put, _ in targets], [tally for _, tally in targets])
+                run.add_output(targets.get((node.name, port), []))
             if not node.inputs:
                 continue
             border = self.borders.get(node.name)
@@ -117,15 +116,15 @@ class Flow:
                     border.producers.append(producer)
                     producer.next_borders.append(border)
             for source in node.inputs:
-                target: tuple[Put, Tally | Hop]
+                target: Target
                 if border is None:
                     hop = run.hop()
                     target = (hop.put, hop)
                 elif len(node.inputs) == 1:
                     target = (border.put, border.entered)
                 else:
-                    target = _counted(border.put)
-                puts.setdefault(source, []).insert(0, target)
+                    target = counted(border.put)
+                targets.setdefault(source, []).insert(0, target)
 
     def _border_failed(self, name: str) -> None:
         self.runs[name].fail(OverflowError("its queue is full and its policy is on_full: fail"))
@@ -293,14 +292,3 @@ class Flow:
             self.runs.clear()
             self.borders.clear()
             self.chains.clear()
-
-
-def _counted(put: Put) -> tuple[Put, Tally]:
-    """Return ``put`` with a tally of its own, for one of several inputs of a border."""
-    tally = Tally()
-
-    def counted(chunk: Any) -> None:
-        tally.add(1, chunk.seconds)
-        put(chunk)
-
-    return counted, tally

@@ -24,6 +24,8 @@ from flowcore.graph.plan import PlanNode
 from flowcore.node import Demux, Listener, Session, Sink
 
 Put = Callable[[Any], None]
+Target = tuple[Put, "Tally | Hop"]
+"""The function that takes a chunk from an output, and the counter of what it took."""
 
 _PROBES_LOCK = threading.Lock()
 """One for all nodes: probes change hardly ever."""
@@ -195,13 +197,7 @@ class NodeRun:
 
     def busy(self) -> bool:
         """Whether the node has results pending."""
-        if self.node is None or self.failed:
-            return False
-        try:
-            return bool(self.node.busy())
-        except BaseException as error:
-            self.fail(error)
-            return False
+        return self.node is not None and not self.failed and bool(self._guard(self.node.busy))
 
     def close(self) -> None:
         """Close the node, failed or not."""
@@ -218,9 +214,10 @@ class NodeRun:
         if self.plan.cls.balanced and taken > given:
             self.stats.dropped.count(reason, 0, taken - given)
 
-    def _guard(self, call: Callable[[], Any]) -> None:
+    def _guard(self, call: Callable[[], Any]) -> Any:
+        """Return the result of ``call``; None when it raised, which fails the node."""
         try:
-            call()
+            return call()
         except BaseException as error:
             self.fail(error)
 
@@ -281,19 +278,11 @@ class NodeRun:
             self.stats.own += (took - chain.inner) * self.owner.sampler.every
             chain.inner = outer + took
 
-    def add_output(self, puts: Sequence[Put], tallies: Sequence[Tally | Hop]) -> None:
+    def add_output(self, targets: Sequence[Target]) -> None:
         """Connect one output port to its targets, of which there may be none."""
-        if not puts:
-            tally = Tally()
-
-            def count(chunk: Any) -> None:
-                tally.add(1, chunk.seconds)
-
-            self.emits.append(count)
-            self._outlets.append(tally)
-            return
-        self._outlets.append(tallies[0])
-        self.emits.append(_tee(puts))
+        targets = targets or [counted(no_op)]
+        self._outlets.append(targets[0][1])
+        self.emits.append(_tee([put for put, _ in targets]))
 
     def settle(self) -> NodeStats:
         """Bring the counters up to date and return them."""
@@ -339,8 +328,19 @@ def _tee(puts: Sequence[Put]) -> Put:
     return tee
 
 
+def counted(put: Put) -> Target:
+    """Return ``put`` with a tally of its own, for one of several inputs of a border or an output without targets."""
+    tally = Tally()
+
+    def count(chunk: Any) -> None:
+        tally.add(1, chunk.seconds)
+        put(chunk)
+
+    return count, tally
+
+
 def no_op(*work: Any) -> None:
-    """No-op that replaces a node's work once its flow is released."""
+    """No-op in place of a node's work once its flow is released, and behind an output without targets."""
 
 
 def run_at(frame: FrameType) -> NodeRun | None:

@@ -58,7 +58,7 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def rename_to_new(source: Path, target: Path) -> None:
-    """Rename ``source`` to ``target``. Raises FileExistsError where ``target`` exists, and OSError.
+    """Rename ``source`` to ``target``, for good. Raises FileExistsError where ``target`` exists, and OSError.
 
     ``renameat2`` does so in one step and gives programs that watch the folder the event they wait for (IN_MOVED_TO).
     NFS and some FUSE file systems refuse its flag: there, the file is linked, then unlinked. A kill between these two
@@ -75,6 +75,7 @@ def rename_to_new(source: Path, target: Path) -> None:
         if not is_same_file(source, target):
             raise
         os.unlink(source)
+    sync_directory(target.parent)
 
 
 def is_same_file(path: Path, other: Path) -> bool:

@@ -39,7 +39,6 @@ def publish(partial: Path, before: Callable[[Path], None] | None = None) -> Path
             before(name)
         with suppress(FileExistsError):
             rename_to_new(partial, name)
-            sync_directory(name.parent)
             return name
     raise AssertionError("unreachable: the names are endless")
 
@@ -59,7 +58,6 @@ def publish_from(partial: Path, data: bytes) -> Path:
             return name
         with suppress(FileExistsError):
             rename_to_new(new, name)
-            sync_directory(name.parent)
             return name
     raise AssertionError("unreachable: the names are endless")
 

@@ -93,7 +93,7 @@ def bare(calls: int, seconds: float, *, together: bool) -> Outcome:
     """The same load into the bare reader."""
     cores = Cores.share(1)
     with Receiver([BARE], cores.receiver) as receiver:
-        load = send_load(LOAD_GENERATOR, receiver.url, calls, seconds, core=cores.callers, together=together)
+        load = send_load(LOAD_GENERATOR, receiver.url, calls, seconds, cores.callers, ["--together"] * together)
         report = receiver.stop()
     if report["bytes"] < load["bytes"]:
         raise TrialFailed(f"the bare reader read {report['bytes']} bytes of {load['bytes']}")

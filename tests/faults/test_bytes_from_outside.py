@@ -269,7 +269,8 @@ def test_a_flooding_call_costs_twenty_good_ones_nothing(tmp_path):
         thread.start()
         until(lambda: sum(path.stat().st_size for path in tmp_path.iterdir()) > 64_000)  # it is in full flood
         before = rss()
-        load = send_load("nodes.simulators.ringcx", live.url, 20, 5.0)  # in a process of its own, with its own memory
+        # In a process of its own, with its own memory.
+        load = send_load("nodes.simulators.ringcx", live.url, 20, 5.0, None, ["--together"])
         grown = rss() - before
         over.set()
         thread.join(30)
