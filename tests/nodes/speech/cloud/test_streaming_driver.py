@@ -207,6 +207,6 @@ def test_when_the_quota_is_used_up_a_model_here_goes_on_and_no_word_is_missing(u
         call.harness.collect()
     call.harness.node.close()
     call.resource.close()
-    assert ("fallback", {"reason": "OverQuota"}) in call.harness.events
+    assert ("fallback_started", {"reason": "OverQuota"}) in call.harness.events
     assert word_error_rate(BECKETT, " ".join(text.text for text in call.finals)) <= 0.1
     assert not call.gaps
