@@ -131,12 +131,8 @@ def complete(partial: Path, container: type[Container], report: Report) -> tuple
     """
     seconds = container.finalize(partial)
     journal_path = journal.path_of(partial)
-
-    def write(name: Path) -> None:
-        _write_metadata(name, partial, journal_path, container, seconds)
-
     try:
-        path = publish(partial, write)
+        path = publish(partial, lambda name: _write_metadata(name, partial, journal_path, container, seconds))
     except OSError as error:
         path = publish(partial)
         report.event("metadata_failed", path=str(path), detail=str(error))

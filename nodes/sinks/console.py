@@ -14,7 +14,7 @@ from rich.cells import cell_len
 
 from flowcore import TEXT, Config, Resource, Session, Sink, Text, node
 from flowcore.events import Reason
-from nodes.transcripts.one_line import minutes, one_line, text_line
+from nodes.transcripts.formats import minutes, one_line, text_line
 
 COLOURS = {"agent": "36", "customer": "33"}  # SGR codes of ECMA-48: cyan and yellow; other tracks are magenta
 OTHER_COLOUR = "35"

@@ -58,7 +58,7 @@ class Mixer:
         self._on_newest = on_newest
         self._lock = threading.Lock()
         self._calls: list[Call] = []  # in the order in which they began
-        self._override: Choice | None = None
+        self.override: Choice | None = None  # the selection made at run time
         self._elsewhere = 0.0
 
     def join(self, call: Call) -> None:
@@ -74,7 +74,7 @@ class Mixer:
 
     def choose(self, choice: Choice | None) -> None:
         """Override the selection of the graph; None restores it."""
-        self._override = choice
+        self.override = choice
         self._select()
 
     def newest_elsewhere(self, began: float) -> None:
@@ -84,12 +84,7 @@ class Mixer:
 
     def choice(self, call: Call) -> Choice:
         """Return the selection that applies to this call."""
-        return self._override or call.choice
-
-    @property
-    def override(self) -> Choice | None:
-        """The selection made at run time, or None."""
-        return self._override
+        return self.override or call.choice
 
     @property
     def configured(self) -> Choice:

@@ -1,13 +1,16 @@
-"""The protocol between the node `transcribe` and the drivers of speech engines."""
+"""The protocol between the node `transcribe` and the drivers of speech engines, and the texts that drivers write."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
-from flowcore import Audio, Emit, Report, Text
+from flowcore import Audio, Emit, Report, Text, Word
 
 FLUSH_TIMEOUT = 8.0  # seconds after the last sample in which texts may still come; the engine's own deadline is 10 s
 UNTRANSCRIBED = "untranscribed"  # the ``gap`` of a text for a stretch without a transcript
+MAX_ARRIVALS = 4096  # chunks whose arrival is remembered: 80 s of 20 ms each
 
 
 class Driver(Protocol):
@@ -37,3 +40,63 @@ class DriverHost(Protocol):
     def wake(self) -> None: ...
     def alarm(self, when: float, /) -> None: ...
     def now(self) -> float: ...
+
+
+class TrackTranscript:
+    """The transcript of one track, on the flow's clock; ``now`` gives monotonic seconds.
+
+    `take` returns the texts since the last `take`. Later texts replace an interim one until a final one comes.
+    """
+
+    def __init__(self, track: str, now: Callable[[], float]) -> None:
+        self.track = track
+        self.now = now
+        self._utterance = 0
+        self._interim = ""  # the interim text that the final one will replace
+        self._out: list[Text] = []
+        self._arrivals: deque[tuple[float, float]] = deque(maxlen=MAX_ARRIVALS)  # end of a chunk, time of its arrival
+
+    def arrived(self, chunk: Audio) -> None:
+        """Remember the arrival of this audio."""
+        self._arrivals.append((chunk.end / chunk.rate, self.now()))
+
+    def interim(
+        self, start: float, end: float, text: str, words: tuple[Word, ...] = (), confidence: float | None = None
+    ) -> None:
+        """Add the text of the open utterance so far, unless it is the same as before."""
+        if text and text != self._interim:
+            self._interim = text
+            lag = self._lag(end)
+            self._out.append(Text(self.track, start, end, text, False, self._utterance, confidence, words, lag))
+
+    def final(
+        self, start: float, end: float, text: str, words: tuple[Word, ...] = (), confidence: float | None = None
+    ) -> None:
+        """Add the final text of the open utterance. An empty text only takes back the interim one."""
+        if text or self._interim:
+            lag = self._lag(end)
+            self._out.append(Text(self.track, start, end, text, True, self._utterance, confidence, words, lag))
+            self._next(end)
+
+    def gap(self, start: float, end: float, reason: str) -> None:
+        """Mark the stretch from ``start`` to ``end`` as not transcribed."""
+        self._out.append(Text(self.track, start, end, "", True, self._utterance, gap=reason))
+        self._next(end)
+
+    def take(self) -> list[Text]:
+        """Return the texts since the last call, in order."""
+        out, self._out = self._out, []
+        return out
+
+    def _next(self, end: float) -> None:
+        self._utterance += 1
+        self._interim = ""
+        while self._arrivals and self._arrivals[0][0] < end:
+            self._arrivals.popleft()
+
+    def _lag(self, end: float) -> float | None:
+        """Seconds since the audio at ``end`` arrived; None if its arrival is no longer known."""
+        for position, when in self._arrivals:
+            if position >= end - 1e-6:
+                return self.now() - when
+        return None

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic import GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from flowcore import Config, Extra, FlowcoreError
 from flowcore.diagnostics import did_you_mean
 from flowcore.speech import Decoder, Engine, Streamer, available, find
+from flowcore.units import FieldType
 
 
 @dataclass(frozen=True)
-class SpeechEngine:
+class SpeechEngine(FieldType):
     """``google``, or ``{use: google, language: de-DE}``. Imports the engine, and opens nothing."""
 
     name: str = field(compare=False)
@@ -61,12 +62,6 @@ class SpeechEngine:
             return cls(name, found, found.Config(**fields))
         except ValidationError as error:
             raise _with_advice(name, found, error) from None
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate, serialization=core_schema.to_string_ser_schema()
-        )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

@@ -5,17 +5,19 @@ SRT has no standard: this module writes numbered cues, as SubRip does. WebVTT: h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from flowcore import Text
 from nodes.transcripts.journal import Transcript, entry
-from nodes.transcripts.one_line import minutes, one_line, text_line
 
 Names = Mapping[str, str]
 """Names of the parties by track; a party without one is called by its track."""
 
 MIN_CUE_SECONDS = 0.001  # WebVTT requires a cue to end after its start
 
+_CONTROL = re.compile("[\x00-\x20\x7f-\xa0\u2028\u2029]+")
+_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # would reverse the rest of the line
 _SRT = str.maketrans("<>{}", "‹›()")  # SRT has no escape, and players treat these as formatting
 _VTT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -83,3 +85,20 @@ def _cues(transcript: Transcript) -> list[tuple[float, float, Text]]:
 def _clock(seconds: float, point: str) -> str:
     whole, milliseconds = divmod(round(seconds * 1000), 60_000)
     return f"{whole // 60:02}:{whole % 60:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"
+
+
+def one_line(text: str) -> str:
+    """Replace white space and control characters by one space, and remove direction marks."""
+    return _CONTROL.sub(" ", _BIDI.sub("", text)).strip()
+
+
+def text_line(text: Text) -> str:
+    """Return the words of a text on one line; a gap gives ``[untranscribed 3.2 s]``. Empty without words and gap."""
+    gap = f"[{one_line(text.gap)} {max(text.end - text.start, 0):.1f} s]" if text.gap else ""
+    return f"{gap} {one_line(text.text)}".strip()
+
+
+def minutes(seconds: float) -> str:
+    """Return minutes and seconds, such as ``00:12.3``."""
+    whole, tenths = divmod(round(seconds * 10), 600)
+    return f"{whole:02}:{tenths / 10:04.1f}"

@@ -63,28 +63,18 @@ class Transcript:
 
 def head(session: Session) -> bytes:
     """Encode the first line for a session."""
-    said = {
-        str(name)[:MAX_ATTRIBUTE_CHARS]: str(value)[:MAX_ATTRIBUTE_CHARS] for name, value in session.attributes.items()
-    }
+    limit = MAX_ATTRIBUTE_CHARS
+    said = {str(name)[:limit]: str(value)[:limit] for name, value in session.attributes.items()}
     return _encode(Head(session.flow, session.started, said))
 
 
 def entry(text: Text) -> bytes:
     """Encode the line of a text, with times in seconds to the millisecond."""
-    return _encode(
-        JournalLine(
-            text.track,
-            round(text.start, 3),
-            round(text.end, 3),
-            text.text,
-            text.final,
-            text.utterance,
-            None if text.confidence is None else round(text.confidence, 3),
-            tuple(Word(word.text, round(word.start, 3), round(word.end, 3)) for word in text.words),
-            None if text.lag is None else round(text.lag, 3),
-            text.gap,
-        )
-    )
+    fields = msgspec.structs.asdict(text)
+    for name in ("start", "end", "confidence", "lag"):
+        fields[name] = None if fields[name] is None else round(fields[name], 3)
+    fields["words"] = tuple(Word(word.text, round(word.start, 3), round(word.end, 3)) for word in text.words)
+    return _encode(JournalLine(**fields))
 
 
 def tail(seconds: float) -> bytes:

@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from nodes.transcripts.formats import Names, party_name
+from nodes.transcripts.formats import Names, one_line, party_name
 from nodes.transcripts.journal import Transcript
-from nodes.transcripts.one_line import one_line
 
 
 def metadata(transcript: Transcript, names: Names, file: str) -> bytes:

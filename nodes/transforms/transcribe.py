@@ -12,13 +12,11 @@ from flowcore.events import EventType, Reason
 from flowcore.speech import DECODER_RATE, Streamer
 from nodes.speech.cloud.streaming_driver import StreamerResource, StreamingDriver
 from nodes.speech.cloud.streaming_track import STALL_TIMEOUT
-from nodes.speech.driver import FLUSH_TIMEOUT, Driver, DriverHost
+from nodes.speech.driver import FLUSH_TIMEOUT, Driver, DriverHost, TrackTranscript
 from nodes.speech.engine_choice import SpeechEngine
-from nodes.speech.local.decoder_resource import DecoderResource
 from nodes.speech.local.segmenter import SegmentLimits
-from nodes.speech.local.utterance_driver import UtteranceDriver
+from nodes.speech.local.utterance_driver import DecoderResource, UtteranceDriver
 from nodes.speech.local.voice_detector import VoiceModel
-from nodes.speech.track_transcript import TrackTranscript
 
 LINEAR = Caps("audio", ("s16",), (DECODER_RATE,), ("mono", "tracks"))
 TELEPHONE = Caps("audio", ("mulaw",), (8000,), ("mono", "tracks"))

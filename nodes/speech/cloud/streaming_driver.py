@@ -15,11 +15,10 @@ from flowcore.speech import Streamer
 from nodes.speech.cloud.replay_buffer import ReplayBuffer
 from nodes.speech.cloud.retry import RetryPolicy
 from nodes.speech.cloud.streaming_track import StreamingTrack
-from nodes.speech.driver import Driver, DriverHost
+from nodes.speech.driver import Driver, DriverHost, TrackTranscript
 from nodes.speech.engine_choice import SpeechEngine
 from nodes.speech.local.converter import Converter
-from nodes.speech.local.decoder_resource import DecoderResource
-from nodes.speech.track_transcript import TrackTranscript
+from nodes.speech.local.utterance_driver import DecoderResource
 
 
 @dataclass(unsafe_hash=True)

@@ -19,8 +19,7 @@ from flowcore.speech import Ended, Expired, Rejected, Result, Streamer, StreamEr
 from nodes.speech.cloud.replay_buffer import ReplayBuffer
 from nodes.speech.cloud.retry import RetryPolicy
 from nodes.speech.cloud.rollover_stream import RolloverStream, WordAttribution
-from nodes.speech.driver import UNTRANSCRIBED
-from nodes.speech.track_transcript import TrackTranscript
+from nodes.speech.driver import UNTRANSCRIBED, TrackTranscript
 
 RENEW_SHARE = 2 / 3  # of a stream's greatest age: from then on, the next final text or pause renews it
 FORCED_RENEW_SHARE = 29 / 30  # of a stream's greatest age: renewed in any case

@@ -34,9 +34,7 @@ class Moonshine(Decoder):
 
     REQUIRES = (Extra("moonshine_voice", "moonshine"),)
 
-    def __init__(self, config: Any = None) -> None:
-        super().__init__(config)
-        self._model: Any = None
+    _model: Any = None
 
     def open(self) -> None:
         # By default ONNX Runtime spins idle threads, which takes 2.6 times the CPU. The library reads this on loading.

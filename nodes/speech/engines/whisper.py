@@ -33,9 +33,7 @@ class Whisper(Decoder[WhisperConfig]):
 
     REQUIRES = (Extra("faster_whisper", "whisper"),)
 
-    def __init__(self, config: Any = None) -> None:
-        super().__init__(config)
-        self._model: Any = None
+    _model: Any = None
 
     def open(self) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # there is one process per core: more threads would only compete

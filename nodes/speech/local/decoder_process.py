@@ -42,14 +42,9 @@ class DecoderProcess(Decoder, Stoppable):
 
     def __init__(self, cls: type[Decoder], config: Any) -> None:
         super().__init__(config)
-        self._job = json.dumps(
-            {
-                "module": cls.__module__,
-                "class": cls.__qualname__,
-                "config": None if config is None else config.model_dump(mode="json"),
-                "parent": os.getpid(),
-            }
-        )
+        settings = {} if config is None else config.model_dump(mode="json")
+        job = {"module": cls.__module__, "class": cls.__qualname__, "config": settings, "parent": os.getpid()}
+        self._job = json.dumps(job)
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection[Any, Any] | None = None
         self._stopped = False
@@ -62,9 +57,7 @@ class DecoderProcess(Decoder, Stoppable):
 
     def open(self) -> None:
         ours, theirs = socket.socketpair()
-        send_timeout = struct.pack(
-            "@ll", *divmod(round(DECODE_TIMEOUT * 1e6), 1_000_000)
-        )  # struct timeval: seconds, microseconds
+        send_timeout = struct.pack("@ll", *divmod(round(DECODE_TIMEOUT * 1e6), 1_000_000))  # struct timeval: s, µs
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, send_timeout)
         command = [sys.executable, "-m", __name__, str(theirs.fileno()), self._job]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -134,8 +127,7 @@ def main(fd: int, job: dict[str, Any]) -> None:
     _tie_to_parent(job["parent"])
     connection: Connection[Any, Any] = Connection(fd)
     cls = getattr(importlib.import_module(job["module"]), job["class"])
-    config = None if job["config"] is None else cls.Config(**job["config"])
-    decoder: Decoder = cls(config)
+    decoder: Decoder = cls(cls.Config(**job["config"]))
     try:
         decoder.open()
     except FlowcoreError as error:

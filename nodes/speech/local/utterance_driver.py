@@ -7,29 +7,62 @@ transcript marks a gap.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from queue import SimpleQueue
+from typing import Any
 from weakref import ref
 
-from flowcore import Audio, Emit, Text
-from flowcore.speech import DECODER_RATE
-from nodes.speech.driver import UNTRANSCRIBED, DriverHost
+from flowcore import Audio, Emit, Resource, Text
+from flowcore.environment import worker_count
+from flowcore.speech import DECODER_RATE, Decoder
+from nodes.speech.driver import UNTRANSCRIBED, DriverHost, TrackTranscript
 from nodes.speech.local.context import Context
 from nodes.speech.local.decode_queue import DecodeJob, Outcome, Overloaded
-from nodes.speech.local.decoder_resource import DecoderResource
+from nodes.speech.local.decoder_pool import DecoderPool
+from nodes.speech.local.decoder_process import DecoderProcess
 from nodes.speech.local.segmenter import Segment, Segmenter, SegmentLimits
-from nodes.speech.track_transcript import TrackTranscript
+from nodes.speech.local.voice_detector import VoiceModel
 
 HOLD_TIMEOUT = 1.5  # seconds without audio after which an utterance is over: a track on hold has none
 MAX_LATENESS = 0.2  # seconds: a later alarm hints at a stall, and gives the audio that may be waiting this much time
 MAX_NODE_SHARE = 0.25  # of the backlog that one node fills before it waits: a file is read no faster than decoded
+CLOSE_TIMEOUT = 5.0  # seconds; a killed process ends at once
 MIN_SPEECH_SECONDS = 0.1  # models make up words for less
 UNSURE_VOICE = 0.5  # mean probability of voice below which a lone "You" is noise to the model
 NO_WORDS = re.compile(r"[\W_]*")  # such as ♪♪♪ for music
 NOISE = re.compile(r"\W*you\W*", re.IGNORECASE)
+
+
+@dataclass(unsafe_hash=True)
+class DecoderResource(Resource):
+    """The resource of `transcribe` for the decoder ``cls``; equal for the same engine and settings."""
+
+    cls: type[Decoder]
+    config: Any = None
+    processes: int = 0
+    """How many decode at once; 0 for one per core."""
+    backlog: float = 120.0
+    """Seconds of audio that may wait."""
+    voice: VoiceModel = field(init=False, compare=False)
+    pool: DecoderPool = field(init=False, compare=False)
+
+    def open(self) -> None:
+        self.voice = VoiceModel()
+        decoders = [DecoderProcess(self.cls, self.config) for _ in range(self.processes or cores())]
+        self.pool = DecoderPool(decoders, self.backlog)
+
+    def close(self) -> None:
+        self.pool.close(CLOSE_TIMEOUT)
+
+
+def cores() -> int:
+    """Return this worker process's share of the usable cores, at least 1."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, usable // worker_count())
 
 
 @dataclass(eq=False)

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowcore import Text
-from nodes.transcripts.one_line import one_line, text_line
+from nodes.transcripts.formats import one_line, text_line
 
 
 def test_what_would_break_or_hide_a_line_is_one_space():

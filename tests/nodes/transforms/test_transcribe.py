@@ -17,8 +17,8 @@ from nodes.audio import g711
 from nodes.speech.engines.moonshine import Moonshine
 from nodes.speech.local.decode_queue import DecodeJob
 from nodes.speech.local.decoder_pool import DecoderDied, DecoderPool
-from nodes.speech.local.decoder_resource import DecoderResource
 from nodes.speech.local.segmenter import DECODER_RATE, Segmenter
+from nodes.speech.local.utterance_driver import DecoderResource
 from nodes.transforms.resample import Resample
 from nodes.transforms.transcribe import Transcribe
 from tools import wer

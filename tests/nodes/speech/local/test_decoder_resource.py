@@ -11,7 +11,7 @@ import pytest
 from nodes.audio import g711
 from nodes.speech.engines.moonshine import Moonshine
 from nodes.speech.engines.whisper import Whisper
-from nodes.speech.local.decoder_resource import DecoderResource, cores
+from nodes.speech.local.utterance_driver import DecoderResource, cores
 from tests.support.live import PATIENCE, Live, until
 from tests.support.phone import Phone
 from tools.voices import telephone

@@ -3,7 +3,7 @@
 import numpy as np
 
 from flowcore import Audio
-from nodes.speech.track_transcript import MAX_ARRIVALS, TrackTranscript
+from nodes.speech.driver import MAX_ARRIVALS, TrackTranscript
 
 
 class Clock:
