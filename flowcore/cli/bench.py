@@ -34,13 +34,11 @@ def bench(
     graph: GraphFile,
     settings: Settings = None,
     p99: Annotated[str, typer.Option(help="Latency to the first node that 99 of 100 messages must keep.")] = "100ms",
-    agent: Annotated[Path | None, typer.Option(help="WAV file with an agent's voice.", show_default=False)] = None,
-    caller: Annotated[Path | None, typer.Option(help="WAV file with a caller's voice.", show_default=False)] = None,
+    agent: Annotated[Path | None, typer.Option(help="WAV file with an agent's voice.")] = None,
+    caller: Annotated[Path | None, typer.Option(help="WAV file with a caller's voice.")] = None,
     seconds: Annotated[float, typer.Option(min=3, help="Length of each trial, in seconds.")] = 5.0,
     most: Annotated[int, typer.Option(min=1, help="Most calls to try.")] = 5000,
-    to_json: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to FILE.", show_default=False)
-    ] = None,
+    to_json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to FILE.")] = None,
 ) -> None:
     """Measure how many calls at once a graph holds, and why not more.
 

@@ -15,7 +15,7 @@ from flowcore.graph.negotiate import compile_graph
 
 
 def check(
-    graphs: Annotated[list[Path], typer.Argument(metavar="GRAPH...", help="Graph files.", show_default=False)],
+    graphs: Annotated[list[Path], typer.Argument(metavar="GRAPH...", help="Graph files.")],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of every graph; repeatable."),

@@ -25,7 +25,7 @@ Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Directory of
 
 @new.command()
 def node(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name in graphs, and of the file.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name in graphs, and of the file.")],
     kind: Annotated[Kind, typer.Option(help="Change chunks, consume them, or be a source of calls.")] = "transform",
     folder: Folder = Path(),
 ) -> None:
@@ -48,8 +48,7 @@ def node(
 
 @new.command()
 def graph(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the file.", show_default=False)],
-    folder: Folder = Path(),
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the file.")], folder: Folder = Path()
 ) -> None:
     """Write NAME.yaml, a graph that records calls, and NAME.test.yaml."""
     name = _legal(name.removesuffix(".yaml"))

@@ -23,9 +23,7 @@ from flowcore.registry import FAMILIES, Entry, available, from_file, load_all
 
 
 def nodes(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Show the reference of this node.", show_default=False)
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show the reference of this node.")] = None,
     imports: Imports = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of all nodes, or one object.")] = False,
     markdown: Annotated[

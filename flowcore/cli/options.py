@@ -12,7 +12,7 @@ from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 from flowcore.units import Duration
 
-GraphFile = Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)]
+GraphFile = Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NODE.KEY=VALUE", help="Set a value of the graph; repeatable.")
 ]

@@ -39,7 +39,7 @@ SLOTS = (0.001, 1.0)
 def run(
     graph: GraphFile,
     settings: Settings = None,
-    calls: Annotated[int | None, typer.Option(min=1, help="End after this many calls.", show_default=False)] = None,
+    calls: Annotated[int | None, typer.Option(min=1, help="End after this many calls.")] = None,
     max_calls: Annotated[int, typer.Option(min=1, help="Most calls at once; more are refused.")] = 2000,
     workers: Annotated[
         str, typer.Option(metavar="N|auto", help="Number of processes that share the calls; auto: one per core.")
@@ -49,13 +49,7 @@ def run(
     ] = "20ms",
     drain: Annotated[str, typer.Option(help="How long a call may take to finish after it ended.")] = "10s",
     public: Annotated[
-        str,
-        typer.Option(
-            "--public-url",
-            metavar="URL",
-            help="Public address of a proxy in front of this process.",
-            show_default=False,
-        ),
+        str, typer.Option("--public-url", metavar="URL", help="Public address of a proxy in front of this process.")
     ] = "",
     tunnel: Annotated[
         Tunnel | None, typer.Option(help="Open a tunnel to the port; at --public-url, if that is given.")
@@ -65,10 +59,7 @@ def run(
         typer.Option(help="Control socket, for `flowcore calls` and others.", show_default="one per process"),
     ] = None,
     stats: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="At the end, write the counters of all nodes to FILE, as JSON.", show_default=False
-        ),
+        Path | None, typer.Option(metavar="FILE", help="At the end, write the counters of all nodes to FILE, as JSON.")
     ] = None,
     log_json: LogJson = False,
     quiet: Quiet = False,

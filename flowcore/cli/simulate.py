@@ -34,7 +34,6 @@ def simulate(
             metavar="seed=N[,KIND…]",
             help="Inject faults chosen by the seed, or of these kinds: dialect, no_stop, no_start, hold, transfer, "
             "garbage, slow, half_open. The same seed repeats the same faults; the log names them.",
-            show_default=False,
         ),
     ] = "",
     log_json: LogJson = False,

@@ -17,11 +17,9 @@ from flowcore.scenario.run import Verdict, record, recorded, run
 
 
 def run_tests(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Test files.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Test files.")],
     update: Annotated[bool, typer.Option("--update", help="Record the results as expected from now on.")] = False,
-    junit: Annotated[
-        Path | None, typer.Option(metavar="XML", help="Write a JUnit report to XML.", show_default=False)
-    ] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="XML", help="Write a JUnit report to XML.")] = None,
 ) -> None:
     """Run tests of graphs: calls that come in, and the expected results.
 

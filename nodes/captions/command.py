@@ -14,7 +14,7 @@ from nodes.captions.access import MIN_SECRET_CHARS, mint
 
 
 def token(
-    call: Annotated[str, typer.Argument(metavar="CALL", help="Id of the call.", show_default=False)],
+    call: Annotated[str, typer.Argument(metavar="CALL", help="Id of the call.")],
     lasts: Annotated[str, typer.Option("--for", metavar="TIME", help="How long the link opens the page.")] = "1h",
     secret: Annotated[
         str, typer.Option(metavar="NAME", help="The environment variable that holds the graph's secret.")

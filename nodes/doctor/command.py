@@ -44,15 +44,11 @@ def doctor(
         Path | None,
         typer.Option(metavar="FILE", help='Where each call is recorded; "" for nowhere.', show_default=True),
     ] = Path("ringcx-call.jsonl"),
-    cert: Annotated[
-        Path | None, typer.Option(help="Certificate chain (PEM), for wss:// right to this port.", show_default=False)
-    ] = None,
-    key: Annotated[Path | None, typer.Option(help="The certificate's key (PEM).", show_default=False)] = None,
+    cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM), for wss:// right to this port.")] = None,
+    key: Annotated[Path | None, typer.Option(help="The certificate's key (PEM).")] = None,
     behind_proxy: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NETWORK", help="Proxy that brings the calls, as 10.0.0.0/8; repeatable.", show_default=False
-        ),
+        typer.Option(metavar="NETWORK", help="Proxy that brings the calls, as 10.0.0.0/8; repeatable."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:

@@ -63,8 +63,8 @@ def monitor(
     call: Annotated[
         str, typer.Argument(metavar="[CALL]", help="newest, all, off, a flow, a call id, or the beginning of one.")
     ] = "",
-    channels: Annotated[Channels | None, typer.Option(help="Which party in which ear.", show_default=False)] = None,
-    volume: Annotated[str, typer.Option(metavar="LEVEL", help="Volume, such as -6dB.", show_default=False)] = "",
+    channels: Annotated[Channels | None, typer.Option(help="Which party in which ear.")] = None,
+    volume: Annotated[str, typer.Option(metavar="LEVEL", help="Volume, such as -6dB.")] = "",
     reset: Annotated[bool, typer.Option("--reset", help="Restore what the graph says.")] = False,
     control: Annotated[
         Path | None, typer.Option(help="The control socket of the process; its log names it.", show_default="the one")

@@ -36,7 +36,7 @@ def tap(
         ),
     ] = "",
     play: Annotated[bool, typer.Option("--play", help="Play on this machine's sound card.")] = False,
-    wav: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a WAV file.", show_default=False)] = None,
+    wav: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a WAV file.")] = None,
     meter: Annotated[bool, typer.Option("--meter", help="Show live levels of both parties (the default).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line per chunk: times and level, or words.")] = False,
     control: Annotated[
