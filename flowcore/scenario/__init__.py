@@ -2,7 +2,6 @@
 
 - `flowcore.scenario.model`: the keys of a test file
 - `flowcore.scenario.load`: a test file becomes checked tests
-- `flowcore.scenario.voices`: the samples of a test's voices
 - `flowcore.scenario.timeline`: the messages of a call, and faults on their way
 - `flowcore.scenario.standin`: a listener that plays these messages, in the place of the graph's
 - `flowcore.scenario.outcome`: the result of a run, as plain data

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore.audio import TRACKS, Audio
+from flowcore.errors import UsageError
 from flowcore.formats import Format
 from flowcore.graph.plan import Plan
 from flowcore.node import Host, Inlet, Listener
-from flowcore.scenario.model import Fault, Input
+from flowcore.scenario.model import Fault, Input, Piece
+from flowcore.scenario.outcome import read_wav
 from flowcore.scenario.timeline import RESET, Sent, impaired
-from flowcore.scenario.voices import sound
 
+TONE_PEAK = 16384
+"""Peak of a tone: half of full scale, -6 dB."""
 Voices = Mapping[str, NDArray[np.int16]]
 
 END_TIMEOUT = 10.0
@@ -81,7 +85,7 @@ def with_stand_in(plan: Plan, given: Input, calls: int, faults: Sequence[Fault],
     form = listener.gives[0]
     stand_in: StandIn = importlib.import_module(module) if module else AudioStandIn(form)
     voices = {
-        track: sound(pieces, stand_in.RATE, folder)
+        track: _sound(pieces, stand_in.RATE, folder)
         for track, pieces in (("agent", given.agent), ("customer", given.customer))
         if pieces is not None
     }
@@ -104,6 +108,34 @@ def with_stand_in(plan: Plan, given: Input, calls: int, faults: Sequence[Fault],
     }
     cls = type("StandInListener", (StandInListener,), fields)
     return replace(plan, nodes={**plan.nodes, listener.name: replace(listener, cls=cls)}), stand_in.END
+
+
+def _sound(pieces: Sequence[Piece], rate: int, folder: Path) -> NDArray[np.int16]:
+    """The samples of one party: its tones, silence and WAV files, piece after piece."""
+    made = [np.zeros(0, np.int16)]
+    for piece in pieces:
+        if piece.silence is not None:
+            made.append(np.zeros(piece.silence.samples(rate), np.int16))
+        elif piece.tone is not None:
+            at = np.arange(piece.tone.samples(rate))
+            made.append(np.round(TONE_PEAK * np.sin(2 * np.pi * piece.hertz * at / rate)).astype(np.int16))
+        elif piece.wav is not None:
+            made.append(_voice(folder / piece.wav, rate))
+    return np.concatenate(made)
+
+
+def _voice(path: Path, rate: int) -> NDArray[np.int16]:
+    try:
+        given, samples = read_wav(path)
+    except (OSError, EOFError, wave.Error) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+    if samples.dtype != np.int16 or samples.shape[1] != 1:
+        raise UsageError(f"{path} is not mono of 16 bits: convert it")
+    if given == rate:
+        return samples[:, 0]
+    import soxr
+
+    return soxr.resample(samples[:, 0], given, rate)  # type: ignore[no-any-return]
 
 
 def _bytes(message: Any) -> bytes:

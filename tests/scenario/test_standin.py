@@ -1,4 +1,4 @@
-"""Voices of a test: pieces of sound, one after the other."""
+"""Voices of a test: pieces of sound, one after the other, from a stand-in for the graph's listener."""
 
 # tables, one row a line
 import wave
@@ -17,3 +17,7 @@ def test_voices_of_a_file(written, tmp_path):
     assert differences(path) == ()
     (tmp_path / "voice.wav").write_text("no sound")
     assert differences(path)[0].startswith("UsageError: cannot read")
+    with wave.open(str(tmp_path / "voice.wav"), "wb") as file:
+        file.setparams((2, 2, 16000, 0, "NONE", ""))
+        file.writeframes(samples.tobytes())
+    assert "voice.wav is not mono of 16 bits: convert it" in differences(path)[0]
