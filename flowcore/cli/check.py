@@ -36,9 +36,8 @@ def check(
             wrong = True
             show_problems(error.problems)
             count = len(error.problems)
-            closing = f"{path}: {count} problem{'s' * (count != 1)}"
-            Console(stderr=True, highlight=False).print(closing, style="bold red", soft_wrap=True, markup=False)
+            closing, style, stderr = f"{path}: {count} problem{'s' * (count != 1)}", "bold red", True
         else:
-            closing = f"{path}: ok, {len(graph.nodes)} nodes"
-            Console(highlight=False).print(closing, style="green", soft_wrap=True, markup=False)
+            closing, style, stderr = f"{path}: ok, {len(graph.nodes)} nodes", "green", False
+        Console(stderr=stderr, highlight=False).print(closing, style=style, soft_wrap=True, markup=False)
     raise typer.Exit(2 if wrong else 0)

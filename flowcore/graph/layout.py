@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from math import fsum
+from itertools import combinations, pairwise
+from statistics import fmean
 
 Edge = tuple[str, str]
 Point = tuple[float, float]
@@ -44,7 +44,7 @@ class Layout:
 class _Work:
     boxes: dict[str, Box]
     layers: list[list[str]] = field(default_factory=list)
-    links: dict[Edge, tuple[float, float]] = field(default_factory=dict)  # with offsets from both centres
+    links: dict[Edge, float] = field(default_factory=dict)  # with the offset of its beginning from the box's centre
     paths: dict[Edge, list[str]] = field(default_factory=dict)
 
 
@@ -99,52 +99,51 @@ def _add_waypoints(work: _Work, edges: Sequence[Edge], leaves: Mapping[Edge, flo
         path.append(edge[1])
         work.paths[edge] = path
         for link in pairwise(path):
-            work.links[link] = (leaves.get(edge, 0.0) if link[0] == edge[0] else 0.0, 0.0)
+            work.links[link] = leaves.get(edge, 0.0) if link[0] == edge[0] else 0.0
 
 
 def _neighbours(work: _Work, name: str, *, down: bool) -> list[tuple[str, float]]:
     """The box's neighbours in the layer before, each with the best distance of the box to the right of its centre."""
     if down:
-        return [(upper, offset) for (upper, lower), (offset, _) in work.links.items() if lower == name]
-    return [(lower, -offset) for (upper, lower), (offset, _) in work.links.items() if upper == name]
+        return [(upper, offset) for (upper, lower), offset in work.links.items() if lower == name]
+    return [(lower, -offset) for (upper, lower), offset in work.links.items() if upper == name]
+
+
+def _wanted(
+    work: _Work, names: Sequence[str], places: Mapping[str, float], scale: float, down: bool
+) -> dict[str, float]:
+    """The mean place of each box's neighbours, or its own without any; ``scale`` turns offsets into places."""
+    near = {name: _neighbours(work, name, down=down) for name in names}
+    means = {name: [places[other] + offset * scale for other, offset in near[name]] for name in names}
+    return {name: fmean(values or [places[name]]) for name, values in means.items()}
 
 
 def _order(work: _Work, *, down: bool) -> None:
     """Sort each layer by the mean place of its neighbours, unless more wires would cross."""
     numbers = range(1, len(work.layers)) if down else range(len(work.layers) - 2, -1, -1)
     for number in numbers:
-        before = {name: float(place) for place, name in enumerate(work.layers[number - 1 if down else number + 1])}
-        now = {name: float(place) for place, name in enumerate(work.layers[number])}
-
-        def wanted(name: str, before: dict[str, float] = before, now: dict[str, float] = now) -> float:
-            places = [before[other] + offset / 1e4 for other, offset in _neighbours(work, name, down=down)]
-            return fsum(places) / len(places) if places else now[name]
-
         old, crossed = work.layers[number], _crossings(work)
-        work.layers[number] = sorted(old, key=wanted)
+        wanted = _wanted(work, old, _numbered(work), 1e-4, down)
+        work.layers[number] = sorted(old, key=wanted.__getitem__)
         if _crossings(work) > crossed:
             work.layers[number] = old
 
 
+def _numbered(work: _Work) -> dict[str, int]:
+    return {name: number for names in work.layers for number, name in enumerate(names)}
+
+
 def _crossings(work: _Work) -> int:
-    place = {name: number for names in work.layers for number, name in enumerate(names)}
-    ends = [
-        (work.boxes[upper].layer, place[upper] + offset / 1e4, place[lower])
-        for (upper, lower), (offset, _) in work.links.items()
-    ]
-    return sum(
-        a[0] == b[0] and (a[1] - b[1]) * (a[2] - b[2]) < 0 for number, a in enumerate(ends) for b in ends[:number]
-    )
+    place = _numbered(work)
+    links = work.links.items()
+    ends = [(work.boxes[upper].layer, place[upper] + offset / 1e4, place[lower]) for (upper, lower), offset in links]
+    return sum(a[0] == b[0] and (a[1] - b[1]) * (a[2] - b[2]) < 0 for a, b in combinations(ends, 2))
 
 
 def _move(work: _Work, gap: float, *, down: bool) -> None:
     for names in work.layers if down else reversed(work.layers):
-        wanted = {}
-        for name in names:
-            near = _neighbours(work, name, down=down)
-            places = [work.boxes[other].x + offset for other, offset in near]
-            wanted[name] = fsum(places) / len(places) if places else work.boxes[name].x
-        _spread(work, names, wanted, gap)
+        places = {name: box.x for name, box in work.boxes.items()}
+        _spread(work, names, _wanted(work, names, places, 1.0, down), gap)
 
 
 def _spread(work: _Work, names: Sequence[str], wanted: Mapping[str, float], gap: float) -> None:
@@ -178,7 +177,7 @@ def _measured(work: _Work, boxes: Mapping[str, Box], between: float) -> Layout:
         box.y = tops[box.layer]
     routes = {}
     for edge, path in work.paths.items():
-        offset = work.links[path[0], path[1]][0]
+        offset = work.links[path[0], path[1]]
         points: list[Point] = []
         for name in path:
             box = work.boxes[name]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
-from math import fsum
+from statistics import fmean
 
 from flowcore.graph.explain import Chain, Explanation, Step
 from flowcore.graph.layout import Box, Edge, Layout, Point, layered
@@ -70,7 +70,7 @@ def svg(explained: Explanation) -> str:
                     edges.append((upper, lower))
                     leaves.setdefault((upper, lower), []).append(x)
                     starts[(upper, lower), label] = x
-    means = {edge: fsum(offsets) / len(offsets) for edge, offsets in leaves.items()}
+    means = {edge: fmean(offsets) for edge, offsets in leaves.items()}
     boxes = {name: frame.box for name, frame in frames.items()}
     outer = layered(boxes, list(dict.fromkeys(edges)), gap=28, between=38, leaves=means)
     # The key is never wider than the picture.
