@@ -16,8 +16,8 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict
 
-from flowcore.cli.background_writer import BackgroundWriter
 from flowcore.cli.show import system_message
+from flowcore.cli.streams import BackgroundWriter
 from flowcore.engine.bus import Event
 from flowcore.engine.totals import Totals
 from flowcore.errors import FlowcoreError, safe_str

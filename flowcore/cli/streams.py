@@ -1,10 +1,18 @@
-"""The standard streams of a process, which may be closed, full or without a reader."""
+"""The standard streams of a process, which may be closed, full, slow or without a reader."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import threading
+from collections import deque
 from typing import TextIO
+
+MAX_WAITING = 10_000
+"""Texts that wait at most; further ones are dropped and counted in ``lost``."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds that the end of the process waits until all texts are written."""
 
 
 def occupy_closed() -> None:
@@ -29,3 +37,48 @@ def give_up_output() -> None:
 
 def _null() -> TextIO:
     return open(os.devnull, "r+", encoding="utf-8")
+
+
+class BackgroundWriter:
+    """A text stream for a logger: `write` never blocks and never raises, and a thread writes to ``stream``."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.lost = 0
+        self._stream = stream
+        self._waiting: deque[str] = deque()
+        self._more = threading.Event()
+        self._ending = False
+        self._thread = threading.Thread(target=self._serve, name="flowcore-log", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def write(self, text: str) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            self.lost += 1
+            return
+        self._waiting.append(text)
+        self._more.set()
+
+    def flush(self) -> None:
+        """Do nothing: the thread flushes each text."""
+
+    def close(self) -> None:
+        """Write all waiting texts, for at most ``CLOSE_TIMEOUT`` seconds."""
+        self._ending = True
+        self._more.set()
+        self._thread.join(CLOSE_TIMEOUT)
+        atexit.unregister(self.close)
+
+    def _serve(self) -> None:
+        while True:
+            self._more.wait()
+            self._more.clear()
+            while self._waiting:
+                text = self._waiting.popleft()
+                try:
+                    self._stream.write(text)
+                    self._stream.flush()
+                except (OSError, ValueError):  # a full disk, a reader that has gone, a stream that was closed
+                    self.lost += 1
+            if self._ending:
+                return
