@@ -12,9 +12,7 @@ from flowcore import Audio, Encoding
 from flowcore.audio import SAMPLE_BYTES, SILENCE
 from nodes.audio import g711
 
-MAX_FILLED_HOLE = (
-    1.0  # seconds: a shorter hole, such as a lost packet, is filled with silence; a longer one separates stretches
-)
+MAX_FILLED_HOLE = 1.0  # seconds: silence fills it, such as for a lost packet; a longer hole separates stretches
 WINDOW_SECONDS = 0.02  # over which a level is measured
 PAUSE_WINDOWS = 8  # the shortest pause between words that is worth a cut
 
@@ -43,19 +41,12 @@ class ReplayBuffer:
     def add(self, chunk: Audio) -> None:
         """Append a chunk, without its audio before the end of the last chunk."""
         data = chunk.samples.tobytes()
-        start = chunk.start
-        if self._stretches:
-            hole = start - self.end
-            if hole < 0:
-                data = data[-hole * self._width :]
-                start = self.end
-            if hole <= MAX_FILLED_HOLE * self.rate:
-                data = bytes([SILENCE[self.encoding]]) * (max(0, hole) * self._width) + data
-                self._stretches[-1][1].extend(data)
-            else:
-                self._stretches.append((start, bytearray(data)))
+        hole = chunk.start - self.end
+        if self._stretches and hole <= MAX_FILLED_HOLE * self.rate:
+            data = bytes([SILENCE[self.encoding]]) * (max(0, hole) * self._width) + data[max(0, -hole) * self._width :]
+            self._stretches[-1][1].extend(data)
         else:
-            self._stretches.append((start, bytearray(data)))
+            self._stretches.append((chunk.start, bytearray(data)))
         self._held += len(data)
         while self._held > self._bytes:
             first, stretch = self._stretches[0]

@@ -12,14 +12,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import Audio
 from flowcore.speech import DECODER_RATE
-from nodes.speech.local.voice_detector import WINDOW_SAMPLES
+from nodes.speech.local.voice_detector import WINDOW_SAMPLES, SileroDetector
 
 CUT_WINDOWS = 5  # 160 ms: the shortest pause between words that is worth a cut
 ONSET_WINDOWS = 16  # 512 ms: the mean over these decides whether speech began
@@ -28,15 +27,6 @@ FAINT_VOICE = 0.3  # probability of a window from which it may hold the end of a
 CERTAIN_VOICE = 0.5  # probability of a window from which it counts as voice: Silero's own default
 
 Samples = NDArray[np.int16]
-
-
-class VoiceDetector(Protocol):
-    """Gives the probability (0 to 1) of a voice in each of consecutive windows."""
-
-    def __call__(self, window: Samples, /) -> float: ...
-
-    def reset(self) -> None:
-        """Begin anew: the next window does not continue the last one."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +93,7 @@ class Segmenter:
     While ``speaking``, ``pausing``, ``reaches`` and ``so_far`` describe the open segment.
     """
 
-    def __init__(self, voice: VoiceDetector, limits: SegmentLimits) -> None:
+    def __init__(self, voice: SileroDetector, limits: SegmentLimits) -> None:
         self._voice = voice
         self._limits = limits
         self._pre_roll = _windows(limits.pre_roll)
@@ -161,8 +151,7 @@ class Segmenter:
         if samples < self._limits.hold * DECODER_RATE:  # as silence, the hole does not cut a word
             yield from self._hear(np.zeros(samples, np.int16))
             return
-        segment = self.end()
-        if segment is not None:
+        if (segment := self.end()) is not None:
             yield segment
         self._reset()
         self.start = to
@@ -180,8 +169,7 @@ class Segmenter:
         whole = len(samples) - len(samples) % WINDOW_SAMPLES
         self._rest = samples[whole:].copy()  # a view would keep the chunk
         for at in range(0, whole, WINDOW_SAMPLES):
-            segment = self._window(samples[at : at + WINDOW_SAMPLES])
-            if segment is not None:
+            if (segment := self._window(samples[at : at + WINDOW_SAMPLES])) is not None:
                 yield segment
 
     def _window(self, window: Samples) -> Segment | None:

@@ -210,11 +210,9 @@ class UtteranceDriver:
             self._results.put((request, outcome))
             self.host.wake()
 
-        def on_death(cause: str) -> None:
-            self.host.report.event("decoder_replaced", cause=cause)
-
         track.requested_to = segment.end
-        job = DecodeJob(self, track, segment.samples, final, done, on_death, self._context(track, segment))
+        context = self._context(track, segment)
+        job = DecodeJob(self, track, segment.samples, final, done, self._report_death, context)
         request.job_ref = ref(job)
         if self._queue.put(job) and self.interim:
             self.host.report.dropped("stale_interim")
@@ -222,6 +220,9 @@ class UtteranceDriver:
             self._await(request)
         else:
             track.early = request
+
+    def _report_death(self, cause: str) -> None:
+        self.host.report.event("decoder_replaced", cause=cause)
 
     def _await(self, request: _DecodeRequest) -> None:
         request.final = True

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -22,10 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import Text
-from flowcore.registry import available
 from flowcore.speech import DECODER_RATE, Decoder, find
-from flowcore.testing import NodeHarness
-from nodes.speech.testing.harness import to_chunks
+from nodes.speech.testing.harness import TranscribeHarness, to_chunks
 
 MAX_UTTERANCE = 30  # seconds: no utterance is longer
 ANSWER_TIMEOUT = 60.0  # seconds; a decoder that needs longer for a few seconds of speech is useless
@@ -102,26 +99,13 @@ class DecoderConformance:
 
 def transcript(engine: Mapping[str, Any], samples: NDArray[np.int16]) -> list[Text]:
     """Transcribe one party's audio with the node `transcribe`, as fast as the engine can."""
-    cls: Any = available()["transcribe"].load()
-    config = {"engine": engine, "processes": 1}
-    resource = cls.make_resource(cls.Config(**config))
-    resource.open()
+    call = TranscribeHarness(engine, {}, lambda number: "", 0.0, {"processes": 1}, lambda now: None)
     try:
-        harness = NodeHarness(cls, config, resource=resource)
-        woken = threading.Event()
-        harness.node.wake = woken.set
-        harness.push(*to_chunks(samples, "s16", DECODER_RATE))
-        harness.node.flush(harness.out.append)
-        deadline = time.monotonic() + ANSWER_TIMEOUT
-        while harness.node.busy():
-            assert woken.wait(deadline - time.monotonic()), "no answer from the decoder"
-            woken.clear()
-            harness.collect()
-        harness.collect()
-        harness.node.close()
-        return list(harness.out)
+        call.harness.push(*to_chunks(samples, "s16", DECODER_RATE))
+        call.drain(ANSWER_TIMEOUT)
     finally:
-        resource.close()
+        call.close()
+    return call.texts
 
 
 def word_error_rate(said: str, heard: str) -> float:

@@ -1,10 +1,10 @@
-"""Run the node `transcribe` on one call, with a streaming engine, on a virtual clock or in real time."""
+"""Run the node `transcribe` on one call, on a virtual clock or in real time."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any
 
@@ -19,34 +19,33 @@ from nodes.speech.testing.fault_injection import FaultInjector, StreamFault
 CHUNK_SECONDS = 0.1
 
 
+@dataclass(eq=False)
 class TranscribeHarness:
     """One `transcribe` node of one call: `play` audio, `finish` the call, read ``texts``.
 
     ``speed`` is how many seconds of the call pass in one real second; 0 selects a virtual clock. ``tick`` is called
-    with the time of the call as it passes.
+    with the time of the call as it passes. ``limits`` and ``fault`` are for streaming engines: see `FaultInjector`.
     """
 
-    def __init__(
-        self,
-        engine: str | Mapping[str, Any],
-        limits: Mapping[str, float],
-        fault: Callable[[int], StreamFault],
-        speed: float,
-        settings: Mapping[str, Any],
-        tick: Callable[[float], None],
-    ) -> None:
+    engine: str | Mapping[str, Any]
+    limits: Mapping[str, float]
+    fault: Callable[[int], StreamFault]
+    speed: float
+    settings: Mapping[str, Any]
+    tick: Callable[[float], None]
+
+    def __post_init__(self) -> None:
         cls: Any = available()["transcribe"].load()
-        config = cls.Config(engine=engine, **settings)
-        self.resource: Any = cls.make_resource(config)
+        config = {"engine": self.engine, **self.settings}
+        self.resource: Any = cls.make_resource(cls.Config(**config))
         self.resource.open()
-        self._speed = speed
-        self._tick = tick
         self._began = time.monotonic()
         self._woken = Event()
-        inner = self.resource.streamer
-        self.injector = FaultInjector(inner, lambda: self.harness.now, replace(inner.limits, **limits), fault)
-        self.resource.streamer = self.injector
-        self.harness = NodeHarness(cls, {"engine": engine, **settings}, resource=self.resource)
+        if hasattr(self.resource, "streamer"):
+            inner, limits = self.resource.streamer, replace(self.resource.streamer.limits, **self.limits)
+            self.injector = FaultInjector(inner, lambda: self.harness.now, limits, self.fault)
+            self.resource.streamer = self.injector
+        self.harness = NodeHarness(cls, config, resource=self.resource)
         self.harness.node.wake = self._woken.set
 
     @property
@@ -76,15 +75,15 @@ class TranscribeHarness:
         """Let time pass."""
         until = self.harness.now + seconds
         while self.harness.now < until:
-            if self._speed:
-                self._woken.wait(0.005 if self._speed > 1 else 0.02)
-                passed = (time.monotonic() - self._began) * self._speed - self.harness.now
+            if self.speed:
+                self._woken.wait(0.005 if self.speed > 1 else 0.02)
+                passed = (time.monotonic() - self._began) * self.speed - self.harness.now
                 self.harness.now += max(0.0, min(passed, 0.5))
                 self.harness.wait(0)
                 self.harness._alarms.ring()
             else:
                 self.harness.wait(min(0.02, until - self.harness.now))
-            self._tick(self.harness.now)
+            self.tick(self.harness.now)
             self.injector.tick()
             self._collect()
 
@@ -97,9 +96,22 @@ class TranscribeHarness:
         while self.harness.node.busy() and self.harness.now < began + within:
             self.wait(0.02)
         took = self.harness.now - began
+        self.close()
+        return took
+
+    def drain(self, timeout: float) -> None:
+        """End the call and wait up to ``timeout`` real seconds for decoders, which know no virtual clock."""
+        deadline = time.monotonic() + timeout
+        self.harness.node.flush(self.texts.append)
+        while self.harness.node.busy():
+            assert self._woken.wait(deadline - time.monotonic()), "no answer from the decoder"
+            self._collect()
+        self.harness.collect()
+
+    def close(self) -> None:
+        """Close the node and its resource."""
         self.harness.node.close()
         self.resource.close()
-        return took
 
     def _collect(self) -> None:
         if self._woken.is_set():

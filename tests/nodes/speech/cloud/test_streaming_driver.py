@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -199,14 +198,8 @@ def test_when_the_quota_is_used_up_a_model_here_goes_on_and_no_word_is_missing(u
     settings = {"fallback": "moonshine", "processes": 1, "long_pause": "1600ms"}
     call = TranscribeHarness({"use": "useless"}, {}, lambda number: "", 0.0, settings, lambda now: None)
     call.play(to_chunks(g711.encode(telephone("beckett.wav")), "mulaw", 8000))
-    call.harness.node.flush(call.texts.append)
-    deadline = time.monotonic() + 60
-    while call.harness.node.busy():  # in a process, which knows no virtual clock
-        assert call._woken.wait(deadline - time.monotonic())
-        call._woken.clear()
-        call.harness.collect()
-    call.harness.node.close()
-    call.resource.close()
+    call.drain(60.0)
+    call.close()
     assert ("fallback_started", {"reason": "OverQuota"}) in call.harness.events
     assert word_error_rate(BECKETT, " ".join(text.text for text in call.finals)) <= 0.1
     assert not call.gaps
