@@ -23,9 +23,8 @@ class Closable(Protocol):
 class PeerConnection(Closable, Protocol):
     """The operations of a connection that are open to its peer."""
 
-    @property
-    def websocket(self) -> WebSocket:
-        """The WebSocket, for its pings, frame counts and close code."""
+    websocket: WebSocket
+    """The WebSocket, for its pings, frame counts and close code."""
 
     @property
     def unsent(self) -> int:

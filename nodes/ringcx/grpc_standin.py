@@ -34,7 +34,7 @@ def messages(attributes: Mapping[str, str], voices: Voices) -> Iterator[tuple[fl
 
 
 class Connection:
-    """The listener's end of one stream, `GrpcPeer`, without the stream."""
+    """The listener's end of one stream, `GrpcPeer`, without the stream. A `flowcore.scenario.standin.Connection`."""
 
     def __init__(self, host: Host, config: Any) -> None:
         admission = admit_all(host)
@@ -46,16 +46,13 @@ class Connection:
 
     @property
     def over(self) -> bool:
-        """Whether the call has ended, on either side."""
         return self._closed or self._peer.over
 
     @property
     def paused(self) -> bool:
-        """Whether the flow asks not to read on."""
         return not self._closed and not self._peer.wants_read(self._host.now())
 
     def receive(self, data: Any, now: float) -> None:
-        """Process one message."""
         if data == END_OF_STREAM:
             self.end(END)
         elif not self._closed:
@@ -63,13 +60,11 @@ class Connection:
             self._end_if_decided()
 
     def poll(self, now: float) -> None:
-        """Run one slot."""
         if not self._closed:
             self._peer.poll(now)
             self._end_if_decided()
 
     def end(self, reason: str) -> None:
-        """End the stream."""
         if not self._closed:
             self._closed = True
             self._peer.end(reason)

@@ -59,7 +59,10 @@ def admit_all(host: Host) -> Admission:
 
 
 class Connection:
-    """The listener's end of one connection, `CallPeer`, without the connection. A `nodes.net.peer.Closable`."""
+    """The listener's end of one connection, `CallPeer`, without the connection.
+
+    A `flowcore.scenario.standin.Connection` for the sender's side, a `nodes.net.peer.Closable` for the listener's.
+    """
 
     def __init__(self, host: Host, config: Any, path: str = "/") -> None:
         self._closed = False
@@ -71,28 +74,22 @@ class Connection:
 
     @property
     def over(self) -> bool:
-        """Whether the call has ended, on either side."""
         return self._closed or self._peer.over
 
     @property
     def paused(self) -> bool:
-        """Whether the flow asks not to read on."""
         return not self._reading
 
     def receive(self, data: Any, now: float) -> None:
-        """Process one message."""
         self._peer.messages_received([data], now)
 
     def poll(self, now: float) -> None:
-        """Run one slot."""
         if not self._closed:
             self._reading = self._peer.wants_read(now)
 
     def end(self, reason: str) -> None:
-        """End the connection from the remote side."""
         self._closed = True
         self._peer.closed(reason)
 
     def close(self, code: int, reason: str = "") -> None:
-        """End the connection from the listener's side."""
         self._closed = True

@@ -14,19 +14,19 @@ Exit code: 0 if all calls were sent whole and in time, else 1.
 from __future__ import annotations
 
 import base64
-import json
 import select
 import socket
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from flowcore import stamps
 from flowcore.audio import TRACKS
-from nodes.ringcx.messages import PERSPECTIVES
-from nodes.simulators.known_audio import CHUNK, RATE, SLOT, STAMP_EVERY
+from nodes.ringcx.call_sender import CallSender
+from nodes.simulators.known_audio import CHUNK, SLOT, STAMP_EVERY
 from nodes.simulators.load import LoadGenerator, Result, call_id, command
 
 STAGES = {
@@ -72,11 +72,12 @@ class SimulatedCall:
 
     number: int
     socket: socket.socket
+    sender: CallSender
     frames: bytearray
     layout: Layout
     unsent: bytes = b""  # bytes that the kernel did not take yet
     open: bool = True
-    answer: bytes = field(default=b"")
+    answer: bytes = b""
 
     def __post_init__(self) -> None:
         self.view = memoryview(self.frames)
@@ -133,20 +134,21 @@ class Load(LoadGenerator):
             f"GET {self._path} HTTP/1.1\r\nHost: {self._address[0]}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
+        sender = CallSender({"call_id": call_id(number), "session_id": "1"})
         frames, begins, digits, stamp = bytearray(), [0], [0], 0
         audio = {track: self.audio(number, track) for track in TRACKS}
         for slot in range(self.cycle):
             begin = len(frames)
             begins, digits, stamp = [0], [], 0
-            for track, perspective in PERSPECTIVES.items():
-                data = base64.b64encode(audio[track][slot * CHUNK : (slot + 1) * CHUNK]).decode()
-                head = f'{{"event":"Media","perspective":"{perspective}","sequenceId":"'
-                whole = frame(f'{head}{FIRST_SEQUENCE}","media":"{data}"}}'.encode())
+            for track in TRACKS:
+                data = audio[track][slot * CHUNK : (slot + 1) * CHUNK]
+                whole = frame(sender.media(track, data, FIRST_SEQUENCE))
                 digits.append(len(frames) - begin + whole.index(str(FIRST_SEQUENCE).encode()))
-                stamp = stamp or len(frames) - begin + whole.index(data.encode())
+                stamp = stamp or len(frames) - begin + whole.index(base64.b64encode(data))
                 frames += whole
                 begins.append(len(frames) - begin)
-        return SimulatedCall(number, connection, frames, Layout(begins[-1], tuple(begins), tuple(digits), stamp))
+        layout = Layout(begins[-1], tuple(begins), tuple(digits), stamp)
+        return SimulatedCall(number, connection, sender, frames, layout)
 
     def _shake_hands(self, calls: list[SimulatedCall]) -> None:
         """Read the answer of each call and send its Start."""
@@ -164,10 +166,7 @@ class Load(LoadGenerator):
                 self._drop(call)
                 self.result.refused += 1
                 continue
-            metadata = {"callId": call_id(call.number), "sessionId": 1, "contentType": "audio/x-mulaw"}
-            start = {"event": "Start", "metadata": metadata | {"sampleRateHertz": RATE}}
-            connected = {"event": "Connected", "protocol": "AgentSession", "version": "1.0.0"}
-            call.put(frame(json.dumps(connected).encode()) + frame(json.dumps(start).encode()))
+            call.put(frame(call.sender.connected()) + frame(call.sender.start()))
 
     def _talk(self, calls: list[SimulatedCall]) -> None:
         result = self.result
@@ -223,14 +222,15 @@ class Load(LoadGenerator):
 
     def _hang_up(self, calls: list[SimulatedCall]) -> None:
         """Send a Stop for each party and do the closing handshake, for all calls at once."""
-        stop = {"event": "Stop", "metadata": {"duration": round(self.result.seconds)}}
-        stops = frame(json.dumps(stop).encode()) * 2 + frame((1000).to_bytes(2, "big"), opcode=8)
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
+        close = frame((1000).to_bytes(2, "big"), opcode=8)
         deadline = time.monotonic() + self.timeout
         for call in calls:
             try:
                 call.socket.setblocking(True)
                 call.socket.settimeout(self.timeout)
-                call.socket.sendall(call.unsent + stops)
+                stop = frame(call.sender.stop(round(self.result.seconds), ended))
+                call.socket.sendall(call.unsent + 2 * stop + close)
             except OSError:
                 self._drop(call)
                 self.result.closed += 1

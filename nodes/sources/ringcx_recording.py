@@ -20,7 +20,6 @@ from flowcore import (
     LocalPath,
     Packet,
     Refused,
-    Resource,
     node,
 )
 from nodes.audio.g711 import RATE
@@ -135,8 +134,8 @@ class _RecordedTime:
     def now(self) -> float:
         return self.time
 
-    def resources(self) -> list[Resource]:
-        return []
+    def resources(self) -> tuple[()]:
+        return ()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._host, name)
