@@ -27,19 +27,14 @@ class CallTransport(Protocol):
     def media(self, packet: Packet) -> None:
         """Send one packet of one party. Raises `FlowcoreError` when the receiver has ended the call."""
 
-    def stop_parties(self, count: int) -> None:
-        """Send the stop of ``count`` parties."""
+    def end(self, stops: int = 2) -> None:
+        """Send the stop of each party and close in good order; with fewer than two ``stops`` that is a fault.
 
-    def hang_up(self) -> None:
-        """Close the connection in good order. Raises `FlowcoreError` if the receiver does not."""
+        Raises `FlowcoreError` if the receiver does not close.
+        """
 
     def close(self) -> None:
         """Release the connection, whatever its state."""
-
-    def end(self, stops: int = 2) -> None:
-        """End the call in good order; with fewer than two ``stops`` that is a fault."""
-        self.stop_parties(stops)
-        self.hang_up()
 
     # Faults. With any of them, a receiver should lose no sample that was sent.
 

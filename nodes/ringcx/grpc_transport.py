@@ -81,14 +81,17 @@ class GrpcTransport(CallTransport):
         elif self._announced and self._pending:
             self._send_pending()
 
-    def stop_parties(self, count: int) -> None:
+    def end(self, stops: int = 2) -> None:
+        """End the call as over WebSocket; a call without any Stop cancels its stream instead."""
         if not self._announced:
             self._announce()
-        for track in list(self._seconds)[:count]:
+        for track in list(self._seconds)[:stops]:
             self._send(self._sender.segment_stop(track))
-
-    def hang_up(self) -> None:
-        self._stream.finish()
+        if stops:
+            self._stream.finish()
+        else:
+            self._stream.flush(FLUSH_TIMEOUT)
+            self._stream.cancel()
 
     def close(self) -> None:
         self._opened.close()
@@ -125,16 +128,6 @@ class GrpcTransport(CallTransport):
 
     def reset(self) -> None:
         self._proxy.reset()
-
-    def end(self, stops: int = 2) -> None:
-        """End the call as over WebSocket; a call without any Stop cancels its stream instead."""
-        if stops:
-            super().end(stops)
-            return
-        if not self._announced:
-            self._announce()
-        self._stream.flush(FLUSH_TIMEOUT)
-        self._stream.cancel()
 
     def _announce(self) -> None:
         self._announced, self._late = True, 0.0

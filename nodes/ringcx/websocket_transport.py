@@ -144,12 +144,10 @@ class WebSocketTransport(CallTransport):
         self._seconds[packet.track] += len(packet.data) / RATE
         self._send(self._sender.media(packet.track, packet.data, packet.seq))
 
-    def stop_parties(self, count: int) -> None:
+    def end(self, stops: int = 2) -> None:
         ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for seconds in list(self._seconds.values())[:count]:
+        for seconds in list(self._seconds.values())[:stops]:
             self._send(self._sender.stop(round(seconds), ended))
-
-    def hang_up(self) -> None:
         self._client.hang_up()
 
     def close(self) -> None:
