@@ -20,9 +20,8 @@ from flowcore.bench.trial import Cores, Outcome, trial
 from flowcore.cli.options import GraphFile, Settings, parse_seconds, try_to_write
 from flowcore.cli.show import show_result, whole_columns
 from flowcore.errors import FlowcoreError, UsageError
-from flowcore.graph.load import load
+from flowcore.graph import compile_graph, load_graph
 from flowcore.graph.model import Graph
-from flowcore.graph.negotiate import compile_graph
 from flowcore.node import Listener
 from flowcore.paths import PathTemplate
 
@@ -55,7 +54,7 @@ def bench(
     if (agent is None) != (caller is None):
         raise UsageError("give both voices, --agent and --caller, or none")
     voices = tuple(str(path) for path in (agent, caller) if path)
-    checked = load(graph, settings or [])
+    checked = load_graph(graph, settings or [])
     compile_graph(checked)
     with tempfile.TemporaryDirectory(prefix="flowcore-bench-") as folder:
         subject = Subject.of(graph, checked, settings or [], Path(folder), voices)
@@ -165,15 +164,6 @@ def _show(subject: Subject, search: Search, last: Outcome, bound: float) -> None
 
 
 def _figures(subject: Subject, search: Search, last: Outcome) -> dict[str, Any]:
-    return {
-        "graph": str(subject.graph),
-        "calls": search.held,
-        "failed_at": search.failed,
-        "why": search.why,
-        "tried": search.tried,
-        "cores": len(subject.cores.receiver),
-        "cpu": last.cpu,
-        "us_per_message": last.us_per_message,
-        "resident": last.resident,
-        "profile": last.profile,
-    }
+    found = {"calls": search.held, "failed_at": search.failed, "why": search.why, "tried": search.tried}
+    costs = {name: getattr(last, name) for name in ("cpu", "us_per_message", "resident", "profile")}
+    return {"graph": str(subject.graph), **found, "cores": len(subject.cores.receiver), **costs}

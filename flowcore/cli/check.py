@@ -10,8 +10,7 @@ from rich.console import Console
 
 from flowcore.cli.show import show_problems
 from flowcore.errors import GraphError
-from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile_graph
+from flowcore.graph import compile_graph, load_graph
 
 
 def check(
@@ -30,7 +29,7 @@ def check(
     wrong = False
     for path in graphs:
         try:
-            graph = load(path, settings or [])
+            graph = load_graph(path, settings or [])
             compile_graph(graph)
         except GraphError as error:
             wrong = True

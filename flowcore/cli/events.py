@@ -78,14 +78,11 @@ def page(events: list[Row], reasons: list[Row]) -> str:
     lines = []
     for title, rows in (("flowcore", [row for row in events if not row.nodes]), ("nodes", nodes)):
         lines += [f"### Events of {title}", ""]
-        cells = ((f"`{row.name}`", row.level, row.meaning, _fields(row), _nodes(row)) for row in rows)
-        lines += markdown_table("| event | level | meaning | fields | nodes |", cells)
-    lines += [ABOUT_REASONS, *markdown_table("| reason | meaning | nodes |", map(_reason, reasons))]
+        full = ((f"`{row.name}`", row.level, row.meaning, _fields(row), _nodes(row)) for row in rows)
+        lines += markdown_table("| event | level | meaning | fields | nodes |", full)
+    cells = ((f"`{row.name}`", row.meaning, _nodes(row)) for row in reasons)
+    lines += [ABOUT_REASONS, *markdown_table("| reason | meaning | nodes |", cells)]
     return ABOUT_EVENTS + "\n".join(lines)
-
-
-def _reason(row: Row) -> tuple[str, str, str]:
-    return f"`{row.name}`", row.meaning, _nodes(row)
 
 
 def _fields(row: Row) -> str:

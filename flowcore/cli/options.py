@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile_graph
+from flowcore.graph import compile_graph, load_graph
 from flowcore.graph.plan import Plan
 from flowcore.units import Duration
 
@@ -31,7 +30,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and err
 
 def plan_of(graph: Path, settings: list[str] | None) -> Plan:
     """Compile a graph file. Raises `GraphError`."""
-    return compile_graph(load(graph, settings or []))
+    return compile_graph(load_graph(graph, settings or []))
 
 
 def write_result(text: str, output: Path | None) -> None:

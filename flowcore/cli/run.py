@@ -25,8 +25,7 @@ from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
 from flowcore.engine.slots import new_loop
 from flowcore.errors import CannotStart
-from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile_graph
+from flowcore.graph import compile_graph, load_graph
 from flowcore.graph.plan import Plan
 from flowcore.workers.notify import Notifier, SupervisorNotifier
 from flowcore.workers.supervisor import Supervisor
@@ -79,14 +78,14 @@ def run(
         raise typer.BadParameter("give a time from 1ms to 1s, like 20ms: the length of a packet", param_hint="--slot")
     options["public"] = public_url(public)
     processes = _processes(workers)
-    loaded = load(graph, settings or [])
+    loaded = load_graph(graph, settings or [])
     plan = compile_graph(loaded)
     if stats is not None:
         try_to_write(stats, "--stats")
     if tunnel is not None:
         options["public"] = open_tunnel(plan, options["public"])
         settings = [*tunnel_settings(plan), *(settings or [])]
-        loaded = load(graph, settings)
+        loaded = load_graph(graph, settings)
         plan = compile_graph(loaded)
     log = Log(as_json=log_json, quiet=quiet, stats=stats)
     bus = Bus()

@@ -45,12 +45,9 @@ def whole_columns(table: Table) -> Table:
 
 def markdown_table(header: str, rows: Iterable[Iterable[str]]) -> list[str]:
     """Return the lines of a table in Markdown and an empty line after it; nothing when there are no rows."""
-    lines = [f"| {' | '.join(map(_markdown_cell, row))} |" for row in rows]
+    cells = ([" ".join(cell.replace("``", "`").replace("|", "\\|").split()) for cell in row] for row in rows)
+    lines = [f"| {' | '.join(row)} |" for row in cells]
     return [header, "|" + "---|" * (header.count("|") - 1), *lines, ""] if lines else []
-
-
-def _markdown_cell(text: str) -> str:
-    return " ".join(text.replace("``", "`").replace("|", "\\|").split())
 
 
 def show_problems(problems: Iterable[Problem]) -> None:

@@ -28,10 +28,7 @@ class Step:
 
     def after(self, form: Format) -> Format | None:
         """The format that the node gives for ``form``; None when it does not accept that."""
-        taken = self.cls.accepts(self.config)
-        if taken and not any(takes.matches(form) for takes in taken):
-            return None
-        return gives(self.cls, self.config, form)[self.output]
+        return gives(self.cls, self.config, form)[self.output] if accepts(self.cls, self.config, form) else None
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,12 @@ class Row:
     def meaning(self) -> tuple[frozenset[Step], Format]:
         """A key that is equal for rows with the same steps in another order."""
         return frozenset(self.steps), self.gives
+
+
+def accepts(cls: type[Node], config: Config, form: Format) -> bool:
+    """Whether a node takes ``form``; one that declares no caps takes everything."""
+    taken = cls.accepts(config)
+    return not taken or any(takes.matches(form) for takes in taken)
 
 
 def gives(cls: type[Node], config: Config, given: Format) -> tuple[Format, ...]:

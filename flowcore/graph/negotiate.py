@@ -14,7 +14,7 @@ from typing import Any
 from flowcore.diagnostics import listed
 from flowcore.formats import Caps, Format
 from flowcore.graph import advice
-from flowcore.graph.conversions import Converter, Row, Step, gives, installed, is_converter, offers, shortest
+from flowcore.graph.conversions import Converter, Row, Step, accepts, gives, installed, is_converter, offers, shortest
 from flowcore.graph.model import Graph, GraphNode, Input, OnError, OnFull
 from flowcore.graph.node_errors import describe_error, is_node_error
 from flowcore.graph.plan import BorderPlan, Plan, PlanListener, PlanNode
@@ -118,7 +118,7 @@ class _Compiler:
             rows.append(row)
         if all(row is not None for row in rows):
             meet = _merged([row.gives for row in rows if row is not None])
-            if meet is not None and _takes(node, meet):
+            if meet is not None and accepts(node.cls, node.config, meet):
                 return [self._convert((wire,), row) for wire, row in zip(wires, rows, strict=True) if row], meet
         meet = _merged([self.formats[wire] for wire in wires])
         if meet is None:
@@ -132,7 +132,7 @@ class _Compiler:
 
     def _row(self, given: Format, node: GraphNode) -> Row | None:
         """The row of converters to ``node``, empty where none is needed; None when there is none, or a choice."""
-        if _takes(node, given):
+        if accepts(node.cls, node.config, given):
             return Row((), given)
         rows = self._rows(given, node)
         if len({row.meaning for row in rows}) != 1:
@@ -240,10 +240,6 @@ class _Compiler:
             seconds = float(queue.max) if queue.max is not None else seconds
             on_full = queue.on_full or on_full
         return BorderPlan(seconds, on_full)
-
-
-def _takes(node: GraphNode, form: Format) -> bool:
-    return not _taken(node) or any(takes.matches(form) for takes in _taken(node))
 
 
 def _taken(node: GraphNode) -> tuple[Caps, ...]:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from flowcore.diagnostics import Position, did_you_mean, listed
 from flowcore.errors import GraphError
+from flowcore.graph import compile_graph, load_graph
 from flowcore.graph.fields import check
-from flowcore.graph.load import load as load_graph
-from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 from flowcore.graph.problems import Problems
 from flowcore.graph.source import Tree, YamlMapping, find, read, read_file

@@ -14,7 +14,7 @@ from flowcore.engine.engine import Engine
 from flowcore.engine.pool import InlinePool
 from flowcore.engine.stats import NodeStats
 from flowcore.errors import AccountingError, NodeFailed
-from flowcore.graph.negotiate import compile_graph
+from flowcore.graph import compile_graph, load_graph
 from flowcore.graph.plan import Plan
 
 
@@ -77,6 +77,4 @@ def run_plan(plan: Plan, **options: Any) -> GraphResult:
 
 def run_graph(path: str | Path, settings: Iterable[str] = (), **options: Any) -> GraphResult:
     """Load a graph file, set ``settings`` (``node.key=value``) and run it: see `run_plan`."""
-    from flowcore.graph.load import load
-
-    return run_plan(compile_graph(load(path, list(settings))), **options)
+    return run_plan(compile_graph(load_graph(path, list(settings))), **options)
