@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from pydantic import Field
 
@@ -11,7 +10,7 @@ from flowcore import Audio, Caps, Config, Decibels, Duration, Extra, Format, Rat
 from flowcore.audio import TRACKS
 from flowcore.events import LATE, EventType, Reason
 from nodes.sound.card import LATENCY_SECONDS
-from nodes.sound.mixer import Call, Choice
+from nodes.sound.mixer import Call, Channels, Choice
 from nodes.sound.speaker import Speaker
 
 
@@ -21,7 +20,7 @@ class MonitorConfig(Config):
     select: str = Field("newest", min_length=1)
     """Calls to play: ``newest``, ``all``, ``off``, or the id of one call."""
 
-    channels: Literal["mix", "stereo", "agent", "customer"] = "mix"
+    channels: Channels = "mix"
     """``mix``: both parties in both ears; ``stereo``: agent left, customer right; or one party only."""
 
     volume: Decibels = Field(Decibels(0), ge=-60, le=20)

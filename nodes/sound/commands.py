@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from flowcore import Decibels, Extra
 from flowcore.cli.show import show_result, whole_columns
 from flowcore.control import ask, find_call, only_running, running
-from nodes.sound.mixer import ALL, NEWEST, OFF
+from nodes.sound.mixer import ALL, NEWEST, OFF, Channels
 from nodes.sound.speaker import CONTROL_REQUEST
+from nodes.sound.tap import Control
 
 MIN_VOLUME_DB, MAX_VOLUME_DB = -60, 20
-
-
-class Channels(StrEnum):
-    """The parties of a call to play."""
-
-    mix = "mix"
-    stereo = "stereo"
-    agent = "agent"
-    customer = "customer"
-
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on one line.")]
 
 
@@ -46,9 +34,7 @@ def devices(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(found))  # noqa: T201  # the result
     elif found:
-        table = Table(box=None, pad_edge=False)
-        for column in ("", "output", "through", "channels", "rate"):
-            table.add_column(column, no_wrap=True)
+        table = _table("", "output", "through", "channels", "rate")
         for one in found:
             mark = "*" if one["default"] else ""
             table.add_row(mark, Text(one["name"]), one["through"], str(one["channels"]), f"{one['rate']} Hz")
@@ -66,9 +52,7 @@ def monitor(
     channels: Annotated[Channels | None, typer.Option(help="Which party in which ear.")] = None,
     volume: Annotated[str, typer.Option(metavar="LEVEL", help="Volume, such as -6dB.")] = "",
     reset: Annotated[bool, typer.Option("--reset", help="Restore what the graph says.")] = False,
-    control: Annotated[
-        Path | None, typer.Option(help="The control socket of the process; its log names it.", show_default="the one")
-    ] = None,
+    control: Control = None,
     as_json: Json = False,
 ) -> None:
     """Show which call the node `monitor` plays, or play another call.
@@ -82,7 +66,7 @@ def monitor(
     if call:
         change["select"] = call if call in (NEWEST, ALL, OFF) else find_call(path, call)["flow"]
     if channels is not None:
-        change["channels"] = channels.value
+        change["channels"] = channels
     if volume:
         change["volume"] = 10 ** (_level(volume) / 20)
     answers, _ = ask(path, {"ask": CONTROL_REQUEST, "reset": reset, "change": change})
@@ -92,16 +76,16 @@ def monitor(
     for worker, answer in answers.items():
         where = f"on {answer['device']}" if answer["device"] else "nowhere: there is no sound output now"
         show_result(Text(f"worker {worker} plays {where}" if len(answers) > 1 else f"plays {where}"))
-        table = Table(box=None, pad_edge=False)
-        for column in ("", "flow", "call id", "select", "channels", "volume"):
-            table.add_column(column, no_wrap=True)
+        table = _table("", "flow", "call id", "select", "channels", "volume")
         for one in answer["calls"]:
             shown = "".join(c if c.isprintable() else "?" for c in one["call_id"])  # the peer chose it
-            mark = "♪" if one["heard"] else ""
-            table.add_row(
-                mark, one["flow"], Text(shown), Text(one["select"]), one["channels"], f"{one['volume_db']:g} dB"
-            )
+            mark, volume = "♪" if one["heard"] else "", f"{one['volume_db']:g} dB"
+            table.add_row(mark, one["flow"], Text(shown), Text(one["select"]), one["channels"], volume)
         show_result(whole_columns(table) if answer["calls"] else Text("no calls"))
+
+
+def _table(*columns: str) -> Table:
+    return Table(*(Column(name, no_wrap=True) for name in columns), box=None, pad_edge=False)
 
 
 def _level(text: str) -> float:

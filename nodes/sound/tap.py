@@ -26,6 +26,10 @@ PLAY_RATE = 16000  # sample rate at which the card is opened, in Hz
 DRAIN_TIMEOUT = 2.0  # seconds for the playout of the last audio, including the time in which the card is opened
 PLAYOUT_DEPTH = 0.08  # seconds that audio waits before it is played; the tap delivers chunks of 20 ms every 20 ms
 
+Control = Annotated[
+    Path | None, typer.Option(help="The control socket of the process; its log names it.", show_default="the one")
+]
+
 
 def tap(
     call: Annotated[str, typer.Argument(metavar="CALL", help="newest, a flow, a call id, or the beginning of one.")],
@@ -39,9 +43,7 @@ def tap(
     wav: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a WAV file.")] = None,
     meter: Annotated[bool, typer.Option("--meter", help="Show live levels of both parties (the default).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line per chunk: times and level, or words.")] = False,
-    control: Annotated[
-        Path | None, typer.Option(help="The control socket of the process; its log names it.", show_default="the one")
-    ] = None,
+    control: Control = None,
 ) -> None:
     """Listen to any node of a running call.
 
@@ -82,14 +84,9 @@ def _lines(listening: TapConnection) -> None:
             if "encoding" in head:
                 samples = to_int16(head, data)
                 rms, peak = (round(one, 1) if math.isfinite(one) else None for one in levels_db(samples))
-                head = {
-                    "track": head["track"],
-                    "start": round(head["start"] / head["rate"], 4),
-                    "end": round((head["start"] + len(samples)) / head["rate"], 4),
-                    "rms_db": rms,
-                    "peak_db": peak,
-                    "lost": head["lost"],
-                }
+                start, end = (round(at / head["rate"], 4) for at in (head["start"], head["start"] + len(samples)))
+                levels = {"rms_db": rms, "peak_db": peak}
+                head = {"track": head["track"], "start": start, "end": end, **levels, "lost": head["lost"]}
             print(json.dumps(head, ensure_ascii=False), flush=True)  # noqa: T201  # the result
 
 
