@@ -1,11 +1,11 @@
-"""A stamp says when it was made; audio says nothing."""
+"""Stamps give the time at which they were made; other audio gives none."""
 
 import base64
 
 from flowcore import stamps
 
 
-def test_a_stamp_is_as_old_as_it_is() -> None:
+def test_age_is_the_time_since_the_stamp() -> None:
     age = stamps.age(stamps.stamp() + b"\xff" * 148)
     assert age is not None
     assert 0 <= age < 60

@@ -22,19 +22,13 @@ class RecordingFile:
     """A growing file. All methods raise OSError; after an error only `finish` or `leave` may be called."""
 
     def __init__(
-        self,
-        template: PathTemplate,
-        session: Session,
-        container: type[Container],
-        number: int,
-        previous: str,
-        start: float,
+        self, path: PathTemplate, session: Session, container: type[Container], number: int, previous: str, start: float
     ) -> None:
         """Create the file and its journal; ``start`` is the position of the file in the call, in seconds."""
         self._container_class = container
         self._container: Container | None = None
         self._closed = False
-        self._file = NewFile(template.resolve(session), partial=True)
+        self._file = NewFile(path.resolve(session), partial=True)
         journal_path = journal.path_of(self._file.path)
         try:
             journal_path.unlink(missing_ok=True)  # of a finished recording; otherwise this name would be taken

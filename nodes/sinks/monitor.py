@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from flowcore import Audio, Caps, Config, Decibels, Duration, Extra, Format, Rate, Resource, Session, Sink, node
-from flowcore.audio import TRACKS
 from flowcore.events import LATE, EventType, Reason
 from nodes.sound.card import LATENCY_SECONDS
 from nodes.sound.mixer import Call, Channels, Choice
 from nodes.sound.speaker import Speaker
+from nodes.sound.tap_audio import by_party
 
 
 class MonitorConfig(Config):
@@ -55,14 +55,10 @@ class Monitor(Sink[Audio, MonitorConfig]):
 
     loss = "allowed"
     events = (
-        EventType("speaker_opened", "Calls are played.", device="The card's name.", latency_ms="The card's latency."),
-        EventType(
-            "speaker_missing", "There is no sound card.", "warning", device="The card's name.", cause="", advice=""
-        ),
+        EventType("speaker_opened", "Calls are played.", device="The card's name.", latency_ms="Its latency."),
+        EventType("speaker_missing", "There is no sound card.", "warning", device="Its name.", cause="", advice=""),
         EventType("speaker_lost", "The sound card is gone.", "warning", device="The card's name.", cause="", advice=""),
-        EventType(
-            "speaker_returned", "Calls are played again.", device="The card's name.", latency_ms="The card's latency."
-        ),
+        EventType("speaker_returned", "Calls are played again.", device="The card's name.", latency_ms="Its latency."),
     )
     reasons = (LATE, Reason("speaker_missing", "Audio that no card plays."))
 
@@ -100,11 +96,8 @@ class Monitor(Sink[Audio, MonitorConfig]):
         call = self._call
         if call is None or not call.wanted:
             return
-        parties = [(chunk.track, chunk.samples)]
-        if chunk.channels == 2:
-            parties = [(party, chunk.samples[:, channel]) for channel, party in enumerate(TRACKS)]
         now = self.now()
-        for party, samples in parties:
+        for party, samples in by_party(chunk.track, chunk.samples):
             dropped = self.resource.mixer.push(call, party, samples, now, self.config.delay)
             if dropped:
                 reason = "late" if self.resource.playing else "speaker_missing"

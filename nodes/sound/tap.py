@@ -125,7 +125,7 @@ def _show(listening: TapConnection) -> None:
             while listening.end is None and (left := until - time.monotonic()) > 0:
                 for head, data in listening.messages(left):
                     samples = to_int16(head, data)
-                    for party, one in by_party(head, samples):
+                    for party, one in by_party(head["track"], samples):
                         meter.hear(party, *levels_db(one), time.monotonic())
                     meter.position = (head["start"] + len(samples)) / head["rate"]
             meter.lost = listening.lost
@@ -151,7 +151,7 @@ def _play(listening: TapConnection) -> None:
     try:
         while listening.end is None:
             for head, data in listening.messages(0.1):
-                for party, samples in by_party(head, to_int16(head, data)):
+                for party, samples in by_party(head["track"], to_int16(head, data)):
                     if head["rate"] != PLAY_RATE:
                         if party not in filters:
                             filters[party] = rates.make_filter(head["rate"], PLAY_RATE, "auto", samples)

@@ -25,10 +25,10 @@ def to_int16(head: Mapping[str, Any], data: bytes) -> NDArray[np.int16]:
     return samples if head["channels"] == 1 else samples.reshape(-1, head["channels"])
 
 
-def by_party(head: Mapping[str, Any], samples: NDArray[np.int16]) -> list[tuple[str, NDArray[np.int16]]]:
+def by_party(track: str, samples: NDArray[np.int16]) -> list[tuple[str, NDArray[np.int16]]]:
     """Return each party with its samples; the channels of stereo are agent and customer."""
     if samples.ndim == 1:
-        return [(head["track"], samples)]
+        return [(track, samples)]
     return [(party, np.ascontiguousarray(samples[:, channel])) for channel, party in enumerate(TRACKS)]
 
 

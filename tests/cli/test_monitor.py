@@ -34,7 +34,7 @@ def heard(calls):
     return [name for name, call in calls.items() if call["heard"]]
 
 
-def test_it_shows_what_is_heard_and_changes_it(engine, flowcore):
+def test_monitor_shows_and_changes_the_selection(engine, flowcore):
     assert heard(state(flowcore)) == ["second"]
     assert heard(state(flowcore, "fir")) == ["first"]  # the beginning of a call id
     calls = state(flowcore, "--channels", "stereo")
@@ -47,7 +47,7 @@ def test_it_shows_what_is_heard_and_changes_it(engine, flowcore):
     assert heard(state(flowcore, "--reset")) == ["second"]
 
 
-def test_it_says_it_in_words(engine, flowcore):
+def test_monitor_prints_a_table(engine, flowcore):
     lines = flowcore("monitor").out.splitlines()
     assert lines[0] == "plays nowhere: there is no sound output now"
     assert lines[1].split() == ["flow", "call", "id", "select", "channels", "volume"]
@@ -64,7 +64,7 @@ def test_it_says_it_in_words(engine, flowcore):
         (["--channels", "left"], "left"),
     ],
 )
-def test_what_cannot_be_is_told(engine, flowcore, arguments, said):
+def test_wrong_arguments_are_reported(engine, flowcore, arguments, said):
     done = flowcore("monitor", *arguments)
     assert done.code == 2
     assert said in " ".join(done.err.split())
@@ -88,7 +88,7 @@ def test_devices_lists_the_outputs(monkeypatch, flowcore):
 
 
 @pytest.mark.skipif(Path("/dev/snd").exists(), reason="this machine has a sound card")
-def test_devices_says_that_there_is_none(monkeypatch, tmp_path, flowcore):
+def test_devices_reports_a_missing_output(monkeypatch, tmp_path, flowcore):
     monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
     done = flowcore("devices")
     assert (done.code, done.err) == (1, "")

@@ -57,7 +57,7 @@ def test_wav_is_the_call_in_stereo(live, flowcore, tmp_path):
     assert (frames == said(1, 1.0)).all()
 
 
-def test_wav_that_cannot_be_written_is_told_in_a_line(live, flowcore, tmp_path, monkeypatch):
+def test_an_unwritable_wav_is_reported_in_one_line(live, flowcore, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     destructors: list[object] = []
     monkeypatch.setattr("sys.unraisablehook", destructors.append)
@@ -67,7 +67,7 @@ def test_wav_that_cannot_be_written_is_told_in_a_line(live, flowcore, tmp_path, 
     assert not destructors
 
 
-def test_json_has_a_line_for_each_piece(live, flowcore):
+def test_json_has_a_line_for_each_chunk(live, flowcore):
     done = tapped(live, flowcore, "voices", "--json")
     assert (done.code, done.err) == (0, "")
     lines = [json.loads(line) for line in done.out.splitlines()]
@@ -86,7 +86,7 @@ def test_meter_names_the_call_and_both_parties(live, flowcore):
 
 
 @pytest.mark.parametrize("arguments", [["--json"], ["--wav"], []])
-def test_sigterm_ends_it_without_a_traceback(live, tmp_path, arguments):
+def test_sigterm_ends_tap_without_a_traceback(live, tmp_path, arguments):
     call(live, "one")
     (flow,) = live.engine.flows.values()
     put = flow.runs["voices"].emits[0]
@@ -127,7 +127,7 @@ def test_play_without_a_card_says_what_works_without(live, flowcore):
         (["one", "vices"], "there is no node 'vices': name one of call, ordered, voices"),
     ],
 )
-def test_what_cannot_be_is_told(live, flowcore, arguments, why):
+def test_wrong_arguments_are_reported(live, flowcore, arguments, why):
     call(live, "one")
     done = flowcore("tap", *arguments)
     assert done.code == 2

@@ -1,4 +1,4 @@
-"""What telephones send, as mu-law."""
+"""Conversion of telephone codecs to mu-law."""
 
 import subprocess
 
@@ -49,7 +49,7 @@ def test_every_alaw_code_becomes_mulaw_of_its_level():
 
 
 @pytest.mark.parametrize("order", [">i2", "<i2"])
-def test_linear_samples_of_either_byte_order_are_heard_right_even_after_silence(order):
+def test_linear_samples_of_either_byte_order_are_converted_even_after_silence(order):
     read = FromLinear()
     assert set(read(bytes(1600))) == {0xFF}
     for at in (0, 400):

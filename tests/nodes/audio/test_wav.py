@@ -95,7 +95,7 @@ def test_any_bytes_are_read_or_refused(data):
 
 
 @given(st.integers(0, 300), st.integers(1, 2), st.sampled_from(["s16", "mulaw"]), st.integers(0, 3))
-def test_sealing_gives_a_growing_file_its_sizes(tmp_path_factory, frames, channels, encoding, torn):
+def test_finalize_gives_a_growing_file_its_sizes(tmp_path_factory, frames, channels, encoding, torn):
     width = wav.ENCODINGS[encoding][1]
     whole = bytes(range(256)) * 5
     data = whole[: frames * channels * width]
@@ -108,7 +108,7 @@ def test_sealing_gives_a_growing_file_its_sizes(tmp_path_factory, frames, channe
 
 
 @pytest.mark.fault(36)
-def test_repair_leaves_a_healthy_file_as_it_is(tmp_path):
+def test_finalize_leaves_a_complete_file_unchanged(tmp_path):
     for encoding, data in (("s16", b"abcd"), ("mulaw", b"abc")):
         healthy = wav.header(encoding, 8000, 1, len(data)) + data + b"\0" * (len(data) % 2)
         (tmp_path / "x.wav").write_bytes(healthy)
@@ -116,7 +116,7 @@ def test_repair_leaves_a_healthy_file_as_it_is(tmp_path):
         assert (tmp_path / "x.wav").read_bytes() == healthy
 
 
-def test_sealing_a_file_killed_before_its_header_is_an_empty_recording(tmp_path):
+def test_finalize_of_a_file_killed_before_its_header_is_an_empty_recording(tmp_path):
     (tmp_path / "x.wav.part").write_bytes(b"RIFF")
     wav.finalize(tmp_path / "x.wav.part")
     with wave.open(str(tmp_path / "x.wav.part")) as reader:

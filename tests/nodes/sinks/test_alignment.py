@@ -1,9 +1,8 @@
-"""Two hours of a call with holds, loss and bad clocks: both parties stay where they belong, beside each other.
+"""Two hours of a call with holds, loss and bad clocks: both parties stay aligned.
 
-What is measured: at the end of every minute of the call both parties click at the same moment, and the clicks are
-looked for in the stereo recording. Both parties come over one connection, and share a clock that is wrong or have
-clocks that are wrong the other way round. Packets are of 100 ms, so that two hours take seconds; the virtual clock
-runs as in a real call, in slots of 5 s.
+Both parties click at the end of every minute of the call; the test finds the clicks in the stereo recording. Both
+parties use one connection, and share a wrong clock or have clocks that are wrong in opposite directions. Packets have
+100 ms, so that two hours take seconds; the virtual clock runs in slots of 5 s.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ PACKET = RATE // 10
 SLOT = 5.0
 HOURS = 2 * 3600
 HOLDS = ((600.0, 45.0), (1900.0, 300.0), (3601.3, 0.9), (4000.0, 610.0), (6500.0, 20.0))
-"""Start and length of each in seconds of the call: nobody sends anything."""
+"""Start and length of each hold in seconds of the call; no party sends audio."""
 CLICK = g711.encode(np.array([20_000], np.int16)).tobytes()
 
 
 def packets(track: str, ppm: float) -> Iterator[tuple[float, str, bytes]]:
-    """When each packet of a party is sent, by a true clock, whose it is, and its sound."""
+    """Yield each packet of a party: its time of sending on a true clock, its track and its audio."""
     speed = 1 + ppm * 1e-6
     quiet = b"\xff" * PACKET
     for number in range(int(HOURS * speed * RATE / PACKET)):
@@ -56,7 +55,7 @@ class LongCallConfig(Config):
 
 @node("long_call")
 class LongCall(Listener[Packet, LongCallConfig]):
-    """One call that lasts for hours; one packet in a hundred is lost, but for clicks."""
+    """One call that lasts for hours; one packet in a hundred is lost, except clicks."""
 
     @classmethod
     def gives(cls, config: Any) -> Format:
@@ -85,7 +84,7 @@ nodes:
 
 
 def recorded(path: Path) -> Any:
-    """The mu-law bytes of both channels."""
+    """Return the mu-law bytes of both channels."""
     data = np.memmap(path, np.uint8, "r")
     start = bytes(data[:4096]).index(b"data") + 8
     return data[start:].reshape(-1, 2)

@@ -15,7 +15,7 @@ from tests.support.recordings import EventReport, files, record_encoded
 KINDS = ("flac", "opus")
 
 
-def test_flac_is_the_sound_bit_by_bit_and_says_how_long_it_is(tmp_path):
+def test_flac_is_lossless_and_knows_its_length(tmp_path):
     chunks = tone("1370ms")
     (path,) = files(record_encoded(tmp_path, "flac", *chunks))
     assert soundfile.info(path).frames == 1.37 * 8000
@@ -90,7 +90,7 @@ def test_killed_writer_loses_no_more_than_its_encoder_holds(tmp_path, kind, lost
         assert (found[:, 0] == wave[: len(found)]).all()
 
 
-def test_format_is_named_by_the_end_of_the_path():
+def test_the_ending_of_the_path_selects_the_format():
     with pytest.raises(ValidationError, match=r"end it in \.flac, \.ogg, \.opus; wav_file writes \.wav"):
         AudioFile.Config(path="x.wav")
     assert not AudioFile.accepts(AudioFile.Config(path="x.flac"))[0].rates

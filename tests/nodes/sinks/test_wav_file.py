@@ -14,7 +14,7 @@ from nodes.sinks.wav_file import WavFile
 from tests.support.recordings import files, read, record, stereo
 
 
-def test_recording_is_the_sound_bit_by_bit(tmp_path):
+def test_recording_equals_the_audio_bit_by_bit(tmp_path):
     chunks = tone("1s", rate=16000)
     harness = record(tmp_path, *chunks)
     assert files(harness) == [f"{tmp_path}/test-flow.wav"]
@@ -47,7 +47,7 @@ def test_two_gibibytes_roll_over_and_never_wrap(tmp_path):
     assert len(read(files(harness)[1])) == 1
 
 
-def test_encoding_asks_the_planner_for_what_it_writes():
+def test_encoding_selects_the_accepted_formats():
     accepted = {
         encoding: WavFile.accepts(WavFile.Config(encoding=encoding))[0].encodings
         for encoding in ("pcm16", "mulaw", None)
@@ -61,7 +61,7 @@ def test_another_kind_of_file_is_refused_when_the_graph_is_read():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_killed_recorder_keeps_all_it_acknowledged(tmp_path, seed):
+def test_killed_recorder_keeps_all_acknowledged_audio(tmp_path, seed):
     program = f"""
 import numpy as np
 from flowcore import Audio

@@ -19,7 +19,7 @@ def test_samples_of_every_encoding():
 
 
 def test_stereo_is_two_parties():
-    parts = by_party(head(channels=2), np.array([[1, 2], [3, 4]], np.int16))
+    parts = by_party("", np.array([[1, 2], [3, 4]], np.int16))
     assert [(party, list(samples)) for party, samples in parts] == [("agent", [1, 3]), ("customer", [2, 4])]
 
 

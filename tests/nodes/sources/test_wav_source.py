@@ -55,7 +55,7 @@ def test_mono_file_is_the_agent(tmp_path):
     assert (heard() == AGENT).all()
 
 
-def test_one_partys_file_alone_will_do(tmp_path):
+def test_one_partys_file_is_enough(tmp_path):
     play(customer=store(tmp_path / "customer.wav", CUSTOMER))
     assert {chunk.track for chunk in chunks()} == {"customer"}
 
@@ -68,7 +68,7 @@ def test_shorter_party_is_padded_with_silence(tmp_path):
     assert not heard(track="customer")[1234:].any()
 
 
-def test_files_of_other_rates_come_out_at_the_one_that_was_promised(tmp_path):
+def test_files_at_other_rates_are_resampled(tmp_path):
     agent = store(tmp_path / "agent.wav", joined(tone("1s", hertz=300, rate=44100)), rate=44100)
     customer = store(tmp_path / "customer.wav", joined(tone("1s", hertz=500, rate=16000)), rate=16000)
     play(agent=agent, customer=customer)
@@ -79,7 +79,7 @@ def test_files_of_other_rates_come_out_at_the_one_that_was_promised(tmp_path):
 
 
 @pytest.mark.parametrize(("speed", "seconds"), [(1, 1.0), (4, 0.25), (0, 0.0)])
-def test_call_lasts_as_long_as_its_sound_at_the_speed_asked_for(tmp_path, speed, seconds):
+def test_call_lasts_as_long_as_its_audio_at_the_given_speed(tmp_path, speed, seconds):
     result = play(path=store(tmp_path / "call.wav", AGENT), speed=speed)
     assert result.seconds == pytest.approx(seconds, abs=0.05)  # the engine ends in slots of 20 ms
     assert result.flows[0].reason == "end_of_file"
@@ -91,14 +91,14 @@ def test_repeat_makes_one_long_call(tmp_path):
     assert [chunk.start for chunk in chunks()][6:9] == [960, 1000, 1160]
 
 
-def test_calls_at_once_are_flows_of_their_own(tmp_path):
+def test_concurrent_calls_have_their_own_flows(tmp_path):
     result = play(path=store(tmp_path / "call.wav", AGENT), calls=3)
     assert result.seconds == pytest.approx(1.0, abs=0.05)
     assert len(result.flows) == len(Keep.kept) == 3
     assert all((heard(flow) == AGENT).all() for flow in Keep.kept)
 
 
-def test_as_fast_as_it_goes_loses_nothing_before_a_full_border(tmp_path):
+def test_full_speed_loses_no_audio_before_a_full_border(tmp_path):
     path = store(tmp_path / "call.wav", np.tile(AGENT, 20))
     result = play(KeepInThread, {"max": "100ms", "on_full": "block"}, path=path, speed=0)
     assert (heard() == np.tile(AGENT, 20)).all()
@@ -142,7 +142,7 @@ def on(phone: Any, **config: Any) -> None:
     phone.clock.run(WavSource(WavSource.Config(**config)).run(phone))
 
 
-def test_file_that_had_to_wait_goes_on_at_its_pace_and_does_not_hurry(tmp_path):
+def test_file_continues_at_its_pace_after_a_wait(tmp_path):
     phone = Phone()
     on(phone, path=store(tmp_path / "call.wav", AGENT), chunk="100ms")
     times = [round(time, 1) for time, _ in phone.pushed]
@@ -150,7 +150,7 @@ def test_file_that_had_to_wait_goes_on_at_its_pace_and_does_not_hurry(tmp_path):
     assert [start for _, start in phone.pushed] == list(range(0, 8000, 800))
 
 
-def test_flow_that_has_ended_gets_nothing_more(tmp_path):
+def test_ended_flow_gets_no_more_audio(tmp_path):
     phone = Phone(until=0.3)
     on(phone, path=store(tmp_path / "call.wav", AGENT), chunk="100ms")
     assert [start for _, start in phone.pushed] == [0, 800, 1600]
@@ -164,7 +164,7 @@ def test_session_is_named_after_the_file(tmp_path):
     assert (phone.pushed, phone.reason) == ([], "end_of_file")
 
 
-def test_refused_call_leaves_the_others_alone(tmp_path):
+def test_a_refused_call_does_not_affect_the_others(tmp_path):
     phone, others = Phone(), {"1": Phone(), "3": Phone()}
 
     def accept(attributes: dict[str, str]) -> Any:
@@ -196,12 +196,12 @@ def test_unreadable_file_names_field_and_fix(tmp_path, config, says):
 
 
 @pytest.mark.parametrize("config", [{}, {"path": "a.wav", "agent": "b.wav"}])
-def test_files_are_given_in_one_way(config):
+def test_path_and_parties_exclude_each_other(config):
     with pytest.raises(ValidationError, match="give either path, or agent and customer"):
         WavSource.Config(**config)
 
 
-def test_rate_is_told_without_touching_a_file():
+def test_the_format_is_known_without_reading_a_file():
     config = WavSource.Config(path="missing.wav", rate="16kHz")
     assert str(WavSource.gives(config)) == "audio s16 16 kHz tracks"
 

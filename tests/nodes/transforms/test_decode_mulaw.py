@@ -5,7 +5,7 @@ from flowcore.testing import NodeHarness
 from nodes.transforms.decode_mulaw import DecodeMulaw
 
 
-def test_decode_mulaw_keeps_place_track_and_length():
+def test_decode_mulaw_keeps_position_track_and_length():
     harness = NodeHarness(DecodeMulaw)
     codes = np.array([0xFF, 0x7F, 0x80, 0x00], np.uint8)
     (heard,) = harness.push(Audio(codes, "mulaw", 8000, "customer", 320)).end().out
@@ -13,6 +13,6 @@ def test_decode_mulaw_keeps_place_track_and_length():
     assert (heard.encoding, heard.rate, heard.track, heard.start) == ("s16", 8000, "customer", 320)
 
 
-def test_decode_mulaw_says_that_only_the_encoding_changes():
+def test_decode_mulaw_changes_only_the_encoding_of_the_format():
     given = Format("audio", "mulaw", 8000, "tracks")
     assert DecodeMulaw.gives(DecodeMulaw.Config(), given) == Format("audio", "s16", 8000, "tracks")

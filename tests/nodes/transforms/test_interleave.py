@@ -48,7 +48,7 @@ def calls(draw):
 
 
 @given(calls())
-def test_every_sample_stands_at_its_place_on_the_clock(call):
+def test_every_sample_keeps_its_position_on_the_clock(call):
     tracks, order = call
     harness = NodeHarness(Interleave, {"wait": "10s"}).push(*order).end()
     assert not harness.dropped
@@ -73,7 +73,7 @@ def test_a_missing_track_becomes_silence_after_the_wait():
     assert harness.out[-1].end == 2400
 
 
-def test_late_audio_is_dropped_and_its_rest_is_used():
+def test_late_audio_is_dropped_and_the_rest_of_its_chunk_is_used():
     harness = NodeHarness(Interleave, {"wait": "200ms"})
     harness.push(*(voice("agent", 800 * at, 800) for at in range(4)))  # 0 to 1600 went out without the customer
     harness.push(voice("customer", 0, 800), voice("customer", 800, 1600)).end()
@@ -84,7 +84,7 @@ def test_late_audio_is_dropped_and_its_rest_is_used():
     assert (heard[1600:2400] == voice("customer", 1600, 800).samples).all()
 
 
-def test_a_hole_that_both_share_stays_a_hole():
+def test_a_hole_in_both_tracks_stays_a_hole():
     hour = 3600 * 8000
     harness = NodeHarness(Interleave)
     harness.push(*pairs(1), voice("agent", hour, 800), voice("customer", hour, 800)).end()

@@ -15,7 +15,7 @@ VOICE = bytes(n * n % 251 for n in range(2011))
 
 
 @pytest.mark.parametrize("size", [1, 7, 160, 161, 1000])
-def test_sound_in_pieces_of_any_length_becomes_packets_of_one_without_a_byte_lost(size):
+def test_chunks_of_any_length_become_packets_of_one_length_without_loss(size):
     pieces = [chunk("agent", at, VOICE[at : at + size]) for at in range(0, len(VOICE), size)]
     packets = NodeHarness(Packetize).push(*pieces).end().out
     assert b"".join(packet.data for packet in packets) == VOICE
@@ -24,7 +24,7 @@ def test_sound_in_pieces_of_any_length_becomes_packets_of_one_without_a_byte_los
     assert [packet.arrived for packet in packets] == [*(n * 0.02 for n in range(1, 13)), 2011 / 8000]
 
 
-def test_parties_are_numbered_each_for_itself_or_together():
+def test_numbers_count_packets_of_each_party_or_of_the_call():
     pieces = [chunk(track, at, bytes(160)) for at in (0, 160) for track in ("agent", "customer")]
     alone = NodeHarness(Packetize).push(*pieces).end().out
     together = NodeHarness(Packetize, {"sequence": "shared", "first": 5}).push(*pieces).end().out
@@ -38,7 +38,7 @@ def test_a_hole_is_silence_of_its_length_and_counted():
     assert harness.filled["hole"] == 0.04
 
 
-def test_reorder_is_the_way_back():
+def test_reorder_restores_the_audio():
     pieces = [chunk(track, 0, VOICE) for track in ("agent", "customer")]
     packets = sorted(NodeHarness(Packetize).push(*pieces).end().out, key=lambda packet: packet.arrived)
     out = NodeHarness(Reorder).push(*packets).end().out

@@ -34,7 +34,7 @@ def cut(samples: np.ndarray, sizes: list[int], rate: int = 8000, track: str = "a
     st.lists(st.integers(1, 900), min_size=1, max_size=8),
     st.integers(0, 10**9),
 )
-def test_any_cutting_gives_the_same_samples_without_a_seam(quality, pair, frames, sizes, start):
+def test_chunk_lengths_do_not_change_the_output(quality, pair, frames, sizes, start):
     rate, to = pair
     heard = run(Resample, {"rate": to, "quality": quality}, cut(noise(frames), sizes, rate, start=start))
     first = heard[0].start if heard else 0
@@ -65,7 +65,7 @@ def test_the_same_rate_passes_unchanged():
     assert all(one is two for one, two in zip(run(Resample, {"rate": 16000}, chunks), chunks, strict=True))
 
 
-def test_tracks_do_not_hear_each_other():
+def test_tracks_do_not_mix():
     agent, customer = cut(noise(4000), [160]), cut(np.zeros(4000, np.int16), [160], track="customer")
     together = [chunk for pair in zip(agent, customer, strict=True) for chunk in pair]
     heard = run(Resample, {}, together)
@@ -73,7 +73,7 @@ def test_tracks_do_not_hear_each_other():
     assert abs(joined(heard, "customer")).max() == 0
 
 
-def test_stereo_channels_stay_apart():
+def test_stereo_channels_do_not_mix():
     frames = noise(4000, 2)
     frames[:, 1] = 0
     heard = joined(run(Resample, {}, [Audio(frames, "s16", 8000, "", 0)]))
@@ -83,7 +83,7 @@ def test_stereo_channels_stay_apart():
 
 
 @pytest.mark.parametrize("quality", ["auto", "HQ"])
-def test_a_hole_ends_one_stream_and_begins_another_at_its_place(quality):
+def test_a_hole_ends_one_stream_and_begins_another_at_its_position(quality):
     before, after = cut(noise(1000), [160]), cut(noise(1000), [160], start=9000)
     harness = NodeHarness(Resample, {"quality": quality}).push(*before)
     assert sum(chunk.frames for chunk in harness.out) < 2000

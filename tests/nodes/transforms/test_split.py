@@ -5,7 +5,7 @@ from flowcore.testing import NodeHarness, tone
 from nodes.transforms.split import Split
 
 
-def test_split_parts_stereo_without_a_copy():
+def test_split_separates_stereo_without_a_copy():
     frames = np.arange(320, dtype=np.int16).reshape(160, 2)
     harness = NodeHarness(Split).push(Audio(frames, "s16", 8000, "", 480)).end()
     (agent,), (customer,) = harness.ports["agent"], harness.ports["customer"]
@@ -15,7 +15,7 @@ def test_split_parts_stereo_without_a_copy():
     assert np.shares_memory(agent.samples, frames)
 
 
-def test_split_sends_tracks_where_they_belong():
+def test_split_sends_each_track_to_its_output():
     agent, customer = tone("40ms", track="agent"), tone("60ms", track="customer")
     harness = NodeHarness(Split).push(*customer, *agent).end()
     assert harness.ports == {"agent": agent, "customer": customer}
