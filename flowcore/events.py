@@ -12,6 +12,7 @@ A run takes an undeclared event as ``info``. `flowcore.testing.NodeHarness`, `fl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 Level = Literal["info", "warning", "error"]
@@ -43,12 +44,12 @@ class EventType:
         self.fields: Mapping[str, str] = {field: text or FIELDS[field] for field, text in fields.items()}
 
 
+@dataclass(frozen=True)
 class Reason:
     """A reason to drop or fill in audio. It may be counted with a detail: ``bad_message:not_json``."""
 
-    def __init__(self, name: str, meaning: str) -> None:
-        self.name = name
-        self.meaning = meaning
+    name: str
+    meaning: str
 
 
 ENGINE_EVENTS: Final = (

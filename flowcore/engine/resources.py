@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any
 
 from flowcore.engine.admission import MessagePort
@@ -20,16 +21,16 @@ CLOSE_TIMEOUT = 5.0
 """Seconds that a resource may take to close, before the process ends without it."""
 
 
+@dataclass
 class Resources:
     """The open resources of one engine: all of them in ``opened``, and those of each node in ``by_node``."""
 
-    def __init__(self, totals: Totals, bus: Bus, now: Callable[[], float], messages: MessagePort | None) -> None:
-        self.opened: list[Resource] = []
-        self.by_node: dict[str, Any] = {}
-        self._totals = totals
-        self._bus = bus
-        self._now = now
-        self._messages = messages
+    totals: Totals
+    bus: Bus
+    now: Callable[[], float]
+    messages: MessagePort | None
+    opened: list[Resource] = field(default_factory=list)
+    by_node: dict[str, Any] = field(default_factory=dict)
 
     async def open(self, plan: Plan) -> None:
         """Open each distinct resource, in threads: loading a model may take seconds. Raises `CannotStart`."""
@@ -39,10 +40,10 @@ class Resources:
                 continue
             same = next((opened for opened in self.opened if opened == resource), None)
             if same is None:
-                resource.now = self._now
-                resource.report = ProcessReport(self._totals, self._bus, node.name)
-                if self._messages is not None:
-                    self._messages.join(node.name, resource)
+                resource.now = self.now
+                resource.report = ProcessReport(self.totals, self.bus, node.name)
+                if self.messages is not None:
+                    self.messages.join(node.name, resource)
                 try:
                     await asyncio.to_thread(resource.open)
                 except CannotStart as error:
@@ -65,8 +66,8 @@ class Resources:
             done, _ = await asyncio.wait([closed], timeout=limit)
             cause = closed.exception() if done else TimeoutError(f"it did not close within {limit:g} s")
             if cause is not None:
-                self._totals.failed += 1
-                self._bus.emit("resource_failed", node=names[id(resource)], cause=cause)
+                self.totals.failed += 1
+                self.bus.emit("resource_failed", node=names[id(resource)], cause=cause)
 
 
 def _in_thread(call: Callable[[], None]) -> asyncio.Future[None]:

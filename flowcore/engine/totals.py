@@ -39,16 +39,16 @@ class Totals:
         return cls(**{**data, "nodes": {name: NodeStats.read(stats) for name, stats in data["nodes"].items()}})
 
 
+@dataclass
 class ProcessReport:
     """The report of a listener, a resource or a recovery, on audio and events that belong to no flow."""
 
-    def __init__(self, totals: Totals, bus: Bus, node: str) -> None:
-        self._totals = totals
-        self._bus = bus
-        self._node = node
+    totals: Totals
+    bus: Bus
+    node: str
 
     def _stats(self) -> NodeStats:
-        return self._totals.nodes.setdefault(self._node, NodeStats())
+        return self.totals.nodes.setdefault(self.node, NodeStats())
 
     def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
         self._stats().dropped.count(reason, chunks, seconds)
@@ -57,4 +57,4 @@ class ProcessReport:
         self._stats().filled.count(reason, chunks, seconds)
 
     def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
-        self._bus.emit(name, node=self._node, level=level, **data)
+        self.bus.emit(name, node=self.node, level=level, **data)

@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flowcore.control.handler import ControlHandler
@@ -35,61 +36,50 @@ STABLE_AFTER = 60.0
 WORKER_DIED: Final = "worker_died"
 
 
+@dataclass(eq=False)
 class Supervisor:
-    """Runs a plan in several processes. ``command`` starts a worker, given the descriptor of its channel.
+    """Runs a plan in ``count`` processes. ``command`` starts a worker, given the descriptor of its channel.
 
     ``job`` is what the worker's program needs to know, as JSON. ``calls`` and ``max_calls`` count over all workers.
     ``bus`` gets events of workers and repairs, and the addresses; the workers log all other events themselves.
     ``on_file`` is called with the path of each file that they finish.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        workers: int,
-        command: Sequence[str],
-        job: Mapping[str, Any],
-        *,
-        bus: Bus,
-        on_file: Callable[[str], None],
-        calls: int | None = None,
-        max_calls: int = 2000,
-    ) -> None:
-        self.totals = Totals()
-        self.code = 0
-        """Exit code of a first worker that could not start, and has logged why."""
-        self.draining = False
-        self.handlers: dict[int, ControlHandler] = {}
-        """Control handlers of the running workers, for a hub."""
-        self._plan = plan
-        self._count = workers
-        self._command = command
-        self._job = job
-        self._bus = bus
-        self._on_file = on_file
-        self._calls = calls
-        self._max_calls = max_calls
-        self._closed = 0
-        self._workers: dict[int, WorkerProcess] = {}
-        self._sockets: dict[Address, socket.socket] = {}
-        self._announced: set[str] = set()
-        self._call_limit: SharedCallLimit
-        self._stopping = asyncio.Event()
-        self._ready = asyncio.Event()
+    plan: Plan
+    count: int
+    command: Sequence[str]
+    job: Mapping[str, Any]
+    bus: Bus
+    on_file: Callable[[str], None]
+    calls: int | None = None
+    max_calls: int = 2000
+    totals: Totals = field(default_factory=Totals, init=False)
+    code: int = field(default=0, init=False)
+    """Exit code of a first worker that could not start, and has logged why."""
+    draining: bool = field(default=False, init=False)
+    handlers: dict[int, ControlHandler] = field(default_factory=dict, init=False)
+    """Control handlers of the running workers, for a hub."""
+    _closed: int = field(default=0, init=False)
+    _workers: dict[int, WorkerProcess] = field(default_factory=dict, init=False)
+    _sockets: dict[Address, socket.socket] = field(default_factory=dict, init=False)
+    _announced: set[str] = field(default_factory=set, init=False)
+    _call_limit: SharedCallLimit = field(init=False)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _ready: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self) -> None:
         """Run until `stop` was called or ``calls`` calls have ended.
 
         Raises `CannotStart` or `UsageError` before the first worker starts.
         """
-        listener = self._plan.listener
+        listener = self.plan.listener
         addresses = listener.cls.listens(listener.config)
         if not addresses:
             raise UsageError(f"{listener.name} ({listener.cls.name}) listens on no port to share: leave out --workers")
         try:
             for address in addresses:
                 self._sockets[address] = listen(*address)
-            with SharedCallLimit.shared(self._max_calls, self._count) as self._call_limit:
+            with SharedCallLimit.shared(self.max_calls, self.count) as self._call_limit:
                 recovery = asyncio.create_task(self._recover())
                 await self._run_workers()
                 await recovery
@@ -99,7 +89,7 @@ class Supervisor:
         finally:
             for listening in self._sockets.values():
                 listening.close()
-            self._bus.deliver()
+            self.bus.deliver()
 
     def stop(self) -> None:
         """Let all workers end their calls in order; `run` returns within ``STOP_TIMEOUT`` + ``KILL_DELAY`` seconds."""
@@ -131,7 +121,7 @@ class Supervisor:
         ready = asyncio.create_task(self._ready.wait())
         await asyncio.wait({first, ready}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
-        others = [] if first.done() else [self._keep_running(number) for number in range(2, self._count + 1)]
+        others = [] if first.done() else [self._keep_running(number) for number in range(2, self.count + 1)]
         await asyncio.gather(first, *others)
 
     async def _keep_running(self, number: int) -> None:
@@ -139,7 +129,7 @@ class Supervisor:
         delay = MIN_RESTART_DELAY
         while not self.draining:
             began = time.monotonic()
-            worker = await WorkerProcess.start(number, self._command, self._job, self._call_limit, self._sockets)
+            worker = await WorkerProcess.start(number, self.command, self.job, self._call_limit, self._sockets)
             self._workers[number] = worker
             if self.draining:
                 worker.signal(signal.SIGTERM)
@@ -189,7 +179,7 @@ class Supervisor:
         elif event.name == "page_opened":
             self._announce(event)
         elif event.name == "file_finished":
-            self._on_file(event.data["path"])
+            self.on_file(event.data["path"])
         elif event.name == "flow_closed":
             self._count_closed(1)
 
@@ -201,7 +191,7 @@ class Supervisor:
 
     def _count_closed(self, calls: int) -> None:
         self._closed += calls
-        if self._calls is not None and self._closed >= self._calls:
+        if self.calls is not None and self._closed >= self.calls:
             self.stop()
 
     def _settle(self, worker: WorkerProcess) -> int:
@@ -217,9 +207,9 @@ class Supervisor:
         return lost
 
     async def _recover(self) -> None:
-        await asyncio.to_thread(recover, self._plan, self._bus)
-        self._bus.deliver()
+        await asyncio.to_thread(recover, self.plan, self.bus)
+        self.bus.deliver()
 
     def _emit(self, name: str, node: str = "", **data: Any) -> None:
-        self._bus.emit(name, node=node, **data)
-        self._bus.deliver()
+        self.bus.emit(name, node=node, **data)
+        self.bus.deliver()

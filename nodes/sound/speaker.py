@@ -110,11 +110,7 @@ class Speaker(Resource):
         change = request.get("change")
         if isinstance(change, dict):
             self._change(change)
-        return {
-            "device": self._name if self.playing else "",
-            "underruns": self.underruns,
-            "calls": self.mixer.state(),
-        }
+        return {"device": self._name if self.playing else "", "underruns": self.underruns, "calls": self.mixer.state()}
 
     def _change(self, change: Mapping[str, Any]) -> None:
         """Change the fields of the selection that ``change`` names."""
