@@ -81,13 +81,8 @@ class Credentials:
     @staticmethod
     def are_presented(request: Request) -> bool:
         """Return whether a request has a header or parameter for credentials, so that it can be judged before Start."""
-        named = "Authorization" in request.headers
-        return named or any("secret" in name.lower() for name, _ in _named(request))
-
-
-def _named(request: Request) -> Iterator[tuple[str, str]]:
-    yield from request.headers.raw_items()
-    yield from parse_qsl(request.path.partition("?")[2])
+        pairs = [*request.headers.raw_items(), *parse_qsl(request.path.partition("?")[2])]
+        return "Authorization" in request.headers or any("secret" in name.lower() for name, _ in pairs)
 
 
 def _of_request(request: Request) -> Iterator[tuple[str, str]]:

@@ -162,13 +162,6 @@ def minimal(message: bytes) -> bytes:
     return event.SerializeToString()
 
 
-def _unknown_participant_start(name: str) -> bytes:
-    """Write a SegmentStart for a participant of unknown type, with 16-bit audio."""
-    form = pb.AudioFormat(codec=pb.L16, rate=RATE, ptime=100)
-    start = pb.SegmentStartEvent(segment_id=name, participant=pb.Participant(id=name), audio_format=form)
-    return pb.StreamEvent(segment_start=start).SerializeToString()
-
-
 _SENDER = DialogSender({})
 
 _GARBAGE: Mapping[str, Callable[[str, bytes], bytes]] = {
@@ -182,7 +175,7 @@ _GARBAGE: Mapping[str, Callable[[str, bytes], bytes]] = {
     "repeated media": lambda party, last: last,
     "media of an unknown segment": lambda party, last: _SENDER.media("unknown", b"\xd5" * 20, 1),
     "media without audio": lambda party, last: _SENDER.media(party, b"", 1),
-    "start of a silent participant": lambda party, last: _unknown_participant_start("other"),
+    "start of a silent participant": lambda party, last: _SENDER.segment_start("other", pb.L16, participant=0),
     "half a sample": lambda party, last: _SENDER.media("other", b"\x01\x02\x03", 1),
     "stop of an unknown segment": lambda party, last: _SENDER.segment_stop("unknown"),
     "info of an unknown segment": lambda party, last: _SENDER.info("unknown", "x" * 2000),

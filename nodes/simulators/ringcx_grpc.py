@@ -84,10 +84,6 @@ class Load(LoadGenerator):
             await asyncio.sleep(due - now)
         self._lags.append(max(0.0, time.monotonic() - due))
 
-    def stamps(self, number: int, message: int) -> bool:
-        """Return whether the agent's message carries a stamp: where `known_audio.stamped` has one at its start."""
-        return self.stamping and (message * SLOTS + number) % STAMP_EVERY == 0
-
 
 class _SimulatedCall:
     """One call to the receiver."""
@@ -121,7 +117,8 @@ class _SimulatedCall:
                 at = message * CHUNK % len(audio)
                 size = min(CHUNK, length - message * CHUNK)
                 data = audio[at : at + size] + audio[: max(0, at + size - len(audio))]
-                if not which and load.stamps(self._number, message):
+                # Where `known_audio.stamped` has a stamp at the start of a message of the agent.
+                if load.stamping and not which and (message * SLOTS + self._number) % STAMP_EVERY == 0:
                     data = stamps.stamp() + data[stamps.LENGTH :]
                 media = self._sender.media(track, data)
                 try:

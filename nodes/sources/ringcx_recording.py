@@ -25,12 +25,10 @@ from flowcore import (
 from nodes.audio.g711 import RATE
 from nodes.ringcx import call_recording as recording
 from nodes.ringcx.call_attributes import WEBSOCKET_ATTRIBUTES
+from nodes.ringcx.call_guard import CHECK_INTERVAL
 from nodes.ringcx.call_recording import BadRecording, Closed, Message, Opened
 from nodes.ringcx.events import WEBSOCKET_EVENTS, WEBSOCKET_REASONS
 from nodes.ringcx.standin import Connection
-
-CHECK_INTERVAL = 0.25
-"""Seconds of recorded silence between two checks of a call's time limits."""
 
 
 class RingCXRecordingConfig(Config):
