@@ -14,7 +14,7 @@ import linecache
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
@@ -23,8 +23,8 @@ from types import ModuleType
 
 from pydantic import PydanticUserError
 
-from flowcore.errors import BrokenImport, FlowcoreError, NameClash
-from flowcore.node import Demux, Listener, Node, Sink, Transform
+from flowcore.errors import BrokenImport, FlowcoreError, NameClash, safe_str
+from flowcore.node import Demux, Listener, Node, Resource, Sink, Transform
 
 GROUP = "flowcore.nodes"
 FAMILIES = ("sources", "transforms", "sinks")
@@ -167,6 +167,22 @@ def _run(path: Path) -> ModuleType:
         del sys.modules[name]
         raise BrokenImport(path.name, error, tuple(authors_lines(error, path.parent))) from error
     return module
+
+
+def is_node_error(cls: type[Node], error: BaseException) -> bool:
+    """Whether the node's own code raised ``error``, instead of the engine's."""
+    return any(authors_lines(error, folder(cls.__module__)))
+
+
+def describe_error(
+    cls: type[Node | Resource], error: BaseException, secrets: Iterable[str] = ()
+) -> tuple[str, tuple[str, ...]]:
+    """The error's text and the steps through its author's code; only its type if either holds one of ``secrets``."""
+    message = f"{type(error).__name__}: {safe_str(error)}"
+    trace = tuple(authors_lines(error, folder(cls.__module__)))
+    if any(secret in text for secret in secrets for text in (message, *trace)):
+        return type(error).__name__, ()
+    return message, trace
 
 
 def authors_lines(error: BaseException, folder: Path | None) -> Iterator[str]:

@@ -13,9 +13,9 @@ from flowcore.engine.admission import MessagePort
 from flowcore.engine.bus import Bus
 from flowcore.engine.totals import ProcessReport, Totals
 from flowcore.errors import CannotStart, FlowcoreError
-from flowcore.graph.node_errors import describe_error
 from flowcore.graph.plan import Plan
 from flowcore.node import Resource
+from flowcore.registry import describe_error
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that a resource may take to close, before the process ends without it."""

@@ -16,10 +16,10 @@ from flowcore.formats import Caps, Format
 from flowcore.graph import advice
 from flowcore.graph.conversions import Converter, Row, Step, accepts, gives, installed, is_converter, offers, shortest
 from flowcore.graph.model import Graph, GraphNode, Input, OnError, OnFull
-from flowcore.graph.node_errors import describe_error, is_node_error
 from flowcore.graph.plan import BorderPlan, Plan, PlanListener, PlanNode
 from flowcore.graph.problems import Problems
 from flowcore.node import Listener, Node, Sink
+from flowcore.registry import describe_error, is_node_error
 
 RECORDER_QUEUE = 30.0
 """Seconds of audio that wait for a slow node which must lose nothing: a disk that stalls recovers within seconds."""

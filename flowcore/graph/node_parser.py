@@ -12,12 +12,11 @@ from flowcore.diagnostics import Position, did_you_mean, listed
 from flowcore.errors import BrokenImport, CannotStart, FlowcoreError, MissingExtra, NameClash
 from flowcore.graph.fields import check
 from flowcore.graph.model import Input, OnError, QueueConfig
-from flowcore.graph.node_errors import describe_error
 from flowcore.graph.source import Invalid, Scalar, Tree, YamlMapping, mapping_of
 from flowcore.graph.subgraphs import FlatNode
 from flowcore.graph.values import Values
 from flowcore.node import Config, Listener, Node
-from flowcore.registry import Entry
+from flowcore.registry import Entry, describe_error
 
 KEYS = ("use", "from", "with", "queue", "on_error")
 
