@@ -45,16 +45,11 @@ class Log:
         self.written = 0
         self._worker = worker
         self._stream = BackgroundWriter(sys.stderr)
-        renderer: Any = structlog.processors.JSONRenderer()
-        if not as_json:
-            renderer = _for_people(sys.stderr)
+        renderer = structlog.processors.JSONRenderer() if as_json else _for_people(sys.stderr)
+        times = structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json)
         self._log = structlog.wrap_logger(
             structlog.WriteLogger(self._stream),  # type: ignore[arg-type]  # structlog only calls write and flush
-            processors=[
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json),
-                renderer,
-            ],
+            processors=[structlog.processors.add_log_level, times, renderer],
             wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
         )
 

@@ -48,14 +48,10 @@ def simulate(
     over_grpc = grpc or url.startswith("grpc")
     if not over_grpc and not url.startswith(("ws://", "wss://")):
         raise typer.BadParameter(f"{url} is not an address: write it like ws://127.0.0.1:3333/", param_hint="URL")
-    settings = [
-        f"voices.agent={_quoted(agent)}",
-        f"voices.customer={_quoted(caller)}",
-        f"voices.calls={calls}",
-        f"voices.speed={speed}",
-        f"call.url={_quoted(url)}",
-        *([f"call.chaos={_quoted(chaos)}"] if chaos else []),
-    ]
+    settings = [f"voices.agent={_quoted(agent)}", f"voices.customer={_quoted(caller)}"]
+    settings += [f"voices.calls={calls}", f"voices.speed={speed}", f"call.url={_quoted(url)}"]
+    if chaos:
+        settings.append(f"call.chaos={_quoted(chaos)}")
     log = Log(as_json=log_json, quiet=quiet)
     bus = Bus()
     bus.subscribe(log.event)

@@ -42,7 +42,7 @@ class Alarm:
 
     __slots__ = ("_alarms", "_asked", "_wake", "_when")
 
-    def __init__(self, alarms: Alarms, wake: Callable[[], None]) -> None:
+    def __init__(self, alarms: Alarms, wake: Callable[[], object]) -> None:
         self._alarms = alarms
         self._wake = wake
         self._when = NEVER

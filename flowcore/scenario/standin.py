@@ -97,15 +97,8 @@ def with_stand_in(plan: Plan, given: Input, calls: int, faults: Sequence[Fault],
         sent += [Sent(float(message.at), "", _bytes(message.send)) for message in given.script]
         sent.sort(key=lambda message: message.at)
         timelines.append(impaired(sent, faults))
-    fields: dict[str, Any] = {
-        "timelines": timelines,
-        "connect": staticmethod(stand_in.Connection),
-        "live": listener.cls.live,
-        "name": listener.cls.name,
-        "events": listener.cls.events,
-        "reasons": listener.cls.reasons,
-        "form": form,
-    }
+    fields = {name: getattr(listener.cls, name) for name in ("live", "name", "events", "reasons")}
+    fields |= {"timelines": timelines, "connect": staticmethod(stand_in.Connection), "form": form}
     cls = type("StandInListener", (StandInListener,), fields)
     return replace(plan, nodes={**plan.nodes, listener.name: replace(listener, cls=cls)}), stand_in.END
 

@@ -59,7 +59,7 @@ class NodeHarness:
         self._alarms = Alarms(lambda: self.now)
         self.node.report = _Report(self)
         self.node.now = lambda: self.now
-        self.node.alarm = Alarm(self._alarms, self._woken)
+        self.node.alarm = Alarm(self._alarms, self.collect)
         self.node.open(session)
 
     def push(self, *chunks: Any) -> NodeHarness:
@@ -73,9 +73,6 @@ class NodeHarness:
         """Call the node's ``collect``, as the engine does after ``wake``."""
         self.node.collect(*self._outputs)
         return self
-
-    def _woken(self) -> None:
-        self.collect()
 
     def wait(self, seconds: float) -> NodeHarness:
         """Advance the clock in slots of 20 ms, and ring the node's alarm when it is due."""
