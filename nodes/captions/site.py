@@ -41,8 +41,7 @@ class CaptionsSite(Site):
 
     def __post_init__(self) -> None:
         self.shared_calls: SharedCalls
-        self.served = False
-        """Whether a listener serves this site."""
+        self.served = False  # whether a listener serves this site
         self._calls = CallStore(self.keep)
         self._feeds_open = 0
         self._files: dict[str, bytes] = {}

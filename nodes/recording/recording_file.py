@@ -42,8 +42,7 @@ class RecordingFile:
         except OSError:
             self.discard()
             raise
-        self.frames = 0
-        """Length in samples of one channel."""
+        self.frames = 0  # length in samples of one channel
 
     @property
     def path(self) -> Path:

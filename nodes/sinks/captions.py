@@ -49,9 +49,8 @@ class CaptionsConfig(Config):
     @model_validator(mode="after")
     def _has_a_secret(self) -> CaptionsConfig:
         if self.mode != "off" and len(self.secret) < MIN_SECRET_CHARS:
-            raise ValueError(
-                f'access {self.mode} needs a secret of {MIN_SECRET_CHARS} characters or more: "${{VIEWER_KEY}}"'
-            )
+            needed = f'a secret of {MIN_SECRET_CHARS} characters or more: "${{VIEWER_KEY}}"'
+            raise ValueError(f"access {self.mode} needs {needed}")
         return self
 
 
@@ -91,12 +90,10 @@ class Captions(Sink[Text, CaptionsConfig]):
     def open(self, session: Session) -> None:
         self._flow = session.flow
         if not self.resource.served:
-            self.report.event(
-                "page_unavailable", advice="this graph's first node has no port to show it at: ringcx has one"
-            )
-        self.resource.shared_calls.begin(
-            session.attributes.get("call_id") or session.flow, session.flow, session.started
-        )
+            advice = "this graph's first node has no port to show it at: ringcx has one"
+            self.report.event("page_unavailable", advice=advice)
+        call = session.attributes.get("call_id") or session.flow
+        self.resource.shared_calls.begin(call, session.flow, session.started)
 
     def process(self, chunk: Text) -> None:
         pushed_out = self.resource.shared_calls.add_text(self._flow, chunk)

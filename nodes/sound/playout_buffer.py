@@ -45,10 +45,8 @@ class PlayoutBuffer:
         self.rate = rate
         self.depth = depth
         self.playing = False
-        self.wait = depth
-        """The shortest wait of the last window, in seconds."""
-        self.late = 0
-        """Times that the buffer ran dry because audio came late."""
+        self.wait = depth  # the shortest of the last window, in seconds
+        self.late = 0  # times that the buffer ran dry because audio came late
         self._depth = depth
         self._lock = threading.Lock()
         self._queue: deque[tuple[NDArray[np.int16], float]] = deque()

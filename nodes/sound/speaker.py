@@ -27,8 +27,7 @@ class Speaker(Resource):
 
     def __post_init__(self) -> None:
         self.playing = False
-        self.underruns = 0
-        """Blocks that came too late for the card."""
+        self.underruns = 0  # blocks that came too late for the card
         self.mixer = Mixer(self.rate, self._share_newest)
         self._name = ""
         self._shared = 0.0  # start of the newest call, as the other workers know it
@@ -60,11 +59,8 @@ class Speaker(Resource):
                 self._stop.wait(RETRY_INTERVAL)
                 continue
             self._name, self.playing = card.name, True
-            self.report.event(
-                "speaker_returned" if missing else "speaker_opened",
-                device=card.name,
-                latency_ms=round(card.latency * 1000),
-            )
+            event = "speaker_returned" if missing else "speaker_opened"
+            self.report.event(event, device=card.name, latency_ms=round(card.latency * 1000))
             try:
                 self._play(card)
                 return

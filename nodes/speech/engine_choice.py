@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from pydantic import GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from flowcore import Config, Extra, FlowcoreError
+from flowcore import Config, FlowcoreError
 from flowcore.diagnostics import did_you_mean
 from flowcore.speech import Decoder, Engine, Streamer, available, find
 from flowcore.units import FieldType
@@ -37,11 +36,6 @@ class SpeechEngine(FieldType):
         """The class of an engine that is a `Decoder`."""
         assert issubclass(self.cls, Decoder)  # noqa: S101  # not `streams`
         return self.cls
-
-    @property
-    def requires(self) -> Sequence[Extra]:
-        """The optional packages that the engine needs."""
-        return self.cls.REQUIRES
 
     def __str__(self) -> str:
         return self.name

@@ -42,9 +42,8 @@ def _parties(transcript: Transcript, names: Names) -> dict[str, dict[str, Any]]:
     """Return, by track, the name and the numbers of final texts, unfinished texts and words in both."""
     parties: dict[str, dict[str, Any]] = {}
     for text in sorted(transcript.texts, key=lambda text: text.track):
-        party = parties.setdefault(
-            text.track, {"name": party_name(text, names), "texts": 0, "words": 0, "unfinished": 0}
-        )
+        empty = {"name": party_name(text, names), "texts": 0, "words": 0, "unfinished": 0}
+        party = parties.setdefault(text.track, empty)
         party["texts"] += text.final and not text.gap
         party["words"] += len(text.text.split())
         party["unfinished"] += not text.final

@@ -117,7 +117,7 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     def requires(cls, config: TranscribeConfig) -> Sequence[Extra]:
         engines = [config.engine, *([config.fallback] if config.fallback else [])]
         voice = () if all(engine.streams for engine in engines) else VoiceModel.REQUIRES
-        return (*(extra for engine in engines for extra in engine.requires), *voice)
+        return (*(extra for engine in engines for extra in engine.cls.REQUIRES), *voice)
 
     @classmethod
     def make_resource(cls, config: TranscribeConfig) -> DecoderResource | StreamerResource:

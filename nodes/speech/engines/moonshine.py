@@ -41,10 +41,8 @@ class Moonshine(Decoder):
         os.environ["MOONSHINE_ORT_SINGLE_THREAD"] = "1"
         found = importlib.metadata.version("moonshine-voice")
         if found != VERSION:
-            raise CannotStart(
-                f"moonshine-voice {found} is installed, but {VERSION} is needed: pip install 'flowcore[moonshine]'",
-                field="engine",
-            )
+            advice = f"{VERSION} is needed: pip install 'flowcore[moonshine]'"
+            raise CannotStart(f"moonshine-voice {found} is installed, but {advice}", field="engine")
         from moonshine_voice import ModelArch, Transcriber
         from moonshine_voice.errors import MoonshineError
         from moonshine_voice.moonshine_api import TranscriptC
@@ -53,9 +51,8 @@ class Moonshine(Decoder):
         try:
             self._model = Transcriber(get_assets_path() / "tiny-en", ModelArch.TINY, options=OPTIONS)
         except (MoonshineError, OSError) as error:
-            raise CannotStart(
-                f"the model cannot be loaded ({error}): reinstall moonshine-voice=={VERSION}", field="engine"
-            ) from error
+            advice = f"reinstall moonshine-voice=={VERSION}"
+            raise CannotStart(f"the model cannot be loaded ({error}): {advice}", field="engine") from error
         self._result = ctypes.POINTER(TranscriptC)
 
     def decode(self, samples: NDArray[np.int16]) -> str:

@@ -71,9 +71,8 @@ class Whisper(Decoder[WhisperConfig]):
             )
             return " ".join(segment.text.strip() for segment in segments)
         except (RuntimeError, ValueError) as error:
-            raise DecodeFailed(
-                f"whisper could not decode {len(samples) / DECODER_RATE:.1f} s of audio: {_first_line(error)}"
-            ) from error
+            seconds = len(samples) / DECODER_RATE
+            raise DecodeFailed(f"whisper could not decode {seconds:.1f} s of audio: {_first_line(error)}") from error
 
     def close(self) -> None:
         self._model = None

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from flowcore.speech import DECODER_RATE
 from nodes.speech.local.segmenter import Segment
-from nodes.speech.word_match import continuation
 
 MAX_PAUSE_SECONDS = 1.0  # between two utterances, each with some silence around it
 MAX_CONTEXT_SECONDS = 10.0  # of audio that is decoded again
@@ -40,16 +39,5 @@ class Context:
 
     def leads_to(self, segment: Segment) -> bool:
         """Whether the segment closely follows this context."""
-        together = len(self.samples) + len(segment.samples)
-        return (
-            segment.start - self.end <= MAX_PAUSE_SECONDS * DECODER_RATE
-            and together <= MAX_TOTAL_SECONDS * DECODER_RATE
-        )
-
-    def joined_to(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
-        """Return this context's audio and ``samples`` in one array."""
-        return np.concatenate((self.samples, samples))
-
-    def new_words(self, text: str) -> str:
-        """Return the new words in a text of both; empty if the text begins otherwise than before."""
-        return continuation(self.text, text)
+        pause, together = segment.start - self.end, len(self.samples) + len(segment.samples)
+        return pause <= MAX_PAUSE_SECONDS * DECODER_RATE and together <= MAX_TOTAL_SECONDS * DECODER_RATE

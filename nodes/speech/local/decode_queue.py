@@ -55,8 +55,7 @@ class DecodeQueue:
 
     def __init__(self, backlog: float) -> None:
         self.backlog = backlog
-        self.waiting_seconds = 0.0
-        """Seconds of audio that wait for final texts."""
+        self.waiting_seconds = 0.0  # of audio that waits for final texts
         self._finals: deque[DecodeJob] = deque()
         self._interims: dict[object, DecodeJob] = {}  # by track; a dict keeps the place of a job that is replaced
         self._decoding: dict[object, DecodeJob] = {}  # by track

@@ -11,9 +11,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Future
 
+import numpy as np
+
 from flowcore import CannotStart
 from flowcore.speech import DecodeFailed, Decoder
 from nodes.speech.local.decode_queue import DecodeJob, DecodeQueue, Outcome, Overloaded
+from nodes.speech.word_match import continuation
 
 MIN_RETRY_DELAY = 0.5  # seconds before the second attempt to open a decoder again; doubled up to ``MAX_RETRY_DELAY``
 MAX_RETRY_DELAY = 30.0
@@ -84,10 +87,11 @@ class DecoderPool:
         if job.refused:
             return Overloaded("too much audio waits for its text")
         try:
-            if job.context is not None and not self.queue.waiting_seconds:
-                text = job.context.new_words(decoder.decode(job.context.joined_to(job.samples)))
-                if text:
-                    return text
+            before = job.context
+            if before is not None and not self.queue.waiting_seconds:
+                text = decoder.decode(np.concatenate((before.samples, job.samples)))
+                if new := continuation(before.text, text):
+                    return new
             return decoder.decode(job.samples)
         except DecoderDied:
             raise

@@ -105,11 +105,9 @@ class Segmenter:
         self._speech = 0.0  # seconds of speech in those
         self._quiet = 0  # windows since the last one with a possible voice
         self._rest = np.zeros(0, np.int16)  # audio that does not fill a window yet
-        self.start = 0
-        """Position of the first sample held, in samples on the flow's clock."""
+        self.start = 0  # position of the first sample held, in samples on the flow's clock
         self._end: int | None = None  # position where the next chunk should start
-        self.speaking = False
-        """Whether there is an open segment."""
+        self.speaking = False  # whether there is an open segment
 
     def push(self, chunk: Audio) -> Iterator[Segment]:
         """Take a chunk and yield the segments that end in it."""

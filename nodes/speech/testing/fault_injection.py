@@ -132,9 +132,7 @@ class _FaultyStream(Stream):
             if self.over:
                 return
             self.over = True
-        if self.inner is not None:
-            self.inner.cancel()
-            self.inner = None
+        self.cancel()
         kind: Any = _ERRORS.get(self.fault, Unavailable)
         self._listener(Ended(error or kind(f"injected fault: {self.fault}")))  # type: ignore[arg-type]
 

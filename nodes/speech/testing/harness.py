@@ -18,6 +18,9 @@ from nodes.speech.testing.fault_injection import FaultInjector, StreamFault
 
 CHUNK_SECONDS = 0.1
 
+Holds = Sequence[tuple[float, float]]
+"""Start and end of each stretch without audio, in seconds."""
+
 
 @dataclass(eq=False)
 class TranscribeHarness:
@@ -120,13 +123,9 @@ class TranscribeHarness:
 
 
 def to_chunks(
-    samples: NDArray[Any],
-    encoding: Encoding,
-    rate: int,
-    holds: Sequence[tuple[float, float]] = (),
-    track: str = "agent",
+    samples: NDArray[Any], encoding: Encoding, rate: int, holds: Holds = (), track: str = "agent"
 ) -> list[Audio]:
-    """Cut the audio into chunks of 100 ms and leave out the ``holds`` (start and end in seconds)."""
+    """Cut the audio into chunks of 100 ms and leave out the ``holds``."""
     bounds = [0, *(round(second * rate) for hold in holds for second in hold), len(samples)]
     chunks = []
     for start, end in zip(bounds[::2], bounds[1::2], strict=True):

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from flowcore import Encoding
 from nodes.speech.testing.fault_injection import TIME_TOLERANCE, StreamFault
-from nodes.speech.testing.harness import TranscribeHarness, to_chunks
+from nodes.speech.testing.harness import Holds, TranscribeHarness, to_chunks
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,7 @@ class StreamingConformance:
         self.play(call, words, [], seconds=10.0)
         assert call.finish() < 10.0  # the engine's own deadline for the end of a call
         assert call.gaps, "the transcript does not mark the words that were lost"
-        said = {text.text for text in call.finals}
-        assert said <= {self.word_text(1)}
+        assert {text.text for text in call.finals} <= {self.word_text(1)}
 
     # Building blocks, also for tests of your own.
 
@@ -107,17 +106,9 @@ class StreamingConformance:
         """Begin a call with this engine; ``fault`` gives the fault of each stream by its number, from 1."""
         return TranscribeHarness({"use": self.engine, **self.config}, limits, fault, self.speed, settings, self.tick)
 
-    def play(
-        self,
-        call: TranscribeHarness,
-        words: Sequence[SpokenWord],
-        holds: Sequence[tuple[float, float]],
-        seconds: float = 0.0,
-    ) -> None:
+    def play(self, call: TranscribeHarness, words: Sequence[SpokenWord], holds: Holds, seconds: float = 0.0) -> None:
         """Play the words, ``seconds`` of audio at least, without the audio of the holds."""
-        length = max([seconds, *(word.end for word in words)])
-        samples, encoding, rate = self.speak(words, length)
-        call.play(to_chunks(samples, encoding, rate, holds))
+        call.play(to_chunks(*self.speak(words, max([seconds, *(word.end for word in words)])), holds))
 
     def assert_transcript(self, call: TranscribeHarness, words: Sequence[SpokenWord]) -> None:
         """Assert that every word came once, in order and at its time, and that no limit was passed."""
@@ -136,7 +127,7 @@ def _random_fault(rng: random.Random, faults: Sequence[StreamFault], number: int
 
 
 def random_words(seconds: float, seed: int) -> tuple[list[SpokenWord], list[tuple[float, float]]]:
-    """Words in sentences with pauses between them, and the holds (start and end in seconds) without any audio."""
+    """Words in sentences with pauses between them, and holds."""
     rng = random.Random(seed)
     words: list[SpokenWord] = []
     holds = []
