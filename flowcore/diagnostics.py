@@ -88,6 +88,11 @@ def listed(names: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(head)} {last} {tail}" if head else tail
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 call`` or ``2 calls``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def _printable(text: str) -> str:
     """``text`` with a dot for each character that could move the cursor or hide text, and a space for white space."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "·" for c in text)

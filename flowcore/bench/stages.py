@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -65,7 +64,7 @@ class Stages:
                 self._probe(one, name == sink.inputs[0][0] if sink else False)
         if sink is not None:
             timed = type(sink.cls.__name__, (_TimedSink, sink.cls), {"_stages": self})
-            self.plan = replace(plan, nodes={**plan.nodes, sink.name: replace(sink, cls=timed)})
+            self.plan = plan.with_class(sink.name, timed)
 
     def _probe(self, node: PlanNode, before_border: bool) -> None:
         given = node.gives[0]

@@ -19,6 +19,7 @@ from flowcore.bench.search import GENERATOR_LATE, SEARCH_TOLERANCE, Search, verd
 from flowcore.bench.trial import Cores, Outcome, trial
 from flowcore.cli.options import GraphFile, Settings, parse_seconds, try_to_write
 from flowcore.cli.show import show_result, whole_columns
+from flowcore.diagnostics import counted
 from flowcore.errors import FlowcoreError, UsageError
 from flowcore.graph import compile_graph, load_graph
 from flowcore.graph.model import Graph
@@ -60,7 +61,7 @@ def bench(
         subject = Subject.of(graph, checked, settings or [], Path(folder), voices)
         search, last = _search(subject, bound, seconds, most)
     if last is None:
-        calls = f"{search.failed} call{'s' * (search.failed != 1)}"
+        calls = counted(search.failed, "call")
         if search.why == GENERATOR_LATE:
             raise FlowcoreError(f"stop what else runs here, and try again: at {calls} {GENERATOR_LATE}")
         raise FlowcoreError(f"not even {calls} could be held: {search.why}")
@@ -142,7 +143,7 @@ def _steps(search: Search) -> float | None:
 
 def _show(subject: Subject, search: Search, last: Outcome, bound: float) -> None:
     cores = len(subject.cores.receiver)
-    where = f"{cores} core{'s' * (cores != 1)}, the callers on another" if cores else "cores shared with the callers"
+    where = f"{counted(cores, 'core')}, the callers on another" if cores else "cores shared with the callers"
     held = Text.assemble((f"{search.held} calls at once", "bold"), f" of {subject.graph}: nothing lost, on {where}")
     if search.why == GENERATOR_LATE:
         limit = Text(f"It may hold more: at {search.failed} calls {search.why}.", "yellow")

@@ -19,6 +19,7 @@ from flowcore.cli.log import plain
 from flowcore.cli.options import Control
 from flowcore.cli.show import UNLIMITED, show_result, whole_columns
 from flowcore.control import all_calls, only_running, running
+from flowcore.diagnostics import counted
 from flowcore.errors import UsageError
 
 WATCH_INTERVAL: Final = 1.0
@@ -84,7 +85,7 @@ def _table(calls: Calls, missing: list[int], narrow: bool = False) -> Group:
         flow, call_id, *others = _row(call)
         table.add_row(*([Text("\n").join([flow, call_id])] if narrow else [flow, call_id]), *others)
     lines: list[Any] = [whole_columns(table)] if calls else []
-    lines.append(Text(f"{len(calls)} call{'s' * (len(calls) != 1)}"))
+    lines.append(Text(counted(len(calls), "call")))
     if missing:
         lines.append(Text(f"no answer from worker {', '.join(map(str, missing))}", "bold red"))
     return Group(*lines)

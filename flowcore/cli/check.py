@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from flowcore.cli.show import show_problems
+from flowcore.diagnostics import counted
 from flowcore.errors import GraphError
 from flowcore.graph import compile_graph, load_graph
 
@@ -34,8 +35,7 @@ def check(
         except GraphError as error:
             wrong = True
             show_problems(error.problems)
-            count = len(error.problems)
-            closing, style, stderr = f"{path}: {count} problem{'s' * (count != 1)}", "bold red", True
+            closing, style, stderr = f"{path}: {counted(len(error.problems), 'problem')}", "bold red", True
         else:
             closing, style, stderr = f"{path}: ok, {len(graph.nodes)} nodes", "green", False
         Console(stderr=stderr, highlight=False).print(closing, style=style, soft_wrap=True, markup=False)

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from flowcore.cli.options import GraphFile, Settings, plan_of
 from flowcore.cli.show import show_result, whole_columns
+from flowcore.diagnostics import counted
 from flowcore.graph.explain import SLOT, Chain, Explanation, Step
 from flowcore.graph.explain import explain as explain_plan
 
@@ -48,8 +49,8 @@ def _page(explained: Explanation) -> Iterator[RenderableType]:
     queues = sum(chain.border is not None for chain in explained.chains)
     yield Text.assemble(
         (explained.graph, "bold"),
-        f": {_count(len(steps) - inserted, 'node')}, {_count(inserted, 'converter')} put in (marked +), "
-        f"{_count(len(explained.chains), 'chain')}, {_count(queues, 'queue')}",
+        f": {counted(len(steps) - inserted, 'node')}, {counted(inserted, 'converter')} put in (marked +), "
+        f"{counted(len(explained.chains), 'chain')}, {counted(queues, 'queue')}",
     )
     widths = [max((len(cell) for step in steps for cell in cells(step)), default=0) for cells in (_names, _inputs)]
     for number, chain in enumerate(explained.chains):
@@ -73,7 +74,7 @@ def _heading(number: int, chain: Chain) -> Text:
         return title.append(f", in the {chain.runs}, without a queue", "not bold")
     border = chain.border
     of_text = chain.nodes[0].caps.startswith("text")
-    bound = _count(border.chunks, "text") if of_text else f"{border.max} of audio"
+    bound = counted(border.chunks, "text") if of_text else f"{border.max} of audio"
     queue = f"═ queue {bound}, {_size(border.bytes)}, when full {border.on_full} ═▶ "
     return Text.assemble((queue, "yellow"), title, f", in a {chain.runs}")
 
@@ -121,7 +122,3 @@ def _time(seconds: float) -> str:
 
 def _size(number: int) -> str:
     return f"{number / 1024:.0f} KiB" if number < 1 << 20 else f"{number / (1 << 20):.1f} MiB"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flowcore.formats import Format
@@ -69,6 +69,10 @@ class Plan:
         first = next(iter(self.nodes.values()))
         assert isinstance(first, PlanListener)  # noqa: S101  # as every checked graph begins
         return first
+
+    def with_class(self, node: str, cls: type[Node]) -> Plan:
+        """The plan in which ``node`` is of another class."""
+        return replace(self, nodes={**self.nodes, node: replace(self.nodes[node], cls=cls)})
 
 
 def _channels(form: Format | None) -> int:

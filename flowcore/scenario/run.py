@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,7 @@ def _run(scenario: Scenario, before: Mapping[str, Any] | None) -> tuple[dict[str
     end = ""
     caught: dict[str, list[Received]] = {name: [] for name in test.catch}
     for name, kept in caught.items():
-        step = plan.nodes[name]
-        plan = replace(plan, nodes={**plan.nodes, name: replace(step, cls=collecting_sink(kept))})
+        plan = plan.with_class(name, collecting_sink(kept))
     for fault in test.faults:
         plan = _with_fault(plan, fault)
     if test.input is not None:

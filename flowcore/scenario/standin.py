@@ -11,7 +11,6 @@ import importlib
 import json
 import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -100,7 +99,7 @@ def with_stand_in(plan: Plan, given: Input, calls: int, faults: Sequence[Fault],
     fields = {name: getattr(listener.cls, name) for name in ("live", "name", "events", "reasons")}
     fields |= {"timelines": timelines, "connect": staticmethod(stand_in.Connection), "form": form}
     cls = type("StandInListener", (StandInListener,), fields)
-    return replace(plan, nodes={**plan.nodes, listener.name: replace(listener, cls=cls)}), stand_in.END
+    return plan.with_class(listener.name, cls), stand_in.END
 
 
 def _sound(pieces: Sequence[Piece], rate: int, folder: Path) -> NDArray[np.int16]:

@@ -12,7 +12,7 @@ import random
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
 from flowcore.graph.plan import Plan
@@ -121,8 +121,7 @@ def with_fault(cls: type[Node[Any]], fault: Fault, flows: Callable[[str], bool] 
 
 def inject(plan: Plan, node: str, fault: Fault, flows: Callable[[str], bool] = lambda flow: True) -> Plan:
     """Return ``plan`` in which ``node`` has ``fault``: see `with_fault`."""
-    step = plan.nodes[node]
-    return replace(plan, nodes={**plan.nodes, node: replace(step, cls=with_fault(step.cls, fault, flows))})
+    return plan.with_class(node, with_fault(plan.nodes[node].cls, fault, flows))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
+from flowcore.diagnostics import counted
 from nodes.ringcx.credentials import MASK, Credentials
 from nodes.ringcx.messages import attributes
 
@@ -46,9 +47,9 @@ def summarize(value: object) -> str:
             return json.dumps(value)
         case str():
             kind = "digit" if value.isascii() and value.isdecimal() else "character"
-            return _plural(len(value), kind) if value else "empty"
+            return counted(len(value), kind) if value else "empty"
         case int() | float():
-            return f"number of {_plural(len(str(value).lstrip('-')), 'digit')}"
+            return f"number of {counted(len(str(value).lstrip('-')), 'digit')}"
         case dict():
             return f"object of {len(value)}"
         case _:
@@ -102,10 +103,6 @@ class Redactor:
         if isinstance(value, str) and plain != "media":
             return self.text(value)
         return value
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _mask(value: object) -> object:
