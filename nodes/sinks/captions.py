@@ -77,15 +77,12 @@ class Captions(Sink[Text, CaptionsConfig]):
     reasons = (Reason("page_full", "A call's oldest texts, when it has more than its page holds."),)
 
     resource: CaptionsSite
+    _flow = ""
 
     @classmethod
     def make_resource(cls, config: CaptionsConfig) -> Resource:
         secret = config.secret.get_secret_value()
         return CaptionsSite(config.mode, secret, config.frame_ancestors, config.keep, config.viewers)
-
-    def __init__(self, config: CaptionsConfig) -> None:
-        super().__init__(config)
-        self._flow = ""
 
     def open(self, session: Session) -> None:
         self._flow = session.flow

@@ -43,10 +43,7 @@ class Console(Sink[Text]):
     reasons = (Reason("terminal_stuck", "Final texts beyond the backlog of a terminal that does not take them."),)
 
     resource: Screen
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self._flow = ""
+    _flow = ""
 
     @classmethod
     def make_resource(cls, config: Config) -> Resource:

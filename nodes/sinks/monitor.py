@@ -63,7 +63,7 @@ class Monitor(Sink[Audio, MonitorConfig]):
     reasons = (LATE, Reason("speaker_missing", "Audio that no card plays."))
 
     resource: Speaker
-
+    _call: Call | None = None
     caps = (Caps("audio", ("s16",), (16000,)),)
 
     @classmethod
@@ -81,10 +81,6 @@ class Monitor(Sink[Audio, MonitorConfig]):
     @classmethod
     def latency(cls, config: MonitorConfig, given: Format) -> float:
         return config.delay + LATENCY_SECONDS
-
-    def __init__(self, config: MonitorConfig) -> None:
-        super().__init__(config)
-        self._call: Call | None = None
 
     def open(self, session: Session) -> None:
         config = self.config

@@ -91,10 +91,8 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
     loss = "forbidden"
     events = (FILE_FINISHED, FILE_REPAIRED, REPAIR_FAILED)
 
-    def __init__(self, config: TranscriptFileConfig) -> None:
-        super().__init__(config)
-        self._file: NewFile | None = None
-        self._opened = 0.0
+    _file: NewFile | None = None
+    _opened = 0.0
 
     @classmethod
     def make_resource(cls, config: TranscriptFileConfig) -> Resource:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -45,10 +45,6 @@ class Segment:
     def seconds(self) -> float:
         """Length in seconds, pauses at both ends included."""
         return (self.end - self.start) / DECODER_RATE
-
-    def without_audio(self) -> Segment:
-        """Return a copy without the samples, which take 32 KB per second."""
-        return replace(self, samples=self.samples[:0].copy())  # a view would keep the audio
 
     @property
     def voice_mean(self) -> float:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from math import inf
 from queue import SimpleQueue
 from typing import Any
@@ -86,12 +86,8 @@ class _DecodeRequest:
     track: _TrackState
     segment: Segment
     final: bool
-    job_ref: ref[DecodeJob] | None = None  # weak: a cycle would keep the audio alive until the next collection
-
-    @property
-    def job(self) -> DecodeJob | None:
-        """The job in the queue; None once it has its outcome or was replaced."""
-        return self.job_ref() if self.job_ref is not None else None
+    find_job: Callable[[], DecodeJob | None] = lambda: None
+    """Return the job; None once it has its outcome or was replaced. A weak reference: a cycle would keep the audio."""
 
 
 @dataclass(eq=False)
@@ -200,7 +196,7 @@ class UtteranceDriver:
 
     def _make_final(self, early: _DecodeRequest, segment: Segment) -> bool:
         same = (early.segment.start, early.segment.end) == (segment.start, segment.end)
-        job = early.job
+        job = early.find_job()
         return same and job is not None and self._queue.make_final(job)
 
     def _request(self, track: _TrackState, segment: Segment, *, final: bool) -> None:
@@ -213,7 +209,7 @@ class UtteranceDriver:
         track.requested_to = segment.end
         context = self._context(track, segment)
         job = DecodeJob(self, track, segment.samples, final, done, self._report_death, context)
-        request.job_ref = ref(job)
+        request.find_job = ref(job)
         if self._queue.put(job) and self.interim:
             self.host.report.dropped("stale_interim")
         if final:
@@ -227,9 +223,9 @@ class UtteranceDriver:
     def _await(self, request: _DecodeRequest) -> None:
         request.final = True
         self._pending[request] = None
-        job = request.job
+        job = request.find_job()
         if job is not None and job.refused:
-            request.segment = request.segment.without_audio()
+            request.segment = replace(request.segment, samples=job.samples)  # frees 32 KB per second
 
     def _take_results(self) -> None:
         while not self._results.empty():
