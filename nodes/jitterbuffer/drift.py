@@ -16,23 +16,21 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from flowcore import Report
+from flowcore.audio import TELEPHONE_RATE as RATE
 
-RATE = 8000
-"""Samples, and bytes of mu-law, per second."""
-
-WINDOW = 8.0
+WINDOW_SECONDS = 8.0
 """Seconds of arrivals that are judged together: a party alone may stall for nearly as long."""
 
-LOOK = 0.09
+LOOK_INTERVAL = 0.09
 """Seconds after which a packet is looked at closely again: those between only tell the least delay."""
 
-ENOUGH = 40
+MIN_LOOKS = 40
 """So many close looks at each track make a window worth judging: half of what a steady one has."""
 
-MOST = 500
+MAX_LOOKS = 500
 """So many of them are kept at most, whatever somebody sends."""
 
-SLOT = 0.020
+SLOT_SECONDS = 0.020
 """The coarsest that stamps of an engine at ease are, in seconds."""
 
 TOLERANCE = 0.005
@@ -40,20 +38,20 @@ TOLERANCE = 0.005
 differ by 400 ppm move another 8 ms until it is seen, and jitter hides a few more: they stay within 20 ms, or within
 22 when it is 60 ms."""
 
-FEW = 2
+TRUSTED_NEIGHBOURS = 2
 """The least delay is believed as finely as it and so many more lie together."""
 
-JUMP = 0.005
+MAX_CLOCK_CHANGE = 0.005
 """Seconds of change against the mean of all tracks, from window to window, that no clock makes (600 ppm). When one of
 two tracks comes a slot later than before, each changes by half a slot."""
 
-LEAP = 0.1
+MAX_CHANGE = 0.1
 """Seconds that the least delay may change from window to window; more is no clock, but a file that is read fast."""
 
-PATIENCE = 3 * RATE
+QUIET_TIMEOUT = 3 * RATE
 """Samples for which a quiet packet is waited for, before what is missing is spread."""
 
-STEP = 160
+REPEAT_INTERVAL = 160
 """Where no quiet packet comes, one sample in so many is said twice: 0.6 % slower."""
 
 QUIET = bytes(range(0x60, 0x80)) + bytes(range(0xE0, 0x100))
@@ -84,14 +82,14 @@ class Pace:
         """Look closely at a packet: its arrival less its place, in seconds."""
         if delay < self.least:
             self.least = delay
-        if len(self.delays) < MOST:
+        if len(self.delays) < MAX_LOOKS:
             self.delays.append(delay)
 
     def ranges(self) -> Ranges:
         """Where the least delay would lie had many more packets come, and had the stamps been finer as well."""
         least = self.least
-        fine = 2 * least - sorted(self.delays)[FEW]
-        near = sorted({least, least + SLOT, *(delay for delay in self.delays if delay < least + SLOT)})
+        fine = 2 * least - sorted(self.delays)[TRUSTED_NEIGHBOURS]
+        near = sorted({least, least + SLOT_SECONDS, *(delay for delay in self.delays if delay < least + SLOT_SECONDS)})
         widest = max(after - before for before, after in pairwise(near))
         return (fine, least), (min(fine, least - widest), least)
 
@@ -99,7 +97,7 @@ class Pace:
         """How much later it is than when all tracks were level: at least and at most, in seconds."""
         if self.base is None:
             return 0.0, 0.0
-        coarse = abs(self.jumped) >= JUMP
+        coarse = abs(self.jumped) >= MAX_CLOCK_CHANGE
         (low, high), (base_low, base_high) = self.ranges()[coarse], self.base[coarse]
         return low - base_high, high - base_low
 
@@ -114,10 +112,10 @@ class Drift:
 
     def judge(self, tracks: Sequence[Pace], now: float) -> None:
         """A window is over, ``now`` in seconds of arrivals; the next one begins."""
-        if len(tracks) > 1 and all(len(track.delays) >= ENOUGH for track in tracks):
+        if len(tracks) > 1 and all(len(track.delays) >= MIN_LOOKS for track in tracks):
             self._judge(tracks)
         self._begin(tracks)
-        self.ends = now + WINDOW
+        self.ends = now + WINDOW_SECONDS
 
     def restart(self, tracks: Sequence[Pace], *, forget: bool = False) -> None:
         """All paused: judge nothing across it. With ``forget`` a track has a new place, and that is level now."""
@@ -133,9 +131,10 @@ class Drift:
         track.waited += len(data)
         if not data.translate(None, QUIET):
             longer = data[: track.behind] + data
-        elif track.waited > PATIENCE:
-            starts = range(0, min(len(data), track.behind * STEP), STEP)
-            longer = b"".join(data[at : at + 1] + data[at : at + STEP] for at in starts) + data[len(starts) * STEP :]
+        elif track.waited > QUIET_TIMEOUT:
+            step = REPEAT_INTERVAL
+            starts = range(0, min(len(data), track.behind * step), step)
+            longer = b"".join(data[at : at + 1] + data[at : at + step] for at in starts) + data[len(starts) * step :]
         else:
             return data
         more = len(longer) - len(data)
@@ -154,11 +153,11 @@ class Drift:
         common = sum(changes) / len(changes)
         for track, change in zip(tracks, changes, strict=True):
             track.before = track.least
-            track.jumped += change - common if abs(change - common) > JUMP else 0.0
+            track.jumped += change - common if abs(change - common) > MAX_CLOCK_CHANGE else 0.0
         if any(track.base is None for track in tracks):
             for track in tracks:
                 track.base, track.jumped = track.ranges(), 0.0
-        elif max(map(abs, changes)) < LEAP:
+        elif max(map(abs, changes)) < MAX_CHANGE:
             self._compare(tracks)
 
     def _compare(self, tracks: Sequence[Pace]) -> None:

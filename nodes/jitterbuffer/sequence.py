@@ -3,6 +3,8 @@
 Sans-IO: it sees numbers, lengths and arrival stamps, and tells an `Ordered` what it found. What the numbers count is
 not documented by the senders, so it is learnt from the first packets: one counter for each track, or one for all of
 them (a *space* is whatever shares a counter), in steps of 1 or 2. A first guess that proves wrong is corrected.
+Numbers that count anything else (samples, milliseconds, nothing at all) are named, and left alone: then the order is
+that of arrival.
 """
 
 from __future__ import annotations
@@ -12,39 +14,43 @@ from itertools import pairwise
 from typing import Protocol
 
 from flowcore import Packet, Report
+from flowcore.audio import TELEPHONE_RATE as RATE
 
-RATE = 8000
-"""Samples, and bytes, per second of a packet's data."""
-
-LEARN = range(3, 7)
+LEARNING_PACKETS = range(3, 7)
 """So many packets of one track show what the numbers count: the first packets of a call wait for that. More than the
 last always suffice, fewer than the first never, in between it is enough if they cover the window."""
 
-PROBATION = 12
+CERTAIN_STEPS = 5
+"""So many equal steps of 3 or more are no losses, at whatever pace their packets came."""
+
+CONSTANT_PACKETS = 4
+"""So many packets of one track under one number, at the pace of speech, show that the numbers count nothing."""
+
+PROBATION_PACKETS = 12
 """So many packets long a shared counter is doubted: the same number on two tracks then means two counters."""
 
-SHORTEST = 0.01
+MIN_PACKET_SECONDS = 0.01
 """Seconds in the shortest packets of telephony: shorter ones must not make a jump of numbers look short."""
 
-NEAR = 50
+MAX_REPEAT_DISTANCE = 50
 """Numbers back within which a repeat is more likely than a counter that started anew: one second of packets."""
 
-PATIENCE = 2
+EXPECTED_PACKETS = 2
 """So many packets where they were expected prove that the strays seen between them were only strays."""
 
 
 class Ordered(Protocol):
     """Who hears of the order that was found."""
 
-    def begin(self, packets: Sequence[tuple[Packet, int]]) -> None:
-        """The first packets of the call as they came, each with the samples that its track had sent before it."""
-
-    def follow(self, packet: Packet, now: float) -> None:
-        """The next packet; ``now`` is the latest arrival, later than the packet's own if it had to wait."""
+    def follow(self, packet: Packet) -> None:
+        """The next packet."""
 
     def lost(self, held: Mapping[str, int]) -> None:
         """A packet that will not come. Of which track, only the keys of ``held`` say, which maps each track that
         shares the counter to the samples already here that follow, up to the next gap."""
+
+    def too_early(self, packet: Packet, missing: int) -> bool:
+        """Whether ``packet`` came too early for ``missing`` samples to have been spoken before it."""
 
 
 class Space:
@@ -85,7 +91,8 @@ class Sequencer:
         self._wait = wait
         self._jump = jump
         self._early: list[Packet] | None = []  # the first packets, until the scheme is known
-        self._lengths: dict[str, dict[int, int]] = {}  # of theirs, in samples, by track and number
+        self._numbers: dict[str, dict[int, Packet]] = {}  # the first of them of each number, by track
+        self._counts_packets = True
         self._spaces: dict[str, Space] = {}  # by track
         self.deadline = float("inf")  # arrival stamp after which something has waited long enough
         self._now = 0.0
@@ -96,10 +103,12 @@ class Sequencer:
         space = self._spaces.get(packet.track)
         if space is not None and space.calm and packet.seq == space.next:
             space.next += space.stride
-            self._follow(packet, packet.arrived)
+            self._follow(packet)
             return
         self._now = max(self._now, packet.arrived)
-        if self._early is not None:
+        if not self._counts_packets:
+            self._follow(packet)
+        elif self._early is not None:
             self._learn(self._early, packet)
         else:
             self._sort(space or self._join(packet), packet)
@@ -120,23 +129,33 @@ class Sequencer:
         self.deadline = float("inf")
 
     def _learn(self, early: list[Packet], packet: Packet) -> None:
-        own = self._lengths.setdefault(packet.track, {})
-        if packet.seq in own:
-            self._drop("duplicate", packet)
-            return
-        own[packet.seq] = len(packet.data)
+        own = self._numbers.setdefault(packet.track, {})
+        own.setdefault(packet.seq, packet)
         early.append(packet)
-        if len(own) not in LEARN:
-            enough = len(own) >= LEARN.stop
+        mine = [one for one in early if one.track == packet.track]
+        if len(own) in LEARNING_PACKETS:
+            media = sum(len(one.data) for one in own.values()) / RATE
+            enough = max(media, packet.arrived - early[0].arrived) > self._window
         else:
-            enough = max(sum(own.values()) / RATE, packet.arrived - early[0].arrived) > self._window
+            enough = len(own) >= LEARNING_PACKETS.stop or (len(own) == 1 and len(mine) >= LEARNING_PACKETS.stop)
         if enough:
             self._decide(early)
 
     def _decide(self, early: list[Packet]) -> None:
         """Settle what the numbers count, and take the packets that waited for it."""
         self._early = None
-        numbers = {track: list(own) for track, own in self._lengths.items()}
+        numbers = {track: list(own) for track, own in self._numbers.items()}
+        once = [one for one in early if self._numbers[one.track][one.seq] is one]
+        if scheme := _unknown_scheme(early, once):
+            self._counts_packets = False
+            self._report.event("numbering_unknown", scheme=scheme, track="+".join(numbers))
+            for packet in early:
+                self._follow(packet)
+            return
+        for packet in early:
+            if self._numbers[packet.track][packet.seq] is not packet:
+                self._drop("duplicate", packet)
+        early = once
         if len(numbers) > 1 and _one_counter(early, numbers):
             union = [packet.seq for packet in early]
             self._spaces = dict.fromkeys(numbers, Space(list(numbers), min(union), _stride([union])))
@@ -150,34 +169,15 @@ class Sequencer:
             for space in self._distinct()
         }
         packets = [next(queues[id(self._spaces[packet.track])]) for packet in early]
-        if len(queues) == len(numbers):  # a track's own numbers tell what it sent before, come or not
-            self._ordered.begin(self._sent_before(early))
-        else:
-            self._ordered.begin(_heard_before(packets))
-        self._lengths.clear()
+        self._numbers.clear()
         for packet in packets:
             space = self._spaces[packet.track]
             if space.calm and packet.seq == space.next:
                 space.next += space.stride
-                self._follow(packet, self._now)
+                self._follow(packet)
             else:
                 self._sort(space, packet)
         self._set_deadline()
-
-    def _sent_before(self, early: Iterable[Packet]) -> list[tuple[Packet, int]]:
-        """Each packet of tracks with numbers of their own, and the samples that its track sent before it.
-
-        Missing ones count as long as the packet behind them.
-        """
-        before: dict[str, dict[int, int]] = {}
-        for track, own in self._lengths.items():
-            space, samples = self._spaces[track], 0
-            sent = before[track] = {}
-            for count, number in enumerate(sorted(own)):
-                missing = (number - space.first) // space.stride - count
-                sent[number] = samples + missing * own[number]
-                samples += own[number]
-        return [(packet, before[packet.track][packet.seq]) for packet in early]
 
     def _join(self, packet: Packet) -> Space:
         """The space of a track that is heard for the first time."""
@@ -202,18 +202,20 @@ class Sequencer:
                 self._sort(self._spaces[packet.track], packet)
                 return
             space.owners[number] = packet.track
-            if len(space.owners) > PROBATION:
+            if len(space.owners) > PROBATION_PACKETS:
                 space.owners = None
         last = space.next - space.stride
-        if 0 < number - last <= NEAR and (number - last) % space.stride:
+        if 0 < number - last <= MAX_REPEAT_DISTANCE and (number - last) % space.stride:
             space.stride, space.next = 1, last + 1  # it counts in smaller steps than it seemed
-        ahead = (number - space.next) / space.stride / len(space.tracks) * max(len(packet.data) / RATE, SHORTEST)
+        ahead = (
+            (number - space.next) / space.stride / len(space.tracks) * max(len(packet.data) / RATE, MIN_PACKET_SECONDS)
+        )
         if number in space.held:
             self._drop("duplicate", packet)
         elif 0 <= ahead <= self._jump:
             space.held[number] = packet
             space.since += 1
-            if space.strays and space.since >= PATIENCE:
+            if space.strays and space.since >= EXPECTED_PACKETS:
                 self._reject(space)
             self._release(space)
         elif number in space.given_up and not space.strays:  # with strays about, it may be one of them
@@ -228,7 +230,7 @@ class Sequencer:
         while space.held:
             while (packet := space.held.pop(space.next, None)) is not None:
                 space.next += space.stride
-                self._follow(packet, self._now)
+                self._follow(packet)
             media = sum(len(packet.data) for packet in space.held.values()) / len(space.tracks) / RATE
             if self._wait and media <= self._window and self._now <= self._waiting_since(space) + self._window:
                 break
@@ -241,10 +243,14 @@ class Sequencer:
         first = min(space.held)
         held = dict.fromkeys(space.tracks, 0)
         number = first
-        while (packet := space.held.get(number)) is not None:
-            held[packet.track] += len(packet.data)
+        while (one := space.held.get(number)) is not None:
+            held[one.track] += len(one.data)
             number += space.stride
         lost = range(space.next, first, space.stride)
+        packet = space.held[first]
+        if self._ordered.too_early(packet, len(lost) * len(packet.data) // len(space.tracks)):
+            self._report.event("sequence_jumped", track="+".join(space.tracks), expected=space.next, got=first)
+            lost = range(0)
         for _ in lost:
             self._ordered.lost(held)
         oldest = first - round(self._jump * 100 * space.stride)  # what comes even later than that is just a stray
@@ -252,7 +258,7 @@ class Sequencer:
         space.next = first
         while (next_one := space.held.pop(space.next, None)) is not None:
             space.next += space.stride
-            self._follow(next_one, self._now)
+            self._follow(next_one)
 
     def _stray(self, space: Space, packet: Packet) -> None:
         """A number where none is expected: once enough of them agree, the count has started anew."""
@@ -260,12 +266,12 @@ class Sequencer:
         if any(packet.seq == other.seq for other in strays):
             self._drop("duplicate", packet)
             return
-        if strays and abs(packet.seq - strays[-1].seq) > PATIENCE * 3 * space.stride * len(space.tracks):
+        if strays and abs(packet.seq - strays[-1].seq) > EXPECTED_PACKETS * 3 * space.stride * len(space.tracks):
             self._reject(space)
         if not space.strays:
             space.since = 0
         space.strays.append(packet)
-        near = 0 < space.next - packet.seq <= NEAR * space.stride
+        near = 0 < space.next - packet.seq <= MAX_REPEAT_DISTANCE * space.stride
         if len(space.strays) >= (10 if near else 3):
             self._restart(space)
 
@@ -327,17 +333,6 @@ class Sequencer:
         self._report.dropped(reason, packet.seconds)
 
 
-def _heard_before(packets: Iterable[Packet]) -> list[tuple[Packet, int]]:
-    """Each packet, and the samples of the same track in those before it."""
-    heard: dict[str, int] = {}
-    found = []
-    for packet in packets:
-        before = heard.get(packet.track, 0)
-        heard[packet.track] = before + len(packet.data)
-        found.append((packet, before))
-    return found
-
-
 def _one_counter(early: Sequence[Packet], numbers: Mapping[str, list[int]]) -> bool:
     """Whether tracks share a counter: no number twice, and the tracks' numbers interleave or follow each other."""
     if len({packet.seq for packet in early}) < len(early):
@@ -352,6 +347,44 @@ def _one_counter(early: Sequence[Packet], numbers: Mapping[str, list[int]]) -> b
                 return False
         high = max(high, other_high)
     return True
+
+
+def _unknown_scheme(early: Sequence[Packet], once: Sequence[Packet]) -> str:
+    """What the numbers count when it is not packets, in words; empty when it is. ``once`` leaves repeats out."""
+    for track in dict.fromkeys(packet.track for packet in early):
+        mine = [packet for packet in early if packet.track == track]
+        first = {packet.seq: packet for packet in reversed(mine)}
+        changed = sum(packet.data != first[packet.seq].data for packet in mine)
+        paced = len(mine) >= CONSTANT_PACKETS and 2 * (mine[-1].arrived - mine[0].arrived) >= _seconds(mine[:-1])
+        if len(first) == 1 and len(mine) >= CONSTANT_PACKETS and (changed or paced):
+            return "constant"
+        if changed > 1:
+            return "repeating"
+        own = sorted((packet for packet in once if packet.track == track), key=lambda packet: packet.seq)
+        steps = [(after.seq - before.seq, len(before.data)) for before, after in pairwise(own)]
+        if len(steps) < 2 or (len(steps) < CERTAIN_STEPS and _heard_less_than_sent(mine)):
+            continue
+        if all(step == length > 2 for step, length in steps):
+            return "samples"
+        if all(step == length * 1000 // RATE > 2 for step, length in steps):
+            return "milliseconds"
+    union = sorted({packet.seq for packet in once})
+    steps_of = min((after - before for before, after in pairwise(union)), default=1)
+    regular = all((number - union[0]) % steps_of == 0 for number in union)
+    certain = len(union) > CERTAIN_STEPS or not _heard_less_than_sent(once)
+    if len(union) > 2 and steps_of > 2 and regular and certain:
+        return f"steps of {steps_of}"
+    return ""
+
+
+def _seconds(packets: Iterable[Packet]) -> float:
+    return sum(len(packet.data) for packet in packets) / RATE
+
+
+def _heard_less_than_sent(packets: Sequence[Packet]) -> bool:
+    """Whether much less media came of one track than its time: then steps in the numbers are losses."""
+    longest = max(_seconds(one for one in packets if one.track == track) for track in {one.track for one in packets})
+    return packets[-1].arrived - packets[0].arrived > 1.5 * longest + 0.1
 
 
 def _stride(counts: Iterable[Sequence[int]]) -> int:

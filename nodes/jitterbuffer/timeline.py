@@ -1,51 +1,98 @@
-"""From order to time: where on the call's clock each packet stands, and what was a pause and not a delay.
+"""From order to time: where each packet stands on the call's clock, and what was a hold and not a stall.
 
-Packets of calls carry no time stamps. Their media says how much was sent, their arrival when: while everyone sends,
-the two run side by side. Media that falls behind shows a pause (somebody put the call on hold, and nothing was sent)
-unless what is missing comes in a burst (the network was stuck, and everything was sent). Sans-IO and deterministic.
+Packets of calls carry no time stamps. Media tells how much a party sent, arrival tells when, and their difference, the
+*delay*, only ever grows by what the network does: so the least delay is the sender's own clock (RFC 3550, section
+6.4.1; WebRTC's NetEQ decides likewise). Every track has a clock of its own. A packet that is much later than its
+track's clock says was either stalled, and then the rest of what was held back follows much faster than speech, or
+nothing was sent meanwhile: a hold. No track is moved by what happens to another one. Sans-IO and deterministic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import NamedTuple
 
 from flowcore import Packet, Report
-from nodes.jitterbuffer.drift import LOOK, Drift, Pace
+from flowcore.audio import TELEPHONE_RATE as RATE
+from nodes.jitterbuffer.drift import LOOK_INTERVAL, Drift, Pace
 
-RATE = 8000
-"""Samples, and bytes, per second of a packet's data."""
+MAX_SKEW = 0.002
+"""Rise of the expected delay, in seconds per second of media: twice what bad clocks differ (1000 ppm), so that a
+sender's slow clock never adds up to a hold. A lower delay is believed at once."""
 
-CREEP = 0.002
-"""How fast the expected delay may rise, in seconds per second: twice what bad clocks differ (1000 ppm), so that a
-sender's slow clock is followed and never adds up to a pause. It falls at once."""
+LEVEL_TOLERANCE = 0.020
+"""Seconds of difference that are taken for jitter, and not for another place, where tracks begin a call together."""
 
-SAMPLE = 1 / RATE
-_CREEP_PER_SAMPLE = CREEP / RATE
+MAX_WAITING_SECONDS = 30.0
+"""Media of one track that waits at most, in seconds, however fast a stalled network goes on to deliver."""
+
+CATCH_UP_RATE = 0.5
+"""A stalled network delivers at least this much faster than speech, in seconds of lag per second."""
+
+SAMPLE_SECONDS = 1 / RATE
+_SKEW_PER_SAMPLE = MAX_SKEW / RATE
 
 
-class Place(Pace):
-    """Where a track stands. A packet of `length` that arrives by `until` is no pause and goes to `position`.
+class _Waiting(NamedTuple):
+    """A packet that is kept back."""
 
-    Whoever puts it there lowers `least` to its arrival less its place, in seconds: `nodes.jitterbuffer.drift`.
+    order: int  # of its coming, over all tracks
+    start: int  # in samples, before its track is shifted
+    data: bytes
+    lag: float | None  # behind what was expected, in seconds; for a track that joins, its delay; None: silence
+
+
+class TrackClock(Pace):
+    """One track's media position and expected delay. A packet of `length` that arrives by `until` is in time.
+
+    A caller that places packets itself lowers `least` to their delay, in seconds: `nodes.jitterbuffer.drift`.
     """
 
-    __slots__ = ("collapsed", "crept", "length", "position", "until")
+    __slots__ = (
+        "arrived",
+        "checked",
+        "collapsed",
+        "crept",
+        "delay",
+        "lag",
+        "length",
+        "looked",
+        "position",
+        "until",
+        "waiting",
+    )
 
     def __init__(self, name: str, position: int, collapsed: int) -> None:
         super().__init__(name)
-        self.position = position  # where its next packet stands, in samples since the first packet of the call
+        self.position = position  # of its next packet, in samples since the call began, held-back ones included
         self.length = 0  # of its latest packet, in samples
-        self.collapsed = collapsed  # samples of pauses that were left out
+        self.collapsed = collapsed  # samples of holds that were left out
+        self.delay: float | None = None  # expected arrival of a packet minus its end, in seconds; None while it joins
         self.crept = position  # up to where the expected delay has risen with it
         self.until = float("-inf")
+        self.waiting: list[_Waiting] = []  # until it is decided where they belong
+        self.lag = self.arrived = 0.0  # of the latest of them, in seconds
+        self.checked = (0.0, 0.0)  # arrival and lag of the first of them, or of the latest when it last caught up
+        self.looked = 0.0  # arrival of the first of them, or when it was last seen to catch up
+
+    def lags(self) -> list[float]:
+        """Lags of the waiting packets, in seconds."""
+        return [packet.lag for packet in self.waiting if packet.lag is not None]
+
+    def catches_up(self) -> bool:
+        """Whether the latest waiting packets came much faster than speech, as after a stall of the network."""
+        arrived, lag = self.checked
+        return lag - self.lag > CATCH_UP_RATE * (self.arrived - arrived)
 
 
 class Timeline:
     """Places packets that come in order: calls ``place(track, start, data)``, ``start`` in samples.
 
-    A pause of more than ``pause`` seconds becomes a jump of ``start`` (or none, with ``collapse``): of one track when
-    the others went on meanwhile, of all when it shows in arrivals and still does after ``settle`` seconds of media.
-    Before all tracks jump, ``jump()`` is called. Fulfils `nodes.jitterbuffer.sequence.Ordered`.
+    A track that is late by more than ``pause`` seconds waits, for ``settle`` seconds of arrivals at most once it stops
+    catching up; then it either goes on where it was, or after a hold (or without, with ``collapse``). ``jump()`` is
+    called before a hold of all tracks. A track that joins waits as long, to learn its delay; those that begin a call
+    together stand side by side. Fulfils `nodes.jitterbuffer.sequence.Ordered`.
     """
 
     def __init__(
@@ -63,75 +110,54 @@ class Timeline:
         self._report = report
         self._pause = pause
         self._pause_samples = round(pause * RATE)
-        self._settle = round(settle * RATE)
+        self._settle = settle
         self._collapse = collapse
         self._drift = Drift(report)
-        self._tracks: dict[str, Place] = {}
-        self._starts: dict[str, int] = {}  # where tracks that were heard first will start
-        self._lead = Place("", 0, 0)  # the track that is furthest
+        self._tracks: dict[str, TrackClock] = {}
+        self._undecided = 0  # tracks that wait
+        self._order = 0  # packets that were ever kept back
+        self._hold = (float("-inf"), 0)  # where the last hold of all began, and how long it was, in samples
         self.last = ""  # the track whose turn it was last
-        self._delay: float | None = None  # arrival of a packet minus its place: the least of late
-        self._doubtful: list[tuple[Place, int, bytes]] = []  # kept back while a pause is not yet told from a delay
-        self._lags: list[
-            tuple[Place, int, float]
-        ] = []  # track and start of each of them, and how late it was in seconds
 
-    def begin(self, packets: Sequence[tuple[Packet, int]]) -> None:
-        """Find out how much later than the first track the others start.
-
-        Any packet tells it: the latest start of the first track, less what the other already sent. The least is
-        right, because packets that were overtaken only make it look later.
-        """
-        latest = 0
-        for packet, before in packets:
-            if packet.track == packets[0][0].track:
-                latest = max(latest, before)
-            start = max(0, latest - before)
-            self._starts[packet.track] = min(start, self._starts.get(packet.track, start))
-
-    def follow(self, packet: Packet, now: float) -> None:
+    def follow(self, packet: Packet) -> None:
         track = self._tracks.get(packet.track) or self._join(packet.track)
-        data = packet.data
-        length = len(data)
-        start = track.position
-        lead = self._lead
-        if lead.position - start > self._pause_samples:
-            start = self._resume(track, packet.arrived - now)
-        if self._delay is None:
-            self._delay = packet.arrived - start * SAMPLE
-        delay = packet.arrived - start * SAMPLE
-        lag = delay - self._delay
-        if lag > self._pause and self._lags and lag > self._lags[-1][2] + self._pause:
-            self._decide()  # another pause within the doubt about one
-            self.follow(packet, now)
+        arrived, data = packet.arrived, packet.data
+        start, length = track.position, len(data)
+        delay = arrived - (start + length) * SAMPLE_SECONDS
+        lag = delay - track.delay if track.delay is not None else delay
+        if track.waiting and arrived - track.looked >= self._settle and lag > track.lag + self._pause:
+            self._decide([track])  # this packet shows another hold, and belongs behind it
+            self.follow(packet)
             return
         track.length = length
-        track.position = start + length
-        if track.position > lead.position:
-            self._lead = track
         self.last = track.name
-        if lag > self._pause or self._doubtful:
-            self._doubt(track, start, data, lag)
-            return
-        rest = self._pause - lag
-        track.until = packet.arrived + (rest if rest < LOOK else LOOK)
-        if packet.arrived >= self._drift.ends:
-            self._drift.judge(tuple(self._tracks.values()), packet.arrived)
-        track.look(delay)
-        if track.behind:
-            data = self._fill(track, start, data)
-        self._delay += min(lag, (track.position - track.crept) * _CREEP_PER_SAMPLE)
-        track.crept = track.position
-        self._place(track.name, start - track.collapsed, data)
+        if track.waiting or track.delay is None or lag > self._pause:
+            self._wait(track, start, data, arrived, lag)
+        else:
+            rest = self._pause - lag
+            track.until = arrived + (rest if rest < LOOK_INTERVAL else LOOK_INTERVAL)
+            if arrived >= self._drift.ends:
+                self._drift.judge(tuple(self._running()), arrived)
+            track.look(delay)
+            if track.behind:
+                data = self._drift.fill(track, data)
+                track.until = float("-inf")
+            track.position = start + len(data)
+            track.delay += min(lag, (track.position - track.crept) * _SKEW_PER_SAMPLE)
+            track.crept = track.position
+            self._place(track.name, start - track.collapsed, data)
+        if self._undecided:
+            self._check(arrived)
 
     def lost(self, held: Mapping[str, int]) -> None:
         """Silence for a lost packet, in the track that is furthest behind: it would have filled that up."""
         reach = {name: self._position(name) + samples for name, samples in held.items()}
-        if max(held.values()) > 3 * self._lead.length:  # long enough to see who sends nothing now
+        lead = self._lead()
+        if lead and max(held.values()) > 3 * lead.length:  # long enough to see who sends nothing now
             reach = {name: reach[name] for name in reach if held[name]}
         furthest = max(reach.values())
         active = [name for name in reach if furthest - reach[name] <= self._pause_samples]
-        # Where two are level, it is the turn of the one who was not heard last.
+        # Where two are level, it is the turn of the one that did not come last.
         name = min(active, key=lambda name: (reach[name], name == self.last))
         self.last = name
         track = self._tracks.get(name)
@@ -139,98 +165,166 @@ class Timeline:
             return  # it was the first of its track, which simply starts with the next one
         silence = b"\xff" * track.length
         start, track.position = track.position, track.position + track.length
-        if track.position > self._lead.position:
-            self._lead = track
-        self._report.filled("lost", track.length * SAMPLE)
-        if self._doubtful:
-            self._doubtful.append((track, start, silence))
+        self._report.filled("lost", track.length * SAMPLE_SECONDS)
+        if track.waiting:
+            self._keep(track, start, silence, None)
         else:
             self._place(name, start - track.collapsed, silence)
 
-    def place_of(self, name: str) -> Place:
-        """Where a known track stands, for a caller that places the packets in between by itself."""
+    def too_early(self, packet: Packet, missing: int) -> bool:
+        """Whether ``packet`` came too early for ``missing`` samples to have been spoken before it.
+
+        Then its number jumped, and nothing was lost. Short gaps are always believed: jitter is as long.
+        """
+        track = self._tracks.get(packet.track)
+        if track is None or missing <= self._pause_samples:
+            return False
+        expected = track.delay if track.delay is not None else min(track.lags(), default=float("-inf"))
+        delay = packet.arrived - (track.position + missing + len(packet.data)) * SAMPLE_SECONDS
+        return expected - delay > missing * SAMPLE_SECONDS / 2
+
+    def clock_of(self, name: str) -> TrackClock:
+        """The clock of a known track, for a caller that places the packets in between by itself."""
         return self._tracks[name]
 
     def flush(self) -> None:
-        if self._doubtful:
-            self._decide()
+        if waiting := [track for track in self._tracks.values() if track.waiting]:
+            self._decide(waiting)
 
-    def _fill(self, track: Place, start: int, data: bytes) -> bytes:
-        data = self._drift.fill(track, data)
-        track.position = start + len(data)
-        if track.position > self._lead.position:
-            self._lead = track
-        track.until = float("-inf")
-        return data
+    def _join(self, name: str) -> TrackClock:
+        lead = self._lead()
+        self._tracks[name] = TrackClock(name, self._position(name), lead.collapsed if lead else 0)
+        return self._tracks[name]
 
     def _position(self, name: str) -> int:
         """Where the next packet of a track would stand; a new one starts with the latest packet of the lead."""
         track = self._tracks.get(name)
         if track is not None:
             return track.position
-        return self._starts.get(name, max(0, self._lead.position - self._lead.length))
+        lead = self._lead()
+        return max(0, lead.position - lead.length) if lead and lead.delay is not None else 0
 
-    def _join(self, name: str) -> Place:
-        track = self._tracks[name] = Place(name, self._position(name), self._lead.collapsed)
-        if len(self._tracks) == 1:
-            self._lead = track
-        self._drift.restart(tuple(self._tracks.values()), forget=True)
-        return track
+    def _lead(self) -> TrackClock | None:
+        return max(self._tracks.values(), key=lambda track: track.position, default=None)
 
-    def _resume(self, track: Place, waited: float) -> int:
-        """Where a track goes on that paused while others did not; ``waited`` (<= 0) is what reordering took since."""
-        reach = self._lead.position + round(waited * RATE)
-        if reach - track.position <= self._pause_samples:
-            return track.position
-        start = reach - self._lead.length
-        paused = start - track.position
-        if self._collapse:
-            track.collapsed += paused
-        self._report.event("hold_ended", track=track.name, seconds=paused * SAMPLE)
-        track.position = start
-        track.crept += paused
-        self._drift.restart(tuple(self._tracks.values()), forget=True)
-        return start
+    def _running(self) -> list[TrackClock]:
+        return [track for track in self._tracks.values() if track.delay is not None]
 
-    def _doubt(self, track: Place, start: int, data: bytes, lag: float) -> None:
-        """Late by more than a pause: keep back, and see whether what follows makes up for it."""
-        for other in self._tracks.values():
-            other.until = float("-inf")
-        self._doubtful.append((track, start, data))
-        self._lags.append((track, start, lag))
-        own = next(began for other, began, _ in self._lags if other is track)
-        # A second packet of the same track at least: long ones cover `settle` alone, and show nothing alone.
-        if lag <= self._pause or (start > own and track.position - own >= self._settle):
-            self._decide()
+    def _wait(self, track: TrackClock, start: int, data: bytes, arrived: float, lag: float) -> None:
+        """Keep a packet back until it shows whether its track was stalled, on hold, or where it begins."""
+        if not track.waiting:
+            self._undecided += 1
+            track.checked, track.looked = (arrived, lag), arrived
+            track.until = float("-inf")
+        self._keep(track, start, data, lag)
+        track.lag, track.arrived = lag, arrived
+        track.position = start + len(data)
+        if track.delay is not None and lag <= self._pause:
+            self._decide([track])  # it has caught up
 
-    def _decide(self) -> None:
-        doubtful, lags = self._doubtful, self._lags
-        self._doubtful, self._lags = [], []
-        firsts = {track.name: (start, lag) for track, start, lag in reversed(lags)}
-        lasts = {track.name: (start, lag) for track, start, lag in lags}
-        longest = max(firsts, key=lambda name: lasts[name][0] - firsts[name][0])
-        (start, most), (end, least) = firsts[longest], lasts[longest]
-        # A network that was stuck delivers much faster than speech.
-        caught_up = end > start and most - least >= (end - start) * SAMPLE / 2
-        paused = 0.0 if caught_up else min(lag for _, _, lag in lags)
-        if paused <= self._pause:
-            shifts = dict.fromkeys(self._tracks, 0)
+    def _keep(self, track: TrackClock, start: int, data: bytes, lag: float | None) -> None:
+        self._order += 1
+        track.waiting.append(_Waiting(self._order, start, data, lag))
+
+    def _check(self, now: float) -> None:
+        """Decide about the tracks that have waited long enough, and no longer catch up."""
+        waiting = [track for track in self._tracks.values() if track.waiting]
+        if not any(now - track.looked >= self._settle for track in waiting):
+            return
+        due = []
+        for track in waiting:
+            waited = now - track.looked
+            full = track.position - track.waiting[0].start > MAX_WAITING_SECONDS * RATE
+            if waited >= self._settle and track.delay is not None and track.catches_up() and not full:
+                track.checked, track.looked = (track.arrived, track.lag), now
+            elif waited >= self._settle / 2:  # nearly as long as the one that is due: most often a hold of both
+                due.append(track)
+        self._decide(due)
+
+    def _decide(self, tracks: Sequence[TrackClock]) -> None:
+        """Place what waits of ``tracks``."""
+        shifts = []
+        running = self._running()
+        for track in tracks:
+            if track.delay is not None:
+                least = min(track.lags())
+                hold = 0 if least <= self._pause or track.catches_up() else self._resume(track, round(least * RATE))
+                track.delay += min(0.0, least - hold * SAMPLE_SECONDS)
+                shifts.append((track, hold))
+            elif running:
+                shifts.append((track, self._join_running(track, running)))
+        if not running:
+            shifts += self._begin([track for track in tracks if track.delay is None])
+        if any(track.delay is None for track, _ in shifts):
+            for track, shift in shifts:
+                if track.delay is None:
+                    track.delay = min(track.lags()) - shift * SAMPLE_SECONDS
+            self._drift.restart(tuple(self._running()), forget=True)
+        self._release(shifts)
+
+    def _join_running(self, track: TrackClock, running: Sequence[TrackClock]) -> int:
+        """How far to shift a track that joins others, in samples, so that its least delay is their expected one."""
+        clock = min(other.delay for other in running if other.delay is not None)
+        return max(-track.waiting[0].start, round((min(track.lags()) - clock) * RATE))
+
+    def _begin(self, tracks: Sequence[TrackClock]) -> list[tuple[TrackClock, int]]:
+        """Place tracks that begin a call, in samples: by their delays or, within jitter, by the order of packets."""
+        tracks = sorted(tracks, key=lambda track: min(track.lags()))
+        first = tracks[0]
+        found = [(first, 0)]
+        for track in tracks[1:]:
+            behind = round((min(track.lags()) - min(first.lags())) * RATE)
+            in_order = max(0, min(_latest(first, packet.order) - packet.start for packet in track.waiting))
+            near = abs(behind - in_order) <= max(LEVEL_TOLERANCE, _uncertainty(first), _uncertainty(track)) * RATE
+            found.append((track, min(in_order, behind) if near else behind))
+        return found
+
+    def _resume(self, track: TrackClock, hold: int) -> int:
+        """The length of the hold after which a track goes on, in samples: with the others, where they held too."""
+        start = track.waiting[0].start
+        began, shared = self._hold
+        if abs(start - began) <= self._pause_samples:  # a hold of all, which was told
+            hold = shared if abs(hold - shared) <= _uncertainty(track) * RATE else hold
         else:
-            shifts = {name: round(self._paused(name, paused, lags) * RATE) for name in self._tracks}
-            self._jump()
-            self._report.event("hold_ended", track="", seconds=round(paused * RATE) * SAMPLE)
-            self._drift.restart(tuple(self._tracks.values()), forget=len(set(shifts.values())) > 1)
-        for name, shift in shifts.items():
-            self._tracks[name].position += shift
-            self._tracks[name].crept += shift
-            self._tracks[name].collapsed += shift if self._collapse else 0
-        for track, start, data in doubtful:
-            self._place(track.name, start + shifts[track.name] - track.collapsed, data)
+            others = [other for other in self._running() if other is not track]
+            of_all = all(other.waiting or other.position - start <= self._pause_samples for other in others)
+            if of_all:
+                self._hold = (start, hold)
+                self._jump()
+            self._report.event("hold_ended", track="" if of_all else track.name, seconds=hold * SAMPLE_SECONDS)
+            self._drift.restart(tuple(self._running()), forget=not of_all)
+        if self._collapse:
+            track.collapsed += hold
+        return hold
 
-    def _paused(self, name: str, paused: float, lags: Sequence[tuple[Place, int, float]]) -> float:
-        """How long one track paused when all did for ``paused`` seconds: as long, but for plain differences.
+    def _release(self, tracks: Sequence[tuple[TrackClock, int]]) -> None:
+        """Place what waited, in the order of its coming, so many samples later than where it stood."""
+        released = []
+        for track, shift in tracks:
+            released += [(packet, track, shift - track.collapsed) for packet in track.waiting]
+            track.waiting = []
+            track.position += shift
+            track.crept = track.position
+        self._undecided -= len(tracks)
+        for packet, track, shift in sorted(released, key=lambda entry: entry[0].order):
+            self._place(track.name, packet.start + shift, packet.data)
 
-        Tracks that were level stay so, to the sample; one that had stopped much earlier gets its own place.
-        """
-        own = min((lag for track, _, lag in lags if track.name == name), default=paused)
-        return own if own - paused > self._pause / 2 else paused
+
+def _latest(track: TrackClock, order: int) -> int:
+    """Start of the latest packet of a track that came before the one with this place in the order."""
+    return max((packet.start for packet in track.waiting if packet.order < order), default=0)
+
+
+def _uncertainty(track: TrackClock) -> float:
+    """How far the least delay of a track that waits may be from the true one, in seconds.
+
+    Its distance to the third least, and as far as packets overtook each other.
+    """
+    lags = track.lags()
+    arrivals = [
+        packet.lag + (packet.start + len(packet.data)) * SAMPLE_SECONDS
+        for packet in track.waiting
+        if packet.lag is not None
+    ]
+    overtaken = max(latest - arrived for latest, arrived in zip(accumulate(arrivals, max), arrivals, strict=True))
+    return max(sorted(lags)[min(2, len(lags) - 1)] - min(lags), overtaken) + SAMPLE_SECONDS / 2

@@ -15,7 +15,7 @@ from flowcore.events import LATE, UNKNOWN_TRACK, Reason
 class InterleaveConfig(Config):
     """Patience with a late party."""
 
-    wait: Duration = Duration("1s")
+    wait: Duration = Duration("5s")
     """How far one party may be ahead of the other before the other's audio becomes silence."""
 
 
@@ -29,7 +29,7 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
 
     Example::
 
-        both: {use: interleave, from: voices, with: {wait: 1s}}
+        both: {use: interleave, from: voices, with: {wait: 5s}}
     """
 
     caps = (Caps("audio", ("s16", "mulaw"), layouts=("tracks", "mono")),)

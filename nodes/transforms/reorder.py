@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from flowcore import PACKETS, Audio, Config, Duration, Emit, Format, Packet, Session, Transform, node
+from flowcore.audio import TELEPHONE_RATE
 from flowcore.events import DUPLICATE, LATE, EventType, Reason
-from nodes.jitterbuffer.sequence import RATE, Sequencer, Space
-from nodes.jitterbuffer.timeline import SAMPLE, Place, Timeline
+from nodes.jitterbuffer.sequence import Sequencer, Space
+from nodes.jitterbuffer.timeline import SAMPLE_SECONDS, Timeline, TrackClock
 
 
 class ReorderConfig(Config):
@@ -18,8 +20,9 @@ class ReorderConfig(Config):
     window: Duration = Duration("120ms")
     """How long a missing packet is waited for, in media or in arrival time, whichever is over first."""
 
-    chunk: Duration = Duration("100ms")
-    """Length of the pieces that come out; shorter ones only come before a pause and at the end."""
+    chunk: Duration = Field(Duration("100ms"), le=Duration("2s"))
+    """Length of the pieces that come out; shorter ones only come before a pause and at the end. Up to 2 s: `interleave`
+    waits for the other party's piece."""
 
     mode: Literal["wait", "skip_late"] = "wait"
     """``wait`` for a missing packet, or ``skip_late``: fill the gap at once and drop the packet if it comes."""
@@ -57,6 +60,21 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
         EventType("hold_ended", "A pause of a track, or of the whole call, is over.", track="", seconds=""),
         EventType("drift_corrected", "A slow track got silence.", track="", seconds=""),
         EventType(
+            "numbering_unknown",
+            "Sequence numbers do not count packets: the order is that of arrival.",
+            "warning",
+            track="",
+            scheme="What they seem to count: samples, milliseconds, steps of a number, repeating, or constant.",
+        ),
+        EventType(
+            "sequence_jumped",
+            "Sequence numbers left some out although nothing was lost: no audio was sent in between.",
+            "warning",
+            track="",
+            expected="The next number.",
+            got="The new one.",
+        ),
+        EventType(
             "sequence_restarted",
             "Sequence numbers started anew.",
             track="",
@@ -74,7 +92,7 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
 
     @classmethod
     def gives(cls, config: ReorderConfig, given: Format) -> Format:
-        return Format("audio", "mulaw", RATE, "tracks")
+        return Format("audio", "mulaw", TELEPHONE_RATE, "tracks")
 
     @classmethod
     def latency(cls, config: ReorderConfig, given: Format) -> float:
@@ -82,8 +100,8 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
 
     def __init__(self, config: ReorderConfig) -> None:
         super().__init__(config)
-        self._chunk = max(1, config.chunk.samples(RATE))
-        self._pause = config.pause.samples(RATE)
+        self._chunk = max(1, config.chunk.samples(TELEPHONE_RATE))
+        self._pause = config.pause.samples(TELEPHONE_RATE)
         self._runs: dict[str, _Run] = {}
         self._emit: Emit[Audio]
 
@@ -109,12 +127,12 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
                 and arrived <= place.until
                 and arrived <= self._sequencer.deadline
             ):
-                position = place.position
-                delay = arrived - position * SAMPLE
+                position = place.position + length
+                delay = arrived - position * SAMPLE_SECONDS
                 if delay < place.least:
                     place.least = delay
                 space.next += space.stride
-                place.position = position + length
+                place.position = position
                 self._timeline.last = place.name
                 run.parts.append(data)
                 end = run.end = run.end + length
@@ -141,7 +159,7 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
     def _place(self, track: str, start: int, data: bytes) -> None:
         run = self._runs.get(track)
         if run is None:
-            run = self._runs[track] = _Run(track, start, self._timeline.place_of(track))
+            run = self._runs[track] = _Run(track, start, self._timeline.clock_of(track))
         elif start != run.end:
             self._cut(run, 1)
             run.start = start
@@ -163,7 +181,7 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
         at = 0
         while len(data) - at >= least:
             length = min(self._chunk, len(data) - at)
-            emit(Audio(np.frombuffer(data, np.uint8, length, at), "mulaw", RATE, run.track, run.start))
+            emit(Audio(np.frombuffer(data, np.uint8, length, at), "mulaw", TELEPHONE_RATE, run.track, run.start))
             run.start += length
             at += length
         run.parts.clear()
@@ -180,7 +198,7 @@ class _Run:
 
     __slots__ = ("end", "parts", "place", "space", "start", "track")
 
-    def __init__(self, track: str, start: int, place: Place) -> None:
+    def __init__(self, track: str, start: int, place: TrackClock) -> None:
         self.track = track
         self.place = place
         self.space: Space | None = None

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowcore import Packet
-from nodes.jitterbuffer.drift import PATIENCE, Drift, Pace
+from nodes.jitterbuffer.drift import QUIET_TIMEOUT, Drift, Pace
 from nodes.jitterbuffer.timeline import Timeline
 
 RATE = 8000
@@ -60,10 +60,10 @@ class Call:
 
         timeline = Timeline(place, lambda: None, self, pause=0.2, settle=0.18, collapse=False)
         packets = self.packets()
-        timeline.begin([(Packet(track, 0, data, 0.0), 0) for track in "ac"])
+
         for arrived, track, number, at in packets:
-            said[track] = at
-            timeline.follow(Packet(track, number, data, arrived), arrived)
+            said[track] = at + (self.phase if track == "c" else 0.0)
+            timeline.follow(Packet(track, number, data, arrived))
             if len(stands) == 2:
                 self.apart.append((arrived, (stands["c"] - stands["a"]) / RATE))
         return self
@@ -150,7 +150,7 @@ def test_a_party_that_pauses_alone_gets_its_place_by_arrival_and_no_correction(s
 @given(st.binary(min_size=1, max_size=400), st.integers(1, 300), st.integers(1, 20))
 def test_what_was_said_is_all_there_and_longer_by_what_is_counted(data, behind, packets):
     call, track = Call(), Pace("a")
-    track.behind, track.waited = behind, PATIENCE
+    track.behind, track.waited = behind, QUIET_TIMEOUT
     drift = Drift(call)
     for _ in range(packets):
         longer = drift.fill(track, data)

@@ -1,6 +1,6 @@
 """Numbers only: what the sequencer takes for the next, the lost, the late and the repeated one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pytest
 
@@ -15,15 +15,14 @@ class Log:
         self.lines: list[str] = []
         self.dropped_lines: list[str] = []
 
-    def begin(self, packets: Sequence[tuple[Packet, int]]) -> None:
-        self.first = [f"{packet.track}{packet.seq}" for packet, _ in packets]
-
-    def follow(self, packet: Packet, now: float) -> None:
-        assert now >= packet.arrived
+    def follow(self, packet: Packet) -> None:
         self.lines.append(f"{packet.track}{packet.seq}")
 
     def lost(self, held: Mapping[str, int]) -> None:
         self.lines.append("?" + "".join(held))
+
+    def too_early(self, packet: Packet, missing: int) -> bool:
+        return False
 
     def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
         self.dropped_lines.append(f"-{reason}")
