@@ -76,6 +76,11 @@ class TrackClock(Pace):
         self.checked = (0.0, 0.0)  # arrival and lag of the first of them, or of the latest when it last caught up
         self.looked = 0.0  # arrival of the first of them, or when it was last seen to catch up
 
+    @property
+    def media_waiting(self) -> int:
+        """Samples that wait."""
+        return self.position - self.waiting[0].start
+
     def lags(self) -> list[float]:
         """Lags of the waiting packets, in seconds."""
         return [packet.lag for packet in self.waiting if packet.lag is not None]
@@ -229,12 +234,13 @@ class Timeline:
     def _check(self, now: float) -> None:
         """Decide about the tracks that have waited long enough, and no longer catch up."""
         waiting = [track for track in self._tracks.values() if track.waiting]
-        if not any(now - track.looked >= self._settle for track in waiting):
+        begins = not self._running()  # then media tells as much as time: nothing stands anywhere yet
+        seconds = [max(now - track.looked, begins * track.media_waiting * SAMPLE_SECONDS) for track in waiting]
+        if max(seconds) < self._settle:
             return
         due = []
-        for track in waiting:
-            waited = now - track.looked
-            full = track.position - track.waiting[0].start > MAX_WAITING_SECONDS * RATE
+        for track, waited in zip(waiting, seconds, strict=True):
+            full = track.media_waiting > MAX_WAITING_SECONDS * RATE
             if waited >= self._settle and track.delay is not None and track.catches_up() and not full:
                 track.checked, track.looked = (track.arrived, track.lag), now
             elif waited >= self._settle / 2:  # nearly as long as the one that is due: most often a hold of both

@@ -32,7 +32,7 @@ opened once, for all calls
   Folder for wav
 
 latency added at most, while every node keeps up
-  wav  1.54s  = slot 20ms + ordered 500ms + voices~interleave 1s + slot 20ms
+  wav  5.54s  = slot 20ms + ordered 500ms + voices~interleave 5s + slot 20ms
   (a queue adds up to its bound while the node behind it does not keep up)
   (a slot is 20ms, and twice that under load)
 
