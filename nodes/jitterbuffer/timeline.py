@@ -235,7 +235,11 @@ class Timeline:
         """Decide about the tracks that have waited long enough, and no longer catch up."""
         waiting = [track for track in self._tracks.values() if track.waiting]
         begins = not self._running()  # then media tells as much as time: nothing stands anywhere yet
-        seconds = [max(now - track.looked, begins * track.media_waiting * SAMPLE_SECONDS) for track in waiting]
+        # Beyond its latest packet: a long one takes long to be followed by the next.
+        seconds = [
+            max(now - track.looked - track.length * SAMPLE_SECONDS, begins * track.media_waiting * SAMPLE_SECONDS)
+            for track in waiting
+        ]
         if max(seconds) < self._settle:
             return
         due = []

@@ -280,7 +280,8 @@ def stretches(draw, seconds: float, longest: float, first: float = 1.0):
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_whatever_a_network_does_nobody_is_moved_when_nothing_was_withheld(data):
     """Stalls, bursts and batches of each party, packets of 5 to 500 ms, any numbers: whole, contiguous, no hold."""
@@ -304,7 +305,8 @@ def test_whatever_a_network_does_nobody_is_moved_when_nothing_was_withheld(data)
         assert_together(harness, *parties)
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_after_real_holds_each_party_is_right_to_a_packet_and_both_are_together(data):
     """Holds of one or of both parties, and parties that join, with packets of 5 to 100 ms."""
@@ -326,7 +328,8 @@ def test_after_real_holds_each_party_is_right_to_a_packet_and_both_are_together(
     assert_together(harness, *parties)
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_loss_is_silence_in_its_own_track_whatever_stalls(data):
     seconds = 6.0
