@@ -19,6 +19,7 @@ from tools.load import Load, call_id, frame, mulaw
 SILENCE = 0
 
 
+@pytest.mark.slow
 def test_twenty_calls_at_once_and_no_sample_in_the_wrong_call(tmp_path):
     with Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav"], calls=20) as live:
         result = Load(live.url, 20, 2.0).run()
@@ -125,6 +126,7 @@ def packets_of(call: int, seconds: float):
 @pytest.mark.fault(25)
 @settings(max_examples=150, deadline=None)
 @given(st.data())
+@pytest.mark.slow
 def test_any_reorder_within_the_window_and_any_repeats_give_the_input_bit_by_bit(data):
     packets = packets_of(data.draw(st.integers(0, 1000)), data.draw(st.sampled_from([0.3, 1.0])))
     keys = {id(p): p.arrived + data.draw(st.floats(0, 0.099)) for p in packets if data.draw(st.booleans())}
@@ -142,6 +144,7 @@ def test_any_reorder_within_the_window_and_any_repeats_give_the_input_bit_by_bit
 
 @settings(max_examples=100, deadline=None)
 @given(st.sets(st.integers(12, 90), max_size=12), st.integers(0, 1000))
+@pytest.mark.slow
 def test_a_lost_message_is_silence_of_its_length_in_its_channel_only(lost, call):
     packets = packets_of(call, 1.0)
     heard, reorder = through_the_trunk([packet for number, packet in enumerate(packets) if number not in lost])

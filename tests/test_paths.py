@@ -141,6 +141,7 @@ def test_the_authors_own_way_up_is_allowed():
     ),
     st.text("ab.*-2[/", max_size=6),
 )
+@pytest.mark.slow
 def test_every_file_of_a_template_is_found_by_its_pattern(tmp_path_factory, pieces, call):
     folder = tmp_path_factory.mktemp("root")
     try:

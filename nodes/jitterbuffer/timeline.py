@@ -24,8 +24,14 @@ sender's slow clock never adds up to a hold. A lower delay is believed at once."
 LEVEL_TOLERANCE = 0.020
 """Seconds of difference that are taken for jitter, and not for another place, where tracks begin a call together."""
 
+ORDER_TOLERANCE = 0.1
+"""The same, in seconds, where packets are so short that the order in which they came is as exact as that."""
+
 MAX_WAITING_SECONDS = 30.0
 """Media of one track that waits at most, in seconds, however fast a stalled network goes on to deliver."""
+
+BURST_SECONDS = 0.5
+"""Media of the first track of a call, in seconds, that is placed although its arrivals cover less time."""
 
 CATCH_UP_RATE = 0.5
 """A stalled network delivers at least this much faster than speech, in seconds of lag per second."""
@@ -234,20 +240,21 @@ class Timeline:
     def _check(self, now: float) -> None:
         """Decide about the tracks that have waited long enough, and no longer catch up."""
         waiting = [track for track in self._tracks.values() if track.waiting]
-        begins = not self._running()  # then media tells as much as time: nothing stands anywhere yet
-        # Beyond its latest packet: a long one takes long to be followed by the next.
-        seconds = [
-            max(now - track.looked - track.length * SAMPLE_SECONDS, begins * track.media_waiting * SAMPLE_SECONDS)
-            for track in waiting
-        ]
-        if max(seconds) < self._settle:
+        # A long packet that is late takes long to be followed by the next.
+        lengths = [track.length * SAMPLE_SECONDS if track.delay is not None else 0.0 for track in waiting]
+        seconds = [now - track.looked - length for track, length in zip(waiting, lengths, strict=True)]
+        # Nothing stands anywhere yet: then a burst need not wait for time to pass.
+        burst = not self._running() and max(track.media_waiting for track in waiting) >= BURST_SECONDS * RATE
+        if max(seconds) < self._settle and not burst:
             return
         due = []
         for track, waited in zip(waiting, seconds, strict=True):
             full = track.media_waiting > MAX_WAITING_SECONDS * RATE
             if waited >= self._settle and track.delay is not None and track.catches_up() and not full:
                 track.checked, track.looked = (track.arrived, track.lag), now
-            elif waited >= self._settle / 2:  # nearly as long as the one that is due: most often a hold of both
+            elif (
+                burst or waited >= self._settle / 2
+            ):  # nearly as long as the one that is due: most often a hold of both
                 due.append(track)
         self._decide(due)
 
@@ -285,7 +292,12 @@ class Timeline:
         for track in tracks[1:]:
             behind = round((min(track.lags()) - min(first.lags())) * RATE)
             in_order = max(0, min(_latest(first, packet.order) - packet.start for packet in track.waiting))
-            near = abs(behind - in_order) <= max(LEVEL_TOLERANCE, _uncertainty(first), _uncertainty(track)) * RATE
+            unsure = max(LEVEL_TOLERANCE, _uncertainty(first), _uncertainty(track))
+            if max(first.length, track.length) <= LEVEL_TOLERANCE * RATE:  # their order tells as much, at any load
+                unsure = max(unsure, ORDER_TOLERANCE)
+            if first.arrived - first.looked < self._settle / 2:  # a burst, whose arrivals say little
+                unsure = float("inf")
+            near = abs(behind - in_order) <= unsure * RATE
             found.append((track, min(in_order, behind) if near else behind))
         return found
 

@@ -44,6 +44,7 @@ print((profile.spent(), burned))
 """
 
 
+@pytest.mark.slow
 def test_time_goes_to_the_module_that_spent_it_in_any_thread() -> None:
     done = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True, check=True)
     spent, burned = eval(done.stdout)

@@ -122,6 +122,7 @@ def test_colours_change_nothing_in_the_text():
 
 
 @pytest.mark.fault(43, 50)
+@pytest.mark.slow
 def test_check_imports_nothing_heavy():
     """What costs time at the start, or needs a device or an extra, is left to those that run."""
     code = (

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from flowcore.cli import streams
 from flowcore.cli.streams import BackgroundWriter
 
@@ -21,6 +23,7 @@ print("dropped")
 """
 
 
+@pytest.mark.slow
 def test_a_closed_stream_gives_its_number_to_no_file(tmp_path):
     file = tmp_path / "out"
     for closed in ("0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"):

@@ -172,6 +172,7 @@ def test_a_tap_stays_when_its_node_is_restarted(live, monkeypatch):
     assert max(ends) == 2.2 * 8000
 
 
+@pytest.mark.slow
 def test_a_client_that_stands_still_loses_audio_and_learns_how_much(live, tmp_path):
     phone = call(live, "one")
     slow = listen(live, "voices")

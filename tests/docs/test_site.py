@@ -4,11 +4,14 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.live import ROOT
 
 LOADED = re.compile(r"<(?:script|img|iframe)[^>]* src=[\"']?(\w+:[^\s\"'>]+)|<link[^>]* href=[\"']?(\w+:[^\s\"'>]+)")
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
     command = [sys.executable, "tools/build_site.py", tmp_path]
     build = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=100)

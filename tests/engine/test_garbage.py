@@ -4,6 +4,8 @@ import asyncio
 import gc
 import weakref
 
+import pytest
+
 from flowcore.engine.clock import VirtualClock
 from flowcore.engine.garbage import MAX_INTERVAL, QUIET_INTERVAL, collected_in_quiet_slots
 from flowcore.engine.slots import PERIOD, STRETCH, Slots
@@ -42,6 +44,7 @@ def test_full_collections_run_while_slots_have_time():
     assert [round(time / QUIET_INTERVAL, 1) for time in times] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_full_collections_wait_long_while_slots_are_busy():
     times = full_collections(PERIOD * STRETCH * 0.8, 2.5 * MAX_INTERVAL)
     assert [round(time / MAX_INTERVAL, 2) for time in times] == [1, 2]

@@ -42,6 +42,7 @@ class BlocksInThread(Blocks):
 
 @pytest.mark.fault(32)
 @pytest.mark.parametrize(("cls", "event"), [(Blocks, "loop_blocked"), (BlocksInThread, "thread_stuck")])
+@pytest.mark.slow
 def test_a_node_that_blocks_is_named_with_its_flow_and_stack(cls, event, monkeypatch):
     monkeypatch.setattr(watchdog, "STRAND_TIMEOUT", 0.2)
     FREED.clear()

@@ -5,6 +5,7 @@ import pytest
 from tests.faults.table import PAGE, ROW, marked_tests, written
 
 
+@pytest.mark.slow
 def test_the_page_names_the_tests_that_carry_its_marks():
     assert written(PAGE.read_text()) == PAGE.read_text(), "run  make docs"
 

@@ -50,6 +50,7 @@ def test_no_permission_names_field_and_fix(tmp_path):
         NewFile.create(PathTemplate(f"{tmp_path}/file/{{flow}}.wav"), SESSION)
 
 
+@pytest.mark.slow
 def test_killed_process_loses_nothing_that_was_appended(tmp_path):
     program = f"""
 import os, pathlib, signal

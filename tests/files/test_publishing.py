@@ -65,6 +65,7 @@ def test_a_link_in_the_place_of_the_new_content_is_not_followed(tmp_path):
 
 @pytest.mark.fault(49)
 @pytest.mark.parametrize("seed", range(8))
+@pytest.mark.slow
 def test_killed_at_random_it_is_whole_and_not_older_than_what_was_acknowledged(tmp_path, seed):
     program = f"""
 import json, pathlib

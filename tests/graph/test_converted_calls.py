@@ -39,6 +39,7 @@ def test_a_recorder_without_a_decoder_keeps_the_same_sound_as_mulaw(tmp_path):
     assert live.dropped() == {}
 
 
+@pytest.mark.slow
 def test_the_recorder_as_it_is_shipped_gets_both_parties_from_a_converter(tmp_path):
     settings = ["call.port=0", f"wav.path={tmp_path}/{{call_id}}.wav"]
     with Live("record", settings, calls=1) as live:

@@ -131,6 +131,7 @@ def test_interleave_holds_back_no_more_than_it_says(ahead, wait):
     window=st.sampled_from([0.06, 0.12, 0.3]),
     chunk=st.sampled_from([0.02, 0.1, 0.2]),
 )
+@pytest.mark.slow
 def test_reorder_holds_back_no_more_than_it_says(lost, late, window, chunk):
     config = {"window": f"{window * 1000:.0f}ms", "chunk": f"{chunk * 1000:.0f}ms"}
     harness = NodeHarness(Reorder, config)

@@ -99,5 +99,6 @@ def test_good_graph_with_lines_in_any_order(lines, count):
         max_size=4,
     )
 )
+@pytest.mark.slow
 def test_any_settings(settings):
     check(GOOD, settings)

@@ -2,6 +2,7 @@
 
 from itertools import combinations, pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ def laid_out(graph):
 
 
 @given(graphs())
+@pytest.mark.slow
 def test_boxes_keep_their_distance_and_stay_in_the_picture(graph):
     layout = laid_out(graph)
     for box in layout.boxes.values():
@@ -48,6 +50,7 @@ def test_boxes_keep_their_distance_and_stay_in_the_picture(graph):
 
 
 @given(graphs())
+@pytest.mark.slow
 def test_wires_go_down_from_box_to_box_and_through_none(graph):
     layout = laid_out(graph)
     assert set(layout.routes) == set(graph[1])
@@ -70,6 +73,7 @@ def test_wires_go_down_from_box_to_box_and_through_none(graph):
 
 
 @given(graphs())
+@pytest.mark.slow
 def test_the_bottom_is_the_last_layer(graph):
     layout = laid_out(graph)
     last = max(box.layer for box in layout.boxes.values())

@@ -61,6 +61,7 @@ HOSTILE = {
 @pytest.mark.fault(42)
 @pytest.mark.parametrize("loader", ["fastest", "SafeLoader"])
 @pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.slow
 def test_hostile_file_ends_as_problems(name, loader, monkeypatch):
     monkeypatch.setattr(source, "_LOADER", getattr(source.yaml, loader, source._LOADER))
     text, codes = HOSTILE[name]

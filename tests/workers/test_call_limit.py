@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from flowcore.workers.call_limit import CELLS, SharedCallLimit, SharedConnectionCounter
 from flowcore.workers.call_limit import MAX_CONNECTIONS_PER_SLOT as FULL_SHARE
 
@@ -13,6 +15,7 @@ print(sum(limit.take() for _ in range(1500)))
 """
 
 
+@pytest.mark.slow
 def test_three_processes_that_compete_get_exactly_the_places_there_are():
     with SharedCallLimit.shared(2000, 3) as limit:
         processes = [

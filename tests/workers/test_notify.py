@@ -72,6 +72,7 @@ def test_ready_alive_and_stopping_are_said(manager):
 
 @pytest.mark.fault(33)
 @pytest.mark.parametrize("cls", [Freezes, FreezesInThread])
+@pytest.mark.slow
 def test_no_heartbeat_while_the_loop_or_a_thread_hangs(manager, monkeypatch, cls):
     monkeypatch.setattr(notify, "STUCK_TIMEOUT", 0.1)
     FREED.clear()

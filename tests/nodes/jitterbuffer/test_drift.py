@@ -90,6 +90,7 @@ class Call:
     phase=st.floats(0, 0.02),
     seed=st.integers(0, 1000),
 )
+@pytest.mark.slow
 def test_equal_clocks_are_never_corrected(ppm, shape, jitter, slot, phase, seed):
     length, seconds = shape
     call = Call((ppm, ppm), seconds, length, jitter, slot, phase, seed).play()
@@ -104,6 +105,7 @@ def test_equal_clocks_are_never_corrected(ppm, shape, jitter, slot, phase, seed)
     jitter=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
     seed=st.integers(0, 1000),
 )
+@pytest.mark.slow
 def test_opposite_clocks_stay_within_25_ms_after_the_first_two_minutes(ppm, shape, jitter, seed):
     length, seconds, most = shape
     call = Call((ppm, -ppm), seconds, length, jitter * most, seed=seed).play()
@@ -119,6 +121,7 @@ def test_one_clock_that_is_wrong_and_one_that_is_right(ppm):
 
 @pytest.mark.parametrize("jitter", [0.0, 0.003])
 @pytest.mark.parametrize("slot", [0.02, 0.04])
+@pytest.mark.slow
 def test_where_stamps_are_coarse_and_nothing_scatters_them_drift_stops_at_two_slots_and_a_half(slot, jitter):
     call = Call((100.0, -100.0), 3600.0, 800, jitter, slot, phase=0.01).play()
     assert call.worst() <= 0.075  # and not 720 ms

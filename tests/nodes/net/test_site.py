@@ -84,6 +84,7 @@ def test_the_page_restricts_its_sources_and_its_frames(tmp_path):
         {"Origin": "http://e"},
     ],
 )
+@pytest.mark.slow
 def test_without_a_secret_a_foreign_page_gets_nothing(tmp_path, wrong):
     with stage(tmp_path) as live:
         talk = Talk(live.url, "one")
@@ -123,6 +124,7 @@ def test_a_script_that_fills_in_no_call_shows_no_other_call(tmp_path, monkeypatc
         talk.hang_up()
 
 
+@pytest.mark.slow
 def test_who_guesses_keys_is_seen_in_the_log_without_the_guess(tmp_path, monkeypatch):
     monkeypatch.setenv("VIEWER_KEY", KEY)
     with stage(tmp_path, "secret: '${VIEWER_KEY}'") as live:
@@ -134,6 +136,7 @@ def test_who_guesses_keys_is_seen_in_the_log_without_the_guess(tmp_path, monkeyp
     assert "guess" not in str(told)
 
 
+@pytest.mark.slow
 def test_two_nodes_with_the_same_path_cannot_start():
     plan = compile_graph(load_text(TWO))
     with pytest.raises(CannotStart, match=r"two nodes want to show pages at /client: give both the same settings"):

@@ -201,6 +201,7 @@ def is_answered(client: Client) -> bool:
 
 
 @pytest.mark.fault(5)
+@pytest.mark.slow
 def test_a_flood_of_handshakes_costs_each_slot_a_few(rig: Rig) -> None:
     flood = [hello(rig) for _ in range(3 * HANDSHAKE_STEPS)]
     for client, said in flood:
@@ -210,6 +211,7 @@ def test_a_flood_of_handshakes_costs_each_slot_a_few(rig: Rig) -> None:
         assert sum(is_answered(client) for client, _ in flood) == slot * HANDSHAKE_STEPS
 
 
+@pytest.mark.slow
 def test_handshakes_that_come_in_crumbs_take_no_turn_of_others(rig: Rig) -> None:
     slow = [hello(rig) for _ in range(3 * HANDSHAKE_STEPS)]
     good, greeting = hello(rig)
@@ -220,6 +222,7 @@ def test_handshakes_that_come_in_crumbs_take_no_turn_of_others(rig: Rig) -> None
     assert is_answered(good)
 
 
+@pytest.mark.slow
 def test_least_crowded_address_goes_first(rig: Rig) -> None:
     crowd = [hello(rig) for _ in range(3 * HANDSHAKE_STEPS)]
     with socket.create_connection(("127.0.0.1", rig.number), source_address=("127.0.0.2", 0)) as alone:
@@ -313,6 +316,7 @@ def test_no_old_version_is_spoken(rig: Rig) -> None:
     assert rig.peers == []
 
 
+@pytest.mark.slow
 def test_an_idle_connection_takes_little_memory(rig: Rig) -> None:
     clients = [Client(rig) for _ in range(40)]
     for client in clients[:20]:

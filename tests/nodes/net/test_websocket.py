@@ -110,6 +110,7 @@ def judged_by_websockets(data: bytes) -> tuple[list[bytes], bytes, bool]:
 @settings(max_examples=600)
 @given(st.lists(FRAMES, max_size=8), ILL, st.lists(st.integers(0, 2000), max_size=12))
 @example([text(b"a"), frame(Opcode.TEXT, b"", fin=False), text(b"b")], b"", [1])
+@pytest.mark.slow
 def test_any_bytes_in_any_pieces_mean_what_websockets_says(good: list[bytes], ill: bytes, cuts: list[int]) -> None:
     data = b"".join(good) + ill
     websocket = opened()

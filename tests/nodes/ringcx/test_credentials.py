@@ -98,6 +98,7 @@ def test_what_shows_credentials_that_can_be_nothing_else(asked: Request, told: b
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
+@pytest.mark.slow
 def test_whatever_holds_it_is_masked_and_only_a_piece_of_its_own_counts(before: str, after: str) -> None:
     text = f"{before}{SECRET}{after}"
     assert CREDENTIALS.occur_in(text)

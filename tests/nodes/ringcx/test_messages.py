@@ -140,6 +140,7 @@ VALUES = (
     | JSON.map(lambda value: json.dumps(value).encode())
     | st.dictionaries(NAMES, VALUES, max_size=6).map(lambda value: json.dumps(value).encode())
 )
+@pytest.mark.slow
 def test_any_bytes_are_an_event_or_a_bad_message(text: bytes) -> None:
     try:
         event = parse(text)

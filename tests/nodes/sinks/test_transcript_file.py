@@ -226,6 +226,7 @@ def test_killed_before_any_step_of_its_end_the_next_one_comes_to_the_same_files(
 @pytest.mark.fault(49)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.slow
 def test_killed_writer_loses_nothing_that_it_took(kind, seed, tmp_path):
     program = f"""
 from flowcore import Text

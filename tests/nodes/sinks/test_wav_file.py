@@ -61,6 +61,7 @@ def test_another_kind_of_file_is_refused_when_the_graph_is_read():
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
 def test_killed_recorder_keeps_all_acknowledged_audio(tmp_path, seed):
     program = f"""
 import numpy as np

@@ -117,6 +117,7 @@ def stamped(order: Sequence[Packet], chance: random.Random, jitter: float) -> li
 
 @settings(max_examples=150, deadline=None)
 @given(disturbed())
+@pytest.mark.slow
 def test_split_reordered_and_repeated_packets_give_the_same_bytes(case):
     packets, arrived = case
     harness = play(arrived)
@@ -444,6 +445,7 @@ def test_loss_while_one_is_on_hold_belongs_to_the_other(scheme, mode, when):
 
 @pytest.mark.fault(26)
 @pytest.mark.parametrize("ppm", [-1000, -100, 100, 1000])
+@pytest.mark.slow
 def test_drift_of_the_senders_clock_is_never_a_pause(ppm):
     """An hour: the media falls 0.36 s behind the arrivals at 100 ppm, far more than the shortest pause."""
     data = bytes(800)

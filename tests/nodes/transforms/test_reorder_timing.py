@@ -153,6 +153,7 @@ def test_a_stall_and_burst_of_one_party_leaves_both_whole():
     assert_untouched(play(packets(agent, customer)), agent, customer)
 
 
+@pytest.mark.slow
 def test_a_party_that_stalls_every_four_seconds_moves_nobody():
     agent = Party("agent", 60)
     customer = Party("customer", 60, stalls=[(at, 0.5) for at in range(2, 58, 4)])
@@ -182,6 +183,7 @@ def test_a_stall_of_the_whole_network_is_made_up_for_whichever_queue_comes_first
 
 @pytest.mark.parametrize("length", [40, 160, 480, 800, 4000, 9600])
 @pytest.mark.parametrize("other", [160, 800])
+@pytest.mark.slow
 def test_parties_of_different_packet_lengths_start_together(length, other):
     agent, customer = Party("agent", 15, length), Party("customer", 15, other)
     harness = play(packets(agent, customer))
@@ -344,6 +346,7 @@ def test_loss_is_silence_in_its_own_track_whatever_stalls(data):
     assert np.array_equal(placed(harness, "customer")[0], whole(customer))
 
 
+@pytest.mark.slow
 def test_a_backlog_that_comes_twice_as_fast_as_speech_for_minutes_is_bounded_and_stays_contiguous():
     """A minute's stall, then all of it at double speed: what waits is bounded, and leaves without a hole."""
     agent = Party("agent", 180)
@@ -383,6 +386,7 @@ def recorded(*parties: Party, **config: str) -> np.ndarray:
         ({"length": 4000}, {}),
     ],
 )
+@pytest.mark.slow
 def test_a_recording_has_every_sample_of_both_parties(agent, customer):
     parties = Party("agent", 15, **agent), Party("customer", 15, **customer)
     stereo = recorded(*parties)
@@ -392,6 +396,7 @@ def test_a_recording_has_every_sample_of_both_parties(agent, customer):
 
 
 @pytest.mark.parametrize("chunk", ["20ms", "500ms", "2s"])
+@pytest.mark.slow
 def test_a_recording_of_any_chunk_length_is_whole(chunk):
     agent, customer = Party("agent", 9), Party("customer", 9)
     stereo = recorded(agent, customer, chunk=chunk)

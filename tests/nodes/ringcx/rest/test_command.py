@@ -42,6 +42,7 @@ def profile(platform, capfd, monkeypatch, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_profile_is_made_shown_changed_and_deleted(profile, platform):
     code, out, _ = profile("create", *QUEUE, "--url", URL)
     assert code == 0

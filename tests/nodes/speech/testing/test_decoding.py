@@ -92,11 +92,13 @@ def test_the_suite_finds_one_that_does_not(monkeypatch):
         suite_of(Greedy, monkeypatch).test_no_length_of_audio_is_too_much_or_too_little()
 
 
+@pytest.mark.slow
 def test_the_suite_finds_a_call_with_repeated_words(monkeypatch):
     with pytest.raises(AssertionError):  # this decoder says all words in each utterance
         suite_of(Fixed, monkeypatch).test_a_call_with_the_engine_has_every_word_once_and_the_last_one_too()
 
 
+@pytest.mark.slow
 def test_silence_has_an_empty_transcript(monkeypatch):
     suite_of(Fixed, monkeypatch)
     assert transcript({"use": "made_up"}, np.zeros(16000, np.int16)) == []
