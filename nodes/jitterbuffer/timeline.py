@@ -25,7 +25,7 @@ LEVEL_TOLERANCE = 0.020
 """Seconds of difference that are taken for jitter, and not for another place, where tracks begin a call together."""
 
 ORDER_TOLERANCE = 0.1
-"""The same, in seconds, where packets are so short that the order in which they came is as exact as that."""
+"""The same, in seconds, where packets are short or equally long: then the order in which they came is as exact."""
 
 MAX_WAITING_SECONDS = 30.0
 """Media of one track that waits at most, in seconds, however fast a stalled network goes on to deliver."""
@@ -293,8 +293,10 @@ class Timeline:
             behind = round((min(track.lags()) - min(first.lags())) * RATE)
             in_order = max(0, min(_latest(first, packet.order) - packet.start for packet in track.waiting))
             unsure = max(LEVEL_TOLERANCE, _uncertainty(first), _uncertainty(track))
-            if max(first.length, track.length) <= LEVEL_TOLERANCE * RATE:  # their order tells as much, at any load
-                unsure = max(unsure, ORDER_TOLERANCE)
+            longest = max(first.length, track.length)
+            if first.length == track.length or longest <= LEVEL_TOLERANCE * RATE:
+                # Their order tells as much, at any load; equal packets that alternate start together.
+                unsure = max(unsure, ORDER_TOLERANCE, longest * SAMPLE_SECONDS)
             if first.arrived - first.looked < self._settle / 2:  # a burst, whose arrivals say little
                 unsure = float("inf")
             near = abs(behind - in_order) <= unsure * RATE
