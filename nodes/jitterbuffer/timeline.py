@@ -64,6 +64,7 @@ class TrackClock(Pace):
         "lag",
         "length",
         "looked",
+        "owed",
         "position",
         "until",
         "waiting",
@@ -77,6 +78,7 @@ class TrackClock(Pace):
         self.delay: float | None = None  # expected arrival of a packet minus its end, in seconds; None while it joins
         self.crept = position  # up to where the expected delay has risen with it
         self.until = float("-inf")
+        self.owed = 0  # samples by which holds that it shared were shorter than its own, so that they do not add up
         self.waiting: list[_Waiting] = []  # until it is decided where they belong
         self.lag = self.arrived = 0.0  # of the latest of them, in seconds
         self.checked = (0.0, 0.0)  # arrival and lag of the first of them, or of the latest when it last caught up
@@ -266,7 +268,8 @@ class Timeline:
             if track.delay is not None:
                 least = min(track.lags())
                 hold = 0 if least <= self._pause or track.catches_up() else self._resume(track, round(least * RATE))
-                track.delay += min(0.0, least - hold * SAMPLE_SECONDS)
+                rest = least - hold * SAMPLE_SECONDS
+                track.delay += rest if hold else min(0.0, rest)
                 shifts.append((track, hold))
             elif running:
                 shifts.append((track, self._join_running(track, running)))
@@ -308,7 +311,9 @@ class Timeline:
         start = track.waiting[0].start
         began, shared = self._hold
         if abs(start - began) <= self._pause_samples:  # a hold of all, which was told
-            hold = shared if abs(hold - shared) <= _uncertainty(track) * RATE else hold
+            own = hold + track.owed
+            hold = shared if abs(own - shared) <= max(LEVEL_TOLERANCE, _uncertainty(track)) * RATE else own
+            track.owed = own - hold
         else:
             others = [other for other in self._running() if other is not track]
             of_all = all(other.waiting or other.position - start <= self._pause_samples for other in others)

@@ -62,7 +62,7 @@ class Call:
         packets = self.packets()
 
         for arrived, track, number, at in packets:
-            said[track] = at + (self.phase if track == "c" else 0.0)
+            said[track] = at
             timeline.follow(Packet(track, number, data, arrived))
             if len(stands) == 2:
                 self.apart.append((arrived, (stands["c"] - stands["a"]) / RATE))
