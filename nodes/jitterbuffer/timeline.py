@@ -139,7 +139,8 @@ class Timeline:
         delay = arrived - (start + length) * SAMPLE_SECONDS
         lag = delay - track.delay if track.delay is not None else delay
         if track.waiting and arrived - track.looked >= self._settle and lag > track.lag + self._pause:
-            self._decide([track])  # this packet shows another hold, and belongs behind it
+            # This packet shows another hold, and belongs behind it; what begins the call is placed together.
+            self._decide([track] if self._running() else [each for each in self._tracks.values() if each.waiting])
             self.follow(packet)
             return
         track.length = length

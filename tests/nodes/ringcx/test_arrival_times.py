@@ -80,5 +80,5 @@ def test_no_stall_of_ours_is_drift_of_a_party(length, phase, stalls):
             )
             for message, at in times:
                 media = parse(message)
-                line.follow(Packet(TRACKS[media.perspective], media.seq, media.data, at), at)
+                line.follow(Packet(TRACKS[media.perspective], media.seq, media.data, at))
     assert books.events == []
