@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from flowcore.control.client import ask
-from tests.support.phone import Phone, said, stereo
+from tests.support.phone import MESSAGE, Phone, said, stereo
 from tools.load import Load, call_id
 
 ROOT = Path(__file__).parents[2]
@@ -218,14 +218,15 @@ def test_a_signal_drains_all_workers(tmp_path, number):
         phones = [Phone(service.url, f"call{number}") for number in range(10)]
         for count, phone in enumerate(phones):
             phone.start()
-            phone.talk(count, 0.3)
+            phone.talk(count, 0.6)
         service.until_recorded(tmp_path, 10, 3200)
         assert service.stop(number) == 0
         assert gone(service.pids())
     assert {event["reason"] for event in service.named("flow_closed")} == {"stopping"}
     for count in range(10):
         heard = stereo(tmp_path / f"call{count}.wav")
-        assert np.array_equal(heard, said(count, 0.3)[: len(heard)])
+        both = len(heard) - MESSAGE  # one party may be a message ahead where the call was cut
+        assert np.array_equal(heard[:both], said(count, 0.6)[:both])
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -253,7 +254,7 @@ def test_workers_outlive_a_killed_supervisor_only_to_end_their_calls(tmp_path):
         phones = [Phone(service.url, f"call{number}") for number in range(4)]
         for phone in phones:
             phone.start()
-            phone.talk(1, 0.3)
+            phone.talk(1, 0.6)
         service.until_recorded(tmp_path, 4, 3200)
         pids = service.pids()
         service.process.kill()
