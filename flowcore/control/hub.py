@@ -10,6 +10,8 @@ Requests never enter the audio's path: a handler answers in a thread beside its 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import json
 import os
 import socket
@@ -38,29 +40,39 @@ class Hub:
         self.path = path
         self.handlers: dict[int, ControlHandler] = {}
         self._listening = _listen(path)
-        self._server: asyncio.Server | None = None
+        self._accepting: set[asyncio.Task[None]] = set()  # one, once open
         self._clients: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        self._server = await asyncio.start_unix_server(self._serve, sock=self._listening, limit=MAX_REQUEST)
+        self._accepting.add(asyncio.create_task(self._accept()))
 
     async def close(self) -> None:
         """Disconnect all clients and remove the socket."""
-        if self._server is not None:
-            self._server.close()
-        for client in tuple(self._clients):
-            client.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
-        await asyncio.sleep(0)  # lets the loop close their sockets
+        tasks = self._accepting | self._clients
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._listening.close()
         self.path.unlink(missing_ok=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._clients) >= MAX_CLIENTS:
-            writer.close()
-            return
-        self._clients.add(task)
+    async def _accept(self) -> None:
+        """Serve each client in a task of its own. `asyncio.start_unix_server` loses some at its end."""
+        while True:
+            try:
+                connection, _ = await asyncio.get_running_loop().sock_accept(self._listening)
+            except OSError:  # too many open files
+                await asyncio.sleep(1.0)
+                continue
+            if len(self._clients) >= MAX_CLIENTS:
+                connection.close()
+                continue
+            client = asyncio.create_task(self._serve(connection))
+            self._clients.add(client)
+            client.add_done_callback(self._clients.discard)
+            client.add_done_callback(functools.partial(_close, connection))  # also if it never ran
+
+    async def _serve(self, connection: socket.socket) -> None:
+        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_REQUEST)
         try:
             while line := await reader.readline():
                 for reply in await self._replies(line):
@@ -68,11 +80,13 @@ class Hub:
                 await asyncio.wait_for(writer.drain(), READ_TIMEOUT)
         except (OSError, TimeoutError, ValueError):  # the client left, does not read, or sends an endless line
             pass
-        except asyncio.CancelledError:  # raised by close() only; Python 3.11 would print a traceback
+        except asyncio.CancelledError:
             writer.transport.abort()  # drops what the client left unread
+            raise
         finally:
-            self._clients.discard(task)
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     async def _replies(self, line: bytes) -> list[dict[str, Any]]:
         try:
@@ -94,6 +108,10 @@ class Hub:
         ]
         answered = {reply["worker"] for reply in replies}
         return [*replies, {"done": True, "missing": sorted(asked.keys() - answered)}]
+
+
+def _close(connection: socket.socket, _: asyncio.Task[None]) -> None:
+    connection.close()
 
 
 def _listen(path: Path) -> socket.socket:
