@@ -2,7 +2,7 @@
 
 The encoder writes through a file object that only appends, so its output reaches the kernel at once. FLAC stores the
 number of samples in its header: `Flac.finalize` writes that number afterwards, in the same way as after a kill.
-Formats: RFC 9639 (FLAC), RFC 3533 (Ogg).
+Formats: `nodes.audio.flac`, RFC 3533 (Ogg).
 """
 
 from __future__ import annotations
@@ -15,12 +15,8 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from flowcore.files import NewFile
+from nodes.audio import flac
 from nodes.recording.containers import CannotRepair, Container
-
-STREAMINFO_START = 8  # offset of the body of STREAMINFO, behind ``fLaC`` and the header of the first block
-STREAMINFO_END = STREAMINFO_START + 34
-MAX_FRAME_BYTES = 65535 * 8 * 4  # bound on the bytes of a FLAC frame of two channels of 16 bits
-FRAME_SYNC = b"\xff\xf8"  # first bytes of a frame in a stream of equal blocks
 
 
 class Encoded(Container):
@@ -66,21 +62,10 @@ class Flac(Encoded):
 
     @classmethod
     def finalize(cls, path: Path) -> float:
-        with path.open("r+b") as file:
-            head = file.read(STREAMINFO_END)
-            if len(head) < STREAMINFO_END or head[:4] != b"fLaC":
-                raise CannotRepair("it holds no audio" if len(head) < STREAMINFO_START else "another program wrote it")
-            body = head[STREAMINFO_START:]
-            fields = int.from_bytes(body[10:18], "big")  # rate, channels, bits, samples
-            block = int.from_bytes(body[:2], "big")
-            rate, known = fields >> 44, fields & ((1 << 36) - 1)
-            frames = known or _flac_frames(file, block)
-            if not known:
-                file.seek(STREAMINFO_START + 10)
-                file.write((fields | frames).to_bytes(8, "big"))
-            file.flush()
-            os.fsync(file.fileno())
-        return frames / rate
+        try:
+            return flac.finalize(path)
+        except flac.NotFlac as error:
+            raise CannotRepair(str(error)) from error
 
 
 class Opus(Encoded):
@@ -142,51 +127,3 @@ class _AppendOnlyFile:
         return self._at
 
     def flush(self) -> None: ...
-
-
-def _flac_frames(file: Any, block: int) -> int:
-    """Return the length of a stream in samples, read from its last frame. Raises `CannotRepair`.
-
-    ``block`` is the length of every frame but the last, in samples.
-    """
-    length = file.seek(0, os.SEEK_END)
-    file.seek(max(STREAMINFO_END, length - MAX_FRAME_BYTES))
-    data: bytes = file.read()
-    at = len(data)
-    while (at := data.rfind(FRAME_SYNC, 0, at)) >= 0:
-        end = _frame_end(data[at : at + 16], block)
-        if end is not None:
-            return end
-    raise CannotRepair("it holds no audio")
-
-
-def _frame_end(head: bytes, block: int) -> int | None:
-    """Return the position after the frame that begins with ``head``, in samples.
-
-    Returns None for bytes that begin no frame (RFC 9639, 9.1).
-    """
-    if len(head) < 6:
-        return None
-    size = max(1, 8 - (head[4] ^ 0xFF).bit_length())  # the number is coded like a UTF-8 character
-    number = head[4] & (0x7F if size == 1 else 0x7F >> size)
-    for byte in head[5 : 4 + size]:
-        number = number << 6 | byte & 0x3F
-    at = 4 + size
-    code, rate = head[2] >> 4, head[2] & 15
-    if code in (6, 7):  # the frame has its own length: it is the last of the stream
-        own = int.from_bytes(head[at : at + code - 5], "big") + 1
-        at += code - 5
-    else:
-        own = block
-    at += {12: 1, 13: 2, 14: 2}.get(rate, 0)
-    return number * block + own if at < len(head) and _crc8(head[:at]) == head[at] else None
-
-
-def _crc8(data: bytes) -> int:
-    """Return the CRC-8 of FLAC: polynomial x^8 + x^2 + x + 1, initial value 0."""
-    crc = 0
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc << 1 ^ (0x07 if crc & 0x80 else 0)) & 0xFF
-    return crc

@@ -35,28 +35,6 @@ def test_finalize_writes_the_number_of_samples_into_the_header_of_flac(tmp_path,
     assert (soundfile.read(path, dtype="int16")[0] == NOISE[:frames]).all()
 
 
-def test_finalize_of_complete_flac_changes_no_byte(tmp_path):
-    path = tmp_path / "x.flac"
-    encoded(path, Flac, NOISE)
-    Flac.finalize(path)
-    before = path.read_bytes()
-    assert Flac.finalize(path) == 2.5
-    assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize("cut", [1, 100, 5000])
-def test_cut_flac_gets_the_samples_of_its_whole_frames(tmp_path, cut):
-    path = tmp_path / "x.flac"
-    encoded(path, Flac, NOISE)
-    with path.open("r+b") as file:
-        file.truncate(path.stat().st_size - cut)
-    frames = round(Flac.finalize(path) * 8000)
-    assert soundfile.info(path).frames == frames <= 20_000
-    with soundfile.SoundFile(path) as sound:
-        whole = sound.read(frames // 4096 * 4096 - 4096, dtype="int16")
-    assert (whole == NOISE[: len(whole)]).all()
-
-
 def test_flac_of_a_header_only_cannot_be_repaired(tmp_path):
     path = tmp_path / "x.flac"
     encoded(path, Flac, NOISE)

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ from pydantic import ValidationError
 
 from flowcore import Audio, CannotStart
 from flowcore.testing import NodeHarness, joined, tone
+from nodes.audio import flac
 from nodes.sinks.audio_file import AudioFile
-from tests.support.recordings import EventReport, files, record_encoded
+from tests.support.recordings import EventReport, about, files, record_encoded
 
 KINDS = ("flac", "opus")
+PACKET = 160  # samples of 20 ms
+NOISE = np.random.default_rng(1).integers(-20000, 20000, 300 * PACKET).astype(np.int16)
 
 
 def test_flac_is_lossless_and_knows_its_length(tmp_path):
@@ -33,6 +37,61 @@ def test_both_parties_keep_their_channels_and_level(tmp_path, kind):
     loud = np.sqrt((found**2).mean(axis=0))
     assert loud[0] == pytest.approx(0.5 / 2**0.5, rel=0.05)
     assert loud[1] < 0.01
+
+
+def flac_lengths(path):
+    """Return the length of a recording as STREAMINFO, its metadata and libsndfile give it, in samples."""
+    head = Path(path).read_bytes()[: flac.STREAMINFO_END]
+    fields = int.from_bytes(head[flac.STREAMINFO_START + 10 :][:8], "big")
+    samples = soundfile.read(path, dtype="int16")[0]
+    return fields & flac.SAMPLES_MASK, round(about(path)["seconds"] * 8000), len(samples)
+
+
+@pytest.mark.fault(54)
+@pytest.mark.parametrize("packets", [232, 32, 40, 64, 78, 80, 84, 106])  # last blocks with a code of their own
+def test_flac_knows_its_length_when_its_last_block_has_a_common_size(tmp_path, packets):
+    samples = NOISE[: packets * PACKET]
+    (path,) = files(record_encoded(tmp_path, "flac", Audio(samples, "s16", 8000, "agent", 0)))
+    assert flac_lengths(path) == (len(samples),) * 3
+    assert (soundfile.read(path, dtype="int16")[0] == samples).all()
+
+
+@pytest.mark.fault(54)
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 2])
+def test_flac_of_1_to_300_packets_says_and_has_their_length(tmp_path, channels):
+    both = np.stack([NOISE, NOISE[::-1]], 1)
+    for packets in range(1, 301):
+        samples = both[: packets * PACKET, :channels].squeeze()
+        track = "agent" if channels == 1 else ""
+        harness = record_encoded(tmp_path / str(packets), "flac", Audio(samples, "s16", 8000, track, 0))
+        (path,) = files(harness)
+        assert flac_lengths(path) == (len(samples),) * 3
+        assert (soundfile.read(path, dtype="int16")[0] == samples).all()
+        assert not harness.dropped
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 2])
+def test_opus_of_up_to_300_packets_says_and_has_their_length(tmp_path, channels):
+    both = np.stack([NOISE, NOISE[::-1]], 1)
+    for packets in range(1, 301, 7):
+        samples = both[: packets * PACKET, :channels].squeeze()
+        track = "agent" if channels == 1 else ""
+        harness = record_encoded(tmp_path / str(packets), "opus", Audio(samples, "s16", 8000, track, 0))
+        (path,) = files(harness)
+        assert len(soundfile.read(path)[0]) == round(about(path)["seconds"] * 8000) == len(samples)
+        assert not harness.dropped
+
+
+@pytest.mark.parametrize("level", [3, 3000])
+def test_flac_that_ends_in_half_a_second_of_silence_is_whole(tmp_path, level):
+    samples = (np.random.default_rng(1).normal(size=354_993) * level).astype(np.int16)
+    samples[-4000:] = 0
+    harness = record_encoded(tmp_path, "flac", Audio(samples, "s16", 8000, "agent", 0))
+    (path,) = files(harness)
+    assert flac_lengths(path) == (354_993,) * 3
+    assert not harness.dropped
 
 
 @pytest.mark.parametrize("kind", KINDS)
