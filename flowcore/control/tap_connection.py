@@ -59,13 +59,16 @@ class TapConnection:
         self._socket.close()
 
     def messages(self, wait: float) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Yield the description and the samples of each chunk received, after at most ``wait`` seconds."""
+        """Yield the description and the samples of each chunk received, after at most ``wait`` seconds.
+
+        Beside the fields of the chunk, a description has ``lost``: the chunks dropped before this one.
+        """
         for head, data in self._read(wait):
-            if "end" in head:
+            if "chunk" not in head:
                 self.end = head["end"]
                 return
             self.lost += head["lost"]
-            yield head, data
+            yield {**head["chunk"], "lost": head["lost"]}, data
 
     def _read(self, wait: float) -> Iterator[tuple[dict[str, Any], bytes]]:
         if (message := self._next_message()) is None and self.end is None:

@@ -7,8 +7,9 @@ call anything. A call without taps has no probes and pays nothing.
 
 Each client has a socket of its own, opened by the process that holds the call, so that no supervisor stands in
 between. On the socket come lines of JSON, first the *hello* (flow, call id, node, port, format), then one line for each
-chunk, with ``bytes`` of its samples behind it, and ``lost``, the chunks that were dropped before it; last
-``{"end": reason}``.
+chunk, ``{"chunk": {...}, "lost": 0, "bytes": 320}``: its description, the chunks that were dropped before it, and the
+size of the samples behind the line; last ``{"end": reason}``. The description stands by itself, because the fields of a
+chunk may have any name: a text has an ``end`` too.
 """
 
 from __future__ import annotations
@@ -176,10 +177,11 @@ class TapClient:
         lost, self._sent = number - self._sent - 1, number
         if isinstance(chunk, Audio):
             data = chunk.samples.tobytes()
-            head = {"track": chunk.track, "start": chunk.start, "rate": chunk.rate, "encoding": chunk.encoding}
-            self._say({**head, "channels": chunk.channels, "lost": lost, "bytes": len(data)}, data)
+            fields = ("track", "start", "rate", "encoding", "channels")
+            described = {field: getattr(chunk, field) for field in fields}
         else:
-            self._say({**msgspec.to_builtins(chunk), "lost": lost, "bytes": 0})
+            data, described = b"", msgspec.to_builtins(chunk)
+        self._say({"chunk": described, "lost": lost, "bytes": len(data)}, data)
         return True
 
     def _say(self, head: Mapping[str, Any], data: bytes = b"") -> None:

@@ -80,7 +80,6 @@ def tap(
 def _lines(listening: TapConnection) -> None:
     while listening.end is None:
         for head, data in listening.messages(1.0):
-            head.pop("bytes")
             if "encoding" in head:
                 samples = to_int16(head, data)
                 rms, peak = (round(one, 1) if math.isfinite(one) else None for one in levels_db(samples))
@@ -107,7 +106,7 @@ def _write(listening: TapConnection, path: Path) -> None:
                         samples = joiner.add(head["track"], head["start"], samples)
                     elif (hole := head["start"] - (head["start"] if at is None else at)) > 0:
                         file.writeframes(bytes(hole * channels * 2))
-                    at = head["start"] + head["bytes"] // (head["channels"] * SAMPLE_BYTES[head["encoding"]])
+                    at = head["start"] + len(data) // (head["channels"] * SAMPLE_BYTES[head["encoding"]])
                     file.writeframes(samples.astype("<i2").tobytes())  # and the sizes: always a complete file
         finally:
             file.writeframes(joiner.flush().astype("<i2").tobytes())

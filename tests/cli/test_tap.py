@@ -13,6 +13,7 @@ import pytest
 from tests.support.asking import call, ended_by_sigterm, hub
 from tests.support.live import PATIENCE, Live, until
 from tests.support.phone import said
+from tests.support.watching import Talk, stage
 from tools.card import Card
 
 pytestmark = pytest.mark.slow
@@ -75,6 +76,32 @@ def test_json_has_a_line_for_each_chunk(live, flowcore):
     assert [line["end"] for line in of_agent[:-1]] == [line["start"] for line in of_agent[1:]]
     assert of_agent[-1]["end"] == 1.0
     assert all(-60 < line["rms_db"] <= line["peak_db"] <= 0 for line in lines)
+
+
+def test_json_on_a_text_node_prints_every_text(flowcore, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    spoken = [("agent", 1.0, "hel", False), ("agent", 1.0, "hello", True), ("customer", 2.5, "good morning", True)]
+    with stage(tmp_path) as live, hub(live):
+        talk = Talk(live.url, "one")
+        until(lambda: live.engine.flows)
+        (flow,) = live.engine.flows.values()
+        put = flow.runs["words"].emits[0]
+
+        def speak():
+            until(lambda: flow.runs["words"].emits[0] is not put)
+            for track, start, words, final in spoken:
+                talk.words(track, start, words, final=final)
+            talk.stop()
+            talk.hang_up()
+
+        thread = threading.Thread(target=speak)
+        thread.start()
+        done = flowcore("tap", "one", "words", "--json")
+        thread.join()
+    assert (done.code, done.err) == (0, "")
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert [(line["track"], line["start"], line["text"], line["final"]) for line in lines] == spoken
+    assert [line["end"] for line in lines] == [2.0, 2.0, 3.5]
 
 
 def test_meter_names_the_call_and_both_parties(live, flowcore):

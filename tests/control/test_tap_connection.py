@@ -11,7 +11,8 @@ from flowcore.control import TapConnection, tap_connection
 from flowcore.errors import UsageError
 
 HELLO = b'{"flow": "f1", "node": "voices"}\n'
-CHUNK = b'{"track": "agent", "lost": 2, "bytes": 4}\nabcd'
+CHUNK = b'{"chunk": {"track": "agent"}, "lost": 2, "bytes": 4}\nabcd'
+TEXT = b'{"chunk": {"track": "agent", "end": 1.5, "text": "hello"}, "lost": 0, "bytes": 0}\n'
 
 
 @pytest.fixture
@@ -63,6 +64,14 @@ def test_the_end_tells_why_the_call_ended(served, tmp_path, monkeypatch):
         other.sendall(CHUNK + b'{"end": "hang up"}\n')
         assert len(list(connection.messages(1.0))) == 1
         assert connection.end == "hang up"
+
+
+def test_the_end_of_a_text_is_not_the_end_of_the_call(served, tmp_path, monkeypatch):
+    connection, other = connect(served, tmp_path, monkeypatch)
+    with connection, other:
+        other.sendall(TEXT + TEXT)
+        assert [head["end"] for head, _ in connection.messages(1.0)] == [1.5, 1.5]
+        assert connection.end is None
 
 
 def test_the_end_is_empty_when_the_process_is_gone(served, tmp_path, monkeypatch):
