@@ -23,6 +23,8 @@ const shown = new Map(); // lines by id
 
 let call; // the id, once the server has sent it
 let ready = false; // the past is shown: later lines are new and read aloud
+let caughtUp = false; // this connection has shown the past: until then a call that ended counts as live
+let current = "connecting"; // the last state that the server sent
 let following = true; // keep the end in view, until the reader scrolls up
 let retry = FIRST_RETRY;
 let watchdog;
@@ -120,14 +122,22 @@ function state(news) {
   call = news.call;
   at("call").textContent = at("call").title = call;
   sessions(news.sessions);
-  if (!over() || news.state !== "waiting") showState(news.state);
+  current = news.state;
+  if (caughtUp) showCurrent();
+}
+
+function showCurrent() {
+  if (!over() || current !== "waiting") showState(current);
 }
 
 function receive(message) {
   const news = JSON.parse(message.data);
   if (news.event === "state") state(news);
   else if (news.event === "text") show(news);
-  else if (news.event === "ready") ready = true;
+  else if (news.event === "ready") {
+    ready = caughtUp = true;
+    showCurrent();
+  }
   empty.hidden = lines.childElementCount > 0;
   follow();
 }
@@ -146,6 +156,7 @@ async function connect() {
     watchdog = setTimeout(() => socket.close(), SILENCE_TIMEOUT);
   };
   let opened = false;
+  caughtUp = false;
   alive();
   socket.onopen = () => {
     opened = true;

@@ -22,6 +22,8 @@ class CaptionFeed:
     ``{"event": "state", "call": …, "state": "waiting" | "live" | "ended", "sessions": [0.0, …]}``,
     ``{"event": "text", "id": …, "track", "start", "end", "text", "final", "gap"}``, which replaces the text of the same
     id, ``{"event": "ready"}`` after the texts of the past, and ``{"event": "alive"}``.
+
+    ``ended`` comes after every text of the call, so that a reader may leave at it: until then, the state is ``live``.
     """
 
     def __init__(self, calls: CallStore, call: str, count: Callable[[int], None]) -> None:
@@ -67,16 +69,20 @@ class CaptionFeed:
             self._call, self._seen, self._sent_state = call, 0, None
         revision = call.revision  # read first: later changes are for the next slot
         state, captions = self._calls.changes(call, self._seen)
-        if state != self._sent_state:
-            self._send({"event": "state", **state}, now)
-            self._sent_state = state
+        self._send_state({**state, "state": "live"} if captions else state, now)
         for _, caption in captions[:MAX_TEXTS_PER_SLOT]:
             self._send({"event": "text", **msgspec.structs.asdict(caption)}, now)
         if len(captions) > MAX_TEXTS_PER_SLOT:
             self._seen = captions[MAX_TEXTS_PER_SLOT - 1][0]
             return
         self._seen = max(revision, captions[-1][0] if captions else 0)
+        self._send_state(state, now)
         self._send_ready(now)
+
+    def _send_state(self, state: Mapping[str, Any], now: float) -> None:
+        if state != self._sent_state:
+            self._send({"event": "state", **state}, now)
+            self._sent_state = state
 
     def _send_ready(self, now: float) -> None:
         """Tell the page once that it has the past: later texts are new."""

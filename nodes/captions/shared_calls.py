@@ -7,6 +7,7 @@ captions of all. A worker that starts later asks the others for theirs.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -28,6 +29,7 @@ class SharedCalls:
         self._broadcast = broadcast
         self._lock = threading.Lock()  # so that other workers get the changes in the order made here
         self._own: dict[str, SessionStart] = {}  # sessions of this process with a stored call, by flow
+        self._open: Counter[str] = Counter()  # nodes of this process that write texts, by flow
         self._others: dict[int, dict[str, str]] = {}  # call ids by flow, for each other worker
 
     def ask(self) -> None:
@@ -41,6 +43,7 @@ class SharedCalls:
             self._calls.begin(start, self._now())
             self._own = {flow: own for flow, own in self._own.items() if self._calls.find(own.call)}
             self._own[flow] = start
+            self._open[flow] += 1
             self._broadcast(["begin", *astuple(start)])
 
     def add_text(self, flow: str, text: Text) -> int:
@@ -52,10 +55,13 @@ class SharedCalls:
             return self._calls.put(start.call, caption)
 
     def end(self, flow: str) -> None:
-        """End a session of this process."""
+        """End a session of this process, once for each `begin`; it ends with the last."""
         with self._lock:
+            self._open[flow] -= 1
             start = self._own.get(flow)
-            if start is not None:
+            if self._open[flow] <= 0:
+                del self._open[flow]
+            if start is not None and flow not in self._open:
                 self._broadcast(["end", start.call, flow])
                 self._calls.end(start.call, flow, self._now())
 

@@ -151,7 +151,9 @@ class Connection:
         self.websocket.close(code, reason)
 
     def go_away(self) -> None:
-        """Close at once, after a close frame (1001) as far as the socket takes it."""
+        """Close at once, after the peer's last messages and a close frame (1001), as far as the socket takes them."""
+        if self._peer is not None:
+            self._peer.wants_read(self._polled_at)
         self.websocket.close(1001)
         self._write(self._refilled_at)
         self.abort()

@@ -46,6 +46,7 @@ def test_a_session_that_follows_goes_on_where_the_call_is():
         {"call": "one", "state": "live", "sessions": [0.0, 7.5]},
         [("first.agent.0", 2.0, "hello", True), ("second.agent.0", 8.5, "again", True)],
     )
+    worker.shared_calls.end("second")
     worker.shared_calls.begin("one", "second", NOON + timedelta(seconds=9))  # a node that was restarted
     worker.shared_calls.add_text("second", text(1, "and again", start=2.0))
     assert worker.shown("one")[1][2] == ("second.agent.1", 9.5, "and again", True)
@@ -61,6 +62,18 @@ def test_sessions_at_the_same_time_are_one_call_until_the_last_has_ended():
     assert worker.calls.find("one").state == "live"
     worker.shared_calls.end("second")
     assert worker.calls.find("one").state == "ended"
+
+
+def test_a_session_that_two_nodes_write_ends_with_the_last_of_them():
+    worker = CaptionWorker()
+    for _ in range(2):
+        worker.shared_calls.begin("one", "flow", NOON)
+    worker.shared_calls.end("flow")
+    worker.shared_calls.add_text("flow", text(0, "the last words"))
+    assert worker.shown("one")[0]["state"] == "live"
+    worker.shared_calls.end("flow")
+    assert worker.shown("one")[0]["state"] == "ended"
+    assert worker.lines() == ["the last words"]
 
 
 def test_an_ended_call_stays_for_its_time_and_a_live_one_for_ever():

@@ -54,10 +54,13 @@ class Rig:
         while quiet < 5:
             self.slots()
             try:
-                data += client.recv(1 << 20)
-                quiet = 0
+                more = client.recv(1 << 20)
             except BlockingIOError:
                 quiet += 1
+                continue
+            if not more:
+                break
+            data, quiet = data + more, 0
         return [json.loads(message) for message in frames(data.partition(b"\r\n\r\n")[2] or data)]
 
 
@@ -99,6 +102,36 @@ def test_the_messages_are_what_the_page_of_docs_says(rig):
     assert rig.read(client) == [{"event": "alive"}]
     rig.site.shared_calls.end("flow")
     assert rig.read(client) == [{"event": "state", "call": "one", "state": "ended", "sessions": [0.0]}]
+
+
+def until_ended(messages):
+    """The final texts that a reader has who leaves at ``ended``."""
+    at = next(n for n, message in enumerate(messages) if message.get("state") == "ended")
+    return [message["text"] for message in messages[:at] if message["event"] == "text" and message["final"]]
+
+
+@pytest.mark.parametrize("texts", [11, MAX_TEXTS_PER_SLOT, 3 * MAX_TEXTS_PER_SLOT + 1])
+def test_readers_that_leave_at_ended_have_every_final(rig, texts):
+    early, late = rig.watch("one"), rig.watch("one")
+    rig.site.shared_calls.begin("one", "flow", NOON)
+    heard = rig.read(early)
+    for number in range(texts):
+        rig.site.shared_calls.add_text("flow", text(number, f"text {number}"))
+    rig.site.shared_calls.end("flow")  # before any feed looks again
+    finals = [f"text {number}" for number in range(texts)]
+    assert until_ended(heard + rig.read(early)) == finals
+    assert until_ended(rig.read(late)) == finals
+    assert until_ended(rig.read(rig.watch("one"))) == finals
+
+
+def test_a_process_that_ends_gives_its_readers_the_last_final(rig):
+    client = rig.watch("one")
+    rig.site.shared_calls.begin("one", "flow", NOON)
+    heard = rig.read(client)
+    rig.site.shared_calls.add_text("flow", text(0, "bye"))
+    rig.site.shared_calls.end("flow")
+    rig.port.close()
+    assert until_ended(heard + rig.read(client)) == ["bye"]
 
 
 def test_a_page_that_does_not_read_costs_a_bounded_amount_and_then_gets_current_texts(rig):
