@@ -1,7 +1,7 @@
 """The contract between a node and the engine.
 
 The engine owns queues, threads, clocks, counters, restarts and deadlines. A node may call ``emit``, ``self.report``,
-``self.resource``, ``self.wake``, ``self.alarm`` and ``self.now``.
+``self.resource``, ``self.wake``, ``self.alarm``, ``self.now`` and ``self.audio_end``.
 """
 
 from __future__ import annotations
@@ -180,6 +180,9 @@ class Node(Configured[ConfigT]):
     now: Callable[[], float] = staticmethod(lambda: 0.0)
     """Monotonic seconds, for decisions that depend on pace: a hold, a retry, a measured delay. Order and loss must not
     depend on ``now``, or a recorded call does not replay to the same bytes."""
+    audio_end: Callable[[], float] = staticmethod(lambda: 0.0)
+    """Seconds on the flow's clock at which the audio ends of which text was made so far: for sinks of text, which learn
+    nothing of the silence after the last words. At ``flush``, the length of the call."""
 
     def __init__(self, config: ConfigT) -> None:
         """Keep ``config`` and set the first state. Open no file, device or model: ``check`` makes nodes too."""

@@ -271,6 +271,10 @@ class Flow:
         """Return the seconds of audio now queued in borders. From any thread."""
         return sum(border.depth for border in tuple(self.borders.values()))
 
+    def audio_end(self) -> float:
+        """Return the second on the flow's clock at which the audio ends of which text was made so far."""
+        return max((run.audio_end() for run in tuple(self.runs.values())), default=0.0)
+
     def check_balance(self) -> None:
         """Raise `AccountingError` unless everything that went in is accounted for."""
         broken = [line for border in self.borders.values() for line in border.imbalances()]

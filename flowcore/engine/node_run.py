@@ -53,6 +53,9 @@ class FlowContext(Protocol):
     def now(self) -> float:
         """Monotonic seconds."""
 
+    def audio_end(self) -> float:
+        """Seconds on the flow's clock: see `flowcore.node.Node.audio_end`."""
+
     def event(self, name: str, node: str, *, level: Level | None = None, **data: Any) -> None:
         """Put an event on the bus."""
 
@@ -112,6 +115,7 @@ class NodeRun:
         node.wake = self.chain.wake
         node.alarm = Alarm(self.owner.alarms, self.chain.wake)
         node.now = self.owner.now
+        node.audio_end = self.owner.audio_end
 
     # The node's report: see flowcore.node.Report.
 
@@ -255,6 +259,10 @@ class NodeRun:
         self.fail(cause)
         self.stats.dropped.count(FAILED, 1, 0.0 if self.plan.cls.balanced else chunk.seconds * self.plan.channels_in)
 
+    def audio_end(self) -> float:
+        """Return the second at which the audio ends of which the node made text so far; 0 for all other nodes."""
+        return max((hop.audio_end for hop in self._inlets), default=0.0)
+
     def hop(self) -> Hop:
         """Add an inlet to this node."""
         hop = Hop(self, *self._outputs())
@@ -358,11 +366,12 @@ class Hop:
     has none.
     """
 
-    __slots__ = ("_payload", "_rate", "_sampler", "chunks", "emit", "run", "units")
+    __slots__ = ("_payload", "_rate", "_sampler", "audio_end", "chunks", "emit", "run", "units")
 
     def __init__(self, run: NodeRun, emit: Any = None) -> None:
         """``emit`` is passed to the node with each chunk; a sink gets none."""
         given = run.plan.given
+        self.audio_end = 0.0
         self.chunks = 0
         self.units = 0
         self.run = run
@@ -374,11 +383,19 @@ class Hop:
     @property
     def put(self) -> Put:
         """The function that takes a chunk."""
-        return self._into_sink if issubclass(self.run.plan.cls, Sink) else self._into_transform
+        plan = self.run.plan
+        if issubclass(plan.cls, Sink):
+            return self._into_sink
+        writes = plan.given is not None and plan.given.kind == "audio" and any(one.kind == "text" for one in plan.gives)
+        return self._into_writer if writes else self._into_transform
 
     @property
     def seconds(self) -> float:
         return self.units / self._rate if self._rate else 0.0
+
+    def _into_writer(self, chunk: Any) -> None:
+        self.audio_end = max(self.audio_end, chunk.end / chunk.rate)
+        self._into_transform(chunk)
 
     # Callables stand in local variables: the interpreter calls those faster than attributes.
 

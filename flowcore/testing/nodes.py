@@ -26,6 +26,7 @@ class NodeHarness:
     """Run one node: push chunks into it, and read ``out``, ``dropped``, ``filled`` and ``events``.
 
     ``out`` holds the emitted chunks; for a `Demux`, ``ports[name]`` holds those of each output.
+    ``now`` and ``audio_end`` are what the node's functions of these names return.
     ``dropped`` and ``filled`` count seconds by reason, ``dropped_chunks`` counts chunks by reason.
     """
 
@@ -56,9 +57,11 @@ class NodeHarness:
         self.declared.add(cls.name, cls.events, cls.reasons)
         self._in = 0.0
         self.now = 0.0
+        self.audio_end = 0.0
         self._alarms = Alarms(lambda: self.now)
         self.node.report = _Report(self)
         self.node.now = lambda: self.now
+        self.node.audio_end = lambda: self.audio_end
         self.node.alarm = Alarm(self._alarms, self.collect)
         self.node.open(session)
 

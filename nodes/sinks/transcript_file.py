@@ -92,7 +92,7 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
     events = (FILE_FINISHED, FILE_REPAIRED, REPAIR_FAILED)
 
     _file: NewFile | None = None
-    _opened = 0.0
+    _end = 0.0
 
     @classmethod
     def make_resource(cls, config: TranscriptFileConfig) -> Resource:
@@ -110,17 +110,17 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
                 report.event("repair_failed", path=str(journal_path), detail=str(error))
 
     def open(self, session: Session) -> None:
-        self._opened = self.now()
         self._file = NewFile.create(self.config.path, session, partial=True)
         self._file.append(journal.head(session))
 
     def process(self, chunk: Text) -> None:
         if self._file is not None:
+            self._end = max(self._end, chunk.end)
             self._file.append(journal.entry(chunk))
 
     def flush(self) -> None:
         if self._file is not None:
-            self._file.append(journal.tail(self.now() - self._opened))
+            self._file.append(journal.tail(max(self._end, self.audio_end())))
 
     def close(self) -> None:
         if self._file is None:

@@ -38,7 +38,7 @@ class JournalLine(Text, frozen=True, omit_defaults=True):
 
 
 class Tail(msgspec.Struct, frozen=True):
-    """The last line: the stream ended after ``seconds`` of the engine's clock."""
+    """The last line: the call ended after ``seconds`` of the flow's clock."""
 
     seconds: float
 

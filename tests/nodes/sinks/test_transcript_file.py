@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import sys
+import wave
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from flowcore import CannotStart, Text
-from flowcore.testing import FakeDisk, NodeHarness, kill_at_random
+from flowcore.testing import FakeDisk, NodeHarness, kill_at_random, run_graph
 from nodes.sinks.transcript_file import TranscriptFile
 from tests.support.failing_disks import killed_at, on_each_file_system, use_file_system
 
@@ -133,9 +134,49 @@ def test_same_name_twice_gives_two_transcripts_each_with_its_metadata(tmp_path):
         assert json.loads((tmp_path / f"{name}.json").read_text())["transcript"] == name
 
 
+GREETING = '''
+from flowcore import LINEAR, Audio, Emit, Format, Text, Transform, node
+
+
+@node("greeting")
+class Greeting(Transform[Audio, Text]):
+    "Hears one greeting, which begins with the first sample."
+
+    caps = (LINEAR,)
+
+    @classmethod
+    def gives(cls, config, given):
+        return Format("text")
+
+    def process(self, chunk: Audio, emit: Emit[Text]) -> None:
+        if chunk.start == 0:
+            emit(Text(chunk.track, 0.0, 1.0, "hello", True, 0))
+'''
+GREETED = """
+flowcore: 1
+import: [greeting_node.py]
+nodes:
+  call: {{use: wav_source, with: {{path: "{folder}/call.wav", speed: {speed}}}}}
+  words: {{use: greeting, from: call}}
+  text: {{use: transcript_file, from: words, with: {{path: "{folder}/text.jsonl"}}}}
+"""
+
+
+@pytest.mark.parametrize("speed", [0, 1, 20])
+def test_metadata_counts_call_time_at_any_speed_of_a_file(tmp_path, speed):
+    with wave.open(str(tmp_path / "call.wav"), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 44 * 8000))
+    (tmp_path / "greeting_node.py").write_text(GREETING)
+    (tmp_path / "graph.yaml").write_text(GREETED.format(folder=tmp_path, speed=speed))
+    run_graph(tmp_path / "graph.yaml")
+    assert json.loads((tmp_path / "text.jsonl.json").read_text())["seconds"] == 44
+
+
 def test_metadata_tells_of_the_session_and_how_late_the_words_were(tmp_path):
     harness = node(f"{tmp_path}/x.srt")
-    harness.push(HEL, HELLO).wait(12.5).end()
+    harness.audio_end = 12.5
+    harness.push(HEL, HELLO).wait(60).end()
     about = json.loads((tmp_path / "x.srt.json").read_text())
     assert (about["flow"], about["session"]) == ("test-flow", {"call_id": "call-1", "session_id": "1"})
     assert (about["seconds"], about["complete"]) == (12.5, True)
