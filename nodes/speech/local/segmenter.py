@@ -48,8 +48,9 @@ class Segment:
 
     @property
     def voice_mean(self) -> float:
-        """Mean probability of voice."""
-        return sum(self.voice) / len(self.voice) if self.voice else 0.0
+        """Mean probability of voice from the first to the last certain voice, without the silence around them."""
+        first, last = self._spoken_windows
+        return sum(self.voice[first:last]) / (last - first) if last else 0.0
 
     @property
     def voice_seconds(self) -> float:
@@ -59,9 +60,14 @@ class Segment:
     @property
     def spoken(self) -> tuple[float, float]:
         """Start and end of the voice, in seconds on the flow's clock."""
+        first, last = (self.start + window * WINDOW_SAMPLES for window in self._spoken_windows)
+        return first / DECODER_RATE, min(last, self.end) / DECODER_RATE  # the last window may be shorter
+
+    @property
+    def _spoken_windows(self) -> tuple[int, int]:
+        """The first window of certain voice, and the one after the last; all windows if there is none."""
         voiced = [number for number, voice in enumerate(self.voice) if voice >= CERTAIN_VOICE]
-        first, last = (voiced[0], voiced[-1] + 1) if voiced else (0, len(self.voice))
-        return (self.start + first * WINDOW_SAMPLES) / DECODER_RATE, (self.start + last * WINDOW_SAMPLES) / DECODER_RATE
+        return (voiced[0], voiced[-1] + 1) if voiced else (0, len(self.voice))
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from nodes.audio import g711
 from nodes.speech.engines.moonshine import Moonshine
 from nodes.speech.local.decode_queue import DecodeJob
 from nodes.speech.local.decoder_pool import DecoderDied, DecoderPool
-from nodes.speech.local.segmenter import DECODER_RATE, Segmenter
+from nodes.speech.local.segmenter import DECODER_RATE, WINDOW_SAMPLES, Segmenter
 from nodes.speech.local.utterance_driver import DecoderResource
 from nodes.transforms.resample import Resample
 from nodes.transforms.transcribe import Transcribe
-from tools import wer
+from tools import prompts, wer
 from tools.error_rate import error_rate, normalised
 from tools.voices import telephone
 
@@ -390,14 +390,34 @@ def test_a_result_without_words_is_left_out(resource, pitches, noise):
     assert [(t.text, t.utterance) for t in call.out] == [("3000", 0)]
 
 
-def test_you_is_a_word_only_where_a_voice_was(resource, pitches):
+class Unsure(Loudness):
+    """Holds windows of level 2000 for noise that may be a voice."""
+
+    def __call__(self, window: np.ndarray) -> float:
+        return 0.4 if window.max() == 2000 else super().__call__(window)
+
+
+@pytest.mark.parametrize("seconds", [0.25, 3])
+def test_you_is_a_word_only_where_a_voice_was(resource, pitches, seconds):
     pitches.says |= {2000: "You", 3000: "You."}
-    call = (
-        Call({"interim": "0s"}, resource)
-        .push(*chunks(speech(2000, 0.3), silence(2), speech(3000, 3), silence(2)))
-        .settle()
-    )
+    resource.voice.detector = Unsure
+    call = Call({"interim": "0s"}, resource)
+    call.push(*chunks(silence(), speech(2000), silence(2), speech(3000, seconds), silence(2))).settle()
     assert [(t.text, t.final) for t in call.out] == [("You.", True)]
+    assert pitches.decoded == 2
+
+
+@pytest.mark.parametrize("seconds", [1.0, 1.0001, 1.02, 1.0319])
+def test_words_cut_off_by_a_hang_up_have_a_lag_and_end_with_the_audio(resource, seconds):
+    call = Call(QUICK, resource)
+    for chunk in chunks(silence(), speech(2000, seconds)):
+        call.push(chunk)
+    call.now = 0.5
+    call.settle()
+    ((text),) = call.finals
+    assert text.end == pytest.approx(1 + seconds, abs=WINDOW_SAMPLES / DECODER_RATE)
+    assert text.end <= chunk.end / DECODER_RATE
+    assert text.lag == 0.5
 
 
 def test_an_interim_text_that_was_no_words_is_taken_back(resource, pitches):
@@ -498,6 +518,18 @@ def test_word_error_rate_of_both_parties(moonshine, interim, record_property):
     assert sum(rates[track] * words[track] for track in words) / sum(words.values()) <= 0.08
     for before, after in zip(call.finals, call.finals[1:], strict=False):
         assert before.track != after.track or before.end <= after.start
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("prompt", ["conf-muted", "conf-kicked", "vm-youhave"])
+def test_a_lone_you_is_written(moonshine, prompt):
+    you = prompts.telephone(prompts.SOUNDS / f"{prompt}.wav")[:2400].copy()  # 300 ms
+    you[-160:] = you[-160:] * np.linspace(1, 0, 160)
+    quiet = np.zeros(8000, np.int16)
+    spoken = np.concatenate((quiet, you, quiet, quiet))
+    decoded = [Audio(spoken[at : at + 800], "s16", 8000, "agent", at) for at in range(0, len(spoken), 800)]
+    call = Call({}, moonshine).push(*run(Resample, {"rate": 16000}, decoded)).settle()
+    assert [normalised(text.text) for text in call.finals] == ["you"]
 
 
 @pytest.mark.model
