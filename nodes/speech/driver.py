@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 from flowcore import Audio, Emit, Report, Text, Word
@@ -45,7 +46,8 @@ class DriverHost(Protocol):
 class TrackTranscript:
     """The transcript of one track, on the flow's clock; ``now`` gives monotonic seconds.
 
-    `take` returns the texts since the last `take`. Later texts replace an interim one until a final one comes.
+    `take` returns the texts since the last `take`. Later texts replace an interim one until a final one comes. No text
+    ends after the audio: providers round their times.
     """
 
     def __init__(self, track: str, now: Callable[[], float]) -> None:
@@ -54,11 +56,13 @@ class TrackTranscript:
         self._utterance = 0
         self._interim = ""  # the interim text that the final one will replace
         self._out: list[Text] = []
+        self._audio_end = inf  # second at which the audio ends that has arrived; not known before the first
         self._arrivals: deque[tuple[float, float]] = deque(maxlen=MAX_ARRIVALS)  # end of a chunk, time of its arrival
 
     def arrived(self, chunk: Audio) -> None:
         """Remember the arrival of this audio."""
-        self._arrivals.append((chunk.end / chunk.rate, self.now()))
+        self._audio_end = chunk.end / chunk.rate
+        self._arrivals.append((self._audio_end, self.now()))
 
     def interim(
         self, start: float, end: float, text: str, words: tuple[Word, ...] = (), confidence: float | None = None
@@ -66,16 +70,14 @@ class TrackTranscript:
         """Add the text of the open utterance so far, unless it is the same as before."""
         if text and text != self._interim:
             self._interim = text
-            lag = self._lag(end)
-            self._out.append(Text(self.track, start, end, text, False, self._utterance, confidence, words, lag))
+            self._add(start, end, text, words, confidence, final=False)
 
     def final(
         self, start: float, end: float, text: str, words: tuple[Word, ...] = (), confidence: float | None = None
     ) -> None:
         """Add the final text of the open utterance. An empty text only takes back the interim one."""
         if text or self._interim:
-            lag = self._lag(end)
-            self._out.append(Text(self.track, start, end, text, True, self._utterance, confidence, words, lag))
+            self._add(start, end, text, words, confidence, final=True)
             self._next(end)
 
     def gap(self, start: float, end: float, reason: str) -> None:
@@ -87,6 +89,17 @@ class TrackTranscript:
         """Return the texts since the last call, in order."""
         out, self._out = self._out, []
         return out
+
+    def _add(
+        self, start: float, end: float, text: str, words: tuple[Word, ...], confidence: float | None, *, final: bool
+    ) -> None:
+        last = self._audio_end
+        if end > last:
+            start, end = min(start, last), last
+            words = tuple(Word(word.text, min(word.start, last), min(word.end, last)) for word in words)
+        self._out.append(
+            Text(self.track, start, end, text, final, self._utterance, confidence, words, self._lag(end))
+        )
 
     def _next(self, end: float) -> None:
         self._utterance += 1

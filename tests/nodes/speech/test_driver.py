@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flowcore import Audio
+from flowcore import Audio, Word
 from nodes.speech.driver import MAX_ARRIVALS, TrackTranscript
 
 
@@ -50,8 +50,20 @@ def test_lag_is_counted_from_the_arrival_of_the_audio_at_the_end_of_the_words():
     clock.now = 30.0
     transcript.final(0.0, 0.25, "a")  # its last sample came with the third chunk
     transcript.final(0.3, 0.4, "b")
-    transcript.final(0.5, 1.3, "c")  # which has not come at all
-    assert [text.lag for text in transcript.take()] == [30 - 12, 30 - 13, None]
+    transcript.final(0.5, 1.0, "c")
+    assert [text.lag for text in transcript.take()] == [30 - 12, 30 - 13, 30 - 19]
+
+
+def test_no_text_ends_after_the_audio_whatever_its_provider_says():
+    clock = Clock()
+    transcript = TrackTranscript("agent", clock)
+    arrive(transcript, clock, 0.0, 10.0)
+    clock.now = 10.5
+    transcript.interim(0.0, 0.12, "good")
+    transcript.final(0.0, 0.12, "good bye", (Word("good", 0.0, 0.05), Word("bye", 0.06, 0.12)))
+    texts = transcript.take()
+    assert [(text.end, text.lag) for text in texts] == [(0.1, 0.5), (0.1, 0.5)]
+    assert texts[1].words == (Word("good", 0.0, 0.05), Word("bye", 0.06, 0.1))
 
 
 def test_the_number_of_remembered_arrivals_is_bounded():
