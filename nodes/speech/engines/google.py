@@ -6,10 +6,11 @@ them wait or fail unpredictably, so the engine opens connections as it needs the
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from flowcore import CannotStart, Config, Encoding, Extra, LocalPath
 from flowcore.audio import SAMPLE_BYTES
@@ -33,6 +34,16 @@ SIGN_IN_ADVICE = (
     "name a service account's key file as credentials or in GOOGLE_APPLICATION_CREDENTIALS, "
     "or run  gcloud auth application-default login"
 )
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+
+
+def _language(tag: str) -> str:
+    if not LANGUAGE.fullmatch(tag):
+        raise ValueError(f"{tag!r} is no language tag: write it like de-DE")
+    return tag
+
+
+Language = Annotated[str, AfterValidator(_language)]
 
 
 class GoogleConfig(Config):
@@ -47,10 +58,10 @@ class GoogleConfig(Config):
     version: Literal[2, 1] = 2
     """Version of the API."""
 
-    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = "en-US"
+    language: Language = "en-US"
     """The spoken language as a BCP-47 tag."""
 
-    other_languages: Annotated[tuple[str, ...], Field(max_length=3)] = ()
+    other_languages: Annotated[tuple[Language, ...], Field(max_length=3)] = ()
     """Other languages that may be spoken; Google chooses the most likely one. Up to 2 with v2, 3 with v1."""
 
     model: str = ""

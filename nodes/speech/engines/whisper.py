@@ -12,10 +12,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationInfo, field_validator
 
 from flowcore import CannotStart, Config, Extra
 from flowcore.audio import FULL_SCALE
+from flowcore.diagnostics import did_you_mean
 from flowcore.speech import DECODER_RATE, DecodeFailed, Decoder
+
+LANGUAGES = (
+    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he hi hr ht hu hy id is it"
+    " ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt ro ru sa sd si sk sl sn"
+    " so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo yue zh"
+).split()
+"""Codes of Whisper's languages."""
 
 
 class WhisperConfig(Config):
@@ -26,6 +35,19 @@ class WhisperConfig(Config):
 
     language: str = "en"
     """The spoken language as a code such as ``de``; models whose name ends in ``.en`` know English only."""
+
+    @field_validator("language")
+    @classmethod
+    def _is_known(cls, language: str, others: ValidationInfo) -> str:
+        if language not in LANGUAGES:
+            code = language.replace("_", "-").partition("-")[0].lower()
+            known = f"it knows {', '.join(LANGUAGES)}"
+            advice = f"write {code}" if code in LANGUAGES else did_you_mean(language, LANGUAGES, known)
+            raise ValueError(f"whisper has no language {language!r}: {advice}")
+        model = str(others.data.get("model", ""))
+        if language != "en" and model.endswith(".en"):
+            raise ValueError(f"the model {model} knows English only: take one without .en, such as small")
+        return language
 
 
 class Whisper(Decoder[WhisperConfig]):
@@ -45,6 +67,9 @@ class Whisper(Decoder[WhisperConfig]):
             self._model = WhisperModel(model, "cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
         except (OSError, RuntimeError, ValueError) as error:
             raise CannotStart(self._help(error), field="engine") from error
+        language = self.config.language
+        if language not in self._model.supported_languages:
+            raise CannotStart(f"the model {self.config.model} knows English only, not {language}", field="engine")
 
     def _help(self, error: Exception) -> str:
         from faster_whisper import available_models

@@ -111,6 +111,9 @@ def test_v2_needs_a_project_and_plaintext_stays_on_this_machine(tmp_path):
     with pytest.raises(ValidationError, match="v2 takes 2"):
         Google.Config(other_languages=("de", "fr", "it"))
     Google.Config(version=1, other_languages=("de", "fr", "it"))
+    for wrong in ({"language": "de_DE"}, {"other_languages": ("fr", "German language")}):
+        with pytest.raises(ValidationError, match="is no language tag: write it like de-DE"):
+            Google.Config(**wrong)
     path = key_file(tmp_path)
     path.write_text(json.dumps({**json.loads(path.read_text()), "project_id": ""}))
     with pytest.raises(CannotStart, match="belong to no project"):

@@ -1,5 +1,6 @@
 """The engine whisper: errors are one line before the first call, and nothing is downloaded."""
 
+import re
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 
 from flowcore import CannotStart
+from flowcore.errors import GraphError
+from flowcore.graph.load import load_text
 from flowcore.speech import DecodeFailed
-from nodes.speech.engines.whisper import Whisper
+from nodes.speech.engines.whisper import LANGUAGES, Whisper
 
 pytest.importorskip("faster_whisper")
 
@@ -39,6 +42,39 @@ def test_a_model_that_does_not_exist_is_named_with_those_that_do():
 def test_a_folder_without_a_model_is_named(tmp_path):
     with pytest.raises(CannotStart, match=r"holds no model that faster-whisper can load .*model\.bin"):
         opened(model=str(tmp_path))
+
+
+def test_a_multilingual_looking_model_that_knows_english_only_is_named(monkeypatch):
+    model = SimpleNamespace(supported_languages=["en"])
+    monkeypatch.setattr("faster_whisper.WhisperModel", lambda *_, **__: model)
+    with pytest.raises(CannotStart, match=r"the model my-tiny knows English only, not de"):
+        opened(model="my-tiny", language="de")
+    opened(model="my-tiny")
+
+
+@pytest.mark.parametrize(
+    ("config", "advice"),
+    [
+        ({"model": "small", "language": "de-DE"}, "whisper has no language 'de-DE': write de$"),
+        ({"model": "small", "language": "pt_BR"}, "write pt$"),
+        ({"model": "small", "language": "EN"}, "write en$"),
+        ({"model": "small", "language": "english"}, "it knows af, am, ar"),
+        ({"language": "de"}, "the model tiny.en knows English only: take one without .en, such as small"),
+    ],
+)
+def test_a_language_that_whisper_cannot_take_is_refused_by_check_with_the_right_spelling(config, advice):
+    engine = {"use": "whisper", **config}
+    with pytest.raises(GraphError) as error:
+        load_text(f"flowcore: 1\nnodes:\n  call: {{use: wav_source, with: {{path: x.wav}}}}\n"
+                  f"  words: {{use: transcribe, from: call, with: {{engine: {engine}}}}}\n")
+    (problem,) = [one for one in error.value.problems if "engine" in one.message]
+    assert re.search(advice, problem.message)
+
+
+def test_the_languages_are_those_of_the_library():
+    from faster_whisper.tokenizer import _LANGUAGE_CODES
+
+    assert sorted(LANGUAGES) == sorted(_LANGUAGE_CODES)
 
 
 def test_closing_what_never_opened_does_nothing():
