@@ -97,9 +97,7 @@ class TrackTranscript:
         if end > last:
             start, end = min(start, last), last
             words = tuple(Word(word.text, min(word.start, last), min(word.end, last)) for word in words)
-        self._out.append(
-            Text(self.track, start, end, text, final, self._utterance, confidence, words, self._lag(end))
-        )
+        self._out.append(Text(self.track, start, end, text, final, self._utterance, confidence, words, self._lag(end)))
 
     def _next(self, end: float) -> None:
         self._utterance += 1

@@ -134,7 +134,7 @@ def test_same_name_twice_gives_two_transcripts_each_with_its_metadata(tmp_path):
         assert json.loads((tmp_path / f"{name}.json").read_text())["transcript"] == name
 
 
-GREETING = '''
+GREETING = """
 from flowcore import LINEAR, Audio, Emit, Format, Text, Transform, node
 
 
@@ -151,7 +151,7 @@ class Greeting(Transform[Audio, Text]):
     def process(self, chunk: Audio, emit: Emit[Text]) -> None:
         if chunk.start == 0:
             emit(Text(chunk.track, 0.0, 1.0, "hello", True, 0))
-'''
+"""
 GREETED = """
 flowcore: 1
 import: [greeting_node.py]

@@ -65,8 +65,10 @@ def test_a_multilingual_looking_model_that_knows_english_only_is_named(monkeypat
 def test_a_language_that_whisper_cannot_take_is_refused_by_check_with_the_right_spelling(config, advice):
     engine = {"use": "whisper", **config}
     with pytest.raises(GraphError) as error:
-        load_text(f"flowcore: 1\nnodes:\n  call: {{use: wav_source, with: {{path: x.wav}}}}\n"
-                  f"  words: {{use: transcribe, from: call, with: {{engine: {engine}}}}}\n")
+        load_text(
+            f"flowcore: 1\nnodes:\n  call: {{use: wav_source, with: {{path: x.wav}}}}\n"
+            f"  words: {{use: transcribe, from: call, with: {{engine: {engine}}}}}\n"
+        )
     (problem,) = [one for one in error.value.problems if "engine" in one.message]
     assert re.search(advice, problem.message)
 
