@@ -25,7 +25,7 @@ COMMANDS = {
 
 
 class Commands(TyperGroup):
-    """All of `COMMANDS`, then those of other packages; --help imports them all."""
+    """List `COMMANDS`, then the commands of other packages; --help imports every command."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

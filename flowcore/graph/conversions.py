@@ -60,7 +60,7 @@ def gives(cls: type[Node], config: Config, given: Format) -> tuple[Format, ...]:
 
 
 def shortest(given: Format, wanted: Caps, steps: Sequence[Step], longest: int = MAX_CONVERTERS) -> list[Row]:
-    """All shortest rows of ``steps`` from the format ``given`` to one that ``wanted`` matches."""
+    """Return the shortest rows of ``steps`` from the format ``given`` to one that ``wanted`` matches."""
     seen = {given}
     ends = [Row((), given)]
     for _ in range(longest):

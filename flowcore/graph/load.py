@@ -53,7 +53,7 @@ def load_text(
     registry: Mapping[str, Entry] | None = None,
     subgraphs: Mapping[str, str] | None = None,
 ) -> Graph:
-    """As `load`, for a graph that is already in memory; ``path`` is its name in problems.
+    """Load a graph that is already in memory, like `load`; ``path`` is its name in problems.
 
     ``subgraphs`` are the texts of the graph's sub-graphs by path, as `Graph.subgraphs` has them; others are read.
     """

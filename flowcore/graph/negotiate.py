@@ -140,7 +140,7 @@ class _Compiler:
         return max(rows, key=lambda row: sum((step in {made for _, made in self.shared}) for step in row.steps))
 
     def _rows(self, given: Format, node: GraphNode) -> list[Row]:
-        """All shortest rows to any of the formats that the node accepts."""
+        """Return the shortest rows to any of the formats that the node accepts."""
         rows = [row for takes in _taken(node) for row in shortest(given, takes, offers(self.converters, takes))]
         least = min((len(row.steps) for row in rows), default=0)
         return [row for row in rows if len(row.steps) == least]

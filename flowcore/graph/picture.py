@@ -25,7 +25,7 @@ class Wire:
 
 
 def wires(explained: Explanation) -> Iterator[Wire]:
-    """All wires, in the order of the plan."""
+    """Wires in the order of the plan."""
     outputs = {
         f"{step.name}.{port}" if port else step.name: (step.name, port, form)
         for chain in explained.chains

@@ -65,5 +65,5 @@ class Problems:
             raise GraphError(self.sorted())
 
     def sorted(self) -> list[Problem]:
-        """All problems in the order of the file, then those of its sub-graphs, those of the command line last."""
+        """Sort problems: those of the file by position, of its sub-graphs, of the command line last."""
         return sorted(self._found, key=lambda p: (bool((at := p.position).argument), at.path, at.line, at.column))

@@ -40,7 +40,7 @@ class FlatNode:
 
 @dataclass(frozen=True)
 class FlatGraph:
-    """All nodes of a graph, in the order of its files; ``subgraphs`` are the names under which sub-graphs are used."""
+    """Nodes of a graph, in the order of its files; ``subgraphs`` are the names under which sub-graphs are used."""
 
     nodes: list[FlatNode] = field(default_factory=list)
     subgraphs: list[str] = field(default_factory=list)

@@ -35,7 +35,7 @@ class Values:
     """For the position of a value: the variables in it with their values."""
 
     def held(self) -> frozenset[str]:
-        """All values that came from the environment."""
+        """Values that came from the environment."""
         return frozenset(value for variables in self.secrets.values() for value in variables.values())
 
     def of(self, tree: Tree) -> Any:

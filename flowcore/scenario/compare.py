@@ -25,7 +25,7 @@ NUMBER_TOLERANCE = 0.05
 
 
 def differences(outcome: Outcome, expect: Expectation, calls: int, end: str, folder: Path) -> list[str]:
-    """All differences from what a test expects.
+    """Return the differences from what a test expects.
 
     ``calls`` is the expected number of flows, 0 for any. ``end`` is the usual reason of an end. The paths of the
     expectation's files begin at ``folder``.

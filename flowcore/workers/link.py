@@ -28,7 +28,7 @@ KILL_DELAY = 1.0
 
 
 class WorkerLink:
-    """What a worker gets: ``number``, ``job``, the parameters of its engine; and the channel to the supervisor."""
+    """A worker's ``number``, its ``job``, the parameters of its engine, and its channel to the supervisor."""
 
     def __init__(self, channel: int) -> None:
         """Wait for the job at the file descriptor ``channel``. Raises `UsageError` when no supervisor is there."""

@@ -1,1 +1,1 @@
-"""Where flows begin: listeners."""
+"""Listeners: flows begin here."""

@@ -294,7 +294,7 @@ class StreamingTrack:
         return more or self._close_by < inf or now >= self._last_audio + self._hold_timeout
 
     def _advance(self, position: int) -> None:
-        """All texts up to ``position`` are final: trim the buffer."""
+        """Trim the buffer: texts up to ``position`` are final."""
         self._final_to = max(self._final_end, position)
         self.buffer.trim(self._final_to - round(PRE_ROLL_SECONDS * self._rate))
 

@@ -44,7 +44,7 @@ class DecoderResource(Resource):
     cls: type[Decoder]
     config: Any = None
     processes: int = 0
-    """How many decode at once; 0 for one per core."""
+    """Number of decoders that run at once; 0 for one per core."""
     backlog: float = 120.0
     """Seconds of audio that may wait."""
     voice: VoiceModel = field(init=False, compare=False)
