@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check lint fix docs site proto bench fuzz again upgrade test-oldest debs clean
+.PHONY: help demo test coverage check lint fix docs site proto bench fuzz again upgrade test-oldest debs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,9 @@ demo: $(STAMP)-user ## transcribe and record a simulated call with two real voic
 
 test: debs $(STAMP)-dev ## run all tests
 	@$(PYTEST)
+
+coverage: debs $(STAMP)-dev ## run all tests and list the files with the least branch coverage, also of processes that tests start
+	@$(PYTEST) --cov --cov-report=; $(BIN)/coverage report --skip-covered --sort=cover
 
 lint: $(STAMP)-dev ## check format, lint, types and graphs
 	@$(BIN)/ruff format --check -q .
