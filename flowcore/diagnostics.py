@@ -55,18 +55,18 @@ class Problem:
     def __str__(self) -> str:
         at = self.position
         place = self.path if at.argument else f"{self.path}:{at.line}:{at.column}"
-        lines = [f"{place}: error[{self.code}]: {_printable(self.message[:MAX_MESSAGE])}"]
+        lines = [f"{place}: error[{self.code}]: {printable(self.message[:MAX_MESSAGE])}"]
         if self.line:
             first = max(0, min(at.column - 1 - MAX_EXCERPT // 3, len(self.line) - MAX_EXCERPT))
             excerpt = self.line[first : first + MAX_EXCERPT]
             before = at.column - 1 - first
             caret = " " * before + "^" * max(1, min(at.length, len(excerpt) - before))
             number = "" if at.argument else at.line
-            lines += [f"{number:>4} | {_printable(excerpt)}", f"     | {caret}"]
-        lines += [f"     | {_printable(line[:MAX_MESSAGE])}" for line in self.trace]
+            lines += [f"{number:>4} | {printable(excerpt)}", f"     | {caret}"]
+        lines += [f"     | {printable(line[:MAX_MESSAGE])}" for line in self.trace]
         for line in (*self.notes, self.help):
             if line:
-                lines.append(f"     = {_printable(line[:MAX_MESSAGE])}")
+                lines.append(f"     = {printable(line[:MAX_MESSAGE])}")
         return "\n".join(lines)
 
 
@@ -93,6 +93,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def _printable(text: str) -> str:
-    """``text`` with a dot for each character that could move the cursor or hide text, and a space for white space."""
+def printable(text: str) -> str:
+    """Return ``text`` with a dot for each character that moves the cursor or hides text; white space is a space."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "·" for c in text)

@@ -100,12 +100,14 @@ class Session:
     """An accepted session, as every node of its flow sees it.
 
     ``flow`` is the engine's name for the flow, safe in file names. ``started`` is local wall time, for people.
-    ``attributes`` come from the peer (``call_id``, ``session_id``, ``ani``, …): never trust them.
+    ``attributes`` come from the peer (``call_id``, ``session_id``, ``ani``, …), and ``ids`` are the values of those by
+    which people ask for the call: never trust them.
     """
 
     flow: str
     started: datetime
     attributes: Mapping[str, str] = field(default_factory=dict)
+    ids: tuple[str, ...] = ()
 
 
 class _NoReport:
@@ -408,6 +410,8 @@ class Listener(Node[ConfigT], ABC, Generic[Out, ConfigT]):
     """True: sessions have their own pace (a phone call) and cannot wait for a slow node, as a file can."""
     attributes: ClassVar[Mapping[str, str]] = {}
     """The attributes of its sessions, with their meaning; path templates may use them."""
+    call_ids: ClassVar[Sequence[str]] = ("call_id",)
+    """The attributes by which people ask for a call, such as its phone numbers: see `flowcore.call_ids`."""
     tools: ClassVar[ListenerTools] = ListenerTools()
     """The modules and settings that ``flowcore bench``, ``flowcore test`` and ``flowcore run --tunnel`` use."""
 

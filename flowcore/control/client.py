@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from flowcore.call_ids import matching
 from flowcore.control.hub import ANSWER_TIMEOUT, READ_TIMEOUT
+from flowcore.diagnostics import printable
 from flowcore.errors import UsageError
 
 
@@ -52,18 +54,23 @@ def all_calls(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
 
 
 def find_call(path: Path, name: str) -> dict[str, Any]:
-    """Return the live call named by its flow, its call id, a prefix of either, or ``newest``. Raises `UsageError`."""
+    """Return the live call with the id ``name``, or with an id that begins with it, or the ``newest``.
+
+    Ids are those of `flowcore.call_ids`. Of a call with several sessions this is the latest. Raises `UsageError` for no
+    call and for several.
+    """
     calls, missing = all_calls(path)
     if not calls and not missing:
         raise UsageError("there is no live call now: `flowcore calls --watch` shows when one comes")
     if name == "newest" and calls:
         return calls[-1]
-    same = [call for call in calls if name in (call["flow"], call["call_id"])]
-    found = same or [call for call in calls if call["flow"].startswith(name) or call["call_id"].startswith(name)]
-    if len(found) == 1 or (found and found == same):
-        return found[-1]  # the later session, if the call has two
-    what = f"{len(found)} live calls begin with" if found else "there is no live call"
-    raise UsageError(f"{what} {name!r}: `flowcore calls` lists them{without_answer(missing)}")
+    found = [calls[index] for index in matching(name, ([call["flow"], *call["ids"]] for call in calls))]
+    if not found:
+        raise UsageError(f"there is no live call {name!r}: `flowcore calls` lists them{without_answer(missing)}")
+    if len({call["call_id"] or call["flow"] for call in found}) > 1:
+        listed = [f"  {call['flow']}  {printable(call['call_id'])}" for call in found]
+        raise UsageError("\n".join([f"{len(found)} live calls match {name!r}: give the flow of one", *listed]))
+    return found[-1]
 
 
 def without_answer(missing: Iterable[int]) -> str:

@@ -35,11 +35,12 @@ def engine_handler(engine: Engine) -> ControlHandler:
 
 
 def calls(engine: Engine) -> list[dict[str, Any]]:
-    """List the live calls: flow, call id, start, state, audio dropped so far and audio queued now (in ms)."""
+    """List the live calls: flow, call id, all ids, start, state, audio dropped so far and audio queued now (in ms)."""
     return [
         {
             "flow": flow.id,
             "call_id": flow.session.attributes.get("call_id", ""),
+            "ids": flow.session.ids,
             "since": flow.session.started.isoformat(timespec="seconds"),
             "state": flow.state,
             "dropped_ms": round(flow.lost() * 1000),

@@ -138,7 +138,10 @@ class Engine:
         if self.draining or not self.call_limit.take():
             self._refuse()
         started = self.clock.wall()
-        session = Session(f"{started:%Y%m%dT%H%M%S}-{self._new_id()}", started, dict(attributes))
+        ids = dict.fromkeys(attributes.get(name, "") for name in self.plan.listener.cls.call_ids)
+        session = Session(
+            f"{started:%Y%m%dT%H%M%S}-{self._new_id()}", started, dict(attributes), tuple(filter(None, ids))
+        )
         flow = Flow(
             self.plan,
             session,

@@ -13,7 +13,8 @@ WEBSOCKET_ATTRIBUTES = {
     "product_id": "the product, such as the queue's number",
 }
 GRPC_ATTRIBUTES = WEBSOCKET_ATTRIBUTES | {
-    "call_id": "the dialog's id",
+    "call_id": "the call's id (the dialog's attribute uii; without one, the dialog's id)",
+    "dialog_id": "the dialog's id",
     "session_id": "the stream's session",
     "language": "the dialog's language",
     "dialog_type": "the dialog's direction, such as inbound",
@@ -21,4 +22,19 @@ GRPC_ATTRIBUTES = WEBSOCKET_ATTRIBUTES | {
     "agent_id": "the agent who speaks first",
     "bot_id": "the bot that speaks first",
     "participant_id": "the first participant of another kind",
+    "contact_segment_id": "the first segment of the contact",
+    "agent_segment_id": "the first segment of the agent",
+    "bot_segment_id": "the first segment of the bot",
+    "participant_segment_id": "the first segment of another kind",
 }
+CALL_IDS = (
+    "call_id",
+    "dialog_id",
+    "session_id",
+    "contact_segment_id",
+    "agent_segment_id",
+    "ani",
+    "dnis",
+    "contact_id",
+)
+"""The attributes by which people ask for a call."""

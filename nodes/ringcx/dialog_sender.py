@@ -14,8 +14,11 @@ CHUNK = 800
 """Bytes of a message: 100 ms of mu-law, as RingCX sends it today."""
 
 ACCOUNT_FIELDS = {"id": "account_id", "sub_account_id": "sub_account_id", "rc_account_id": "rc_account_id"}
-DIALOG_FIELDS = {"id": "call_id", "ani": "ani", "dnis": "dnis", "language": "language"}
+DIALOG_FIELDS = {"id": "dialog_id", "ani": "ani", "dnis": "dnis", "language": "language"}
 """The fields of `pb.Account` and `pb.Dialog`, and the attributes that they are."""
+
+UII = "uii"
+"""The key in `pb.Dialog.attributes` of the call's id, which `pb.Dialog.id` is not."""
 
 
 class DialogSender:
@@ -31,6 +34,9 @@ class DialogSender:
         account = {field: other.pop(name, "") for field, name in ACCOUNT_FIELDS.items()}
         known = {field: other.pop(name) for field, name in DIALOG_FIELDS.items() if name in other}
         other.pop("session_id", "")
+        if "call_id" in other:
+            other[UII] = other.pop("call_id")
+            known.setdefault("id", f"s-v-{other[UII]}")  # RingCX's own dialog ids look like this
         dialog = pb.Dialog(type=pb.INBOUND, attributes=other, **known)
         return self._event(dialog_init=pb.DialogInitEvent(account=pb.Account(**account), dialog=dialog))
 

@@ -28,6 +28,7 @@ MAX_EARLY = 2.0
 """Seconds of audio that wait for the start of their segment at most."""
 
 BotTrack = Literal["agent", "bot"]
+_UII_KEYS = ("uii", "rcxuii", "calluii")  # spellings that users of the protocol report, in lower case
 _ROLES = {pb.CONTACT: "contact", pb.AGENT: "agent", pb.BOT: "bot"}
 
 
@@ -217,7 +218,8 @@ def _codec(start: pb.SegmentStartEvent) -> ToMulaw:
 def _participant_attributes(start: pb.SegmentStartEvent) -> dict[str, str]:
     """Return the attributes that a segment adds to the call, under the same names as over WebSocket."""
     kind = start.participant.type
-    added = {f"{_ROLES.get(kind, 'participant')}_id": _text(start.participant.id)}
+    role = _ROLES.get(kind, "participant")
+    added = {f"{role}_id": _text(start.participant.id), f"{role}_segment_id": _text(start.segment_id)}
     if start.HasField("product"):
         added["product_type"] = _enum(pb.ProductType, start.product.type, "product_type_")
         added["product_id"] = _text(start.product.id)
@@ -231,7 +233,10 @@ def _attributes(event: pb.StreamEvent) -> dict[str, str]:
     known |= {name: getattr(dialog, field) for field, name in DIALOG_FIELDS.items()}
     kind = _enum(pb.DialogType, dialog.type, "dialog_type_") if dialog.type else ""
     known |= {"session_id": event.session_id, "dialog_type": kind}
-    other = {f"dialog.{key}": value for key, value in sorted(dialog.attributes.items())[:MAX_FIELDS]}
+    named = sorted(dialog.attributes.items())
+    uiis = [value for key, value in named if key.lower() in _UII_KEYS and value]
+    known["call_id"] = uiis[0] if uiis else dialog.id
+    other = {f"dialog.{key}": value for key, value in named[:MAX_FIELDS]}
     return {_text(name): _text(value) for name, value in (other | known).items() if value}
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from flowcore import Decibels, Extra
 from flowcore.cli.show import show_result, whole_columns
 from flowcore.control import ask, find_call, only_running, running
+from flowcore.diagnostics import printable
 from nodes.sound.mixer import ALL, NEWEST, OFF, Channels
 from nodes.sound.speaker import CONTROL_REQUEST
 from nodes.sound.tap import Control
@@ -78,7 +79,7 @@ def monitor(
         show_result(Text(f"worker {worker} plays {where}" if len(answers) > 1 else f"plays {where}"))
         table = _table("", "flow", "call id", "select", "channels", "volume")
         for one in answer["calls"]:
-            shown = "".join(c if c.isprintable() else "?" for c in one["call_id"])  # the peer chose it
+            shown = printable(one["call_id"])  # the peer chose it
             mark, volume = "♪" if one["heard"] else "", f"{one['volume_db']:g} dB"
             table.add_row(mark, one["flow"], Text(shown), Text(one["select"]), one["channels"], volume)
         show_result(whole_columns(table) if answer["calls"] else Text("no calls"))

@@ -17,6 +17,7 @@ from rich.live import Live
 from flowcore import CannotStart, Extra
 from flowcore.audio import SAMPLE_BYTES
 from flowcore.control import TapConnection, only_running, running
+from flowcore.diagnostics import printable
 from flowcore.events import Level
 from nodes.sound.meter import Meter
 from nodes.sound.tap_audio import StereoJoiner, by_party, levels_db, to_int16
@@ -116,7 +117,7 @@ def _write(listening: TapConnection, path: Path) -> None:
 def _show(listening: TapConnection) -> None:
     what = listening.hello
     source = what["node"] + (f".{what['port']}" if what["port"] else "")
-    name = "".join(c if c.isprintable() else "?" for c in what["call_id"] or what["flow"])  # the peer chose it
+    name = printable(what["call_id"] or what["flow"])  # the peer chose it
     meter = Meter(f"{name}  {source}")
     with Live(console=Console(), auto_refresh=False, transient=False) as screen:
         while listening.end is None:

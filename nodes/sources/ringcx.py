@@ -13,7 +13,7 @@ from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import Address, ProxyTrust
 from nodes.net.site import announce_pages, collect_routes
 from nodes.ringcx.access_policy import AccessPolicy
-from nodes.ringcx.call_attributes import WEBSOCKET_ATTRIBUTES
+from nodes.ringcx.call_attributes import CALL_IDS, WEBSOCKET_ATTRIBUTES
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.events import PORT_EVENTS, WEBSOCKET_EVENTS, WEBSOCKET_REASONS
 from nodes.ringcx.listener_config import LOAD_GENERATOR_SETTINGS, ListenerConfig
@@ -40,6 +40,7 @@ class RingCX(Listener[Packet, RingCXConfig]):
     """
 
     attributes = WEBSOCKET_ATTRIBUTES
+    call_ids = CALL_IDS
     events = (*PORT_EVENTS, *WEBSOCKET_EVENTS)
     reasons = WEBSOCKET_REASONS
     tools = ListenerTools(

@@ -15,7 +15,7 @@ from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.site import announce_pages, collect_routes
 from nodes.ringcx.access_policy import AccessPolicy, Admission
-from nodes.ringcx.call_attributes import GRPC_ATTRIBUTES
+from nodes.ringcx.call_attributes import CALL_IDS, GRPC_ATTRIBUTES
 from nodes.ringcx.events import GRPC_EVENTS, GRPC_REASONS, PORT_EVENTS
 from nodes.ringcx.listener_config import LOAD_GENERATOR_SETTINGS, ListenerConfig
 
@@ -51,6 +51,7 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
     """
 
     attributes = GRPC_ATTRIBUTES
+    call_ids = CALL_IDS
     events = (*PORT_EVENTS, *GRPC_EVENTS)
     reasons = GRPC_REASONS
     tools = ListenerTools(

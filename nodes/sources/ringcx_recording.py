@@ -24,7 +24,7 @@ from flowcore import (
 )
 from nodes.audio.g711 import RATE
 from nodes.ringcx import call_recording as recording
-from nodes.ringcx.call_attributes import WEBSOCKET_ATTRIBUTES
+from nodes.ringcx.call_attributes import CALL_IDS, WEBSOCKET_ATTRIBUTES
 from nodes.ringcx.call_guard import CHECK_INTERVAL
 from nodes.ringcx.call_recording import BadRecording, Closed, Message, Opened
 from nodes.ringcx.events import WEBSOCKET_EVENTS, WEBSOCKET_REASONS
@@ -63,6 +63,7 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
 
     live = False
     attributes = WEBSOCKET_ATTRIBUTES
+    call_ids = CALL_IDS
     events = WEBSOCKET_EVENTS
     reasons = WEBSOCKET_REASONS
     tools = ListenerTools(stand_in="nodes.ringcx.standin")

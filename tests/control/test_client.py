@@ -15,8 +15,8 @@ def answered(monkeypatch, calls, missing=()):
     monkeypatch.setattr(client, "ask", lambda path, request: ({1: calls}, list(missing)))
 
 
-def live(flow, call_id="", since="2026-01-02T03:04:05"):
-    return {"flow": flow, "call_id": call_id, "since": since}
+def live(flow, call_id="", since="2026-01-02T03:04:05", others=()):
+    return {"flow": flow, "call_id": call_id, "ids": [call_id, *others], "since": since}
 
 
 @pytest.mark.parametrize("name", ["one", "newest"])
@@ -41,8 +41,22 @@ def test_a_call_is_found_by_flow_call_id_prefix_or_as_the_newest(tmp_path, monke
 
 def test_a_prefix_of_several_calls_is_refused(tmp_path, monkeypatch):
     answered(monkeypatch, [live("b-1", "x"), live("b-2", "y")])
-    with pytest.raises(UsageError, match="2 live calls begin with 'b'"):
+    with pytest.raises(UsageError, match=r"(?s)2 live calls match 'b': give the flow of one.*b-1  x.*b-2  y"):
         find_call(tmp_path / "hub", "b")
+
+
+@pytest.mark.parametrize("name", ["20260102030405", "S-V-1f", "+1 (222) 333-4444", "12223334444", "STREAM-7"])
+def test_a_call_is_found_by_any_of_its_ids(tmp_path, monkeypatch, name):
+    others = ["s-v-1f", "STREAM-7", "+1-222-333-4444"]
+    answered(monkeypatch, [live("b-1", "20260102030405", others=others), live("b-2", "20260102030406")])
+    assert find_call(tmp_path / "hub", name)["flow"] == "b-1"
+
+
+def test_two_calls_from_one_number_are_listed(tmp_path, monkeypatch):
+    answered(monkeypatch, [live("b-1", "x", others=["555"]), live("b-2", "y\x1b[2J", others=["555"])])
+    with pytest.raises(UsageError) as refused:
+        find_call(tmp_path / "hub", "555")
+    assert str(refused.value).splitlines()[1:] == ["  b-1  x", "  b-2  y·[2J"]
 
 
 def test_the_only_running_process_needs_no_name(tmp_path):

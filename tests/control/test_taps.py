@@ -241,7 +241,7 @@ def test_a_call_is_named_by_its_flow_its_id_or_a_prefix(live):
     for name in ("once", "onc", last.id):
         with listen(live, name=name) as listening:
             assert listening.hello["call_id"] == "once"
-    for name, why in (("on", "2 live calls begin with 'on'"), ("x", "there is no live call 'x'")):
+    for name, why in (("on", "2 live calls match 'on'"), ("x", "there is no live call 'x'")):
         with pytest.raises(UsageError, match=why):
             listen(live, name=name)
 

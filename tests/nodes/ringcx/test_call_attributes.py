@@ -41,7 +41,7 @@ def test_declared_over_grpc_is_what_the_protocol_gives():
     event = pb.StreamEvent(session_id="s", dialog_init=pb.DialogInitEvent(account=account, dialog=dialog))
     given = set(dialog_state._attributes(event))
     for kind in pb.ParticipantType.values():
-        start = pb.SegmentStartEvent(participant=pb.Participant(id="p", type=kind))
+        start = pb.SegmentStartEvent(segment_id="s", participant=pb.Participant(id="p", type=kind))
         start.product.type, start.product.id = 1, "q"
         given |= set(dialog_state._participant_attributes(start))
     assert {name for name in given if "." not in name} == set(GRPC_ATTRIBUTES)

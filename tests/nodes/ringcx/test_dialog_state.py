@@ -14,7 +14,15 @@ from nodes.ringcx.dialog_sender import DialogSender
 from nodes.ringcx.dialog_state import MAX_EARLY, MAX_SEGMENTS, DialogState, Note
 from nodes.ringcx.messages import Start
 
-SAID = {"call_id": "d1", "session_id": "s1", "ani": "100", "dnis": "200", "account_id": "a", "rc_account_id": "r"}
+SAID = {
+    "call_id": "u1",
+    "dialog_id": "d1",
+    "session_id": "s1",
+    "ani": "100",
+    "dnis": "200",
+    "account_id": "a",
+    "rc_account_id": "r",
+}
 SENDER = DialogSender(SAID | {"team": "blue"})
 
 
@@ -64,7 +72,19 @@ def test_start_has_the_names_that_it_has_over_websocket():
     begun = pb.StreamEvent(session_id="s1", segment_start=product).SerializeToString()
     start = receive_all(SENDER.dialog_init(), begun)[0]
     known = {"agent_id": "77", "product_id": "9", "product_type": "queue", "dialog_type": "inbound"}
-    assert start.attributes == SAID | known | {"dialog.team": "blue"}
+    known |= {"agent_segment_id": "x"}
+    assert start.attributes == SAID | known | {"dialog.team": "blue", "dialog.uii": "u1"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "call_id"),
+    [({"UII": "u1"}, "u1"), ({"rcxUii": "u1"}, "u1"), ({"callUii": "u1"}, "u1"), ({"uii": ""}, "d1"), ({}, "d1")],
+)
+def test_the_call_id_is_the_uii_and_without_one_the_dialogs(attributes, call_id):
+    dialog = pb.DialogInitEvent(dialog=pb.Dialog(id="d1", attributes=attributes))
+    begun = pb.StreamEvent(session_id="s1", dialog_init=dialog).SerializeToString()
+    start = receive_all(begun, SENDER.segment_start("agent"), SENDER.media("agent", noise()))[0]
+    assert (start.attributes["call_id"], start.attributes["dialog_id"]) == (call_id, "d1")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +125,7 @@ def test_audio_of_a_segment_that_never_starts_is_counted_and_bounded():
 
 def test_a_segment_that_starts_before_its_dialog_is_heard_and_has_the_dialogs_name():
     results = receive_all(SENDER.segment_start("agent"), SENDER.dialog_init(), SENDER.media("agent", noise()))
-    assert results[0].attributes["call_id"] == "d1"
+    assert results[0].attributes["dialog_id"] == "d1"
     assert heard(results, "agent") == noise()
 
 
@@ -134,7 +154,7 @@ def test_a_segment_that_starts_again_is_reported_and_continues_behind_its_audio(
     first, second = SENDER.media("agent", noise(1), 5), SENDER.media("agent", noise(2), 1)
     results = receive_all(*opened("agent"), first, *again, second)
     assert [result for result in results if isinstance(result, Note)] == [
-        Note("participant_joined", {"agent_id": "agent", "track": "agent"})
+        Note("participant_joined", {"agent_id": "agent", "agent_segment_id": "agent", "track": "agent"})
     ]
     one, two = (result for result in results if isinstance(result, Packet))
     assert two.seq == one.seq + 1
