@@ -18,7 +18,7 @@ READ_SIZE = 65536
 
 
 class TapConnection:
-    """A connection to a tap. ``call`` is a flow, a call id, a prefix of either, or ``newest``.
+    """A connection to a tap. ``call`` is any id of the call, the beginning of one, or ``newest``.
 
     ``node`` is ``name``, ``name.port``, or empty for the first node that gives linear audio. ``hello`` describes the
     stream; ``lost`` counts the chunks dropped because this client was slow; ``end`` is the reason of the call's end,

@@ -48,7 +48,7 @@ def devices(as_json: Json = False) -> None:
 
 def monitor(
     call: Annotated[
-        str, typer.Argument(metavar="[CALL]", help="newest, all, off, a flow, a call id, or the beginning of one.")
+        str, typer.Argument(metavar="[CALL]", help="newest, all, off, any id of the call, or the beginning of one.")
     ] = "",
     channels: Annotated[Channels | None, typer.Option(help="Which party in which ear.")] = None,
     volume: Annotated[str, typer.Option(metavar="LEVEL", help="Volume, such as -6dB.")] = "",

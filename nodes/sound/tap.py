@@ -33,7 +33,12 @@ Control = Annotated[
 
 
 def tap(
-    call: Annotated[str, typer.Argument(metavar="CALL", help="newest, a flow, a call id, or the beginning of one.")],
+    call: Annotated[
+        str,
+        typer.Argument(
+            metavar="CALL", help="newest, any id of the call (flow, call id, phone number, …), or the beginning of one."
+        ),
+    ],
     node: Annotated[
         str,
         typer.Argument(
