@@ -48,7 +48,10 @@ def events(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object of events and reasons.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a page, like docs/events.md.")] = False,
 ) -> None:
-    """List the events of a run, with their levels and fields, and the reasons to drop or fill in audio."""
+    """List the events that a run can log.
+
+    Each with its level and fields, and the reasons to drop or fill in audio.
+    """
     classes, _ = load_all(available())  # `flowcore nodes` names broken ones
     found, reasons = declared(classes)
     if as_json:

@@ -29,10 +29,10 @@ def explain(
     settings: Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show the plan of a graph: its chains, queues, latency and memory.
+    """Show how a graph will run.
 
-    Also shows the format on every wire, and the converters that were added. Opens no other file, no network
-    connection, no device and no model.
+    The plan: chains, queues, the format on every wire, the converters that were added, latency and memory. Opens no
+    other file, no network connection, no device and no model.
 
     Exit code: 0 done, 2 there are problems.
     """

@@ -25,9 +25,9 @@ def graph(
     output: Output = None,
     settings: Settings = None,
 ) -> None:
-    """Draw the plan of a graph: its chains and queues, and the formats on its wires.
+    """Draw how a graph will run.
 
-    Opens no other file, no network connection, no device and no model.
+    The picture shows its chains and queues, and the formats on its wires. Opens no other file, no network connection, no device and no model.
 
     Exit code: 0 done, 2 there are problems.
     """

@@ -21,10 +21,11 @@ def run_tests(
     update: Annotated[bool, typer.Option("--update", help="Record the results as expected from now on.")] = False,
     junit: Annotated[Path | None, typer.Option(metavar="XML", help="Write a JUnit report to XML.")] = None,
 ) -> None:
-    """Run tests of graphs: calls that come in, and the expected results.
+    """Run tests of graphs.
 
-    Opens no socket and does not wait: time is virtual, and files go to a temporary folder. A result that a test does
-    not expect (a drop, a failure, a file) makes it fail.
+    A test file has calls that come in, and the expected results. A result that a test does not expect (a drop, a
+    failure, a file) makes it fail. Opens no socket and does not wait: time is virtual, and files go to a temporary
+    folder.
 
     Exit code: 0 all passed, 1 some failed, 2 a test file or a graph is wrong.
     """

@@ -79,6 +79,10 @@ class Reader:
                 self.problems.add("not-a-graph", message, tree.at if tree else start, "begin with  flowcore: 1")
             return None, {}
         entries = tree.entries
+        if {"graph", "tests"} <= entries.keys():
+            fix = f"run them with  flowcore test {path.name}"
+            self.problems.add("test-file", "this file holds tests of a graph", entries["tests"].key, fix)
+            return None, {}
         for key in entries.keys() - set(keys):
             help = did_you_mean(key, keys, f"the keys of a graph are {listed(keys)}")
             if key in SUBGRAPH_KEYS:

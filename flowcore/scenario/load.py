@@ -50,6 +50,10 @@ def load(path: str | Path) -> list[Scenario]:
             )
         problems.raise_if_any()
         raise AssertionError("unreachable")
+    if "nodes" in tree.entries and "tests" not in tree.entries:
+        fix = f"check it with  flowcore check {path.name}"
+        problems.add("not-a-test", "this file is a graph, not a file of tests", tree.entries["nodes"].key, fix)
+        problems.raise_if_any()
     values = Values(os.environ, problems)
     file = check(TestFile, tree, tree.at, "the test file", values)
     problems.raise_if_any()

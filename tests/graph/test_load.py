@@ -40,6 +40,7 @@ BROKEN = [
     ("unknown-version", "version 1", CALL.replace("1", "⟦2⟧") + LAMP),
     ("unknown-version", "version 1", CALL.replace("1", "⟦[1]⟧") + LAMP),
     ("missing-nodes", "no nodes", "⟦flowcore: 1⟧\n"),
+    ("test-file", "run them with  flowcore test g.yaml", "flowcore: 1\ngraph: a.yaml\n⟦tests⟧: {}\n"),
     ("missing-nodes", "no nodes by name", "flowcore: 1\n⟦nodes⟧:\n"),
     ("missing-nodes", "no nodes by name", "flowcore: 1\n⟦nodes⟧: [call]\n"),
     ("unknown-key", 'did you mean "description"', CALL + LAMP + "⟦descripton⟧: hm\n"),

@@ -10,6 +10,7 @@ from tests.scenario.graph import TEST
 
 PROBLEMS = [
     ("not-a-test", "no mapping", TEST, "⟦[a]⟧\n"),
+    ("not-a-test", "check it with  flowcore check", TEST, "flowcore: 1\n⟦nodes⟧: {}\n"),
     ("yaml-syntax", "not YAML", "  it_records:\n", "  it_records: x⟦:⟧ y\n"),
     ("unreadable", "cannot be read", "graph: g.yaml", "graph: ⟦other.yaml⟧"),
     ("missing-field", 'needs "graph"', "flowcore: 1\ngraph: g.yaml\n", "⟦flowcore: 1⟧\n"),
