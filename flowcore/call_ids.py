@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-
 MAX_ID_CHARS = 256
 """Significant characters of an id."""
 
