@@ -27,7 +27,8 @@ def graph(
 ) -> None:
     """Draw how a graph will run.
 
-    The picture shows its chains and queues, and the formats on its wires. Opens no other file, no network connection, no device and no model.
+    The picture shows its chains and queues, and the formats on its wires. Opens no other file, no network connection,
+    no device and no model.
 
     Exit code: 0 done, 2 there are problems.
     """
