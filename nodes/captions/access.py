@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
 
-from nodes.captions.call_store import normalize_call_id
+from flowcore.call_ids import normalize_id
 from nodes.net.proxy_trust import is_loopback
 
 Mode = Literal["token", "key", "off"]
@@ -32,7 +32,7 @@ PROXY_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-F
 
 def mint(secret: str, call: str, expires: int) -> str:
     """Make a token for one call, valid until ``expires`` (seconds since 1970)."""
-    signed = f"flowcore captions 1\n{expires}\n{normalize_call_id(call)}"
+    signed = f"flowcore captions 1\n{expires}\n{normalize_id(call)}"
     digest = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest()
     return f"{expires}.{urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
@@ -43,7 +43,7 @@ def allows_token(secret: str, call: str, token: str, wall: float) -> bool:
     if not (expires.isascii() and expires.isdecimal() and len(expires) <= 12):
         return False
     right = hmac.compare_digest(mint(secret, call, int(expires)).encode(), token.encode())
-    return bool(normalize_call_id(call)) and right and wall < int(expires)
+    return bool(normalize_id(call)) and right and wall < int(expires)
 
 
 def allows_key(secret: str, key: str) -> bool:

@@ -7,7 +7,7 @@ of its last read and asks for the changes since. So a slow reader gets fewer int
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import takewhile
@@ -15,22 +15,27 @@ from typing import Any
 
 import msgspec
 
-from flowcore import Text
+from flowcore import Session, Text
+from flowcore.call_ids import normalize_id
 
 MAX_CAPTIONS = 1000  # captions kept per call, more than an hour of talk; the oldest are dropped first
 MAX_SESSIONS = 50  # sessions of one call whose starts are kept
 MAX_ENDED_CALLS = 200  # calls kept after their end; the one that ended first is dropped first
 MAX_TEXT_CHARS = 2000  # characters kept of a text: minutes of speech
-MAX_ID_CHARS = 256  # significant characters of a call id
 
 
 class SessionStart(msgspec.Struct, frozen=True):
-    """The start of a session at second ``at`` of its call, which began at ``started`` (ISO 8601, local)."""
+    """The start of a session at second ``at`` of its call, which began at ``started`` (ISO 8601, local).
+
+    ``ids`` are further ids of the call, ``account`` the account that it belongs to.
+    """
 
     call: str
     flow: str
     started: str
     at: float
+    ids: Sequence[str] = ()
+    account: str = ""
 
 
 class Caption(msgspec.Struct, frozen=True):
@@ -51,6 +56,8 @@ class CaptionedCall:
 
     id: str
     started: str
+    account: str = ""
+    ids: set[str] = field(default_factory=set)
     revision: int = 0  # number of changes so far
     sessions: dict[str, float] = field(default_factory=dict)  # second of the call in which each began, by flow
     live: set[str] = field(default_factory=set)  # flows that have not ended
@@ -96,26 +103,37 @@ class CallStore:
         self._lock = threading.RLock()  # guards the attributes below and the calls; held for microseconds
         self._calls: dict[str, CaptionedCall] = {}
         self._over: dict[str, CaptionedCall] = {}  # in the order of their ends
+        self._by_id: dict[str, tuple[str, ...]] = {}  # calls that have this further id
         self._newest = ""
 
-    def session_start(self, call: str, flow: str, started: datetime) -> SessionStart:
-        """Return the start, in its call, of a session that begins now."""
-        id = normalize_call_id(call)
+    def session_start(self, session: Session) -> SessionStart:
+        """Return the start, in its call, of a session that begins now.
+
+        Sessions with one call id are one call, but never across accounts: an id can be forged.
+        """
+        attributes, flow, started = session.attributes, session.flow, session.started
+        id, account = normalize_id(attributes.get("call_id", "")), attributes.get("account_id", "")
         with self._lock:
             known = self._calls.get(id)
+            if not id or (known is not None and known.account != account):
+                id, known = normalize_id(flow), None
+            ids = [normalize_id(each) for each in session.ids]
             if known is None:
-                return SessionStart(id, flow, started.isoformat(), 0.0)
+                return SessionStart(id, flow, started.isoformat(), 0.0, ids, account)
             # A recording may be played faster than real time: a later session never starts before an earlier caption.
             at = max((started - datetime.fromisoformat(known.started)).total_seconds(), known.last)
-            return SessionStart(id, flow, known.started, round(at, 3))
+            return SessionStart(id, flow, known.started, round(at, 3), ids, account)
 
     def begin(self, start: SessionStart, now: float) -> None:
         """Begin a session. May be called again for the same one."""
         id = start.call
         with self._lock:
             self.drop_ended(now)
-            found = self._calls.setdefault(id, CaptionedCall(id, start.started))
+            found = self._calls.setdefault(id, CaptionedCall(id, start.started, start.account))
             self._over.pop(id, None)
+            for each in {*start.ids} - found.ids - {id}:
+                found.ids.add(each)
+                self._by_id[each] = (*self._by_id.get(each, ()), id)
             self._newest = id
             found.begin(start.flow, start.at)
 
@@ -137,9 +155,15 @@ class CallStore:
                     self._over[call] = found
             self.drop_ended(now)
 
-    def find(self, call: str) -> CaptionedCall | None:
-        """Return the call with this normalized id, or the newest call for an empty id; None if there is none."""
-        return self._calls.get(call or self._newest)
+    def find(self, name: str) -> CaptionedCall | None:
+        """Return the call with this normalized id, or the newest call for an empty one; None for no call or several."""
+        found = self._calls.get(name or self._newest)
+        several = self._by_id.get(name, ())
+        return self._calls.get(several[0]) if found is None and len(several) == 1 else found
+
+    def is_ambiguous(self, name: str) -> bool:
+        """Return whether several calls have this normalized id, such as a phone number."""
+        return name not in self._calls and len(self._by_id.get(name, ())) > 1
 
     def changes(self, call: CaptionedCall, revision: int) -> tuple[Mapping[str, Any], list[tuple[int, Caption]]]:
         """Return the state of a call, and its captions since a revision."""
@@ -155,6 +179,10 @@ class CallStore:
                 if len(self._over) <= MAX_ENDED_CALLS and now - call.ended < self._keep:
                     return
                 del self._over[id], self._calls[id]
+                for each in call.ids:
+                    self._by_id[each] = tuple(other for other in self._by_id[each] if other != id)
+                    if not self._by_id[each]:
+                        del self._by_id[each]
 
 
 def caption_of(flow: str, at: float, text: Text) -> Caption:
@@ -162,8 +190,3 @@ def caption_of(flow: str, at: float, text: Text) -> Caption:
     id = f"{flow}.{text.track}.{text.utterance}"
     start, end = round(at + text.start, 3), round(at + text.end, 3)
     return Caption(id, text.track, start, end, text.text[:MAX_TEXT_CHARS], text.final, text.gap)
-
-
-def normalize_call_id(call: str) -> str:
-    """Return the id without outer white space and in lower case, so that variants name the same call."""
-    return call.strip().casefold()[:MAX_ID_CHARS]

@@ -11,6 +11,7 @@ const NAMES = { agent: "Agent", customer: "Customer" };
 const STATES = {
   connecting: "Connecting",
   waiting: "Waiting for the call",
+  ambiguous: "Several calls",
   live: "Live",
   ended: "Call ended",
   reconnecting: "Reconnecting",
@@ -33,7 +34,7 @@ function showState(state) {
   if (at("state").dataset.state === state) return;
   at("state").dataset.state = state;
   at("state").textContent = STATES[state];
-  empty.textContent = { ended: "No one spoke in this call", waiting: "Captions start with the call" }[state] ?? "Waiting for the first words";
+  empty.textContent = { ended: "No one spoke in this call", waiting: "Captions start with the call", ambiguous: "Several calls have this number: open the page with the id of one" }[state] ?? "Waiting for the first words";
 }
 
 // A call that ended stays ended, even if the server is gone or has dropped the call.

@@ -19,7 +19,7 @@ class CaptionFeed:
 
     ``call`` is a normalized id; an empty one follows the newest call. ``count`` gets 1 at the start and -1 at the end.
     A message is one JSON object:
-    ``{"event": "state", "call": …, "state": "waiting" | "live" | "ended", "sessions": [0.0, …]}``,
+    ``{"event": "state", "call": …, "state": "waiting" | "ambiguous" | "live" | "ended", "sessions": [0.0, …]}``,
     ``{"event": "text", "id": …, "track", "start", "end", "text", "final", "gap"}``, which replaces the text of the same
     id, ``{"event": "ready"}`` after the texts of the past, and ``{"event": "alive"}``.
 
@@ -43,12 +43,11 @@ class CaptionFeed:
 
     def wants_read(self, now: float) -> bool:
         if not self._connection.unsent:
-            call = self._calls.find(self._id)
+            call = self._calls.find(self._id) or self._call
             if call is not None and (call is not self._call or call.revision != self._seen or not self._ready):
                 self._send_changes(call, now)
-            elif self._sent_state is None:
-                self._send({"event": "state", "call": self._id, "state": "waiting", "sessions": []}, now)
-                self._sent_state = {}
+            elif call is None and (state := self._missing()) != self._sent_state:
+                self._send_state(state, now)
                 self._send_ready(now)
             elif now >= self._alive_at:
                 self._calls.drop_ended(now)
@@ -78,6 +77,11 @@ class CaptionFeed:
         self._seen = max(revision, captions[-1][0] if captions else 0)
         self._send_state(state, now)
         self._send_ready(now)
+
+    def _missing(self) -> Mapping[str, Any]:
+        """Return the state before there is a call, or while the id fits several."""
+        state = "ambiguous" if self._calls.is_ambiguous(self._id) else "waiting"
+        return {"call": self._id, "state": state, "sessions": []}
 
     def _send_state(self, state: Mapping[str, Any], now: float) -> None:
         if state != self._sent_state:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from msgspec.structs import astuple
 
-from flowcore import Text
+from flowcore import Session, Text
 from nodes.captions.call_store import CallStore, Caption, SessionStart, caption_of
 
 MAX_CAPTIONS_PER_MESSAGE = 20  # most captions in one message to the other workers
@@ -36,10 +35,11 @@ class SharedCalls:
         """Ask the other workers for their captions."""
         self._broadcast(["ask"])
 
-    def begin(self, call: str, flow: str, started: datetime) -> None:
+    def begin(self, session: Session) -> None:
         """Begin a session of this process, or continue it after a restart of its node."""
+        flow = session.flow
         with self._lock:
-            start = self._own.get(flow) or self._calls.session_start(call, flow, started)
+            start = self._own.get(flow) or self._calls.session_start(session)
             self._calls.begin(start, self._now())
             self._own = {flow: own for flow, own in self._own.items() if self._calls.find(own.call)}
             self._own[flow] = start

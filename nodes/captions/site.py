@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl
 from websockets.http11 import Request
 
 from flowcore import CannotStart, Refused
+from flowcore.call_ids import normalize_id
 from nodes.captions.access import Mode, allows_key, allows_token, is_local
-from nodes.captions.call_store import CallStore, normalize_call_id
+from nodes.captions.call_store import CallStore
 from nodes.captions.feed import CaptionFeed
 from nodes.captions.shared_calls import SharedCalls
 from nodes.net.peer import Page, Peer, Route
@@ -102,7 +103,7 @@ class CaptionsSite(Site):
         if self._feeds_open >= self.viewers:
             raise Refused("too many viewers", retry_after=5)
         self._calls.drop_ended(self.now())
-        return CaptionFeed(self._calls, normalize_call_id(_query(request)["call_id"]), self._count_feeds)
+        return CaptionFeed(self._calls, normalize_id(_query(request)["call_id"]), self._count_feeds)
 
     def _count_feeds(self, change: int) -> None:
         self._feeds_open += change
@@ -113,7 +114,7 @@ class CaptionsSite(Site):
             return allows_token(self.secret, query["call_id"], query["token"], time.time())
         if self.access == "key":
             # Without a call id the page shows the newest call, which may be another agent's.
-            return bool(normalize_call_id(query["call_id"])) and allows_key(self.secret, query["key"])
+            return bool(normalize_id(query["call_id"])) and allows_key(self.secret, query["key"])
         return caller.is_loopback and is_local(request.headers)
 
     def _file(self, name: str, status: HTTPStatus = HTTPStatus.OK) -> Page:
@@ -122,6 +123,8 @@ class CaptionsSite(Site):
 
 
 def _query(request: Request) -> dict[str, Any]:
-    """Return the query's call id, token and key; ``callId``, ``call_id`` and ``uii`` are the same, as in RingCX."""
+    """Return the query's token, key and any id of the call: ``callId`` (or ``uii``), ``dialogId`` or ``ani``."""
     query = parse_qsl(request.path.partition("?")[2])
-    return {"token": "", "key": "", **dict(query), "call_id": attributes(query, "query").get("call_id", "")}
+    known = attributes(query, "query")
+    named = (known.get(name) for name in ("call_id", "query.dialogId", "ani"))
+    return {"token": "", "key": "", **dict(query), "call_id": next(filter(None, named), "")}

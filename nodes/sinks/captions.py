@@ -89,8 +89,7 @@ class Captions(Sink[Text, CaptionsConfig]):
         if not self.resource.served:
             advice = "this graph's first node has no port to show it at: ringcx has one"
             self.report.event("page_unavailable", advice=advice)
-        call = session.attributes.get("call_id") or session.flow
-        self.resource.shared_calls.begin(call, session.flow, session.started)
+        self.resource.shared_calls.begin(session)
 
     def process(self, chunk: Text) -> None:
         pushed_out = self.resource.shared_calls.add_text(self._flow, chunk)

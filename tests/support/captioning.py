@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from flowcore import Text
+from flowcore import Session, Text
 from nodes.captions.call_store import CallStore
 from nodes.captions.shared_calls import SharedCalls
 
 NOON = datetime(2026, 1, 2, 12)
+
+
+def session(call: str, flow: str, started: datetime = NOON, ids: tuple[str, ...] = (), account: str = "") -> Session:
+    return Session(flow, started, {"call_id": call, "account_id": account}, (call, *ids))
 
 
 def text(utterance: int, words: str, *, final: bool = True, start: float = 0.0, track: str = "agent") -> Text:

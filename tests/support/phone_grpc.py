@@ -36,6 +36,7 @@ class GrpcPhone:
         metadata: tuple[tuple[str, str], ...] = (),
         trust: bytes = b"",
         target: str = "",
+        **attributes: str,
     ) -> None:
         target = target or url.partition("://")[2]
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
@@ -43,7 +44,7 @@ class GrpcPhone:
             self.channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(trust), options)
         else:
             self.channel = grpc.insecure_channel(target, options)
-        self.sender = DialogSender({"call_id": call, "session_id": "1"})
+        self.sender = DialogSender({"call_id": call, "session_id": "1", **attributes})
         self._messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         stream = self.channel.stream_unary(METHOD)
         self.call: Any = stream.future(iter(self._messages.get, None), metadata=metadata or None)

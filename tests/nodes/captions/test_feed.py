@@ -13,6 +13,7 @@ from flowcore.engine.sockets import listen
 from nodes.captions.feed import KEEPALIVE_INTERVAL, MAX_TEXTS_PER_SLOT
 from nodes.captions.site import CaptionsSite
 from nodes.net.port import Limits, Port
+from tests.support.captioning import session
 from tests.support.watching import FEED, frames
 
 pytestmark = pytest.mark.slow
@@ -83,7 +84,7 @@ def test_the_messages_are_what_the_page_of_docs_says(rig):
         {"event": "state", "call": "one", "state": "waiting", "sessions": []},
         {"event": "ready"},
     ]
-    rig.site.shared_calls.begin("One", "flow", NOON)
+    rig.site.shared_calls.begin(session("One", "flow", NOON))
     rig.site.shared_calls.add_text("flow", text(0, "hello"))
     assert rig.read(client) == [
         {"event": "state", "call": "one", "state": "live", "sessions": [0.0]},
@@ -104,6 +105,18 @@ def test_the_messages_are_what_the_page_of_docs_says(rig):
     assert rig.read(client) == [{"event": "state", "call": "one", "state": "ended", "sessions": [0.0]}]
 
 
+def test_a_page_for_a_number_of_two_calls_says_so_and_one_that_has_its_call_keeps_it(rig):
+    early = rig.watch("555")
+    rig.site.shared_calls.begin(session("one", "flow", NOON, ("555",)))
+    assert rig.read(early)[0]["call"] == "one"
+    rig.site.shared_calls.begin(session("two", "other", NOON, ("555",)))
+    late = rig.watch("555")
+    assert rig.read(late)[0] == {"event": "state", "call": "555", "state": "ambiguous", "sessions": []}
+    rig.site.shared_calls.add_text("flow", text(0, "hello"))
+    assert [message["text"] for message in rig.read(early)] == ["hello"]
+    assert rig.read(late) == []
+
+
 def until_ended(messages):
     """The final texts that a reader has who leaves at ``ended``."""
     at = next(n for n, message in enumerate(messages) if message.get("state") == "ended")
@@ -113,7 +126,7 @@ def until_ended(messages):
 @pytest.mark.parametrize("texts", [11, MAX_TEXTS_PER_SLOT, 3 * MAX_TEXTS_PER_SLOT + 1])
 def test_readers_that_leave_at_ended_have_every_final(rig, texts):
     early, late = rig.watch("one"), rig.watch("one")
-    rig.site.shared_calls.begin("one", "flow", NOON)
+    rig.site.shared_calls.begin(session("one", "flow", NOON))
     heard = rig.read(early)
     for number in range(texts):
         rig.site.shared_calls.add_text("flow", text(number, f"text {number}"))
@@ -126,7 +139,7 @@ def test_readers_that_leave_at_ended_have_every_final(rig, texts):
 
 def test_a_process_that_ends_gives_its_readers_the_last_final(rig):
     client = rig.watch("one")
-    rig.site.shared_calls.begin("one", "flow", NOON)
+    rig.site.shared_calls.begin(session("one", "flow", NOON))
     heard = rig.read(client)
     rig.site.shared_calls.add_text("flow", text(0, "bye"))
     rig.site.shared_calls.end("flow")
@@ -136,7 +149,7 @@ def test_a_process_that_ends_gives_its_readers_the_last_final(rig):
 
 def test_a_page_that_does_not_read_costs_a_bounded_amount_and_then_gets_current_texts(rig):
     slow, fast = rig.watch("one", buffer=4096), rig.watch("one")
-    rig.site.shared_calls.begin("one", "flow", NOON)
+    rig.site.shared_calls.begin(session("one", "flow", NOON))
     seen = []
     waiting = 0
     for step in range(2000):
@@ -155,7 +168,7 @@ def test_a_page_that_does_not_read_costs_a_bounded_amount_and_then_gets_current_
 
 
 def test_a_call_that_ended_long_ago_is_no_longer_shown(rig):
-    rig.site.shared_calls.begin("one", "flow", NOON)
+    rig.site.shared_calls.begin(session("one", "flow", NOON))
     rig.site.shared_calls.end("flow")
     rig.now += 59
     assert rig.read(rig.watch("one"))[0]["state"] == "ended"

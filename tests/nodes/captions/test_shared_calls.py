@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.captions.call_store import MAX_CAPTIONS
-from tests.support.captioning import NOON, CaptionWorker, text
+from tests.support.captioning import NOON, CaptionWorker, session, text
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def test_all_workers_know_the_same_in_the_end_also_one_that_came_late(steps, cha
             pass_on()
         elif what == "begin" and (number, flow) not in begun:
             begun[number, flow] = True
-            worker.shared_calls.begin(f"call {flow}", name, NOON)
+            worker.shared_calls.begin(session(f"call {flow}", name, NOON))
         elif what == "say" and begun.get((number, flow)):
             worker.shared_calls.add_text(name, text(len(words), words))
         elif what == "end" and begun.get((number, flow)):
@@ -55,9 +55,9 @@ def test_all_workers_know_the_same_in_the_end_also_one_that_came_late(steps, cha
 
 def test_calls_of_a_worker_that_has_gone_have_ended():
     here, there = CaptionWorker(), CaptionWorker()
-    there.shared_calls.begin("one", "theirs", NOON)
+    there.shared_calls.begin(session("one", "theirs", NOON))
     there.shared_calls.add_text("theirs", text(0, "half a"))
-    here.shared_calls.begin("two", "ours", NOON)
+    here.shared_calls.begin(session("two", "ours", NOON))
     for message in there.told:
         here.shared_calls.on_worker_message(2, json.loads(message))
     here.shared_calls.on_worker_exit(2)
@@ -71,7 +71,7 @@ def test_calls_of_a_worker_that_has_gone_have_ended():
 
 def test_a_long_history_is_told_in_pieces():
     worker = CaptionWorker()
-    worker.shared_calls.begin("one", "flow", NOON)
+    worker.shared_calls.begin(session("one", "flow", NOON))
     for number in range(MAX_CAPTIONS):
         worker.shared_calls.add_text("flow", text(number, "x" * 5000))
     worker.told.clear()

@@ -21,10 +21,12 @@ import trustme
 from pydantic import ValidationError
 
 from flowcore import CannotStart, Text
+from flowcore.control import find_call
 from nodes.ringcx import grpc_server
 from nodes.ringcx.grpc_server import MAX_MESSAGE
 from nodes.simulators.known_audio import voice
 from nodes.sources.ringcx_grpc import RingCXGrpc
+from tests.support.asking import hub
 from tests.support.live import PATIENCE, Live, until
 from tests.support.phone import Phone, said, stereo
 from tests.support.phone_grpc import GrpcPhone, over_grpc
@@ -63,6 +65,19 @@ def reasons(live):
 def sent(live):
     """Packets that each flow got so far."""
     return [flow.stats()["call"].left.chunks for flow in live.engine.flows.values()]
+
+
+@pytest.mark.parametrize("name", ["20261130120000001", "s-v-7", "STREAM-9", "(555) 010-0123", "agent"])
+def test_a_live_call_is_found_by_any_of_its_ids(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    ids = {"dialog_id": "s-v-7", "session_id": "STREAM-9", "ani": "5550100123"}
+    with recording(tmp_path, calls=1) as live, hub(live) as control:
+        phone = GrpcPhone(live.url, "20261130120000001", **ids)
+        phone.start()  # the segments are called agent and customer
+        phone.talk(7, 0.5)
+        until(lambda: live.engine.flows)
+        assert find_call(control, name)["call_id"] == "20261130120000001"
+        assert phone.hang_up() == "OK"
 
 
 def test_the_same_call_over_both_transports_gives_the_same_bytes(tmp_path):
