@@ -1,11 +1,13 @@
-"""Fake of RingCentral's login and of RingCX's streaming profiles, as documented, over real HTTP on this machine.
+"""Fake of RingCentral's login and of RingCX's REST API, as documented, over real HTTP on this machine.
 
-    python tools/fake_platform.py [--port 8099]
+    python tools/fake_platform.py [--port 8099] [--dialog s-v-1]
 
-prints the settings with which `flowcore profile` uses the fake. It has one login and any number of profiles. Tokens
-live for 5 minutes ("Jwt is expired"), at most 5 a minute are issued, addresses are checked, valid requests get 200 and
-a body (a plain string for DELETE), and secrets are shown in clear text, as by the real platform. Tests use
-`FakePlatform`, whose clock they can advance and whose answers they can script.
+prints the settings with which `flowcore profile` and `flowcore stream` use the fake. It has one login, any number of
+streaming profiles, and the dialogs and calls that it is given. Tokens live for 5 minutes ("Jwt is expired"), at most 5
+a minute are issued, addresses are checked, valid requests get 200 and a body (a plain string for DELETE), and secrets
+are shown in clear text, as by the real platform. At most 120 control requests a minute are answered; a stream is
+started once, in a running dialog of this account, and stopped once. Tests use `FakePlatform`, whose clock they can
+advance and whose answers they can script.
 """
 
 from __future__ import annotations
@@ -33,6 +35,18 @@ ADDRESS = re.compile(
     r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*)(?::\d{1,5})?)?"
 )
 PROFILE = re.compile(r"/platform/api/media/product/account/([^/]+)/type/(QUEUE|CAMPAIGN)/id/(\d+)")
+CONTROLS_PER_MINUTE = 120
+RC_ACCOUNT, SUB_ACCOUNT = "123456789", "99990001"
+STREAMS = re.compile(
+    r"/voice/api/cx/integration/v1/accounts/([^/]+)/sub-accounts/([^/]+)/dialogs/([^/]+)(?:/segments/([^/]+))?"
+    r"/streams(?:/([^/]+))?"
+)
+ACTIVE_CALL = re.compile(r"/voice/api/v1/admin/accounts/([^/]+)/activeCalls/([^/]+)/toggleCall(Recording|Hold)")
+NOT_FOUND = {"status": 404, "error": "Not Found"}
+ACCESS_DENIED = {
+    "errorCode": "access.denied.exception",
+    "generalMessage": "You do not have permission to access this resource",
+}
 CREATE = ("productType", "productId", "subAccountId", "mainAccountId", "rcAccountId", "streamingUrl")
 UPDATE = ("productType", "productId", "subAccountId", "streamingUrl")
 
@@ -63,10 +77,16 @@ class FakePlatform:
 
     def __init__(self, port: int = 0) -> None:
         self.profiles: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self.dialogs: dict[str, set[str]] = {}
+        """The running dialogs, with the ids of their segments."""
+        self.streams: dict[tuple[str, str, str], dict[str, Any]] = {}
+        """The bodies that started the streams, by dialog, segment (or nothing) and stream."""
+        self.calls: dict[str, dict[str, bool]] = {}
+        """The running calls by UII, with their switches Recording and Hold."""
         self.seen: list[Request] = []
         self.answered: list[Answer] = []
         self.next: deque[Answer] = deque()
-        """Answers to the next requests for profiles, instead of the correct ones."""
+        """Answers to the next requests of the API, instead of the correct ones."""
         self.next_login: deque[Answer] = deque()
         """The same for requests of a token, of either server."""
         self.ahead = 0.0
@@ -74,6 +94,7 @@ class FakePlatform:
         self._valid: dict[str, float] = {}
         self._refresh: set[str] = set()
         self._asked: list[float] = []
+        self._controls: list[float] = []
         self._lock = threading.Lock()
         fake = self
 
@@ -104,16 +125,16 @@ class FakePlatform:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the environment variables of `flowcore profile`."""
+        """Return the environment variables of `flowcore profile` and `flowcore stream`."""
         return {
             "RC_APP_CLIENT_ID": CLIENT,
             "RC_APP_CLIENT_SECRET": CLIENT_SECRET,
             "RC_USER_JWT": JWT,
             "RC_SERVER_URL": self.url,
             "RINGCX_SERVER": self.url,
-            "RINGCX_SUB_ACCOUNT": "99990001",
+            "RINGCX_SUB_ACCOUNT": SUB_ACCOUNT,
             "RINGCX_MAIN_ACCOUNT": "99990000",
-            "RINGCX_RC_ACCOUNT": "123456789",
+            "RINGCX_RC_ACCOUNT": RC_ACCOUNT,
         }
 
     def now(self) -> float:
@@ -151,14 +172,66 @@ class FakePlatform:
         path = urlsplit(request.path).path
         if path.startswith(("/restapi/", "/api/auth/")):
             return self.next_login.popleft() if self.next_login else self._login(path, request)
-        if not path.startswith("/platform/api/media/product"):
-            return Answer(404, {"status": 404, "error": "Not Found", "path": path})
+        if not path.startswith(("/platform/api/media/product", "/voice/api/")):
+            return Answer(404, NOT_FOUND | {"path": path})
         if self.next:
             return self.next.popleft()
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if self._valid.get(token, float("-inf")) <= self.now():
             return Answer(401, "Jwt is expired")
-        return self._profile(path, request)
+        return self._control(path, request) if path.startswith("/voice/") else self._profile(path, request)
+
+    def _control(self, path: str, request: Request) -> Answer:
+        self._controls = [asked for asked in self._controls if self.now() - asked < 60]
+        if len(self._controls) >= CONTROLS_PER_MINUTE:
+            return Answer(429, "Too many requests", {"Retry-After": "23"})
+        self._controls.append(self.now())
+        if match := STREAMS.fullmatch(path):
+            return self._stream(*(unquote(part or "") for part in match.groups()), request)
+        match = ACTIVE_CALL.fullmatch(path)
+        if not match or request.method != "POST":
+            return Answer(404, NOT_FOUND)
+        account, uii, switch = match[1], match[2], match[3]
+        query = dict(parse_qsl(urlsplit(request.path).query))
+        state = {
+            "Recording": {"record=true": True, "record=false": False},
+            "Hold": {"state=ON": True, "state=OFF": False},
+        }
+        on = state[switch].get("&".join(f"{name}={value}" for name, value in query.items()))
+        if account != SUB_ACCOUNT:
+            return Answer(403, ACCESS_DENIED)
+        if uii not in self.calls:
+            return Answer(404, NOT_FOUND)
+        if on is None:
+            return Answer(400, {"status": 400, "error": "Bad Request"})
+        self.calls[uii][switch] = on
+        return Answer(body=True)
+
+    def _stream(
+        self, account: str, sub_account: str, dialog: str, segment: str, stream: str, request: Request
+    ) -> Answer:
+        if (account, sub_account) != (RC_ACCOUNT, SUB_ACCOUNT):
+            return Answer(403, ACCESS_DENIED)
+        if dialog not in self.dialogs or (segment and segment not in self.dialogs[dialog]):
+            return Answer(404, NOT_FOUND)
+        if stream and request.method == "DELETE":
+            return Answer(body="") if self.streams.pop((dialog, segment, stream), None) else Answer(404, NOT_FOUND)
+        if stream or request.method != "POST":
+            return Answer(405, {"status": 405, "error": "Method Not Allowed"})
+        try:
+            body = json.loads(request.body)
+            names = {"url": str, "streamId": str, "token": str, "properties": dict}
+            valid = all(type(body[name]) is kind for name, kind in names.items() if name in body)
+            valid = valid and bool(body.get("url") and body.get("streamId"))
+        except (ValueError, TypeError, AttributeError):
+            valid = False
+        if not valid:
+            return Answer(400, {"status": 400, "error": "Bad Request"})
+        key = (dialog, segment, body["streamId"])
+        if key in self.streams:
+            return Answer(409, {"status": 409, "error": "Conflict"})
+        self.streams[key] = body
+        return Answer(body="")
 
     def _login(self, path: str, request: Request) -> Answer:
         form = dict(parse_qsl(request.body))
@@ -203,7 +276,7 @@ class FakePlatform:
             match = PROFILE.fullmatch(path)
             key = (unquote(match[1]), match[2], int(match[3])) if match else None
             if key not in self.profiles:
-                return Answer(404, {"status": 404, "error": "Not Found"})
+                return Answer(404, NOT_FOUND)
             if request.method == "GET":
                 return Answer(body=self.profiles[key])
             del self.profiles[key]
@@ -225,16 +298,19 @@ class FakePlatform:
             return Answer(400, {"status": 400, "error": "Bad Request"})
         key = (body["subAccountId"], body["productType"], body["productId"])
         if request.method == "PUT" and key not in self.profiles:
-            return Answer(404, {"status": 404, "error": "Not Found"})
+            return Answer(404, NOT_FOUND)
         self.profiles[key] = self.profiles.get(key, {}) | body
         return Answer(body=self.profiles[key])
 
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description="RingCX's REST API for streaming profiles, on this machine.")
+    parser = argparse.ArgumentParser(description="RingCX's REST API, on this machine.")
     parser.add_argument("--port", type=int, default=8099, help="where to listen (default 8099)")
-    with FakePlatform(parser.parse_args().port) as fake:
+    parser.add_argument("--dialog", action="append", default=[], help="the id of a running dialog; may be repeated")
+    options = parser.parse_args()
+    with FakePlatform(options.port) as fake:
+        fake.dialogs |= {dialog: set() for dialog in options.dialog}
         for name, value in fake.environment.items():
             print(f"export {name}={value}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):

@@ -1,1 +1,1 @@
-"""RingCentral's REST API for streaming profiles, which set the address that RingCX streams calls to."""
+"""RingCentral's REST API: streaming profiles, which set the address that RingCX streams calls to, and running calls."""

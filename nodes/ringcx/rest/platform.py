@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flowcore import Extra, FlowcoreError
+from flowcore.errors import UsageError
 from nodes.net.proxy_trust import is_loopback
 from nodes.ringcx.credentials import MASK, SENSITIVE_NAME
-from nodes.ringcx.rest.token_cache import MAX_LOGINS, TOKEN_LIFETIME, TokenCache, Tokens, cache_directory
+from nodes.ringcx.rest.rate_limit import LOGINS, RateLimit
+from nodes.ringcx.rest.token_cache import TOKEN_LIFETIME, TokenCache, Tokens, cache_directory
 
 if TYPE_CHECKING:
     import httpx
@@ -26,11 +29,30 @@ if TYPE_CHECKING:
 MAX_QUOTE = 300
 """Characters of a server's own text that are shown."""
 
+DEFAULT_RETRY_AFTER = 60
+"""Seconds, where an answer of 429 names none."""
+
+NO_API_ACCESS = (
+    "it rejects the token of its own login: try again; if that does not help, ask for access to RingCX's API"
+)
+
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523
 
 
+LOGIN_VARIABLES = ("RC_APP_CLIENT_ID", "RC_APP_CLIENT_SECRET", "RC_USER_JWT")
+"""The environment variables of a `Login`, in the order of its fields."""
+
+
 class PlatformError(FlowcoreError):
-    """RingCentral refused or failed. The text says what to do."""
+    """RingCentral refused or failed. The text says what to do.
+
+    ``status`` is that of the answer, and 0 without one. ``retry_after`` is in seconds; 0 means that it is not known.
+    """
+
+    def __init__(self, text: str, *, status: int = 0, retry_after: float = 0) -> None:
+        self.status = status
+        self.retry_after = retry_after
+        super().__init__(text)
 
 
 @dataclass(frozen=True)
@@ -40,6 +62,16 @@ class Login:
     client_id: str
     client_secret: str = field(repr=False)
     jwt: str = field(repr=False)
+
+    @classmethod
+    def from_environment(cls) -> Login:
+        """Read the login from `LOGIN_VARIABLES`. Raises `UsageError`, which names those that are missing."""
+        missing = [name for name in LOGIN_VARIABLES if not os.environ.get(name)]
+        if missing:
+            raise UsageError(
+                f"set {', '.join(missing)} in the environment: `flowcore profile --help` says where to get them"
+            )
+        return cls(*(os.environ[name] for name in LOGIN_VARIABLES))
 
 
 @dataclass(frozen=True)
@@ -52,12 +84,18 @@ class Servers:
 
 @dataclass(frozen=True)
 class Request:
-    """One request of the API. ``explanations`` explain the status codes of its answers."""
+    """One request of the API. ``path`` may have a query.
+
+    ``explanations`` explain the status codes of its answers, and ``if_unknown`` says what to do when no answer tells
+    whether the request was carried out.
+    """
 
     method: str
     path: str
     body: Mapping[str, Any] | None = None
     explanations: Mapping[int, str] = field(default_factory=dict)
+    if_unknown: str = ""
+    limit: RateLimit | None = None
 
 
 def masked(value: Any) -> Any:
@@ -70,8 +108,19 @@ def masked(value: Any) -> Any:
     return [masked(entry) for entry in value] if isinstance(value, list) else value
 
 
+def secrets_in(value: Any) -> Iterator[str]:
+    """Yield the values that `masked` masks in a JSON object."""
+    for key, entry in value.items() if isinstance(value, Mapping) else ():
+        if isinstance(entry, str) and entry and SENSITIVE_NAME.search(key):
+            yield entry
+        yield from secrets_in(entry)
+
+
 class Platform:
-    """One login at one pair of servers. ``timeout`` is in seconds; ``say`` receives texts about delays for the user.
+    """One login at one pair of servers, for any thread. ``timeout`` is in seconds; ``say`` receives texts about delays.
+
+    Requests that would exceed a rate limit wait for their turn; all processes and threads of one login share the
+    limits. No request is repeated, except after 401, which RingCX answers before it does anything.
 
     Raises `MissingExtra` without the package httpx, and `PlatformError` for a server address without TLS.
     """
@@ -86,7 +135,7 @@ class Platform:
         cache: TokenCache | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        Extra("httpx", "ringcentral").check("flowcore profile")
+        Extra("httpx", "ringcentral").check("RingCX's REST API")
         import httpx
 
         for server in (servers.login, servers.ringcx):
@@ -107,24 +156,31 @@ class Platform:
         self._http.close()
 
     def send(self, request: Request) -> Any:
-        """Log in and send a request; return the answer's JSON, or its text if it is no JSON."""
-        if request.body and request.body.get("secret"):
-            self._secrets.add(str(request.body["secret"]))
+        """Log in and send a request; return the answer's JSON, or its text if it is no JSON.
+
+        Raises `PlatformError`.
+        """
+        self._secrets.update(secrets_in(request.body))
         access, cached = self._access()
         answer = self._send_as(access, request)
         if answer.status_code == HTTPStatus.UNAUTHORIZED and cached:  # the token ended early
             access, _ = self._access(instead_of=access)
             answer = self._send_as(access, request)
-        self._check(answer, "RingCX", request.explanations)
+        self._check(answer, "RingCX", {401: NO_API_ACCESS, **request.explanations}, request.if_unknown)
         try:
-            return answer.json()
+            content = answer.json()
         except ValueError:
             return answer.text
+        if content is False:
+            raise PlatformError("RingCX answers false: it changed nothing; see whether the call still runs")
+        return content
 
     def _send_as(self, access: str, request: Request) -> httpx.Response:
+        if request.limit:
+            self._wait_for_turn(request.limit)
         headers = {"Authorization": f"Bearer {access}"}
         url = self._servers.ringcx + request.path
-        return self._ask(request.method, url, headers=headers, json=request.body)
+        return self._ask(request.method, url, request.if_unknown, headers=headers, json=request.body)
 
     def _access(self, instead_of: str = "") -> tuple[str, bool]:
         """Return a token of RingCX, and whether it was cached. ``instead_of`` is a token that RingCX refused."""
@@ -139,7 +195,7 @@ class Platform:
 
     def _refresh(self, tokens: Tokens) -> bool:
         """Exchange the refresh token for another access token; return whether that worked."""
-        self._wait_for_turn(tokens)
+        self._wait_to_log_in(tokens)
         began = self._cache.now()
         form = {"refresh_token": tokens.refresh}
         answer = self._ask("POST", f"{self._servers.ringcx}/api/auth/token/refresh", data=form)
@@ -151,7 +207,7 @@ class Platform:
 
     def _log_in(self, tokens: Tokens) -> None:
         login = self._login
-        self._wait_for_turn(tokens)
+        self._wait_to_log_in(tokens)
         began = self._cache.now()
         answer = self._ask(
             "POST",
@@ -178,13 +234,23 @@ class Platform:
         tokens.refresh = str(answer.json().get("refreshToken") or "")
         self._secrets.add(tokens.refresh)
 
-    def _wait_for_turn(self, tokens: Tokens) -> None:
-        """Wait until RingCX issues another token, and record the time."""
-        wait = tokens.wait(self._cache.now())
-        if wait > 0:
-            self._say(f"RingCX allows {MAX_LOGINS} logins a minute: waiting {wait:.0f} s")
-            self._sleep(wait)
-        tokens.requests.append(self._cache.now())
+    def _wait_to_log_in(self, tokens: Tokens) -> None:
+        """Wait until RingCX issues another token. The file stays locked: others need this login too."""
+        while wait := tokens.take_turn(LOGINS, self._cache.now()):
+            self._pause(LOGINS, wait)
+
+    def _wait_for_turn(self, limit: RateLimit) -> None:
+        """Wait until RingCX answers another request. Others may go on meanwhile."""
+        while True:
+            with self._cache.open() as tokens:
+                wait = tokens.take_turn(limit, self._cache.now())
+            if not wait:
+                return
+            self._pause(limit, wait)
+
+    def _pause(self, limit: RateLimit, seconds: float) -> None:
+        self._say(f"RingCX allows {limit}: waiting {seconds:.0f} s")
+        self._sleep(seconds)
 
     def _token(self, answer: httpx.Response, server: str, name: str) -> str:
         try:
@@ -196,7 +262,7 @@ class Platform:
         self._secrets.add(token)
         return token
 
-    def _ask(self, method: str, url: str, **content: Any) -> httpx.Response:
+    def _ask(self, method: str, url: str, if_unknown: str = "", **content: Any) -> httpx.Response:
         import httpx
 
         server = "{0.scheme}://{0.netloc}".format(urlsplit(url))
@@ -205,34 +271,39 @@ class Platform:
         except httpx.ConnectTimeout:
             raise PlatformError(f"{server} cannot be reached within {self._timeout:g} s: try again") from None
         except httpx.TimeoutException:
-            raise PlatformError(f"{server} does not answer within {self._timeout:g} s{_uncertainty(method)}") from None
+            raise PlatformError(f"{server} does not answer within {self._timeout:g} s{_also(if_unknown)}") from None
         except httpx.ConnectError as error:
             raise PlatformError(f"{server} cannot be reached: {self._clean(str(error))}") from None
         except httpx.HTTPError as error:  # the connection broke, or the answer was no HTTP
             raise PlatformError(
-                f"{server} broke the connection: {self._clean(str(error))}{_uncertainty(method)}"
+                f"{server} broke the connection: {self._clean(str(error))}{_also(if_unknown)}"
             ) from None
 
-    def _check(self, answer: httpx.Response, server: str, explanations: Mapping[int, str]) -> None:
-        """Raise `PlatformError` unless the status is 200, the only one that is documented."""
+    def _check(
+        self, answer: httpx.Response, server: str, explanations: Mapping[int, str], if_unknown: str = ""
+    ) -> None:
+        """Raise `PlatformError` unless the status is a success."""
         status = answer.status_code
-        if status == HTTPStatus.OK:
+        if answer.is_success:
             return
         quote = self._quote(answer)
+        retry_after = 0
         if status in explanations:
             text = explanations[status]
         elif status == HTTPStatus.TOO_MANY_REQUESTS:
             after = answer.headers.get("Retry-After", "")
-            text = f"too many requests: try again in {after if after.isdecimal() else '60'} s"
+            retry_after = int(after) if after.isascii() and after.isdecimal() else DEFAULT_RETRY_AFTER
+            text = f"too many requests: try again in {retry_after} s"
         elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            text = f"it has an internal error: try again later{_uncertainty(answer.request.method)}"
+            text = f"it has an internal error: try again later{_also(if_unknown)}"
         elif answer.is_redirect:
             text = (
                 f"it redirects to {self._clean(answer.headers['Location'])}: give that server's address, if it is right"
             )
         else:
             text = "it rejects the request"
-        raise PlatformError(f"{server} answers {status}: {text}" + (f"\nit says: {quote}" if quote else ""))
+        says = f"\nit says: {quote}" if quote else ""
+        raise PlatformError(f"{server} answers {status}: {text}{says}", status=status, retry_after=retry_after)
 
     def _quote(self, answer: httpx.Response) -> str:
         try:
@@ -258,7 +329,5 @@ def check_server(address: str) -> None:
         raise PlatformError(f"{address} would get the login unencrypted: write  https://{url.netloc}")
 
 
-def _uncertainty(method: str) -> str:
-    if method in ("GET", "DELETE"):
-        return ""
-    return "; the change may have been made: `flowcore profile get` tells"
+def _also(text: str) -> str:
+    return f"; {text}" if text else ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import quote
 
+from nodes.ringcx.rest.ids import path_segment
 from nodes.ringcx.rest.platform import Request
 
 PATH = "/platform/api/media/product"
+UNKNOWN = "the change may have been made: `flowcore profile get` tells"
 
 Kind = Literal["queue", "campaign"]
 
@@ -35,12 +36,12 @@ def create(product: Product, main_account: str, rc_account: str, url: str, secre
         f"it does not find {product}, or call streaming is not enabled for the account: "
         "ask your RingCentral representative"
     )
-    return Request("POST", PATH, body, _explanations(product) | {404: unknown})
+    return Request("POST", PATH, body, _explanations(product) | {404: unknown}, UNKNOWN)
 
 
 def update(product: Product, url: str, secret: str) -> Request:
     """Change the address or the secret."""
-    return Request("PUT", PATH, _body(product, url, secret), _explanations(product))
+    return Request("PUT", PATH, _body(product, url, secret), _explanations(product), UNKNOWN)
 
 
 def get(product: Product) -> Request:
@@ -64,14 +65,13 @@ def _body(product: Product, url: str, secret: str) -> dict[str, Any]:
 
 
 def _path(product: Product) -> str:
-    account = quote(product.sub_account, safe="")
+    account = path_segment("sub-account id", product.sub_account)
     return f"{PATH}/account/{account}/type/{product.kind.upper()}/id/{product.number}"
 
 
 def _explanations(product: Product) -> dict[int, str]:
     return {
         400: "it rejects the request: check the ids and the address",
-        401: "it rejects the token of its own login: try again; if that does not help, ask for access to RingCX's API",
         403: f"this user may not see or change profiles of sub-account {product.sub_account}: "
         "give the user of the JWT admin rights there, and the app the permission ReadAccounts",
         404: f"there is no streaming profile for {product}: `flowcore profile create` makes one",

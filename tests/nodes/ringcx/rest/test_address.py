@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.ringcx.rest.address import BadAddress, check, unreachable
+from nodes.ringcx.rest.address import BadAddress, check, check_destination, unreachable
 from tools.fake_platform import ADDRESS
 
 
@@ -48,6 +48,54 @@ def test_address_that_ringcx_takes_passes(address):
 def test_address_that_ringcx_refuses_is_explained(address, why):
     with pytest.raises(BadAddress, match=why):
         check(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "wss://calls.example.com/ringcx/audio",
+        "wss://8.8.8.8:8443/?queue=7&x=%20",
+        "wss://calls.example.com",
+        "grpc://calls.example.com:443",
+        "grpc://calls.example.com",
+    ],
+)
+def test_address_that_a_stream_can_be_started_to_passes(address):
+    assert check_destination(address) == address
+    assert not unreachable(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("", "host name is missing"),
+        ("https://calls.example.com:443/a", "write  wss://calls.example.com:443  or  grpc://calls.example.com:443$"),
+        ("calls.example.com", "must begin with wss:// or grpc://"),
+        (
+            "grpc://calls.example.com/",
+            "no path is allowed over gRPC, not even a slash .* write  grpc://calls.example.com$",
+        ),
+        ("wss://me:word@calls.example.com/a", "no user name or password"),
+        ("https://me:word@calls.example.com/a", "no user name or password"),
+        ("wss://calls.example.com/?token=abc", "set it in RINGCX_SECRET"),
+        ("wss://calls.example.com/?Client_Secret=", "set it in RINGCX_SECRET"),
+        ("wss://calls.example.com/a b", "only ASCII without spaces"),
+        ("wss://calls.example.com/a#b", "without #"),
+        ("wss://calls.example.com/ü", "only ASCII"),
+        ("wss://under_score.example.com/a", "is no host name"),
+    ],
+)
+def test_address_that_no_stream_can_be_started_to_is_explained(address, why):
+    with pytest.raises(BadAddress, match=why) as refused:
+        check_destination(address)
+    assert "word@" not in str(refused.value)
+
+
+def test_a_port_that_ringcx_does_not_reach_over_grpc_is_doubted():
+    assert unreachable("grpc://calls.example.com:3333") == (
+        "RingCX does not reach port 3333 over gRPC, only 443 and 10443"
+    )
+    assert not unreachable("grpc://calls.example.com:10443")
 
 
 TEXT = st.text(alphabet="ws:/a1.-_?#@[]٣ \n", max_size=20)

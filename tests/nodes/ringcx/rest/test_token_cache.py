@@ -3,7 +3,8 @@ import threading
 
 import pytest
 
-from nodes.ringcx.rest.token_cache import MAX_LOGINS, TokenCache, Tokens, cache_directory
+from nodes.ringcx.rest.rate_limit import LOGINS
+from nodes.ringcx.rest.token_cache import TokenCache, Tokens, cache_directory
 
 
 @pytest.fixture
@@ -57,7 +58,17 @@ def test_where_nothing_can_be_kept_it_serves_this_run(tmp_path):
         kept.access = "abc"
     with cache.open() as kept:
         assert kept.access == "abc"
-    assert said
+    assert len(said) == 1
+
+
+def test_where_nothing_can_be_kept_all_of_the_process_share_it(tmp_path):
+    (tmp_path / "file").write_text("")
+    first, second = (TokenCache(tmp_path / "file" / "token.json", list) for _ in range(2))
+    for cache in (first, second) * 2:
+        with cache.open() as kept:
+            assert kept.take_turn(LOGINS, 1000.0) == 0.0
+    with second.open() as kept:
+        assert [kept.take_turn(LOGINS, 1000.0), kept.take_turn(LOGINS, 1000.0)] == [0.0, 61.0]
 
 
 def test_second_process_waits_until_the_first_has_its_token(cache, tmp_path):
@@ -82,11 +93,11 @@ def test_token_is_used_until_shortly_before_its_end_and_never_after_the_clock_wa
     assert [kept.fresh(now) for now in (1000.0, 1269.0, 1270.0, 1301.0, 900.0)] == [True, True, False, False, False]
 
 
-def test_a_sixth_login_within_a_minute_waits_for_the_first_to_be_a_minute_old():
-    kept = Tokens(requests=[1000.0 + n for n in range(MAX_LOGINS)])
-    assert kept.wait(1010.0) == 50.0
-    assert kept.wait(1060.0) == 0.0
-    assert len(kept.requests) == MAX_LOGINS - 1
+def test_a_turn_that_has_to_wait_is_not_recorded():
+    kept = Tokens()
+    assert [kept.take_turn(LOGINS, 1000.0 + n) for n in range(6)] == [0.0] * 5 + [56.0]
+    assert kept.take_turn(LOGINS, 1061.0) == 0.0
+    assert kept.requests == {"logins": [1001.0, 1002.0, 1003.0, 1004.0, 1061.0]}
 
 
 def test_directory_is_the_users_cache(monkeypatch, tmp_path):

@@ -4,42 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
+from functools import partial
 
 import pytest
 
-from flowcore.cli import main
-from tools.fake_platform import CLIENT_SECRET, JWT, Answer, FakePlatform
+from tests.nodes.ringcx.rest.conftest import SECRET
+from tools.fake_platform import JWT, Answer
 
-SECRET = "correct-horse-battery"
 QUEUE = ("--type", "queue", "--id", "1234")
 URL = "wss://calls.example.com:8443"
 KEY = ("99990001", "QUEUE", 1234)
 
 
 @pytest.fixture
-def platform():
-    with FakePlatform() as fake:
-        yield fake
-
-
-@pytest.fixture
-def profile(platform, capfd, monkeypatch, tmp_path):
-    """Runs `flowcore profile …`: exit code, standard output, standard error. Nothing secret may be in either."""
-    for name, value in platform.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RINGCX_SECRET", SECRET)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main(["profile", *arguments])
-        out, err = capfd.readouterr()
-        for secret in (SECRET, JWT, CLIENT_SECRET, *platform._valid, *platform._refresh):
-            assert secret not in out + err
-        return ended.value.code, out, err
-
-    return run
+def profile(command):
+    return partial(command, "profile")
 
 
 @pytest.mark.slow
@@ -111,6 +90,7 @@ def test_without_a_good_refresh_token_it_logs_in_again(profile, platform):
             ["302: it redirects to https://elsewhere.example/"],
         ),
         (Answer(409, f"{SECRET} is {JWT}"), ["409: it rejects the request\nit says: *** is ***"]),
+        (Answer(429, "slow down", {"Retry-After": "²"}), ["try again in 60 s"]),
     ],
     ids=lambda value: str(value.status) if isinstance(value, Answer) else "",
 )
@@ -129,6 +109,13 @@ def test_a_change_with_an_unknown_outcome_is_reported_as_such(profile, platform)
     assert "the change may have been made: `flowcore profile get` tells" in profile("update", *QUEUE, "--url", URL)[2]
     platform.next.append(Answer(502, ""))
     assert "not known" not in profile("get", *QUEUE)[2]
+
+
+def test_a_login_that_fails_says_nothing_about_a_change(profile, platform):
+    platform.next_login.append(Answer(502, ""))
+    err = profile("update", *QUEUE, "--url", URL)[2]
+    assert "RingCentral answers 502: it has an internal error: try again later\n" in err
+    assert "change may have been made" not in err
 
 
 def test_token_refused_twice_ends_with_the_reason(profile, platform):
