@@ -66,7 +66,17 @@ ENGINE_EVENTS: Final = (
     EventType(
         "node_hung", "A node missed the drain deadline of its flow.", "error", queued_ms="Audio in its queue.", stack=""
     ),
-    EventType("session_refused", "A session was not let in.", "warning", reason="``busy`` or ``stopping``."),
+    EventType(
+        "session_refused", "A session was not let in.", "warning", reason="``busy``, ``stopping`` or ``open_files``."
+    ),
+    EventType(
+        "open_files_limited",
+        "The limit of open files is too low for all calls that may come; when it is near, new ones are refused.",
+        "warning",
+        limit="Files and connections that the process may have open.",
+        calls="Calls at once for which that is enough.",
+        advice="",
+    ),
     EventType("listener_opened", "A listener takes sessions.", address="", what="The protocol."),
     EventType("page_opened", "A web page can be looked at.", address="", what="The page."),
     EventType("resource_failed", "A resource raised, or did not close.", "error", cause=""),

@@ -206,7 +206,7 @@ def _hub(control: Path | None, bus: Bus) -> Hub | None:
 
 
 def _raise_open_files() -> None:
-    """Raise the soft limit of open files to the hard limit: the usual 1024 files are enough for 400 calls."""
+    """Raise the soft limit of open files to the hard limit: the usual 1024 files are enough for 280 calls."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

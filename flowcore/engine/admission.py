@@ -15,6 +15,10 @@ class CallLimit(Protocol):
     """A limit on live calls, over all processes of a run."""
 
     @property
+    def share(self) -> int:
+        """Calls that this process has to expect at once."""
+
+    @property
     def full(self) -> bool:
         """Whether a call that came now would be refused."""
 
@@ -50,12 +54,12 @@ class LocalCallLimit:
 
     def __init__(self, limit: int) -> None:
         self.connections = LocalConnectionCounter()
-        self._limit = limit
+        self.share = limit
         self._held = 0
 
     @property
     def full(self) -> bool:
-        return self._held >= self._limit
+        return self._held >= self.share
 
     def take(self) -> bool:
         if self.full:

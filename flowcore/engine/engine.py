@@ -8,11 +8,12 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from flowcore import open_files
 from flowcore.engine.admission import CallLimit, LocalCallLimit, MessagePort
 from flowcore.engine.alarms import Alarms
 from flowcore.engine.bus import Bus
 from flowcore.engine.clock import Clock, SystemClock
-from flowcore.engine.flow import CLOSED, Flow
+from flowcore.engine.flow import CLOSED, OPENING, Flow
 from flowcore.engine.pool import InlinePool, Pool, ThreadPool
 from flowcore.engine.recovery import start_recovery
 from flowcore.engine.resources import CLOSE_TIMEOUT, Resources
@@ -31,7 +32,10 @@ STOP_TIMEOUT = 20.0
 """Seconds that all flows together may take to end when the process stops."""
 RECOVERY_TIMEOUT = 5.0
 """Seconds that the end of the process waits for `start_recovery`'s thread, which runs beside the calls."""
+FILES_PER_SINK = 2
+"""Files that a sink is expected to keep open for each call: a recording and its journal."""
 BUSY = "busy"
+OPEN_FILES = "open_files"
 STOPPING = "stopping"
 
 
@@ -91,6 +95,7 @@ class Engine:
         self._listener: Any = plan.listener.cls(plan.listener.config)
         self._sampler = Sampler()
         self._alarms = Alarms(self.clock.now)
+        self._files_per_call = FILES_PER_SINK * sum(not node.gives for node in plan.nodes.values())
         self._unswept: dict[Flow, None] = {}  # a set that keeps its order: a replay closes flows as the call did
         self._resources = Resources(self.totals, self.bus, self.clock.now, messages)
         self._finished = asyncio.Event()
@@ -125,18 +130,23 @@ class Engine:
         self.bus.emit("page_opened", node=self.plan.listener.name, address=address, what=what)
 
     def admit(self) -> None:
-        if self.draining or self.call_limit.full:
-            self._refuse()
+        if self.draining:
+            self._refuse(STOPPING)
+        if self.call_limit.full:
+            self._refuse(BUSY)
+        opening = sum(flow.state == OPENING for flow in self.flows.values())
+        if open_files.room().calls < (opening + 1) * self._files_per_call:
+            self._refuse(OPEN_FILES)
 
-    def _refuse(self) -> NoReturn:
-        reason = STOPPING if self.draining else BUSY
+    def _refuse(self, reason: str) -> NoReturn:
         self.totals.refused += 1
         self.bus.emit("session_refused", reason=reason)
         raise Refused(reason, retry_after=5)
 
     def accept(self, attributes: Mapping[str, str]) -> Flow:
-        if self.draining or not self.call_limit.take():
-            self._refuse()
+        self.admit()
+        if not self.call_limit.take():
+            self._refuse(BUSY)
         started = self.clock.wall()
         ids = dict.fromkeys(attributes.get(name, "") for name in self.plan.listener.cls.call_ids)
         session = Session(
@@ -181,6 +191,7 @@ class Engine:
                 watchdog.start()
             if self._recover:
                 recovery = start_recovery(self.plan, self.bus)
+            self._check_open_files()
             self.call_limit.join()
             listener.resource = self._resources.by_node.get(self.plan.listener.name)
             beat = asyncio.create_task(self.slots.run(), name="slots")
@@ -210,6 +221,14 @@ class Engine:
             self.pool.close()
         if self.bus.strict:
             self._check_declared()
+
+    def _check_open_files(self) -> None:
+        """Report a limit of open files that is too low for the calls that this process has to expect."""
+        found = open_files.room()
+        calls = found.calls // (1 + self._files_per_call)  # one is the connection
+        if calls < self.call_limit.share and self.plan.listener.cls.listens(self.plan.listener.config):
+            advice = f"raise the hard limit (ulimit -Hn, LimitNOFILE= of systemd), or give --max-calls {max(1, calls)}"
+            self.bus.emit("open_files_limited", limit=found.limit, calls=max(0, calls), advice=advice)
 
     def _check_declared(self) -> None:
         wrong = [*self.bus.undeclared]

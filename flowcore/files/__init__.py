@@ -6,7 +6,7 @@
 - `flowcore.files.disk`: the system calls below them
 """
 
-from flowcore.files.disk import free_space
+from flowcore.files.disk import cannot_write, free_space
 from flowcore.files.folder import Folder
 from flowcore.files.partial import PARTIAL_SUFFIX, NewFile, abandoned, partial_path
 from flowcore.files.publishing import publish, publish_from, set_aside, write_whole
@@ -16,6 +16,7 @@ __all__ = [
     "Folder",
     "NewFile",
     "abandoned",
+    "cannot_write",
     "free_space",
     "partial_path",
     "publish",

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from flowcore.errors import CannotStart
+from flowcore.open_files import EXHAUSTED
 
 _AT_FDCWD = -100  # <fcntl.h>: relative paths start at the working directory
 _RENAME_NOREPLACE = 1  # <stdio.h>
@@ -139,5 +140,8 @@ def free_space(path: Path) -> int:
 
 def cannot_write(path: Path, error: OSError) -> CannotStart:
     """Return the error for a config field ``path`` that names a place where no file can be written."""
-    text = f"cannot write to {path}: {error.strerror}; give a path in a directory that you may write to"
+    fix = "give a path in a directory that you may write to"
+    if error.errno in EXHAUSTED:
+        fix = "raise the limit of open files (ulimit -n)"
+    text = f"cannot write to {path}: {error.strerror}; {fix}"
     return CannotStart(text, field="path")

@@ -63,6 +63,10 @@ class SharedCallLimit:
         return sum(self._cells[_HELD : self.rows * _ROW : _ROW])
 
     @property
+    def share(self) -> int:
+        return -(-self.limit // self.rows)
+
+    @property
     def full(self) -> bool:
         return self.held >= self.limit
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from websockets.http11 import Request
 
-from flowcore import Refused
+from flowcore import Refused, open_files
 from nodes.net.connection import Connection, HandshakeBudget
 from nodes.net.peer import Page, Peer, Route
 from nodes.net.proxy_trust import Address, ConflictingHeaders, ProxyTrust, normalize_address
@@ -109,12 +109,26 @@ class Port:
     def _accept(self, now: float) -> None:
         limits = self._limits
         self._handshaking = [one for one in self._handshaking if not (one.answered or one.gone)]
+        room: open_files.Room | None = None  # looked up only in slots in which somebody connects
+        strangers = self._strangers()
+        taken = 0
         for _ in range(min(self._accept_limit(), limits.connections - len(self._handshaking))):
             try:
                 accepted, address = self._listening.accept()  # type: ignore[union-attr]  # listening comes first
-            except OSError:  # none waits, another process took it, or no file handle is left: the next slot tries
+            except OSError:  # none waits, another process took it, or no descriptor is left: the next slot tries
                 break
             remote_address = normalize_address(address[0])
+            room = room or open_files.room()
+            stranger = next(strangers, None) if room.strangers <= taken else None
+            if stranger is not None:
+                stranger.abort()
+                self._on_rejected("open_files", stranger.remote_address)
+            elif room.refusals > taken:
+                taken += 1
+            else:
+                accepted.close()
+                self._on_rejected("open_files", remote_address)
+                continue
             if self._proxy_trust.accepts(remote_address):
                 certificate = self._proxy_trust.certificate
                 connection = Connection(
@@ -137,6 +151,12 @@ class Port:
         if over > 0:  # rejected connections that are still closing hold file handles too
             for closing in [one for one in self.connections if one.answered and not one.has_peer][:over]:
                 closing.abort()
+
+    def _strangers(self) -> Iterator[Connection]:
+        """Yield the connections without a peer: of the most crowded address first, and of each the oldest first."""
+        strangers = [one for one in self.connections if not one.has_peer]
+        crowd = Counter(one.remote_address for one in strangers)
+        yield from sorted(strangers, key=lambda one: -crowd[one.remote_address])
 
     def _answer(self, request: Request, remote_address: Address) -> Peer | Page:
         """Find the peer or page for a request. Raises `KeyError` for a path without a route, and `Refused`."""

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from flowcore import Audio, CannotStart, Config, Duration, PathTemplate, Report, Resource, Session, Sink, Size
+from flowcore import Audio, Config, Duration, PathTemplate, Report, Resource, Session, Sink, Size
 from flowcore.audio import SILENCE, TRACKS
 from flowcore.events import FILE_FINISHED, FILE_REPAIRED, HOLE, LATE, REPAIR_FAILED, EventType, Reason
-from flowcore.files import PARTIAL_SUFFIX, Folder, free_space
+from flowcore.files import PARTIAL_SUFFIX, Folder, cannot_write, free_space
+from flowcore.open_files import EXHAUSTED
 from nodes.recording import journal, recording_file
 from nodes.recording.containers import CannotRepair, Container
 from nodes.recording.recording_file import RecordingFile
@@ -73,6 +74,7 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         HOLE,
         Reason("disk_full", "The disk was full."),
         Reason("disk_failed", "The disk refused to write."),
+        Reason("open_files", "The process had no file descriptor left for the file."),
     )
 
     def __init__(self, config: RecordingConfigT) -> None:
@@ -113,9 +115,8 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         try:
             self._begin(floor=True)
         except OSError as error:
-            if error.errno not in DISK_FULL_ERRNOS:
-                text = f"cannot write to {self.config.path.resolve(session)}: {error.strerror}"
-                raise CannotStart(f"{text}; give a path in a directory that you may write to", field="path") from error
+            if error.errno not in (*DISK_FULL_ERRNOS, *EXHAUSTED):
+                raise cannot_write(self.config.path.resolve(session), error) from error
             self._suspend(error)
 
     def process(self, chunk: Audio) -> None:
@@ -229,7 +230,8 @@ class Recorder(Sink[Audio, RecordingConfigT]):
             try:
                 self._file.sync()
             except OSError as error:
-                self._give_up(error)
+                if error.errno not in EXHAUSTED:  # then nothing is lost: the next sync does it
+                    self._give_up(error)
 
     def _finish(self, end: str) -> None:
         file, self._file = self._file, None
@@ -301,6 +303,8 @@ class Recorder(Sink[Audio, RecordingConfigT]):
 
 
 def _reason(error: OSError) -> str:
+    if error.errno in EXHAUSTED:
+        return "open_files"
     full = error.errno in DISK_FULL_ERRNOS or error.errno == errno.EFBIG  # EFBIG: the user's limit for one file
     return "disk_full" if full else "disk_failed"
 

@@ -12,7 +12,8 @@ PORT_EVENTS = (
         "Callers were rejected; at most one event a second for each reason.",
         "warning",
         reason="``wrong_secret``, ``no_secret``, ``foreign_network``, ``foreign_origin``, ``unlisted_account``, "
-        "``too_many_of_address``, ``no_trusted_proxy``, ``proxy_contradicts_itself``, ``bad_tls``, ``no_page_access``.",
+        "``too_many_of_address``, ``no_trusted_proxy``, ``proxy_contradicts_itself``, ``bad_tls``, ``no_page_access``, "
+        "``open_files``.",
         times="How many.",
         address="The last one's address.",
     ),

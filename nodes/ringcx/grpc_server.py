@@ -18,7 +18,7 @@ import grpc.aio
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from flowcore import CannotStart, Host, Refused
+from flowcore import CannotStart, Host, Refused, open_files
 from nodes.net.connection import CLOSE_TIMEOUT
 from nodes.net.peer import Page
 from nodes.net.proxy_trust import Address, ConflictingHeaders, ProxyTrust, normalize_address
@@ -73,11 +73,12 @@ class GrpcServer:
         self._streams: dict[GrpcPeer, asyncio.Task[Any]] = {}
         self._certificate: Any = None
         self._stopping: asyncio.Task[None] | None = None
+        connections = min(config.max_connections + SPARE_STREAMS, max(1, open_files.room().strangers // 2))
         limits = {
             "grpc.server_handshake_timeout_ms": round(config.handshake * 1000),
             "grpc.max_connection_idle_ms": round(config.start * 1000),  # a connection without a stream holds a place
             "grpc.max_concurrent_streams": config.max_connections + SPARE_STREAMS,
-            "grpc.max_allowed_incoming_connections": config.max_connections + SPARE_STREAMS,
+            "grpc.max_allowed_incoming_connections": connections,  # the other half is for the files of calls
         }
         self._server = grpc.aio.server(options=[*OPTIONS.items(), *limits.items()])
         method = grpc.stream_unary_rpc_method_handler(self._stream)  # raw bytes: the peer counts bad messages itself

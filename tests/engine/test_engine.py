@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flowcore import Audio, CannotStart, Config, Format, Host, Listener, Reason, node
+from flowcore import Audio, CannotStart, Config, Format, Host, Listener, Reason, node, open_files
 from flowcore.engine.clock import SystemClock
 from flowcore.engine.engine import Engine
 from flowcore.errors import Refused
@@ -86,6 +86,16 @@ def test_calls_beyond_the_limit_are_refused_and_counted():
     result = run_plan(plan(step("call", RefusedTones), step("end", Keep, "call")), max_calls=1, calls=1)
     assert (result.engine.totals.refused, len(result.named("session_refused"))) == (2, 2)
     assert all("busy" in reason for reason in RefusedTones.refusals)
+
+
+@pytest.mark.fault(55)
+def test_a_call_for_whose_files_there_is_no_room_is_refused(monkeypatch):
+    free = iter([130, 130, 129, 129])  # at the start, then at each question: an eighth is kept, and a call needs 2
+    monkeypatch.setattr(open_files, "room", lambda: open_files.Room(next(free), 1024))
+    RefusedTones.refusals.clear()
+    result = run_plan(plan(step("call", RefusedTones), step("end", Keep, "call")), calls=1)
+    assert [event.data["reason"] for event in result.named("session_refused")] == ["open_files"] * 2
+    assert RefusedTones.refusals == ["open_files"] * 2
 
 
 @node("reloadable")

@@ -41,6 +41,10 @@ def workers_with(*held: int) -> list[SharedCallLimit]:
     return workers
 
 
+def test_a_worker_expects_its_part_of_the_calls():
+    assert [worker.share for worker in workers_with(0, 0, 0)] == [34] * 3
+
+
 def test_idle_workers_take_few_connections_each():
     assert [worker.room() for worker in workers_with(0, 0, 0)] == [FULL_SHARE] * 3
 

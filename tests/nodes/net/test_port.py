@@ -5,6 +5,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from flowcore import open_files
 from nodes.net.proxy_trust import ProxyTrust
 from tests.support.rig import HEADERS, UPGRADE, Rig, close_code, text
 
@@ -169,3 +170,32 @@ def test_rejected_connections_that_stay_are_closed_when_there_are_too_many(rig: 
         assert rig.connect(lost).recv(4096).startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 503 "))
     rig.slots(2)
     assert len(rig.port.connections) <= 2
+
+
+def few_files(monkeypatch: pytest.MonkeyPatch, rig: Rig, free: int) -> None:
+    """Let the process have ``free`` more descriptors, out of 1024, than those of the port's connections."""
+    monkeypatch.setattr(open_files, "room", lambda: open_files.Room(free - len(rig.port.connections), 1024))
+
+
+@pytest.mark.fault(55)
+def test_when_files_are_short_the_oldest_stranger_makes_room_and_a_call_stays(rig, monkeypatch):
+    call, peer = rig.call()
+    few_files(monkeypatch, rig, 256 + 4)
+    strangers = [rig.connect() for _ in range(10)]
+    assert len(rig.port.connections) == 4
+    assert rig.rejected == ["open_files"] * 7
+    assert [stranger.recv(1) for stranger in strangers[:7]] == [b""] * 7
+    rig.call()
+    call.sendall(text(b"still here"))
+    rig.slots()
+    assert peer.heard == [b"still here"]
+
+
+@pytest.mark.fault(55)
+def test_connections_may_take_the_files_that_strangers_leave_and_the_last_ones_are_kept(rig, monkeypatch):
+    few_files(monkeypatch, rig, 64 + 5)
+    calls = [rig.call() for _ in range(5)]
+    refused = rig.connect()
+    assert refused.recv(1) == b""
+    assert rig.rejected == ["open_files"]
+    assert not any(peer.reasons for _, peer in calls)

@@ -11,7 +11,7 @@ from flowcore import Audio, CannotStart
 from flowcore.testing import FakeDisk, NodeHarness, run_plan, silence, tone
 from nodes.sinks.wav_file import WavFile
 from tests.engine.nodes import Tones, plan, step
-from tests.support.failing_disks import refuse
+from tests.support.failing_disks import no_descriptor_left, refuse
 from tests.support.recordings import about, files, read, record, stereo
 
 
@@ -87,6 +87,27 @@ def test_length_begins_the_next_file_and_metadata_link_them(tmp_path):
     assert [one["segment"] for one in told] == [1, 2, 3, 4]
     assert [one["previous"] for one in told] == [None, *(one["recording"] for one in told[:-1])]
     assert told[1]["holds"] == [{"start": 1.25, "end": 3.75}]
+
+
+@pytest.mark.fault(55)
+@pytest.mark.parametrize("fsync", ["always", "end"])
+def test_a_running_recording_stays_whole_while_no_descriptor_is_left(tmp_path, fsync):
+    harness = NodeHarness(WavFile, {"path": f"{tmp_path}/{{flow}}.wav", "fsync": fsync})
+    with no_descriptor_left():
+        harness.push(*(stereo(800 * number, 800, number + 1) for number in range(10)))
+    harness.push(stereo(8000, 800)).end()
+    assert len(read(files(harness)[0])) == 8800
+    assert not harness.dropped
+    assert about(files(harness)[0])["complete"]
+
+
+@pytest.mark.fault(55)
+def test_a_recording_that_finds_no_descriptor_counts_its_loss_and_begins_later(tmp_path):
+    with no_descriptor_left():
+        harness = NodeHarness(WavFile, {"path": f"{tmp_path}/{{flow}}.wav"}).push(stereo(0, 40_000))
+    harness.push(stereo(40_000, 8000)).end()
+    assert harness.dropped == {"open_files": 2 * 5.0}
+    assert about(files(harness)[0])["gaps"] == [{"start": 0.0, "end": 5.0, "reason": "open_files"}]
 
 
 @pytest.mark.parametrize("fsync", ["7", "sometimes", "-1s"])
