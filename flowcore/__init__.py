@@ -14,7 +14,7 @@ A program that runs a graph itself::
 
 from flowcore.audio import Audio, Encoding, Packet
 from flowcore.errors import BadMessage, CannotStart, FlowcoreError, MissingExtra, Refused
-from flowcore.events import EventType, Reason
+from flowcore.events import EventType, Reason, ThrottledEventType
 from flowcore.formats import ANY_AUDIO, LINEAR, PACKETS, TEXT, Caps, Format
 from flowcore.node import (
     Config,
@@ -74,6 +74,7 @@ __all__ = [
     "Sink",
     "Size",
     "Text",
+    "ThrottledEventType",
     "Transform",
     "Word",
     "node",

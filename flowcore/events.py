@@ -28,6 +28,7 @@ FIELDS: Final = {
     "reason": "Why.",
     "seconds": "Length in seconds.",
     "stack": "The last calls of the thread.",
+    "times": "How many events are merged in this one.",
     "track": "The track; empty for the whole call.",
     "worker": "Number of the worker.",
 }
@@ -42,6 +43,16 @@ class EventType:
         self.meaning = meaning
         self.level = level
         self.fields: Mapping[str, str] = {field: text or FIELDS[field] for field, text in fields.items()}
+
+
+class ThrottledEventType(EventType):
+    """An event that peers can cause at any rate: one a second is delivered for each node, flow and ``reason``.
+
+    It has the data of the latest, and a field ``times`` with their number.
+    """
+
+    def __init__(self, name: str, meaning: str, level: Level = "info", /, **fields: str) -> None:
+        super().__init__(name, meaning, level, **fields, times="")
 
 
 @dataclass(frozen=True)
@@ -66,8 +77,13 @@ ENGINE_EVENTS: Final = (
     EventType(
         "node_hung", "A node missed the drain deadline of its flow.", "error", queued_ms="Audio in its queue.", stack=""
     ),
-    EventType(
-        "session_refused", "A session was not let in.", "warning", reason="``busy``, ``stopping`` or ``open_files``."
+    ThrottledEventType(
+        "session_refused",
+        "Sessions were not let in; at most one event a second for each reason.",
+        "warning",
+        reason="``busy``, ``stopping`` or ``open_files``.",
+        address="The latest one's address.",
+        advice="",
     ),
     EventType(
         "open_files_limited",
@@ -154,6 +170,10 @@ class Declared:
         """The declared level; ``info`` for an undeclared event."""
         kind = self._event(node, event)
         return kind.level if kind else "info"
+
+    def is_throttled(self, node: str, event: str) -> bool:
+        """Whether the event is declared as one that peers can cause at any rate."""
+        return isinstance(self._event(node, event), ThrottledEventType)
 
     def objection(self, node: str, event: str, data: Mapping[str, Any]) -> str:
         """Name what is not declared of an event; empty when all is."""

@@ -379,10 +379,13 @@ class Host(Protocol):
     def offer(self, what: str, address: str) -> None:
         """Announce the address of a web page, as seen through ``public``."""
 
-    def admit(self) -> None:
-        """Raise `Refused` if a session would be refused now; call it before the answer to a peer."""
+    def admit(self, address: str = "") -> None:
+        """Raise `Refused` if a session would be refused now; call it before the answer to a peer.
 
-    def accept(self, attributes: Mapping[str, str]) -> Inlet:
+        ``address`` of the peer is for the log.
+        """
+
+    def accept(self, attributes: Mapping[str, str], address: str = "") -> Inlet:
         """Start a flow for a session. Raises `Refused` when the process drains or is full."""
 
 

@@ -6,11 +6,13 @@ the end of the slot, outside the audio's path. All events are declared in `flowc
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from flowcore.engine.throttle import Throttle
 from flowcore.events import Declared, Level
 from flowcore.graph.plan import PlanNode
 
@@ -30,13 +32,15 @@ class Event:
 
 
 class Bus:
-    """Delivers events in the order of their emission.
+    """Delivers events in the order of their emission, and throttled ones (`flowcore.events.ThrottledEventType`) merged.
 
+    ``now`` returns monotonic seconds.
     ``lost`` counts the events that found the queue full, which the event ``events_lost`` reports; ``failed`` counts the
     calls of subscribers that raised. A ``strict`` bus collects events without a declaration in ``undeclared``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
         self.lost = 0
         self.failed = 0
         self.declared = Declared()
@@ -45,6 +49,7 @@ class Bus:
         self._lost_reported = 0
         self._queue: deque[Event] = deque()
         self._subscribers: list[Callable[[Event], None]] = []
+        self._throttle: Throttle[tuple[str, str, str, str], Event] = Throttle()
 
     def declare(self, nodes: Iterable[PlanNode]) -> None:
         """Add the declarations of these nodes' classes."""
@@ -65,14 +70,37 @@ class Bus:
         self._queue.append(Event(name, flow, node, data, level or self.declared.level(node, name)))
 
     def deliver(self) -> None:
-        """Call the subscribers with all queued events."""
+        """Call the subscribers with all queued events, and with throttled ones whose interval is over."""
         if self.lost > self._lost_reported:
             self._queue.append(Event("events_lost", data={"events": self.lost - self._lost_reported}, level="warning"))
             self._lost_reported = self.lost
+        now = self.now()
+        self._deliver_merged(now)
         while self._queue:
             event = self._queue.popleft()
-            for subscriber in self._subscribers:
-                try:
-                    subscriber(event)
-                except Exception:  # a log on a full disk must not end the calls, and there is nowhere else to report
-                    self.failed += 1
+            if not self.declared.is_throttled(event.node, event.name):
+                self._deliver(event)
+                continue
+            key = (event.name, event.node, event.flow, str(event.data.get("reason", "")))
+            if self._throttle.is_first(key, event, now):
+                self._deliver(_merged(event, 1))
+
+    def flush(self) -> None:
+        """Call the subscribers with all events, also with throttled ones: the process ends."""
+        self.deliver()
+        self._deliver_merged(float("inf"))
+
+    def _deliver_merged(self, now: float) -> None:
+        for event, times in self._throttle.due(now):
+            self._deliver(_merged(event, times))
+
+    def _deliver(self, event: Event) -> None:
+        for subscriber in self._subscribers:
+            try:
+                subscriber(event)
+            except Exception:  # a log on a full disk must not end the calls, and there is nowhere else to report
+                self.failed += 1
+
+
+def _merged(event: Event, times: int) -> Event:
+    return replace(event, data={**event.data, "times": times})

@@ -37,6 +37,11 @@ FILES_PER_SINK = 2
 BUSY = "busy"
 OPEN_FILES = "open_files"
 STOPPING = "stopping"
+REFUSAL_ADVICE = {
+    BUSY: "raise --max-calls, or run more machines; the peer was told to try again",
+    OPEN_FILES: "raise the hard limit (ulimit -Hn, LimitNOFILE= of systemd); the peer was told to try again",
+    STOPPING: "nothing: the process ends, and the peer was told to try again",
+}
 
 
 class Engine:
@@ -74,6 +79,7 @@ class Engine:
         self.bus = bus or Bus()
         self.bus.declare(plan.nodes.values())
         self.bus.strict = strict
+        self.bus.now = self.clock.now
         self.slots = Slots(self.clock, slot)
         self.flows: dict[str, Flow] = {}
         self.totals = Totals()
@@ -129,24 +135,24 @@ class Engine:
         address = seen_through(self.public, address)
         self.bus.emit("page_opened", node=self.plan.listener.name, address=address, what=what)
 
-    def admit(self) -> None:
+    def admit(self, address: str = "") -> None:
         if self.draining:
-            self._refuse(STOPPING)
+            self._refuse(STOPPING, address)
         if self.call_limit.full:
-            self._refuse(BUSY)
+            self._refuse(BUSY, address)
         opening = sum(flow.state == OPENING for flow in self.flows.values())
         if open_files.room().calls < (opening + 1) * self._files_per_call:
-            self._refuse(OPEN_FILES)
+            self._refuse(OPEN_FILES, address)
 
-    def _refuse(self, reason: str) -> NoReturn:
+    def _refuse(self, reason: str, address: str) -> NoReturn:
         self.totals.refused += 1
-        self.bus.emit("session_refused", reason=reason)
+        self.bus.emit("session_refused", reason=reason, address=address, advice=REFUSAL_ADVICE[reason])
         raise Refused(reason, retry_after=5)
 
-    def accept(self, attributes: Mapping[str, str]) -> Flow:
-        self.admit()
+    def accept(self, attributes: Mapping[str, str], address: str = "") -> Flow:
+        self.admit(address)
         if not self.call_limit.take():
-            self._refuse(BUSY)
+            self._refuse(BUSY, address)
         started = self.clock.wall()
         ids = dict.fromkeys(attributes.get(name, "") for name in self.plan.listener.cls.call_ids)
         session = Session(
@@ -217,7 +223,7 @@ class Engine:
                 watchdog.stop()
             if recovery is not None:
                 recovery.join(RECOVERY_TIMEOUT)
-            self.bus.deliver()
+            self.bus.flush()
             self.pool.close()
         if self.bus.strict:
             self._check_declared()

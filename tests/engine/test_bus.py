@@ -1,8 +1,10 @@
 """The bus of a process: what it tells, and that it says so when it could not tell all."""
 
+from collections.abc import Callable
+
 import pytest
 
-from flowcore import EventType, Reason
+from flowcore import EventType, Reason, ThrottledEventType
 from flowcore.engine.bus import MAX_QUEUE, Bus, Event
 from flowcore.errors import Undeclared
 from flowcore.testing import run_plan
@@ -30,6 +32,70 @@ def test_a_subscriber_that_raises_does_not_stop_the_others():
     bus.emit("tick")
     bus.deliver()
     assert ([event.name for event in heard], bus.failed) == (["tick"], 1)
+
+
+class Peers(Keep):
+    """Declares an event that its peers cause."""
+
+    events = (ThrottledEventType("peer_refused", "A peer was refused.", "warning", reason="", address=""),)
+
+
+Peers.name = "peers"
+
+
+def throttled() -> tuple[Bus, Callable[[float], list[tuple[str, str, str, int]]]]:
+    """A bus, and what moves its clock and returns the events of ``peers`` that it delivers then."""
+    time = 0.0
+    bus = Bus(lambda: time)
+    bus.declared.add("peers", Peers.events, ())
+    heard: list[Event] = []
+    bus.subscribe(heard.append)
+
+    def at(now: float) -> list[tuple[str, str, str, int]]:
+        nonlocal time
+        time = now
+        heard.clear()
+        bus.deliver()
+        return [(event.flow, event.data["reason"], event.data["address"], event.data["times"]) for event in heard]
+
+    return bus, at
+
+
+def refuse(bus: Bus, reason: str, address: str, flow: str = "") -> None:
+    bus.emit("peer_refused", flow, "peers", reason=reason, address=address)
+
+
+def test_1500_refused_calls_a_second_are_one_line_a_second_with_a_count():
+    bus, at = throttled()
+    lines = []
+    for number in range(4500):
+        refuse(bus, "busy", f"192.0.2.{number % 200}")
+        lines += at(number / 1500)
+    assert [times for *_, times in lines] == [1, 1499, 1500]
+    assert at(3.0) == [("", "busy", "192.0.2.99", 1500)]
+    assert at(10.0) == []
+    refuse(bus, "busy", "192.0.2.1")
+    assert at(10.0) == [("", "busy", "192.0.2.1", 1)]
+
+
+def test_each_reason_and_each_flow_has_its_own_line_at_once():
+    bus, at = throttled()
+    for reason, flow in (("busy", ""), ("busy", "a"), ("busy", "b"), ("stopping", ""), ("busy", "a")):
+        refuse(bus, reason, "::1", flow)
+    keys = (("", "busy"), ("a", "busy"), ("b", "busy"), ("", "stopping"))
+    assert at(0.0) == [(*key, "::1", 1) for key in keys]
+    assert at(1.0) == [("a", "busy", "::1", 1)]
+
+
+def test_merged_events_are_delivered_at_the_end_of_the_run():
+    bus, at = throttled()
+    refuse(bus, "busy", "::1")
+    refuse(bus, "busy", "::2")
+    assert len(at(0.0)) == 1
+    heard: list[Event] = []
+    bus.subscribe(heard.append)
+    bus.flush()
+    assert [(event.data["address"], event.data["times"]) for event in heard] == [("::2", 1)]
 
 
 class Talker(Keep):

@@ -59,11 +59,11 @@ class Host:
     def now(self) -> float:
         return self.time
 
-    def admit(self) -> None:
+    def admit(self, address: str = "") -> None:
         if self.full:
             raise Refused("busy", retry_after=5)
 
-    def accept(self, attributes: dict[str, str]) -> Inlet:
+    def accept(self, attributes: dict[str, str], address: str = "") -> Inlet:
         self.admit()
         self.inlet = Inlet()
         return self.inlet

@@ -37,8 +37,8 @@ class Host:
     def now(self) -> float:
         return self.rig.now
 
-    def admit(self) -> None: ...
-    def accept(self, attributes: dict[str, str]) -> Any:
+    def admit(self, address: str = "") -> None: ...
+    def accept(self, attributes: dict[str, str], address: str = "") -> Any:
         return self
 
     def end(self, reason: str) -> None:

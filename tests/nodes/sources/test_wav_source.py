@@ -124,7 +124,7 @@ class Phone:
     def now(self) -> float:
         return self.clock.now()
 
-    def accept(self, attributes: dict[str, str]) -> Any:
+    def accept(self, attributes: dict[str, str], address: str = "") -> Any:
         self.attributes = attributes
         return self
 
