@@ -12,7 +12,7 @@ from nodes.net.peer import Closable
 from nodes.ringcx.access_policy import Admission
 from nodes.ringcx.arrival_times import estimate_arrivals
 from nodes.ringcx.call_guard import CHECK_INTERVAL, CallGuard, Cause
-from nodes.ringcx.call_state import ENDED, CallState, Ignored, ProtocolError
+from nodes.ringcx.call_state import ENDED, CallState, Ignored, ProtocolError, Repaired
 from nodes.ringcx.messages import Start, attributes
 
 CLOSE_CODES: dict[Cause, int] = {
@@ -84,7 +84,14 @@ class CallPeer(CallGuard):
     def _act(self, event: object) -> None:
         """Act on an event other than media."""
         self._check_at = 0.0
-        if type(event) is Start:
+        if type(event) is Repaired:
+            self._act(event.result)
+            for reason in event.reasons:
+                self._report.dropped(reason)
+        elif type(event) is Packet:
+            if self._inlet is not None:
+                self._inlet.push(event)
+        elif type(event) is Start:
             self._start_call(attributes(parse_qsl(self._query), "query") | event.attributes)
         elif type(event) is Ignored:
             self._report.dropped(event.reason, event.seconds)

@@ -9,7 +9,19 @@ import msgspec
 
 from flowcore import BadMessage, Packet
 from nodes.audio.g711 import RATE
-from nodes.ringcx.messages import NOT_MEDIA, TRACKS, Connected, Media, Start, Stop, Unknown, decode_media, parse
+from nodes.ringcx.messages import (
+    NOT_MEDIA,
+    TRACKS,
+    Connected,
+    EmptyMedia,
+    Event,
+    Media,
+    Start,
+    Stop,
+    Unknown,
+    decode_media,
+    parse_and_repair,
+)
 
 STOP_QUIET = 2.0
 """Seconds without media after the first Stop that end a call: the other party's Stop may never come."""
@@ -38,6 +50,16 @@ class Ignored(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
 
+Result = Packet | Start | Connected | Stop | Ignored
+
+
+class Repaired(msgspec.Struct, frozen=True):
+    """A message that was understood although it has errors; ``reasons`` are their names, to count them under."""
+
+    result: Result
+    reasons: tuple[str, ...]
+
+
 WAITING, OPEN, STOPPING, ENDED = "waiting", "open", "stopping", "ended"
 
 # state: {event: (next state, the reason to ignore the event)}
@@ -46,6 +68,7 @@ _TABLE: dict[str, dict[type[msgspec.Struct], tuple[str, str]]] = {
         Connected: (WAITING, ""),
         Start: (OPEN, ""),
         Media: (WAITING, "media_before_start"),
+        EmptyMedia: (WAITING, "empty_media"),
         Stop: (WAITING, "stop_before_start"),
         Unknown: (WAITING, "unknown_event"),
     },
@@ -53,6 +76,7 @@ _TABLE: dict[str, dict[type[msgspec.Struct], tuple[str, str]]] = {
         Connected: (OPEN, "late_connected"),
         Start: (OPEN, "second_start"),
         Media: (OPEN, ""),
+        EmptyMedia: (OPEN, "empty_media"),
         Stop: (STOPPING, ""),  # of one party: the other may still speak
         Unknown: (OPEN, "unknown_event"),
     },
@@ -60,6 +84,7 @@ _TABLE: dict[str, dict[type[msgspec.Struct], tuple[str, str]]] = {
         Connected: (STOPPING, "late_connected"),
         Start: (STOPPING, "second_start"),
         Media: (STOPPING, ""),
+        EmptyMedia: (STOPPING, "empty_media"),
         Stop: (ENDED, ""),
         Unknown: (STOPPING, "unknown_event"),
     },
@@ -67,6 +92,7 @@ _TABLE: dict[str, dict[type[msgspec.Struct], tuple[str, str]]] = {
         Connected: (ENDED, "after_end"),
         Start: (ENDED, "after_end"),
         Media: (ENDED, "after_end"),
+        EmptyMedia: (ENDED, "after_end"),
         Stop: (ENDED, "after_end"),
         Unknown: (ENDED, "after_end"),
     },
@@ -95,7 +121,7 @@ class CallState:
         """The length of the longer party's audio so far."""
         return max(self._bytes.values()) / RATE
 
-    def receive(self, text: bytes, now: float) -> Packet | Start | Connected | Stop | Ignored:
+    def receive(self, text: bytes, now: float) -> Result | Repaired:
         """Process one message that arrived at ``now`` (monotonic seconds).
 
         The caller acts on a `Packet` and a `Start`. Raises `ProtocolError` when the call cannot go on.
@@ -113,14 +139,20 @@ class CallState:
         self._bytes[track] += len(media.data)
         return Packet(track, media.seq, media.data, now)
 
-    def _receive_other(self, text: bytes, now: float) -> Packet | Start | Connected | Stop | Ignored:
+    def _receive_other(self, text: bytes, now: float) -> Result | Repaired:
         try:
-            event = parse(text)
+            event, repairs = parse_and_repair(text)
         except BadMessage as bad:
             self._count_bad()
             return Ignored(f"bad_message:{bad.reason}")
         self._good += 1
+        result = self._apply(event, now)
+        return Repaired(result, tuple(f"repaired:{name}" for name in repairs)) if repairs else result
+
+    def _apply(self, event: Event, now: float) -> Result:
         self.state, ignored = _TABLE[self.state][type(event)]
+        if type(event) is EmptyMedia:
+            self._media_at = now  # the other party of a call that stops may be on hold
         if ignored:
             return Ignored(ignored, len(event.data) / RATE if type(event) is Media else 0.0)
         if type(event) is Media:

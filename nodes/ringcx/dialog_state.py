@@ -134,7 +134,7 @@ class DialogState:
             yield self._count_bad(bad.reason)
             return
         if not data:
-            yield self._count_bad("empty_media")
+            yield Ignored("empty_media")
             return
         taken = segment.mixer.take(segment, segment.place(content.seq, payload), data, now)
         if not self.started:  # even without DialogInit, which cannot come late: a nameless call is better than none

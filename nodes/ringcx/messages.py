@@ -1,6 +1,7 @@
 """The messages of RingCX call streaming "AgentSession 1.0.0", and their parser.
 
-`parse` turns one message into an event. It raises `BadMessage` and nothing else, whatever the bytes.
+`parse` turns one message into an event. It raises `BadMessage` and nothing else, whatever the bytes. A message that is
+almost JSON is repaired: a comma before a closing bracket, NaN and Infinity, a byte order mark.
 
 Two dialects are in use, so events are matched without case, and fields without case and underscores: ``callId`` and
 ``call_id``, ``Start`` and ``START``. The parser neither knows nor needs the place of the secret.
@@ -8,6 +9,7 @@ Two dialects are in use, so events are matched without case, and fields without 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -66,6 +68,10 @@ class Media(msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="Media
     data: Annotated[bytes, msgspec.Meta(min_length=1)] = msgspec.field(name="media")
 
 
+class EmptyMedia(msgspec.Struct, frozen=True):
+    """Media without audio, of a party on hold."""
+
+
 class Stop(msgspec.Struct, frozen=True):
     """The end of one party's audio; RingCX does not say whose. ``duration`` as announced, presumably in seconds."""
 
@@ -76,12 +82,16 @@ class Unknown(msgspec.Struct, frozen=True):
     """A valid message with an unknown event: the protocol may grow."""
 
 
-Event = Connected | Start | Media | Stop | Unknown
+Event = Connected | Start | Media | EmptyMedia | Stop | Unknown
 
 decode_media = msgspec.json.Decoder(Media, strict=False).decode  # not strict: sequenceId may be "1" or 1
 _decode = msgspec.json.Decoder().decode
 _decode_base64 = msgspec.json.Decoder(bytes).decode
 _encode = msgspec.json.encode
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_REPAIRABLE = re.compile(rb"""("(?:[^"\\]|\\.)*+"?)|(,)(?=\s*+[}\]])|-?\b(?:NaN|Infinity)\b""", re.DOTALL)
+_FORMAT_FIELDS = ("contenttype", "audiocontenttype", "encoding", "sampleratehertz", "samplerate")
 
 NOT_MEDIA = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """The exceptions of `decode_media` for a message that is not RingCX's usual Media."""
@@ -89,16 +99,47 @@ NOT_MEDIA = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 def parse(text: bytes) -> Event:
     """Parse one message. Raises `BadMessage` if it is invalid."""
+    return parse_and_repair(text)[0]
+
+
+def parse_and_repair(text: bytes) -> tuple[Event, tuple[str, ...]]:
+    """Parse one message; return also the names of its errors that were repaired. Raises `BadMessage`."""
     try:
-        return decode_media(text)
+        return decode_media(text), ()
     except NOT_MEDIA:
         pass
     try:
-        message = _decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise BadMessage("not_json") from None
+        return _event(_decode(text))
     except RecursionError:
         raise BadMessage("nested_too_deep") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        pass
+    repaired, repairs = _repair(text)
+    try:
+        event, others = _event(_decode(repaired))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, BadMessage):
+        raise BadMessage("not_json") from None
+    return event, repairs + others
+
+
+def _repair(text: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Return a text without the usual errors of hand-made JSON, and their names."""
+    repairs: dict[str, None] = {}  # a set that keeps its order
+
+    def replace(found: re.Match[bytes]) -> bytes:
+        if found[1]:  # a string
+            return found[1]
+        repairs["trailing_comma" if found[2] else "not_a_number"] = None
+        return b"" if found[2] else b"null"
+
+    if text.startswith(_BYTE_ORDER_MARK):
+        repairs["byte_order_mark"] = None
+        text = text.removeprefix(_BYTE_ORDER_MARK)
+    return _REPAIRABLE.sub(replace, text), tuple(repairs)
+
+
+def _event(message: object) -> tuple[Event, tuple[str, ...]]:
+    """Return the event of a decoded message, and the names of repaired errors. Raises `BadMessage`."""
     if not isinstance(message, dict):
         raise BadMessage("not_an_object")
     fields = {_plain(key): value for key, value in message.items()}
@@ -110,20 +151,25 @@ def parse(text: bytes) -> Event:
         fields.update((_plain(key), value) for key, value in metadata.items())
     match event.lower():
         case "media":
-            return _media(fields)
+            return _media(fields), ()
         case "start":
-            names = ("contenttype", "audiocontenttype", "encoding")
-            encoding = next((fields[name] for name in names if name in fields), "")
-            rate = fields.get("sampleratehertz", fields.get("samplerate", RATE))
-            return Start(attributes(fields.items(), "start"), _text(encoding), _text(rate))
+            return _start(fields)
         case "stop":
-            return Stop(_number(fields.get("duration")))
+            return Stop(_number(fields.get("duration"))), ()
         case "connected":
-            return Connected()
-    return Unknown()
+            return Connected(), ()
+    return Unknown(), ()
 
 
-def _media(fields: Mapping[str, Any]) -> Media:
+def _start(fields: Mapping[str, Any]) -> tuple[Start, tuple[str, ...]]:
+    given = {name: fields[name] for name in _FORMAT_FIELDS if fields.get(name) is not None}
+    encoding = next((given[name] for name in _FORMAT_FIELDS[:3] if name in given), "")
+    rate = next((given[name] for name in _FORMAT_FIELDS[3:] if name in given), RATE)
+    null = any(name in fields and name not in given for name in _FORMAT_FIELDS)
+    return Start(attributes(fields.items(), "start"), _text(encoding), _text(rate)), ("null_format",) * null
+
+
+def _media(fields: Mapping[str, Any]) -> Media | EmptyMedia:
     perspective = fields.get("perspective")
     perspective = perspective.capitalize() if isinstance(perspective, str) else perspective
     if perspective not in ("Participant", "Conference"):
@@ -138,7 +184,7 @@ def _media(fields: Mapping[str, Any]) -> Media:
     except msgspec.MsgspecError:
         raise BadMessage("wrong_base64") from None
     if not data:
-        raise BadMessage("empty_media")
+        return EmptyMedia()
     return Media(perspective, seq, data)  # type: ignore[arg-type]  # checked above
 
 

@@ -189,11 +189,18 @@ def test_pcmu_is_meant_where_no_format_is_named():
 def test_garbage_is_counted_and_too_much_of_it_ends_the_call():
     assert reasons(receive_all(b"\xff", SENDER.dialog_init())) == ["bad_message:not_protobuf"]
     assert reasons(receive_all(b"", b"\x7a\x00")) == ["unknown_event"] * 2  # legal messages of a newer protocol
-    assert reasons(receive_all(*opened("agent"), SENDER.media("agent", b""))) == ["bad_message:empty_media"]
     with pytest.raises(ProtocolError, match="too many messages"):
         receive_all(*[b"\xff"] * MAX_BAD_IN_A_ROW)
     with pytest.raises(ProtocolError):
         receive_all(*[b"\xff", b"\xff", SENDER.dialog_init()] * MIN_BAD_IN_ALL)
+
+
+@pytest.mark.fault(22)
+def test_a_hold_sent_as_empty_media_never_ends_a_call():
+    hold = [SENDER.media("agent", b"")] * 2 * MIN_BAD_IN_ALL
+    results = receive_all(*opened("agent"), SENDER.media("agent", noise()), *hold, SENDER.media("agent", noise(2)))
+    assert reasons(results) == ["empty_media"] * len(hold)
+    assert heard(results, "agent") == noise() + noise(2)
 
 
 def test_no_more_participants_are_remembered_than_a_call_has():

@@ -4,6 +4,7 @@ import base64
 import json
 import random
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -12,7 +13,18 @@ from hypothesis import strategies as st
 
 from flowcore import BadMessage
 from nodes.ringcx.call_sender import CallSender
-from nodes.ringcx.messages import MAX_FIELDS, Connected, Media, Start, Stop, Unknown, attributes, parse
+from nodes.ringcx.messages import (
+    MAX_FIELDS,
+    Connected,
+    EmptyMedia,
+    Media,
+    Start,
+    Stop,
+    Unknown,
+    attributes,
+    parse,
+    parse_and_repair,
+)
 
 AUDIO = bytes(range(160))
 START = b'{"event":"Start","metadata":{"callId":"c1","contentType":"audio/x-mulaw","sampleRateHertz":8000}}'
@@ -103,13 +115,59 @@ def test_a_flood_of_unknown_attributes_is_capped() -> None:
         (media(media=5), "wrong_base64"),
         (media(media=None), "wrong_base64"),
         (media(media=...), "wrong_base64"),
-        (media(media=""), "empty_media"),
     ],
 )
 def test_bad_message_is_named(text: bytes, reason: str) -> None:
     with pytest.raises(BadMessage) as caught:
         parse(text)
     assert caught.value.reason == reason
+
+
+@pytest.mark.fault(21)
+@pytest.mark.parametrize(
+    ("text", "event", "repairs"),
+    [
+        (b'{"event":"Stop","duration":2,}', Stop(2.0), ["trailing_comma"]),
+        (b'{"event":"Stop","metadata":{"duration":2 ,\n } , }', Stop(2.0), ["trailing_comma"]),
+        (b'{"event":"Stop","duration":NaN}', Stop(None), ["not_a_number"]),
+        (b'{"event":"Stop","duration":-Infinity,"x":[1,]}', Stop(None), ["not_a_number", "trailing_comma"]),
+        (b'\xef\xbb\xbf{"event":"Stop"}', Stop(None), ["byte_order_mark"]),
+        (MEDIA.replace(b"}", b",}"), Media("Participant", 1, b"\xff\xff"), ["trailing_comma"]),
+        (START.replace(b'"audio/x-mulaw"', b"null"), Start({}, "", "8000"), ["null_format"]),
+        (START.replace(b"8000", b"NaN"), Start({}, "audio/x-mulaw", "8000"), ["not_a_number", "null_format"]),
+        (MEDIA, Media("Participant", 1, b"\xff\xff"), []),
+    ],
+)
+def test_a_message_that_is_almost_json_is_understood_and_its_errors_are_named(
+    text: bytes, event: Any, repairs: list[str]
+) -> None:
+    parsed, named = parse_and_repair(text)
+    assert list(named) == repairs
+    if isinstance(event, Start):
+        assert isinstance(parsed, Start)
+        assert (parsed.attributes["call_id"], parsed.encoding, parsed.rate) == ("c1", event.encoding, event.rate)
+    else:
+        assert parsed == event
+
+
+def test_a_repair_changes_no_string() -> None:
+    parsed, _ = parse_and_repair(b'{"event":"Start","metadata":{"callId":"a,}NaN,]\\",","ani":"\xc3\xa9",}}')
+    assert isinstance(parsed, Start)
+    assert (parsed.attributes["call_id"], parsed.attributes["ani"]) == ('a,}NaN,]",', "é")
+
+
+@pytest.mark.fault(21)
+@pytest.mark.parametrize("piece", [b'"', b'\\"', b",", b", ", b"{,", b"NaN", b"-", b"  "])
+def test_a_repair_takes_no_longer_than_a_message_is_long(piece: bytes) -> None:
+    text = b"{" + piece * (60_000 // len(piece))
+    began = time.process_time()
+    with pytest.raises(BadMessage):
+        parse(text)
+    assert time.process_time() - began < 0.5  # quadratic it would be many seconds
+
+
+def test_media_without_audio_is_an_event_of_its_own() -> None:
+    assert parse(media(media="")) == EmptyMedia()
 
 
 @pytest.mark.parametrize(("said", "heard"), [("7.5", 7.5), ("7", 7.0), ("1" + "0" * 400, None), ('"7"', None)])
