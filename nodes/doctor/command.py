@@ -22,9 +22,9 @@ from nodes.doctor.call_recorder import CallRecorder
 from nodes.doctor.probe import Probe
 from nodes.doctor.redact import Redactor
 from nodes.doctor.report import page, remarks
-from nodes.net.peer import Route
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import Address, Network, ProxyTrust, is_loopback
+from nodes.net.rejection import PORT_ADVICE
 from nodes.net.tls import Certificate
 from nodes.ringcx.credentials import Credentials
 
@@ -111,11 +111,12 @@ class DoctorServer:
         self._tell = tell
         self._probes: list[Probe] = []
         self._port = Port(
-            _AnyPath({"": self._make_probe}),
+            {},
             LIMITS,
             on_error=lambda error: self._add_other_request(f"an error in flowcore: {error!r}"),
             proxy_trust=proxy_trust,
-            on_rejected=lambda reason, client: self._add_other_request(f"{reason} from {client}"),
+            on_rejected=self._add_rejection,
+            fallback=self._make_probe,
         )
 
     @property
@@ -164,16 +165,13 @@ class DoctorServer:
         self._probes.append(probe)
         return probe
 
+    def _add_rejection(self, reason: str, client: Address, detail: str = "", /) -> None:
+        if reason != "no_upgrade":  # the probe of the request describes that
+            self._add_other_request(f"{reason} from {client}: {detail or PORT_ADVICE[reason]}")
+
     def _add_other_request(self, what: str) -> None:
         self._tell(f"not a call: {what}")
         self.other_requests = [*self.other_requests, what][-MAX_OTHER_REQUESTS:]
-
-
-class _AnyPath(dict[str, Route]):
-    """The route of the empty path is that of all paths."""
-
-    def __missing__(self, path: str) -> Route:
-        return self[""]
 
 
 def _proxy_trust(host: str, cert: Path | None, key: Path | None, proxies: list[str]) -> ProxyTrust:

@@ -7,13 +7,13 @@ import socket
 import ssl
 import struct
 import termios
-from collections.abc import Callable
 from http import HTTPStatus
 
 from flowcore import Refused
 from nodes.net.peer import Page, Peer, Route
 from nodes.net.proxy_trust import Address
-from nodes.net.tls import PLAIN_HTTP_ANSWER, TlsConnection
+from nodes.net.rejection import MAX_PREFIX, OnRejected, foreign_protocol
+from nodes.net.tls import PLAIN_HTTP_ANSWER, TlsConnection, explain
 from nodes.net.websocket import WebSocket
 
 MAX_READ = 16 * 1024
@@ -56,8 +56,8 @@ class HandshakeBudget:
 class Connection:
     """One socket with its WebSocket and its peer. A `nodes.net.peer.PeerConnection`.
 
-    ``handler`` finds the peer or page for the request, ``on_rejected`` is called for a failed TLS handshake,
-    ``handshake_timeout`` is in seconds and ``rate`` in bytes a second.
+    ``handler`` finds the peer or page for the request, ``on_rejected`` is called when the connection ends without one,
+    unless the peer left before it sent anything. ``handshake_timeout`` is in seconds and ``rate`` in bytes a second.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Connection:
         now: float,
         *,
         handler: Route,
-        on_rejected: Callable[[str, Address], None],
+        on_rejected: OnRejected,
         budget: HandshakeBudget,
         tls: TlsConnection | None,
         handshake_timeout: float,
@@ -86,6 +86,7 @@ class Connection:
         self._budget = budget
         self._tls = tls
         self._peer: Peer | None = None
+        self._start = b""  # the first bytes, as received
         self._unsent = bytearray()
         self._eof = False
         self._closing = False
@@ -107,6 +108,8 @@ class Connection:
     def poll(self, now: float) -> None:
         """Run one slot: enforce the deadlines, read, and write."""
         if now >= self._deadline:
+            if not self.answered:
+                self._reject("no_request", "its handshake took too long" if self._start else "it sent nothing")
             self.abort()
             return
         if self._credit <= 0:
@@ -166,16 +169,20 @@ class Connection:
         except BlockingIOError:
             return
         except OSError:  # reset, or found dead by TCP keepalive
-            self.abort()
+            self._hung_up()
             return
         websocket = self.websocket
         if not data:
             websocket.receive_eof()
-            self.abort()
+            self._hung_up()
             return
         size = len(data)
+        if not self.answered and len(self._start) < MAX_PREFIX:
+            self._start = (self._start + data)[:MAX_PREFIX]
         if self._tls is not None:
             data = self._decrypt(data)
+        elif not self.answered:
+            self._reject_foreign_protocol()
         frames = websocket.frames
         messages = websocket.receive(data) if data else []
         self._credit -= max(size, MIN_FRAME_COST * (websocket.frames - frames))
@@ -204,7 +211,8 @@ class Connection:
         except ssl.SSLError as error:
             self._budget.steps -= handshaking
             if not self.answered:
-                self._on_rejected("bad_tls", self.remote_address)
+                proxied = foreign_protocol(self._start) == "proxy_protocol"
+                self._reject("proxy_protocol") if proxied else self._reject("bad_tls", explain(error))
             self._unsent += PLAIN_HTTP_ANSWER if error.reason == "HTTP_REQUEST" else tls.output()
             self._flush()
             self.abort()
@@ -221,22 +229,45 @@ class Connection:
 
     def _answer(self) -> None:
         websocket = self.websocket
-        if websocket.request is not None and not websocket.finished:
-            try:
-                found = self._handler(websocket.request, self.remote_address)
-            except KeyError:
-                websocket.refuse(HTTPStatus.NOT_FOUND, "Nothing is here: calls come to the path /.")
-            except Refused as refused:
-                retry = {"Retry-After": str(max(1, round(refused.retry_after)))}
-                websocket.refuse(HTTPStatus.SERVICE_UNAVAILABLE, refused.reason, retry)
-            else:
-                if isinstance(found, Page) and websocket.request.method == "GET":
-                    websocket.answer(found.status, found.body, found.headers)
-                elif websocket.accept() and not isinstance(found, Page):
-                    self._peer = found
-                    self._deadline = float("inf")
-                    found.opened(self)
+        request = websocket.request
+        if request is None or websocket.finished:
+            self._reject(*websocket.refusal)
+            return
+        try:
+            found = self._handler(request, self.remote_address)
+        except KeyError:
+            websocket.refuse(HTTPStatus.NOT_FOUND, "Nothing is here: calls come to another path.")
+            self._reject("unknown_path" if "Upgrade" in request.headers else "no_upgrade")
+        except Refused as refused:
+            retry = {"Retry-After": str(max(1, round(refused.retry_after)))}
+            websocket.refuse(HTTPStatus.SERVICE_UNAVAILABLE, refused.reason, retry)
+        else:
+            if isinstance(found, Page) and request.method in ("GET", "HEAD"):
+                websocket.answer(found.status, found.body, found.headers)
+            elif not websocket.accept():
+                self._reject(*websocket.refusal)
+            elif not isinstance(found, Page):
+                self._peer = found
+                self._deadline = float("inf")
+                found.opened(self)
         self.answered = True
+
+    def _reject_foreign_protocol(self) -> None:
+        """Refuse a connection that begins like another protocol at once: its bytes may never end a line."""
+        reason = foreign_protocol(self._start)
+        if reason:
+            self.websocket.refuse(HTTPStatus.BAD_REQUEST, "This port takes WebSocket over HTTP/1.1.")
+            self._reject(reason)
+
+    def _hung_up(self) -> None:
+        """Close the socket, because the peer did."""
+        if not self.answered and self._start:
+            self._reject("no_request", "the peer left before its handshake was over")
+        self.abort()
+
+    def _reject(self, reason: str, detail: str = "") -> None:
+        self.answered = True
+        self._on_rejected(reason, self.remote_address, detail)
 
     def _write(self, now: float) -> None:
         for data in self.websocket.output():

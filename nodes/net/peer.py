@@ -63,4 +63,4 @@ class Page:
 
 
 Route = Callable[[Request, Address], Peer | Page]
-"""Handles a request from a client address; raises `Refused` to answer 503."""
+"""Handles a request from a client address. Raises `Refused` to answer 503, and `KeyError` to answer 404."""

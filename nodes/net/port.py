@@ -21,6 +21,7 @@ from flowcore import Refused, open_files
 from nodes.net.connection import Connection, HandshakeBudget
 from nodes.net.peer import Page, Peer, Route
 from nodes.net.proxy_trust import Address, ConflictingHeaders, ProxyTrust, normalize_address
+from nodes.net.rejection import OnRejected, ignore
 
 MAX_ACCEPTS = 64
 """Connections accepted in one slot at most, unless ``accept_limit`` says less."""
@@ -50,9 +51,10 @@ class Limits:
 class Port:
     """The listening socket and its connections. ``accept_limit`` returns how many more to accept in a slot.
 
-    ``proxy_trust`` tells how clients reach the port. ``on_rejected`` is called with a reason for each connection that
-    is turned away before its route. When the code raises on a connection's bytes, only that connection ends, and
-    ``on_error`` is called with the exception.
+    ``fallback`` is the route of all paths that are not in ``routes``; without it they are answered 404.
+    ``proxy_trust`` tells how clients reach the port. ``on_rejected`` is called for each connection that is turned away
+    before its route, or asks its route in a wrong way. When the code raises on a connection's bytes, only that
+    connection ends, and ``on_error`` is called with the exception.
     """
 
     def __init__(
@@ -62,7 +64,8 @@ class Port:
         accept_limit: Callable[[], int] = lambda: MAX_ACCEPTS,
         on_error: Callable[[Exception], None] = lambda error: None,
         proxy_trust: ProxyTrust = ProxyTrust(),  # noqa: B008  # it is frozen
-        on_rejected: Callable[[str, Address], None] = lambda reason, address: None,
+        on_rejected: OnRejected = ignore,
+        fallback: Route | None = None,
     ) -> None:
         self.connections: list[Connection] = []
         self._limits = limits
@@ -70,6 +73,7 @@ class Port:
         self._proxy_trust = proxy_trust
         self._on_rejected = on_rejected
         self._routes = routes
+        self._fallback = fallback
         self._accept_limit = accept_limit
         self._on_error = on_error
         self._listening: socket.socket | None = None
@@ -160,12 +164,14 @@ class Port:
 
     def _answer(self, request: Request, remote_address: Address) -> Peer | Page:
         """Find the peer or page for a request. Raises `KeyError` for a path without a route, and `Refused`."""
-        route = self._routes[request.path.partition("?")[0]]
+        path = request.path.partition("?")[0]
+        route = self._fallback if self._fallback and path not in self._routes else self._routes[path]
         try:
             client = self._proxy_trust.client_address(remote_address, request.headers)
         except ConflictingHeaders:
             self._on_rejected("proxy_contradicts_itself", remote_address)
             return Page(HTTPStatus.BAD_REQUEST, b"X-Forwarded-For and Forwarded name different callers.\n")
         if sum(connection.has_peer for connection in self.connections) >= self._limits.connections:
+            self._on_rejected("too_many_connections", remote_address)
             raise Refused("too many connections", retry_after=1)
         return route(request, client)

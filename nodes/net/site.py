@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from websockets.http11 import Request
 
-from flowcore import CannotStart, Host, Resource
+from flowcore import CannotStart, Host, Refused, Resource
 from nodes.net.peer import Page, Peer, Route
 from nodes.net.proxy_trust import Address
+from nodes.net.rejection import OnRejected, ignore
 
 
 class Site(Resource):
@@ -29,12 +30,25 @@ class Site(Resource):
         """Other machines will reach the pages. Raises `CannotStart` if they must not."""
 
 
-def collect_routes(
-    host: Host, exposed: bool, on_rejected: Callable[[str, Address], None] = lambda reason, address: None
-) -> dict[str, Route]:
+HEALTH = "/healthz"
+
+
+def health_route(host: Host) -> Route:
+    """Return the route that answers the probes of load balancers: 200, or 503 once the process stops."""
+
+    def health(request: Request, client: Address) -> Page:
+        if host.draining:
+            return Page(HTTPStatus.SERVICE_UNAVAILABLE, b"stopping\n")
+        return Page(HTTPStatus.OK, b"ok\n")
+
+    return health
+
+
+def collect_routes(host: Host, exposed: bool, on_rejected: OnRejected = ignore) -> dict[str, Route]:
     """Return the routes of all sites of the graph. ``exposed`` says whether other machines reach the port.
 
-    ``on_rejected`` is called for each request that is answered 403, so that the log shows attempts to guess a key.
+    ``on_rejected`` is called for each request that is answered 403, so that the log shows attempts to guess a key, and
+    for each that is answered 503.
 
     Raises `CannotStart` when two sites have the same path, or one must not be exposed.
     """
@@ -45,13 +59,17 @@ def collect_routes(
         for path, route in site.routes().items():
             if path in routes:
                 raise CannotStart(f"two nodes want to show pages at {path}: give both the same settings")
-            routes[path] = _report_forbidden(route, on_rejected)
+            routes[path] = _report_rejections(route, on_rejected)
     return routes
 
 
-def _report_forbidden(route: Route, on_rejected: Callable[[str, Address], None]) -> Route:
+def _report_rejections(route: Route, on_rejected: OnRejected) -> Route:
     def reporting(request: Request, client: Address) -> Page | Peer:
-        answer = route(request, client)
+        try:
+            answer = route(request, client)
+        except Refused:
+            on_rejected("too_many_viewers", client)
+            raise
         if isinstance(answer, Page) and answer.status == HTTPStatus.FORBIDDEN:
             on_rejected("no_page_access", client)
         return answer

@@ -20,6 +20,26 @@ PLAIN_HTTP_ANSWER = (
 )
 
 
+_NOT_TLS = "the peer does not speak TLS: use wss:// or https://"
+_NOT_TRUSTED = (
+    "the peer does not trust the certificate: it needs the names of this port, and a chain to a known authority"
+)
+_TOO_OLD = "the peer's TLS is too old: this port takes 1.2 and 1.3"
+_EXPLANATIONS = {
+    "HTTP_REQUEST": _NOT_TLS,
+    "HTTPS_PROXY_REQUEST": _NOT_TLS,
+    "WRONG_VERSION_NUMBER": _NOT_TLS,
+    "UNSUPPORTED_PROTOCOL": _TOO_OLD,
+    "TLSV1_ALERT_PROTOCOL_VERSION": _TOO_OLD,
+    "VERSION_TOO_LOW": _TOO_OLD,
+    "TLSV1_ALERT_UNKNOWN_CA": _NOT_TRUSTED,
+    "SSLV3_ALERT_BAD_CERTIFICATE": _NOT_TRUSTED,
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the peer says that the certificate has expired: renew it, and send SIGHUP",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": _NOT_TRUSTED,
+    "NO_SHARED_CIPHER": "the peer has no cipher of this port's",
+}
+
+
 class TlsFiles(Config):
     """The files of a certificate, in PEM format as certbot writes them. SIGHUP reloads them."""
 
@@ -38,9 +58,13 @@ class Certificate:
         self._key = key
         self._context = _context(cert, key)
 
-    def reload(self) -> None:
-        """Read both files again, for new connections. Raises `CannotStart`, and keeps the old certificate."""
+    def reload(self) -> tuple[str, str]:
+        """Read both files again, for new connections, and return their paths.
+
+        Raises `CannotStart`, and keeps the old certificate.
+        """
         self._context = _context(self._cert, self._key)
+        return str(self._cert), str(self._key)
 
     def connection(self) -> TlsConnection:
         """Create the server side of a new connection."""
@@ -92,6 +116,12 @@ class TlsConnection:
     def output(self) -> bytes:
         """Take the encrypted bytes to send."""
         return self._outgoing.read()
+
+
+def explain(error: ssl.SSLError) -> str:
+    """Return why a handshake failed, and what would help."""
+    reason = error.reason or ""
+    return _EXPLANATIONS.get(reason) or reason.replace("_", " ").lower() or "the peer broke the handshake off"
 
 
 def _context(cert: Path, key: Path) -> ssl.SSLContext:

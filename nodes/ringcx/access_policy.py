@@ -17,14 +17,22 @@ from websockets.http11 import Request
 from flowcore import ConnectionCounter, Refused, Report
 from nodes.net.peer import Page
 from nodes.net.proxy_trust import Address, Network, in_networks
+from nodes.net.rejection import PORT_ADVICE
 from nodes.ringcx.credentials import SENSITIVE_NAME, Credentials
 from nodes.ringcx.messages import attributes
 
 ACCOUNTS = ("account_id", "sub_account_id", "rc_account_id")
 """The attributes of a call that name its account."""
 
-REPORT_INTERVAL = 1.0
-"""Seconds between two events about rejections: a client that retries often must not fill the log."""
+ADVICE = PORT_ADVICE | {
+    "foreign_network": "add the caller's network to networks, or block it in the firewall",
+    "foreign_origin": "add the web page's origin to origins if its calls are wanted",
+    "no_secret": "give the caller the secret; secret_mode: observe shows where it comes",
+    "too_many_of_address": "raise max_calls_per_ip; the caller was told to try again",
+    "unlisted_account": "add the account to accounts if its calls are wanted",
+    "wrong_secret": "compare the secret of the streaming profile or the credentials with `secret`",
+}
+"""What would help against a rejection, by its reason."""
 
 RETRY_AFTER = 5.0
 """Seconds after which an address that holds its maximum of calls is told to try again."""
@@ -59,15 +67,13 @@ class Rules:
 
 
 class AccessPolicy:
-    """Enforces ``rules``. ``connections`` counts the calls of each address; `poll` reports rejections once a second."""
+    """Enforces ``rules``, and reports rejections. ``connections`` counts the calls of each address."""
 
     def __init__(self, rules: Rules, report: Report, connections: ConnectionCounter) -> None:
         self.rules = rules
         self.connections = connections
         self.credentials = Credentials(rules.secret) if rules.secret else None
         self._report = report
-        self._rejections: dict[str, tuple[int, Address]] = {}
-        self._reported_at = float("-inf")
 
     def admit(self, request: Request, client: Address) -> Admission | Page:
         """Admit a request for now, or answer it with an error. Raises `Refused` when there are too many calls."""
@@ -83,12 +89,12 @@ class AccessPolicy:
         credentials = self.credentials if rules.mode != "off" else None
         place = credentials.find_in_request(request) if credentials else ""
         if rules.secret_required and not place and Credentials.are_presented(request):
-            self.count_rejection("wrong_secret", client)
+            self.report_rejection("wrong_secret", client)
             headers = {"Content-Type": "text/plain", "WWW-Authenticate": "Bearer"}
             return Page(HTTPStatus.UNAUTHORIZED, b"These are not the right credentials.\n", headers)
         limit = rules.max_calls_per_address
         if limit is not None and self.connections.count(str(client)) >= limit:
-            self.count_rejection("too_many_of_address", client)
+            self.report_rejection("too_many_of_address", client)
             raise Refused("too many calls from this address", retry_after=RETRY_AFTER)
         return Admission(self, client, place)
 
@@ -96,20 +102,12 @@ class AccessPolicy:
         """Return whether one of the accounts that a call names is listed."""
         return not self.rules.accounts or any(call.get(name, "") in self.rules.accounts for name in ACCOUNTS)
 
-    def count_rejection(self, reason: str, client: Address) -> None:
-        """Count a rejected connection or request for the next report."""
-        self._rejections[reason] = (self._rejections.get(reason, (0, client))[0] + 1, client)
-
-    def poll(self, now: float) -> None:
-        """Report the rejections since the last report: by reason, their number and the latest address."""
-        if self._rejections and now - self._reported_at >= REPORT_INTERVAL:
-            self._reported_at = now
-            for reason, (times, client) in self._rejections.items():
-                self._report.event("caller_rejected", reason=reason, times=times, address=str(client))
-            self._rejections.clear()
+    def report_rejection(self, reason: str, client: Address, detail: str = "", /) -> None:
+        """Report a rejected connection or request, for one of the reasons in `ADVICE`."""
+        self._report.event("caller_rejected", reason=reason, address=str(client), detail=detail, advice=ADVICE[reason])
 
     def _forbid(self, reason: str, client: Address, text: str) -> Page:
-        self.count_rejection(reason, client)
+        self.report_rejection(reason, client)
         return Page(HTTPStatus.FORBIDDEN, text.encode() + b"\n")
 
 
@@ -120,6 +118,11 @@ class Admission:
         self.secret_place = secret_place
         self._policy = policy
         self._client = client
+
+    @property
+    def address(self) -> str:
+        """The client's address, for the log."""
+        return str(self._client)
 
     @property
     def observing(self) -> bool:
@@ -149,10 +152,10 @@ class Admission:
     def objection(self, call: Mapping[str, str]) -> str:
         """Return why a call with these attributes is not allowed, as a text for the peer; empty when it is."""
         if self._policy.rules.secret_required and not self.secret_place:
-            self._policy.count_rejection("no_secret", self._client)
+            self._policy.report_rejection("no_secret", self._client)
             return "no valid credentials"
         if not self._policy.is_account_allowed(call):
-            self._policy.count_rejection("unlisted_account", self._client)
+            self._policy.report_rejection("unlisted_account", self._client)
             return "calls of this account are not taken"
         return ""
 

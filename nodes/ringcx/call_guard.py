@@ -19,6 +19,8 @@ PACE_AFTER = 2.0
 PACE_TOLERANCE = 1.5
 """Multiple of real time above which the pace of a call is reported."""
 
+START_ADVICE = "only a peer that speaks RingCX's protocol can call; `flowcore doctor` shows what a peer sends"
+
 Cause = Literal["no_start", "not_allowed", "no_room", "draining", "flow_failed"]
 """Reasons to hang up, beside a `ProtocolError`."""
 
@@ -31,7 +33,7 @@ class CallGuard(ABC):
     """
 
     def __init__(self, host: Host, admission: Admission, *, start: float, idle: float) -> None:
-        host.admit()
+        host.admit(admission.address)
         self._host = host
         self._admission = admission
         self._start_timeout = start
@@ -78,6 +80,7 @@ class CallGuard(ABC):
 
     def _check_start(self, now: float) -> None:
         if now - self._opened_at >= self._start_timeout:
+            self._report_missing_start("no_start")
             self._hang_up("no_start")
 
     def _start_call(self, attributes: Mapping[str, str]) -> None:
@@ -88,13 +91,14 @@ class CallGuard(ABC):
             self._hang_up("not_allowed", objection)
             return
         try:
-            self._inlet = self._host.accept(attributes)
+            self._inlet = self._host.accept(attributes, self._admission.address)
             self._started_at = self._heard_at  # its arrival: it may be read late, with seconds of audio behind it
         except Refused as refused:  # there was room when the connection was admitted
             self._hang_up("no_room", refused.reason)
 
     def _reject(self, error: ProtocolError) -> None:
-        self._report.event("protocol_violated", reason=error.reason, detail=error.detail)
+        address = self._admission.address
+        self._report.event("protocol_violated", reason=error.reason, detail=error.detail, address=address)
         if self._inlet is not None:
             self._inlet.end("peer_broke_protocol")
         self._hang_up(error, error.detail)
@@ -106,4 +110,7 @@ class CallGuard(ABC):
         if self._inlet is not None:
             self._inlet.end(reason)
         elif not hung_up:
-            self._host.report.event("start_missing", reason=reason)
+            self._report_missing_start(reason)
+
+    def _report_missing_start(self, reason: str) -> None:
+        self._host.report.event("start_missing", reason=reason, address=self._admission.address, advice=START_ADVICE)

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from flowcore.events import DUPLICATE, EventType, Reason
+from flowcore.events import DUPLICATE, EventType, Reason, ThrottledEventType
+from nodes.ringcx.access_policy import ADVICE
 
 PORT_EVENTS = (
-    EventType("connection_failed", "An error in the listener's code ended a connection.", "error", cause="The error."),
+    ThrottledEventType("connection_failed", "An error in the listener's code ended a connection.", "error", cause=""),
     EventType("port_unprotected", "Callers need no credentials.", "warning", advice=""),
-    EventType(
+    ThrottledEventType(
         "caller_rejected",
-        "Callers were rejected; at most one event a second for each reason.",
+        "Connections were turned away; at most one event a second for each reason.",
         "warning",
-        reason="``wrong_secret``, ``no_secret``, ``foreign_network``, ``foreign_origin``, ``unlisted_account``, "
-        "``too_many_of_address``, ``no_trusted_proxy``, ``proxy_contradicts_itself``, ``bad_tls``, ``no_page_access``, "
-        "``open_files``.",
-        times="How many.",
-        address="The last one's address.",
+        reason=", ".join(f"``{reason}``" for reason in sorted(ADVICE)) + ".",
+        address="The latest one's address.",
+        detail="",
+        advice="",
     ),
     EventType("secret_found", "The secret came with the call (``secret_mode: observe``).", place="Where."),
     EventType("secret_missing", "The secret did not come with the call (``secret_mode: observe``)."),
 )
 CALL_EVENTS = (
-    EventType("protocol_violated", "A call was ended: its messages are not RingCX's.", "warning", reason="", detail=""),
-    EventType("start_missing", "A connection ended without a Start.", reason=""),
+    ThrottledEventType(
+        "protocol_violated",
+        "A call was ended: its messages are not RingCX's.",
+        "warning",
+        reason="",
+        detail="",
+        address="",
+    ),
+    ThrottledEventType(
+        "start_missing",
+        "Connections ended without a Start; at most one event a second for each reason.",
+        "warning",
+        reason="How: ``no_start`` after the time limit ``start``, ``peer_closed``, ``peer_lost``, …",
+        address="The latest one's address.",
+        advice="",
+    ),
     EventType(
         "pace_exceeded",
         "Audio comes faster than real time, perhaps at another rate.",
@@ -32,6 +46,7 @@ CALL_EVENTS = (
 )
 REASONS = (
     Reason("bad_message", "A message that is not RingCX's; the detail says why."),
+    Reason("empty_media", "Media without audio, of a party on hold."),
     Reason("unknown_event", "A message of an unknown kind: the protocol may have grown."),
 )
 
@@ -46,6 +61,7 @@ WEBSOCKET_EVENTS = (
 )
 WEBSOCKET_REASONS = (
     *REASONS,
+    Reason("repaired", "An error that was left out of a message; the rest was taken. The detail says which."),
     Reason("media_before_start", "Media before Start."),
     Reason("stop_before_start", "Stop before Start."),
     Reason("late_connected", "Connected after Start."),

@@ -184,9 +184,10 @@ class GrpcServer:
         remote_address = _remote_address(context.peer())
         try:
             if not self._proxy_trust.accepts(remote_address):
-                self._policy.count_rejection("no_trusted_proxy", remote_address)
+                self._policy.report_rejection("no_trusted_proxy", remote_address)
                 await context.abort(grpc.StatusCode.PERMISSION_DENIED, "This port speaks with its proxies only.")
             if len(self._streams) >= self._config.max_connections:
+                self._policy.report_rejection("too_many_connections", remote_address)
                 raise Refused("too many streams", retry_after=1)
             admission = self._policy.admit(request, self._proxy_trust.client_address(remote_address, request.headers))
             if isinstance(admission, Page):
@@ -199,7 +200,7 @@ class GrpcServer:
             else:
                 return self._make_peer(admission)
         except ConflictingHeaders:
-            self._policy.count_rejection("proxy_contradicts_itself", remote_address)
+            self._policy.report_rejection("proxy_contradicts_itself", remote_address)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "X-Forwarded-For and Forwarded contradict.")
         except Refused as refused:
             await context.abort(grpc.StatusCode.UNAVAILABLE, refused.reason)

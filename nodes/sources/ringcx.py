@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
+from pydantic import Field
 from websockets.http11 import Request
 
-from flowcore import Format, Host, Listener, ListenerTools, Packet, node
+from flowcore import CannotStart, Format, Host, Listener, ListenerTools, Packet, node
 from nodes.audio.g711 import RATE
 from nodes.net.peer import Page, Peer
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import Address, ProxyTrust
-from nodes.net.site import announce_pages, collect_routes
+from nodes.net.site import HEALTH, announce_pages, collect_routes, health_route
 from nodes.ringcx.access_policy import AccessPolicy
 from nodes.ringcx.call_attributes import CALL_IDS, WEBSOCKET_ATTRIBUTES
 from nodes.ringcx.call_peer import CallPeer
@@ -24,6 +26,9 @@ REAL_TIME = 32_000
 
 class RingCXConfig(ListenerConfig):
     """Address, access rules and limits of the listener."""
+
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$")] | None = None
+    """Path that calls must come to, like /ringcx/audio; any when left out."""
 
 
 @node("ringcx")
@@ -45,7 +50,7 @@ class RingCX(Listener[Packet, RingCXConfig]):
     reasons = WEBSOCKET_REASONS
     tools = ListenerTools(
         load_generator="nodes.simulators.ringcx",
-        load_generator_settings=LOAD_GENERATOR_SETTINGS,
+        load_generator_settings=LOAD_GENERATOR_SETTINGS | {"path": "null"},
         tunnel_settings={"behind_proxy": "['127.0.0.1', '::1']"},
         stand_in="nodes.ringcx.standin",
     )
@@ -66,30 +71,37 @@ class RingCX(Listener[Packet, RingCXConfig]):
         config = self.config
         policy = AccessPolicy(config.rules(), host.report, host.connections)
 
+        health = health_route(host)
+
         def call(request: Request, client: Address) -> Peer | Page:
+            if request.method == "HEAD":  # the probe of a load balancer
+                return health(request, client)
+            path = request.path.partition("?")[0]
+            if path not in ("/", config.path) and "Upgrade" not in request.headers:
+                raise KeyError(path)  # a browser in search of a page
             admission = policy.admit(request, client)
             if isinstance(admission, Page):
                 return admission
             return CallPeer(host, request, admission, start=config.start, idle=config.idle)
 
         self._proxy_trust = ProxyTrust.load(config.tls, config.behind_proxy)
+        routes = {HEALTH: health} | collect_routes(host, config.exposed, policy.report_rejection)
+        if config.path in routes:
+            raise CannotStart(f"{config.path} has a page: choose another path for calls", field="path")
         port = Port(
-            {"/": call} | collect_routes(host, config.exposed, policy.count_rejection),
+            routes if config.path is None else routes | {config.path: call},
             Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME),
             host.room,
             lambda error: host.report.event("connection_failed", cause=error),
             self._proxy_trust,
-            policy.count_rejection,
+            policy.report_rejection,
+            fallback=call if config.path is None else None,
         )
         number = port.listen(host.listen(config.host, config.port))
 
-        def poll() -> None:
-            port.poll(host.now)
-            policy.poll(host.now())
-
-        cancel = host.every_slot(poll)
+        cancel = host.every_slot(lambda: port.poll(host.now))
         config.warn(host)
-        host.announce("RingCX call streaming", config.address("ws", number) + "/")
+        host.announce("RingCX call streaming", config.address("ws", number) + (config.path or "/"))
         announce_pages(host, config.address("http", number))
         try:
             await asyncio.Event().wait()  # until cancelled

@@ -13,7 +13,7 @@ from flowcore import CannotStart, Extra, Format, Host, Listener, ListenerTools, 
 from nodes.audio.g711 import RATE
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import ProxyTrust
-from nodes.net.site import announce_pages, collect_routes
+from nodes.net.site import HEALTH, announce_pages, collect_routes, health_route
 from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.call_attributes import CALL_IDS, GRPC_ATTRIBUTES
 from nodes.ringcx.events import GRPC_EVENTS, GRPC_REASONS, PORT_EVENTS
@@ -97,7 +97,6 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
 
         def poll() -> None:
             server.poll()
-            policy.poll(host.now())
             if page_port is not None:
                 page_port.poll(host.now)
 
@@ -119,18 +118,18 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
     def _open_pages(self, host: Host, policy: AccessPolicy) -> Port | None:
         """Serve the pages of other nodes on a port of their own, if there are any."""
         config = self.config
-        routes = collect_routes(host, config.exposed, policy.count_rejection)
+        routes = collect_routes(host, config.exposed, policy.report_rejection)
         if not routes:
             return None
         if config.pages_port == config.port != 0:
             raise CannotStart("gRPC and pages need a port each", field="pages_port")
         port = Port(
-            routes,
+            routes | {HEALTH: health_route(host)},
             Limits(MAX_BROWSERS, config.handshake, 32_000),
             host.room,
             lambda error: host.report.event("connection_failed", cause=error),
             self._proxy_trust,
-            policy.count_rejection,
+            policy.report_rejection,
         )
         number = port.listen(host.listen(config.host, config.pages_port))
         announce_pages(host, config.address("http", number))

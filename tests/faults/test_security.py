@@ -109,7 +109,7 @@ HEAD = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Ve
 KEY = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 BAD_REQUESTS = [
     f"POST / HTTP/1.1\r\n{HEAD}{KEY}\r\n",
-    f"GET /elsewhere HTTP/1.1\r\n{HEAD}{KEY}\r\n",
+    "GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n",
     f"GET / HTTP/1.1\r\n{HEAD}\r\n",
     f"GET / HTTP/1.1\r\n{HEAD.replace('13', '8')}{KEY}\r\n",
     f"GET / HTTP/1.1\r\n{HEAD.replace('websocket', 'h2c')}{KEY}\r\n",

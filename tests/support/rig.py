@@ -70,6 +70,7 @@ class Rig:
         self.peers: list[Recorder] = []
         self.callers: list[Address] = []
         self.rejected: list[str] = []
+        self.details: list[str] = []
         self.full = False
         self.now = 100.0
         self.errors: list[Exception] = []
@@ -79,7 +80,7 @@ class Rig:
             Limits(connections, 5.0, rate),
             on_error=self.errors.append,
             proxy_trust=proxy_trust,
-            on_rejected=lambda reason, address: self.rejected.append(reason),
+            on_rejected=self.reject,
         )
         self.number = self.port.listen(listen("127.0.0.1", 0))
         self.clients: list[socket.socket] = []
@@ -90,6 +91,10 @@ class Rig:
             raise Refused("busy", retry_after=7)
         self.peers.append(Recorder())
         return self.peers[-1]
+
+    def reject(self, reason: str, address: Address, detail: str = "", /) -> None:
+        self.rejected.append(reason)
+        self.details.append(detail)
 
     def slots(self, count: int = 1) -> None:
         for _ in range(count):

@@ -407,4 +407,5 @@ def test_call_over_tls_right_to_its_port(tmp_path):
             assert b"TLS only" in plain.recv(4096)
         until(lambda: rig.server.other_requests)
     assert facts[0]["media"]["Participant"]["seconds"] == 1.0
-    assert rig.server.other_requests == ["bad_tls from 127.0.0.1"]
+    (told,) = rig.server.other_requests
+    assert told == "bad_tls from 127.0.0.1: the peer does not speak TLS: use wss:// or https://"

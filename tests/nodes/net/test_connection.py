@@ -23,6 +23,7 @@ from nodes.net.connection import (
 )
 from nodes.net.peer import Page
 from nodes.net.proxy_trust import normalize_address
+from nodes.net.rejection import ignore
 from tests.support.rig import RATE, Recorder, Rig, close_code, text
 
 
@@ -282,7 +283,7 @@ def test_vanished_peer_is_found_by_the_kernel_within_40_s() -> None:
             normalize_address("127.0.0.1"),
             0.0,
             handler=lambda request, client: Page(HTTPStatus.OK, b""),
-            on_rejected=lambda reason, address: None,
+            on_rejected=ignore,
             budget=HandshakeBudget(8),
             tls=None,
             handshake_timeout=5.0,

@@ -1,6 +1,7 @@
 """The WebSocket of a server without its socket: the shortcut for text frames changes nothing, and limits hold."""
 
 import base64
+import codecs
 import os
 from itertools import pairwise
 
@@ -63,18 +64,26 @@ def test_frames_right_behind_the_request_wait_for_the_answer() -> None:
     assert websocket.receive(two[4:]) == [b"two"]
 
 
+def fragments(opcode: Opcode, parts: list[bytes]) -> bytes:
+    """A message in fragments, with a ping behind the first."""
+    first, *others = parts
+    rest = b"".join(frame(Opcode.CONT, part, fin=False) for part in others)
+    return frame(opcode, first, fin=False) + frame(Opcode.PING) + rest + frame(Opcode.CONT, b"end")
+
+
+def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    return [data[begin:end] for begin, end in pairwise(places)]
+
+
+UTF8 = st.text(max_size=120).map(str.encode)
 FRAMES = st.one_of(
-    st.binary(max_size=300).map(text),
+    st.text(st.characters(codec="ascii"), max_size=300).map(lambda said: text(said.encode())),
+    UTF8.map(text),
     st.binary(max_size=300).map(lambda data: frame(Opcode.BINARY, data)),
     st.binary(max_size=20).map(lambda data: frame(Opcode.PING, data)),
-    st.lists(st.binary(max_size=40), min_size=1, max_size=4).map(
-        lambda parts: (
-            frame(Opcode.TEXT, parts[0], fin=False)
-            + frame(Opcode.PING)
-            + b"".join(frame(Opcode.CONT, part, fin=False) for part in parts[1:])
-            + frame(Opcode.CONT, b"end")
-        )
-    ),
+    st.builds(pieces, UTF8, st.lists(st.integers(0, 100), max_size=4)).map(lambda parts: fragments(Opcode.TEXT, parts)),
+    st.lists(st.binary(max_size=40), min_size=1, max_size=4).map(lambda parts: fragments(Opcode.BINARY, parts)),
 )
 ILL = st.one_of(
     st.binary(max_size=30),
@@ -84,6 +93,10 @@ ILL = st.one_of(
     st.just(frame(Opcode.CONT, b"x")),  # continues nothing
     st.just(frame(Opcode.TEXT, b"x", fin=False) + text(b"y")),  # starts in the middle
     st.just(b"\x89\xfe\x00\x80" + bytes(132)),  # ping of 128 bytes
+    st.just(b"\x89\xfe\x00\x80"),  # its header
+    st.just(text(b"\xff")),  # not UTF-8
+    st.just(text(b"\xff" * 200)),
+    st.just(frame(Opcode.TEXT, b"a\xff", fin=False)),
     st.just(b"\x81\xff" + (1 << 30).to_bytes(8, "big") + bytes(4)),  # announces 1 GiB
     st.just(frame(Opcode.CLOSE, b"\x00")),
     st.just(frame(Opcode.CLOSE, b"\x03\xe8\xff\xff")),  # reason is not UTF-8
@@ -93,16 +106,33 @@ ILL = st.one_of(
 
 
 def judged_by_websockets(data: bytes) -> tuple[list[bytes], bytes, bool]:
-    """The result of plain `ServerProtocol` for ``data``: messages, bytes to send, and whether it is over."""
+    """The result of plain `ServerProtocol` for ``data``: messages, bytes to send, and whether it is over.
+
+    It leaves the check of UTF-8 to its caller, who sees each frame as soon as its last byte is there.
+    """
     protocol = ServerProtocol(state=State.OPEN, max_size=MAX_MESSAGE)
-    protocol.receive_data(data)
     messages, parts = [], []
-    for event in protocol.events_received():
-        if isinstance(event, Frame) and event.opcode < 8:
+    decoder = None
+    for byte in data:
+        if protocol.eof_sent:
+            break
+        protocol.receive_data(bytes([byte]))
+        for event in protocol.events_received():
+            if not isinstance(event, Frame) or event.opcode >= 8:
+                continue
+            if event.opcode is Opcode.TEXT:
+                decoder = codecs.getincrementaldecoder("utf-8")()
+            try:
+                if decoder is not None:
+                    decoder.decode(bytes(event.data), event.fin)
+            except UnicodeDecodeError as error:
+                protocol.fail(1007, error.reason)
+                continue
             parts.append(bytes(event.data))
             if event.fin:
                 messages.append(b"".join(parts))
                 parts.clear()
+                decoder = None
     return messages, b"".join(protocol.data_to_send()), protocol.eof_sent
 
 
@@ -115,10 +145,70 @@ def test_any_bytes_in_any_pieces_mean_what_websockets_says(good: list[bytes], il
     data = b"".join(good) + ill
     websocket = opened()
     messages = []
-    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    for begin, end in pairwise(places):
-        messages += websocket.receive(data[begin:end])
-    assert (messages, b"".join(websocket.output()), websocket.finished) == judged_by_websockets(data)
+    for piece in pieces(data, cuts):
+        messages += websocket.receive(piece)
+    result = messages, b"".join(websocket.output()), websocket.finished
+    # `websockets` refuses an illegal header only once the frame is whole.
+    assert result in (judged_by_websockets(data), judged_by_websockets(data + bytes(200)))
+    assert result[0] == judged_by_websockets(data)[0]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        text(b"\xff"),
+        text(b"caf\xc3"),
+        text(b"\xed\xa0\x80"),  # a surrogate
+        text(b"x" * 200 + b"\xc0\x80"),  # an overlong form
+        frame(Opcode.TEXT, b"caf\xc3", fin=False) + frame(Opcode.CONT, b"x"),
+        frame(Opcode.TEXT, b"\xf4\x90", fin=False),  # beyond Unicode: known by its first fragment
+    ],
+)
+@pytest.mark.parametrize("before", [b"", text(b"x" * 200)])
+def test_invalid_utf8_in_a_text_frame_closes_with_1007(before: bytes, data: bytes) -> None:
+    websocket = opened()
+    assert websocket.receive(before + data) == [b"x" * 200] * bool(before)
+    assert close_code(websocket) == 1007
+    assert websocket.end_reason == "peer_broke_protocol"
+    assert websocket.receive(text(b"more")) == []
+
+
+def test_text_may_be_cut_between_the_bytes_of_a_character_and_binary_messages_hold_any() -> None:
+    websocket = opened()
+    said = "café ☎ 🎧".encode()
+    for cut in range(len(said)):
+        assert websocket.receive(
+            frame(Opcode.TEXT, said[:cut], fin=False) + frame(Opcode.CONT, said[cut:]) + frame(Opcode.BINARY, b"\xff")
+        ) == [said, b"\xff"]
+
+
+def test_close_within_a_fragmented_message_closes_with_1000() -> None:
+    websocket = opened()
+    assert websocket.receive(frame(Opcode.TEXT, b"half", fin=False) + frame(Opcode.CLOSE, b"\x03\xe8")) == []
+    assert close_code(websocket) == 1000
+    assert websocket.end_reason == "peer_closed"
+
+
+@pytest.mark.parametrize(
+    ("before", "header"),
+    [
+        (b"", b"\xc1\xfe"),  # a reserved bit
+        (b"", b"\x83\xfe"),  # a reserved opcode
+        (b"", b"\x81\x7e"),  # not masked
+        (b"", b"\x89\xfe"),  # a long ping
+        (b"", b"\x09\x85"),  # a fragmented ping
+        (b"", b"\x80\xfe"),  # continues nothing
+        (frame(Opcode.TEXT, b"half", fin=False), b"\x81\xfe"),  # starts in the middle
+        (frame(Opcode.BINARY, b"half", fin=False), b"\x82\xfe"),
+    ],
+)
+def test_illegal_frame_is_refused_by_its_first_two_bytes(before: bytes, header: bytes) -> None:
+    websocket = opened()
+    assert websocket.receive(before) == []
+    assert not websocket.finished
+    websocket.receive(header)
+    assert close_code(websocket) == 1002
+    assert websocket.end_reason == "peer_broke_protocol"
 
 
 def test_split_at_every_byte_gives_the_same_messages() -> None:

@@ -11,7 +11,7 @@ from flowcore import Refused
 from flowcore.engine.admission import LocalConnectionCounter
 from nodes.net.peer import Page
 from nodes.net.proxy_trust import normalize_address
-from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
+from nodes.ringcx.access_policy import ADVICE, AccessPolicy, Admission, Rules
 
 HERE = normalize_address("192.0.2.1")
 SECRET = "s3cret-of-ours"
@@ -147,15 +147,13 @@ def test_addresses_do_not_pile_up() -> None:
     assert made.connections.count("10.0.0.1") == 0
 
 
-def test_frequent_rejections_are_reported_once_a_second() -> None:
+@pytest.mark.parametrize("reason", ADVICE)
+def test_every_rejection_is_reported_with_reason_address_and_advice(reason: str) -> None:
     report = EventReport()
-    made = AccessPolicy(Rules(**NET), report, LocalConnectionCounter())
-    for number in range(300):
-        made.admit(request(), normalize_address("6.6.6.6"))
-        made.poll(100 + number / 100)
-    made.poll(104)
-    assert [(event["reason"], event["address"]) for event in report.events] == [("foreign_network", "6.6.6.6")] * 4
-    assert sum(event["times"] for event in report.events) == 300
+    AccessPolicy(Rules(), report, LocalConnectionCounter()).report_rejection(reason, normalize_address("6.6.6.6"))
+    (event,) = report.events
+    assert (event["event"], event["reason"], event["address"]) == ("caller_rejected", reason, "6.6.6.6")
+    assert len(event["advice"]) > 20
 
 
 def test_attributes_contain_no_credential() -> None:

@@ -120,8 +120,9 @@ def test_a_call_must_start_in_time(make: Make, host: Host) -> None:
     call.poll(host.time + 10.2)
     assert code(call, 1008, "DEADLINE_EXCEEDED")
     assert call.text in ("no Start came", "no DialogInit came")
+    assert host.report.events == ["start_missing"]
     call.closed()
-    assert host.report.events == []
+    assert host.report.events == ["start_missing"]
 
 
 def test_a_connection_that_is_lost_before_its_start_is_reported(make: Make, host: Host) -> None:

@@ -121,11 +121,11 @@ class TestHost:
     def offer(self, what: str, address: str) -> None:
         raise NotImplementedError
 
-    def admit(self) -> None:
+    def admit(self, address: str = "") -> None:
         if self.full or self.draining:
             raise Refused("busy", retry_after=5)
 
-    def accept(self, attributes: Mapping[str, str]) -> FlowEnd:
+    def accept(self, attributes: Mapping[str, str], address: str = "") -> FlowEnd:
         self.admit()
         self.flows.append(FlowEnd(attributes))
         return self.flows[-1]
@@ -280,7 +280,7 @@ def test_disorder_is_counted_and_harms_nothing() -> None:
         client.sendall(text(START, START, b'{"event":"Hold"}', media(), media(data=b""), STOP, media(2)))
         host.slots()
         (flow,) = host.flows
-        assert flow.report.counts == {"second_start": 1, "unknown_event": 1, "bad_message:empty_media": 1}
+        assert flow.report.counts == {"second_start": 1, "unknown_event": 1, "empty_media": 1}
         assert len(flow.packets) == 2
         assert not flow.ended
         client.sendall(text(STOP))
@@ -332,6 +332,54 @@ def test_sixteen_bad_messages_in_a_row_end_the_call_with_1008() -> None:
         host.slots()
         assert host.flows[0].reason == "peer_broke_protocol"
         assert close_code(client) == 1008
+
+    listening(test)
+
+
+@pytest.mark.fault(22)
+def test_a_hold_sent_as_empty_media_never_ends_a_call() -> None:
+    def test(host: TestHost) -> None:
+        client = host.connect()
+        client.sendall(text(START, media(1)))
+        host.slots()
+        for seq in range(2, 402):  # in a row, and more than all other messages
+            client.sendall(text(media(seq, b"")))
+            host.slots()
+        client.sendall(text(STOP))  # of the other party
+        for seq in range(402, 602):
+            client.sendall(text(media(seq, b"")))
+            host.slots()
+        client.sendall(text(media(602)))
+        host.slots()
+        (flow,) = host.flows
+        assert not flow.ended
+        assert flow.report.counts == {"empty_media": 600}
+        assert [packet.seq for packet in flow.packets] == [1, 602]
+
+    listening(test)
+
+
+@pytest.mark.fault(21)
+@pytest.mark.parametrize(
+    ("start", "counts"),
+    [
+        (START.replace(b"}}", b",}}"), {"repaired:trailing_comma": 1}),
+        (START.replace(b"8000", b"NaN"), {"repaired:not_a_number": 1, "repaired:null_format": 1}),
+        (START.replace(b'"audio/x-mulaw"', b"null"), {"repaired:null_format": 1}),
+    ],
+)
+def test_a_start_with_a_comma_too_many_nan_or_null_begins_the_call_and_is_counted(
+    start: bytes, counts: dict[str, int]
+) -> None:
+    def test(host: TestHost) -> None:
+        assert start != START
+        client = host.connect()
+        client.sendall(text(start, media(), media(2).replace(b"}", b",}")))
+        host.slots()
+        (flow,) = host.flows
+        assert len(flow.packets) == 2
+        comma = counts.get("repaired:trailing_comma", 0) + 1
+        assert flow.report.counts == counts | {"repaired:trailing_comma": comma}
 
     listening(test)
 
