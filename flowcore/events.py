@@ -3,7 +3,7 @@
 A node declares its own in its class, so that a log, docs/events.md and a test know them::
 
     events = (EventType("word_found", "A party said a word of the list.", word="The word."),)
-    reasons = (LATE, Reason("too_loud", "Audio above ``max``."))
+    reasons = (LATE, Reason("too_loud", "Audio above ``max``.", lost=False))
 
 A run takes an undeclared event as ``info``. `flowcore.testing.NodeHarness`, `flowcore.testing.run_plan`,
 ``flowcore test`` and ``python -X dev -m flowcore run`` refuse undeclared events, fields and reasons.
@@ -57,20 +57,36 @@ class ThrottledEventType(EventType):
 
 @dataclass(frozen=True)
 class Reason:
-    """A reason to drop or fill in audio. It may be counted with a detail: ``bad_message:not_json``."""
+    """A reason to drop or fill in audio. It may be counted with a detail: ``bad_message:not_json``.
+
+    ``lost`` says that audio counted under it is lost: the peer sent it, or should have, and the result lacks it. Each
+    loss counts once, where it is noticed. Repeats, what is left out on purpose, and silence where nothing was said are
+    no losses.
+    """
 
     name: str
     meaning: str
+    lost: bool = True
 
 
 ENGINE_EVENTS: Final = (
     EventType("flow_opened", "A flow has started: a listener accepted a session."),
     EventType(
         "flow_closed",
-        "A flow has ended.",
+        "A flow has ended; a warning if it lost audio or a node failed.",
         reason="Why: ``stop``, ``peer_lost``, ``stopping``, ``node_failed``, ``drain_deadline``, …",
         seconds="Length of the flow.",
         failed="Names of the nodes that failed.",
+        call_id="The attribute of the session.",
+        parties="Tracks on which audio came.",
+        lost_ms="Length of all audio that was lost, each party's counted.",
+        lost="The same by node and reason, in chunks and ms; texts have no length.",
+        dropped="What was dropped, lost or not, in the same form.",
+        filled="Audio that was filled in, in the same form.",
+        holds="Pauses that ended.",
+        hold_seconds="Their length.",
+        files="Paths of the finished files, the last ten at most.",
+        delay_ms="The longest time that a chunk waited in a queue.",
     ),
     EventType("flow_unbalanced", "The counters of a flow do not add up: a node lost audio.", "error", detail="Where."),
     EventType("node_failed", "A node raised, and was cut out of its flow.", "error", cause="", policy="``on_error``."),
@@ -123,13 +139,20 @@ ENGINE_EVENTS: Final = (
         calls="Flows lost with it.",
     ),
     EventType(
-        "audio_dropped", "Total of a node at the end.", "warning", reason="", chunks="Chunks.", ms="Length in ms."
+        "audio_dropped",
+        "What a node dropped for one reason, at the end of a call or, outside of calls, of the process; a warning if "
+        "it was lost.",
+        call_id="The attribute of the session.",
+        reason="",
+        chunks="Chunks.",
+        ms="Length in ms.",
     ),
     EventType("log_lines_lost", "Standard error did not take log lines in time.", "warning", lines="How many."),
 )
 """Events that flowcore emits for any graph."""
 
 FILE_FINISHED: Final = EventType("file_finished", "A file is complete under its final name.", path="")
+HOLD_ENDED: Final = EventType("hold_ended", "A pause of a track, or of the whole call, is over.", track="", seconds="")
 FILE_REPAIRED: Final = EventType(
     "file_repaired", "A file that a killed process left was completed.", "warning", path="", seconds="Its length."
 )
@@ -143,15 +166,15 @@ ENGINE_REASONS: Final = (
     Reason("queue_full", "The queue before the node was full, and its policy is not ``block``."),
     Reason("node_failed", "The node had failed."),
     Reason("node_closed", "The node was not open yet, or closed already."),
-    Reason("after_end", "The listener sent it after the end of its flow."),
+    Reason("after_end", "The listener sent it after the end of its flow.", lost=False),
     Reason("drain_deadline", "It was still queued, or held by the node, at the drain deadline of its flow."),
 )
 """Reasons that the engine counts at any node."""
 
 LATE: Final = Reason("late", "It came when the audio after it had been passed on already.")
-DUPLICATE: Final = Reason("duplicate", "It had come before.")
+DUPLICATE: Final = Reason("duplicate", "It had come before.", lost=False)
 UNKNOWN_TRACK: Final = Reason("unknown_track", "Its track is neither ``agent`` nor ``customer``.")
-HOLE: Final = Reason("hole", "Silence where the input pauses.")
+HOLE: Final = Reason("hole", "Silence where the input pauses.", lost=False)
 
 
 class Declared:
@@ -159,12 +182,12 @@ class Declared:
 
     def __init__(self) -> None:
         self._events = {("", event.name): event for event in ENGINE_EVENTS}
-        self._reasons = {("", reason.name) for reason in ENGINE_REASONS}
+        self._reasons = {("", reason.name): reason for reason in ENGINE_REASONS}
 
     def add(self, node: str, events: Iterable[EventType], reasons: Iterable[Reason]) -> None:
         """Take the declarations of a node's class."""
         self._events |= {(node, event.name): event for event in events}
-        self._reasons |= {(node, reason.name) for reason in reasons}
+        self._reasons |= {(node, reason.name): reason for reason in reasons}
 
     def level(self, node: str, event: str) -> Level:
         """The declared level; ``info`` for an undeclared event."""
@@ -189,8 +212,16 @@ class Declared:
         return [
             f'{node} counts {name}: declare  reasons = (Reason("{name}", "…"),)  in its class'
             for name in names
-            if not {("", name), (node, name)} & self._reasons
+            if self._reason(node, name) is None
         ]
+
+    def lost(self, node: str, reason: str) -> bool:
+        """Whether audio that ``node`` counts under ``reason`` is lost; True for an undeclared reason."""
+        kind = self._reason(node, reason.partition(":")[0])
+        return kind is None or kind.lost
+
+    def _reason(self, node: str, name: str) -> Reason | None:
+        return self._reasons.get((node, name)) or self._reasons.get(("", name))
 
     def _event(self, node: str, event: str) -> EventType | None:
         return self._events.get((node, event)) or self._events.get(("", event))

@@ -37,7 +37,7 @@ def calls(
 ) -> None:
     """List the live calls of a running flowcore.
 
-    Columns: flow, call id, worker, start, state, audio dropped so far, and audio in queues, both in milliseconds.
+    Columns: flow, call id, worker, start, state, audio lost so far, and audio in queues, both in milliseconds.
 
     Exit code: 0 done, 2 no process is running, or several are and --control is missing.
     """
@@ -79,7 +79,7 @@ def _table(calls: Calls, missing: list[int], narrow: bool = False) -> Group:
     table.add_column("flow, call id" if narrow else "flow", no_wrap=not narrow, overflow="fold")
     for column in ("worker", "since", "state") if narrow else ("call id", "worker", "since", "state"):
         table.add_column(column, no_wrap=True)
-    table.add_column("dropped", justify="right", no_wrap=True)
+    table.add_column("lost", justify="right", no_wrap=True)
     table.add_column("queued", justify="right", no_wrap=True)
     for call in calls:
         flow, call_id, *others = _row(call)
@@ -93,7 +93,7 @@ def _table(calls: Calls, missing: list[int], narrow: bool = False) -> Group:
 
 def _row(call: Mapping[str, Any]) -> list[Text]:
     began = datetime.fromisoformat(call["since"])
-    lost = "red" if call["dropped_ms"] else ""
+    lost = "red" if call["lost_ms"] else ""
     call_id = plain(call["call_id"])  # chosen by the peer
     texts = (call["flow"], call_id, str(call["worker"]), f"{began:%H:%M:%S}", call["state"])
-    return [*map(Text, texts), Text(f"{call['dropped_ms']} ms", lost), Text(f"{call['queue_ms']} ms")]
+    return [*map(Text, texts), Text(f"{call['lost_ms']} ms", lost), Text(f"{call['queue_ms']} ms")]

@@ -30,6 +30,8 @@ ABOUT_REASONS = """\
 
 The counters of a node say how much audio was dropped, or filled in, and why. `bad_message:not_json` is the
 reason `bad_message` with a detail. Reasons without nodes are counted by the engine, at any node.
+Audio counted under a reason that is *lost* is missing from the result although the peer sent it, or should have: see
+[Where loss is counted](architecture.md#where-loss-is-counted).
 """
 
 
@@ -42,6 +44,14 @@ class Row:
     level: str = ""
     fields: dict[str, str] = field(default_factory=dict)
     nodes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ReasonRow(Row):
+    """A reason: whether audio counted under it is lost, except by the nodes in ``lost_before``."""
+
+    lost: bool = False
+    lost_before: list[str] = field(default_factory=list)
 
 
 def events(
@@ -63,19 +73,22 @@ def events(
             typer.echo(f"{row.name:<22} {row.level or 'reason':<8} {row.meaning.replace('``', '`')}")
 
 
-def declared(classes: Iterable[type[Node]]) -> tuple[list[Row], list[Row]]:
+def declared(classes: Iterable[type[Node]]) -> tuple[list[Row], list[ReasonRow]]:
     """The events and the reasons of the engine, then those of ``classes``, each once."""
     events = {id(event): Row(**vars(event)) for event in ENGINE_EVENTS}
-    reasons = {id(reason): Row(**vars(reason)) for reason in ENGINE_REASONS}
+    reasons = {reason.meaning: ReasonRow(**vars(reason)) for reason in ENGINE_REASONS}
     for cls in classes:
         for event in cls.events:
             events.setdefault(id(event), Row(**vars(event))).nodes.append(cls.name)
         for reason in cls.reasons:
-            reasons.setdefault(id(reason), Row(**vars(reason))).nodes.append(cls.name)
+            row = reasons.setdefault(reason.meaning, ReasonRow(**vars(reason)))
+            row.nodes.append(cls.name)
+            if row.lost and not reason.lost:
+                row.lost_before.append(cls.name)
     return list(events.values()), list(reasons.values())
 
 
-def page(events: list[Row], reasons: list[Row]) -> str:
+def page(events: list[Row], reasons: list[ReasonRow]) -> str:
     """The tables in Markdown."""
     nodes = [row for row in events if row.nodes]
     lines = []
@@ -83,13 +96,18 @@ def page(events: list[Row], reasons: list[Row]) -> str:
         lines += [f"### Events of {title}", ""]
         full = ((f"`{row.name}`", row.level, row.meaning, _fields(row), _nodes(row)) for row in rows)
         lines += markdown_table("| event | level | meaning | fields | nodes |", full)
-    cells = ((f"`{row.name}`", row.meaning, _nodes(row)) for row in reasons)
-    lines += [ABOUT_REASONS, *markdown_table("| reason | meaning | nodes |", cells)]
+    cells = ((f"`{row.name}`", _lost(row), row.meaning, _nodes(row)) for row in reasons)
+    lines += [ABOUT_REASONS, *markdown_table("| reason | lost | meaning | nodes |", cells)]
     return ABOUT_EVENTS + "\n".join(lines)
 
 
 def _fields(row: Row) -> str:
     return "<br>".join(f"`{name}`: {meaning}" for name, meaning in row.fields.items())
+
+
+def _lost(row: ReasonRow) -> str:
+    others = ", ".join(f"`{name}`" for name in row.lost_before)
+    return f"lost, not again by {others}" if others else "lost" if row.lost else ""
 
 
 def _nodes(row: Row) -> str:

@@ -9,7 +9,7 @@ import re
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,6 +26,8 @@ from flowcore.events import FILES
 MAX_VALUE_LENGTH = 256
 """Characters of a value in the log at most: values from a peer may have any length."""
 MAX_NAMED_FILES = 10
+APART = {"cause", "stack", "dropped"}
+"""Fields of events that are not logged as they are."""
 ERASE_LINE = "\x1b[K"
 """Control sequence that erases to the end of the line (EL of ECMA-48)."""
 
@@ -58,7 +60,7 @@ class Log:
             return  # all workers are at the same addresses
         fields: dict[str, Any] = {} if self._worker is None else {"worker": self._worker}
         fields |= {key: value for key, value in (("flow", event.flow), ("node", event.node)) if value}
-        fields |= {key: plain(value) for key, value in event.data.items() if key not in ("cause", "stack")}
+        fields |= {key: plain(value) for key, value in event.data.items() if key not in APART}
         if "stack" in event.data:
             fields["where"] = plain(_where(event.data["stack"]))
         cause = event.data.get("cause")
@@ -66,7 +68,17 @@ class Log:
             fields |= _explained(cause)
         if event.name in FILES:
             self.wrote(str(event.data["path"]))
+        if event.name == "flow_closed":
+            self._dropped(event.data, fields)
         getattr(self._log, event.level)(event.name, **fields)
+
+    def _dropped(self, ended: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+        """Log what each node of a call dropped: a line for each reason."""
+        call = {key: value for key, value in fields.items() if key in ("worker", "flow", "call_id")}
+        for node, reasons in ended.get("dropped", {}).items():
+            for reason, tally in reasons.items():
+                log = self._log.warning if reason in ended["lost"].get(node, {}) else self._log.info
+                log("audio_dropped", **call, node=node, reason=reason, **tally)
 
     def wrote(self, path: str) -> None:
         """Remember a finished file."""
@@ -74,13 +86,10 @@ class Log:
         self.written += 1
 
     def close(self, totals: Totals) -> None:
-        """Log the dropped audio, print the files, and write all counters to the ``stats`` file.
+        """Print the files, and write all counters to the ``stats`` file.
 
         Raises `FlowcoreError` when the counters cannot be written.
         """
-        for name, stats in totals.nodes.items():
-            for reason, tally in stats.dropped.items():
-                self._log.warning("audio_dropped", node=name, reason=reason, **tally.json())
         if self._stream.lost:
             self._log.warning("log_lines_lost", lines=self._stream.lost)
         self._stream.close()  # before the paths are printed
@@ -101,7 +110,7 @@ def _for_people(stream: TextIO) -> Callable[[Any, str, EventDict], str]:
     renderer = structlog.dev.ConsoleRenderer(colors=coloured, pad_event_to=0, pad_level=False, sort_keys=False)
 
     def line(logger: Any, method: str, event: EventDict) -> str:
-        shown = {key: value for key, value in event.items() if value not in ([], "")}
+        shown = {key: value for key, value in event.items() if value not in ([], {}, "")}
         # The node `console` redraws lines on the same terminal: erase the rest of the line that this one overwrites.
         return f"{renderer(logger, method, shown)}{' ' + ERASE_LINE if terminal else ''}"
 

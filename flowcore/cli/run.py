@@ -71,7 +71,7 @@ def run(
     Ctrl-C, SIGTERM or a closed terminal ends the running calls in order, within 20 seconds; a second Ctrl-C ends the
     process at once. Without a terminal, SIGHUP reads certificates again and ends nothing.
 
-    Exit code: 0 done, 1 a call failed, 2 the graph or the command line is wrong.
+    Exit code: 0 done and nothing lost, 1 a call failed or lost audio, 2 the graph or the command line is wrong.
     """
     options: dict[str, Any] = {"slot": parse_seconds(slot, "--slot"), "drain": parse_seconds(drain, "--drain")}
     if not SLOTS[0] <= options["slot"] <= SLOTS[1]:
@@ -105,16 +105,16 @@ def run(
     supervisor = Supervisor(plan, processes, WORKER, job, bus=bus, on_file=log.wrote, calls=calls, max_calls=max_calls)
     asyncio.run(_supervise(supervisor, bus, hub))  # it gains nothing from a faster loop
     log.close(supervisor.totals)
-    raise typer.Exit(supervisor.code or (1 if supervisor.totals.failed else 0))
+    raise typer.Exit(supervisor.code or supervisor.totals.exit_code)
 
 
 def run_engine(plan: Plan, log: Log, *, bus: Bus, hub: Hub | None = None, **options: Any) -> None:
-    """Run a plan in this process, and log. Raises `typer.Exit` with code 1 if a call failed, else 0."""
+    """Run a plan in this process, and log. Raises `typer.Exit` with code 1 if a call failed or lost audio, else 0."""
     engine = Engine(plan, bus=bus, strict=sys.flags.dev_mode, **options)
     with asyncio.Runner(loop_factory=new_loop) as runner, collected_in_quiet_slots(engine.slots):
         runner.run(_until_done(engine, hub))
     log.close(engine.totals)
-    raise typer.Exit(1 if engine.totals.failed else 0)
+    raise typer.Exit(engine.totals.exit_code)
 
 
 async def _until_done(engine: Engine, hub: Hub | None) -> None:

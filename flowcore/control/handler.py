@@ -35,7 +35,7 @@ def engine_handler(engine: Engine) -> ControlHandler:
 
 
 def calls(engine: Engine) -> list[dict[str, Any]]:
-    """List the live calls: flow, call id, all ids, start, state, audio dropped so far and audio queued now (in ms)."""
+    """List the live calls: flow, call id, all ids, start, state, audio lost so far and audio queued now (in ms)."""
     return [
         {
             "flow": flow.id,
@@ -43,7 +43,7 @@ def calls(engine: Engine) -> list[dict[str, Any]]:
             "ids": flow.session.ids,
             "since": flow.session.started.isoformat(timespec="seconds"),
             "state": flow.state,
-            "dropped_ms": round(flow.lost() * 1000),
+            "lost_ms": round(flow.losses().seconds * 1000),
             "queue_ms": round(flow.queued() * 1000),
         }
         for flow in tuple(engine.flows.values())

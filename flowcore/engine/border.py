@@ -60,6 +60,8 @@ class Border:
     depth: float = 0.0
     waited: float = 0.0
     waits: int = 0
+    longest: float = 0.0
+    """The longest of the measured waits, in seconds."""
     _queue: deque[Any] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _blocking: bool = False
@@ -133,8 +135,10 @@ class Border:
             self.left.seconds += seconds
             self._gone += 1
             if self._probe is not None and self._gone >= self._probe[0]:
-                self.waited += self.now() - self._probe[1]
+                waited = self.now() - self._probe[1]
+                self.waited += waited
                 self.waits += 1
+                self.longest = max(self.longest, waited)
                 self._probe = None
             if self._blocking and self.depth <= self.plan.seconds * RESUME_AT:
                 self._blocking = False

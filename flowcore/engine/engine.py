@@ -223,6 +223,7 @@ class Engine:
                 watchdog.stop()
             if recovery is not None:
                 recovery.join(RECOVERY_TIMEOUT)
+            self.report.conclude()
             self.bus.flush()
             self.pool.close()
         if self.bus.strict:
@@ -300,6 +301,7 @@ class Engine:
         totals = self.totals
         totals.reasons[flow.reason] = totals.reasons.get(flow.reason, 0) + 1
         totals.failed += bool(flow.failures)
+        totals.lost.add(flow.losses())
         for name, stats in flow.stats().items():
             totals.nodes.setdefault(name, NodeStats()).add(stats)
         for callback in self.on_closed:
@@ -310,6 +312,6 @@ class Engine:
             totals.failed += not flow.failures
             self.bus.emit("flow_unbalanced", flow.id, detail=str(error))
         flow.release()
-        enough = self._calls is not None and sum(totals.reasons.values()) >= self._calls
+        enough = self._calls is not None and totals.ended >= self._calls
         if enough or (self._last_session_came and not self.flows):
             self._finished.set()

@@ -21,9 +21,11 @@ from flowcore.engine.border import Border
 from flowcore.engine.bus import Bus
 from flowcore.engine.chain import Chain
 from flowcore.engine.clock import Clock
+from flowcore.engine.losses import Losses
 from flowcore.engine.node_run import NodeRun, Put, Target, counted
 from flowcore.engine.pool import Pool
 from flowcore.engine.stats import NodeStats, Sampler, Tally
+from flowcore.engine.summary import Summary
 from flowcore.engine.watchdog import blamed_node
 from flowcore.errors import AccountingError, CannotStart, NodeFailed
 from flowcore.events import Level
@@ -77,6 +79,8 @@ class Flow:
         self._needs_sweep = needs_sweep
         self._end_reason = ""
         self._deadline = float("inf")
+        self._summary = Summary()
+        self._parties: dict[str, None] = {}  # a set that keeps its order
         self.runs: dict[str, NodeRun] = {}
         self.borders: dict[str, Border] = {}
         self.chains: list[Chain] = []
@@ -85,7 +89,8 @@ class Flow:
         self._blocked = self._trunk.blocked  # checked before each read of a socket
         listener = self.runs[plan.listener.name]
         self.report: Report = listener
-        self.push: Put = listener.emits[0]
+        self._put: Put = listener.emits[0]
+        self.push: Put = self._push_of_party
         for run in self.runs.values():
             run.make()
 
@@ -161,8 +166,12 @@ class Flow:
         self._trunk.finish()
 
     def push_to(self, put: Put) -> None:
-        if not self.ended:
-            self.push = put
+        self._put = put
+
+    def _push_of_party(self, chunk: Any) -> None:
+        if chunk.track not in self._parties:
+            self._parties[chunk.track] = None
+        self._put(chunk)
 
     def _too_late(self, chunk: Any) -> None:
         self.report.dropped("after_end", chunk.seconds)
@@ -170,6 +179,7 @@ class Flow:
     # Called by the chains.
 
     def event(self, name: str, node: str, *, level: Level | None = None, **data: Any) -> None:
+        self._summary.event(name, data)
         self._bus.emit(name, self.id, node, level=level, **data)
 
     def node_failed(self, run: NodeRun, error: NodeFailed) -> None:
@@ -238,9 +248,23 @@ class Flow:
 
     def _close(self) -> None:
         self._move(CLOSED)
-        seconds = round(self.now() - self.opened_at, 3)
-        failed = [error.node for error in self.failures]
-        self._bus.emit("flow_closed", self.id, reason=self.reason, seconds=seconds, failed=failed)
+        stats, losses = self.stats(), self.losses()
+        self._bus.emit(
+            "flow_closed",
+            self.id,
+            level="warning" if losses or self.failures else None,
+            call_id=self.session.attributes.get("call_id", ""),
+            parties=[track for track in self._parties if track],
+            reason=self.reason,
+            seconds=round(self.now() - self.opened_at, 3),
+            failed=[error.node for error in self.failures],
+            lost_ms=round(losses.seconds * 1000),
+            lost=losses.json(),
+            dropped={name: node.dropped.json() for name, node in stats.items() if node.dropped},
+            filled={name: node.filled.json() for name, node in stats.items() if node.filled},
+            delay_ms=round(max((border.longest for border in self.borders.values()), default=0.0) * 1000),
+            **self._summary.json(),
+        )
 
     # Counters.
 
@@ -261,11 +285,20 @@ class Flow:
             stats.waited, stats.waits, stats.depth = border.waited, border.waits, border.depth
         return counters
 
-    def lost(self) -> float:
-        """Return the seconds of audio that nodes and borders dropped so far. From any thread."""
-        runs, borders = tuple(self.runs.values()), tuple(self.borders.values())  # copies: `release` empties them
-        nodes = sum(run.stats.dropped.total().seconds / run.plan.channels_in for run in runs)
-        return nodes + sum(border.dropped.total().seconds for border in borders)
+    def losses(self) -> Losses:
+        """Return what nodes and borders lost so far. From any thread."""
+        losses = Losses()
+        for name, run in tuple(self.runs.items()):  # a copy: `release` empties it
+            node, border = run.plan, self.borders.get(name)
+            counted = [(run.stats.dropped, node.channels_in)]
+            counted.append((run.stats.filled, node.channels_out if node.gives else node.channels_in))
+            if border is not None:
+                counted.append((border.dropped, 1))
+            for reasons, channels in counted:
+                for reason, tally in tuple(reasons.items()):
+                    if self._bus.declared.lost(name, reason):
+                        losses.count(name, reason, tally.chunks, tally.seconds / channels)
+        return losses
 
     def queued(self) -> float:
         """Return the seconds of audio now queued in borders. From any thread."""

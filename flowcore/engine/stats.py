@@ -43,6 +43,11 @@ class Reasons(dict[str, Tally]):
     def json(self) -> dict[str, dict[str, float]]:
         return {reason: tally.json() for reason, tally in tuple(self.items())}
 
+    @classmethod
+    def read(cls, data: Mapping[str, Mapping[str, float]]) -> Reasons:
+        """Read the output of `json`, exact to a microsecond."""
+        return cls({reason: Tally.read(tally) for reason, tally in data.items()})
+
 
 @dataclass(slots=True, eq=False)
 class NodeStats:
@@ -101,8 +106,7 @@ class NodeStats:
         """Read the output of `json`, exact to a microsecond."""
         stats = cls()
         stats.arrived, stats.left = Tally.read(data["in"]), Tally.read(data["out"])
-        for reasons, key in ((stats.dropped, "dropped"), (stats.filled, "filled")):
-            reasons.update({reason: Tally.read(tally) for reason, tally in data[key].items()})
+        stats.dropped, stats.filled = Reasons.read(data["dropped"]), Reasons.read(data["filled"])
         stats.own, stats.depth = data["own_ms"] / 1000, data["queue_ms"] / 1000
         stats.waits = data["waits"]
         stats.waited = data["mean_wait_ms"] * stats.waits / 1000

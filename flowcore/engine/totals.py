@@ -7,19 +7,34 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowcore.engine.bus import Bus
-from flowcore.engine.stats import NodeStats
+from flowcore.engine.losses import Losses
+from flowcore.engine.stats import NodeStats, Reasons
 from flowcore.events import Level
 
 
 @dataclass
 class Totals:
-    """Flows, failures, refusals and node counters of an engine since its start."""
+    """Flows, failures, refusals, losses and node counters of an engine since its start.
+
+    ``lost`` and ``reasons``, the reasons of ends, are those of flows that have ended.
+    """
 
     flows: int = 0
     failed: int = 0
     refused: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    lost: Losses = field(default_factory=Losses)
     nodes: dict[str, NodeStats] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> int:
+        """Flows that have ended."""
+        return sum(self.reasons.values())
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the process: 1 if a flow failed or lost anything, else 0."""
+        return int(bool(self.failed or self.lost))
 
     def add(self, other: Totals) -> None:
         self.flows += other.flows
@@ -27,16 +42,20 @@ class Totals:
         self.refused += other.refused
         for reason, count in other.reasons.items():
             self.reasons[reason] = self.reasons.get(reason, 0) + count
+        self.lost.add(other.lost)
         for name, stats in other.nodes.items():
             self.nodes.setdefault(name, NodeStats()).add(stats)
 
     def json(self) -> dict[str, Any]:
         """Return JSON values, for `read`."""
-        return {**vars(self), "nodes": {name: stats.json() for name, stats in self.nodes.items()}}
+        nodes = {name: stats.json() for name, stats in self.nodes.items()}
+        return {**vars(self), "lost_ms": round(self.lost.seconds * 1000), "lost": self.lost.json(), "nodes": nodes}
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Totals:
-        return cls(**{**data, "nodes": {name: NodeStats.read(stats) for name, stats in data["nodes"].items()}})
+        nodes = {name: NodeStats.read(stats) for name, stats in data["nodes"].items()}
+        known = {key: value for key, value in data.items() if key != "lost_ms"}
+        return cls(**{**known, "lost": Losses.read(data["lost"]), "nodes": nodes})
 
 
 @dataclass
@@ -46,15 +65,23 @@ class ProcessReport:
     totals: Totals
     bus: Bus
     node: str
+    _dropped: Reasons = field(default_factory=Reasons)
 
     def _stats(self) -> NodeStats:
         return self.totals.nodes.setdefault(self.node, NodeStats())
 
     def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
         self._stats().dropped.count(reason, chunks, seconds)
+        self._dropped.count(reason, chunks, seconds)
 
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
         self._stats().filled.count(reason, chunks, seconds)
 
     def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
         self.bus.emit(name, node=self.node, level=level, **data)
+
+    def conclude(self) -> None:
+        """Report what was dropped for no flow."""
+        for reason, tally in self._dropped.items():
+            level: Level = "warning" if self.bus.declared.lost(self.node, reason) else "info"
+            self.event("audio_dropped", level=level, reason=reason, **tally.json())

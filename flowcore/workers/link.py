@@ -15,14 +15,15 @@ from flowcore.control.handler import engine_handler
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import STOP_TIMEOUT, Engine
 from flowcore.engine.sockets import Address
+from flowcore.engine.totals import Totals
 from flowcore.errors import UsageError
 from flowcore.workers.call_limit import SharedCallLimit
 from flowcore.workers.channel import FORWARDED_EVENTS, MAX_BATCH, Channel
 from flowcore.workers.messages import WorkerMessages
 from flowcore.workers.notify import is_stuck
 
-TOTALS_INTERVAL = 1.0
-"""Seconds between two totals of a worker; a killed worker takes its last second of counters with it."""
+ALIVE_INTERVAL = 1.0
+"""Seconds between two heartbeats of a worker."""
 KILL_DELAY = 1.0
 """Seconds beyond ``STOP_TIMEOUT`` after which a worker is killed, or ends itself without its supervisor."""
 
@@ -52,6 +53,7 @@ class WorkerLink:
         for inherited in (self._socket, *self.sockets.values()):
             inherited.set_inheritable(False)  # programs that this worker starts get none of them
         self._channel: Channel
+        self._published = 0  # ends of calls in the totals that the supervisor has
 
     async def run(self, engine: Engine) -> None:
         """Run the engine, report and answer; when the supervisor is dead, end the calls in order."""
@@ -59,7 +61,8 @@ class WorkerLink:
         threading.Thread(target=_exit_after_hang_up, args=(os.dup(self._socket.fileno()),), daemon=True).start()
         self.bus.subscribe(self._forward)
         engine.slots.at_end(self._send_messages)
-        tasks = [asyncio.create_task(self._serve(engine)), asyncio.create_task(self._publish(engine))]
+        engine.slots.at_end(lambda: self._publish(engine.totals))
+        tasks = [asyncio.create_task(self._serve(engine)), asyncio.create_task(self._beat(engine))]
         try:
             await engine.run()
         finally:
@@ -79,14 +82,15 @@ class WorkerLink:
         for at in range(0, len(messages), MAX_BATCH):
             self._channel.send({"messages": messages[at : at + MAX_BATCH]})
 
-    async def _publish(self, engine: Engine) -> None:
-        published = -1
+    def _publish(self, totals: Totals) -> None:
+        """Send the counters with the end of each call, so that a kill loses those of live calls only."""
+        if totals.ended != self._published:
+            self._published = totals.ended
+            self._channel.send({"totals": totals.json()})
+
+    async def _beat(self, engine: Engine) -> None:
         while True:
-            await asyncio.sleep(TOTALS_INTERVAL)
-            closed = sum(engine.totals.reasons.values())
-            if closed != published:
-                published = closed
-                self._channel.send({"totals": engine.totals.json()})
+            await asyncio.sleep(ALIVE_INTERVAL)
             if not is_stuck(engine):
                 self._channel.send({"alive": True})
 

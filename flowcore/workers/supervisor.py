@@ -200,9 +200,10 @@ class Supervisor:
         del self._workers[worker.number]
         self._relay(worker, None)
         lost = self._call_limit.clear(worker.number - 1)
+        worker.totals.flows = worker.totals.ended  # the others are the lost ones, of which some may be newer
         self.totals.add(worker.totals)
         if lost:
-            self.totals.add(Totals(failed=lost, reasons={WORKER_DIED: lost}))
+            self.totals.add(Totals(flows=lost, failed=lost, reasons={WORKER_DIED: lost}))
             self._count_closed(lost)
         return lost
 

@@ -43,7 +43,7 @@ EVENTS = (
     ),
     EventType("chaos_skipped", "A call ended before all of its faults.", acts="How many were left.", reason=""),
 )
-REASONS = (Reason("half_open", "Media that a sender kept, because the call was half open."),)
+REASONS = (Reason("half_open", "Media that a sender kept, because the call was half open.", lost=False),)
 
 MAX_KINDS = 3
 """Kinds in one call when the seed picks them."""

@@ -45,9 +45,9 @@ CALL_EVENTS = (
     ),
 )
 REASONS = (
-    Reason("bad_message", "A message that is not RingCX's; the detail says why."),
-    Reason("empty_media", "Media without audio, of a party on hold."),
-    Reason("unknown_event", "A message of an unknown kind: the protocol may have grown."),
+    Reason("bad_message", "A message that is not RingCX's; the detail says why.", lost=False),
+    Reason("empty_media", "Media without audio, of a party on hold.", lost=False),
+    Reason("unknown_event", "A message of an unknown kind: the protocol may have grown.", lost=False),
 )
 
 WEBSOCKET_EVENTS = (
@@ -61,11 +61,13 @@ WEBSOCKET_EVENTS = (
 )
 WEBSOCKET_REASONS = (
     *REASONS,
-    Reason("repaired", "An error that was left out of a message; the rest was taken. The detail says which."),
+    Reason(
+        "repaired", "An error that was left out of a message; the rest was taken. The detail says which.", lost=False
+    ),
     Reason("media_before_start", "Media before Start."),
-    Reason("stop_before_start", "Stop before Start."),
-    Reason("late_connected", "Connected after Start."),
-    Reason("second_start", "Another Start."),
+    Reason("stop_before_start", "Stop before Start.", lost=False),
+    Reason("late_connected", "Connected after Start.", lost=False),
+    Reason("second_start", "Another Start.", lost=False),
 )
 
 GRPC_EVENTS = (
@@ -90,11 +92,11 @@ GRPC_EVENTS = (
 GRPC_REASONS = (
     *REASONS,
     DUPLICATE,
-    Reason("second_dialog_init", "Another DialogInit."),
-    Reason("second_segment_start", "A SegmentStart of a segment that runs."),
-    Reason("second_segment_stop", "A SegmentStop of a stopped segment."),
-    Reason("stop_without_segment", "A SegmentStop of an unknown segment."),
-    Reason("too_many_segments", "More segments at once than a call may have."),
+    Reason("second_dialog_init", "Another DialogInit.", lost=False),
+    Reason("second_segment_start", "A SegmentStart of a segment that runs.", lost=False),
+    Reason("second_segment_stop", "A SegmentStop of a stopped segment.", lost=False),
+    Reason("stop_without_segment", "A SegmentStop of an unknown segment.", lost=False),
+    Reason("too_many_segments", "More segments at once than a call may have.", lost=False),
     Reason("media_without_segment", "Audio whose segment did not start."),
     Reason("mixed_too_late", "Audio of a second speaker that waited too long to be mixed."),
 )

@@ -74,7 +74,7 @@ class Captions(Sink[Text, CaptionsConfig]):
     caps = (TEXT,)
     loss = "allowed"
     events = (EventType("page_unavailable", "The listener has no port for the page.", "warning", advice=""),)
-    reasons = (Reason("page_full", "A call's oldest texts, when it has more than its page holds."),)
+    reasons = (Reason("page_full", "A call's oldest texts, when it has more than its page holds.", lost=False),)
 
     resource: CaptionsSite
     _flow = ""

@@ -34,7 +34,7 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
 
     caps = (Caps("audio", ("s16", "mulaw"), layouts=("tracks", "mono")),)
     balanced = True
-    reasons = (LATE, UNKNOWN_TRACK, Reason("track_missing", "Silence for a party that has no audio there."))
+    reasons = (LATE, UNKNOWN_TRACK, Reason("track_missing", "Silence for a party that has no audio there.", lost=False))
 
     @classmethod
     def gives(cls, config: InterleaveConfig, given: Format) -> Format:

@@ -88,9 +88,9 @@ class Netsim(Transform[Packet, Packet, NetsimConfig]):
         EventType("packets_frozen", "A freeze is over.", packets="How many were held.", length="Its length."),
     )
     reasons = (
-        Reason("corrupted", "Packets that were changed: the original is dropped, the changed one filled in."),
-        Reason("simulated_loss", "Packets that ``loss`` lost."),
-        Reason("duplicated", "Packets that ``duplicate`` sent again."),
+        Reason("corrupted", "Changed packets: the original is dropped, the changed one filled in.", lost=False),
+        Reason("simulated_loss", "Packets that ``loss`` lost; the receiver misses them.", lost=False),
+        Reason("duplicated", "Packets that ``duplicate`` sent again.", lost=False),
     )
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ from pydantic import Field
 
 from flowcore import PACKETS, Audio, Config, Duration, Emit, Format, Packet, Session, Transform, node
 from flowcore.audio import TELEPHONE_RATE
-from flowcore.events import DUPLICATE, LATE, EventType, Reason
+from flowcore.events import DUPLICATE, HOLD_ENDED, LATE, EventType, Reason
 from nodes.jitterbuffer.sequence import Sequencer, Space
 from nodes.jitterbuffer.timeline import SAMPLE_SECONDS, Timeline, TrackClock
 
@@ -57,7 +58,7 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
     caps = (PACKETS,)
     balanced = True
     events = (
-        EventType("hold_ended", "A pause of a track, or of the whole call, is over.", track="", seconds=""),
+        HOLD_ENDED,
         EventType("drift_corrected", "A slow track got silence.", track="", seconds=""),
         EventType(
             "numbering_unknown",
@@ -83,11 +84,11 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
         ),
     )
     reasons = (
-        LATE,
+        replace(LATE, lost=False),  # silence took its place, and counts as lost
         DUPLICATE,
         Reason("stray", "Packets with a sequence number that does not belong to the call."),
         Reason("lost", "Silence for packets that did not come."),
-        Reason("drift", "Silence for a party whose clock is slow."),
+        Reason("drift", "Silence for a party whose clock is slow.", lost=False),
     )
 
     @classmethod

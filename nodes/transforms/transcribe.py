@@ -99,7 +99,7 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
         EventType("fallback_started", "``fallback`` transcribes the rest of the call.", "warning", reason=""),
     )
     reasons: ClassVar = (
-        Reason("stale_interim", "Speech whose interim text came too late to be of use; its final text comes."),
+        Reason("stale_interim", "Speech whose interim text came too late to be of use; its final comes.", lost=False),
         Reason("overloaded", "Utterances for which there was no time."),
         Reason("decode_failed", "Utterances that the engine could not decode."),
         Reason("untranscribed", "Speech that was not transcribed: the provider failed, or the call ended first."),

@@ -15,7 +15,7 @@ from tests.support.asking import ended_by_sigterm
 
 def call(flow, since="2026-01-02T03:04:05+00:00", **more):
     fields = {"flow": flow, "call_id": f"id-{flow}", "since": since, "state": "running"}
-    return {**fields, "dropped_ms": 0, "queue_ms": 100, **more}
+    return {**fields, "lost_ms": 0, "queue_ms": 100, **more}
 
 
 @pytest.fixture
@@ -58,11 +58,11 @@ def running(tmp_path, monkeypatch):
 
 
 def test_calls_of_all_workers_the_oldest_first(running, flowcore):
-    running([call("b", "2026-01-02T03:04:06+00:00")], [call("a"), call("c", dropped_ms=40, call_id="c\x1b[2J")])
+    running([call("b", "2026-01-02T03:04:06+00:00")], [call("a"), call("c", lost_ms=40, call_id="c\x1b[2J")])
     done = flowcore("calls")
     assert done.code == 0
     lines = done.out.splitlines()
-    assert lines[0].split() == ["flow", "call", "id", "worker", "since", "state", "dropped", "queued"]
+    assert lines[0].split() == ["flow", "call", "id", "worker", "since", "state", "lost", "queued"]
     assert lines[1].split() == ["a", "id-a", "2", "03:04:05", "running", "0", "ms", "100", "ms"]
     assert lines[2].split() == ["c", r"c\x1b[2J", "2", "03:04:05", "running", "40", "ms", "100", "ms"]
     assert lines[3].split()[:3] == ["b", "id-b", "1"]
@@ -127,7 +127,7 @@ def test_watch_prints_whole_tables_into_a_pipe(running, flowcore, monkeypatch):
 def test_watch_keeps_each_call_id_whole_on_a_screen(width):
     call_id = "0f2c7f54-7e2e-4bd5-9a94-c8c0fd3e2f11"
     console = Console(width=width, file=io.StringIO())
-    live = {**call("20260102T030405-ab12cd34", call_id=call_id, dropped_ms=123_456), "worker": 12}
+    live = {**call("20260102T030405-ab12cd34", call_id=call_id, lost_ms=123_456), "worker": 12}
     console.print(_screen(console, [live], [3]))
     shown = console.file.getvalue()
     assert max(len(line) for line in shown.splitlines()) <= width

@@ -62,7 +62,7 @@ def test_live_calls_are_listed_with_what_they_lost_and_queue():
     ((first, second),) = in_slot(10, {"ask": "calls"})
     assert (first["call_id"], second["call_id"]) == ("0", "1")
     assert first["flow"] != second["flow"]
-    assert (first["state"], first["dropped_ms"]) == ("running", 0)
+    assert (first["state"], first["lost_ms"]) == ("running", 0)
     assert first["queue_ms"] == 20
     assert first["since"] == "2026-01-02T03:04:05+00:00"
 

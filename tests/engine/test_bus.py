@@ -102,7 +102,7 @@ class Talker(Keep):
     """Tells and counts as its config says; only ``word_found`` and ``too_loud`` are declared."""
 
     events = (EventType("word_found", "A word.", "warning", word="The word."),)
-    reasons = (Reason("too_loud", "Loud audio."),)
+    reasons = (Reason("too_loud", "Loud audio.", lost=False),)
 
     def process(self, chunk):
         match self.config.key:

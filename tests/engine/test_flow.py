@@ -151,7 +151,7 @@ def test_a_flow_may_be_released_while_another_thread_asks_what_it_lost(monkeypat
 
         with monkeypatch.context() as patch:
             patch.setattr(Reasons, "total", released)
-            lost.append((flow.lost(), flow.queued()))
+            lost.append((flow.losses().seconds, flow.queued()))
 
     steps = step("call", Tones), step("twice", Double, "call"), step("end", KeepInThread, "twice")
     run_plan(plan(*steps), prepare=lambda engine: engine.on_closed.append(ask))

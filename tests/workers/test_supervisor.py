@@ -197,6 +197,44 @@ def test_a_killed_worker_is_replaced_its_files_are_whole_and_others_lose_nothing
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_the_counters_of_a_killed_worker_add_up(tmp_path):
+    with Service(tmp_path, "--stats", str(tmp_path / "stats.json")) as service:
+        phones = [Phone(service.url, call_id(number)) for number in range(12)]
+        for number, phone in enumerate(phones):
+            phone.start()
+            phone.talk(number, 1.0)
+        calls = service.until_recorded(tmp_path, 12)
+        victim = calls[0]["worker"]
+        killed = [call for call in calls if call["worker"] == victim]
+        ended = killed[0]["call_id"]  # one more end, which is not a second old when its worker dies
+        phones[int(ended[-6:])].stop()
+        service.heard("flow_closed")
+        os.kill(service.pids()[victim - 1], signal.SIGKILL)
+        service.heard("worker_started", 3)
+        assert service.stop() == 1
+    stats = json.loads((tmp_path / "stats.json").read_text())
+    died = len(killed) - 1
+    assert stats["reasons"] == {"stop": 1, "worker_died": died, "stopping": 12 - len(killed)}
+    assert (stats["flows"], stats["failed"]) == (12, died)
+    assert stats["nodes"]["call"]["out"]["chunks"] == 100 * (12 - died)
+
+
+def test_a_run_that_lost_audio_says_so_at_its_end_and_by_its_code(tmp_path):
+    with Service(tmp_path, "--stats", str(tmp_path / "stats.json")) as service:
+        phone = Phone(service.url, "gappy")
+        phone.start()
+        phone.talk(1, 1.0)
+        phone.sender.media("agent", bytes(MESSAGE))  # numbered, and never sent
+        phone.talk(1, 1.0)
+        phone.stop()
+        (end,) = service.heard("flow_closed")
+        assert service.stop() == 1
+    stats = json.loads((tmp_path / "stats.json").read_text())
+    assert (end["lost_ms"], end["level"]) == (20, "warning")
+    assert stats["lost"] == end["lost"] == {"ordered": {"lost": {"chunks": 0, "ms": 20.0}}}
+    assert (stats["lost_ms"], stats["failed"]) == (20, 0)
+
+
 def test_max_calls_holds_over_all_workers_exactly(tmp_path):
     with Service(tmp_path, "--max-calls", "3") as service:
         phones = [Phone(service.url, f"call{number}") for number in range(3)]

@@ -159,7 +159,7 @@ def test_an_unplugged_card_costs_the_call_nothing_and_plays_again_later(card):
             until(lambda: any(buffer.playing for call in speaker.mixer._calls for buffer in call.buffers.values()))
             card.pull_out()
             until(lambda: live.named("speaker_lost"))
-            until(lambda: any(flow.lost() > 0.5 for flow in live.engine.flows.values()))
+            until(lambda: any(flow.losses().seconds > 0.5 for flow in live.engine.flows.values()))
             card.plug_in()
             until(lambda: live.named("speaker_returned"))
             recorder = card.recorder()

@@ -1,0 +1,36 @@
+"""What a flow lost: audio that the peer sent, or should have sent, and that is missing from the result.
+
+`flowcore.events.Reason.lost` decides which counters are losses, so that all places that report losses agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flowcore.engine.stats import Reasons
+
+
+class Losses(dict[str, Reasons]):
+    """Lost chunks and audio by node and reason; nodes that lost nothing are left out."""
+
+    def count(self, node: str, reason: str, chunks: int, seconds: float) -> None:
+        self.setdefault(node, Reasons()).count(reason, chunks, seconds)
+
+    def add(self, other: Losses) -> None:
+        for node, reasons in other.items():
+            for reason, tally in reasons.items():
+                self.count(node, reason, tally.chunks, tally.seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Length of all lost audio, each party's counted."""
+        return sum(reasons.total().seconds for reasons in self.values())
+
+    def json(self) -> dict[str, Any]:
+        """Return JSON values, for `read`."""
+        return {node: reasons.json() for node, reasons in self.items()}
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Losses:
+        return cls({node: Reasons.read(reasons) for node, reasons in data.items()})

@@ -1,0 +1,33 @@
+"""What the events of a flow's nodes say about the call as a whole, for the event ``flow_closed``."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flowcore.events import FILES, HOLD_ENDED
+
+MAX_FILES: Final = 10
+"""Files that the end of a call names at most."""
+
+
+class Summary:
+    """The holds and the finished files of a flow."""
+
+    def __init__(self) -> None:
+        self._files: deque[str] = deque(maxlen=MAX_FILES)
+        self._holds = 0
+        self._hold_seconds = 0.0
+
+    def event(self, name: str, data: Mapping[str, Any]) -> None:
+        """Take note of an event. From any thread: files come from several, holds from the jitter buffer's."""
+        if name in FILES:
+            self._files.append(str(data["path"]))
+        elif name == HOLD_ENDED.name:
+            self._holds += 1
+            self._hold_seconds += data["seconds"]
+
+    def json(self) -> dict[str, Any]:
+        """Return fields of ``flow_closed``."""
+        return {"holds": self._holds, "hold_seconds": round(self._hold_seconds, 3), "files": list(self._files)}
