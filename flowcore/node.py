@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict
@@ -428,11 +429,13 @@ class Listener(Node[ConfigT], ABC, Generic[Out, ConfigT]):
         """Return the addresses and ports that ``run`` passes to `Host.listen`, so that workers can share them."""
         return ()
 
-    def reload(self) -> None:
+    def reload(self) -> Sequence[Path] | None:
         """Read files such as a certificate again, while the listener runs. Sessions go on.
 
+        Return the paths of the files; None if they are not known.
         Raises `CannotStart` for a wrong file; the listener then goes on with the old one.
         """
+        return ()
 
     @abstractmethod
     async def run(self, host: Host) -> None:

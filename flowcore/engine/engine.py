@@ -24,6 +24,7 @@ from flowcore.engine.totals import ProcessReport, Totals
 from flowcore.engine.watchdog import Watchdog
 from flowcore.errors import AccountingError, CannotStart, Refused, Undeclared
 from flowcore.graph.plan import Plan
+from flowcore.graph.source import is_unchanged
 from flowcore.node import ConnectionCounter, Listener, Resource, Session
 
 DRAIN_TIMEOUT = 10.0
@@ -246,13 +247,20 @@ class Engine:
 
     def reload(self) -> None:
         """Let the listener read its files again, for new sessions; an event reports success or the error."""
+        graph = self.plan.name
         try:
-            self._listener.reload()
+            files = self._listener.reload()
         except CannotStart as error:
             error.node = error.node or self.plan.listener.name
             self.bus.emit("reload_failed", cause=error)
         else:
-            self.bus.emit("files_reloaded")
+            if files is not None and not files:
+                self.bus.emit("nothing_reloaded", kept=graph, advice="to use a new graph, restart")
+            else:
+                self.bus.emit("files_reloaded", files=[str(path) for path in files or ()], kept=graph)
+        for path, text in self.plan.sources.items():
+            if not is_unchanged(path, text):
+                self.bus.emit("graph_changed", path=path, advice=f"flowcore check {graph}, then restart")
 
     def stop(self) -> None:
         """Take no more sessions, end all flows, and let `run` return within ``STOP_TIMEOUT`` seconds."""

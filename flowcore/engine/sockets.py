@@ -15,10 +15,15 @@ Address = tuple[str, int]
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a non-blocking listening socket at ``host`` on TCP ``port`` (0: any free one). Raises `CannotStart`."""
+    """Open a non-blocking listening socket at ``host`` on TCP ``port`` (0: any free one).
+
+    ``::`` listens at all addresses of this machine, also those of IPv4. Raises `CannotStart`.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listening = socket.create_server(
+            (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6()
+        )
     except OSError as error:
         raise _cannot_listen(host, port, error) from error
     listening.setblocking(False)

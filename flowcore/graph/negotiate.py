@@ -76,7 +76,7 @@ class _Compiler:
                 text = f"{node.name} ({node.cls.name}) cannot say what it takes and gives: {message}"
                 self.problems.add("broken-node", text, node.places.get("use", node.at), trace=trace)
         self.problems.raise_if_any()
-        return Plan(self.graph.path, self.done)
+        return Plan(self.graph.path, self.done, {self.graph.path: self.graph.source, **self.graph.subgraphs})
 
     def _add_listener(self, node: GraphNode, cls: type[Listener[Any, Any]]) -> None:
         self.live = cls.live

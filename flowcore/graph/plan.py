@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowcore.formats import Format
@@ -59,10 +59,14 @@ class PlanListener(PlanNode):
 
 @dataclass(frozen=True)
 class Plan:
-    """A graph ready to run: its name, and its nodes in topological order, the listener first."""
+    """A graph ready to run: its name, and its nodes in topological order, the listener first.
+
+    ``sources`` are the texts of the graph's file and its sub-graphs, by path.
+    """
 
     name: str
     nodes: Mapping[str, PlanNode]
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def listener(self) -> PlanListener:

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from nodes.doctor.call_recorder import CallRecorder
 from nodes.doctor.probe import Probe
 from nodes.doctor.redact import Redactor
 from nodes.doctor.report import page, remarks
+from nodes.net.certificate_dates import outdated
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import Address, Network, ProxyTrust, is_loopback
 from nodes.net.rejection import PORT_ADVICE
@@ -69,6 +71,9 @@ def doctor(
     Exit code: 0 a call came, 1 none did, 2 the command line is wrong.
     """
     proxy_trust = _proxy_trust(host, cert, key, behind_proxy or [])
+    if cert is not None:
+        for _, detail in outdated(cert, datetime.now(UTC)):
+            _tell(f"{cert}: {detail}: RingCX will hang up")
     path = None if save is None or not save.name else save
     if path is not None:
         _check_writable(path)
@@ -195,7 +200,8 @@ def _proxy_trust(host: str, cert: Path | None, key: Path | None, proxies: list[s
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.create_server((host, port), family=family)
+        dual_stack = host == "::" and socket.has_dualstack_ipv6()
+        listening = socket.create_server((host, port), family=family, dualstack_ipv6=dual_stack)
     except socket.gaierror as error:
         raise FlowcoreError(f"cannot listen at {host}: {error.strerror}; give an address of this machine") from None
     except OSError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from websockets.datastructures import Headers
 
+from flowcore import Report
 from nodes.net.tls import Certificate, TlsFiles
 
 Address = IPv4Address | IPv6Address
@@ -35,6 +36,22 @@ class ProxyTrust:
     def load(cls, tls: TlsFiles | None, proxies: Sequence[Network]) -> ProxyTrust:
         """Read the certificate, if there is one. Raises `CannotStart`."""
         return cls(None if tls is None else Certificate(Path(tls.cert), Path(tls.key)), proxies)
+
+    def reload(self, report: Report) -> Sequence[Path]:
+        """Read the certificate again, report what is wrong with its dates, and return the paths of the files.
+
+        Raises `CannotStart`, and keeps the old certificate.
+        """
+        if self.certificate is None:
+            return ()
+        paths = self.certificate.reload()
+        self.report_dates(report)
+        return paths
+
+    def report_dates(self, report: Report) -> None:
+        """Report what is wrong with the dates of the certificate."""
+        if self.certificate is not None:
+            self.certificate.report_dates(report)
 
     def accepts(self, remote_address: Address) -> bool:
         """Return whether to accept a connection from this address."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from flowcore import CannotStart, Config, LocalPath
+from flowcore import CannotStart, Config, LocalPath, Report
+from nodes.net.certificate_dates import report_outdated
 
 MAX_RECORD = 16 * 1024
 """Bytes of plain text in a TLS record at most."""
@@ -58,13 +59,17 @@ class Certificate:
         self._key = key
         self._context = _context(cert, key)
 
-    def reload(self) -> tuple[str, str]:
+    def reload(self) -> tuple[Path, Path]:
         """Read both files again, for new connections, and return their paths.
 
         Raises `CannotStart`, and keeps the old certificate.
         """
         self._context = _context(self._cert, self._key)
-        return str(self._cert), str(self._key)
+        return self._cert, self._key
+
+    def report_dates(self, report: Report) -> None:
+        """Report what is wrong with the dates of the certificates."""
+        report_outdated(self._cert, report)
 
     def connection(self) -> TlsConnection:
         """Create the server side of a new connection."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from flowcore.events import DUPLICATE, EventType, Reason, ThrottledEventType
+from nodes.net.certificate_dates import CERTIFICATE_EVENT
 from nodes.ringcx.access_policy import ADVICE
 
 PORT_EVENTS = (
+    CERTIFICATE_EVENT,
     ThrottledEventType("connection_failed", "An error in the listener's code ended a connection.", "error", cause=""),
     EventType("port_unprotected", "Callers need no credentials.", "warning", advice=""),
     ThrottledEventType(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ import grpc.aio
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from flowcore import CannotStart, Host, Refused, open_files
+from flowcore import CannotStart, Host, Refused, Report, open_files
 from nodes.net.connection import CLOSE_TIMEOUT
+from nodes.net.grpc_health import health_handler
 from nodes.net.peer import Page
 from nodes.net.proxy_trust import Address, ConflictingHeaders, ProxyTrust, normalize_address
 from nodes.net.tls import TlsFiles
@@ -83,7 +84,8 @@ class GrpcServer:
         self._server = grpc.aio.server(options=[*OPTIONS.items(), *limits.items()])
         method = grpc.stream_unary_rpc_method_handler(self._stream)  # raw bytes: the peer counts bad messages itself
         handler = grpc.method_handlers_generic_handler(SERVICE, {"Stream": method})
-        self._server.add_generic_rpc_handlers((handler,))
+        health = health_handler([SERVICE], lambda: not host.draining, host.slot)
+        self._server.add_generic_rpc_handlers((handler, health, _OtherMethods(self._reject_method)))
 
     async def open(self) -> int:
         """Listen; return the port number. Raises `CannotStart`.
@@ -126,11 +128,15 @@ class GrpcServer:
             self._stopping.cancel()
         await self._server.stop(None)
 
-    def reload(self) -> None:
-        """Read the certificate again, for new connections. Raises `CannotStart`, and keeps the old certificate."""
-        if self._config.tls is not None and self._proxy_trust.certificate is not None:
-            self._proxy_trust.certificate.reload()
+    def reload(self, report: Report) -> Sequence[Path]:
+        """Read the certificate again, for new connections; return the paths of its files.
+
+        Raises `CannotStart`, and keeps the old certificate.
+        """
+        paths = self._proxy_trust.reload(report)
+        if self._config.tls is not None:
             self._certificate = _certificate(self._config.tls)
+        return paths
 
     def _credentials(self, files: TlsFiles) -> grpc.ServerCredentials:
         self._certificate = in_use = _certificate(files)
@@ -176,6 +182,10 @@ class GrpcServer:
             await context.abort(grpc.StatusCode[code], text)
         return b""
 
+    async def _reject_method(self, _: Any, context: Any) -> None:
+        self._policy.report_rejection("unknown_path", _remote_address(context.peer()))
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"This port takes {SERVICE}.")
+
     async def _admit(self, context: Any) -> GrpcPeer:
         """Apply the access policy before anything is created for the stream. A rejection aborts the stream."""
         metadata = context.invocation_metadata() or ()
@@ -205,6 +215,16 @@ class GrpcServer:
         except Refused as refused:
             await context.abort(grpc.StatusCode.UNAVAILABLE, refused.reason)
         raise AssertionError("abort returned")
+
+
+class _OtherMethods(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
+    """Hands all methods to one behaviour; the last of a server's handlers."""
+
+    def __init__(self, behaviour: Callable[[Any, Any], Awaitable[None]]) -> None:
+        self._handler = grpc.stream_stream_rpc_method_handler(behaviour)
+
+    def service(self, _: Any) -> Any:
+        return self._handler
 
 
 def _certificate(files: TlsFiles) -> Any:

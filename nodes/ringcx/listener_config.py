@@ -25,7 +25,8 @@ class ListenerConfig(Config):
     """The config that both listeners share, so that a graph can change its transport by one word."""
 
     host: str = "127.0.0.1"
-    """Address to listen at, by default for this machine only; 0.0.0.0 for any needs ``tls`` or ``behind_proxy``."""
+    """Address to listen at, by default for this machine only; 0.0.0.0 (or ::, with IPv6) for any needs ``tls`` or
+    ``behind_proxy``."""
 
     port: int = Field(default=3333, ge=0, le=65535)
     """TCP port to listen on; 0 picks a free one."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -101,6 +103,7 @@ class RingCX(Listener[Packet, RingCXConfig]):
 
         cancel = host.every_slot(lambda: port.poll(host.now))
         config.warn(host)
+        self._proxy_trust.report_dates(host.report)
         host.announce("RingCX call streaming", config.address("ws", number) + (config.path or "/"))
         announce_pages(host, config.address("http", number))
         try:
@@ -109,6 +112,5 @@ class RingCX(Listener[Packet, RingCXConfig]):
             cancel()
             port.close()
 
-    def reload(self) -> None:
-        if self._proxy_trust.certificate is not None:
-            self._proxy_trust.certificate.reload()
+    def reload(self) -> Sequence[Path]:
+        return self._proxy_trust.reload(self.report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -102,6 +103,7 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
 
         cancel = host.every_slot(poll)
         config.warn(host)
+        self._proxy_trust.report_dates(host.report)
         host.announce("RingCX call streaming (gRPC)", config.address("grpc", number))
         try:
             await asyncio.Event().wait()  # until cancelled
@@ -111,9 +113,8 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
                 page_port.close()
             await server.close()
 
-    def reload(self) -> None:
-        if self._server is not None:
-            self._server.reload()
+    def reload(self) -> Sequence[Path]:
+        return self._server.reload(self.report) if self._server is not None else ()
 
     def _open_pages(self, host: Host, policy: AccessPolicy) -> Port | None:
         """Serve the pages of other nodes on a port of their own, if there are any."""

@@ -16,6 +16,18 @@ def test_a_socket_listens_and_does_not_block(address):
             accepted.close()
 
 
+def test_the_unspecified_ipv6_address_listens_dual_stack():
+    with listen("::", 0) as listening:
+        for address in ("127.0.0.1", "::1"):
+            with socket.create_connection((address, listening.getsockname()[1])):
+                listening.accept()[0].close()
+
+
+def test_an_address_of_ipv6_is_no_other():
+    with listen("::1", 0) as listening, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", listening.getsockname()[1]))
+
+
 @pytest.mark.parametrize(
     ("address", "says"),
     [("192.0.2.1", r"^host: cannot listen at 192\.0\.2\.1"), ("no such host", r"^host: cannot listen at no such host")],

@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -347,9 +348,9 @@ def authority():
     return trustme.CA()
 
 
-def certificate(folder, authority, name="localhost"):
+def certificate(folder, authority, name="localhost", **dates):
     """Settings for a certificate of that name."""
-    issued = authority.issue_cert(name)
+    issued = authority.issue_cert(name, **dates)
     issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
     issued.private_key_pem.write_to_path(folder / "key.pem")
     return f"call.tls={{cert: {folder}/cert.pem, key: {folder}/key.pem}}"
@@ -393,6 +394,47 @@ def test_a_new_certificate_is_read_without_ending_a_call_and_a_bad_one_is_told(t
         phone.hang_up()
     assert np.array_equal(stereo(tmp_path / "wav" / "good.wav"), said(7, 0.1))
     assert [event.name for event in live.events if "reload" in event.name] == ["reload_failed", "files_reloaded"]
+
+
+def test_an_expired_certificate_is_named_at_the_start_and_at_every_reload(tmp_path, authority):
+    today = datetime.now(UTC)
+    expired = certificate(
+        tmp_path, authority, not_before=today - timedelta(days=90), not_after=today - timedelta(days=1)
+    )
+    with recording(tmp_path / "wav", expired) as live:
+        live.call(live.engine.reload)
+        certificate(tmp_path, authority, not_after=today + timedelta(days=13))
+        live.call(live.engine.reload)
+        certificate(tmp_path, authority, not_after=today + timedelta(days=15))
+        live.call(live.engine.reload)
+    told = [(event.data["reason"], event.level, event.data["path"]) for event in live.named("certificate_outdated")]
+    path = f"{tmp_path}/cert.pem"
+    assert told == [("expired", "error", path), ("expired", "error", path), ("expires_soon", "warning", path)]
+    assert all("renew" in event.data["advice"] for event in live.named("certificate_outdated"))
+    assert [event.data["files"] for event in live.named("files_reloaded")] == [[path, f"{tmp_path}/key.pem"]] * 3
+
+
+def test_a_reload_says_what_was_and_what_was_not_reloaded(tmp_path):
+    graph = tmp_path / "my.yaml"
+    graph.write_text((ROOT / "graphs" / "record.yaml").read_text())
+    with Live(graph.with_suffix(""), [f"wav.path={tmp_path}/{{flow}}.wav"]) as live:
+        live.call(live.engine.reload)
+        graph.write_text("no graph at all")
+        live.call(live.engine.reload)
+    assert not live.named("files_reloaded")
+    assert [event.data["kept"] for event in live.named("nothing_reloaded")] == [str(graph)] * 2
+    (changed,) = live.named("graph_changed")
+    assert changed.data["path"] == str(graph)
+    assert "flowcore check" in changed.data["advice"]
+
+
+def test_host_of_all_addresses_takes_calls_over_ipv4_and_ipv6(tmp_path):
+    everywhere = ["call.host=::", "call.behind_proxy=['127.0.0.0/8', '::1/128']"]
+    with recording(tmp_path, *everywhere, calls=2) as live:
+        port = live.url.rstrip("/").rpartition(":")[2]
+        whole_call(f"ws://127.0.0.1:{port}/", "four")
+        whole_call(f"ws://[::1]:{port}/", "six")
+    assert len(written(tmp_path)) == 4  # each with its metadata
 
 
 def test_strangers_are_warned_of_where_nothing_keeps_them_out(tmp_path, monkeypatch, authority):

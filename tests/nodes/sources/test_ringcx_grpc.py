@@ -239,6 +239,46 @@ def test_other_methods_are_unimplemented(tmp_path):
 
 
 @pytest.mark.fault(35)
+def test_a_method_that_is_not_ringcxs_makes_a_line(tmp_path):
+    with recording(tmp_path) as live:
+        with grpc.insecure_channel(live.url.removeprefix("grpc://")) as channel, pytest.raises(grpc.RpcError):
+            channel.unary_unary("/another.Service/Method")(b"", timeout=PATIENCE)
+        until(lambda: live.named("caller_rejected"))
+    (event,) = live.named("caller_rejected")
+    assert (event.data["reason"], event.data["address"]) == ("unknown_path", "127.0.0.1")
+
+
+@pytest.mark.parametrize("service", ["", "ringcentral.ringcx.streaming.v1beta2.Streaming"])
+def test_grpc_health_is_serving_until_the_process_stops(tmp_path, service):
+    request = bytes([10, len(service)]) + service.encode()
+    with recording(tmp_path) as live, grpc.insecure_channel(live.url.removeprefix("grpc://")) as channel:
+        assert channel.unary_unary("/grpc.health.v1.Health/Check")(request, timeout=PATIENCE) == b"\x08\x01"  # SERVING
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(request, timeout=PATIENCE)
+        assert next(watch) == b"\x08\x01"
+        live.engine.draining = True
+        assert next(watch) == b"\x08\x02"  # NOT_SERVING
+        watch.cancel()
+    assert not live.named("caller_rejected")
+
+
+def test_grpc_health_of_an_unknown_service_is_not_found(tmp_path):
+    with (
+        recording(tmp_path) as live,
+        grpc.insecure_channel(live.url.removeprefix("grpc://")) as channel,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        channel.unary_unary("/grpc.health.v1.Health/Check")(b"\x0a\x01x", timeout=PATIENCE)
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_host_of_all_addresses_takes_calls_over_ipv4_and_ipv6(tmp_path):
+    everywhere = ["call.host=::", "call.behind_proxy=['127.0.0.0/8', '::1/128']"]
+    with recording(tmp_path, *everywhere, calls=2) as live:
+        port = live.url.rpartition(":")[2]
+        assert whole_call(f"grpc://127.0.0.1:{port}", "four") == "OK"
+        assert whole_call(f"grpc://[::1]:{port}", "six") == "OK"
+
+
 def test_when_the_process_stops_calls_are_whole_and_get_unavailable(tmp_path):
     with recording(tmp_path) as live:
         phones = [GrpcPhone(live.url, f"call-{n}") for n in range(3)]
