@@ -8,11 +8,12 @@
 
 from flowcore.files.disk import cannot_write, free_space
 from flowcore.files.folder import Folder
-from flowcore.files.partial import PARTIAL_SUFFIX, NewFile, abandoned, partial_path
+from flowcore.files.partial import PARTIAL_SUFFIX, FileRemoved, NewFile, abandoned, partial_path
 from flowcore.files.publishing import publish, publish_from, set_aside, write_whole
 
 __all__ = [
     "PARTIAL_SUFFIX",
+    "FileRemoved",
     "Folder",
     "NewFile",
     "abandoned",

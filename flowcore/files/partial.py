@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -29,11 +30,17 @@ def final_path(partial: Path) -> Path:
     return partial.with_name(partial.name.removesuffix(PARTIAL_SUFFIX))
 
 
-def numbered(path: Path) -> Iterator[Path]:
-    """Yield ``x.wav``, ``x-2.wav``, ``x-3.wav``, … without end."""
-    yield path
-    for number in count(2):
-        yield path.with_stem(f"{path.stem}-{number}")
+def numbered(path: Path, first: int = 1) -> Iterator[Path]:
+    """Yield ``x.wav``, ``x-2.wav``, ``x-3.wav``, … without end, from number ``first`` on."""
+    for number in count(first):
+        yield path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+
+
+class FileRemoved(FileNotFoundError):
+    """Another program removed or renamed a ``.part`` file, or a folder above it, while the file was written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(errno.ENOENT, "it was removed or renamed while flowcore wrote it", str(path))
 
 
 class NewFile:
@@ -44,20 +51,24 @@ class NewFile:
     the file while it grows. A kill of this process loses nothing that `append` has written.
     """
 
-    def __init__(self, wanted: Path, *, partial: bool = False) -> None:
-        """Create the file and the directories above it. Raises OSError."""
+    def __init__(self, wanted: Path, *, partial: bool = False, first: int = 1) -> None:
+        """Create the file and the directories above it; try the names from number ``first`` on. Raises OSError."""
         make_directory(wanted.parent)
-        for name in numbered(wanted):
+        self.number: int
+        """Number in the name; 1 for the name without one."""
+        for number, name in enumerate(numbered(wanted, first), first):
             if name.exists() or partial_path(name).exists():
                 continue
             try:
-                self.path = partial_path(name) if partial else name
+                self.number, self.path = number, partial_path(name) if partial else name
                 self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
             except FileExistsError:
                 continue  # another flow was faster
             if not partial or _lock(self._fd, self.path):
                 break
             os.close(self._fd)  # `abandoned` locked it first
+        self._partial = partial
+        self._status = os.fstat(self._fd)
         self.size = 0
         """Length in bytes."""
         self._synced = -1  # `size` at the last sync; -1: not even the name is on the disk
@@ -71,8 +82,27 @@ class NewFile:
         except OSError as error:
             raise cannot_write(wanted, error) from error
 
+    def has_name(self) -> bool:
+        """Return whether the file still has its name: another program may have removed or renamed it."""
+        try:
+            return os.path.samestat(os.stat(self.path), self._status)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:  # trouble of the disk shows when it is written to
+            return True
+
+    def check_name(self) -> None:
+        """Raise `FileRemoved` unless the file still has its name; call it before something is done under that name."""
+        if not self.has_name():
+            raise FileRemoved(self.path)
+
     def append(self, data: bytes) -> None:
-        """Write all of ``data``. Raises OSError, and then nothing of it is in the file."""
+        """Write all of ``data``. Raises OSError, and then nothing of it is in the file.
+
+        Raises `FileRemoved` for a ``.part`` file that has lost its name: nobody could ever finish it.
+        """
+        if self._partial:
+            self.check_name()
         try:
             write_all(self._fd, data)
         except OSError:

@@ -44,6 +44,7 @@ class CallRecorder:
             self._write(Closed(now, reason, code))
         try:
             self._file.close()
+            self._file.check_name()
             return publish(self._file.path)
         except OSError as error:
             self.error = self.error or f"{self._file.path}: {error.strerror}"

@@ -126,7 +126,7 @@ def metadata(journal: Journal, name: str, file: Path, container: str, seconds: f
     """Return the JSON beside the recording ``name``, whose complete content is in ``file``. All times are in seconds.
 
     ``session`` holds attributes that the peer chose: never trust them. ``start``, ``holds`` and ``gaps`` are on the
-    clock of the call. ``complete`` is false after a kill or a disk failure.
+    clock of the call. ``complete`` is false after a kill or a disk failure, and after a gap.
     """
     head, form, tail = journal.head, journal.format, journal.tail
     with file.open("rb") as data:
@@ -137,7 +137,7 @@ def metadata(journal: Journal, name: str, file: Path, container: str, seconds: f
         "flow": head.flow if head else "",
         "started": head.started.isoformat() if head else None,
         "seconds": round(seconds, 6),
-        "complete": end in ("call", "max", "length"),
+        "complete": end in ("call", "max", "length") and not journal.gaps,
         "end": end,
         "segment": head.segment if head else None,
         "previous": (head.previous or None) if head else None,

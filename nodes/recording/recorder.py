@@ -65,6 +65,13 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         REPAIR_FAILED,
         EventType("file_unfinished", "A file could not be completed; it keeps ``.part``.", "error", path="", detail=""),
         EventType("file_damaged", "A disk lost audio; the file is set aside.", "error", path="", detail=""),
+        EventType(
+            "file_removed",
+            "Another program removed or renamed a file during the call; the call continues in the next file.",
+            "error",
+            path="",
+            seconds="Length of the lost audio.",
+        ),
         EventType("metadata_failed", "The JSON beside a file could not be written.", "warning", path="", detail=""),
         EventType("recording_suspended", "The disk is full or fails; audio is dropped.", "error", detail=""),
         EventType("recording_resumed", "The recording goes on in another file.", "warning", seconds="Lost seconds."),
@@ -74,6 +81,7 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         HOLE,
         Reason("disk_full", "The disk was full."),
         Reason("disk_failed", "The disk refused to write."),
+        Reason("file_removed", "Another program removed or renamed the file, or a folder above it, during the call."),
         Reason("open_files", "The process had no file descriptor left for the file."),
     )
 
@@ -88,6 +96,8 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         self._position = 0  # on the flow's clock: frames before it are in a file, or dropped
         self._number = 0  # of the file within the call
         self._previous = ""  # name of the file before
+        self._next_name = 1  # first number for the name of the next file: a call uses no name twice
+        self._gaps: list[journal.Gap] = []  # lost since the file before, for the journal of the next one
         self._dropped: dict[str, float] = {}  # seconds by reason since the file began
         self._suspended = ""  # the reason while the disk takes nothing
         self._suspended_at = 0  # position
@@ -183,16 +193,20 @@ class Recorder(Sink[Audio, RecordingConfigT]):
             raise OSError(errno.ENOSPC, f"{free >> 20} MiB are free, and min_free is {self.config.min_free}")
         start = self._position / self._format[1] if self._format else 0.0
         container = self.container(self.config)
-        new = RecordingFile(self.config.path, self._session, container, self._number + 1, self._previous, start)
+        head = journal.head(self._session, self._number + 1, self._previous, start)
+        new = RecordingFile(self.config.path, self._session, container, head, self._next_name)
         if self._format is not None:
             encoding, rate, channels = self._format
             try:
                 new.begin(encoding, rate, channels, self._parties)
+                for gap in self._gaps:
+                    new.note(gap)
                 if self._suspended and self._position > self._suspended_at:
                     new.note(journal.Gap(round(self._suspended_at / rate, 6), round(start, 6), self._suspended))
             except OSError:
                 new.discard()
                 raise
+            self._gaps.clear()
         self._number += 1
         self._file = new
         return new
@@ -237,6 +251,9 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         file, self._file = self._file, None
         if file is None:
             return
+        if file.removed():
+            self._lose(file)
+            return
         tail = journal.Tail(end, {reason: round(seconds, 6) for reason, seconds in self._dropped.items()})
         self._dropped = {}
         try:
@@ -247,8 +264,8 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         if done is not None:
             path, seconds = done
             if self._format and (missing := file.frames - round(seconds * self._format[1])) > 0:
-                self._drop(end, missing, chunks=0)  # the encoder still held them
-            self._previous = path.name
+                self._drop("disk_full", missing, chunks=0)  # the encoder still held them
+            self._previous, self._next_name = path.name, file.name_number + 1
             self.report.event("file_finished", path=str(path))
 
     # Disk errors.
@@ -258,7 +275,9 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         file, self._file = self._file, None
         if file is None:
             return
-        if not file.frames:
+        if file.removed():
+            self._lose(file)
+        elif not file.frames:
             file.discard()
         elif _reason(error) == "disk_full":
             self._file = file
@@ -267,6 +286,18 @@ class Recorder(Sink[Audio, RecordingConfigT]):
             path = file.leave()
             self._previous = path.name.removesuffix(PARTIAL_SUFFIX)
             self.report.event("file_damaged", path=str(path), detail=str(error))
+
+    def _lose(self, file: RecordingFile) -> None:
+        """Count the audio of a file that another program removed."""
+        file.discard()
+        self._next_name = file.name_number + 1
+        seconds = 0.0
+        if self._format is not None and file.frames:
+            end = self._position / self._format[1]
+            seconds = end - file.start
+            self._gaps.append(journal.Gap(round(file.start, 6), round(end, 6), "file_removed"))
+            self._drop("file_removed", file.frames, chunks=0)
+        self.report.event("file_removed", path=str(file.path), seconds=round(seconds, 3))
 
     def _suspend(self, error: OSError) -> None:
         """Stop recording until the next attempt."""

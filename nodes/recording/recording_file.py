@@ -22,13 +22,13 @@ class RecordingFile:
     """A growing file. All methods raise OSError; after an error only `finish` or `leave` may be called."""
 
     def __init__(
-        self, path: PathTemplate, session: Session, container: type[Container], number: int, previous: str, start: float
+        self, path: PathTemplate, session: Session, container: type[Container], head: journal.Head, first: int = 1
     ) -> None:
-        """Create the file and its journal; ``start`` is the position of the file in the call, in seconds."""
+        """Create the file and its journal, which begins with ``head``; try the names from number ``first`` on."""
         self._container_class = container
         self._container: Container | None = None
         self._closed = False
-        self._file = NewFile(path.resolve(session), partial=True)
+        self._file = NewFile(path.resolve(session), partial=True, first=first)
         journal_path = journal.path_of(self._file.path)
         try:
             journal_path.unlink(missing_ok=True)  # of a finished recording; otherwise this name would be taken
@@ -38,11 +38,17 @@ class RecordingFile:
             self._file.close(sync=False)
             raise
         try:
-            self.note(journal.head(session, number, previous, start))
+            self.note(head)
         except OSError:
             self.discard()
             raise
         self.frames = 0  # length in samples of one channel
+        self.start = head.start  # position in the call, in seconds
+
+    @property
+    def name_number(self) -> int:
+        """Number in the name of the file; 1 for the name without one."""
+        return self._file.number
 
     @property
     def path(self) -> Path:
@@ -71,6 +77,10 @@ class RecordingFile:
     def sync(self) -> None:
         """Bring the file and its journal to the disk."""
         self._file.sync(self._journal)
+
+    def removed(self) -> bool:
+        """Return whether another program removed or renamed the file: then its samples are lost."""
+        return not self._file.has_name()
 
     def finish(self, tail: journal.Tail, report: Report) -> tuple[Path, float] | None:
         """Complete the file, give it its final name, and return that with its length in seconds.
@@ -101,10 +111,11 @@ class RecordingFile:
         return path
 
     def discard(self) -> None:
-        """Remove a file that never held a sample."""
-        with suppress(OSError):
-            self._file.path.unlink()
-            self._journal.path.unlink()
+        """Remove a file that never held a sample, or the journal of one that another program removed."""
+        for file in (self._file, self._journal):
+            with suppress(OSError):
+                if file.has_name():
+                    file.path.unlink()
         self._close()
 
     def _close(self) -> None:

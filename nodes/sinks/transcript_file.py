@@ -79,7 +79,8 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
     loses none: the next one makes the file from that. If the name is taken, the file gets ``-2``, …. Beside the file,
     ``….json`` has the session, the parties, the gaps, and the lag of the texts.
 
-    In: ``Text`` of any tracks. Out: event ``file_finished`` (``path``) at the end; OSError when the disk is full.
+    In: ``Text`` of any tracks. Out: event ``file_finished`` (``path``) at the end; OSError when the disk is full,
+    or the file was removed or renamed meanwhile.
 
     Example::
 
@@ -127,6 +128,7 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
             return
         file, self._file = self._file, None
         try:
+            file.check_name()
             path = _finish(file.path, self.config)
         finally:
             file.close(sync=False)  # last: until then, its lock marks the file as in use

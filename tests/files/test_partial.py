@@ -1,6 +1,7 @@
 import errno
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flowcore import CannotStart, PathTemplate
-from flowcore.files import NewFile, abandoned, publish
+from flowcore.files import FileRemoved, NewFile, abandoned, publish
 from flowcore.testing import SESSION
 from tests.support.failing_disks import content, full_at, left, refuse
 
@@ -130,3 +131,42 @@ def test_where_the_file_system_has_no_locks_files_are_written_and_none_counts_as
     left(tmp_path / "x.wav", b"sound")
     assert content(tmp_path) == {"x.wav.part": b"sound"}
     assert list(abandoned(PathTemplate(f"{tmp_path}/{{flow}}.wav"))) == []
+
+
+@pytest.mark.fault(57)
+@pytest.mark.parametrize(
+    "remove",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.rename(path.with_name("other")),
+        lambda path: shutil.rmtree(path.parent),
+        lambda path: path.parent.rename(path.parent.with_name("moved")),
+        lambda path: (path.unlink(), path.write_bytes(b"another's")),
+        lambda path: (shutil.rmtree(path.parent), path.parent.touch()),
+    ],
+)
+def test_a_partial_file_that_lost_its_name_is_noticed_with_the_next_append(tmp_path, remove):
+    file = NewFile(tmp_path / "day" / "x.wav", partial=True)
+    file.append(b"some")
+    assert file.has_name()
+    remove(file.path)
+    assert not file.has_name()
+    with pytest.raises(FileRemoved, match="it was removed or renamed while flowcore wrote it"):
+        file.append(b"more")
+    assert file.size == 4
+    file.close(sync=False)
+
+
+def test_a_file_that_readers_see_while_it_grows_may_be_renamed(tmp_path):
+    file = NewFile(tmp_path / "x.log")
+    file.append(b"some")
+    (tmp_path / "x.log").rename(tmp_path / "x.old")
+    file.append(b"more")
+    file.close()
+    assert (tmp_path / "x.old").read_bytes() == b"somemore"
+
+
+def test_names_are_tried_from_the_given_number_on(tmp_path):
+    assert NewFile(tmp_path / "x.wav", partial=True, first=3).path.name == "x-3.wav.part"
+    taken = NewFile(tmp_path / "x.wav", partial=True, first=3)
+    assert (taken.path.name, taken.number) == ("x-4.wav.part", 4)

@@ -60,3 +60,13 @@ def test_a_recording_that_cannot_get_its_name_is_reported(
     monkeypatch.setattr("nodes.doctor.call_recorder.publish", fail)
     assert recorder.close("peer_closed", None, 101.0) is None
     assert recorder.error.endswith("Read-only file system")
+
+
+def test_a_recording_that_was_removed_meanwhile_gives_its_name_to_no_other_file(
+    recorder: CallRecorder, tmp_path: Path
+) -> None:
+    (tmp_path / "call.jsonl.part").unlink()
+    (tmp_path / "call.jsonl.part").write_text("of another call")
+    assert recorder.close("peer_closed", 1000, 101.0) is None
+    assert "removed or renamed" in recorder.error
+    assert [path.name for path in tmp_path.iterdir()] == ["call.jsonl.part"]

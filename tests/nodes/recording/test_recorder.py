@@ -1,4 +1,5 @@
 import errno
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from flowcore import Audio, CannotStart
 from flowcore.testing import FakeDisk, NodeHarness, run_plan, silence, tone
+from nodes.sinks.audio_file import AudioFile
 from nodes.sinks.wav_file import WavFile
 from tests.engine.nodes import Tones, plan, step
 from tests.support.failing_disks import no_descriptor_left, refuse
@@ -108,6 +110,98 @@ def test_a_recording_that_finds_no_descriptor_counts_its_loss_and_begins_later(t
     harness.push(stereo(40_000, 8000)).end()
     assert harness.dropped == {"open_files": 2 * 5.0}
     assert about(files(harness)[0])["gaps"] == [{"start": 0.0, "end": 5.0, "reason": "open_files"}]
+
+
+def second(number, value):
+    return stereo(8000 * number, 8000, value)
+
+
+@pytest.mark.fault(57)
+@pytest.mark.parametrize("remove", [shutil.rmtree, lambda folder: folder.rename(folder.with_name("moved"))])
+@pytest.mark.parametrize("fsync", ["always", "end"])
+def test_a_folder_that_is_removed_during_the_call_is_a_gap_and_the_next_file_names_no_missing_one(
+    tmp_path, remove, fsync
+):
+    harness = NodeHarness(WavFile, {"path": f"{tmp_path}/day/{{flow}}.wav", "fsync": fsync})
+    harness.push(second(0, 1), second(1, 2))
+    remove(tmp_path / "day")
+    harness.push(second(2, 3), second(3, 4)).end()
+    (path,) = files(harness)
+    assert read(path)[:, 0].tolist() == [3] * 8000 + [4] * 8000
+    told = about(path)
+    assert told["gaps"] == [{"start": 0.0, "end": 2.0, "reason": "file_removed"}]
+    assert (told["complete"], told["previous"], told["segment"], told["start"]) == (False, None, 2, 2.0)
+    assert harness.dropped == {"file_removed": 2 * 2.0}
+    (data,) = [data for event, data in harness.events if event == "file_removed"]
+    assert data == {"path": f"{tmp_path}/day/test-flow.wav.part", "seconds": 2.0}
+
+
+@pytest.mark.fault(57)
+@pytest.mark.parametrize("remove", [Path.unlink, lambda path: path.rename(path.with_name("elsewhere"))])
+def test_a_removed_file_between_two_others_is_a_gap_and_previous_is_the_file_before_it(tmp_path, remove):
+    harness = NodeHarness(WavFile, {"path": f"{tmp_path}/{{flow}}.wav", "length": "1s"})
+    harness.push(second(0, 1), stereo(8000, 4000, 2))
+    remove(tmp_path / "test-flow-2.wav.part")
+    harness.push(stereo(12_000, 4000, 3)).end()
+    first, last = files(harness)
+    assert Path(last).name == "test-flow-3.wav"
+    assert about(last)["previous"] == Path(first).name
+    assert about(last)["gaps"] == [{"start": 1.0, "end": 1.5, "reason": "file_removed"}]
+    assert sorted(path.name for path in tmp_path.glob("test-flow*")) == [
+        "test-flow-3.wav",
+        "test-flow-3.wav.json",
+        "test-flow.wav",
+        "test-flow.wav.json",
+    ]
+
+
+@pytest.mark.fault(57)
+def test_a_finished_file_that_is_taken_away_leaves_its_name_to_no_other_file_of_the_call(tmp_path):
+    harness = NodeHarness(WavFile, {"path": f"{tmp_path}/{{flow}}.wav", "length": "1s"})
+    for number in range(3):
+        harness.push(second(number, number + 1))
+        for path in files(harness)[number:]:
+            Path(path).unlink()
+    harness.push(second(3, 4)).end()
+    assert [Path(path).name for path in files(harness)] == [
+        "test-flow.wav",
+        *(f"test-flow-{number}.wav" for number in (2, 3, 4)),
+    ]
+    assert about(files(harness)[-1])["previous"] == "test-flow-3.wav"
+    assert not harness.dropped
+
+
+@pytest.mark.fault(57)
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_call_whose_file_was_removed_and_a_later_call_of_the_same_name_do_not_touch_each_other(tmp_path, speaks):
+    first = NodeHarness(WavFile, {"path": f"{tmp_path}/same.wav"}).push(second(0, 1))
+    (tmp_path / "same.wav.part").unlink()
+    later = NodeHarness(WavFile, {"path": f"{tmp_path}/same.wav"}).push(second(0, 5))
+    if speaks:
+        first.push(second(1, 2))
+    first.end()
+    later.push(second(1, 6), second(2, 7)).end()
+    assert [Path(path).name for path in files(later)] == ["same.wav"]
+    assert read(tmp_path / "same.wav")[:, 0].tolist() == [5] * 8000 + [6] * 8000 + [7] * 8000
+    assert (about(tmp_path / "same.wav")["complete"], about(tmp_path / "same.wav")["seconds"]) == (True, 3.0)
+    assert first.dropped == {"file_removed": 2 * 1.0}
+    assert [Path(path).name for path in files(first)] == ["same-2.wav"] * speaks
+    if speaks:
+        assert read(tmp_path / "same-2.wav")[:, 0].tolist() == [2] * 8000
+        assert about(tmp_path / "same-2.wav")["gaps"] == [{"start": 0.0, "end": 1.0, "reason": "file_removed"}]
+
+
+@pytest.mark.parametrize("kind", ["flac", "opus"])
+def test_a_removed_file_of_an_encoder_is_a_gap_too(tmp_path, kind):
+    harness = NodeHarness(AudioFile, {"path": f"{tmp_path}/day/{{flow}}.{kind}"})
+    harness.push(*(second(number, 1) for number in range(5)))
+    shutil.rmtree(tmp_path / "day")
+    harness.push(*(second(number, 2) for number in range(5, 10))).end()
+    (path,) = files(harness)
+    told = about(path)
+    lost = harness.dropped["file_removed"] / 2
+    assert told["gaps"] == [{"start": 0.0, "end": lost, "reason": "file_removed"}]
+    assert told["seconds"] + lost == 10.0
 
 
 @pytest.mark.parametrize("fsync", ["7", "sometimes", "-1s"])

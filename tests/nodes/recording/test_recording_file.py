@@ -101,7 +101,7 @@ def test_recover_of_nothing_is_nothing(tmp_path):
 
 
 def new(tmp_path, container=Wav):
-    return RecordingFile(PathTemplate(f"{tmp_path}/x.wav"), SESSION, container, 1, "", 0.0)
+    return RecordingFile(PathTemplate(f"{tmp_path}/x.wav"), SESSION, container, journal.head(SESSION, 1, "", 0.0))
 
 
 def test_a_file_grows_beside_its_journal_and_ends_with_metadata(tmp_path):

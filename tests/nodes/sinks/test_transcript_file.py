@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from flowcore import CannotStart, Text
+from flowcore.files import FileRemoved
 from flowcore.testing import FakeDisk, NodeHarness, kill_at_random, run_graph
 from nodes.sinks.transcript_file import TranscriptFile
 from tests.support.failing_disks import killed_at, on_each_file_system, use_file_system
@@ -49,6 +50,19 @@ def recover(path: str, **config: object) -> list[tuple[str, str]]:
 
     TranscriptFile.recover(TranscriptFile.Config(path=path, **config), Told())
     return told
+
+
+@pytest.mark.fault(57)
+def test_a_transcript_whose_file_was_removed_fails_and_a_later_call_of_the_same_name_is_whole(tmp_path):
+    first = node(f"{tmp_path}/same.jsonl").push(HELLO)
+    (tmp_path / "same.jsonl.part").unlink()
+    later = node(f"{tmp_path}/same.jsonl").push(HELLO)
+    with pytest.raises(FileRemoved, match="removed or renamed"):
+        first.push(HELLO)
+    with pytest.raises(FileRemoved, match="removed or renamed"):
+        first.node.close()
+    later.push(HELLO).end()
+    assert [line["text"] for line in lines(later)] == ["hello", "hello"]
 
 
 def test_final_text_is_one_line_with_times_to_the_millisecond(tmp_path):
