@@ -7,7 +7,7 @@ of its last read and asks for the changes since. So a slow reader gets fewer int
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import takewhile
@@ -79,6 +79,8 @@ class CaptionedCall:
 
     def put(self, caption: Caption) -> int:
         """Add or replace a caption; return how many captions were dropped for it."""
+        if self._captions.get(caption.id, (0, None))[1] == caption:
+            return 0
         self.revision += 1
         self.last = max(self.last, caption.end)
         self._captions.pop(caption.id, None)
@@ -99,6 +101,8 @@ class CallStore:
     """The calls by id; an ended call is kept for ``keep`` seconds."""
 
     def __init__(self, keep: float) -> None:
+        self.complete_at = 0.0
+        """Until then, captions of other processes may be on their way, and an unknown call is not yet unknown."""
         self._keep = keep
         self._lock = threading.RLock()  # guards the attributes below and the calls; held for microseconds
         self._calls: dict[str, CaptionedCall] = {}
@@ -129,13 +133,32 @@ class CallStore:
         id = start.call
         with self._lock:
             self.drop_ended(now)
-            found = self._calls.setdefault(id, CaptionedCall(id, start.started, start.account))
+            found = self._find_or_add(start)
             self._over.pop(id, None)
-            for each in {*start.ids} - found.ids - {id}:
-                found.ids.add(each)
-                self._by_id[each] = (*self._by_id.get(each, ()), id)
             self._newest = id
             found.begin(start.flow, start.at)
+
+    def add_past(self, start: SessionStart, captions: Iterable[Caption], now: float) -> None:
+        """Add captions of a session that has ended. May be called again for the same ones."""
+        id = start.call
+        with self._lock:
+            found = self._find_or_add(start)
+            self._newest = self._newest or id
+            found.sessions.setdefault(start.flow, start.at)
+            for caption in captions:
+                found.put(caption)
+            if not found.live and id not in self._over:
+                found.ended = now
+                self._over[id] = found
+            self.drop_ended(now)
+
+    def _find_or_add(self, start: SessionStart) -> CaptionedCall:
+        id = start.call
+        found = self._calls.setdefault(id, CaptionedCall(id, start.started, start.account))
+        for each in {*start.ids} - found.ids - {id}:
+            found.ids.add(each)
+            self._by_id[each] = (*self._by_id.get(each, ()), id)
+        return found
 
     def put(self, call: str, caption: Caption) -> int:
         """Add a caption or replace the one with its id; return how many captions were dropped for it."""

@@ -47,8 +47,9 @@ class CaptionFeed:
             if call is not None and (call is not self._call or call.revision != self._seen or not self._ready):
                 self._send_changes(call, now)
             elif call is None and (state := self._missing()) != self._sent_state:
-                self._send_state(state, now)
-                self._send_ready(now)
+                if now >= self._calls.complete_at:
+                    self._send_state(state, now)
+                    self._send_ready(now)
             elif now >= self._alive_at:
                 self._calls.drop_ended(now)
                 self._send({"event": "alive"}, now)

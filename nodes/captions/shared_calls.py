@@ -1,7 +1,8 @@
 """Share the captions of all worker processes.
 
 Any worker may serve the page of a call that another worker handles. Texts are few and small, so each worker keeps the
-captions of all. A worker that starts later asks the others for theirs.
+captions of all. A worker that starts later asks the others, which tell it of their own sessions and of those of workers
+that exited.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ class SharedCalls:
         self._now = now
         self._broadcast = broadcast
         self._lock = threading.Lock()  # so that other workers get the changes in the order made here
-        self._own: dict[str, SessionStart] = {}  # sessions of this process with a stored call, by flow
+        # Sessions with a stored call, by flow: those to tell of, of this process and of others that exited; and those
+        # of each other worker.
+        self._own: dict[str, SessionStart] = {}
+        self._others: dict[int, dict[str, SessionStart]] = {}
         self._open: Counter[str] = Counter()  # nodes of this process that write texts, by flow
-        self._others: dict[int, dict[str, str]] = {}  # call ids by flow, for each other worker
 
     def ask(self) -> None:
         """Ask the other workers for their captions."""
@@ -41,7 +44,7 @@ class SharedCalls:
         with self._lock:
             start = self._own.get(flow) or self._calls.session_start(session)
             self._calls.begin(start, self._now())
-            self._own = {flow: own for flow, own in self._own.items() if self._calls.find(own.call)}
+            self._forget(self._own)
             self._own[flow] = start
             self._open[flow] += 1
             self._broadcast(["begin", *astuple(start)])
@@ -72,31 +75,46 @@ class SharedCalls:
             case ["ask"]:
                 self._broadcast_all()
             case ["begin", *fields]:
-                start = SessionStart(*fields)
-                theirs[start.flow] = start.call
+                self._forget(theirs)
+                theirs[fields[1]] = start = SessionStart(*fields)
                 self._calls.begin(start, self._now())
+            case ["past", fields, captions]:
+                theirs[fields[1]] = start = SessionStart(*fields)
+                self._calls.add_past(start, (Caption(*caption) for caption in captions), self._now())
             case ["put", call, captions]:
                 for fields in captions:
                     self._calls.put(call, Caption(*fields))
             case ["end", call, flow]:
-                theirs.pop(flow, None)
                 self._calls.end(call, flow, self._now())
 
     def on_worker_exit(self, worker: int) -> None:
-        """End the calls of a worker that exited."""
-        for flow, call in self._others.pop(worker, {}).items():
-            self._calls.end(call, flow, self._now())
+        """End the calls of a worker that exited, and tell of them in its place."""
+        with self._lock:
+            for flow, start in self._others.pop(worker, {}).items():
+                self._calls.end(start.call, flow, self._now())
+                self._own.setdefault(flow, start)
 
     def _broadcast_all(self) -> None:
-        """Send the sessions of this process with all their captions."""
+        """Send all sessions to tell of, with their captions."""
         with self._lock:
             for flow, start in self._own.items():
                 call = self._calls.find(start.call)
                 if call is None:
                     continue
-                self._broadcast(["begin", *astuple(start)])
                 captions = [astuple(c) for _, c in self._calls.changes(call, 0)[1] if c.id.startswith(f"{flow}.")]
-                for at in range(0, len(captions), MAX_CAPTIONS_PER_MESSAGE):
-                    self._broadcast(["put", start.call, captions[at : at + MAX_CAPTIONS_PER_MESSAGE]])
-                if flow not in call.live:
-                    self._broadcast(["end", start.call, flow])
+                pieces = [
+                    captions[at : at + MAX_CAPTIONS_PER_MESSAGE]
+                    for at in range(0, len(captions), MAX_CAPTIONS_PER_MESSAGE)
+                ]
+                if flow in call.live:
+                    self._broadcast(["begin", *astuple(start)])
+                    for piece in pieces:
+                        self._broadcast(["put", start.call, piece])
+                else:
+                    for piece in pieces or [[]]:
+                        self._broadcast(["past", astuple(start), piece])
+
+    def _forget(self, sessions: dict[str, SessionStart]) -> None:
+        """Remove the sessions of calls that are stored no more."""
+        for flow in [flow for flow, start in sessions.items() if not self._calls.find(start.call)]:
+            del sessions[flow]

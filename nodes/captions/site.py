@@ -14,6 +14,7 @@ from websockets.http11 import Request
 
 from flowcore import CannotStart, Refused
 from flowcore.call_ids import normalize_id
+from flowcore.environment import worker_count
 from nodes.captions.access import Mode, allows_key, allows_token, is_local
 from nodes.captions.call_store import CallStore
 from nodes.captions.feed import CaptionFeed
@@ -26,6 +27,7 @@ from nodes.ringcx.messages import attributes
 PAGE = "/client"
 FEED = "/client-ws"
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+ANSWER_TIMEOUT = 1.0  # seconds in which the other workers tell of their calls
 
 CALL = "{{model.call.uii}}"  # placeholder that RingCX's agent script replaces with the id of the call
 
@@ -72,6 +74,8 @@ class CaptionsSite(Site):
 
     def routes(self) -> Mapping[str, Route]:
         self.served = True
+        if worker_count() > 1:
+            self._calls.complete_at = self.now() + ANSWER_TIMEOUT
         return {
             PAGE: self._page,
             f"{PAGE}.js": lambda request, caller: self._file("client.js"),

@@ -126,3 +126,31 @@ def test_a_page_shows_a_call_of_another_worker_and_a_new_worker_knows_what_was_s
         os.kill(service.pids[1], signal.SIGKILL)  # with the call
         while json.loads(again.recv(timeout=PATIENCE)).get("state") != "ended":
             pass
+
+
+def past(feed) -> list[dict]:
+    """All that a page gets until it is told that it has the past."""
+    heard = []
+    while not heard or heard[-1]["event"] != "ready":
+        heard.append(json.loads(feed.recv(timeout=PATIENCE)))
+    return heard
+
+
+def test_captions_of_a_dead_workers_calls_remain_on_every_connection(tmp_path):
+    with Service(tmp_path) as service, ExitStack() as stack:
+        feed = service.url.rstrip("/") + "/client-ws?callId=one"
+        with service.only(1):
+            talk = Talk(service.url, "one")
+        talk.words("agent", 1.0, "taken by the first")
+        with service.only(2):
+            there = stack.enter_context(connect(feed, proxy=None))
+        read_until(there, "taken by the first")
+        before = service.pids[1]
+        os.kill(before, signal.SIGKILL)
+        service.until(lambda: service.pids[1] != before)
+        for worker in (1, 1, 2):  # the first reaches the new worker at once
+            with service.only(worker):
+                page = stack.enter_context(connect(feed, proxy=None))
+            heard = past(page)
+            assert [one["text"] for one in heard if one["event"] == "text"] == ["taken by the first"]
+            assert [one["state"] for one in heard if one["event"] == "state"][-1] == "ended"

@@ -69,6 +69,43 @@ def test_calls_of_a_worker_that_has_gone_have_ended():
     assert here.calls.find("two").state == "live"
 
 
+def test_captions_of_a_dead_workers_calls_remain_in_workers_that_start_later():
+    here, there, third = CaptionWorker(), CaptionWorker(), CaptionWorker()
+    there.shared_calls.begin(session("over", "first", NOON))
+    there.shared_calls.add_text("first", text(0, "bye"))
+    there.shared_calls.end("first")
+    there.shared_calls.begin(session("cut", "second", NOON))
+    for number in range(50):
+        there.shared_calls.add_text("second", text(number, f"words {number}"))
+    for survivor in (here, third):
+        for message in there.told:
+            survivor.shared_calls.on_worker_message(2, json.loads(message))
+        survivor.shared_calls.on_worker_exit(2)
+    late = CaptionWorker()
+    for number, survivor in ((1, here), (3, third)):
+        survivor.shared_calls.on_worker_message(4, ["ask"])
+        for message in survivor.told:
+            late.shared_calls.on_worker_message(number, json.loads(message))
+    for call in ("over", "cut"):
+        assert late.shown(call) == here.shown(call)
+        assert late.shown(call)[0]["state"] == "ended"
+    assert late.lines("cut") == [f"words {number}" for number in range(50)]
+
+
+def test_what_all_survivors_tell_of_a_dead_worker_changes_no_page_that_has_it():
+    here, there = CaptionWorker(), CaptionWorker()
+    there.shared_calls.begin(session("one", "flow", NOON))
+    there.shared_calls.add_text("flow", text(0, "bye"))
+    for message in there.told:
+        here.shared_calls.on_worker_message(2, json.loads(message))
+    here.shared_calls.on_worker_exit(2)
+    revision = here.calls.find("one").revision
+    here.shared_calls.on_worker_message(4, ["ask"])
+    for message in list(here.told):
+        here.shared_calls.on_worker_message(3, json.loads(message))
+    assert here.calls.find("one").revision == revision
+
+
 def test_a_long_history_is_told_in_pieces():
     worker = CaptionWorker()
     worker.shared_calls.begin(session("one", "flow", NOON))
