@@ -66,7 +66,7 @@ class Recognition:
         from nodes.transforms.resample import Resample
         from nodes.transforms.transcribe import Transcribe
 
-        config = {"engine": dict(engine), "interim": "0s", "backlog": "1000s", "processes": 1}
+        config = {"engine": dict(engine), "interim": "0s", "processes": 1}
         resource: Any = Transcribe.make_resource(Transcribe.Config(**config))
         resource.open()
         try:

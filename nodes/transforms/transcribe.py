@@ -54,10 +54,13 @@ class TranscribeConfig(Config):
     max_segment: Annotated[Duration, Field(ge=2, le=30)] = Duration("12s")
     """Length at which an utterance is cut at its last quiet place, although the voice goes on."""
 
+    max_wait: Annotated[Duration, Field(ge=1)] = Duration("15s")
+    """How long an utterance may wait for a decoder on this machine before it is left ``untranscribed``. A file that is
+    played faster than real time waits instead."""
+
     backlog: Annotated[Duration, Field(ge=10)] = Duration("2min")
-    """Audio that may wait for its final text before some is left ``untranscribed``: of all calls together, or of
-    each party for an engine in the network, which may need it again. Such an engine is no faster than real time: play
-    files to it at ``speed: 1``."""
+    """Audio of each party that is kept for an engine in the network, which may need it again; what is older is left
+    ``untranscribed``. Such an engine is no faster than real time: play files to it at ``speed: 1``."""
 
     processes: Annotated[int, Field(ge=1, le=512)] | Literal["auto"] = "auto"
     """Number of decoding processes; ``auto`` for one per core."""
@@ -92,6 +95,13 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     loss: ClassVar = "allowed"
     events: ClassVar = (
         EventType("decoder_replaced", "A decoder process died or hung; another one decodes again.", cause=""),
+        EventType(
+            "utterances_skipped",
+            "Speech of a call waited for a decoder longer than ``max_wait``; told every 10 s at most.",
+            "warning",
+            utterances="How many since the last event.",
+            seconds="Their length.",
+        ),
         EventType("decode_failed", "An engine could not decode an utterance.", cause=""),
         EventType(
             "stream_failed", "A provider ended a stream; its audio is sent again.", "warning", reason="", detail=""
@@ -100,7 +110,7 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     )
     reasons: ClassVar = (
         Reason("stale_interim", "Speech whose interim text came too late to be of use; its final comes.", lost=False),
-        Reason("overloaded", "Utterances for which there was no time."),
+        Reason("overloaded", "Utterances that waited for a decoder longer than ``max_wait``."),
         Reason("decode_failed", "Utterances that the engine could not decode."),
         Reason("untranscribed", "Speech that was not transcribed: the provider failed, or the call ended first."),
     )
@@ -123,7 +133,7 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     def make_resource(cls, config: TranscribeConfig) -> DecoderResource | StreamerResource:
         def decoder(engine: SpeechEngine) -> DecoderResource:
             processes = 0 if config.processes == "auto" else config.processes
-            return DecoderResource(engine.decoder, engine.config, processes, config.backlog)
+            return DecoderResource(engine.decoder, engine.config, processes, config.max_wait)
 
         if not config.engine.streams:
             return decoder(config.engine)

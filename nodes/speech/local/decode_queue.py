@@ -1,8 +1,13 @@
 """The queue of all calls' audio for the decoders: final jobs before interim jobs, each track's in order.
 
-A track has at most one interim job in the queue: a newer one replaces it, and a final job removes it. So under load
-interim texts get rarer, down to none. When the backlog is full, a new final job is refused: it stays in the queue
-without its audio, so that its track gets the outcome in order.
+Under load interim texts get rarer, down to none: a track has at most one interim job in the queue, which a newer one
+replaces and a final job removes. Then final texts come later. A final job that has waited for ``max_wait`` is refused:
+so the calls that wait longest lose; of these, the call that has lost the largest share of its speech goes first, until
+all have lost the same share. A refused job stays in the queue without its
+audio, so that its track gets the outcome in order.
+
+Calls that have ended go first, because their last texts have little time. *Patient* jobs go last and are never refused:
+they come from a source that is faster than real time, which waits.
 """
 
 from __future__ import annotations
@@ -11,6 +16,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +29,16 @@ Outcome = str | DecodeFailed
 
 
 class Overloaded(DecodeFailed):
-    """The backlog is full: this utterance is not decoded."""
+    """The utterance waited too long and is not decoded."""
 
 
 @dataclass(eq=False)
 class DecodeJob:
-    """Audio to decode. Jobs of one ``track`` are done in order; `DecodeQueue.discard` removes all jobs of an ``owner``.
+    """Audio to decode. Jobs of one ``track`` are done in order; an ``owner`` is a call.
 
     ``done`` is called once, in a decoder's thread, with the text or the error. ``on_death`` is called before that, with
-    the cause, each time a decoder died while it had the job and another one tries.
+    the cause, each time a decoder died while it had the job and another one tries; ``on_refused``, from any thread,
+    when the job has lost its audio.
     """
 
     owner: object
@@ -39,26 +47,43 @@ class DecodeJob:
     final: bool
     done: Callable[[Outcome], None]
     on_death: Callable[[str], None] = lambda cause: None
+    on_refused: Callable[[], None] = lambda: None
     context: Context | None = None
     """Decoded together with ``samples`` if no other audio waits; only the text of ``samples`` counts."""
+    patient: bool = False
     deaths: int = 0
     refused: bool = False
+    expires: float = inf
+    """When a final job is refused, in seconds of the queue's clock."""
+    hurried: bool = False
+    """Its call has ended."""
+
+    def __post_init__(self) -> None:
+        self.seconds = len(self.samples) / DECODER_RATE
+
+
+@dataclass
+class _Outcomes:
+    """What became of a call's final jobs, in seconds of audio."""
+
+    decoded: float = 0.0
+    lost: float = 0.0
 
     @property
-    def seconds(self) -> float:
-        """Length of the audio."""
-        return len(self.samples) / DECODER_RATE
+    def lost_share(self) -> float:
+        return self.lost / max(self.lost + self.decoded, 1.0)
 
 
 class DecodeQueue:
-    """The jobs that wait. ``backlog`` is how many seconds of audio may wait for final texts, of all calls together."""
+    """The jobs that wait: a final one for ``max_wait`` seconds at most. ``now`` gives monotonic seconds of real time."""
 
-    def __init__(self, backlog: float) -> None:
-        self.backlog = backlog
-        self.waiting_seconds = 0.0  # of audio that waits for final texts
+    def __init__(self, max_wait: float, now: Callable[[], float] = monotonic) -> None:
+        self.max_wait = max_wait
+        self._now = now
         self._finals: deque[DecodeJob] = deque()
         self._interims: dict[object, DecodeJob] = {}  # by track; a dict keeps the place of a job that is replaced
         self._decoding: dict[object, DecodeJob] = {}  # by track
+        self._outcomes: dict[object, _Outcomes] = {}  # by owner
         self._changed = threading.Condition()
         self._closed = False
 
@@ -89,13 +114,38 @@ class DecodeQueue:
                 return True
             return False
 
+    @property
+    def finals(self) -> int:
+        """Number of final jobs that wait."""
+        return len(self._finals)
+
+    @property
+    def owners(self) -> int:
+        """Number of calls whose final jobs wait."""
+        with self._changed:
+            return len({id(job.owner) for job in self._finals})
+
+    def hurry(self, owner: object) -> None:
+        """Let the final jobs of an owner go first: its call has ended."""
+        with self._changed:
+            for job in self._finals:
+                job.hurried = job.hurried or job.owner is owner
+
     def _put_final(self, job: DecodeJob) -> None:
-        if self.waiting_seconds and self.waiting_seconds + job.seconds > self.backlog:
-            job.refused = True
-            job.samples = job.samples[:0].copy()  # a view would keep the audio
-            job.context = None
+        if not job.patient:
+            job.expires = self._now() + self.max_wait
         self._finals.append(job)
-        self.waiting_seconds += job.seconds
+        self._refuse_expired()
+
+    def _refuse_expired(self) -> None:
+        now = self._now()
+        for job in self._finals:
+            if job.expires <= now and not job.refused:
+                job.refused = True
+                self._of(job).lost += job.seconds
+                job.samples = job.samples[:0].copy()  # a view would keep the audio
+                job.context = None
+                job.on_refused()
 
     def take(self) -> DecodeJob | None:
         """Wait for the next job of a track that no decoder works on; None once closed."""
@@ -109,14 +159,30 @@ class DecodeQueue:
             return None
 
     def _next(self) -> DecodeJob | None:
-        for index, job in enumerate(self._finals):
+        self._refuse_expired()
+        first: dict[object, DecodeJob] = {}  # by track
+        for job in self._finals:
             if job.track not in self._decoding:
-                del self._finals[index]
-                left = self.waiting_seconds - job.seconds
-                self.waiting_seconds = left if self._finals else 0.0  # drops the rounding error
-                return job
+                first.setdefault(job.track, job)
+        if first:
+            soon = self._now() + self.max_wait / 2
+            pressed = any(job.expires < soon for job in first.values())
+            job = min(first.values(), key=self._by_share if pressed else self._by_wait)
+            self._finals.remove(job)
+            if not job.refused:
+                self._of(job).decoded += job.seconds
+            return job
         track = next((track for track in self._interims if track not in self._decoding), None)
         return None if track is None else self._interims.pop(track)
+
+    def _by_wait(self, job: DecodeJob) -> tuple[bool, bool, float]:
+        return not (job.refused or job.hurried), job.patient, job.expires
+
+    def _by_share(self, job: DecodeJob) -> tuple[bool, bool, float, float]:
+        return (*self._by_wait(job)[:2], -self._of(job).lost_share, job.expires)
+
+    def _of(self, job: DecodeJob) -> _Outcomes:
+        return self._outcomes.setdefault(job.owner, _Outcomes())
 
     def finished(self, job: DecodeJob) -> None:
         """The job has its outcome: the next one of its track may be taken."""
@@ -132,7 +198,6 @@ class DecodeQueue:
                 job.done(DecodeFailed("the engine was closed"))
             elif job.final:
                 self._finals.appendleft(job)
-                self.waiting_seconds += job.seconds
             else:
                 self._interims.setdefault(job.track, job)
             self._changed.notify()
@@ -142,7 +207,7 @@ class DecodeQueue:
         with self._changed:
             self._finals = deque(job for job in self._finals if job.owner is not owner)
             self._interims = {track: job for track, job in self._interims.items() if job.owner is not owner}
-            self.waiting_seconds = sum(job.seconds for job in self._finals)
+            self._outcomes.pop(owner, None)
 
     def close(self) -> None:
         """Fail the waiting and all later jobs; `take` returns None."""
@@ -151,7 +216,6 @@ class DecodeQueue:
             rest = [*self._finals, *self._interims.values()]
             self._finals.clear()
             self._interims.clear()
-            self.waiting_seconds = 0.0
             self._changed.notify_all()
         for job in rest:
             job.done(DecodeFailed("the engine was closed"))

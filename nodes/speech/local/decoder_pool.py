@@ -28,7 +28,7 @@ class DecoderDied(DecodeFailed):
 
 
 class DecoderPool:
-    """Opens ``decoders`` and decodes the jobs of ``queue`` with them; at most ``backlog`` seconds of audio may wait.
+    """Opens ``decoders`` and decodes the jobs of ``queue`` with them; none waits longer than ``max_wait`` seconds.
 
     Each decoder is opened, used and closed in one thread.
 
@@ -36,8 +36,8 @@ class DecoderPool:
         CannotStart: A decoder cannot be opened.
     """
 
-    def __init__(self, decoders: Sequence[Decoder], backlog: float) -> None:
-        self.queue = DecodeQueue(backlog)
+    def __init__(self, decoders: Sequence[Decoder], max_wait: float) -> None:
+        self.queue = DecodeQueue(max_wait)
         self._closed = threading.Event()
         self._decoders = decoders
         opened: list[Future[None]] = [Future() for _ in decoders]
@@ -85,10 +85,10 @@ class DecoderPool:
 
     def _decode(self, decoder: Decoder, job: DecodeJob) -> Outcome:
         if job.refused:
-            return Overloaded("too much audio waits for its text")
+            return Overloaded("it waited too long")
         try:
             before = job.context
-            if before is not None and not self.queue.waiting_seconds:
+            if before is not None and not self.queue.finals:
                 text = decoder.decode(np.concatenate((before.samples, job.samples)))
                 if new := continuation(before.text, text):
                     return new

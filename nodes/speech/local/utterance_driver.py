@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from math import inf
 from queue import SimpleQueue
+from time import monotonic
 from typing import Any
 from weakref import ref
 
@@ -29,7 +30,9 @@ from nodes.speech.local.voice_detector import VoiceModel
 
 HOLD_TIMEOUT = 1.5  # seconds without audio after which an utterance is over: a track on hold has none
 MAX_LATENESS = 0.2  # seconds: a later alarm hints at a stall, and gives the audio that may be waiting this much time
-MAX_NODE_SHARE = 0.25  # of the backlog that one node fills before it waits: a file is read no faster than decoded
+MAX_LEAD = 10.0  # seconds that a call's audio may be ahead of real time before its source counts as able to wait
+MAX_WAITING_SECONDS = 30.0  # of audio that such sources, in equal shares, leave waiting: they go no faster than decoded
+TELL_INTERVAL = 10.0  # seconds between two events about skipped utterances of a call
 CLOSE_TIMEOUT = 5.0  # seconds; a killed process ends at once
 MIN_SPEECH_SECONDS = 0.1  # models make up words for less
 UNSURE_VOICE = 0.5  # mean probability of voice below which a lone "You" is noise to the model
@@ -45,15 +48,15 @@ class DecoderResource(Resource):
     config: Any = None
     processes: int = 0
     """Number of decoders that run at once; 0 for one per core."""
-    backlog: float = 120.0
-    """Seconds of audio that may wait."""
+    max_wait: float = 15.0
+    """Seconds that an utterance may wait."""
     voice: VoiceModel = field(init=False, compare=False)
     pool: DecoderPool = field(init=False, compare=False)
 
     def open(self) -> None:
         self.voice = VoiceModel()
         decoders = [DecoderProcess(self.cls, self.config) for _ in range(self.processes or cores())]
-        self.pool = DecoderPool(decoders, self.backlog)
+        self.pool = DecoderPool(decoders, self.max_wait)
 
     def close(self) -> None:
         self.pool.close(CLOSE_TIMEOUT)
@@ -89,12 +92,16 @@ class _DecodeRequest:
     find_job: Callable[[], DecodeJob | None] = lambda: None
     """Return the job; None once it has its outcome or was replaced. A weak reference: a cycle would keep the audio."""
 
+    def drop_samples(self) -> None:
+        """Free the audio, 32 KB per second: it will not be decoded."""
+        self.segment = replace(self.segment, samples=self.segment.samples[:0].copy())
+
 
 @dataclass(eq=False)
 class UtteranceDriver:
     """The tracks of one node of one call. ``interim`` is the seconds of speech between interim texts; 0 for none.
 
-    `push` blocks while this call alone fills `MAX_NODE_SHARE` of the backlog. `collect` emits the texts.
+    `push` blocks while much audio of a call that comes faster than real time waits. `collect` emits the texts.
     """
 
     host: DriverHost
@@ -105,27 +112,36 @@ class UtteranceDriver:
 
     def __post_init__(self) -> None:
         self._queue = self.resource.pool.queue
-        self._max_pending = MAX_NODE_SHARE * self.resource.backlog
         self._tracks: dict[str, _TrackState] = {}
         self._results: SimpleQueue[tuple[_DecodeRequest, Outcome]] = SimpleQueue()  # from the decoders' threads
         self._pending: dict[_DecodeRequest, None] = {}  # final texts still to come, in order
         self._close_by = inf
+        self._began: float | None = None  # when second 0 of the call was, in monotonic real time
+        self._ahead = False  # whether the source is faster than real time
+        self._skipped = 0  # utterances that nobody was told of yet
+        self._skipped_seconds = 0.0
+        self._tell_at = -inf
 
     def push(self, chunk: Audio) -> None:
         track = self._tracks.get(chunk.track) or self._new_track(chunk.track)
         track.transcript.arrived(chunk)
         track.audio_at = self.host.now()
+        if self._began is None:
+            self._began = monotonic() - chunk.start / chunk.rate
+        self._ahead = chunk.end / chunk.rate - (monotonic() - self._began) > MAX_LEAD
         self._take_results()
         for segment in track.segmenter.push(chunk):
             self._finish(track, segment)
         self._request_early(track)
-        self._limit_backlog()
+        if self._ahead:
+            self._wait_for_decoders()
 
     def flush(self, by: float) -> None:
         """End all utterances with their last sample."""
         self._close_by = by
         for track in self._tracks.values():
             self._end(track)
+        self._queue.hurry(self)
 
     def busy(self) -> bool:
         return bool(self._pending)
@@ -144,6 +160,8 @@ class UtteranceDriver:
             self._give_up()
         due = min((track.audio_at + HOLD_TIMEOUT for track in self._speaking_tracks()), default=inf)
         self.host.alarm(min(due, self._close_by) if self._pending else due)
+        if self._skipped and (now >= self._tell_at or (self._close_by < inf and not self._pending)):
+            self._tell_skipped(now)
         for track in self._tracks.values():
             for text in track.transcript.take():
                 emit(text)
@@ -161,11 +179,10 @@ class UtteranceDriver:
     def _speaking_tracks(self) -> Iterator[_TrackState]:
         return (track for track in self._tracks.values() if track.segmenter.speaking)
 
-    def _limit_backlog(self) -> None:
-        """Block while too much audio of this call waits."""
-        if self._pending_seconds > self._max_pending:
-            while self._pending_seconds > self._max_pending:
-                self._take(*self._results.get())
+    def _wait_for_decoders(self) -> None:
+        """Block while more than this call's share of audio waits."""
+        while self._pending_seconds > MAX_WAITING_SECONDS / max(1, self._queue.owners):
+            self._take(*self._results.get())
             for track in self._tracks.values():  # no track could deliver audio meanwhile
                 track.audio_at = self.host.now()
 
@@ -208,7 +225,9 @@ class UtteranceDriver:
 
         track.requested_to = segment.end
         context = self._context(track, segment)
-        job = DecodeJob(self, track, segment.samples, final, done, self._report_death, context)
+        job = DecodeJob(
+            self, track, segment.samples, final, done, self._report_death, request.drop_samples, context, self._ahead
+        )
         request.find_job = ref(job)
         if self._queue.put(job) and self.interim:
             self.host.report.dropped("stale_interim")
@@ -223,9 +242,6 @@ class UtteranceDriver:
     def _await(self, request: _DecodeRequest) -> None:
         request.final = True
         self._pending[request] = None
-        job = request.find_job()
-        if job is not None and job.refused:
-            request.segment = replace(request.segment, samples=job.samples)  # frees 32 KB per second
 
     def _take_results(self) -> None:
         while not self._results.empty():
@@ -241,6 +257,8 @@ class UtteranceDriver:
                 self._final(track, segment, outcome)
             elif isinstance(outcome, Overloaded):
                 self._drop(request, "overloaded")
+                self._skipped += 1
+                self._skipped_seconds += segment.seconds
             else:
                 self.host.report.event("decode_failed", cause=outcome)
                 self._drop(request, "decode_failed")
@@ -263,6 +281,12 @@ class UtteranceDriver:
     def _drop(self, request: _DecodeRequest, reason: str) -> None:
         self.host.report.dropped(reason, request.segment.seconds)
         request.track.transcript.gap(*request.segment.spoken, UNTRANSCRIBED)
+
+    def _tell_skipped(self, now: float) -> None:
+        seconds = round(self._skipped_seconds, 1)
+        self.host.report.event("utterances_skipped", utterances=self._skipped, seconds=seconds)
+        self._skipped, self._skipped_seconds = 0, 0.0
+        self._tell_at = now + TELL_INTERVAL
 
     def _give_up(self) -> None:
         """Mark the final texts that are still pending as gaps."""

@@ -81,27 +81,89 @@ def test_a_waiting_decoder_is_woken_when_the_track_is_free_again():
     assert [each.name for each in taken] == ["2"]
 
 
-def test_a_job_beyond_the_backlog_is_refused_in_its_place_and_holds_no_audio():
-    queue = DecodeQueue(5)
-    jobs = [job(str(number), number, seconds=2) for number in range(4)]
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_nothing_is_lost_while_the_wait_is_below_the_bound_however_much_waits():
+    clock = Clock()
+    queue = DecodeQueue(15, clock)
+    jobs = [job(str(number), number, seconds=100) for number in range(30)]
     for each in jobs:
         queue.put(each)
-    assert [each.refused for each in jobs] == [False, False, True, True]
-    assert [len(each.samples) for each in jobs] == [2 * DECODER_RATE, 2 * DECODER_RATE, 0, 0]
-    assert queue.waiting_seconds == 4
-    assert drain(queue, 1) == ["0"]
-    later = job("later", "x", seconds=2)
-    queue.put(later)
-    assert not later.refused
-    assert drain(queue, 4) == ["1", "2", "3", "later"]
-    assert queue.waiting_seconds == 0
+    clock.now = 14.9
+    assert drain(queue, 30) == [str(number) for number in range(30)]
+    assert not any(each.refused for each in jobs)
 
 
-def test_an_utterance_longer_than_the_backlog_is_taken_when_nothing_waits():
-    queue = DecodeQueue(5)
-    long = job("long", seconds=12)
-    queue.put(long)
-    assert not long.refused
+def test_a_job_that_waited_too_long_is_refused_in_its_place_and_holds_no_audio():
+    clock, refused = Clock(), []
+    queue = DecodeQueue(15, clock)
+    jobs = [job(str(number), number % 2) for number in range(4)]
+    for each in jobs:
+        each.on_refused = lambda name=each.name: refused.append(name)
+        queue.put(each)
+        clock.now += 5
+        if each is jobs[0]:
+            assert queue.take() is each
+    clock.now = 21
+    queue.put(job("late", "x"))
+    assert [each.refused for each in jobs] == [False, True, False, False]
+    assert [len(each.samples) for each in jobs] == [DECODER_RATE, 0, DECODER_RATE, DECODER_RATE]
+    assert refused == ["1"]
+    assert drain(queue, 3) == ["1", "3", "late"]  # "2" waits for "0", of the same track
+
+
+def test_under_a_lasting_overload_interims_go_first_and_each_call_loses_the_same_share():
+    clock = Clock()
+    queue = DecodeQueue(15, clock)
+    put = {"loud": 0, "quiet": 0}
+    lost, interims, worst = {"loud": 0, "quiet": 0}, 0, 0.0
+    decoding, until = None, 0.0
+    for step in range(6000):  # ten minutes
+        clock.now = step / 10
+        if step % 5 == 0:
+            queue.put(job("interim", "loud", final=False))
+        for call, every in (("loud", 10), ("quiet", 30)):
+            if step % every == 0:
+                put[call] += 1
+                queue.put(job((call, clock.now), call, owner=call))
+        if decoding is not None and clock.now >= until:
+            queue.finished(decoding)
+            decoding = None
+        while decoding is None and (queue._finals or queue._interims):
+            decoding = queue.take()
+            until = clock.now + 1.5  # half of what it takes
+            interims += not decoding.final
+            if decoding.refused:
+                call, _ = decoding.name
+                lost[call] += 1
+                queue.finished(decoding)
+                decoding = None
+            elif decoding.final:
+                worst = max(worst, clock.now - decoding.name[1])
+    assert interims <= 1
+    assert worst <= 15
+    assert lost["loud"] / put["loud"] == pytest.approx(lost["quiet"] / put["quiet"], abs=0.05)
+
+
+def test_calls_that_have_ended_go_first_and_sources_that_can_wait_last():
+    clock = Clock()
+    queue = DecodeQueue(15, clock)
+    file, live, ended = job("file", 1, owner="file"), job("live", 2), job("ended", 3, owner="ended")
+    file.patient = True
+    for each in (file, live, ended):
+        queue.put(each)
+    queue.hurry("ended")
+    assert queue.owners == 3
+    clock.now = 10
+    assert queue.take() is ended
+    clock.now = 1000
+    assert drain(queue, 2) == ["live", "file"]
+    assert (live.refused, file.refused) == (True, False)
 
 
 def test_a_job_that_is_given_back_goes_first():
@@ -109,7 +171,7 @@ def test_a_job_that_is_given_back_goes_first():
     queue.put(job("1", 1))
     queue.put(job("2", 2))
     queue.give_back(queue.take())
-    assert queue.waiting_seconds == 2
+    assert queue.finals == 2
     assert drain(queue, 2) == ["1", "2"]
 
 
@@ -128,7 +190,7 @@ def test_discarded_jobs_are_gone():
     queue.put(job("gone interim", 2, owner="ended", final=False))
     queue.put(job("stays", 3, seconds=1))
     queue.discard("ended")
-    assert queue.waiting_seconds == 1
+    assert queue.finals == 1
     assert drain(queue, 1) == ["stays"]
 
 
@@ -193,7 +255,7 @@ def test_an_interim_job_that_becomes_final_is_queued_once_and_before_other_inter
     queue.put(other)
     queue.put(early)
     assert queue.make_final(early)
-    assert queue.waiting_seconds == 2
+    assert queue.finals == 1
     assert queue.take() is early
     assert queue.take() is other
     assert not queue._interims
@@ -220,11 +282,13 @@ def test_a_replaced_job_cannot_become_final():
     assert not queue.make_final(old)
 
 
-def test_a_job_that_becomes_final_may_be_refused():
-    queue = DecodeQueue(3)
-    early = job("early", "agent", final=False, seconds=2)
-    queue.put(job("final", "customer", seconds=2))
+def test_the_wait_of_a_job_that_becomes_final_counts_from_then_on():
+    clock = Clock()
+    queue = DecodeQueue(15, clock)
+    early = job("early", "agent", final=False)
     queue.put(early)
+    clock.now = 14
     assert queue.make_final(early)
-    assert early.refused
-    assert not len(early.samples)
+    clock.now = 28
+    assert queue.take() is early
+    assert not early.refused

@@ -49,12 +49,12 @@ class Held(Decoder):
 class Rig:
     """A pool, and the outcomes of its jobs."""
 
-    def __init__(self, *decoders: Held, backlog: float = 60) -> None:
+    def __init__(self, *decoders: Held, max_wait: float = 60) -> None:
         self.decoders = decoders or (Held(),)
         self.results: list[tuple[str, Outcome]] = []
         self.deaths: list[str] = []
         self.reported = threading.Semaphore(0)
-        self.pool = DecoderPool(self.decoders, backlog)
+        self.pool = DecoderPool(self.decoders, max_wait)
 
     def submit(
         self,
@@ -69,7 +69,7 @@ class Rig:
             self.results.append((name, outcome))
             self.reported.release()
 
-        job = DecodeJob("call", party or name, np.zeros(samples, np.int16), final, done, self.deaths.append, before)
+        job = DecodeJob("call", party or name, np.zeros(samples, np.int16), final, done, self.deaths.append, context=before)
         return self.pool.queue.put(job)
 
     def finish(self, jobs: int) -> dict[str, Outcome]:
@@ -163,15 +163,19 @@ def test_while_a_decoder_cannot_be_opened_again_another_takes_its_job():
     rig.end()
 
 
-def test_past_the_backlog_utterances_are_refused_in_order():
-    rig = Rig(backlog=1)
+def test_utterances_that_waited_too_long_are_refused_in_order():
+    rig = Rig(max_wait=15)
+    now = [0.0]
+    rig.pool.queue._now = lambda: now[0]
     rig.submit("first", party="agent")
     assert rig.decoders[0].started.acquire(timeout=SOON)
+    rig.submit("too long", 16000, party="agent")
+    now[0] = 10.0
     rig.submit("waits", 16000, party="agent")
-    rig.submit("too much", 16000, party="agent")
+    now[0] = 20.0
     results = rig.finish(3)
-    assert [name for name, _ in rig.results] == ["first", "waits", "too much"]
-    assert isinstance(results["too much"], Overloaded)
+    assert [name for name, _ in rig.results] == ["first", "too long", "waits"]
+    assert [type(results[name]) for name in ("too long", "waits")] == [Overloaded, str]
     rig.end()
 
 
