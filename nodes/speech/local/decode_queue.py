@@ -75,7 +75,7 @@ class _Outcomes:
 
 
 class DecodeQueue:
-    """The jobs that wait: a final one for ``max_wait`` seconds at most. ``now`` gives monotonic seconds of real time."""
+    """The jobs that wait: a final one for ``max_wait`` seconds at most. ``now`` gives seconds of real time."""
 
     def __init__(self, max_wait: float, now: Callable[[], float] = monotonic) -> None:
         self.max_wait = max_wait

@@ -69,7 +69,9 @@ class Rig:
             self.results.append((name, outcome))
             self.reported.release()
 
-        job = DecodeJob("call", party or name, np.zeros(samples, np.int16), final, done, self.deaths.append, context=before)
+        job = DecodeJob(
+            "call", party or name, np.zeros(samples, np.int16), final, done, self.deaths.append, context=before
+        )
         return self.pool.queue.put(job)
 
     def finish(self, jobs: int) -> dict[str, Outcome]:
