@@ -2,12 +2,13 @@
 
     python tools/fake_platform.py [--port 8099] [--dialog s-v-1]
 
-prints the settings with which `flowcore profile` and `flowcore stream` use the fake. It has one login, any number of
-streaming profiles, and the dialogs and calls that it is given. Tokens live for 5 minutes ("Jwt is expired"), at most 5
-a minute are issued, addresses are checked, valid requests get 200 and a body (a plain string for DELETE), and secrets
-are shown in clear text, as by the real platform. At most 120 control requests a minute are answered; a stream is
-started once, in a running dialog of this account, and stopped once. Tests use `FakePlatform`, whose clock they can
-advance and whose answers they can script.
+prints the settings with which `flowcore profile`, `flowcore stream` and `flowcore who` use the fake. It has one login,
+any number of streaming profiles, and the dialogs and calls that it is given. Tokens live for 5 minutes ("Jwt is
+expired"), at most 5 a minute are issued, addresses are checked, valid requests get 200 and a body (a plain string for
+DELETE), and secrets are shown in clear text, as by the real platform. At most 120 control requests a minute are
+answered, and at most 3 reports a minute and 9 in 15 minutes; a stream is started once, in a running dialog of this
+account, and stopped once; a report covers at most 3 hours, up to 5 minutes ago. Tests use `FakePlatform`, whose clock
+they can advance and whose answers they can script.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 CLIENT, CLIENT_SECRET, JWT = "app-of-a-test", "client-secret-5f1c", "eyJhbGciOiJub25lIn0.jwt-of-a-test.c2ln"
 TOKEN_LIFETIME = 300.0
@@ -36,11 +39,14 @@ ADDRESS = re.compile(
 )
 PROFILE = re.compile(r"/platform/api/media/product/account/([^/]+)/type/(QUEUE|CAMPAIGN)/id/(\d+)")
 CONTROLS_PER_MINUTE = 120
+REPORTS = ((3, 60.0), (9, 900.0))
+MAX_REPORT, REPORT_DELAY = 10_800, 300.0
 RC_ACCOUNT, SUB_ACCOUNT = "123456789", "99990001"
 STREAMS = re.compile(
     r"/voice/api/cx/integration/v1/accounts/([^/]+)/sub-accounts/([^/]+)/dialogs/([^/]+)(?:/segments/([^/]+))?"
     r"/streams(?:/([^/]+))?"
 )
+INTERACTIONS = re.compile(r"/voice/api/cx/integration/v2/accounts/([^/]+)/sub-accounts/([^/]+)/interaction-metadata")
 ACTIVE_CALL = re.compile(r"/voice/api/v1/admin/accounts/([^/]+)/activeCalls/([^/]+)/toggleCall(Recording|Hold)")
 NOT_FOUND = {"status": 404, "error": "Not Found"}
 ACCESS_DENIED = {
@@ -81,6 +87,8 @@ class FakePlatform:
         """The running dialogs, with the ids of their segments."""
         self.streams: dict[tuple[str, str, str], dict[str, Any]] = {}
         """The bodies that started the streams, by dialog, segment (or nothing) and stream."""
+        self.interactions: list[dict[str, Any]] = []
+        """The segments of finished calls, with ``segmentEndTimeMs``."""
         self.calls: dict[str, dict[str, bool]] = {}
         """The running calls by UII, with their switches Recording and Hold."""
         self.seen: list[Request] = []
@@ -95,6 +103,7 @@ class FakePlatform:
         self._refresh: set[str] = set()
         self._asked: list[float] = []
         self._controls: list[float] = []
+        self._reports: list[float] = []
         self._lock = threading.Lock()
         fake = self
 
@@ -125,7 +134,7 @@ class FakePlatform:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the environment variables of `flowcore profile` and `flowcore stream`."""
+        """Return the environment variables of `flowcore profile`, `flowcore stream` and `flowcore who`."""
         return {
             "RC_APP_CLIENT_ID": CLIENT,
             "RC_APP_CLIENT_SECRET": CLIENT_SECRET,
@@ -182,6 +191,8 @@ class FakePlatform:
         return self._control(path, request) if path.startswith("/voice/") else self._profile(path, request)
 
     def _control(self, path: str, request: Request) -> Answer:
+        if match := INTERACTIONS.fullmatch(path):
+            return self._report(match[1], match[2], request)
         self._controls = [asked for asked in self._controls if self.now() - asked < 60]
         if len(self._controls) >= CONTROLS_PER_MINUTE:
             return Answer(429, "Too many requests", {"Retry-After": "23"})
@@ -206,6 +217,27 @@ class FakePlatform:
             return Answer(400, {"status": 400, "error": "Bad Request"})
         self.calls[uii][switch] = on
         return Answer(body=True)
+
+    def _report(self, account: str, sub_account: str, request: Request) -> Answer:
+        now = self.now()
+        for count, window in REPORTS:
+            if sum(now - asked < window for asked in self._reports) >= count:
+                return Answer(429, "Too many requests", {"Retry-After": f"{window:.0f}"})
+        self._reports.append(now)
+        if (account, sub_account) != (RC_ACCOUNT, SUB_ACCOUNT):
+            return Answer(403, ACCESS_DENIED)
+        try:
+            body = json.loads(request.body)
+            zone = ZoneInfo(body["timeZone"])
+            start = datetime.strptime(body["segmentEndTime"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=zone).timestamp()
+            end = start + body["timeInterval"]
+            valid = type(body["timeInterval"]) is int and start < end <= start + MAX_REPORT
+        except (ValueError, TypeError, KeyError, ZoneInfoNotFoundError):
+            valid = False
+        if request.method != "POST" or not valid or end > time.time() + self.ahead - REPORT_DELAY:
+            return Answer(400, {"status": 400, "error": "Bad Request"})
+        ended = [datetime.fromisoformat(row["segmentEndTimeMs"]).timestamp() for row in self.interactions]
+        return Answer(body=[row for row, at in zip(self.interactions, ended, strict=True) if start <= at < end])
 
     def _stream(
         self, account: str, sub_account: str, dialog: str, segment: str, stream: str, request: Request

@@ -161,11 +161,9 @@ class Platform:
         Raises `PlatformError`.
         """
         self._secrets.update(secrets_in(request.body))
-        access, cached = self._access()
-        answer = self._send_as(access, request)
+        answer, access, cached = self._send_once(request)
         if answer.status_code == HTTPStatus.UNAUTHORIZED and cached:  # the token ended early
-            access, _ = self._access(instead_of=access)
-            answer = self._send_as(access, request)
+            answer, *_ = self._send_once(request, instead_of=access)
         self._check(answer, "RingCX", {401: NO_API_ACCESS, **request.explanations}, request.if_unknown)
         try:
             content = answer.json()
@@ -175,12 +173,14 @@ class Platform:
             raise PlatformError("RingCX answers false: it changed nothing; see whether the call still runs")
         return content
 
-    def _send_as(self, access: str, request: Request) -> httpx.Response:
+    def _send_once(self, request: Request, instead_of: str = "") -> tuple[httpx.Response, str, bool]:
+        """Return the answer, the token, and whether the token was cached."""
         if request.limit:
-            self._wait_for_turn(request.limit)
+            self._wait_for_turn(request.limit)  # first, as a token may end meanwhile
+        access, cached = self._access(instead_of)
         headers = {"Authorization": f"Bearer {access}"}
         url = self._servers.ringcx + request.path
-        return self._ask(request.method, url, request.if_unknown, headers=headers, json=request.body)
+        return self._ask(request.method, url, request.if_unknown, headers=headers, json=request.body), access, cached
 
     def _access(self, instead_of: str = "") -> tuple[str, bool]:
         """Return a token of RingCX, and whether it was cached. ``instead_of`` is a token that RingCX refused."""

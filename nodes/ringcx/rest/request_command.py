@@ -75,17 +75,10 @@ def _send(
     as_json: AsJson = False,
 ) -> None:
     """Send a request, and show the answer after the text ``done``."""
-    try:
-        seconds = float(Duration(timeout))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--timeout") from None
-    servers = Servers(login_server.rstrip("/"), server.rstrip("/"))
     if dry_run:
-        typer.echo(f"{request.method} {servers.ringcx}{request.path}\nauthorization: Bearer {MASK}")
-        if request.body is not None:
-            typer.echo(f"content-type: application/json\n\n{json.dumps(masked(request.body), indent=2)}")
+        show_request(request, server)
         raise typer.Exit
-    with closing(Platform(Login.from_environment(), servers, timeout=seconds, say=say)) as platform:
+    with closing(connect(server, login_server, timeout)) as platform:
         answer = masked(platform.send(request))
     if as_json:
         typer.echo(json.dumps(answer if isinstance(answer, dict) else {"answer": answer}))
@@ -93,6 +86,27 @@ def _send(
     typer.echo(done)
     for name, value in answer.items() if isinstance(answer, dict) else ():
         typer.echo(f"  {name:<14} {'(none)' if value in (None, '') else value}")
+
+
+def connect(server: str, login_server: str, timeout: str) -> Platform:
+    """Return a client with the login of the environment. Raises `typer.BadParameter`, `UsageError`, `PlatformError`."""
+    servers = Servers(login_server.rstrip("/"), server.rstrip("/"))
+    return Platform(Login.from_environment(), servers, timeout=seconds(timeout, "--timeout"), say=say)
+
+
+def show_request(request: Request, server: str) -> None:
+    """Print a request without its secrets."""
+    typer.echo(f"{request.method} {server.rstrip('/')}{request.path}\nauthorization: Bearer {MASK}")
+    if request.body is not None:
+        typer.echo(f"content-type: application/json\n\n{json.dumps(masked(request.body), indent=2)}")
+
+
+def seconds(text: str, option: str) -> float:
+    """Return a duration such as ``10s``. Raises `typer.BadParameter`, which names the option."""
+    try:
+        return float(Duration(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def checked_url(check: Callable[[str], str], url: str) -> str:

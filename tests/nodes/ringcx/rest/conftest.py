@@ -1,7 +1,11 @@
+import threading
+import time
+
 import pytest
 
 from flowcore.cli import main
-from tools.fake_platform import CLIENT_SECRET, JWT, FakePlatform
+from nodes.ringcx.rest.platform import Login, Platform, Servers
+from tools.fake_platform import CLIENT, CLIENT_SECRET, JWT, FakePlatform
 
 SECRET = "correct-horse-battery"
 
@@ -30,3 +34,29 @@ def command(platform, capfd, monkeypatch, tmp_path):
         return ended.value.code, out, err
 
     return run
+
+
+def client(platform, cache, say=pytest.fail, sleep=pytest.fail):
+    """A client of the REST API; without ``say`` and ``sleep`` it has to wait for nothing."""
+    login = Login(CLIENT, CLIENT_SECRET, JWT)
+    return Platform(login, Servers(platform.url, platform.url), timeout=10, say=say, cache=cache, sleep=sleep)
+
+
+class Clock:
+    """Wall time that passes when somebody sleeps, for the client and the platform alike."""
+
+    def __init__(self, platform):
+        self.ahead = 0.0
+        self._platform = platform
+        self._lock = threading.Lock()
+        self._start = time.time()
+
+    def __call__(self):
+        return self._start + self.ahead
+
+    def sleep(self, seconds):
+        """Pass the time up to the end of the sleep: what others slept meanwhile counts."""
+        end = self() + seconds
+        with self._lock:
+            self.ahead = max(self.ahead, end - self._start)
+            self._platform.ahead = self.ahead

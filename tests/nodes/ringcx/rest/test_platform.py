@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from nodes.ringcx.rest import streams
-from nodes.ringcx.rest.platform import Login, Platform, PlatformError, Servers, check_server, masked
+from nodes.ringcx.rest.platform import Login, PlatformError, check_server, masked
 from nodes.ringcx.rest.profiles import Product, get
 from nodes.ringcx.rest.token_cache import TokenCache
-from tools.fake_platform import CLIENT_SECRET, JWT, RC_ACCOUNT, SUB_ACCOUNT, Answer
+from tests.nodes.ringcx.rest.conftest import Clock, client
+from tools.fake_platform import RC_ACCOUNT, SUB_ACCOUNT, Answer
 
 DIALOG = streams.Dialog("s-v-1", RC_ACCOUNT, SUB_ACCOUNT)
 
@@ -20,13 +20,13 @@ DIALOG = streams.Dialog("s-v-1", RC_ACCOUNT, SUB_ACCOUNT)
 def test_old_token_is_refreshed_before_it_is_refused(platform, tmp_path):
     time = [1000.0]
     with_clock = TokenCache(tmp_path / "token.json", pytest.fail, lambda: time[0])
-    client = _client(platform, with_clock)
+    rest = client(platform, with_clock)
     for _ in range(3):
         with pytest.raises(PlatformError, match="there is no streaming profile"):
-            client.send(get(Product("queue", 1, "2")))
+            rest.send(get(Product("queue", 1, "2")))
         time[0] += 280.0
         platform.ahead += 280.0
-    client.close()
+    rest.close()
     assert platform.count("/api/auth/token/refresh") == 2
     assert platform.count("/platform") == 3  # none was refused with 401 and sent again
 
@@ -40,10 +40,10 @@ def test_a_sixth_login_in_a_minute_waits_also_across_runs(platform, tmp_path):
         platform.ahead += seconds
 
     for _ in range(6):
-        client = _client(platform, TokenCache(tmp_path / "t.json", said.append, lambda: time[0]), said.append, sleep)
+        rest = client(platform, TokenCache(tmp_path / "t.json", said.append, lambda: time[0]), said.append, sleep)
         with pytest.raises(PlatformError, match="404"):
-            client.send(get(Product("queue", 1, "2")))
-        client.close()
+            rest.send(get(Product("queue", 1, "2")))
+        rest.close()
         platform.expire()
         (tmp_path / "t.json").write_text((tmp_path / "t.json").read_text().replace('"access":"', '"access":"old'))
         time[0] += 1.0
@@ -51,11 +51,6 @@ def test_a_sixth_login_in_a_minute_waits_also_across_runs(platform, tmp_path):
     assert waited == [56.0]
     assert said == ["RingCX allows 5 logins in 60 s: waiting 56 s"]
     assert not any(answer.status == 429 for answer in platform.answered)
-
-
-def _client(platform, cache, say=pytest.fail, sleep=pytest.fail):
-    login = Login("app-of-a-test", CLIENT_SECRET, JWT)
-    return Platform(login, Servers(platform.url, platform.url), timeout=10, say=say, cache=cache, sleep=sleep)
 
 
 @pytest.mark.slow
@@ -66,11 +61,11 @@ def test_control_requests_are_at_most_120_a_minute_over_all_clients_of_a_login(p
     said = []
 
     def control():
-        client = _client(platform, TokenCache(tmp_path / "t.json", pytest.fail, clock), said.append, clock.sleep)
+        rest = client(platform, TokenCache(tmp_path / "t.json", pytest.fail, clock), said.append, clock.sleep)
         for number in range(40):
             stream = f"{threading.get_ident()}-{number}"
-            client.send(streams.start(DIALOG, stream, "wss://calls.example.com", ""))
-        client.close()
+            rest.send(streams.start(DIALOG, stream, "wss://calls.example.com", ""))
+        rest.close()
 
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(control) for _ in range(4)]:
@@ -85,39 +80,19 @@ def test_the_limit_of_control_requests_does_not_delay_others(platform, tmp_path)
     cache = TokenCache(tmp_path / "t.json", pytest.fail)
     with cache.open() as tokens:
         tokens.requests["control requests"] = [cache.now()] * 120
-    client = _client(platform, cache)
+    rest = client(platform, cache)
     with pytest.raises(PlatformError, match="there is no streaming profile"):
-        client.send(get(Product("queue", 1, "2")))
-    client.close()
+        rest.send(get(Product("queue", 1, "2")))
+    rest.close()
 
 
 def test_an_error_tells_its_status_and_when_to_try_again(platform, tmp_path):
-    client = _client(platform, TokenCache(tmp_path / "t.json", pytest.fail))
+    rest = client(platform, TokenCache(tmp_path / "t.json", pytest.fail))
     platform.next.append(Answer(429, "slow down", {"Retry-After": "17"}))
     with pytest.raises(PlatformError) as refused:
-        client.send(get(Product("queue", 1, "2")))
+        rest.send(get(Product("queue", 1, "2")))
     assert (refused.value.status, refused.value.retry_after) == (429, 17)
-    client.close()
-
-
-class Clock:
-    """Wall time that passes when somebody sleeps, for the client and the platform alike."""
-
-    def __init__(self, platform):
-        self.ahead = 0.0
-        self._platform = platform
-        self._lock = threading.Lock()
-        self._start = time.time()
-
-    def __call__(self):
-        return self._start + self.ahead
-
-    def sleep(self, seconds):
-        """Pass the time up to the end of the sleep: what others slept meanwhile counts."""
-        end = self() + seconds
-        with self._lock:
-            self.ahead = max(self.ahead, end - self._start)
-            self._platform.ahead = self.ahead
+    rest.close()
 
 
 @pytest.mark.parametrize(

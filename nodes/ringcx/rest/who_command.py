@@ -1,0 +1,108 @@
+"""``flowcore who``: adds the agents of calls to the metadata of recordings and transcripts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+from flowcore.errors import UsageError
+from nodes.ringcx.rest.agents import Join, ready, windows_of
+from nodes.ringcx.rest.call_files import CallFile, waiting
+from nodes.ringcx.rest.interactions import AVAILABLE_AFTER, Window, metadata
+from nodes.ringcx.rest.platform import PlatformError, Request
+from nodes.ringcx.rest.request_command import (
+    DryRun,
+    LoginServer,
+    RcAccount,
+    Server,
+    SubAccount,
+    Timeout,
+    connect,
+    say,
+    seconds,
+    show_request,
+)
+
+PAUSE: Final = 900.0
+"""Seconds between two searches of --watch."""
+
+
+def who(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with recordings or transcripts.")],
+    rc_account: RcAccount,
+    sub_account: SubAccount,
+    since: Annotated[str, typer.Option(help="How long after its end a call is still asked for.")] = "24h",
+    watch: Annotated[bool, typer.Option("--watch", help="Search every 15 minutes until Ctrl-C.")] = False,
+    server: Server = "https://ringcx.ringcentral.com",
+    login_server: LoginServer = "https://platform.ringcentral.com",
+    timeout: Timeout = "60s",
+    dry_run: DryRun = False,
+) -> None:
+    """Add the agents of calls to the metadata of recordings and transcripts.
+
+    RingCX tells who the agents were, the queue, their disposition and notes, a quarter of an hour after a call. The
+    field `agents` of the metadata then holds them; files that have it are left alone.
+
+    The login comes from the environment: see `flowcore profile --help`. Requests that RingCX would refuse because there
+    were too many wait: it answers 3 a minute and 9 in 15 minutes, each for the calls of up to 3 hours.
+
+    Exit code: 0 done, 1 RingCX refused or failed, 2 the command line is wrong.
+    """
+    age = seconds(since, "--since")
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is no directory: give one with recordings or transcripts")
+
+    def request(window: Window) -> Request:
+        return metadata(rc_account, sub_account, window)
+
+    def find() -> tuple[list[CallFile], list[Window], int]:
+        """Return the files to ask for, the windows, and the number of files that it is too early for."""
+        now = time.time()
+        files = list(waiting(folders, sub_account, now - age))
+        due = ready(files, now)
+        return due, windows_of(due, now), len(files) - len(due)
+
+    if dry_run:
+        due, windows, early = find()
+        for window in windows:
+            show_request(request(window), server)
+        typer.echo(f"{_files(len(due))} to complete{_early(early)}")
+        return
+    with closing(connect(server, login_server, timeout)) as platform:
+
+        def search() -> str:
+            due, windows, early = find()
+            join = Join(due)
+            for window in windows:
+                join.add(window, platform.send(request(window)))
+            unknown = f"; {_files(len(join.waiting))} of calls that RingCX does not know" if join.waiting else ""
+            return f"{_files(join.joined)} completed{unknown}{_early(early)}"
+
+        if watch:
+            with suppress(KeyboardInterrupt):
+                _repeat(search)
+        else:
+            typer.echo(search())
+
+
+def _repeat(search: Callable[[], str]) -> NoReturn:
+    while True:
+        try:
+            typer.echo(search())
+        except PlatformError as error:
+            say(f"{error}\nthe next search is in {PAUSE / 60:.0f} minutes")
+        time.sleep(PAUSE)
+
+
+def _files(number: int) -> str:
+    return "1 file" if number == 1 else f"{number} files"
+
+
+def _early(number: int) -> str:
+    return f"; {_files(number)} of calls that ended less than {AVAILABLE_AFTER / 60:.0f} minutes ago" if number else ""
