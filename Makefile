@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test coverage check lint fix docs site proto bench fuzz again upgrade test-oldest debs clean
+.PHONY: help demo test coverage check lint fix docs site proto bench fuzz conformance again upgrade test-oldest debs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -74,6 +74,11 @@ bench: $(STAMP)-dev ## measure every budget
 fuzz: $(STAMP)-dev ## run each parser with a million hostile inputs, guided by coverage: about 25 minutes
 	@$(PIP) -e '.[fuzz]' || echo "no atheris for this Python: mutating at random"
 	@$(BIN)/python -m tests.fuzz
+
+KOSOKU := kosoku==0.1.0
+conformance: $(STAMP)-dev ## run Autobahn's cases against an echo on the port
+	@test -d build/kosoku || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/kosoku $(KOSOKU)
+	@PYTHONPATH=build/kosoku $(BIN)/python -m tests.conformance
 
 # A test that fails once in fifty runs has a race. Run this overnight.
 TIMES ?= 50

@@ -132,11 +132,11 @@ class WebSocket:
         response.body = b"" if self.request is not None and self.request.method == "HEAD" else body
         self._protocol.send_response(response)
 
-    def send(self, text: bytes) -> None:
-        """Send a text message if the connection is open."""
+    def send(self, data: bytes, *, binary: bool = False) -> None:
+        """Send a message, of text unless ``binary``, if the connection is open."""
         if self.open:
             self.has_output = True
-            self._protocol.send_text(text)
+            self._protocol.send_binary(data) if binary else self._protocol.send_text(data)
 
     def ping(self) -> None:
         """Send a ping; the pong is counted in `other_frames`."""
