@@ -20,6 +20,10 @@ LEARNING_PACKETS = range(3, 7)
 """So many packets of one track show what the numbers count: the first packets of a call wait for that. More than the
 last always suffice, fewer than the first never, in between it is enough if they cover the window."""
 
+MAX_LEARNING_SECONDS = 1.5
+MAX_LEARNING_PACKETS = 100
+"""Arrivals after which it is decided what the numbers count, although losses may make them look like that."""
+
 CERTAIN_STEPS = 5
 """So many equal steps of 3 or more are no losses, at whatever pace their packets came."""
 
@@ -121,7 +125,7 @@ class Sequencer:
     def flush(self) -> None:
         """No more packets: what is missing now is lost."""
         if self._early:
-            self._decide(self._early)
+            self._decide(self._early, certain=True)
         for space in self._distinct():
             self._reject(space)
             while space.held:
@@ -139,14 +143,21 @@ class Sequencer:
         else:
             enough = len(own) >= LEARNING_PACKETS.stop or (len(own) == 1 and len(mine) >= LEARNING_PACKETS.stop)
         if enough:
-            self._decide(early)
+            long = packet.arrived - early[0].arrived > MAX_LEARNING_SECONDS or len(early) > MAX_LEARNING_PACKETS
+            self._decide(early, certain=long)
 
-    def _decide(self, early: list[Packet]) -> None:
-        """Settle what the numbers count, and take the packets that waited for it."""
-        self._early = None
+    def _decide(self, early: list[Packet], *, certain: bool = False) -> None:
+        """Settle what the numbers count, and take the packets that waited for it.
+
+        Where losses may have made the numbers look like another scheme, this waits for more unless it is ``certain``.
+        """
         numbers = {track: list(own) for track, own in self._numbers.items()}
         once = [one for one in early if self._numbers[one.track][one.seq] is one]
-        if scheme := _unknown_scheme(early, once):
+        scheme, sure = _unknown_scheme(early, once)
+        if scheme and not (sure or certain):
+            return
+        self._early = None
+        if scheme:
             self._counts_packets = False
             self._report.event("numbering_unknown", scheme=scheme, track="+".join(numbers))
             for packet in early:
@@ -349,32 +360,35 @@ def _one_counter(early: Sequence[Packet], numbers: Mapping[str, list[int]]) -> b
     return True
 
 
-def _unknown_scheme(early: Sequence[Packet], once: Sequence[Packet]) -> str:
-    """What the numbers count when it is not packets, in words; empty when it is. ``once`` leaves repeats out."""
+def _unknown_scheme(early: Sequence[Packet], once: Sequence[Packet]) -> tuple[str, bool]:
+    """What the numbers count when it is not packets, in words, and whether that is sure: losses may look like it.
+
+    Empty when they count packets. ``once`` leaves repeats out.
+    """
     for track in dict.fromkeys(packet.track for packet in early):
         mine = [packet for packet in early if packet.track == track]
         first = {packet.seq: packet for packet in reversed(mine)}
         changed = sum(packet.data != first[packet.seq].data for packet in mine)
         paced = len(mine) >= CONSTANT_PACKETS and 2 * (mine[-1].arrived - mine[0].arrived) >= _seconds(mine[:-1])
         if len(first) == 1 and len(mine) >= CONSTANT_PACKETS and (changed or paced):
-            return "constant"
+            return "constant", True
         if changed > 1:
-            return "repeating"
+            return "repeating", True
         own = sorted((packet for packet in once if packet.track == track), key=lambda packet: packet.seq)
         steps = [(after.seq - before.seq, len(before.data)) for before, after in pairwise(own)]
-        if len(steps) < 2 or (len(steps) < CERTAIN_STEPS and _heard_less_than_sent(mine)):
+        sure = len(steps) >= CERTAIN_STEPS or not _heard_less_than_sent(mine)
+        if len(steps) < 2:
             continue
         if all(step == length > 2 for step, length in steps):
-            return "samples"
+            return "samples", sure
         if all(step == length * 1000 // RATE > 2 for step, length in steps):
-            return "milliseconds"
+            return "milliseconds", sure
     union = sorted({packet.seq for packet in once})
     steps_of = min((after - before for before, after in pairwise(union)), default=1)
     regular = all((number - union[0]) % steps_of == 0 for number in union)
-    certain = len(union) > CERTAIN_STEPS or not _heard_less_than_sent(once)
-    if len(union) > 2 and steps_of > 2 and regular and certain:
-        return f"steps of {steps_of}"
-    return ""
+    if len(union) > 2 and steps_of > 2 and regular:
+        return f"steps of {steps_of}", len(union) > CERTAIN_STEPS or not _heard_less_than_sent(once)
+    return "", True
 
 
 def _seconds(packets: Iterable[Packet]) -> float:

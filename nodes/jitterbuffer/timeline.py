@@ -21,7 +21,7 @@ MAX_SKEW = 0.002
 """Rise of the expected delay, in seconds per second of media: twice what bad clocks differ (1000 ppm), so that a
 sender's slow clock never adds up to a hold. A lower delay is believed at once."""
 
-LEVEL_TOLERANCE = 0.020
+LEVEL_TOLERANCE = 0.015
 """Seconds of difference that are taken for jitter, and not for another place, where tracks begin a call together."""
 
 ORDER_TOLERANCE = 0.1
@@ -32,6 +32,9 @@ MAX_WAITING_SECONDS = 30.0
 
 BURST_SECONDS = 0.5
 """Media of the first track of a call, in seconds, that is placed although its arrivals cover less time."""
+
+MAX_BATCH_SECONDS = 1.25
+"""Stalls that follow each other within so many seconds are a sender's batches."""
 
 CATCH_UP_RATE = 0.5
 """A stalled network delivers at least this much faster than speech, in seconds of lag per second."""
@@ -57,15 +60,18 @@ class TrackClock(Pace):
 
     __slots__ = (
         "arrived",
+        "batch",
+        "began",
         "checked",
         "collapsed",
         "crept",
         "delay",
-        "lag",
         "length",
         "looked",
+        "lowest",
         "owed",
         "position",
+        "stall",
         "until",
         "waiting",
     )
@@ -80,23 +86,38 @@ class TrackClock(Pace):
         self.until = float("-inf")
         self.owed = 0  # samples by which holds that it shared were shorter than its own, so that they do not add up
         self.waiting: list[_Waiting] = []  # until it is decided where they belong
-        self.lag = self.arrived = 0.0  # of the latest of them, in seconds
-        self.checked = (0.0, 0.0)  # arrival and lag of the first of them, or of the latest when it last caught up
+        self.began = 0.0  # arrival of the first of them
+        self.arrived = 0.0  # arrival of the latest of them
+        self.lowest = 0.0  # least lag of them, in seconds
+        self.checked = (0.0, 0.0)  # arrival and lag of the first of them, or when it last caught up and the least lag
         self.looked = 0.0  # arrival of the first of them, or when it was last seen to catch up
+        self.stall = (float("-inf"), 0.0)  # arrival and lag of the first packet of the latest stall, in seconds
+        self.batch = 0.0  # lag of packets that start a batch, in seconds
 
     @property
     def media_waiting(self) -> int:
         """Samples that wait."""
         return self.position - self.waiting[0].start
 
+    def is_burst(self) -> bool:
+        """Whether much more waits than its latest packet."""
+        return self.media_waiting - self.length >= BURST_SECONDS * RATE
+
     def lags(self) -> list[float]:
         """Lags of the waiting packets, in seconds."""
         return [packet.lag for packet in self.waiting if packet.lag is not None]
 
-    def catches_up(self) -> bool:
-        """Whether the latest waiting packets came much faster than speech, as after a stall of the network."""
-        arrived, lag = self.checked
-        return lag - self.lag > CATCH_UP_RATE * (self.arrived - arrived)
+    def catches_up(self, now: float) -> bool:
+        """Whether what came by ``now`` came much faster than speech, as after a stall of the network."""
+        then, lag = self.checked
+        return lag - self.lowest > CATCH_UP_RATE * (now - then)
+
+    def stalled(self, lag: float) -> None:
+        """Learn from a stall that began with this lag, in seconds: one soon after another is a sender's batch."""
+        began, before = self.stall
+        if self.began - began <= MAX_BATCH_SECONDS:
+            self.batch = max(self.batch, min(lag, before))
+        self.stall = (self.began, lag)
 
 
 class Timeline:
@@ -138,17 +159,20 @@ class Timeline:
         start, length = track.position, len(data)
         delay = arrived - (start + length) * SAMPLE_SECONDS
         lag = delay - track.delay if track.delay is not None else delay
-        if track.waiting and arrived - track.looked >= self._settle and lag > track.lag + self._pause:
+        late = self._pause + track.batch
+        again = track.waiting and arrived - track.looked >= self._settle and lag > track.lowest + late
+        if again and not track.catches_up(arrived):
             # This packet shows another hold, and belongs behind it; what begins the call is placed together.
-            self._decide([track] if self._running() else [each for each in self._tracks.values() if each.waiting])
+            alone = [track] if self._running() else [each for each in self._tracks.values() if each.waiting]
+            self._decide(alone, arrived)
             self.follow(packet)
             return
         track.length = length
         self.last = track.name
-        if track.waiting or track.delay is None or lag > self._pause:
+        if track.waiting or track.delay is None or lag > late:
             self._wait(track, start, data, arrived, lag)
         else:
-            rest = self._pause - lag
+            rest = late - lag
             track.until = arrived + (rest if rest < LOOK_INTERVAL else LOOK_INTERVAL)
             if arrived >= self._drift.ends:
                 self._drift.judge(tuple(self._running()), arrived)
@@ -203,7 +227,7 @@ class Timeline:
 
     def flush(self) -> None:
         if waiting := [track for track in self._tracks.values() if track.waiting]:
-            self._decide(waiting)
+            self._decide(waiting, max(track.arrived for track in waiting))
 
     def _join(self, name: str) -> TrackClock:
         lead = self._lead()
@@ -228,13 +252,16 @@ class Timeline:
         """Keep a packet back until it shows whether its track was stalled, on hold, or where it begins."""
         if not track.waiting:
             self._undecided += 1
-            track.checked, track.looked = (arrived, lag), arrived
+            track.checked = (arrived, lag)
+            track.began, track.looked, track.lowest = arrived, arrived, lag
             track.until = float("-inf")
         self._keep(track, start, data, lag)
-        track.lag, track.arrived = lag, arrived
+        track.arrived = arrived
+        track.lowest = min(track.lowest, lag)
         track.position = start + len(data)
         if track.delay is not None and lag <= self._pause:
-            self._decide([track])  # it has caught up
+            track.stalled(track.lags()[0])
+            self._decide([track], arrived)
 
     def _keep(self, track: TrackClock, start: int, data: bytes, lag: float | None) -> None:
         self._order += 1
@@ -245,30 +272,30 @@ class Timeline:
         waiting = [track for track in self._tracks.values() if track.waiting]
         # A long packet that is late takes long to be followed by the next.
         lengths = [track.length * SAMPLE_SECONDS if track.delay is not None else 0.0 for track in waiting]
-        seconds = [now - track.looked - length for track, length in zip(waiting, lengths, strict=True)]
-        # Nothing stands anywhere yet: then a burst need not wait for time to pass.
-        burst = not self._running() and max(track.media_waiting for track in waiting) >= BURST_SECONDS * RATE
-        if max(seconds) < self._settle and not burst:
+        seconds = [now - track.looked - length - track.batch for track, length in zip(waiting, lengths, strict=True)]
+        beginning = not self._running()
+        burst = beginning and any(track.is_burst() for track in waiting)  # need not wait for time to pass
+        if not burst and (max(seconds) < self._settle or (beginning and min(seconds) < self._settle / 2)):
             return
         due = []
         for track, waited in zip(waiting, seconds, strict=True):
             full = track.media_waiting > MAX_WAITING_SECONDS * RATE
-            if waited >= self._settle and track.delay is not None and track.catches_up() and not full:
-                track.checked, track.looked = (track.arrived, track.lag), now
-            elif (
-                burst or waited >= self._settle / 2
-            ):  # nearly as long as the one that is due: most often a hold of both
-                due.append(track)
-        self._decide(due)
+            if track.delay is not None and track.catches_up(now) and not full:
+                if waited >= self._settle:
+                    track.checked, track.looked = (now, track.lowest), now
+            elif burst or waited >= self._settle / 2:
+                due.append(track)  # nearly as long as the one that is: most often a hold of both
+        self._decide(due, now)
 
-    def _decide(self, tracks: Sequence[TrackClock]) -> None:
+    def _decide(self, tracks: Sequence[TrackClock], now: float) -> None:
         """Place what waits of ``tracks``."""
         shifts = []
         running = self._running()
         for track in tracks:
             if track.delay is not None:
                 least = min(track.lags())
-                hold = 0 if least <= self._pause or track.catches_up() else self._resume(track, round(least * RATE))
+                stall = least <= self._pause or track.catches_up(now)
+                hold = 0 if stall else self._resume(track, round(least * RATE))
                 rest = least - hold * SAMPLE_SECONDS
                 track.delay += rest if hold else min(0.0, rest)
                 shifts.append((track, hold))
@@ -279,7 +306,9 @@ class Timeline:
         if any(track.delay is None for track, _ in shifts):
             for track, shift in shifts:
                 if track.delay is None:
-                    track.delay = min(track.lags()) - shift * SAMPLE_SECONDS
+                    lags = track.lags()
+                    track.delay = min(lags) - shift * SAMPLE_SECONDS
+                    track.stalled(lags[0] - min(lags))
             self._drift.restart(tuple(self._running()), forget=True)
         self._release(shifts)
 
@@ -300,8 +329,9 @@ class Timeline:
             longest = max(first.length, track.length)
             if first.length == track.length or longest <= LEVEL_TOLERANCE * RATE:
                 # Their order tells as much, at any load; equal packets that alternate start together.
-                unsure = max(unsure, ORDER_TOLERANCE, longest * SAMPLE_SECONDS)
-            if first.arrived - first.looked < self._settle / 2:  # a burst, whose arrivals say little
+                unsure = max(unsure, ORDER_TOLERANCE)
+            if max(first.arrived, track.arrived) - min(first.began, track.began) < self._settle / 2:
+                # One burst, whose arrivals say little.
                 unsure = float("inf")
             near = abs(behind - in_order) <= unsure * RATE
             found.append((track, min(in_order, behind) if near else behind))
