@@ -16,6 +16,7 @@ from flowcore.audio import Audio, Encoding, Packet
 from flowcore.errors import BadMessage, CannotStart, FlowcoreError, MissingExtra, Refused
 from flowcore.events import EventType, Reason, ThrottledEventType
 from flowcore.formats import ANY_AUDIO, LINEAR, PACKETS, TEXT, Caps, Format
+from flowcore.losses import Gap, Loss
 from flowcore.node import (
     Config,
     ConnectionCounter,
@@ -57,11 +58,13 @@ __all__ = [
     "Extra",
     "FlowcoreError",
     "Format",
+    "Gap",
     "Host",
     "Inlet",
     "Listener",
     "ListenerTools",
     "LocalPath",
+    "Loss",
     "MissingExtra",
     "Packet",
     "PathTemplate",

@@ -21,6 +21,7 @@ from typing_extensions import TypeVar
 from flowcore.errors import MissingExtra
 from flowcore.events import EventType, Level, Reason
 from flowcore.formats import Caps, Format
+from flowcore.losses import Loss
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -72,6 +73,9 @@ class Report(Protocol):
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
         """Count output that was in no input, such as silence for a lost packet; ``seconds`` of one channel's audio."""
 
+    def gap(self, reason: str, track: str, start: float, end: float) -> None:
+        """Say where in the call audio is missing that was counted under ``reason``, in seconds."""
+
     def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
         """Tell an operator what happened, without payload, secrets or spoken words.
 
@@ -114,6 +118,7 @@ class Session:
 class _NoReport:
     def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None: ...
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None: ...
+    def gap(self, reason: str, track: str, start: float, end: float) -> None: ...
     def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None: ...
 
 
@@ -186,6 +191,11 @@ class Node(Configured[ConfigT]):
     audio_end: Callable[[], float] = staticmethod(lambda: 0.0)
     """Seconds on the flow's clock at which the audio ends of which text was made so far: for sinks of text, which learn
     nothing of the silence after the last words. At ``flush``, the length of the call."""
+
+    losses: Callable[[], Sequence[Loss]] = staticmethod(lambda: ())
+    """Return what was lost in the flow up to here: in this node, and on the way to it from the listener.
+
+    Complete in ``flush``, where the input has ended."""
 
     def __init__(self, config: ConfigT) -> None:
         """Keep ``config`` and set the first state. Open no file, device or model: ``check`` makes nodes too."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from flowcore.engine.gaps import Gaps
 from flowcore.engine.stats import Reasons, Tally, unbalanced
 from flowcore.graph.plan import BorderPlan
 
@@ -51,6 +52,8 @@ class Border:
     name: str
     plan: BorderPlan
     now: Callable[[], float]
+    gaps: Gaps = field(default_factory=Gaps)
+    """Takes the places of dropped chunks."""
     producers: list[Producer] = field(default_factory=list)
     consumer_ready: Callable[[], None] = _no_op
     on_fail: Callable[[], None] = _no_op
@@ -78,7 +81,7 @@ class Border:
         with self._lock:
             self.entered.chunks += 1
             self.entered.seconds += seconds
-            if not self._fits(seconds) and not self._make_room(seconds):
+            if not self._fits(seconds) and not self._make_room(chunk):
                 return
             self._queue.append(chunk)
             self.depth += seconds
@@ -86,8 +89,9 @@ class Border:
                 self._probe = (self.entered.chunks, self.now())
         self.consumer_ready()
 
-    def _make_room(self, seconds: float) -> bool:
+    def _make_room(self, chunk: Any) -> bool:
         """Apply the policy, under the lock. Returns False when the new chunk was dropped."""
+        seconds = chunk.seconds
         policy = self.plan.on_full
         if policy == "block":
             if not self._blocking:
@@ -99,18 +103,19 @@ class Border:
             while self._queue and not self._fits(seconds):
                 oldest = self._queue.popleft()
                 self.depth -= oldest.seconds
-                self._drop("queue_full", oldest.seconds)
+                self._drop("queue_full", oldest)
             return True
         if policy == "fail":
             self.on_fail()
-        self._drop("queue_full", seconds)
+        self._drop("queue_full", chunk)
         return False
 
     def _fits(self, seconds: float) -> bool:
         return self.depth + seconds <= self.plan.seconds + ROUNDING and len(self._queue) < self.plan.chunks
 
-    def _drop(self, reason: str, seconds: float) -> None:
-        self.dropped.count(reason, 1, seconds)
+    def _drop(self, reason: str, chunk: Any) -> None:
+        self.dropped.count(reason, 1, chunk.seconds)
+        self.gaps.add_chunk(self.name, reason, chunk)
         self._gone += 1
         self._probe = None  # a drop shifts the numbers, so the timed chunk can no longer be found
 
@@ -150,7 +155,7 @@ class Border:
         """Drop and count all queued chunks, and unblock the producers: the consumer has gone."""
         with self._lock:
             for chunk in self._queue:
-                self._drop(reason, chunk.seconds)
+                self._drop(reason, chunk)
             self._queue.clear()
             self._ends = 0
             self.depth = 0.0

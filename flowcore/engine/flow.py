@@ -12,7 +12,7 @@ chunk. *Closed* is reached when every chain has closed its nodes, or at the dead
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from flowcore.engine.border import Border
 from flowcore.engine.bus import Bus
 from flowcore.engine.chain import Chain
 from flowcore.engine.clock import Clock
+from flowcore.engine.gaps import Gaps
 from flowcore.engine.losses import Losses
 from flowcore.engine.node_run import NodeRun, Put, Target, counted
 from flowcore.engine.pool import Pool
@@ -30,6 +31,7 @@ from flowcore.engine.watchdog import blamed_node
 from flowcore.errors import AccountingError, CannotStart, NodeFailed
 from flowcore.events import Level
 from flowcore.graph.plan import Plan
+from flowcore.losses import Loss
 from flowcore.node import Report, Session
 
 OPENING: Final = "opening"
@@ -79,6 +81,7 @@ class Flow:
         self._needs_sweep = needs_sweep
         self._end_reason = ""
         self._deadline = float("inf")
+        self.gaps = Gaps()
         self._summary = Summary()
         self._parties: dict[str, None] = {}  # a set that keeps its order
         self.runs: dict[str, NodeRun] = {}
@@ -97,7 +100,7 @@ class Flow:
     def _build(self, plan: Plan, pool: Pool, loop_pool: Pool) -> None:
         for node in plan.nodes.values():
             if node.chain == len(self.chains):
-                border = Border(node.name, node.border, self.now) if node.border else None
+                border = Border(node.name, node.border, self.now, self.gaps) if node.border else None
                 if border is not None:
                     border.on_fail = partial(self._border_failed, node.name)
                     self.borders[node.name] = border
@@ -285,10 +288,12 @@ class Flow:
             stats.waited, stats.waits, stats.depth = border.waited, border.waits, border.depth
         return counters
 
-    def losses(self) -> Losses:
-        """Return what nodes and borders lost so far. From any thread."""
+    def losses(self, nodes: Container[str] | None = None) -> Losses:
+        """Return what all nodes, or some of them, and the borders before them lost so far. From any thread."""
         losses = Losses()
         for name, run in tuple(self.runs.items()):  # a copy: `release` empties it
+            if nodes is not None and name not in nodes:
+                continue
             node, border = run.plan, self.borders.get(name)
             counted = [(run.stats.dropped, node.channels_in)]
             counted.append((run.stats.filled, node.channels_out if node.gives else node.channels_in))
@@ -299,6 +304,22 @@ class Flow:
                     if self._bus.declared.lost(name, reason):
                         losses.count(name, reason, tally.chunks, tally.seconds / channels)
         return losses
+
+    def losses_until(self, node: str) -> list[Loss]:
+        losses = self.losses(self._way_to(node))
+        return [
+            Loss(name, reason, tally.chunks, tally.seconds, self.gaps.of(name, reason))
+            for name, reasons in losses.items()
+            for reason, tally in reasons.items()
+        ]
+
+    def _way_to(self, node: str) -> set[str]:
+        """Return the names of a node and of all nodes before it."""
+        names = {node}
+        for name, run in reversed(tuple(self.runs.items())):  # in topological order
+            if name in names:
+                names.update(source for source, _ in run.plan.inputs)
+        return names
 
     def queued(self) -> float:
         """Return the seconds of audio now queued in borders. From any thread."""

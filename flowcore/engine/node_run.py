@@ -11,16 +11,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 from time import perf_counter
 from types import FrameType
 from typing import Any, Final, Protocol
 
 from flowcore.engine.alarms import Alarm, Alarms
+from flowcore.engine.gaps import Gaps
 from flowcore.engine.stats import NodeStats, Sampler, Tally, unbalanced
 from flowcore.errors import NodeFailed
 from flowcore.events import Level
 from flowcore.graph.plan import PlanNode
+from flowcore.losses import Gap, Loss
 from flowcore.node import Demux, Listener, Session, Sink
 
 Put = Callable[[Any], None]
@@ -49,6 +52,7 @@ class FlowContext(Protocol):
     resources: dict[str, Any]
     sampler: Sampler
     alarms: Alarms
+    gaps: Gaps
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -58,6 +62,9 @@ class FlowContext(Protocol):
 
     def event(self, name: str, node: str, *, level: Level | None = None, **data: Any) -> None:
         """Put an event on the bus."""
+
+    def losses_until(self, node: str) -> Sequence[Loss]:
+        """Return what was lost by a node, or on the way to it. From any thread."""
 
     def node_failed(self, run: NodeRun, error: NodeFailed) -> None:
         """Decide what else ends, now that a node raised and was cut out."""
@@ -115,6 +122,7 @@ class NodeRun:
         node.wake = self.chain.wake
         node.alarm = Alarm(self.owner.alarms, self.chain.wake)
         node.now = self.owner.now
+        node.losses = partial(self.owner.losses_until, self.plan.name)
         node.audio_end = self.owner.audio_end
 
     # The node's report: see flowcore.node.Report.
@@ -124,6 +132,9 @@ class NodeRun:
 
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
         self.stats.filled.count(reason, chunks, seconds)
+
+    def gap(self, reason: str, track: str, start: float, end: float) -> None:
+        self.owner.gaps.add(self.plan.name, reason, Gap(track, start, end, end - start))
 
     def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
         self.owner.event(name, self.plan.name, level=level, **data)
@@ -252,12 +263,19 @@ class NodeRun:
             self.open()
             self.work(chunk, *emits)
             return
-        self.stats.dropped.count(FAILED if self.failed else "node_closed", 1, chunk.seconds * self.plan.channels_in)
+        self._drop(FAILED if self.failed else "node_closed", chunk)
 
     def fail_on(self, chunk: Any, cause: BaseException) -> None:
         """Fail the node, which raised on ``chunk``. A balanced node may have given out part of it: see `write_off`."""
         self.fail(cause)
-        self.stats.dropped.count(FAILED, 1, 0.0 if self.plan.cls.balanced else chunk.seconds * self.plan.channels_in)
+        if self.plan.cls.balanced:
+            self.stats.dropped.count(FAILED, 1, 0.0)
+        else:
+            self._drop(FAILED, chunk)
+
+    def _drop(self, reason: str, chunk: Any) -> None:
+        self.stats.dropped.count(reason, 1, chunk.seconds * self.plan.channels_in)
+        self.owner.gaps.add_chunk(self.plan.name, reason, chunk)
 
     def audio_end(self) -> float:
         """Return the second at which the audio ends of which the node made text so far; 0 for all other nodes."""

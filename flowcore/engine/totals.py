@@ -77,6 +77,9 @@ class ProcessReport:
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
         self._stats().filled.count(reason, chunks, seconds)
 
+    def gap(self, reason: str, track: str, start: float, end: float) -> None:
+        """Ignore it: there is no call."""
+
     def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
         self.bus.emit(name, node=self.node, level=level, **data)
 

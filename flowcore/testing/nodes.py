@@ -115,6 +115,8 @@ class _Report:
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
         self._harness.filled[reason] += seconds  # type: ignore[assignment]
 
+    def gap(self, reason: str, track: str, start: float, end: float) -> None: ...
+
     def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
         if objection := self._harness.declared.objection(type(self._harness.node).name, name, data):
             raise Undeclared(objection)

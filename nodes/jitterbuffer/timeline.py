@@ -43,6 +43,10 @@ SAMPLE_SECONDS = 1 / RATE
 _SKEW_PER_SAMPLE = MAX_SKEW / RATE
 
 
+class LostAudio(bytes):
+    """Silence in the place of a packet that did not come."""
+
+
 class _Waiting(NamedTuple):
     """A packet that is kept back."""
 
@@ -201,7 +205,7 @@ class Timeline:
         track = self._tracks.get(name)
         if track is None:
             return  # it was the first of its track, which simply starts with the next one
-        silence = b"\xff" * track.length
+        silence = LostAudio(b"\xff" * track.length)
         start, track.position = track.position, track.position + track.length
         self._report.filled("lost", track.length * SAMPLE_SECONDS)
         if track.waiting:

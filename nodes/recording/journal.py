@@ -48,18 +48,30 @@ class Hold(msgspec.Struct, frozen=True, tag="hold"):
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap"):
-    """A stretch of the call before this file that no file holds. Seconds of the call."""
+    """A stretch of the call that is missing, in seconds of the call.
+
+    Without ``node``, no file holds it; otherwise it is silent in the file, and that node lost it for a track, or for
+    all where there is none.
+    """
 
     start: float
     end: float
     reason: str
+    node: str = ""
+    track: str = ""
 
 
 class Tail(msgspec.Struct, frozen=True, tag="tail"):
-    """The last record: the reason for the file's end, and the seconds dropped since its beginning, by reason."""
+    """The last record: the reason for the file's end, and what is missing.
+
+    ``dropped`` are the seconds dropped by the recorder since the beginning of the file, by reason; ``lost`` those lost
+    anywhere between the socket and the file, by node and reason; ``gaps`` say where, as far as it is known.
+    """
 
     end: str
     dropped: dict[str, float]
+    lost: dict[str, dict[str, float]] = {}
+    gaps: list[Gap] = []
 
 
 JournalRecord = Head | SampleFormat | Hold | Gap | Tail
@@ -126,7 +138,8 @@ def metadata(journal: Journal, name: str, file: Path, container: str, seconds: f
     """Return the JSON beside the recording ``name``, whose complete content is in ``file``. All times are in seconds.
 
     ``session`` holds attributes that the peer chose: never trust them. ``start``, ``holds`` and ``gaps`` are on the
-    clock of the call. ``complete`` is false after a kill or a disk failure, and after a gap.
+    clock of the call. ``complete`` is false after a kill, a disk failure or a gap, and where anything was lost on the
+    way from the socket into the file.
     """
     head, form, tail = journal.head, journal.format, journal.tail
     with file.open("rb") as data:
@@ -137,7 +150,7 @@ def metadata(journal: Journal, name: str, file: Path, container: str, seconds: f
         "flow": head.flow if head else "",
         "started": head.started.isoformat() if head else None,
         "seconds": round(seconds, 6),
-        "complete": end in ("call", "max", "length") and not journal.gaps,
+        "complete": end in ("call", "max", "length") and not journal.gaps and not (tail and tail.lost),
         "end": end,
         "segment": head.segment if head else None,
         "previous": (head.previous or None) if head else None,
@@ -150,9 +163,16 @@ def metadata(journal: Journal, name: str, file: Path, container: str, seconds: f
         "bytes": file.stat().st_size,
         "sha256": digest,
         "holds": [{"start": hold.start, "end": hold.end} for hold in journal.holds],
-        "gaps": [{"start": gap.start, "end": gap.end, "reason": gap.reason} for gap in journal.gaps],
+        "gaps": [_about(gap) for gap in (*journal.gaps, *(tail.gaps if tail else ()))],
         "dropped": tail.dropped if tail else None,
     }
+    if tail and tail.lost:
+        fields["lost"] = tail.lost
     if journal.unreadable:
         fields["unreadable_lines"] = journal.unreadable
     return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
+
+
+def _about(gap: Gap) -> dict[str, Any]:
+    where = {"node": gap.node, "track": gap.track or None} if gap.node else {}
+    return {"start": gap.start, "end": gap.end, "reason": gap.reason, **where}

@@ -20,6 +20,7 @@ from flowcore.files import PARTIAL_SUFFIX, Folder, cannot_write, free_space
 from flowcore.open_files import EXHAUSTED
 from nodes.recording import journal, recording_file
 from nodes.recording.containers import CannotRepair, Container
+from nodes.recording.loss_shares import LossShares
 from nodes.recording.recording_file import RecordingFile
 
 SILENCE_FRAMES = 1 << 14  # frames of silence written at once, so that a long hold needs no large array
@@ -99,6 +100,7 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         self._next_name = 1  # first number for the name of the next file: a call uses no name twice
         self._gaps: list[journal.Gap] = []  # lost since the file before, for the journal of the next one
         self._dropped: dict[str, float] = {}  # seconds by reason since the file began
+        self._loss_shares = LossShares()
         self._suspended = ""  # the reason while the disk takes nothing
         self._suspended_at = 0  # position
         self._retry_at = 0  # position
@@ -254,7 +256,10 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         if file.removed():
             self._lose(file)
             return
-        tail = journal.Tail(end, {reason: round(seconds, 6) for reason, seconds in self._dropped.items()})
+        until = self._position / self._format[1] if self._format and end != "call" else math.inf
+        gaps, lost = self._loss_shares.take(self.losses(), file.start, until)
+        dropped = {reason: round(seconds, 6) for reason, seconds in self._dropped.items()}
+        tail = journal.Tail(end, dropped, lost, gaps)
         self._dropped = {}
         try:
             done = file.finish(tail, self.report)

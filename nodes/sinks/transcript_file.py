@@ -121,7 +121,7 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
 
     def flush(self) -> None:
         if self._file is not None:
-            self._file.append(journal.tail(max(self._end, self.audio_end())))
+            self._file.append(journal.tail(max(self._end, self.audio_end()), self.losses()))
 
     def close(self) -> None:
         if self._file is None:

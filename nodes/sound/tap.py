@@ -187,6 +187,8 @@ class _PlayReport:
 
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None: ...
 
+    def gap(self, reason: str, track: str, start: float, end: float) -> None: ...
+
     def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
         if name in ("speaker_missing", "speaker_lost"):
             self.missing = str(data["cause"])

@@ -7,14 +7,14 @@ of a killed writer has all texts up to then.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from flowcore import Session, Text, Word
+from flowcore import Loss, Session, Text, Word
 
 MAX_ATTRIBUTE_CHARS = 256  # characters kept of each attribute that a peer sends
 
@@ -37,10 +37,26 @@ class JournalLine(Text, frozen=True, omit_defaults=True):
     """A text in the journal, without fields that have their default."""
 
 
+class LostGap(msgspec.Struct, frozen=True):
+    """A stretch that ``node`` lost, of all tracks where ``track`` is empty."""
+
+    track: str
+    start: float
+    end: float
+    reason: str
+    node: str
+
+
 class Tail(msgspec.Struct, frozen=True):
-    """The last line: the call ended after ``seconds`` of the flow's clock."""
+    """The last line: the call ended after ``seconds`` of the flow's clock.
+
+    ``lost`` are the seconds lost on the way from the socket to the transcript, by node and reason; a text has none.
+    ``gaps`` say where audio or texts are missing, as far as it is known.
+    """
 
     seconds: float
+    lost: dict[str, dict[str, float]] = {}
+    gaps: list[LostGap] = []
 
 
 @dataclass
@@ -49,14 +65,16 @@ class Transcript:
 
     ``texts`` are the final texts with words or a gap, in order of arrival, then the interim texts that no final text
     replaced. ``events`` are all texts if `read` was asked for them, else the same as ``texts``. ``seconds`` is None if
-    the writer was killed or failed; ``unreadable`` counts lines damaged by a power cut. ``lags`` are measured seconds
-    from voice to text, of final (True) and interim texts (False).
+    the writer was killed or failed; ``lost`` and ``gaps`` are those of the last line; ``unreadable`` counts lines
+    damaged by a power cut. ``lags`` are measured seconds from voice to text, of final (True) and interim texts (False).
     """
 
     head: Head
     texts: list[Text]
     events: list[Text]
     seconds: float | None = None
+    lost: dict[str, dict[str, float]] = field(default_factory=dict)
+    gaps: list[LostGap] = field(default_factory=list)
     unreadable: int = 0
     lags: dict[bool, array[float]] = field(default_factory=lambda: {True: array("d"), False: array("d")})
 
@@ -77,9 +95,14 @@ def entry(text: Text) -> bytes:
     return _encode(JournalLine(**fields))
 
 
-def tail(seconds: float) -> bytes:
-    """Encode the last line."""
-    return _encode(Tail(round(seconds, 3)))
+def tail(seconds: float, losses: Sequence[Loss] = ()) -> bytes:
+    """Encode the last line, with what the call lost."""
+    lost: dict[str, dict[str, float]] = {}
+    gaps = []
+    for loss in losses:
+        lost.setdefault(loss.node, {})[loss.reason] = round(loss.seconds, 3)
+        gaps += [LostGap(g.track, round(g.start, 3), round(g.end, 3), loss.reason, loss.node) for g in loss.gaps]
+    return _encode(Tail(round(seconds, 3), lost, sorted(gaps, key=lambda gap: gap.start)))
 
 
 def read(path: Path, *, interim: bool = False) -> Transcript:
@@ -117,7 +140,8 @@ def _texts(lines: Iterator[bytes], found: Transcript) -> Iterator[Text]:
             yield _decode_line(line)
         except NOT_JSON:
             try:
-                found.seconds = _decode_tail(line).seconds
+                end = _decode_tail(line)
+                found.seconds, found.lost, found.gaps = end.seconds, end.lost, end.gaps
             except NOT_JSON:
                 found.unreadable += 1
 

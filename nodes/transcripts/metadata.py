@@ -14,7 +14,8 @@ from nodes.transcripts.journal import Transcript
 def metadata(transcript: Transcript, names: Names, file: str) -> bytes:
     """Make the JSON for the transcript named ``file``; all times are in seconds.
 
-    ``session`` comes from the peer and must not be trusted. ``complete`` is false if the writer was killed or failed.
+    ``session`` comes from the peer and must not be trusted. ``complete`` is false if the writer was killed or
+    failed, and where anything was lost on the way from the socket to the transcript.
     ``lag`` is measured from the arrival of a stretch of voice to its text.
     """
     head = transcript.head
@@ -23,19 +24,29 @@ def metadata(transcript: Transcript, names: Names, file: str) -> bytes:
         "flow": head.flow,
         "started": head.started.isoformat(),
         "seconds": transcript.seconds,
-        "complete": transcript.seconds is not None and not transcript.unreadable,
+        "complete": transcript.seconds is not None and not transcript.unreadable and not transcript.lost,
         "session": head.session,
         "parties": _parties(transcript, names),
-        "gaps": [
-            {"track": text.track, "start": text.start, "end": text.end, "reason": one_line(text.gap)}
-            for text in transcript.texts
-            if text.gap
-        ],
+        "gaps": _gaps(transcript),
         "lag": {"final": _quantiles(transcript.lags[True]), "interim": _quantiles(transcript.lags[False])},
     }
+    if transcript.lost:
+        about["lost"] = transcript.lost
     if transcript.unreadable:
         about["unreadable_lines"] = transcript.unreadable
     return msgspec.json.format(msgspec.json.encode(about), indent=2) + b"\n"
+
+
+def _gaps(transcript: Transcript) -> list[dict[str, Any]]:
+    """Return the stretches without words: those of the engine, then what was lost on the way, with the node."""
+    unknown = [text for text in transcript.texts if text.gap]
+    return [
+        *(
+            {"track": text.track, "start": text.start, "end": text.end, "reason": one_line(text.gap)}
+            for text in unknown
+        ),
+        *({**msgspec.structs.asdict(gap), "track": gap.track or None} for gap in transcript.gaps),
+    ]
 
 
 def _parties(transcript: Transcript, names: Names) -> dict[str, dict[str, Any]]:

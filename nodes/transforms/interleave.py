@@ -63,7 +63,9 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
         start, frames, ends = chunk.start, len(chunk.samples), self._ends
         late = max(self._position, ends[channel]) - start
         if late > 0:
-            self.report.dropped("late", min(late, frames) / chunk.rate, chunks=int(late >= frames))
+            cut = min(late, frames)
+            self.report.dropped("late", cut / chunk.rate, chunks=int(cut == frames))
+            self.report.gap("late", chunk.track, start / chunk.rate, (start + cut) / chunk.rate)
             chunk = chunk.replace(samples=chunk.samples[late:], start=start + late)
             start, frames = start + late, frames - late
         if frames <= 0:

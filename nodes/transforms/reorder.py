@@ -12,7 +12,7 @@ from flowcore import PACKETS, Audio, Config, Duration, Emit, Format, Packet, Ses
 from flowcore.audio import TELEPHONE_RATE
 from flowcore.events import DUPLICATE, HOLD_ENDED, LATE, EventType, Reason
 from nodes.jitterbuffer.sequence import Sequencer, Space
-from nodes.jitterbuffer.timeline import SAMPLE_SECONDS, Timeline, TrackClock
+from nodes.jitterbuffer.timeline import SAMPLE_SECONDS, LostAudio, Timeline, TrackClock
 
 
 class ReorderConfig(Config):
@@ -158,6 +158,8 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
             vars(self).pop(part, None)
 
     def _place(self, track: str, start: int, data: bytes) -> None:
+        if type(data) is LostAudio:
+            self.report.gap("lost", track, start * SAMPLE_SECONDS, (start + len(data)) * SAMPLE_SECONDS)
         run = self._runs.get(track)
         if run is None:
             run = self._runs[track] = _Run(track, start, self._timeline.clock_of(track))

@@ -11,15 +11,19 @@ from typing import Any
 
 import pytest
 
-from flowcore import Duration
+from flowcore import ANY_AUDIO, Audio, Duration, Emit, Format, Text, Transform, node
 from flowcore.cli.log import Log
 from flowcore.control.handler import calls as live_calls
 from flowcore.engine.engine import Engine
 from flowcore.graph.load import load
+from flowcore.graph.model import GraphNode
 from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 from flowcore.testing import FakeDisk, GraphResult, VirtualPool, run_plan
-from tests.faults.calls import recording, with_calls
+from nodes.sinks.transcript_file import TranscriptFile
+from tests.engine.nodes import Broken, Tones, plan, step
+from tests.faults.calls import TRACKS, recording, with_calls
+from tests.support.phone import said, stereo
 
 SECONDS = 20.0
 GRAPH = """
@@ -33,11 +37,11 @@ nodes:
 """
 
 
-def over_a_line(folder: Path, line: str) -> Plan:
+def over_a_line(folder: Path, line: str, *settings: str) -> Plan:
     """The plan of a recorded call of 20 s whose packets pass a bad line."""
     path = folder / "graph.yaml"
     path.write_text(GRAPH.format(line=line, folder=folder))
-    return with_calls(compile_graph(load(path)), calls=1, length=Duration(f"{SECONDS:g}s"))
+    return with_calls(compile_graph(load(path, settings)), calls=1, length=Duration(f"{SECONDS:g}s"))
 
 
 def played(plan: Plan) -> tuple[GraphResult, list[dict[str, Any]]]:
@@ -83,6 +87,50 @@ def test_twenty_percent_of_lost_packets_are_the_same_loss_everywhere(tmp_path):
     assert call["lost_ms"] == pytest.approx(end.data["lost_ms"], abs=500)  # what was missing at the very end
 
 
+def about(recording: Path) -> dict[str, Any]:
+    return json.loads(recording.with_name(f"{recording.name}.json").read_text())
+
+
+@pytest.mark.fault(56)
+def test_the_gaps_of_a_recording_are_where_packets_were_lost_and_nowhere_else(tmp_path):
+    result = run_plan(over_a_line(tmp_path, "{loss: 0.2, loss_burst: 3, seed: 3}"))
+    (path,) = tmp_path.glob("*.wav")
+    found, heard = about(path), stereo(path)
+    assert (found["end"], found["complete"]) == ("call", False)
+    assert found["lost"] == {"ordered": {"lost": pytest.approx(end_of(result).data["lost_ms"] / 1000)}}
+    assert {(gap["reason"], gap["node"]) for gap in found["gaps"]} == {("lost", "ordered")}
+    sent = said(0, SECONDS)[: len(heard)]
+    for channel, track in enumerate(TRACKS):
+        whole = sent[:, channel].copy()
+        for gap in found["gaps"]:
+            if gap["track"] == track:
+                whole[round(gap["start"] * 8000) : round(gap["end"] * 8000)] = 0
+        assert (heard[:, channel] == whole).all()
+
+
+@pytest.mark.fault(56)
+def test_the_files_of_a_recording_share_its_losses(tmp_path):
+    result = run_plan(over_a_line(tmp_path, "{loss: 0.2, seed: 3}", "wav.length=6s"))
+    parts = sorted((about(path) for path in tmp_path.glob("*.wav")), key=lambda part: part["segment"])
+    assert len(parts) == 4
+    lost = [part["lost"]["ordered"]["lost"] for part in parts]
+    assert sum(lost) == pytest.approx(end_of(result).data["lost_ms"] / 1000)
+    for part, seconds in zip(parts, lost, strict=True):
+        assert not part["complete"]
+        assert all(part["start"] <= gap["start"] < gap["end"] for gap in part["gaps"])
+        assert all(gap["end"] <= part["start"] + part["seconds"] for gap in part["gaps"])
+        assert sum(gap["end"] - gap["start"] for gap in part["gaps"]) == pytest.approx(seconds)
+
+
+@pytest.mark.fault(56)
+def test_a_recording_is_complete_from_the_socket_to_the_file_when_nothing_was_lost(tmp_path):
+    run_plan(over_a_line(tmp_path, "{duplicate: 0.5, reorder: 0.1, seed: 3}"))
+    (path,) = tmp_path.glob("*.wav")
+    assert about(path)["complete"]
+    assert about(path)["gaps"] == []
+    assert "lost" not in about(path)
+
+
 @pytest.mark.fault(56)
 def test_packets_that_come_twice_are_no_loss(tmp_path):
     result, (call,) = played(over_a_line(tmp_path, "{duplicate: 1, seed: 3}"))
@@ -118,14 +166,16 @@ def full_for(disk: FakeDisk, begin: float, end: float) -> Callable[[Engine], Non
 
 @pytest.mark.fault(56)
 def test_the_end_of_a_call_tells_what_a_full_disk_cost_where_and_which_files_there_are(tmp_path, monkeypatch):
-    plan = recording(tmp_path, calls=1, length=Duration("40s"))
+    recorded = recording(tmp_path, calls=1, length=Duration("40s"))
     with FakeDisk(tmp_path) as disk:
-        result = run_plan(plan, prepare=full_for(disk, 10, 30))
+        result = run_plan(recorded, prepare=full_for(disk, 10, 30))
     end, lost = end_of(result), result.flows[0].stats["wav"].dropped["disk_full"]
     assert end.level == "warning"
     assert end.data["lost"] == {"wav": {"disk_full": lost.json()}}
     assert end.data["lost_ms"] == pytest.approx(20_000, abs=6_000)  # it tries again every 5 s
     assert [Path(path).name for path in end.data["files"]] == ["load-000000.wav", "load-000000-2.wav"]
+    second = about(tmp_path / "load-000000-2.wav")
+    assert (second["complete"], second["lost"]) == (False, {"wav": {"disk_full": pytest.approx(lost.seconds)}})
     lines = [line for line in logged(result, monkeypatch) if line["event"] == "audio_dropped"]
     told = {key: lines[0][key] for key in ("level", "flow", "node", "call_id", "reason")}
     assert told == {
@@ -156,3 +206,41 @@ def test_the_longest_wait_in_a_queue_is_told_at_the_end_of_the_call(tmp_path):
     quick = run_plan(recording(tmp_path / "quick", calls=1, length=Duration("5s")))
     assert end_of(slow).data["delay_ms"] >= 500
     assert end_of(quick).data["delay_ms"] <= 40
+
+
+@node("scribe")
+class Scribe(Transform[Audio, Text]):
+    """Writes a text for each piece of audio."""
+
+    caps = (ANY_AUDIO,)
+
+    @classmethod
+    def gives(cls, config: Any, given: Format) -> Format:
+        return Format("text")
+
+    def process(self, chunk: Audio, emit: Emit[Text]) -> None:
+        emit(Text(chunk.track, chunk.start / chunk.rate, chunk.end / chunk.rate, "word", True, chunk.start))
+
+
+def transcribed(folder: Path, *line: GraphNode, read: str) -> GraphResult:
+    """A call of 2 s whose texts go to a file, from the node ``read``."""
+    words = step("words", Scribe, read)
+    return run_plan(plan(*line, words, step("text", TranscriptFile, "words", path=f"{folder}/{{flow}}.jsonl")))
+
+
+@pytest.mark.fault(56)
+def test_a_transcript_is_not_complete_where_audio_was_lost_before_the_words(tmp_path):
+    broken = step("broken", Broken, "call", at=20, on_error="restart")
+    result = transcribed(tmp_path, step("call", Tones, length="2s", pace=True), broken, read="broken")
+    (path,) = tmp_path.glob("*.jsonl")
+    found, lost = about(path), end_of(result).data["lost"]["broken"]["node_failed"]["ms"] / 1000
+    assert not found["complete"]
+    assert found["lost"] == {"broken": {"node_failed": lost}}
+    assert {(gap["reason"], gap["node"], gap["track"]) for gap in found["gaps"]} == {("node_failed", "broken", "agent")}
+
+
+@pytest.mark.fault(56)
+def test_a_transcript_without_losses_is_complete(tmp_path):
+    transcribed(tmp_path, step("call", Tones, length="2s"), read="call")
+    (path,) = tmp_path.glob("*.jsonl")
+    assert (about(path)["complete"], about(path)["gaps"], "lost" in about(path)) == (True, [], False)
