@@ -32,6 +32,7 @@ MAX_PIECE = 64
 """Characters of a field's value that a name keeps."""
 
 _URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
+_WILDCARD = re.compile(r"[*?]")  # brackets are common in names of files
 _ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]*")
 _FOREIGN = re.compile(r"[^A-Za-z0-9._-]|\.{2,}")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # Windows opens a device for these
@@ -47,18 +48,21 @@ def safe_name(value: str) -> str:
 
 
 class LocalPath(FieldType, str):
-    """The path of a file or folder on this machine; a URL is refused."""
+    """The path of one file on this machine; a URL, a folder and a pattern such as ``in/*.wav`` are refused."""
 
     __slots__ = ()
 
     EXAMPLE: ClassVar[str] = "recordings/call.wav"
     INSTEAD_OF_URL: ClassVar[str] = "download it first, and write the path of the local file"
+    INSTEAD_OF_PATTERN: ClassVar[str] = "write the path of one file, and run the graph once for each"
 
     def __new__(cls, text: str) -> Self:
         """Check ``text``. Raises `ValueError` that says what to write."""
         if _URL.match(text):
             raise ValueError(f"{text!r} is a URL, not a file of this machine: {cls.INSTEAD_OF_URL}")
-        if "\0" in text:
+        if _WILDCARD.search(text):
+            raise ValueError(f"{text!r} is a pattern, not a file: {cls.INSTEAD_OF_PATTERN}")
+        if "\0" in text or text.endswith("/"):
             raise ValueError(f"{text!r} names no file: write for example {cls.EXAMPLE}")
         return super().__new__(cls, text)
 
@@ -87,6 +91,7 @@ class PathTemplate(LocalPath):
 
     EXAMPLE = "recordings/{flow}.wav"
     INSTEAD_OF_URL = "write to a local folder, and upload finished files with a tool such as rclone"
+    INSTEAD_OF_PATTERN = "give each call's file a name with fields, such as recordings/{flow}.wav"
 
     def __new__(cls, text: str) -> Self:
         """Check ``text``. Raises `ValueError` that says what to write."""
@@ -98,7 +103,7 @@ class PathTemplate(LocalPath):
             if field is not None:
                 _check_field(field, spec or "", conversion)
         template = super().__new__(cls, text)
-        if text.endswith(("/", "/.")) or text.strip() in ("", "."):
+        if text.endswith("/.") or text.strip() in ("", "."):
             raise ValueError(f"{text!r} names no file: write for example {cls.EXAMPLE}")
         if ".." in Path(text[len(cls._static_root(text)) :]).parts:
             raise ValueError(f"{text!r} climbs out of its own directory: leave out the '..' after the first field")

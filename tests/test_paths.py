@@ -115,7 +115,21 @@ def test_url_is_refused_with_advice(text):
         TypeAdapter(LocalPath).validate_python(text)
 
 
-@pytest.mark.parametrize("text", ["s3:/bucket/x.wav", "./a://b", "C:\\calls\\x.wav", "", "a b"])
+@pytest.mark.parametrize("text", ["in/*.wav", "in/call?.wav", "**/x.wav"])
+def test_a_pattern_is_refused_with_advice(text):
+    with pytest.raises(ValidationError, match=r"is a pattern, not a file: write the path of one file"):
+        TypeAdapter(LocalPath).validate_python(text)
+    with pytest.raises(ValidationError, match=r"is a pattern, not a file: give each call's file a name with fields"):
+        TypeAdapter(PathTemplate).validate_python(text)
+
+
+@pytest.mark.parametrize("kind", [LocalPath, PathTemplate])
+def test_a_folder_is_refused(kind):
+    with pytest.raises(ValidationError, match=r"'in/' names no file: write for example recordings/"):
+        TypeAdapter(kind).validate_python("in/")
+
+
+@pytest.mark.parametrize("text", ["x[1].wav", "s3:/bucket/x.wav", "./a://b", "C:\\calls\\x.wav", "", "a b"])
 def test_what_is_no_url_is_a_path(text):
     assert TypeAdapter(LocalPath).validate_python(text) == text
 

@@ -21,8 +21,18 @@ def simulate(
     url: Annotated[
         str, typer.Argument(metavar="URL", help="The receiver, as `flowcore run` prints it: ws://127.0.0.1:3333/")
     ],
-    agent: Annotated[Path, typer.Option(help="WAV file with the agent's voice.", exists=True, dir_okay=False)],
-    caller: Annotated[Path, typer.Option(help="WAV file with the caller's voice.", exists=True, dir_okay=False)],
+    agent: Annotated[
+        Path,
+        typer.Option(
+            help="WAV file with the agent's voice; of a stereo file, the left channel.", exists=True, dir_okay=False
+        ),
+    ],
+    caller: Annotated[
+        Path,
+        typer.Option(
+            help="WAV file with the caller's voice; of a stereo file, the right channel.", exists=True, dir_okay=False
+        ),
+    ],
     calls: Annotated[int, typer.Option(min=1, help="Number of simultaneous calls.")] = 1,
     speed: Annotated[float, typer.Option(min=0, help="1: real time, 2: twice as fast, 0: as fast as possible.")] = 1.0,
     grpc: Annotated[
@@ -40,6 +50,8 @@ def simulate(
     quiet: Quiet = False,
 ) -> None:
     """Send simulated RingCX calls with two recorded voices.
+
+    To play a stereo recording again, give it as --agent and as --caller.
 
     Runs graphs/simulate.yaml or graphs/simulate_grpc.yaml: copy that file to build your own calls.
 

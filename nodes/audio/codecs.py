@@ -56,12 +56,4 @@ def _roughness(samples: NDArray[np.int16]) -> int:
     return int(np.abs(np.diff(samples.astype(np.int64))).sum())
 
 
-def _alaw_table() -> bytes:
-    """Return mu-law for each A-law code: bits 0-3 are the place in a segment, 4-6 the segment, 7 the sign; xor 0x55."""
-    code = np.arange(256, dtype=np.int32) ^ 0x55
-    segment, place = (code >> 4) & 7, code & 15
-    magnitude = np.where(segment, (place * 16 + 0x108) << np.maximum(segment - 1, 0), place * 16 + 8)
-    return g711.encode(np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)).tobytes()
-
-
-_MULAW_OF_ALAW = _alaw_table()
+_MULAW_OF_ALAW = g711.encode(g711.decode_alaw(np.arange(256, dtype=np.uint8))).tobytes()

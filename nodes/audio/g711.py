@@ -1,4 +1,4 @@
-"""ITU-T G.711 mu-law: one byte a sample, logarithmic, about 14 bits of range.
+"""ITU-T G.711 mu-law, and A-law for reading: one byte a sample, logarithmic, about 14 bits of range.
 
 Both directions use tables made once from the standard's arithmetic, so a chunk costs one `numpy.take`. They agree
 with the ITU's own reference software (G.191 ``ulaw_expand`` and ``ulaw_compress``) for every input.
@@ -25,6 +25,11 @@ def decode(codes: NDArray[np.uint8]) -> NDArray[np.int16]:
     return _LINEAR.take(codes)
 
 
+def decode_alaw(codes: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Return the int16 samples of A-law ``codes``, in the same shape."""
+    return _ALAW.take(codes)
+
+
 def encode(samples: NDArray[np.int16]) -> NDArray[np.uint8]:
     """Return the mu-law codes of int16 ``samples``, in the same shape; levels beyond the range of mu-law are clipped.
 
@@ -41,6 +46,14 @@ def _linear_table() -> NDArray[np.int16]:
     return np.where(code & 0x80, -4 * magnitude, 4 * magnitude).astype(np.int16)
 
 
+def _alaw_table() -> NDArray[np.int16]:
+    """Return the sample of each A-law code: bits as those of mu-law, but the even ones are inverted."""
+    code = np.arange(256, dtype=np.int32) ^ 0x55
+    segment, place = (code >> 4) & 7, code & 15
+    magnitude = np.where(segment, (place * 16 + 0x108) << np.maximum(segment - 1, 0), place * 16 + 8)
+    return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
+
+
 def _code_table() -> NDArray[np.uint8]:
     """Return the code for each int16, indexed by its bits as an unsigned number."""
     sample = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int32)
@@ -53,4 +66,5 @@ def _code_table() -> NDArray[np.uint8]:
 
 
 _LINEAR = _linear_table()
+_ALAW = _alaw_table()
 _CODES = _code_table()

@@ -19,10 +19,17 @@ from numpy.typing import NDArray
 from flowcore.audio import SAMPLE_BYTES
 from nodes.audio import g711
 
-PCM, FLOAT, MULAW, EXTENSIBLE = 1, 3, 7, 0xFFFE
+PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 UNKNOWN_SIZE = 0xFFFFFFFF
 MIN_UNFINISHED_SIZE = 0x7FFF0000
 """Least size that marks an unfinished file: recorders write this (GStreamer), 0xFFFFFFFF, or 0, until they finish."""
+OTHER_FILES = {
+    b"fLaC": "a FLAC file", b"OggS": "an Ogg file", b"ID3": "an MP3 file", b"\xff\xfb": "an MP3 file",
+    b"FORM": "an AIFF file", b".snd": "an AU file", b"caff": "a CAF file", b"RIFX": "a big-endian WAV file",
+}  # fmt: skip
+"""Files that users take for WAV files, by their first bytes."""
+OTHER_FORMATS = {2: "Microsoft ADPCM", 17: "IMA ADPCM", 49: "GSM 6.10", 64: "G.721 ADPCM", 80: "MPEG", 85: "MP3"}
+"""Formats in WAV files that users meet, by their tags (RFC 2361)."""
 ENCODINGS = {encoding: (tag, SAMPLE_BYTES[encoding]) for encoding, tag in (("s16", PCM), ("mulaw", MULAW))}
 
 
@@ -68,20 +75,26 @@ def _u32(number: int) -> bytes:
 
 def read_layout(head: bytes, length: int) -> Layout:
     """Read the header of a file of ``length`` bytes from its first bytes. Raises `NotWav`."""
-    if len(head) < 12 or head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-        raise NotWav("it is no WAV file")
+    if len(head) < 12 or head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:12] != b"WAVE":
+        known = (f"it is {name}" for begin, name in OTHER_FILES.items() if head.startswith(begin))
+        raise NotWav(next(known, "it is no WAV file"))
     whole = int.from_bytes(head[4:8], "little")
     form: bytes | None = None
+    long_size = 0  # of data that may exceed 4 GiB: EBU Tech 3306
     at = 12
     while at + 8 <= len(head):
         name, size = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
         at += 8
         if name == b"data" and form is not None:
-            growing = size >= MIN_UNFINISHED_SIZE or (size == 0 and whole <= at)
+            growing = size >= MIN_UNFINISHED_SIZE or (size == 0 and not at < whole < MIN_UNFINISHED_SIZE)
             left = length - at
+            if size == UNKNOWN_SIZE and long_size:
+                growing, size = False, long_size
             return Layout(*_format(form), start=at, size=left if growing else min(size, left))
         if name == b"fmt ":
             form = head[at : at + size]
+        elif name == b"ds64":
+            long_size = int.from_bytes(head[at + 8 : at + 16], "little")
         at += size + size % 2
     raise NotWav("its header is cut off")
 
@@ -93,7 +106,8 @@ def _format(form: bytes) -> tuple[int, int, int, int]:
     if tag == EXTENSIBLE and len(form) >= 26:
         tag = int.from_bytes(form[24:26], "little")  # the first two bytes of the GUID are the format tag
     if not channels or not rate or (tag, bits) not in _DECODERS:
-        raise NotWav(f"its format is not supported (tag {tag}, {bits} bits, {channels} channels at {rate} Hz)")
+        name = OTHER_FORMATS.get(tag, f"format {tag}")
+        raise NotWav(f"its format is not supported ({name}, {bits} bits, {channels} channels at {rate} Hz)")
     return tag, channels, rate, bits
 
 
@@ -119,6 +133,7 @@ _DECODERS: dict[tuple[int, int], Callable[[bytes], NDArray[np.int16]]] = {
     (PCM, 32): lambda raw: (np.frombuffer(raw, "<i4") >> 16).astype(np.int16),
     (FLOAT, 32): lambda raw: _from_float(np.frombuffer(raw, "<f4")),
     (FLOAT, 64): lambda raw: _from_float(np.frombuffer(raw, "<f8")),
+    (ALAW, 8): lambda raw: g711.decode_alaw(np.frombuffer(raw, np.uint8)),
     (MULAW, 8): lambda raw: g711.decode(np.frombuffer(raw, np.uint8)),
 }
 
@@ -139,7 +154,9 @@ def finalize(path: Path) -> float:
         else:
             start = file.read(4096)
             found = read_layout(start, length)
-            encoding = next((name for name, code in ENCODINGS.items() if code == (found.tag, found.bits // 8)), "s16")
+            encoding = next((name for name, code in ENCODINGS.items() if code == (found.tag, found.bits // 8)), "")
+            if not encoding:
+                raise NotWav("another program wrote it")
             size = found.size - found.size % found.frame_bytes
             head = header(encoding, found.rate, found.channels, size)
             if len(head) != found.start:

@@ -25,10 +25,10 @@ class WavSourceConfig(Config):
     """A file of both parties, or of the agent only."""
 
     agent: LocalPath = LocalPath("")
-    """The agent's file, mono; in place of ``path``."""
+    """The agent's file, in place of ``path``; of a stereo file, the left channel."""
 
     customer: LocalPath = LocalPath("")
-    """The customer's file, mono; in place of ``path``."""
+    """The customer's file, in place of ``path``; of a stereo file, the right channel."""
 
     rate: Rate = Rate(8000)
     """Sample rate of the output; files at other rates are resampled."""
@@ -57,8 +57,8 @@ class WavSource(Listener[Audio, WavSourceConfig]):
     """One call from a stereo file (agent left, customer right), or from a mono file for each party.
 
     A mono ``path`` is the agent. The shorter party is padded with silence, because both parties of a call send until
-    its end. Files are read whole at the start and resampled to ``rate``: 8, 16, 24 or 32 bits, float or mu-law,
-    unfinished files too.
+    its end. Files are read whole at the start and resampled to ``rate``: 8, 16, 24 or 32 bits, float, mu-law
+    or A-law, RF64 and unfinished files too. A stereo recording given as both ``agent`` and ``customer`` plays its call.
 
     Out: ``Audio``, s16 at ``rate``, tracks. The session's ``call_id`` is the name of the file and the call's number.
 
@@ -112,18 +112,19 @@ class WavSource(Listener[Audio, WavSourceConfig]):
         """Return the samples of each party, all of one length. Raises `CannotStart`."""
         config = self.config
         if config.path:
-            samples = self._read("path", max_channels=2)
-            voices = dict(zip(TRACKS, samples.T, strict=False))
+            voices = dict(zip(TRACKS, self._read("path").T, strict=False))
         else:
-            given = (track for track in TRACKS if getattr(config, track))
-            voices = {track: self._read(track, max_channels=1)[:, 0] for track in given}
+            given = [(channel, track) for channel, track in enumerate(TRACKS) if getattr(config, track)]
+            read = {track: self._read(track) for _, track in given}
+            voices = {track: read[track][:, min(channel, read[track].shape[1] - 1)] for channel, track in given}
         longest = max(len(samples) for samples in voices.values())
         padded = {track: np.pad(samples, (0, longest - len(samples))) for track, samples in voices.items()}
         for samples in padded.values():
             samples.setflags(write=False)  # all calls share them
         return padded
 
-    def _read(self, field: str, max_channels: int) -> NDArray[Any]:
+    def _read(self, field: str) -> NDArray[Any]:
+        """Return the samples of a file, shape ``(frames, channels)``, one or two channels. Raises `CannotStart`."""
         path = Path(getattr(self.config, field)).expanduser()
         try:
             rate, samples = wav.decode(path.read_bytes())
@@ -132,10 +133,11 @@ class WavSource(Listener[Audio, WavSourceConfig]):
                 f"cannot read {path}: {error.strerror}; give the path of a WAV file", field=field
             ) from error
         except wav.NotWav as error:
-            raise CannotStart(f"cannot read {path}: {error}; give a WAV file", field=field) from error
-        if samples.shape[1] > max_channels:
-            fix = "give a stereo or mono file" if max_channels == 2 else "use path for a file of both parties"
-            raise CannotStart(f"{path} has {samples.shape[1]} channels: {fix}", field=field)
+            fix = "give a WAV file, as  ffmpeg -i IN -c:a pcm_s16le OUT.wav  makes one"
+            raise CannotStart(f"cannot read {path}: {error}; {fix}", field=field) from error
+        if samples.shape[1] > len(TRACKS):
+            text = f"{path} has {samples.shape[1]} channels: give a mono file, or a stereo file with a party in each"
+            raise CannotStart(text, field=field)
         if rate != self.config.rate and len(samples):
             import soxr
 

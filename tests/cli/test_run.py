@@ -108,6 +108,22 @@ def test_a_simulated_call_is_recorded_and_its_file_named_last(tmp_path):
             assert int(np.argmax(spectrum)) == hertz
 
 
+def test_a_stereo_recording_is_simulated_again_and_recorded_the_same(tmp_path):
+    agent, caller = voice(tmp_path / "agent.wav"), voice(tmp_path / "caller.wav", hertz=300)
+    recordings = []
+    for parties in ((agent, caller), (None, None)):
+        first, second = (party or recordings[0] for party in parties)
+        server = Server("record.yaml", *TIMELESS, "--calls", "1", cwd=tmp_path)
+        client = flowcore(
+            "simulate", f"--agent={first}", f"--caller={second}", "--speed", "0", server.url, cwd=tmp_path
+        )
+        assert client.returncode == 0
+        recordings.append(tmp_path / server.end()[1].strip())
+    before, again = (path.read_bytes() for path in recordings)
+    assert len(before) == 44 + 4 * 8000
+    assert again == before
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_and_leaves_with_0(tmp_path, number):
     server = Server("record.yaml", cwd=tmp_path)

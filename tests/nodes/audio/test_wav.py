@@ -4,6 +4,7 @@ import wave
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -73,6 +74,42 @@ def test_eight_bits_and_mulaw():
     assert wav.decode(riff(wav.MULAW, 8, codes.tobytes()))[1].ravel().tolist() == g711.decode(codes).tolist()
 
 
+def test_alaw_is_what_libsndfile_reads(tmp_path):
+    codes = np.arange(256, dtype=np.uint8)
+    (tmp_path / "x.wav").write_bytes(riff(wav.ALAW, 8, codes.tobytes(), channels=1))
+    samples = wav.decode((tmp_path / "x.wav").read_bytes())[1][:, 0]
+    assert samples.tolist() == soundfile.read(tmp_path / "x.wav", dtype="int16")[0].tolist()
+
+
+@pytest.mark.parametrize("name", [b"RF64", b"BW64"])
+@pytest.mark.parametrize("told", [True, False])
+def test_files_for_more_than_4_gib_are_read_up_to_their_tags(name, told):
+    data = SAMPLES.tobytes()
+    sizes = struct.pack("<QQQI", 0, len(data) if told else 0, len(SAMPLES), 0)
+    file = bytearray(riff(wav.PCM, 16, data, size=0xFFFFFFFF) + b"LIST\x04\0\0\0abcd" * told)
+    file[:12] = name + b"\xff\xff\xff\xffWAVEds64" + struct.pack("<I", len(sizes)) + sizes
+    assert wav.decode(bytes(file))[1].tolist() == SAMPLES.tolist()
+
+
+def test_rf64_is_read_as_libsndfile_writes_it(tmp_path):
+    soundfile.write(tmp_path / "x.wav", SAMPLES, 8000, format="RF64", subtype="PCM_16")
+    assert wav.decode((tmp_path / "x.wav").read_bytes())[1].tolist() == SAMPLES.tolist()
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        (b"fLaC" + bytes(60), "it is a FLAC file"),
+        (b"RIFX" + bytes(60), "it is a big-endian WAV file"),
+        (riff(17, 4, b"12345678"), r"its format is not supported \(IMA ADPCM, 4 bits, 2 channels at 16000 Hz\)"),
+        (riff(999, 4, b"12345678"), r"its format is not supported \(format 999, 4 bits"),
+    ],
+)
+def test_what_is_not_read_is_named(file, says):
+    with pytest.raises(wav.NotWav, match=says):
+        wav.decode(file)
+
+
 def test_float_beyond_full_scale_is_clipped():
     values = np.array([1.0, 2.0, -2.0, np.nan, np.inf, -np.inf], "<f4")
     _, samples = wav.decode(riff(wav.FLOAT, 32, values.tobytes(), channels=1))
@@ -83,7 +120,8 @@ def test_float_beyond_full_scale_is_clipped():
 @example(b"")
 @example(riff(wav.PCM, 16, b"")[:40])
 @example(riff(wav.PCM, 12, b"12345678"))
-@example(riff(6, 8, b"a-law"))
+@example(riff(85, 8, b"mp3"))
+@example(b"RF64" + riff(wav.PCM, 16, b"")[4:12] + b"ds64\x04\0\0\0abcd" + riff(wav.PCM, 16, b"12345678")[12:])
 @example(riff(wav.PCM, 16, b"", channels=0))
 def test_any_bytes_are_read_or_refused(data):
     try:
@@ -123,7 +161,15 @@ def test_finalize_of_a_file_killed_before_its_header_is_an_empty_recording(tmp_p
         assert reader.getnframes() == 0
 
 
-@pytest.mark.parametrize("other", [b"RIFF" + b"\0" * 60, riff(wav.PCM, 16, b"12345678"), b"#!/bin/sh\n" * 9])
+@pytest.mark.parametrize(
+    "other",
+    [
+        b"RIFF" + b"\0" * 60,
+        riff(wav.PCM, 16, b"12345678"),
+        wav.header("s16", 8000, 1, 8)[:34] + b"\x08\0" + wav.header("s16", 8000, 1, 8)[36:] + b"12345678",  # 8 bits
+        b"#!/bin/sh\n" * 9,
+    ],
+)
 def test_file_of_another_program_is_not_touched(tmp_path, other):
     (tmp_path / "x.wav.part").write_bytes(other)
     with pytest.raises(wav.NotWav):

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from flowcore import Audio, CannotStart, Refused
 from flowcore.engine.clock import VirtualClock
 from flowcore.testing import GraphResult, joined, run_plan, silence, tone
+from nodes.audio import wav
 from nodes.sources.wav_source import WavSource
 from tests.engine.nodes import Keep, KeepInThread, plan, step
 
@@ -53,6 +54,25 @@ def test_mono_file_is_the_agent(tmp_path):
     play(path=store(tmp_path / "call.wav", AGENT))
     assert {chunk.track for chunk in chunks()} == {"agent"}
     assert (heard() == AGENT).all()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        lambda data: wav.header("s16", 8000, 2, len(data)),
+        lambda data: b"RIFF\xff\xff\xff\xff" + wav.header("s16", 8000, 2, 0)[8:],  # of a recorder that streams
+        lambda data: wav.header("s16", 8000, 2, 0),
+        lambda data: wav.header("s16", 8000, 2),
+    ],
+)
+def test_own_recordings_and_those_of_streaming_recorders_play_as_path_and_as_both_parties(tmp_path, head):
+    data = np.stack([AGENT, CUSTOMER], axis=1).tobytes()
+    (tmp_path / "x.wav").write_bytes(head(data) + data)
+    for config in ({"path": f"{tmp_path}/x.wav"}, dict.fromkeys(("agent", "customer"), f"{tmp_path}/x.wav")):
+        Keep.kept.clear()
+        play(**config)
+        assert (heard(track="agent") == AGENT).all()
+        assert (heard(track="customer") == CUSTOMER).all()
 
 
 def test_one_partys_file_is_enough(tmp_path):
@@ -186,13 +206,15 @@ def test_a_refused_call_does_not_affect_the_others(tmp_path):
         ),
         ({"agent": "."}, "agent: cannot read .: Is a directory; give the path of a WAV file"),
         ({"path": __file__}, "path: cannot read .*: it is no WAV file; give a WAV file"),
-        ({"customer": "STEREO"}, "customer: .* has 2 channels: use path for a file of both parties"),
+        ({"customer": "THREE"}, "customer: .* has 3 channels: give a mono file, or a stereo file with a party in each"),
+        ({"path": "FLAC"}, "path: cannot read .*: it is a FLAC file; give a WAV file, as  ffmpeg -i IN .* makes one"),
     ],
 )
 def test_unreadable_file_names_field_and_fix(tmp_path, config, says):
-    stereo = store(tmp_path / "stereo.wav", AGENT, CUSTOMER)
+    (tmp_path / "x.flac").write_bytes(b"fLaC" + bytes(60))
+    given = {"THREE": store(tmp_path / "three.wav", AGENT, AGENT, CUSTOMER), "FLAC": f"{tmp_path}/x.flac"}
     with pytest.raises(CannotStart, match=says):
-        on(Phone(), **{field: stereo if value == "STEREO" else value for field, value in config.items()})
+        on(Phone(), **{field: given.get(value, value) for field, value in config.items()})
 
 
 @pytest.mark.parametrize("config", [{}, {"path": "a.wav", "agent": "b.wav"}])
