@@ -139,7 +139,13 @@ ENGINE_EVENTS: Final = (
     EventType("events_lost", "The bus was full, and dropped events.", "warning", events="How many."),
     EventType("messages_lost", "A worker sent too many messages in a slot.", "warning", messages="How many were lost."),
     EventType("control_opened", "``flowcore calls``, ``tap`` and ``monitor`` can connect.", path="The socket."),
-    EventType("control_failed", "The control socket could not be made; calls are taken.", "warning", cause=""),
+    EventType(
+        "control_failed",
+        "The control socket could not be made; calls are taken.",
+        "warning",
+        cause="",
+        detail="What is not possible without it.",
+    ),
     EventType(
         "stop_requested",
         "The process was asked to stop, and ends its flows.",

@@ -191,7 +191,9 @@ def _hub(control: Path | None, bus: Bus) -> Hub | None:
     except CannotStart as error:
         if control is not None:
             raise
-        bus.emit("control_failed", cause=error)
+        bus.emit(
+            "control_failed", cause=error, detail="calls are taken, but flowcore calls, tap and monitor cannot connect"
+        )
         return None
     announced = False
 

@@ -27,9 +27,16 @@ def is_stale(path: Path) -> bool:
 
 
 def directory() -> Path:
-    """Return the folder of this user's control sockets. Raises `CannotStart` when another user has access to it."""
+    """Return the folder of this user's control sockets.
+
+    Raises `CannotStart` when it cannot be made, as on a read-only disk, or when another user has access to it.
+    """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(runtime) / "flowcore" if runtime else Path(tempfile.gettempdir()) / f"flowcore-{os.getuid()}"
+    try:
+        folder = Path(runtime) / "flowcore" if runtime else Path(tempfile.gettempdir()) / f"flowcore-{os.getuid()}"
+    except FileNotFoundError as error:
+        text = "no folder for temporary files can be written to"
+        raise CannotStart(f"{text}: set TMPDIR or XDG_RUNTIME_DIR, or give --control a path") from error
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()

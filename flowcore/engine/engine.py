@@ -26,6 +26,7 @@ from flowcore.errors import AccountingError, CannotStart, Refused, Undeclared
 from flowcore.graph.plan import Plan
 from flowcore.graph.source import is_unchanged
 from flowcore.node import ConnectionCounter, Listener, Resource, Session
+from flowcore.paths import PathTemplate
 
 DRAIN_TIMEOUT = 10.0
 """Seconds that a flow may take to end by itself; then the nodes that hang are named and left behind."""
@@ -33,8 +34,8 @@ STOP_TIMEOUT = 20.0
 """Seconds that all flows together may take to end when the process stops."""
 RECOVERY_TIMEOUT = 5.0
 """Seconds that the end of the process waits for `start_recovery`'s thread, which runs beside the calls."""
-FILES_PER_SINK = 2
-"""Files that a sink is expected to keep open for each call: a recording and its journal."""
+FILES_PER_PATH = 2
+"""Files that a node with a path for each call is expected to keep open: a recording and its journal."""
 BUSY = "busy"
 OPEN_FILES = "open_files"
 STOPPING = "stopping"
@@ -102,7 +103,8 @@ class Engine:
         self._listener: Any = plan.listener.cls(plan.listener.config)
         self._sampler = Sampler()
         self._alarms = Alarms(self.clock.now)
-        self._files_per_call = FILES_PER_SINK * sum(not node.gives for node in plan.nodes.values())
+        values = (value for node in plan.nodes.values() for _, value in node.config)
+        self._files_per_call = FILES_PER_PATH * sum(isinstance(value, PathTemplate) for value in values)
         self._unswept: dict[Flow, None] = {}  # a set that keeps its order: a replay closes flows as the call did
         self._resources = Resources(self.totals, self.bus, self.clock.now, messages)
         self._finished = asyncio.Event()

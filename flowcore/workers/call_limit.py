@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import fcntl
 import mmap
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from hashlib import blake2b
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class SharedCallLimit:
     @contextmanager
     def shared(cls, limit: int, rows: int) -> Iterator[SharedCallLimit]:
         """Make a new file with empty rows, for a supervisor, which has no row itself."""
-        with tempfile.TemporaryFile() as file:
+        with _memory_file() as file:
             file.truncate(_file_size(rows))
             yield cls(limit, rows, 0, file.fileno())
 
@@ -110,6 +111,13 @@ class SharedCallLimit:
             return 0 if held_by_takers else MAX_CONNECTIONS_PER_SLOT
         excess = self._cells[self._mine + _HELD] - sum(held_by_takers) / len(held_by_takers)
         return max(1, MAX_CONNECTIONS_PER_SLOT - max(0, round(excess)))
+
+
+def _memory_file() -> BinaryIO:
+    """Return a file that no folder holds: all may be read-only."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("flowcore-calls"), "r+b", buffering=0)
+    return tempfile.TemporaryFile(buffering=0)  # other systems than Linux
 
 
 def _file_size(rows: int) -> int:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flowcore import Audio, CannotStart, Config, Format, Host, Listener, Reason, node, open_files
+from flowcore import Audio, CannotStart, Config, Format, Host, Listener, PathTemplate, Reason, Sink, node, open_files
 from flowcore.engine.clock import SystemClock
 from flowcore.engine.engine import Engine
 from flowcore.errors import Refused
@@ -88,12 +88,25 @@ def test_calls_beyond_the_limit_are_refused_and_counted():
     assert all("busy" in reason for reason in RefusedTones.refusals)
 
 
+class PathConfig(Config):
+    path: PathTemplate = PathTemplate("{flow}.wav")
+
+
+@node("writer")
+class Writer(Sink[Audio, PathConfig]):
+    """Has a file for each call."""
+
+    caps = Keep.caps
+
+    def process(self, chunk: Audio) -> None: ...
+
+
 @pytest.mark.fault(55)
 def test_a_call_for_whose_files_there_is_no_room_is_refused(monkeypatch):
     free = iter([130, 130, 129, 129])  # at the start, then at each question: an eighth is kept, and a call needs 2
     monkeypatch.setattr(open_files, "room", lambda: open_files.Room(next(free), 1024))
     RefusedTones.refusals.clear()
-    result = run_plan(plan(step("call", RefusedTones), step("end", Keep, "call")), calls=1)
+    result = run_plan(plan(step("call", RefusedTones), step("end", Writer, "call")), calls=1)
     assert [event.data["reason"] for event in result.named("session_refused")] == ["open_files"] * 2
     assert RefusedTones.refusals == ["open_files"] * 2
 
