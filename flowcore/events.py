@@ -81,6 +81,7 @@ ENGINE_EVENTS: Final = (
         parties="Tracks on which audio came.",
         lost_ms="Length of all audio that was lost, each party's counted.",
         lost="The same by node and reason, in chunks and ms; texts have no length.",
+        lost_between="The first and the last second of the call that is missing, by node and reason, if known.",
         dropped="What was dropped, lost or not, in the same form.",
         filled="Audio that was filled in, in the same form.",
         holds="Pauses that ended.",

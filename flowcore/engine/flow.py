@@ -263,6 +263,7 @@ class Flow:
             failed=[error.node for error in self.failures],
             lost_ms=round(losses.seconds * 1000),
             lost=losses.json(),
+            lost_between=self._lost_between(losses),
             dropped={name: node.dropped.json() for name, node in stats.items() if node.dropped},
             filled={name: node.filled.json() for name, node in stats.items() if node.filled},
             delay_ms=round(max((border.longest for border in self.borders.values()), default=0.0) * 1000),
@@ -304,6 +305,13 @@ class Flow:
                     if self._bus.declared.lost(name, reason):
                         losses.count(name, reason, tally.chunks, tally.seconds / channels)
         return losses
+
+    def _lost_between(self, losses: Losses) -> dict[str, dict[str, tuple[float, float]]]:
+        found = {
+            node: {reason: between for reason in reasons if (between := self.gaps.between(node, reason))}
+            for node, reasons in losses.items()
+        }
+        return {node: reasons for node, reasons in found.items() if reasons}
 
     def losses_until(self, node: str) -> list[Loss]:
         losses = self.losses(self._way_to(node))

@@ -43,6 +43,11 @@ class Gaps:
         found = [gap for key, gaps in tuple(self._gaps.items()) if key[:2] == (node, reason) for gap in tuple(gaps)]
         return tuple(sorted(found, key=lambda gap: gap.start))
 
+    def between(self, node: str, reason: str) -> tuple[float, float] | None:
+        """Return the first and the last second that are missing, to the millisecond; None where no place is known."""
+        gaps = self.of(node, reason)
+        return (round(gaps[0].start, 3), round(max(gap.end for gap in gaps), 3)) if gaps else None
+
 
 def _joined(one: Gap, other: Gap) -> Gap:
     return Gap(one.track, one.start, max(one.end, other.end), one.seconds + other.seconds)

@@ -220,7 +220,8 @@ class _Compiler:
         chains = {self.done[upstream].chain for upstream, _ in inputs}
         queue = node.queue if node else None
         border = None
-        if cls.runs == "thread" or queue is not None or len(chains) > 1:
+        takes_words = given.kind == "text" and issubclass(cls, Sink)  # rare, so that a queue costs nothing
+        if cls.runs == "thread" or queue is not None or len(chains) > 1 or takes_words:
             border = self._border(cls, node)
         chain = chains.pop() if border is None else self._next_chain()
         on_error: OnError = "fail_flow" if chain == 0 and not issubclass(cls, Sink) else "fail_branch"

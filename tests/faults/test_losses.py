@@ -7,11 +7,11 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from flowcore import ANY_AUDIO, Audio, Duration, Emit, Format, Text, Transform, node
+from flowcore import ANY_AUDIO, TEXT, Audio, Duration, Emit, Format, Sink, Text, Transform, node
 from flowcore.cli.log import Log
 from flowcore.control.handler import calls as live_calls
 from flowcore.engine.engine import Engine
@@ -19,7 +19,7 @@ from flowcore.graph.load import load
 from flowcore.graph.model import GraphNode
 from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
-from flowcore.testing import FakeDisk, GraphResult, VirtualPool, run_plan
+from flowcore.testing import FakeDisk, GraphResult, VirtualPool, run_plan, spend
 from nodes.sinks.transcript_file import TranscriptFile
 from tests.engine.nodes import Broken, Tones, plan, step
 from tests.faults.calls import TRACKS, recording, with_calls
@@ -244,3 +244,69 @@ def test_a_transcript_without_losses_is_complete(tmp_path):
     transcribed(tmp_path, step("call", Tones, length="2s"), read="call")
     (path,) = tmp_path.glob("*.jsonl")
     assert (about(path)["complete"], about(path)["gaps"], "lost" in about(path)) == (True, [], False)
+
+
+class Words(Sink[Text]):
+    """Keeps the texts of a call."""
+
+    caps = (TEXT,)
+    kept: ClassVar[list[Text]] = []
+
+    def process(self, chunk: Text) -> None:
+        self.kept.append(chunk)
+
+
+class Post(Words):
+    """Waits in ``process``, and does not say so, for an endpoint that hangs at the sixth text."""
+
+    kept: ClassVar[list[Text]] = []
+    hang: ClassVar[float] = 0.0
+
+    def process(self, chunk: Text) -> None:
+        if len(self.kept) == 5:
+            spend(self.hang)
+        self.kept.append(chunk)
+
+
+class Wordy(Scribe):
+    """Writes a text a second, in a thread, and may lose what it has no time for."""
+
+    runs = "thread"
+    loss = "allowed"
+
+    def process(self, chunk: Audio, emit: Emit[Text]) -> None:
+        if chunk.end % 8000 == 0:
+            super().process(chunk, emit)
+
+
+for cls, name in ((Words, "words"), (Post, "post"), (Wordy, "wordy")):
+    cls.name = name
+
+
+def posted(hang: float) -> GraphResult:
+    """A call of 60 s, whose texts go to two sinks."""
+    for sink in (Words, Post):
+        sink.kept.clear()
+    Post.hang = hang
+    sinks = step("post", Post, "words"), step("keep", Words, "words")
+    call = step("call", Tones, length="60s", pace=True)
+    return run_plan(plan(call, step("words", Wordy, "call"), *sinks), pool=VirtualPool())
+
+
+@pytest.mark.fault(56)
+@pytest.mark.parametrize("hang", [20.0, 50.0])
+def test_a_sink_of_words_that_hangs_costs_no_word_while_its_queue_holds(hang):
+    end = end_of(posted(hang))
+    assert len(Words.kept) == len(Post.kept) == 60
+    assert (end.data["reason"], end.data["lost"], end.level) == ("done", {}, "info")
+
+
+@pytest.mark.fault(56)
+def test_which_words_a_sink_lost_is_told_at_the_end_of_the_call(monkeypatch):
+    result = posted(1e6)
+    end = end_of(result)
+    assert (len(Words.kept), end.data["reason"], end.data["failed"]) == (60, "drain_deadline", ["post"])
+    assert end.data["lost"] == {"post": {"drain_deadline": {"chunks": 54, "ms": 0.0}}}
+    assert end.data["lost_between"] == {"post": {"drain_deadline": (6.98, 60.0)}}  # the sixth may yet arrive
+    (line,) = (line for line in logged(result, monkeypatch) if line["event"] == "audio_dropped")
+    assert (line["call_id"], line["node"], line["reason"], line["chunks"]) == ("0", "post", "drain_deadline", 54)
