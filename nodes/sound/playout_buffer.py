@@ -3,7 +3,8 @@
 Two quartz clocks differ by up to 200 ppm, 12 ms a minute: without correction the buffer runs dry, or its delay grows.
 The buffer measures the *wait* of chunks: the time between arrival and playout. It steers the shortest wait of each
 window towards ``depth``. Within the tolerance samples pass untouched; outside they play 0.1 % slower or faster, which
-is inaudible (1.7 cents).
+is inaudible (1.7 cents). A larger surplus, such as that of a card that starts late, is left out of the next pauses
+between words.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ Samples = NDArray[np.float32]
 
 WAIT_TOLERANCE = 0.010  # seconds that the wait may differ from the depth before the speed is corrected
 SPEED_CORRECTION = 0.001  # fraction by which playout is then slower or faster: five times the worst quartz
-MAX_SURPLUS_SECONDS = 0.020  # seconds above the depth beyond which the surplus is cut out at once
+MAX_SURPLUS_SECONDS = 0.020  # seconds above the depth beyond which the surplus is left out
+PAUSE_TIMEOUT = 4.0  # seconds that a surplus waits for pauses; then it is cut out of the words
+MIN_QUIET_SECONDS = 0.020  # of a pause between words: less may belong to a word
+QUIET_SHARE = 0.02  # of the loudest level of late: -34 dB
+QUIET_LEVEL = 66.0  # in the range of 16 bits, -54 dB: always quiet
+LOUDEST_DECAY = 0.999  # for each block: it halves in 7 s of blocks of 10 ms
 WINDOW_SECONDS = 1.0  # seconds over which the shortest wait is measured
 MAX_QUEUED_SECONDS = 0.5  # of audio that may arrive between two calls of `pull`; more audio pushes out the oldest
 MIN_PAUSE_SECONDS = 0.3  # audio that returns sooner after the buffer ran dry was late, not a pause: the depth grows
@@ -63,6 +69,9 @@ class PlayoutBuffer:
         self._shortest_wait = float("inf")
         self._window_end = float("-inf")
         self._ran_dry = float("-inf")  # time
+        self._surplus = 0  # samples to leave out
+        self._cut_at = float("inf")  # time at which they are cut out, pause or not
+        self._loudest = 0.0  # level (RMS) of the loudest block of late
 
     def push(self, samples: NDArray[np.int16], now: float) -> int:
         """Add audio of the call; return the number of samples dropped since the last push."""
@@ -84,7 +93,7 @@ class PlayoutBuffer:
         self._take_queue()
         if not self.playing and not self._start(now):
             return None
-        surplus = self._steer(now)
+        self._steer(now)
         fade = round(FADE_SECONDS * self.rate)
         if not self._has(frames):
             return self._run_dry(fade, frames, now)
@@ -93,8 +102,9 @@ class PlayoutBuffer:
         out = self._read(frames)
         if self._position == self._began:
             out[:fade] *= _ramp(fade)
-        if surplus:
-            self._cut(out, surplus, fade)
+        if self._surplus:
+            self._catch_up(out, fade, now)
+        self._loudest = max(_level(out), self._loudest * LOUDEST_DECAY)
         began = self._position
         self._position += self._step * frames
         if self._ending_correction:
@@ -126,7 +136,7 @@ class PlayoutBuffer:
         return self._first + len(self._held)
 
     def _start(self, now: float) -> bool:
-        """Start playout once the oldest audio has waited long enough; skip the audio that piled up meanwhile."""
+        """Start playout once the oldest audio has waited long enough."""
         if not self._arrivals:
             return False
         if 0 < now - self._ran_dry < MIN_PAUSE_SECONDS:
@@ -135,10 +145,10 @@ class PlayoutBuffer:
             self._ran_dry = float("-inf")
         if now - self._arrivals[0].time < self._depth:
             return False
-        limit = round((self._depth + MAX_SURPLUS_SECONDS) * self.rate) + self._end - self._arrivals[-1].position
-        surplus = self._end - floor(self._position) - limit
-        if surplus > 0:
-            self._skip(surplus)
+        newest = self._arrivals[-1]
+        wait = now - newest.time + (newest.position - floor(self._position)) / self.rate
+        self._leave_out(wait - self._depth, now)
+        self._arrivals.clear()  # of audio that piled up, the other waits say nothing
         self.playing = True
         self._step, self._ending_correction = 1.0, False
         self._began = self._position = float(floor(self._position))
@@ -177,12 +187,33 @@ class PlayoutBuffer:
         self.playing, self._ran_dry = False, now
         return out
 
-    def _cut(self, out: Samples, surplus: int, fade: int) -> None:
-        """Skip ``surplus`` samples, with a cross-fade to the audio behind them."""
+    def _leave_out(self, surplus: float, now: float) -> None:
+        """Plan to leave out a surplus, in seconds, if it is large."""
+        self._surplus = round(surplus * self.rate) if surplus > MAX_SURPLUS_SECONDS else 0
+        self._cut_at = min(self._cut_at, now + PAUSE_TIMEOUT) if self._surplus else float("inf")
+
+    def _catch_up(self, out: Samples, fade: int, now: float) -> None:
+        """Leave out the planned samples as far as the audio is quiet, or all of them if there was no pause in time."""
+        skip = min(self._surplus, self._end - floor(self._position + self._step * len(out)) - 3)
+        if now < self._cut_at:
+            quiet = self._quiet_samples(skip + fade, fade)
+            skip = min(skip, quiet - fade) if quiet >= MIN_QUIET_SECONDS * self.rate else 0
+        if skip > 0:
+            self._cut(out, skip, fade)
+            self._surplus -= skip
+            self._cut_at = self._cut_at if self._surplus else float("inf")
+            self._shortest_wait, self._window_end = float("inf"), now + WINDOW_SECONDS  # measure anew
+
+    def _quiet_samples(self, most: int, step: int) -> int:
+        """Return how many of the next samples are quiet, in steps of ``step``."""
+        first = floor(self._position) - self._first
+        steps = self._held[first : first + most // step * step].reshape(-1, step)
+        loud = np.sqrt(np.mean(steps**2, axis=1)) > max(QUIET_LEVEL, QUIET_SHARE * self._loudest)
+        return step * (int(np.argmax(loud)) if loud.any() else len(steps))
+
+    def _cut(self, out: Samples, skip: int, fade: int) -> None:
+        """Skip samples, with a cross-fade to the audio behind them."""
         frames = len(out)
-        skip = min(surplus, self._end - floor(self._position + self._step * frames) - 3)
-        if skip <= 0:
-            return
         later, ramp = self._read(frames, skip), _ramp(fade)
         out[:fade] = out[:fade] * (1 - ramp) + later[:fade] * ramp
         out[fade:] = later[fade:]
@@ -202,25 +233,29 @@ class PlayoutBuffer:
             wait = now + (arrival.position - began) / self.rate - arrival.time
             self._shortest_wait = min(self._shortest_wait, wait)
 
-    def _steer(self, now: float) -> int:
-        """Once a window, choose the speed that brings the wait to the depth; return how many samples to skip."""
+    def _steer(self, now: float) -> None:
+        """Once a window, choose the speed that brings the wait to the depth, and how many samples to leave out."""
         if now < self._window_end:
-            return 0
+            return
         self._window_end = now + WINDOW_SECONDS
         wait, self._shortest_wait = self._shortest_wait, float("inf")
         if wait == float("inf"):  # no audio arrived: the buffer will run dry
-            return 0
+            return
         self.wait = wait
         self._depth = max(self.depth, self._depth - DEPTH_DECAY)
         surplus = wait - self._depth
-        if surplus > MAX_SURPLUS_SECONDS:
-            return round(surplus * self.rate)
+        self._leave_out(surplus, now)
+        if self._surplus:
+            return
         if self._step == 1.0:
             if abs(surplus) > WAIT_TOLERANCE:
                 self._step = 1.0 + (SPEED_CORRECTION if surplus > 0 else -SPEED_CORRECTION)
         elif (surplus > 0) != (self._step > 1):
             self._ending_correction = True  # the next block ends on a whole sample; later samples pass untouched
-        return 0
+
+
+def _level(samples: Samples) -> float:
+    return float(np.sqrt(np.mean(samples**2)))
 
 
 def _ramp(frames: int) -> Samples:

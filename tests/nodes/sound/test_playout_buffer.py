@@ -120,13 +120,63 @@ def test_late_audio_increases_the_depth_for_a_while():
 
 def test_a_burst_after_a_standstill_is_cut_and_counted_and_the_delay_is_as_before():
     clocks = Clocks().run(5)
+    clocks._due += 0.4  # what was spoken meanwhile comes at once
+    clocks.run(6)
+    assert clocks.lost > 0.2 * RATE
+    assert clocks.buffer.wait < DEPTH + MAX_SURPLUS_SECONDS
+    assert clocks.buffer.playing
+
+
+def test_a_burst_of_a_sender_that_then_waits_is_played_whole():
+    clocks = Clocks().run(5)
     clocks.run(0.4, sending=False)
-    for _ in range(20):  # 400 ms at once
+    for _ in range(20):  # 400 ms before their time
         clocks.send()
     clocks.run(5)
-    assert clocks.lost > 0.2 * RATE
-    assert clocks.buffer.wait < DEPTH + MAX_DEPTH
-    assert clocks.buffer.playing
+    assert clocks.lost < 0.03 * RATE  # quiet samples
+    assert clocks.buffer.wait < DEPTH + MAX_SURPLUS_SECONDS
+
+
+WORD, PAUSE = round(0.45 * RATE), round(0.15 * RATE)
+
+
+class Talker(Clocks):
+    """Says words of 450 ms, no sample of which is like another, with pauses of 150 ms."""
+
+    def signal(self, start, frames):
+        at = np.arange(start, start + frames)
+        in_word = at % (WORD + PAUSE) >= PAUSE
+        return np.where(in_word, 3000 + at % 27011, at % 7).astype(np.int16)
+
+
+@pytest.mark.parametrize("late", [0.075, 0.115, 0.3, 0.5])
+def test_a_card_that_starts_late_makes_up_for_it_in_silence_and_cuts_no_word(late):
+    talker = Talker()
+    while talker._due <= late:
+        talker.send()
+        talker._due = talker.sent / RATE
+    talker.played = round(late * RATE)
+    heard = talker.run(6).heard()
+    assert talker.buffer.wait < DEPTH + MAX_SURPLUS_SECONDS
+    spoken = heard[heard > 2000]
+    said = talker.signal(0, talker.sent)
+    said = said[said > 2000]
+    assert (spoken == said[: len(spoken)]).all()
+    assert len(spoken) > 4 * RATE
+
+
+def test_a_surplus_is_cut_out_of_words_when_no_pause_comes():
+    clocks = Clocks()
+    clocks.signal = lambda start, frames: (3000 + np.arange(start, start + frames) % 27011).astype(np.int16)
+    while clocks._due <= 0.2:
+        clocks.send()
+        clocks._due = clocks.sent / RATE
+    clocks.played = round(0.2 * RATE)
+    clocks.run(3)
+    assert clocks.lost == 0
+    clocks.run(3)
+    assert clocks.lost > 0.1 * RATE
+    assert clocks.buffer.wait < DEPTH + MAX_SURPLUS_SECONDS
 
 
 def test_a_buffer_that_is_not_played_stays_bounded():
