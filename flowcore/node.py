@@ -228,6 +228,11 @@ class Node(Configured[ConfigT]):
         """Return the longest delay in seconds of input in the format ``given``, while the node keeps up."""
         return 0.0
 
+    @classmethod
+    def typical_latency(cls, config: ConfigT, given: Format) -> float:
+        """Return the usual delay in seconds: nothing is lost or late, and no party waits for another."""
+        return cls.latency(config, given)
+
     def open(self, session: Session) -> None:
         """Get ready for the first chunk; called once, in the thread of ``process``. Raises `CannotStart`."""
 

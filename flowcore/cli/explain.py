@@ -61,11 +61,11 @@ def _page(explained: Explanation) -> Iterator[RenderableType]:
         yield Text("\nopened once, for all calls", "bold")
         for resource, users in explained.shared:
             yield Text(f"  {resource} for {', '.join(users)}")
-    yield Text("\nlatency added at most, while every node keeps up", "bold")
+    yield Text("\nlatency added, typically and at most, while every node keeps up", "bold")
     yield from _latency(explained)
     yield Text("\nmemory of one call, estimated", "bold")
-    yield Text(f"  {_size(explained.memory.usual)} with its queues empty, {_size(explained.memory.most)} with all full")
-    yield Text("  (what a recorded call takes, and each queue's bound in bytes of its format)", "dim")
+    yield Text(f"  {_size(explained.memory.usual)} usually, {_size(explained.memory.most)} at most")
+    yield Text("  (the call, its nodes and the audio they delay; at most with all queues full)", "dim")
 
 
 def _heading(number: int, chain: Chain) -> Text:
@@ -105,10 +105,12 @@ def _latency(explained: Explanation) -> Iterator[RenderableType]:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
     table.add_column()
     for path in explained.latency:
         delays = " + ".join(f"{name} {_time(seconds)}" for name, seconds in path.delays)
-        table.add_row(Text(path.to, "cyan"), _time(path.seconds), Text(f"= {delays}" if delays else ""))
+        worst = Text(f"= {delays}" if delays else "")
+        table.add_row(Text(path.to, "cyan"), _time(path.typical), _time(path.seconds), worst)
     yield Padding(whole_columns(table), (0, 0, 0, 2))
     if any(chain.border for chain in explained.chains):
         yield Text("  (a queue adds up to its bound while the node behind it does not keep up)", "dim")
@@ -117,7 +119,7 @@ def _latency(explained: Explanation) -> Iterator[RenderableType]:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds * 1000:.0f}ms" if seconds < 1 else f"{seconds:.4g}s"
+    return f"{seconds * 1000:.0f}ms" if seconds < 1 else f"{round(seconds, 2):g}s"
 
 
 def _size(number: int) -> str:

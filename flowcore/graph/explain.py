@@ -16,8 +16,11 @@ from flowcore.units import Duration
 SLOT = Duration("20ms")
 """The engine's default slot (``flowcore run --slot``): a chunk that waits for the engine waits one slot at most."""
 
-CALL_BYTES = 50 << 10
-"""Bytes of a call without its queues, as `make bench` measures them for graphs/record.yaml, socket included."""
+CALL_BYTES = 29 << 10
+"""Bytes of a call without nodes: what remains of the 42 KiB that `make bench` measures for graphs/record.yaml."""
+NODE_BYTES = 1600
+QUEUE_BYTES = 2700
+"""Bytes of a node and of an empty queue, as tracemalloc measures them."""
 
 PACKETS_BYTES = 50 * 250 + TELEPHONE_RATE
 """Bytes for each second of packets: 50 packets with 160 bytes of data in objects of 250 bytes."""
@@ -47,6 +50,7 @@ class Step:
     inserted: bool
     on_error: OnError
     latency: float
+    typical_latency: float
 
 
 @dataclass(frozen=True)
@@ -60,16 +64,23 @@ class Chain:
 
 @dataclass(frozen=True)
 class Path:
-    """The slowest way to a node at which the graph ends: its delays by name, and their sum, in seconds."""
+    """The slowest way to a node at which the graph ends: its longest delays by name, and their sum, in seconds.
+
+    ``typical`` is the usual delay on the way that is usually the slowest.
+    """
 
     to: str
     delays: tuple[tuple[str, float], ...]
     seconds: float
+    typical: float
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of one call: usually, and with every queue full."""
+    """Bytes of one call: usually, and at the longest delays with every queue full.
+
+    A node holds the audio that it delays.
+    """
 
     usual: int
     most: int
@@ -95,8 +106,13 @@ def explain(plan: Plan) -> Explanation:
     explained = tuple(_chain(nodes, plan) for _, nodes in sorted(chains.items()))
     queues = sum(chain.border.bytes for chain in explained if chain.border)
     live = plan.listener.cls.live
-    memory = Memory(CALL_BYTES, CALL_BYTES + queues)
-    return Explanation(plan.name, live, explained, _shared(plan), _paths(plan, live), memory)
+    empty = (
+        CALL_BYTES + NODE_BYTES * len(plan.nodes) + QUEUE_BYTES * sum(chain.border is not None for chain in explained)
+    )
+    nodes = plan.nodes.values()
+    usual = empty + sum(_held(node, _typical_latency(node)) for node in nodes)
+    most = empty + queues + sum(_held(node, _latency(node)) for node in nodes)
+    return Explanation(plan.name, live, explained, _shared(plan), _paths(plan, live), Memory(usual, most))
 
 
 def wire(plan: Plan, node: str, output: int) -> str:
@@ -127,15 +143,27 @@ def _rate(form: Format | None) -> int:
     return form.rate * SAMPLE_BYTES.get(form.encoding, 4) * (2 if form.layout == "stereo" else 1)
 
 
+def _held(node: PlanNode, seconds: float) -> int:
+    """Bytes of the audio that a node delays by so many seconds."""
+    if node.given is None or node.given.kind == "text":
+        return 0
+    return round(seconds * _rate(node.given) * (2 if node.given.layout == "tracks" else 1))
+
+
 def _step(node: PlanNode, plan: Plan) -> Step:
     inputs = tuple(wire(plan, *source) for source in node.inputs)
     gives = {port: str(form) for port, form in zip(node.cls.outputs or ("",), node.gives, strict=False)}
     caps = str(node.given or "")
-    return Step(node.name, node.cls.name, inputs, caps, gives, node.inserted, node.on_error, _latency(node))
+    latencies = _latency(node), _typical_latency(node)
+    return Step(node.name, node.cls.name, inputs, caps, gives, node.inserted, node.on_error, *latencies)
 
 
 def _latency(node: PlanNode) -> float:
     return 0.0 if node.given is None else float(node.cls.latency(node.config, node.given))
+
+
+def _typical_latency(node: PlanNode) -> float:
+    return 0.0 if node.given is None else float(node.cls.typical_latency(node.config, node.given))
 
 
 def _shared(plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -155,6 +183,7 @@ def _shared(plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 def _paths(plan: Plan, live: bool) -> tuple[Path, ...]:
     slowest: dict[str, list[tuple[str, float]]] = {}
+    typical: dict[str, float] = {}
     ends = dict.fromkeys(plan.nodes)
     for node in plan.nodes.values():
         before: list[tuple[str, float]] = []
@@ -164,7 +193,9 @@ def _paths(plan: Plan, live: bool) -> tuple[Path, ...]:
         own = [("slot", float(SLOT))] * (node.border is not None or (live and not node.inputs))
         held = [(node.name, _latency(node))] if _latency(node) else []
         slowest[node.name] = [*before, *own, *held]
-    return tuple(Path(name, tuple(slowest[name]), _sum(slowest[name])) for name in ends)
+        usual = max((typical[upstream] for upstream, _ in node.inputs), default=0.0)
+        typical[node.name] = usual + _sum(own) / 2 + _typical_latency(node)  # on average, half a slot
+    return tuple(Path(name, tuple(slowest[name]), _sum(slowest[name]), typical[name]) for name in ends)
 
 
 def _sum(delays: Any) -> float:

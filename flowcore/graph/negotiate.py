@@ -101,7 +101,8 @@ class _Compiler:
             return
         wires, given = reached
         self._add(node.name, Step(node.cls, node.config), tuple(wires), given, node)
-        node.cls.latency(node.config, given)  # reports a latency() that raises
+        node.cls.typical_latency(node.config, given)  # reports one that raises, and a latency() that raises
+        node.cls.latency(node.config, given)
 
     def _reach(self, node: GraphNode, wires: list[Wire]) -> tuple[list[Wire], Format] | None:
         """The wires to connect ``node`` to, after conversion, and the format in which they meet.

@@ -48,6 +48,10 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
     def latency(cls, config: InterleaveConfig, given: Format) -> float:
         return config.wait
 
+    @classmethod
+    def typical_latency(cls, config: InterleaveConfig, given: Format) -> float:
+        return 0.0  # the other party's audio comes at the same time
+
     def __init__(self, config: InterleaveConfig) -> None:
         super().__init__(config)
         self._waiting: tuple[deque[Audio], ...] = (deque(), deque())  # per channel, in order, from _position on

@@ -97,6 +97,10 @@ class Netsim(Transform[Packet, Packet, NetsimConfig]):
     def latency(cls, config: NetsimConfig, given: Format) -> float:
         return (config.reorder_window if config.reorder else 0.0) + config.delay + config.jitter + config.freeze
 
+    @classmethod
+    def typical_latency(cls, config: NetsimConfig, given: Format) -> float:
+        return config.delay + config.jitter / 2
+
     def __init__(self, config: NetsimConfig) -> None:
         super().__init__(config)
         self._now = 0.0

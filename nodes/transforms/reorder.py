@@ -99,6 +99,10 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
     def latency(cls, config: ReorderConfig, given: Format) -> float:
         return 2.5 * config.window + config.chunk  # a gap, then packets that may be late or come after a pause: settle
 
+    @classmethod
+    def typical_latency(cls, config: ReorderConfig, given: Format) -> float:
+        return config.chunk
+
     def __init__(self, config: ReorderConfig) -> None:
         super().__init__(config)
         self._chunk = max(1, config.chunk.samples(TELEPHONE_RATE))

@@ -147,6 +147,10 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     def latency(cls, config: TranscribeConfig, given: Format) -> float:
         return STALL_TIMEOUT if config.engine.streams else config.max_segment
 
+    @classmethod
+    def typical_latency(cls, config: TranscribeConfig, given: Format) -> float:
+        return config.interim or config.long_pause  # the first words of an utterance; an engine's own time comes to it
+
     def open(self, session: Session) -> None:
         self._transcripts: dict[str, TrackTranscript] = {}
         self._driver: Driver

@@ -31,14 +31,15 @@ chain 0, in the event loop, without a queue
 opened once, for all calls
   Folder for wav
 
-latency added at most, while every node keeps up
-  wav  5.54s  = slot 20ms + ordered 500ms + voices~interleave 5s + slot 20ms
+latency added, typically and at most, while every node keeps up
+  wav  220ms  5.54s  = slot 20ms + ordered 500ms + voices~interleave 5s + slot
+                     20ms
   (a queue adds up to its bound while the node behind it does not keep up)
   (a slot is 20ms, and twice that under load)
 
 memory of one call, estimated
-  50 KiB with its queues empty, 206 KiB with all full
-  (what a recorded call takes, and each queue's bound in bytes of its format)
+  47 KiB usually, 372 KiB at most
+  (the call, its nodes and the audio they delay; at most with all queues full)
 """.splitlines()
     )
 

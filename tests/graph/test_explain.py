@@ -59,6 +59,16 @@ def test_latency_adds_up_along_the_slowest_way_to_each_end():
     assert path.to == "wav"
     assert path.delays == (("slot", SLOT), ("ordered", 0.29), ("voices~interleave", 5.0), ("slot", SLOT))
     assert path.seconds == pytest.approx(5.33)
+    assert path.typical == pytest.approx(0.06)  # two half slots, and the chunk
+
+
+def test_typical_latency_of_words_is_that_of_the_first_ones_and_not_of_the_longest_utterance():
+    paths = {path.to: path for path in explained("transcribe").latency}
+    assert paths["page"].seconds > 12
+    assert 1 < paths["page"].typical < 1.5
+    assert paths["wav"].typical < 0.2
+    later = {path.to: path for path in explained("transcribe", "agent.interim=0s", "caller.interim=0s").latency}
+    assert later["page"].typical == pytest.approx(paths["page"].typical)  # the pause that ends an utterance
 
 
 def test_a_file_waits_for_no_slot():
@@ -70,7 +80,18 @@ def test_memory_is_what_the_queues_hold_in_their_formats():
     found = explained("record", "wav.queue.max=10s")
     [border] = [chain.border for chain in found.chains if chain.border]
     assert border.bytes == 10 * 8000 * 2 * 2
-    assert found.memory.most - found.memory.usual == border.bytes
+    assert found.memory.most - explained("record", "wav.queue.max=5s").memory.most == border.bytes / 2
+
+
+def test_memory_differs_between_graphs_and_counts_what_nodes_delay():
+    memory = {name: explained(name).memory for name in ("simulate", "monitor", "record", "transcribe")}
+    usual = [one.usual for one in memory.values()]
+    assert usual == sorted(set(usual))
+    assert 38 << 10 <= memory["record"].usual <= 48 << 10  # `make bench` measures 42 KiB
+    assert memory["transcribe"].usual > memory["record"].usual + 2 * 16000 * 2  # a second of both parties
+    assert all(one.most > one.usual for one in memory.values())
+    patient = explained("transcribe", "agent.max_segment=24s").memory
+    assert patient.most - memory["transcribe"].most == 12 * 16000 * 2
 
 
 @pytest.mark.parametrize("name", ["record", "transcribe", "simulate"])
