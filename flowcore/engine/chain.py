@@ -110,6 +110,8 @@ class Chain:
                 if run.busy():
                     return  # `wake` continues here
             self._step += 1
+        for run in self.runs:
+            run.settle_failure()  # before a sink behind a border asks for all losses
         for border in self.next_borders:
             border.end()
         self.close()

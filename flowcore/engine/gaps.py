@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any, Final
 
 from flowcore.audio import Audio
 from flowcore.losses import Gap
 from flowcore.text import Text
 
-MAX_GAPS: Final = 200
+MAX_GAPS: Final = 1000
 """Gaps of one node, reason and track; where there are more, those closest together become one."""
 ROUNDING: Final = 1e-6
 """Seconds between gaps that are contiguous."""
+FIRST_TOLERANCE: Final = 0.02
+"""Seconds up to which gaps are joined first where there are too many; doubled as often as it takes."""
 
 
 class Gaps:
     """The gaps of one flow. Each node's come from one thread at a time; `of` may be called from any."""
 
     def __init__(self) -> None:
-        self._gaps: dict[tuple[str, str, str], list[Gap]] = {}
+        self._gaps: dict[tuple[str, str, str], array[float]] = {}  # start, end, seconds of each gap, one after another
         self._tolerance = ROUNDING
 
     def add(self, node: str, reason: str, gap: Gap) -> None:
-        gaps = self._gaps.setdefault((node, reason, gap.track), [])
-        if gaps and 0 <= gap.start - gaps[-1].end <= self._tolerance:
-            gaps[-1] = _joined(gaps[-1], gap)
-            return
-        gaps.append(gap)
-        while len(gaps) > MAX_GAPS:
-            self._tolerance = max(2 * self._tolerance, 0.02)
-            gaps = self._gaps[node, reason, gap.track] = _coarse(gaps, self._tolerance)
+        key = (node, reason, gap.track)
+        if key not in self._gaps:
+            self._gaps[key] = array("d")
+        gaps = self._gaps[key]
+        _append(gaps, gap.start, gap.end, gap.seconds, self._tolerance)
+        while len(gaps) > 3 * MAX_GAPS:
+            self._tolerance = max(2 * self._tolerance, FIRST_TOLERANCE)
+            fewer = array("d")
+            for at in range(0, len(gaps), 3):
+                start, end, seconds = gaps[at : at + 3]
+                _append(fewer, start, end, seconds, self._tolerance)
+            gaps = self._gaps[key] = fewer
 
     def add_chunk(self, node: str, reason: str, chunk: Any) -> None:
         """Add the place of a lost chunk, if it has one: packets have none."""
@@ -40,7 +47,11 @@ class Gaps:
 
     def of(self, node: str, reason: str) -> tuple[Gap, ...]:
         """Return the gaps of one node and reason, in order."""
-        found = [gap for key, gaps in tuple(self._gaps.items()) if key[:2] == (node, reason) for gap in tuple(gaps)]
+        found = []
+        for (other, why, track), gaps in tuple(self._gaps.items()):
+            if (other, why) == (node, reason):
+                values = gaps[:]  # a copy: another thread may add one
+                found += [Gap(track, *values[at : at + 3]) for at in range(0, len(values), 3)]
         return tuple(sorted(found, key=lambda gap: gap.start))
 
     def between(self, node: str, reason: str) -> tuple[float, float] | None:
@@ -49,16 +60,10 @@ class Gaps:
         return (round(gaps[0].start, 3), round(max(gap.end for gap in gaps), 3)) if gaps else None
 
 
-def _joined(one: Gap, other: Gap) -> Gap:
-    return Gap(one.track, one.start, max(one.end, other.end), one.seconds + other.seconds)
-
-
-def _coarse(gaps: list[Gap], tolerance: float) -> list[Gap]:
-    """Return the gaps with those joined that are not further apart than ``tolerance`` seconds."""
-    coarse = gaps[:1]
-    for gap in gaps[1:]:
-        if gap.start - coarse[-1].end <= tolerance:
-            coarse[-1] = _joined(coarse[-1], gap)
-        else:
-            coarse.append(gap)
-    return coarse
+def _append(gaps: array[float], start: float, end: float, seconds: float, tolerance: float) -> None:
+    """Append a gap, or join it with the last one where it begins at most ``tolerance`` seconds behind that one."""
+    if gaps and start >= gaps[-3] and start - gaps[-2] <= tolerance:
+        gaps[-2] = max(gaps[-2], end)
+        gaps[-1] += seconds
+    else:
+        gaps.extend((start, end, seconds))

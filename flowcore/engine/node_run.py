@@ -219,9 +219,13 @@ class NodeRun:
         if self.node is not None:
             self._guard(self.node.close)
             self.node.alarm.end()
+        self.settle_failure()
+        self.work = self.discard
+
+    def settle_failure(self) -> None:
+        """Count what a failed node held, or nothing if it is counted already."""
         if self.failed:
             self.write_off(FAILED)
-        self.work = self.discard
 
     def write_off(self, reason: str) -> None:
         """Count audio that a balanced node took in and never gave out as dropped."""

@@ -51,7 +51,7 @@ class Gap(msgspec.Struct, frozen=True, tag="gap"):
     """A stretch of the call that is missing, in seconds of the call.
 
     Without ``node``, no file holds it; otherwise it is silent in the file, and that node lost it for a track, or for
-    all where there is none.
+    all where there is none. Where only ``seconds`` of it are missing, it stands for several gaps.
     """
 
     start: float
@@ -59,6 +59,7 @@ class Gap(msgspec.Struct, frozen=True, tag="gap"):
     reason: str
     node: str = ""
     track: str = ""
+    seconds: float | None = None
 
 
 class Tail(msgspec.Struct, frozen=True, tag="tail"):
@@ -174,5 +175,9 @@ def metadata(journal: Journal, name: str, file: Path, container: str, seconds: f
 
 
 def _about(gap: Gap) -> dict[str, Any]:
-    where = {"node": gap.node, "track": gap.track or None} if gap.node else {}
-    return {"start": gap.start, "end": gap.end, "reason": gap.reason, **where}
+    about = {"start": gap.start, "end": gap.end, "reason": gap.reason}
+    if gap.node:
+        about |= {"node": gap.node, "track": gap.track or None}
+    if gap.seconds is not None:
+        about["seconds"] = gap.seconds
+    return about

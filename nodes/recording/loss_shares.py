@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from flowcore import Loss
 from nodes.recording.journal import Gap
+
+ROUNDING: Final = 1e-6
+"""Seconds by which a gap of many packets may seem shorter than it is."""
 
 LostSeconds = dict[str, dict[str, float]]
 """Seconds of lost audio by node and reason."""
@@ -29,8 +33,10 @@ class LossShares:
             for gap in loss.gaps:
                 first, last = max(gap.start, start), min(gap.end, end)
                 if first < last:
-                    gaps.append(Gap(round(first, 6), round(last, 6), loss.reason, loss.node, gap.track))
-                    seconds += gap.seconds * (last - first) / (gap.end - gap.start)
+                    missing = gap.seconds * (last - first) / (gap.end - gap.start)
+                    seconds += missing
+                    some = None if missing > last - first - ROUNDING else round(missing, 6)
+                    gaps.append(Gap(round(first, 6), round(last, 6), loss.reason, loss.node, gap.track, some))
             if round(seconds, 6):
                 lost.setdefault(loss.node, {})[loss.reason] = round(seconds, 6)
         return sorted(gaps, key=lambda gap: gap.start), lost

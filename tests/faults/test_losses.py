@@ -19,7 +19,7 @@ from flowcore.graph.load import load
 from flowcore.graph.model import GraphNode
 from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
-from flowcore.testing import FakeDisk, GraphResult, VirtualPool, run_plan, spend
+from flowcore.testing import Fail, FakeDisk, GraphResult, VirtualPool, inject, run_plan, spend
 from nodes.sinks.transcript_file import TranscriptFile
 from tests.engine.nodes import Broken, Tones, plan, step
 from tests.faults.calls import TRACKS, recording, with_calls
@@ -129,6 +129,16 @@ def test_a_recording_is_complete_from_the_socket_to_the_file_when_nothing_was_lo
     assert about(path)["complete"]
     assert about(path)["gaps"] == []
     assert "lost" not in about(path)
+
+
+@pytest.mark.fault(56)
+def test_a_recording_behind_a_node_that_failed_is_not_complete(tmp_path):
+    result = run_plan(inject(recording(tmp_path, calls=1, length=Duration("10s")), "ordered", Fail(at=505)))
+    (path,) = tmp_path.glob("*.wav")
+    held = result.flows[0].stats["ordered"].dropped["node_failed"].seconds
+    assert held > 0
+    assert (about(path)["end"], about(path)["complete"]) == ("call", False)
+    assert about(path)["lost"] == {"ordered": {"node_failed": pytest.approx(held)}}
 
 
 @pytest.mark.fault(56)
