@@ -110,6 +110,8 @@ class Talker(Keep):
                 self.report.event("word_found", level="error", word="yes")
             case "event":
                 self.report.event("bird_found")
+            case "level":
+                self.report.event("bird_found", level="error")
             case "field":
                 self.report.event("word_found", bird="yes")
             case "reason":
@@ -143,6 +145,11 @@ def test_level_is_the_declared_one_unless_the_author_overrides_it():
 def test_tests_refuse_what_is_not_declared(key, says):
     with pytest.raises(Undeclared, match=says):
         told(key)
+
+
+@pytest.mark.parametrize(("key", "name"), [("override", "word_found"), ("level", "bird_found")])
+def test_an_event_of_an_own_node_has_the_level_that_its_author_gives(key, name):
+    assert {event.level for event in told(key, strict=False).named(name)} == {"error"}
 
 
 def test_a_run_takes_an_undeclared_event_as_info():
