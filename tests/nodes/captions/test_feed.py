@@ -123,7 +123,7 @@ def until_ended(messages):
     return [message["text"] for message in messages[:at] if message["event"] == "text" and message["final"]]
 
 
-@pytest.mark.fault(59)
+@pytest.mark.fault(61)
 @pytest.mark.parametrize("texts", [11, MAX_TEXTS_PER_SLOT, 3 * MAX_TEXTS_PER_SLOT + 1])
 def test_readers_that_leave_at_ended_have_every_final(rig, texts):
     early, late = rig.watch("one"), rig.watch("one")
@@ -138,7 +138,7 @@ def test_readers_that_leave_at_ended_have_every_final(rig, texts):
     assert until_ended(rig.read(rig.watch("one"))) == finals
 
 
-@pytest.mark.fault(59)
+@pytest.mark.fault(61)
 def test_a_process_that_ends_gives_its_readers_the_last_final(rig):
     client = rig.watch("one")
     rig.site.shared_calls.begin(session("one", "flow", NOON))

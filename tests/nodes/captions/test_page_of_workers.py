@@ -136,7 +136,7 @@ def past(feed) -> list[dict]:
     return heard
 
 
-@pytest.mark.fault(58)
+@pytest.mark.fault(60)
 def test_captions_of_a_dead_workers_calls_remain_on_every_connection(tmp_path):
     with Service(tmp_path) as service, ExitStack() as stack:
         feed = service.url.rstrip("/") + "/client-ws?callId=one"

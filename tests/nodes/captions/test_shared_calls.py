@@ -69,7 +69,7 @@ def test_calls_of_a_worker_that_has_gone_have_ended():
     assert here.calls.find("two").state == "live"
 
 
-@pytest.mark.fault(58)
+@pytest.mark.fault(60)
 def test_captions_of_a_dead_workers_calls_remain_in_workers_that_start_later():
     here, there, third = CaptionWorker(), CaptionWorker(), CaptionWorker()
     there.shared_calls.begin(session("over", "first", NOON))

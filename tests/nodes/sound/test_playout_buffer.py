@@ -149,7 +149,7 @@ class Talker(Clocks):
         return np.where(in_word, 3000 + at % 27011, at % 7).astype(np.int16)
 
 
-@pytest.mark.fault(60)
+@pytest.mark.fault(62)
 @pytest.mark.parametrize("late", [0.075, 0.115, 0.3, 0.5])
 def test_a_card_that_starts_late_makes_up_for_it_in_silence_and_cuts_no_word(late):
     talker = Talker()

@@ -193,7 +193,7 @@ def test_a_file_that_is_read_faster_than_decoded_waits_and_loses_nothing(resourc
     assert [text.text for text in call.settle().finals] == ["2000"] * 10
 
 
-@pytest.mark.fault(57)
+@pytest.mark.fault(59)
 def test_utterances_that_waited_too_long_are_marked_in_the_transcript_and_told(resource, pitches):
     now = [0.0]
     resource.pool.queue._now = lambda: now[0]
@@ -217,7 +217,7 @@ def test_utterances_that_waited_too_long_are_marked_in_the_transcript_and_told(r
     assert sum(data["seconds"] for _, data in call.events) == pytest.approx(call.dropped["overloaded"], abs=0.1)
 
 
-@pytest.mark.fault(57)
+@pytest.mark.fault(59)
 @pytest.mark.slow
 def test_of_2400_s_of_30_calls_nothing_is_lost_while_the_lag_is_below_the_bound(resource, pitches, monkeypatch):
     monkeypatch.setattr("nodes.speech.local.utterance_driver.MAX_LEAD", 1000.0)  # calls, not files
@@ -438,7 +438,7 @@ def test_you_is_a_word_only_where_a_voice_was(resource, pitches, seconds):
     assert pitches.decoded >= 2  # the noise too; a pause may ask early
 
 
-@pytest.mark.fault(61)
+@pytest.mark.fault(63)
 @pytest.mark.parametrize("seconds", [1.0, 1.0001, 1.02, 1.0319])
 def test_words_cut_off_by_a_hang_up_have_a_lag_and_end_with_the_audio(resource, seconds):
     call = Call(QUICK, resource)

@@ -99,7 +99,7 @@ def test_nothing_is_lost_while_the_wait_is_below_the_bound_however_much_waits():
     assert not any(each.refused for each in jobs)
 
 
-@pytest.mark.fault(57)
+@pytest.mark.fault(59)
 def test_a_job_that_waited_too_long_is_refused_in_its_place_and_holds_no_audio():
     clock, refused = Clock(), []
     queue = DecodeQueue(15, clock)
@@ -118,7 +118,7 @@ def test_a_job_that_waited_too_long_is_refused_in_its_place_and_holds_no_audio()
     assert drain(queue, 3) == ["1", "3", "late"]  # "2" waits for "0", of the same track
 
 
-@pytest.mark.fault(57)
+@pytest.mark.fault(59)
 def test_under_a_lasting_overload_interims_go_first_and_each_call_loses_the_same_share():
     clock = Clock()
     queue = DecodeQueue(15, clock)
