@@ -19,7 +19,7 @@ from nodes.ringcx import ringcx_grpc_pb2 as pb
 from nodes.ringcx.call_state import MAX_BAD_IN_A_ROW, MIN_BAD_IN_ALL, Ignored, ProtocolError
 from nodes.ringcx.dialog_sender import ACCOUNT_FIELDS, DIALOG_FIELDS, SERVICE
 from nodes.ringcx.messages import MAX_FIELDS, MAX_TEXT, Start
-from nodes.ringcx.segments import Segment, TrackMixer
+from nodes.ringcx.segments import Dropped, Filled, Segment, TrackMixer
 
 MAX_SEGMENTS = 64
 """Segments of a dialog that are remembered."""
@@ -39,7 +39,7 @@ class Note(msgspec.Struct, frozen=True):
     data: dict[str, Any]
 
 
-Result = Packet | Start | Note | Ignored
+Result = Packet | Start | Note | Ignored | Dropped | Filled
 
 
 class DialogState:
@@ -99,7 +99,7 @@ class DialogState:
                 self.announced = True
                 self._attributes |= _attributes(event)
         elif kind == "segment_start":
-            yield from self._start_segment(event)
+            yield from self._start_segment(event, now)
         elif kind == "segment_stop":
             yield from self._stop_segment(event.segment_stop.segment_id)
         elif kind == "segment_info":
@@ -118,9 +118,7 @@ class DialogState:
             yield Ignored("media_without_segment", len(content.payload) / RATE)
         self._early = []
         for mixer in self._mixers.values():
-            packet = mixer.flush(now)
-            if packet is not None:
-                yield packet
+            yield from mixer.flush(now)
 
     def _start(self) -> Start:
         self.started = True
@@ -136,13 +134,10 @@ class DialogState:
         if not data:
             yield Ignored("empty_media")
             return
-        taken = segment.mixer.take(segment, segment.place(content.seq, payload), data, now)
+        taken = list(segment.mixer.take(segment, segment.place(content.seq, payload), data, now))
         if not self.started:  # even without DialogInit, which cannot come late: a nameless call is better than none
             yield self._start()
-        if isinstance(taken, Packet):
-            yield taken
-        elif taken is not None:
-            yield Ignored(taken, len(data) / RATE)
+        yield from taken
 
     def _keep_early(self, segment_id: str, content: pb.AudioContent, now: float) -> Iterator[Ignored]:
         """Keep audio of a segment that has not started: its start may be late."""
@@ -162,7 +157,7 @@ class DialogState:
             for segment_id, content, arrived in early:
                 yield from self._receive_media(self._segments[segment_id], content, arrived)
 
-    def _start_segment(self, event: pb.StreamEvent) -> Iterator[Result]:
+    def _start_segment(self, event: pb.StreamEvent, now: float) -> Iterator[Result]:
         start = event.segment_start
         known = self._segments.get(start.segment_id)
         if known is not None and not known.stopped:
@@ -173,7 +168,8 @@ class DialogState:
             return
         mixer = self._mixers[self._tracks.get(start.participant.type, "customer")]
         again = known is not None or any(segment.mixer is mixer for segment in self._segments.values())
-        self._segments[start.segment_id] = Segment(mixer, _codec(start))
+        segment = self._segments[start.segment_id] = Segment(mixer, _codec(start))
+        mixer.join(segment, now)
         added = _participant_attributes(start)
         self._attributes = added | self._attributes
         if again or "participant_id" in added:  # a transfer, a conference, or of a type that is not known

@@ -100,5 +100,6 @@ GRPC_REASONS = (
     Reason("stop_without_segment", "A SegmentStop of an unknown segment.", lost=False),
     Reason("too_many_segments", "More segments at once than a call may have.", lost=False),
     Reason("media_without_segment", "Audio whose segment did not start."),
+    Reason("handover", "Silence between two participants of a side.", lost=False),
     Reason("mixed_too_late", "Audio of a second speaker that waited too long to be mixed."),
 )

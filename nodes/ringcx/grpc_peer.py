@@ -10,6 +10,7 @@ from nodes.ringcx.call_guard import CHECK_INTERVAL, CallGuard, Cause
 from nodes.ringcx.call_state import Ignored, ProtocolError
 from nodes.ringcx.dialog_state import BotTrack, DialogState, Note, Result
 from nodes.ringcx.messages import Start
+from nodes.ringcx.segments import Dropped, Filled
 
 Code = Literal["INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "PERMISSION_DENIED", "UNAVAILABLE", "INTERNAL", "OK"]
 """gRPC's status codes of an ended stream; RingCX documents only UNAUTHENTICATED, before a stream begins."""
@@ -91,8 +92,10 @@ class GrpcPeer(CallGuard):
             if self._inlet is not None and self._admission.observing:
                 report, place = self._inlet.report, self._admission.secret_place
                 report.event("secret_found", place=place) if place else report.event("secret_missing")
-        elif type(result) is Ignored:
+        elif type(result) is Ignored or type(result) is Dropped:
             self._report.dropped(result.reason, result.seconds)
+        elif type(result) is Filled:
+            self._report.filled(result.reason, result.seconds)
         elif type(result) is Note:
             self._report.event(result.what, **result.data)
 

@@ -19,6 +19,11 @@ from hypothesis import strategies as st
 
 from flowcore import Packet
 from flowcore.testing import NodeHarness, joined
+from nodes.ringcx import ringcx_grpc_pb2 as pb
+from nodes.ringcx.call_state import Ignored
+from nodes.ringcx.dialog_sender import DialogSender
+from nodes.ringcx.dialog_state import DialogState
+from nodes.ringcx.segments import Dropped
 from nodes.transforms.interleave import Interleave
 from nodes.transforms.reorder import Reorder
 
@@ -295,6 +300,45 @@ def test_every_packet_twice_is_not_an_unknown_scheme():
     harness = play([packet for packet in packets(agent) for _ in range(2)])
     assert not harness.events
     assert harness.dropped_chunks == {"duplicate": 100}
+
+
+@pytest.mark.parametrize("stop", [0.0, 0.25, 3.0])
+@pytest.mark.parametrize(("overlap", "gap"), [(0.0, 0.0), (0.0, 0.15), (0.0, 0.4), (0.4, 0.0)])
+@pytest.mark.parametrize("phase", [0.0, 0.03, 0.09])
+def test_an_agent_who_takes_over_stands_where_he_spoke_however_late_the_stop_of_the_first_comes(
+    stop, overlap, gap, phase
+):
+    """Agent 1 speaks for 5 s, agent 2 from then on, the customer all the time, in chunks of 100 ms."""
+    sender = DialogSender({"call_id": "one"})
+    noise = (NOISE[at : at + 800] for at in range(0, len(NOISE), 800))
+    chunks = {
+        "agent": [(0.1 * n, next(noise)) for n in range(round(50 + 10 * overlap))],
+        "second": [(5 + gap + phase + 0.1 * n, next(noise)) for n in range(40)],
+        "customer": [(0.1 * n, next(noise)) for n in range(90)],
+    }
+    media = sorted((at + 0.1, segment, data) for segment, spoken in chunks.items() for at, data in spoken)
+    events = [(at, sender.media(segment, data)) for at, segment, data in media]
+    events += [
+        (0.0, sender.dialog_init()),
+        (0.0, sender.segment_start("agent")),
+        (0.0, sender.segment_start("customer")),
+    ]
+    events += [(5 + gap + phase, sender.segment_start("second", participant=pb.AGENT))]
+    events += [(5 + max(stop, overlap) + 0.15, sender.segment_stop("agent"))]
+    dialog = DialogState()
+    results = [result for at, message in sorted(events) for result in dialog.receive(message, 100 + at)]
+    results += dialog.end(110)
+    assert not [result for result in results if isinstance(result, Ignored | Dropped)]
+
+    reorder = play(result for result in results if isinstance(result, Packet))
+    assert not reorder.dropped
+    assert not reorder.filled
+    tracks = {track: joined(chunk for chunk in reorder.out if chunk.track == track) for track in ("agent", "customer")}
+    for segment, spoken in chunks.items():
+        track = tracks["customer" if segment == "customer" else "agent"].astype(np.uint8).tobytes()
+        alone = [(at, data) for at, data in spoken if not 4.9 + gap + phase <= at < 5 + overlap]  # the others are mixed
+        for at, data in alone:
+            assert abs(track.find(data) / 8000 - at) <= 0.0201, f"{segment} at {at}"
 
 
 # --- properties -------------------------------------------------------------------------------------------------------
