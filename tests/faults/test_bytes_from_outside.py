@@ -430,7 +430,7 @@ def test_garbage_at_any_place_is_counted_and_the_timeline_is_right(places):
         for damaged in [damaged for at_place, damaged in places if at_place == place][: MAX_BAD_IN_A_ROW - 1]:
             said = call.receive(damaged, at / 8000)
             assert isinstance(said, Ignored)  # which is what the listener counts
-            assert said.reason.startswith("bad_message:")
+            assert said.reason == "empty_media" or said.reason.startswith("bad_message:")
         harness.push(call.receive(caller.media(track, parts[track][at : at + MESSAGE]), at / 8000))
     heard = harness.end().out
     assert {track: joined(heard, track).tobytes() for track in parts} == parts

@@ -40,7 +40,7 @@ class Way(NamedTuple):
 WEBSOCKET = Way(
     "websocket",
     RingCXCall,
-    frozenset({"unknown_event", "second_start", "late_connected", "stop_before_start"}),
+    frozenset({"unknown_event", "empty_media", "second_start", "late_connected", "stop_before_start"}),
     "peer_lost",
 )
 GRPC = Way(
@@ -49,6 +49,7 @@ GRPC = Way(
     frozenset(
         {
             "unknown_event",
+            "empty_media",
             "second_dialog_init",
             "second_segment_start",
             "stop_without_segment",
