@@ -9,6 +9,7 @@ import msgspec
 
 from flowcore import BadMessage, Packet
 from nodes.audio.g711 import RATE
+from nodes.ringcx.hold_numbers import HoldNumbers
 from nodes.ringcx.messages import (
     NOT_MEDIA,
     TRACKS,
@@ -115,6 +116,8 @@ class CallState:
         self._good_before = 0  # good messages when that row began
         self._media_at = 0.0
         self._bytes = dict.fromkeys(TRACKS.values(), 0)
+        self._holds: dict[str, HoldNumbers] = {}  # of the tracks that were on hold by empty media
+        self._direct = False  # media passes the table with its own number
 
     @property
     def seconds(self) -> float:
@@ -130,7 +133,7 @@ class CallState:
             media = decode_media(text)
         except NOT_MEDIA:
             return self._receive_other(text, now)
-        if self.state is not OPEN and self.state is not STOPPING:
+        if not self._direct:
             return self._receive_other(text, now)
         # Media of an open call, inlined from the table: 100 times a second for each call.
         self._good += 1
@@ -153,13 +156,16 @@ class CallState:
         self.state, ignored = _TABLE[self.state][type(event)]
         if type(event) is EmptyMedia:
             self._media_at = now  # the other party of a call that stops may be on hold
+            self._holds.setdefault(TRACKS[event.perspective], HoldNumbers()).empty(event.seq)
+        self._direct = not self._holds and self.state in (OPEN, STOPPING)
         if ignored:
             return Ignored(ignored, len(event.data) / RATE if type(event) is Media else 0.0)
         if type(event) is Media:
             track = TRACKS[event.perspective]
             self._media_at = now
             self._bytes[track] += len(event.data)
-            return Packet(track, event.seq, event.data, now)
+            hold = self._holds.get(track)
+            return Packet(track, hold.audio(event.seq) if hold else event.seq, event.data, now)
         if type(event) is Start:
             _check_format(event)
         elif type(event) is Stop:
@@ -184,6 +190,7 @@ class CallState:
         """Return the state at ``now``. A call whose second Stop is missing ends after `STOP_QUIET`."""
         if self.state == STOPPING and now - self._media_at >= STOP_QUIET:
             self.state = ENDED
+            self._direct = False
         return self.state
 
 

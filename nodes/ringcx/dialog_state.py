@@ -132,6 +132,7 @@ class DialogState:
             yield self._count_bad(bad.reason)
             return
         if not data:
+            segment.skip(content.seq)
             yield Ignored("empty_media")
             return
         taken = list(segment.mixer.take(segment, segment.place(content.seq, payload), data, now))

@@ -71,6 +71,9 @@ class Media(msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="Media
 class EmptyMedia(msgspec.Struct, frozen=True):
     """Media without audio, of a party on hold."""
 
+    perspective: str
+    seq: int
+
 
 class Stop(msgspec.Struct, frozen=True):
     """The end of one party's audio; RingCX does not say whose. ``duration`` as announced, presumably in seconds."""
@@ -184,7 +187,7 @@ def _media(fields: Mapping[str, Any]) -> Media | EmptyMedia:
     except msgspec.MsgspecError:
         raise BadMessage("wrong_base64") from None
     if not data:
-        return EmptyMedia()
+        return EmptyMedia(perspective, seq)
     return Media(perspective, seq, data)  # type: ignore[arg-type]  # checked above
 
 

@@ -78,6 +78,12 @@ class Segment:
         self.start += len(piece)
         return SILENCE * before + piece
 
+    def skip(self, seq: int) -> None:
+        """Take the next number for a chunk without audio, which has no place."""
+        ahead = 0 if self._last is None else (seq - self._last) % (1 << 32)
+        if ahead and ahead == (self._step or ahead):
+            self._last = seq
+
     def place(self, seq: int, payload: bytes) -> int:
         """Return the place of a chunk in the segment, from 0. Lost chunks count; a repeat gets its earlier place.
 

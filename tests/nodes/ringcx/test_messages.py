@@ -167,7 +167,7 @@ def test_a_repair_takes_no_longer_than_a_message_is_long(piece: bytes) -> None:
 
 
 def test_media_without_audio_is_an_event_of_its_own() -> None:
-    assert parse(media(media="")) == EmptyMedia()
+    assert parse(media(media="")) == EmptyMedia("Participant", 1)
 
 
 @pytest.mark.parametrize(("said", "heard"), [("7.5", 7.5), ("7", 7.0), ("1" + "0" * 400, None), ('"7"', None)])

@@ -166,3 +166,12 @@ def test_whatever_two_participants_do_each_chunk_comes_out_once_in_order_and_bou
     seconds = sum(len(packet.data) for packet in packets) / 8000
     assert seconds == pytest.approx(mixer.seconds)
     assert max(places) * 0.1 - rest - 1e-6 <= seconds <= sum(places) * 0.1 + rest + 0.6 * len(packets)
+
+
+@pytest.mark.parametrize("step", [1, 160])
+def test_numbers_of_empty_chunks_are_no_lost_chunks(step):
+    (segment, _) = two_of(TrackMixer("agent", 1))
+    places = [segment.place(1 * step, noise(1)), segment.place(2 * step, noise(2))]
+    for number in (3, 4, 5):
+        segment.skip(number * step)
+    assert [*places, segment.place(6 * step, noise(3)), segment.place(8 * step, noise(4))] == [0, 1, 2, 4]
