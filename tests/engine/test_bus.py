@@ -65,6 +65,7 @@ def refuse(bus: Bus, reason: str, address: str, flow: str = "") -> None:
     bus.emit("peer_refused", flow, "peers", reason=reason, address=address)
 
 
+@pytest.mark.fault(64)
 def test_1500_refused_calls_a_second_are_one_line_a_second_with_a_count():
     bus, at = throttled()
     lines = []

@@ -66,6 +66,7 @@ def nginx(folder, *servers):
         process.communicate(timeout=30)
 
 
+@pytest.mark.fault(66)
 def test_a_call_of_120_s_with_a_hold_comes_through_nginx_over_grpc(tmp_path):
     authority = trustme.CA()
     issued = authority.issue_cert("localhost")
@@ -95,6 +96,7 @@ def test_a_call_of_120_s_with_a_hold_comes_through_nginx_over_grpc(tmp_path):
     assert np.array_equal(stereo(tmp_path / "with.wav"), said(7, 120.0))
 
 
+@pytest.mark.fault(66)
 def test_a_call_with_a_hold_comes_through_nginx_over_websocket(tmp_path):
     settings = [f"wav.path={tmp_path}/{{call_id}}.wav", "call.max_speed=1000", "call.behind_proxy=[127.0.0.1]"]
     with Live("record", settings, calls=2) as live:

@@ -73,7 +73,7 @@ def rejections(live):
     ]
 
 
-@pytest.mark.fault(6)
+@pytest.mark.fault(6, 64)
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
@@ -98,7 +98,7 @@ def test_a_peer_that_is_turned_away_makes_one_line_with_address_reason_and_advic
     assert not live.named("connection_failed")
 
 
-@pytest.mark.fault(6)
+@pytest.mark.fault(6, 64)
 @pytest.mark.parametrize(
     ("request_", "reason", "detail"),
     [
@@ -116,7 +116,7 @@ def test_plain_bytes_on_a_tls_port_make_one_line_that_says_why(tmp_path, tls, re
     assert live.named("caller_rejected")[0].data["detail"].endswith(detail)
 
 
-@pytest.mark.fault(6)
+@pytest.mark.fault(6, 64)
 def test_bad_tls_says_that_the_peer_does_not_trust_the_certificate(tmp_path, tls):
     with recording(tmp_path, tls) as live:
         with pytest.raises(ssl.SSLCertVerificationError):
@@ -127,7 +127,7 @@ def test_bad_tls_says_that_the_peer_does_not_trust_the_certificate(tmp_path, tls
     assert "does not trust the certificate" in event.data["detail"]
 
 
-@pytest.mark.fault(6)
+@pytest.mark.fault(6, 64)
 def test_a_path_that_path_does_not_name_makes_a_line(tmp_path):
     with recording(tmp_path, "call.path=/ringcx/audio") as live:
         assert live.url.endswith("/ringcx/audio")
@@ -139,7 +139,7 @@ def test_a_path_that_path_does_not_name_makes_a_line(tmp_path):
     assert "hidden" not in str(live.events)
 
 
-@pytest.mark.fault(5)
+@pytest.mark.fault(5, 64)
 @pytest.mark.parametrize(("start", "detail"), [(b"", "it sent nothing"), (b"GET / HT", "its handshake took too long")])
 def test_a_peer_that_never_sends_a_whole_request_makes_a_line(tmp_path, start, detail):
     with recording(tmp_path, "call.handshake=200ms") as live:
@@ -148,6 +148,7 @@ def test_a_peer_that_never_sends_a_whole_request_makes_a_line(tmp_path, start, d
     assert [event.data["detail"] for event in live.named("caller_rejected")] == [detail]
 
 
+@pytest.mark.fault(64)
 def test_a_peer_that_leaves_without_a_byte_makes_no_line(tmp_path):
     with recording(tmp_path) as live:
         dial(live).close()
@@ -159,7 +160,7 @@ def test_a_peer_that_leaves_without_a_byte_makes_no_line(tmp_path):
     ]
 
 
-@pytest.mark.fault(5)
+@pytest.mark.fault(5, 64)
 def test_a_websocket_without_start_makes_a_line(tmp_path):
     with recording(tmp_path, "call.start=200ms") as live:
         with knock(live.url)[0] as connection:
@@ -171,7 +172,7 @@ def test_a_websocket_without_start_makes_a_line(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.fault(11)
+@pytest.mark.fault(11, 64)
 def test_refused_calls_make_one_line_a_second_with_their_number_and_the_address(tmp_path):
     with recording(tmp_path, max_calls=1) as live:
         Phone(live.url).start()
@@ -185,7 +186,7 @@ def test_refused_calls_make_one_line_a_second_with_their_number_and_the_address(
     assert {(line.data["reason"], line.data["address"]) for line in lines} == {("busy", "127.0.0.1")}
 
 
-@pytest.mark.fault(11)
+@pytest.mark.fault(11, 64)
 def test_more_than_max_connections_make_a_line(tmp_path):
     with recording(tmp_path, "call.max_connections=1") as live:
         Phone(live.url).start()
@@ -195,6 +196,7 @@ def test_more_than_max_connections_make_a_line(tmp_path):
     assert rejections(live) == [("too_many_connections", "127.0.0.1", 1)]
 
 
+@pytest.mark.fault(66)
 @pytest.mark.parametrize("target", [b"/ringcx/audio", b"/", b"http://host/", b"ws://host", b"HTTPS://host:1/a/b", b"*"])
 def test_an_upgrade_to_any_path_or_an_absolute_target_is_a_call_and_keeps_its_query(tmp_path, target):
     with recording(tmp_path) as live:

@@ -396,6 +396,7 @@ def test_a_new_certificate_is_read_without_ending_a_call_and_a_bad_one_is_told(t
     assert [event.name for event in live.events if "reload" in event.name] == ["reload_failed", "files_reloaded"]
 
 
+@pytest.mark.fault(65)
 def test_an_expired_certificate_is_named_at_the_start_and_at_every_reload(tmp_path, authority):
     today = datetime.now(UTC)
     expired = certificate(
@@ -414,6 +415,7 @@ def test_an_expired_certificate_is_named_at_the_start_and_at_every_reload(tmp_pa
     assert [event.data["files"] for event in live.named("files_reloaded")] == [[path, f"{tmp_path}/key.pem"]] * 3
 
 
+@pytest.mark.fault(65)
 def test_a_reload_says_what_was_and_what_was_not_reloaded(tmp_path):
     graph = tmp_path / "my.yaml"
     graph.write_text((ROOT / "graphs" / "record.yaml").read_text())
