@@ -11,12 +11,19 @@ from flowcore import Audio, Caps, Config, Duration, Emit, Format, Transform, nod
 from flowcore.audio import SILENCE, TRACKS
 from flowcore.events import LATE, UNKNOWN_TRACK, Reason
 
+ABSENT_WAIT = 2.0
+"""Seconds that a party may be ahead of one that is absent: as long as one that joins may take to be placed."""
+
+ABSENT_AFTER = 20.0
+"""Seconds without audio after which a party is absent. One that has never come is absent after the first `wait`."""
+
 
 class InterleaveConfig(Config):
     """Patience with a late party."""
 
     wait: Duration = Duration("5s")
-    """How far one party may be ahead of the other before the other's audio becomes silence."""
+    """How far one party may be ahead of the other before the other's audio becomes silence: at most 2 s where the other
+    has sent nothing for 20 s, and at least the length of two chunks."""
 
 
 @node("interleave")
@@ -57,7 +64,7 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
         self._waiting: tuple[deque[Audio], ...] = (deque(), deque())  # per channel, in order, from _position on
         self._ends = [0, 0]  # end of each channel, in samples on the flow's clock
         self._position = 0  # end of the output
-        self._max_lead = 0  # `wait` in samples, once the rate is known
+        self._longest = 0  # samples of the longest chunk
 
     def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
         if chunk.track not in TRACKS:
@@ -65,6 +72,8 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
             return
         channel = TRACKS.index(chunk.track)
         start, frames, ends = chunk.start, len(chunk.samples), self._ends
+        if frames > self._longest:
+            self._longest = frames
         late = max(self._position, ends[channel]) - start
         if late > 0:
             cut = min(late, frames)
@@ -80,11 +89,17 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
             self._emit_pair(channel, chunk, other.popleft(), emit)  # the usual case, in half the time
             return
         own.append(chunk)
-        max_lead = self._max_lead = self._max_lead or self.config.wait.samples(chunk.rate)
         # The audio of both channels, or that for which the other channel is too late; usually nothing new yet.
-        limit = max(min(ends), end - max_lead)
+        limit = max(min(ends), end - self._max_lead(ends[1 - channel], chunk.rate))
         if limit > self._position:
             self._emit_until(limit, emit)
+
+    def _max_lead(self, other: int, rate: int) -> int:
+        """Return how far a channel may be ahead of one that ends at ``other``, in samples."""
+        wait: float = self.config.wait
+        if self._position > (other + ABSENT_AFTER * rate if other else 0):
+            wait = min(wait, ABSENT_WAIT)
+        return max(round(wait * rate), 2 * self._longest)
 
     def flush(self, emit: Emit[Audio]) -> None:
         self._emit_until(max(self._ends), emit)
