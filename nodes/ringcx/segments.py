@@ -199,6 +199,8 @@ class TrackMixer:
         start = self._position(now) - len(data)
         if abs(start - segment.end) <= GAP_TOLERANCE:
             start = segment.end
+        elif abs(start - self._end) <= HANDOVER_TOLERANCE:
+            start = self._end
         start = max(start, segment.end, self._emitted)
         pause = start - segment.end if segment.waiting else 0
         if pause > LEAD_TIMEOUT * RATE:  # `reorder` sees it

@@ -81,7 +81,7 @@ def test_a_single_participant_passes_byte_by_byte():
     assert list(mixer.flush(1.0)) == []
 
 
-@pytest.mark.parametrize("behind", [0.0, 0.001, 0.05, 0.099])
+@pytest.mark.parametrize("behind", [0.0, 0.001, 0.05, 0.079])
 @pytest.mark.parametrize("first", [0, 1])
 def test_two_at_once_are_mixed_as_they_spoke_whoever_comes_first(first, behind):
     mixer = TrackMixer("agent", 1)
@@ -124,6 +124,15 @@ def test_a_repeat_of_the_leader_takes_nothing_of_the_others():
     assert [packet.seq - TRACK_STRIDE for packet in packets] == [0, 0]
     assert packets[0].data == silence
     assert np.array_equal(*(g711.decode(np.frombuffer(data, np.uint8)) for data in (packets[1].data, noise(1))))
+
+
+@pytest.mark.parametrize("early", [-0.015, 0.0, 0.015])
+def test_a_participant_who_goes_on_at_once_overlaps_the_other_by_no_sample_within_jitter(early):
+    mixer = TrackMixer("agent", 1)
+    one, two = two_of(mixer, -1.0)
+    packets = [*told(mixer, one, 0, noise(0), 0.0), *told(mixer, two, 0, noise(1), 0.1 - early)]
+    packets += [*told(mixer, two, 1, noise(2), 0.2 - early), *mixer.flush(0.3)]
+    assert b"".join(packet.data for packet in packets) == noise(0) + noise(1) + noise(2)
 
 
 def test_what_the_leader_says_waits_for_others_no_longer_than_half_a_second():
