@@ -70,11 +70,14 @@ class Reason:
 
 
 ENGINE_EVENTS: Final = (
-    EventType("flow_opened", "A flow has started: a listener accepted a session."),
+    EventType(
+        "flow_opened", "A flow has started: a listener accepted a session.", call_id="The attribute of the session."
+    ),
     EventType(
         "flow_closed",
         "A flow has ended; a warning if it lost audio or a node failed.",
-        reason="Why: ``stop``, ``peer_lost``, ``stopping``, ``node_failed``, ``drain_deadline``, …",
+        reason="Why: ``stop``, ``peer_lost``, ``stopping``, ``node_failed``, ``drain_deadline``, …; "
+        "``worker_died``, without figures.",
         seconds="Length of the flow.",
         failed="Names of the nodes that failed.",
         call_id="The attribute of the session.",

@@ -39,7 +39,7 @@ def calls(engine: Engine) -> list[dict[str, Any]]:
     return [
         {
             "flow": flow.id,
-            "call_id": flow.session.attributes.get("call_id", ""),
+            "call_id": flow.call_id,
             "ids": flow.session.ids,
             "since": flow.session.started.isoformat(timespec="seconds"),
             "state": flow.state,

@@ -146,12 +146,17 @@ class Flow:
     # Called by the listener.
 
     @property
+    def call_id(self) -> str:
+        """The session's attribute of this name; empty without one."""
+        return self.session.attributes.get("call_id", "")
+
+    @property
     def paused(self) -> bool:
         return bool(self._blocked)
 
     def start(self) -> None:
         """Open the nodes: those of the first chain now, the others in their threads."""
-        self._bus.emit("flow_opened", self.id)
+        self._bus.emit("flow_opened", self.id, call_id=self.call_id)
         self._trunk.open()
         for chain in self.chains[1:]:
             chain.strand.ready()
@@ -256,7 +261,7 @@ class Flow:
             "flow_closed",
             self.id,
             level="warning" if losses or self.failures else None,
-            call_id=self.session.attributes.get("call_id", ""),
+            call_id=self.call_id,
             parties=[track for track in self._parties if track],
             reason=self.reason,
             seconds=round(self.now() - self.opened_at, 3),

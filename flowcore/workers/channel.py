@@ -29,7 +29,7 @@ MAX_LINE: Final = 16 * 1024 * 1024
 """Bytes of a line at most: enough for the answer of a worker with thousands of calls."""
 MAX_BATCH: Final = 20
 """Messages of resources in one line at most."""
-FORWARDED_EVENTS: Final = frozenset({"listener_opened", "page_opened", "file_finished", "flow_closed"})
+FORWARDED_EVENTS: Final = frozenset({"listener_opened", "page_opened", "file_finished", "flow_opened", "flow_closed"})
 """Events of a worker that it sends to its supervisor."""
 
 

@@ -28,6 +28,7 @@ class WorkerProcess:
         self.number = number
         self.channel = channel
         self.totals = Totals()
+        self.calls: dict[str, str] = {}  # call ids of its live flows
         self.alive_at = 0.0
         self._process = process
         self._ids = itertools.count(1)

@@ -180,7 +180,10 @@ class Supervisor:
             self._announce(event)
         elif event.name == "file_finished":
             self.on_file(event.data["path"])
+        elif event.name == "flow_opened":
+            worker.calls[event.flow] = event.data["call_id"]
         elif event.name == "flow_closed":
+            worker.calls.pop(event.flow, None)
             self._count_closed(1)
 
     def _announce(self, event: Event) -> None:
@@ -205,6 +208,8 @@ class Supervisor:
         if lost:
             self.totals.add(Totals(flows=lost, failed=lost, reasons={WORKER_DIED: lost}))
             self._count_closed(lost)
+        for flow, call_id in worker.calls.items():
+            self.bus.emit("flow_closed", flow, level="warning", call_id=call_id, reason=WORKER_DIED)
         return lost
 
     async def _recover(self) -> None:

@@ -216,6 +216,11 @@ def test_the_counters_of_a_killed_worker_add_up(tmp_path):
     died = len(killed) - 1
     assert stats["reasons"] == {"stop": 1, "worker_died": died, "stopping": 12 - len(killed)}
     assert (stats["flows"], stats["failed"]) == (12, died)
+    ends = {event["call_id"]: event["reason"] for event in service.named("flow_closed")}
+    assert {call for call, reason in ends.items() if reason == "worker_died"} == {
+        call["call_id"] for call in killed[1:]
+    }
+    assert len(ends) == 12
     assert stats["nodes"]["call"]["out"]["chunks"] == 100 * (12 - died)
 
 
