@@ -188,6 +188,14 @@ FILE_REPAIRED: Final = EventType(
 REPAIR_FAILED: Final = EventType(
     "repair_failed", "A file that a killed process left could not be completed.", "error", path="", detail=""
 )
+FILE_REMOVED: Final = EventType(
+    "file_removed",
+    "Another program removed or renamed a file during the call; the call continues in the next file.",
+    "error",
+    path="",
+    seconds="Length of the lost audio.",
+    texts="How many texts were lost.",
+)
 FILES: Final = frozenset({FILE_FINISHED.name, FILE_REPAIRED.name})
 """Events whose ``path`` is a result of the run: ``flowcore run`` names the files at the end."""
 
@@ -203,6 +211,9 @@ ENGINE_REASONS: Final = (
 LATE: Final = Reason("late", "It came when the audio after it had been passed on already.")
 DUPLICATE: Final = Reason("duplicate", "It had come before.", lost=False)
 UNKNOWN_TRACK: Final = Reason("unknown_track", "Its track is neither ``agent`` nor ``customer``.")
+REMOVED: Final = Reason(
+    "file_removed", "Another program removed or renamed the file, or a folder above it, during the call."
+)
 HOLE: Final = Reason("hole", "Silence where the input pauses.", lost=False)
 
 

@@ -74,11 +74,11 @@ class NewFile:
         self._synced = -1  # `size` at the last sync; -1: not even the name is on the disk
 
     @classmethod
-    def create(cls, template: PathTemplate, session: Session, *, partial: bool = False) -> Self:
+    def create(cls, template: PathTemplate, session: Session, *, partial: bool = False, first: int = 1) -> Self:
         """Create the file that a node's config field ``path`` names for a session. Raises `CannotStart`."""
         wanted = template.resolve(session)
         try:
-            return cls(wanted, partial=partial)
+            return cls(wanted, partial=partial, first=first)
         except OSError as error:
             raise cannot_write(wanted, error) from error
 

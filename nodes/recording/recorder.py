@@ -15,7 +15,17 @@ from pydantic import Field
 
 from flowcore import Audio, Config, Duration, PathTemplate, Report, Resource, Session, Sink, Size
 from flowcore.audio import SILENCE, TRACKS
-from flowcore.events import FILE_FINISHED, FILE_REPAIRED, HOLE, LATE, REPAIR_FAILED, EventType, Reason
+from flowcore.events import (
+    FILE_FINISHED,
+    FILE_REMOVED,
+    FILE_REPAIRED,
+    HOLE,
+    LATE,
+    REMOVED,
+    REPAIR_FAILED,
+    EventType,
+    Reason,
+)
 from flowcore.files import PARTIAL_SUFFIX, Folder, cannot_write, free_space
 from flowcore.open_files import EXHAUSTED
 from nodes.recording import journal, recording_file
@@ -66,13 +76,7 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         REPAIR_FAILED,
         EventType("file_unfinished", "A file could not be completed; it keeps ``.part``.", "error", path="", detail=""),
         EventType("file_damaged", "A disk lost audio; the file is set aside.", "error", path="", detail=""),
-        EventType(
-            "file_removed",
-            "Another program removed or renamed a file during the call; the call continues in the next file.",
-            "error",
-            path="",
-            seconds="Length of the lost audio.",
-        ),
+        FILE_REMOVED,
         EventType("metadata_failed", "The JSON beside a file could not be written.", "warning", path="", detail=""),
         EventType("recording_suspended", "The disk is full or fails; audio is dropped.", "error", detail=""),
         EventType("recording_resumed", "The recording goes on in another file.", "warning", seconds="Lost seconds."),
@@ -82,7 +86,7 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         HOLE,
         Reason("disk_full", "The disk was full."),
         Reason("disk_failed", "The disk refused to write."),
-        Reason("file_removed", "Another program removed or renamed the file, or a folder above it, during the call."),
+        REMOVED,
         Reason("open_files", "The process had no file descriptor left for the file."),
     )
 

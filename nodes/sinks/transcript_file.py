@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import ValidationInfo, field_validator
 
 from flowcore import TEXT, Config, PathTemplate, Report, Resource, Session, Sink, Text, node
-from flowcore.events import FILE_FINISHED, FILE_REPAIRED, REPAIR_FAILED
-from flowcore.files import Folder, NewFile, abandoned, publish_from, write_whole
+from flowcore.events import FILE_FINISHED, FILE_REMOVED, FILE_REPAIRED, REMOVED, REPAIR_FAILED
+from flowcore.files import FileRemoved, Folder, NewFile, abandoned, publish_from, write_whole
 from nodes.transcripts import journal
 from nodes.transcripts.formats import FORMATS
 from nodes.transcripts.metadata import metadata
@@ -79,8 +79,8 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
     loses none: the next one makes the file from that. If the name is taken, the file gets ``-2``, …. Beside the file,
     ``….json`` has the session, the parties, the gaps, and the lag of the texts.
 
-    In: ``Text`` of any tracks. Out: event ``file_finished`` (``path``) at the end; OSError when the disk is full,
-    or the file was removed or renamed meanwhile.
+    In: ``Text`` of any tracks. Out: event ``file_finished`` (``path``) at the end; OSError when the disk is full. If
+    another program removes or renames the file, its texts are dropped (``file_removed``) and the next file begins.
 
     Example::
 
@@ -90,8 +90,11 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
     caps = (TEXT,)
     runs = "thread"
     loss = "forbidden"
-    events = (FILE_FINISHED, FILE_REPAIRED, REPAIR_FAILED)
+    events = (FILE_FINISHED, FILE_REPAIRED, FILE_REMOVED, REPAIR_FAILED)
+    reasons = (REMOVED,)
 
+    _session: Session
+    _texts = 0  # in the file
     _file: NewFile | None = None
     _end = 0.0
 
@@ -111,17 +114,35 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
                 report.event("repair_failed", path=str(journal_path), detail=str(error))
 
     def open(self, session: Session) -> None:
-        self._file = NewFile.create(self.config.path, session, partial=True)
-        self._file.append(journal.head(session))
+        self._session = session
+        self._begin()
 
     def process(self, chunk: Text) -> None:
-        if self._file is not None:
-            self._end = max(self._end, chunk.end)
-            self._file.append(journal.entry(chunk))
+        self._end = max(self._end, chunk.end)
+        self._append(journal.entry(chunk))
+        self._texts += 1
 
     def flush(self) -> None:
-        if self._file is not None:
-            self._file.append(journal.tail(max(self._end, self.audio_end()), self.losses()))
+        self._append(journal.tail(max(self._end, self.audio_end()), self.losses()))
+
+    def _begin(self, first: int = 1) -> None:
+        self._file = NewFile.create(self.config.path, self._session, partial=True, first=first)
+        self._file.append(journal.head(self._session))
+
+    def _append(self, record: bytes) -> None:
+        """Append to the file, or to the next one where another program has removed it."""
+        if self._file is None:
+            return
+        try:
+            self._file.append(record)
+        except FileRemoved as error:
+            removed, self._file = self._file, None
+            removed.close(sync=False)
+            self.report.dropped("file_removed", chunks=self._texts)
+            self.report.event("file_removed", path=error.filename, texts=self._texts)
+            self._texts = 0
+            self._begin(removed.number + 1)
+            self._append(record)
 
     def close(self) -> None:
         if self._file is None:

@@ -5,6 +5,7 @@ import sys
 import wave
 from pathlib import Path
 
+import msgspec
 import pytest
 import srt
 import webvtt
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from flowcore import CannotStart, Text
-from flowcore.files import FileRemoved
 from flowcore.testing import FakeDisk, NodeHarness, kill_at_random, run_graph
 from nodes.sinks.transcript_file import TranscriptFile
 from tests.support.failing_disks import killed_at, on_each_file_system, use_file_system
@@ -53,16 +53,21 @@ def recover(path: str, **config: object) -> list[tuple[str, str]]:
 
 
 @pytest.mark.fault(57)
-def test_a_transcript_whose_file_was_removed_fails_and_a_later_call_of_the_same_name_is_whole(tmp_path):
-    first = node(f"{tmp_path}/same.jsonl").push(HELLO)
+def test_a_transcript_whose_file_was_removed_continues_in_the_next_and_a_later_call_of_the_same_name_is_whole(tmp_path):
+    first = node(f"{tmp_path}/same.jsonl").push(HELLO, HELLO)
     (tmp_path / "same.jsonl.part").unlink()
     later = node(f"{tmp_path}/same.jsonl").push(HELLO)
-    with pytest.raises(FileRemoved, match="removed or renamed"):
-        first.push(HELLO)
-    with pytest.raises(FileRemoved, match="removed or renamed"):
-        first.node.close()
+    first.push(msgspec.structs.replace(HELLO, text="again")).end()
     later.push(HELLO).end()
     assert [line["text"] for line in lines(later)] == ["hello", "hello"]
+    assert first.events == [
+        ("file_removed", {"path": f"{tmp_path}/same.jsonl.part", "texts": 2}),
+        ("file_finished", {"path": f"{tmp_path}/same-2.jsonl"}),
+    ]
+    assert first.dropped_chunks == {"file_removed": 2}
+    (line,) = (tmp_path / "same-2.jsonl").read_text().splitlines()
+    assert json.loads(line)["text"] == "again"
+    assert names(tmp_path) == {f"same{end}" for end in (".jsonl", ".jsonl.json", "-2.jsonl", "-2.jsonl.json")}
 
 
 def test_final_text_is_one_line_with_times_to_the_millisecond(tmp_path):
