@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
+from pydantic import field_validator
 from websockets.http11 import Request
 
 from flowcore import CannotStart, Format, Host, Listener, ListenerTools, Packet, node
@@ -29,8 +29,19 @@ REAL_TIME = 32_000
 class RingCXConfig(ListenerConfig):
     """Address, access rules and limits of the listener."""
 
-    path: Annotated[str, Field(pattern=r"^/[!-~]*$")] | None = None
+    path: str | None = None
     """Path that calls must come to, like /ringcx/audio; any when left out."""
+
+    @field_validator("path")
+    @classmethod
+    def _is_path(cls, path: str | None) -> str | None:
+        if path is not None and not re.fullmatch(r"/[!-~]*", path.replace("?", " ").replace("#", " ")):
+            raise ValueError("write a path without query, like /ringcx/audio; leave it out to take calls at any path")
+        return path
+
+    def takes(self, path: str, *, upgrade: bool) -> bool:
+        """Return whether calls come to ``path``. Without an ``upgrade`` it is /, whose answer says what is missing."""
+        return path == self.path if self.path else upgrade or path == "/"
 
 
 @node("ringcx")
@@ -72,15 +83,14 @@ class RingCX(Listener[Packet, RingCXConfig]):
     async def run(self, host: Host) -> None:
         config = self.config
         policy = AccessPolicy(config.rules(), host.report, host.connections)
-
         health = health_route(host)
 
         def call(request: Request, client: Address) -> Peer | Page:
-            if request.method == "HEAD":  # the probe of a load balancer
-                return health(request, client)
             path = request.path.partition("?")[0]
-            if path not in ("/", config.path) and "Upgrade" not in request.headers:
-                raise KeyError(path)  # a browser in search of a page
+            if request.method == "HEAD" and path in ("/", config.path):  # the probe of a load balancer
+                return health(request, client)
+            if not config.takes(path, upgrade="Upgrade" in request.headers):
+                raise KeyError(path)
             admission = policy.admit(request, client)
             if isinstance(admission, Page):
                 return admission
@@ -91,13 +101,13 @@ class RingCX(Listener[Packet, RingCXConfig]):
         if config.path in routes:
             raise CannotStart(f"{config.path} has a page: choose another path for calls", field="path")
         port = Port(
-            routes if config.path is None else routes | {config.path: call},
+            routes,
             Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME),
             host.room,
             lambda error: host.report.event("connection_failed", cause=error),
             self._proxy_trust,
             policy.report_rejection,
-            fallback=call if config.path is None else None,
+            fallback=call,
         )
         number = port.listen(host.listen(config.host, config.port))
 

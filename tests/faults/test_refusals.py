@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
+from flowcore import CannotStart
 from nodes.ringcx.call_sender import CallSender
+from nodes.sources.ringcx import RingCX
 from tests.support.live import Live, until
 from tests.support.phone import Phone, knock
 from tools.load import frame
@@ -207,6 +209,28 @@ def test_an_upgrade_to_any_path_or_an_absolute_target_is_a_call_and_keeps_its_qu
             until(lambda: live.engine.flows)
             (flow,) = live.engine.flows.values()
         assert flow.session.attributes["ani"] == "5550100"
+
+
+def test_probes_are_answered_also_when_path_names_another(tmp_path):
+    with recording(tmp_path, "call.path=/ringcx/audio") as live:
+        for target in (b"/", b"/ringcx/audio", b"/healthz"):
+            assert ask(live, b"HEAD %s HTTP/1.1\r\n\r\n" % target).startswith(b"HTTP/1.1 200 ")
+        assert ask(live, b"HEAD /other HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize("path", ["ringcx", "", "/a?b", "/a b", "/#", "http://host/"])
+def test_a_path_that_is_none_is_refused_with_what_to_write(path):
+    with pytest.raises(ValueError, match="write a path without query, like /ringcx/audio"):
+        RingCX.Config(path=path)
+
+
+@pytest.mark.parametrize("path", ["/client", "/healthz"])
+def test_a_path_that_is_taken_by_a_page_is_named(tmp_path, path):
+    with (
+        pytest.raises(CannotStart, match=rf"^call\.path: {path} has a page: choose another path"),
+        Live("transcribe", [f"call.path={path}"]),
+    ):
+        pass
 
 
 def test_a_head_request_and_healthz_are_200_and_503_once_the_process_stops(tmp_path):
