@@ -62,6 +62,11 @@ class DecodeFailed(FlowcoreError):
 class Decoder(Engine[ConfigT]):
     """A model that decodes utterances. Opened in one thread, then used and closed in another, one call at a time."""
 
+    @property
+    def model(self) -> str:
+        """Name of the model for the log, known before `open`; by default the name of the class."""
+        return type(self).__name__
+
     @abstractmethod
     def decode(self, samples: NDArray[np.int16]) -> str:
         """Return the words in ``samples``, s16 at 16 kHz, up to 30 s; "" without speech. Raises `DecodeFailed`."""

@@ -38,7 +38,9 @@ def test_the_limits_of_a_provider_can_be_kept(name):
 
 
 def test_nothing_heavy_is_imported_to_know_an_engine():
-    heavy = "{'google.cloud', 'grpc', 'faster_whisper', 'moonshine_voice', 'onnxruntime', 'soxr'}"
+    heavy = (
+        "{'google.cloud', 'grpc', 'faster_whisper', 'moonshine_cpp', 'moonshine_voice', 'onnx', 'onnxruntime', 'soxr'}"
+    )
     code = (
         "import sys; from flowcore.speech import available, find; [find(name)() for name in available()]; "
         f"print({heavy} & set(sys.modules))"

@@ -94,6 +94,12 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     runs: ClassVar = "thread"  # the voice detector takes 75 µs per 32 ms
     loss: ClassVar = "allowed"
     events: ClassVar = (
+        EventType(
+            "decoders_started",
+            "The decoder processes have loaded their model.",
+            model="Engine and model.",
+            processes="Number of decoders.",
+        ),
         EventType("decoder_replaced", "A decoder process died or hung; another one decodes again.", cause=""),
         EventType(
             "utterances_skipped",

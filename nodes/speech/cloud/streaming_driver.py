@@ -36,6 +36,7 @@ class StreamerResource(Resource):
         try:
             self.streamer.open()
             if self.fallback is not None:
+                self.fallback.report = self.report
                 self.fallback.open()
         except BaseException:
             self.streamer.close()

@@ -1,79 +1,50 @@
-"""Moonshine's tiny English model, which the wheel of moonshine-voice contains: no account, no download.
-
-The library's own streams share one voice detector state, so that two tracks corrupt each other's text. So this engine
-passes whole utterances, with the detector off. The library's Python call copies every sample through a list. So this
-engine calls the C function directly, by private names of exactly one version.
-"""
+"""Moonshine's English models, whose weights are part of the installation: no account, no download."""
 
 from __future__ import annotations
 
-import ctypes
-import importlib.metadata
-import os
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcore import CannotStart, Extra
-from flowcore.audio import FULL_SCALE
-from flowcore.speech import DECODER_RATE, DecodeFailed, Decoder
-
-VERSION = "0.0.73"
-BLOCK_SAMPLES = 512  # the library ignores samples that do not fill a block
-MIN_SAMPLES = 8 * BLOCK_SAMPLES  # fewer are an error: too few for the model's convolutions
-OPTIONS = {
-    "vad_threshold": "0",  # off: the utterance is cut already
-    "vad_max_segment_duration": "0",  # unlimited
-    "return_audio_data": "false",  # else every decode copies its audio into Python lists
-}
+from flowcore import Config, Extra
+from flowcore.speech import Decoder
+from nodes.speech.engines import moonshine_base
+from nodes.speech.engines.moonshine_base import Base
+from nodes.speech.engines.moonshine_tiny import Tiny
 
 
-class Moonshine(Decoder):
-    """Moonshine tiny: 142 MB, 0.03 to 0.1 CPU seconds per second of speech."""
+class MoonshineConfig(Config):
+    """The model."""
+
+    model: Literal["auto", "base", "tiny"] = "auto"
+    """``base``, or ``tiny``, which makes twice the errors in less memory; ``auto`` for ``base`` where it is installed,
+    which is on Linux with an x86-64 processor. The log names the model (``decoders_started``)."""
+
+
+class Moonshine(Decoder[MoonshineConfig]):
+    """Moonshine base or tiny."""
 
     REQUIRES = (Extra("moonshine_voice", "moonshine"),)
 
-    _model: Any = None
+    _model: Base | Tiny | None = None
+
+    @property
+    def model(self) -> str:
+        return f"moonshine {self._choice}"
+
+    @property
+    def _choice(self) -> str:
+        if self.config.model != "auto":
+            return self.config.model
+        return "base" if moonshine_base.folder() else "tiny"
 
     def open(self) -> None:
-        # By default ONNX Runtime spins idle threads, which takes 2.6 times the CPU. The library reads this on loading.
-        os.environ["MOONSHINE_ORT_SINGLE_THREAD"] = "1"
-        found = importlib.metadata.version("moonshine-voice")
-        if found != VERSION:
-            advice = f"{VERSION} is needed: pip install 'flowcore[moonshine]'"
-            raise CannotStart(f"moonshine-voice {found} is installed, but {advice}", field="engine")
-        from moonshine_voice import ModelArch, Transcriber
-        from moonshine_voice.errors import MoonshineError
-        from moonshine_voice.moonshine_api import TranscriptC
-        from moonshine_voice.utils import get_assets_path
-
-        try:
-            self._model = Transcriber(get_assets_path() / "tiny-en", ModelArch.TINY, options=OPTIONS)
-        except (MoonshineError, OSError) as error:
-            advice = f"reinstall moonshine-voice=={VERSION}"
-            raise CannotStart(f"the model cannot be loaded ({error}): {advice}", field="engine") from error
-        self._result = ctypes.POINTER(TranscriptC)
+        self._model = Base(moonshine_base.folder()) if self._choice == "base" else Tiny()
 
     def decode(self, samples: NDArray[np.int16]) -> str:
-        if not len(samples):
-            return ""
-        audio = np.zeros(max(MIN_SAMPLES, -(-len(samples) // BLOCK_SAMPLES) * BLOCK_SAMPLES), np.float32)
-        np.multiply(samples, np.float32(1 / FULL_SCALE["s16"]), out=audio[: len(samples)])
-        result = self._result()
-        code = self._model._lib.moonshine_transcribe_without_streaming(
-            self._model._handle,
-            audio.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
-            audio.size,
-            DECODER_RATE,
-            0,
-            ctypes.byref(result),
-        )
-        if code < 0:
-            raise DecodeFailed(f"moonshine could not decode {len(samples) / DECODER_RATE:.1f} s of audio: error {code}")
-        # The library owns the result and reuses it in the next call.
-        lines = result.contents.lines[: result.contents.line_count]
-        return " ".join(ctypes.string_at(line.text).decode("utf-8", "replace").strip() for line in lines if line.text)
+        assert self._model is not None  # noqa: S101  # opened
+        return self._model.decode(samples) if samples.any() else ""
 
     def close(self) -> None:
         if self._model is not None:

@@ -60,6 +60,10 @@ class Whisper(Decoder[WhisperConfig]):
 
     _model: Any = None
 
+    @property
+    def model(self) -> str:
+        return f"whisper {self.config.model}"
+
     def open(self) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # there is one process per core: more threads would only compete
         from faster_whisper import WhisperModel

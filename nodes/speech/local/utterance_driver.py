@@ -57,6 +57,7 @@ class DecoderResource(Resource):
         self.voice = VoiceModel()
         decoders = [DecoderProcess(self.cls, self.config) for _ in range(self.processes or cores())]
         self.pool = DecoderPool(decoders, self.max_wait)
+        self.report.event("decoders_started", model=self.cls(self.config).model, processes=len(decoders))
 
     def close(self) -> None:
         self.pool.close(CLOSE_TIMEOUT)

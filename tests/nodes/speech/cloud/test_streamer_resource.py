@@ -56,6 +56,7 @@ def test_engine_and_fallback_open_and_close_together(engine):
     resource = StreamerResource(engine, fallback)
     resource.open()
     assert Counted.opened == ["engine", "fallback"]
+    assert fallback.report is resource.report
     resource.close()
     assert Counted.opened == []
 

@@ -1,46 +1,92 @@
-"""The engine moonshine: its decoding and its errors."""
+"""The engine moonshine: its models, their decoding, and their errors."""
 
 import importlib.metadata
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from flowcore import CannotStart
 from flowcore.speech import DecodeFailed
+from nodes.speech.engines import moonshine_base
 from nodes.speech.engines.moonshine import Moonshine
 from tools.voices import telephone
 
 soxr = pytest.importorskip("soxr")
+needs_base = pytest.mark.skipif(moonshine_base.folder() is None, reason="moonshine-cpp is for Linux on x86-64")
+MODELS = ["tiny", pytest.param("base", marks=needs_base)]
+
+
+def opened(model: str) -> Moonshine:
+    engine = Moonshine(Moonshine.Config(model=model))
+    engine.open()
+    return engine
+
+
+def speech() -> np.ndarray:
+    return soxr.resample(telephone("beckett.wav"), 8000, 16000)
+
+
+@needs_base
+def test_base_is_the_default_where_it_is_installed():
+    assert Moonshine().model == "moonshine base"
+
+
+def test_tiny_is_the_default_elsewhere(monkeypatch):
+    monkeypatch.setattr(moonshine_base, "folder", lambda: None)
+    assert Moonshine().model == "moonshine tiny"
+
+
+def test_a_model_that_it_does_not_have_is_refused():
+    with pytest.raises(ValidationError, match="'auto', 'base' or 'tiny'"):
+        Moonshine.Config(model="small")
 
 
 def test_another_version_of_the_library_is_refused_with_the_command_that_helps(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", lambda package: "0.1.0")
     with pytest.raises(CannotStart, match=r"0\.1\.0 .* pip install 'flowcore\[moonshine\]'"):
-        Moonshine().open()
+        opened("tiny")
 
 
 @pytest.mark.model
-def test_hears_words_and_says_what_is_wrong_when_it_cannot():
-    model = Moonshine()
-    model.open()
-    speech = soxr.resample(telephone("beckett.wav"), 8000, 16000)
-    assert "try again" in model.decode(speech).lower()
-    assert model.decode(speech) == model.decode(speech)
-    model._model._lib.moonshine_free_transcriber(model._model._handle)
+@pytest.mark.parametrize("model", MODELS)
+def test_the_same_words_each_time(model):
+    engine = opened(model)
+    words = engine.decode(speech())
+    assert "try again" in words.lower()
+    assert engine.decode(speech()) == words
+    engine.close()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("model", MODELS)
+def test_no_sample_of_the_last_block_is_lost(model):
+    engine = opened(model)
+    words = speech()[: 16000 * 2 - 100]
+    assert engine.decode(words) == engine.decode(np.pad(words, (0, 100)))
+    engine.close()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("model", MODELS)
+def test_audio_of_any_length_is_decoded(model):
+    engine = opened(model)
+    for length in (0, 1, 511, 4095, 30 * 16000):
+        assert engine.decode(np.zeros(length, np.int16)) == ""
+        assert isinstance(engine.decode(np.ones(length, np.int16)), str)
+    engine.close()
+
+
+@pytest.mark.model
+def test_an_error_of_the_library_is_told():
+    engine = opened("tiny")
+    library = engine._model._model
+    library._lib.moonshine_free_transcriber(library._handle)
     with pytest.raises(DecodeFailed, match="of audio: error -2"):
-        model.decode(speech)
-    model._model._handle = None
-    model.close()
+        engine.decode(speech())
+    library._handle = None
+    engine.close()
 
 
 def test_closing_what_never_opened_does_nothing():
     Moonshine().close()
-
-
-@pytest.mark.model
-def test_no_sample_of_the_last_block_is_lost():
-    model = Moonshine()
-    model.open()
-    speech = soxr.resample(telephone("beckett.wav"), 8000, 16000)[: 16000 * 2 - 100]
-    assert model.decode(speech) == model.decode(np.pad(speech, (0, 100)))
-    model.close()

@@ -64,6 +64,8 @@ def call(folder: Path, settings: list[str], *, kill: bool) -> tuple[list[Any], b
     with Live("transcribe", settings, calls=1, drain=PATIENCE) as live:
         first = decoders()
         assert len(first) == cores()
+        (started,) = live.named("decoders_started")
+        assert started.data == {"model": Moonshine().model, "processes": cores()}
         phone = Phone(live.url)
         phone.start()
         places = range(0, length, 160)

