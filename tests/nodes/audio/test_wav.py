@@ -81,6 +81,7 @@ def test_alaw_is_what_libsndfile_reads(tmp_path):
     assert samples.tolist() == soundfile.read(tmp_path / "x.wav", dtype="int16")[0].tolist()
 
 
+@pytest.mark.fault(72)
 @pytest.mark.parametrize("name", [b"RF64", b"BW64"])
 @pytest.mark.parametrize("told", [True, False])
 def test_files_for_more_than_4_gib_are_read_up_to_their_tags(name, told):
@@ -96,6 +97,7 @@ def test_rf64_is_read_as_libsndfile_writes_it(tmp_path):
     assert wav.decode((tmp_path / "x.wav").read_bytes())[1].tolist() == SAMPLES.tolist()
 
 
+@pytest.mark.fault(72)
 @pytest.mark.parametrize(
     ("file", "says"),
     [

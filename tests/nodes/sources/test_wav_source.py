@@ -56,6 +56,7 @@ def test_mono_file_is_the_agent(tmp_path):
     assert (heard() == AGENT).all()
 
 
+@pytest.mark.fault(72)
 @pytest.mark.parametrize(
     "head",
     [

@@ -28,6 +28,7 @@ def recorded(seconds: float, length: float, *, offset: float = 0.0, chunk: str =
     return joined(both.out), both
 
 
+@pytest.mark.fault(71)
 @pytest.mark.parametrize("chunk", ["100ms", "2s"])
 @pytest.mark.parametrize("length", [1.0, 1.2, 2.0, 3.0])
 def test_media_of_more_than_a_second_is_whole_for_both_parties(length, chunk):
@@ -37,6 +38,7 @@ def test_media_of_more_than_a_second_is_whole_for_both_parties(length, chunk):
     assert not both.filled
 
 
+@pytest.mark.fault(71)
 @pytest.mark.parametrize("wait", ["100ms", "1s", "5s"])
 @pytest.mark.parametrize("length", [0.02, 0.1])
 def test_chunks_that_are_longer_than_the_recorder_waits_lose_no_party(length, wait):
@@ -45,6 +47,7 @@ def test_chunks_that_are_longer_than_the_recorder_waits_lose_no_party(length, wa
     assert not both.dropped
 
 
+@pytest.mark.fault(71)
 @pytest.mark.parametrize("chunk", [0.02, 1.0, 6.0, 10.0])
 def test_chunks_of_any_length_are_joined_whole(chunk):
     size = round(chunk * RATE)
