@@ -19,7 +19,7 @@ PACE_AFTER = 2.0
 PACE_TOLERANCE = 1.5
 """Multiple of real time above which the pace of a call is reported."""
 
-START_ADVICE = "only a peer that speaks RingCX's protocol can call; `flowcore doctor` shows what a peer sends"
+PROTOCOL_ADVICE = "only a peer that speaks RingCX's protocol can call; `flowcore doctor` shows what a peer sends"
 
 Cause = Literal["no_start", "not_allowed", "no_room", "draining", "flow_failed"]
 """Reasons to hang up, beside a `ProtocolError`."""
@@ -97,8 +97,13 @@ class CallGuard(ABC):
             self._hang_up("no_room", refused.reason)
 
     def _reject(self, error: ProtocolError) -> None:
-        address = self._admission.address
-        self._report.event("protocol_violated", reason=error.reason, detail=error.detail, address=address)
+        self._report.event(
+            "protocol_violated",
+            reason=error.reason,
+            detail=error.detail,
+            address=self._admission.address,
+            advice=PROTOCOL_ADVICE,
+        )
         if self._inlet is not None:
             self._inlet.end("peer_broke_protocol")
         self._hang_up(error, error.detail)
@@ -113,4 +118,4 @@ class CallGuard(ABC):
             self._report_missing_start(reason)
 
     def _report_missing_start(self, reason: str) -> None:
-        self._host.report.event("start_missing", reason=reason, address=self._admission.address, advice=START_ADVICE)
+        self._host.report.event("start_missing", reason=reason, address=self._admission.address, advice=PROTOCOL_ADVICE)

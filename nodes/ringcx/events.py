@@ -30,6 +30,7 @@ CALL_EVENTS = (
         reason="",
         detail="",
         address="",
+        advice="",
     ),
     ThrottledEventType(
         "start_missing",

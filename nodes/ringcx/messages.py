@@ -165,11 +165,11 @@ def _event(message: object) -> tuple[Event, tuple[str, ...]]:
 
 
 def _start(fields: Mapping[str, Any]) -> tuple[Start, tuple[str, ...]]:
-    given = {name: fields[name] for name in _FORMAT_FIELDS if fields.get(name) is not None}
+    given = {name: fields[name] for name in _FORMAT_FIELDS if fields.get(name) not in (None, "")}
     encoding = next((given[name] for name in _FORMAT_FIELDS[:3] if name in given), "")
     rate = next((given[name] for name in _FORMAT_FIELDS[3:] if name in given), RATE)
-    null = any(name in fields and name not in given for name in _FORMAT_FIELDS)
-    return Start(attributes(fields.items(), "start"), _text(encoding), _text(rate)), ("null_format",) * null
+    empty = any(name in fields and name not in given for name in _FORMAT_FIELDS)
+    return Start(attributes(fields.items(), "start"), _text(encoding), _text(rate)), ("empty_format",) * empty
 
 
 def _media(fields: Mapping[str, Any]) -> Media | EmptyMedia:

@@ -173,6 +173,17 @@ def test_a_websocket_without_start_makes_a_line(tmp_path):
     assert "doctor" in event.data["advice"]
 
 
+def test_a_peer_of_another_protocol_makes_a_line(tmp_path):
+    with recording(tmp_path) as live:
+        phone = Phone(live.url)
+        phone.say(*[b"hello"] * 16)
+        until(lambda: live.named("protocol_violated"))
+    (event,) = live.named("protocol_violated")
+    assert (event.data["reason"], event.data["address"]) == ("too_many_bad_messages", "127.0.0.1")
+    assert "doctor" in event.data["advice"]
+    assert not live.named("start_missing")
+
+
 @pytest.mark.slow
 @pytest.mark.fault(11, 64)
 def test_refused_calls_make_one_line_a_second_with_their_number_and_the_address(tmp_path):

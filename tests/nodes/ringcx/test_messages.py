@@ -133,8 +133,9 @@ def test_bad_message_is_named(text: bytes, reason: str) -> None:
         (b'{"event":"Stop","duration":-Infinity,"x":[1,]}', Stop(None), ["not_a_number", "trailing_comma"]),
         (b'\xef\xbb\xbf{"event":"Stop"}', Stop(None), ["byte_order_mark"]),
         (MEDIA.replace(b"}", b",}"), Media("Participant", 1, b"\xff\xff"), ["trailing_comma"]),
-        (START.replace(b'"audio/x-mulaw"', b"null"), Start({}, "", "8000"), ["null_format"]),
-        (START.replace(b"8000", b"NaN"), Start({}, "audio/x-mulaw", "8000"), ["not_a_number", "null_format"]),
+        (START.replace(b'"audio/x-mulaw"', b"null"), Start({}, "", "8000"), ["empty_format"]),
+        (START.replace(b"8000", b'""'), Start({}, "audio/x-mulaw", "8000"), ["empty_format"]),
+        (START.replace(b"8000", b"NaN"), Start({}, "audio/x-mulaw", "8000"), ["not_a_number", "empty_format"]),
         (MEDIA, Media("Participant", 1, b"\xff\xff"), []),
     ],
 )

@@ -364,8 +364,8 @@ def test_a_hold_sent_as_empty_media_never_ends_a_call() -> None:
     ("start", "counts"),
     [
         (START.replace(b"}}", b",}}"), {"repaired:trailing_comma": 1}),
-        (START.replace(b"8000", b"NaN"), {"repaired:not_a_number": 1, "repaired:null_format": 1}),
-        (START.replace(b'"audio/x-mulaw"', b"null"), {"repaired:null_format": 1}),
+        (START.replace(b"8000", b"NaN"), {"repaired:not_a_number": 1, "repaired:empty_format": 1}),
+        (START.replace(b'"audio/x-mulaw"', b"null"), {"repaired:empty_format": 1}),
     ],
 )
 def test_a_start_with_a_comma_too_many_nan_or_null_begins_the_call_and_is_counted(
