@@ -44,7 +44,7 @@ lint: $(STAMP)-dev ## check format, lint, types and graphs
 	@$(BIN)/mypy
 	@$(BIN)/flowcore check graphs/*.yaml
 
-check: lint ## run lint and the quick tests (no speech model, no slow tests): under a minute
+check: debs lint ## run lint and the quick tests (no speech model, no slow tests): under a minute
 	@$(PYTEST) -m "not model and not slow"
 
 fix: $(STAMP)-dev ## format, and apply ruff's automatic fixes
