@@ -151,6 +151,14 @@ ENGINE_EVENTS: Final = (
         detail="What is not possible without it.",
     ),
     EventType(
+        "finish_requested",
+        "The process was asked to end: it takes no new sessions, and ends with its last flow.",
+        "warning",
+        calls="Running flows, in a single process.",
+        workers="Running workers.",
+        seconds="Time after which it ends the flows that still run.",
+    ),
+    EventType(
         "stop_requested",
         "The process was asked to stop, and ends its flows.",
         "warning",

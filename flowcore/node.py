@@ -360,6 +360,10 @@ class Host(Protocol):
     def draining(self) -> bool:
         """True once the process was asked to stop and takes no new sessions."""
 
+    @property
+    def objection(self) -> str:
+        """The reason for which `accept` would refuse a session now, such as ``stopping``; empty if it would not."""
+
     def now(self) -> float:
         """Return the monotonic time in seconds."""
 

@@ -46,6 +46,7 @@ def run(
     slot: Annotated[
         str, typer.Option(help="Interval of the engine, and the latency it adds at most; 1ms to 1s.")
     ] = "20ms",
+    finish: Annotated[str, typer.Option(help="How long running calls may go on after SIGTERM, such as 2h.")] = "0s",
     drain: Annotated[str, typer.Option(help="How long a call may take to finish after it ended.")] = "10s",
     public: Annotated[
         str, typer.Option("--public-url", metavar="URL", help="Public address of a proxy in front of this process.")
@@ -68,8 +69,9 @@ def run(
     The log shows the addresses of the listener and of its pages, as seen at --public-url or through the tunnel: paste
     them into the phone system and the browser. A tunnel needs NGROK_AUTHTOKEN in the environment.
 
-    Ctrl-C, SIGTERM or a closed terminal ends the running calls in order, within 20 seconds; a second Ctrl-C ends the
-    process at once. Without a terminal, SIGHUP reads certificates again and ends nothing.
+    SIGTERM takes no more calls, and ends the process with its last call or after --finish; /readyz on the port is 503
+    meanwhile. A second SIGTERM, Ctrl-C or a closed terminal ends the running calls in order, within 20 seconds; another
+    signal ends the process at once. Without a terminal, SIGHUP reads certificates again and ends nothing.
 
     Exit code: 0 done and nothing lost, 1 a call failed or lost audio, 2 the graph or the command line is wrong.
     """
@@ -77,6 +79,7 @@ def run(
     if not SLOTS[0] <= options["slot"] <= SLOTS[1]:
         raise typer.BadParameter("give a time from 1ms to 1s, like 20ms: the length of a packet", param_hint="--slot")
     options["public"] = public_url(public)
+    seconds = parse_seconds(finish, "--finish")
     processes = _processes(workers)
     loaded = load_graph(graph, settings or [])
     plan = compile_graph(loaded)
@@ -93,48 +96,63 @@ def run(
     hub = _hub(control, bus)
     _raise_open_files()
     if processes == 1:
-        run_engine(plan, log, bus=bus, hub=hub, calls=calls, max_calls=max_calls, **options)
+        run_engine(plan, log, bus=bus, hub=hub, finish=seconds, calls=calls, max_calls=max_calls, **options)
     job: dict[str, Any] = {
         "graph": loaded.source,
         "subgraphs": dict(loaded.subgraphs),
         "path": loaded.path,
         "settings": settings or [],
         "options": options,
+        "finish": seconds,
         "log": {"as_json": log_json, "quiet": quiet},
     }
     supervisor = Supervisor(plan, processes, WORKER, job, bus=bus, on_file=log.wrote, calls=calls, max_calls=max_calls)
-    asyncio.run(_supervise(supervisor, bus, hub))  # it gains nothing from a faster loop
+    asyncio.run(_supervise(supervisor, bus, hub, seconds))  # it gains nothing from a faster loop
     log.close(supervisor.totals)
     raise typer.Exit(supervisor.code or supervisor.totals.exit_code)
 
 
-def run_engine(plan: Plan, log: Log, *, bus: Bus, hub: Hub | None = None, **options: Any) -> None:
-    """Run a plan in this process, and log. Raises `typer.Exit` with code 1 if a call failed or lost audio, else 0."""
+def run_engine(plan: Plan, log: Log, *, bus: Bus, hub: Hub | None = None, finish: float = 0.0, **options: Any) -> None:
+    """Run a plan in this process, and log; ``finish`` is the time in seconds that calls have after SIGTERM.
+
+    Raises `typer.Exit` with code 1 if a call failed or lost audio, else 0.
+    """
     engine = Engine(plan, bus=bus, strict=sys.flags.dev_mode, **options)
     with asyncio.Runner(loop_factory=new_loop) as runner, collected_in_quiet_slots(engine.slots):
-        runner.run(_until_done(engine, hub))
+        runner.run(_until_done(engine, hub, finish))
     log.close(engine.totals)
     raise typer.Exit(engine.totals.exit_code)
 
 
-async def _until_done(engine: Engine, hub: Hub | None) -> None:
+async def _until_done(engine: Engine, hub: Hub | None, seconds: float) -> None:
     def stop() -> None:
         engine.bus.emit("stop_requested", calls=len(engine.flows))
         engine.stop()
 
-    _on_signals(engine, stop)
+    def finish() -> None:
+        if not engine.flows:
+            return stop()
+        engine.bus.emit("finish_requested", calls=len(engine.flows), seconds=seconds)
+        engine.finish(seconds)
+
+    _on_signals(engine, stop, finish if seconds else stop)
     Notifier(engine)
     async with _answering(hub, {1: engine_handler(engine)}):
         await engine.run()
 
 
-async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None) -> None:
+async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None, seconds: float) -> None:
     def stop() -> None:
         bus.emit("stop_requested", workers=len(supervisor.handlers))
         bus.deliver()
         supervisor.stop()
 
-    _on_signals(supervisor, stop)
+    def finish() -> None:
+        bus.emit("finish_requested", workers=len(supervisor.handlers), seconds=seconds)
+        bus.deliver()
+        supervisor.finish(seconds)
+
+    _on_signals(supervisor, stop, finish if seconds else stop)
     SupervisorNotifier(supervisor.silence, bus)
     async with _answering(hub, supervisor.handlers):
         await supervisor.run()
@@ -153,11 +171,13 @@ async def _answering(hub: Hub | None, handlers: dict[int, ControlHandler]) -> As
         await hub.close()
 
 
-def _on_signals(runner: Engine | Supervisor, stop: Callable[[], None]) -> None:
+def _on_signals(runner: Engine | Supervisor, stop: Callable[[], None], finish: Callable[[], None]) -> None:
     def asked_to_stop(number: int) -> None:
-        if not runner.draining:
+        if number == signal.SIGTERM and not runner.draining:
+            finish()
+        elif not runner.stopping:
             stop()
-        elif number != signal.SIGHUP:  # a second signal: end at once, without waiting for anything that may hang
+        elif number != signal.SIGHUP:  # asked again: end at once, without waiting for anything that may hang
             if isinstance(runner, Supervisor):
                 runner.kill()
             os._exit(1)

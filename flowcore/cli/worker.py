@@ -47,8 +47,8 @@ def main(channel: int) -> int:
 
 
 async def _until_done(link: WorkerLink, engine: Engine) -> None:
-    # A second SIGTERM means the same as the first: a service manager sends one beside the supervisor's.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, engine.stop)
+    # A service manager sends SIGTERM to all processes, and the supervisor says the same through the channel.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, engine.finish, link.job["finish"])
     await link.run(engine)
 
 

@@ -108,11 +108,13 @@ class Engine:
         self._unswept: dict[Flow, None] = {}  # a set that keeps its order: a replay closes flows as the call did
         self._resources = Resources(self.totals, self.bus, self.clock.now, messages)
         self._finished = asyncio.Event()
+        self._finish_by: float | None = None  # set by `finish`
         self._last_session_came = False
         self.report = ProcessReport(self.totals, self.bus, plan.listener.name)
         self.slots.every(self._sampler.tick)
         self.slots.every(self._alarms.ring)
         self.slots.at_end(self._sweep)
+        self.slots.at_end(self._stop_if_finished)
 
     # Called by the listener: see flowcore.node.Host.
 
@@ -138,14 +140,18 @@ class Engine:
         address = seen_through(self.public, address)
         self.bus.emit("page_opened", node=self.plan.listener.name, address=address, what=what)
 
-    def admit(self, address: str = "") -> None:
+    @property
+    def objection(self) -> str:
         if self.draining:
-            self._refuse(STOPPING, address)
+            return STOPPING
         if self.call_limit.full:
-            self._refuse(BUSY, address)
+            return BUSY
         opening = sum(flow.state == OPENING for flow in self.flows.values())
-        if open_files.room().calls < (opening + 1) * self._files_per_call:
-            self._refuse(OPEN_FILES, address)
+        return OPEN_FILES if open_files.room().calls < (opening + 1) * self._files_per_call else ""
+
+    def admit(self, address: str = "") -> None:
+        if reason := self.objection:
+            self._refuse(reason, address)
 
     def _refuse(self, reason: str, address: str) -> NoReturn:
         self.totals.refused += 1
@@ -263,6 +269,22 @@ class Engine:
         for path, text in self.plan.sources.items():
             if not is_unchanged(path, text):
                 self.bus.emit("graph_changed", path=path, advice=f"flowcore check {graph}, then restart")
+
+    def finish(self, seconds: float) -> None:
+        """Take no more sessions; `stop` once no flow is left, or after ``seconds``."""
+        self.draining = True
+        self.call_limit.leave()
+        self._finish_by = self.now() + seconds
+
+    def _stop_if_finished(self) -> None:
+        if self._finish_by is not None and (not self.flows or self.now() >= self._finish_by):
+            self._finish_by = None
+            self.stop()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `run` ends all flows, or has ended them."""
+        return self._finished.is_set()
 
     def stop(self) -> None:
         """Take no more sessions, end all flows, and let `run` return within ``STOP_TIMEOUT`` seconds."""

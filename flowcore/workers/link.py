@@ -101,6 +101,10 @@ class WorkerLink:
                 self.messages.deliver(request["from"], request["messages"])
             elif "reload" in request:
                 engine.reload()
+            elif "finish" in request:
+                engine.finish(request["finish"])
+            elif "stop" in request:
+                engine.stop()
             else:
                 try:
                     self._channel.send({"id": request["id"], "answer": await handler(request)})

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Final
 
 from flowcore.engine.bus import Bus, Event
-from flowcore.engine.engine import Engine
+from flowcore.engine.engine import STOP_TIMEOUT, Engine
 from flowcore.engine.pool import ThreadPool
 
 STUCK_TIMEOUT: Final = 10.0
@@ -44,6 +44,9 @@ class _ServiceManager:
     def _on_event(self, event: Event) -> None:
         if event.name == "listener_opened":
             self._send("READY=1")
+        elif event.name == "finish_requested":  # the manager would kill it after a minute and a half
+            extended = round((event.data["seconds"] + STOP_TIMEOUT) * 1e6)
+            self._send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={extended}")
         elif event.name == "stop_requested":
             self._send("STOPPING=1")
 

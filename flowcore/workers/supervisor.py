@@ -91,13 +91,24 @@ class Supervisor:
                 listening.close()
             self.bus.deliver()
 
+    def finish(self, seconds: float) -> None:
+        """Let all workers take no more calls, and end with their last one or after ``seconds``."""
+        self.draining = True
+        for worker in self._workers.values():
+            worker.channel.send({"finish": seconds})
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
         """Let all workers end their calls in order; `run` returns within ``STOP_TIMEOUT`` + ``KILL_DELAY`` seconds."""
-        if not self.draining:
+        if not self.stopping:
             self.draining = True
             self._stopping.set()
             for worker in self._workers.values():
-                worker.signal(signal.SIGTERM)
+                worker.channel.send({"stop": True})
             asyncio.get_running_loop().call_later(STOP_TIMEOUT + KILL_DELAY, self.kill)
 
     def reload(self) -> None:

@@ -30,18 +30,22 @@ class Site(Resource):
         """Other machines will reach the pages. Raises `CannotStart` if they must not."""
 
 
-HEALTH = "/healthz"
+ALIVE = "/healthz"
+READY = "/readyz"
 
 
-def health_route(host: Host) -> Route:
-    """Return the route that answers the probes of load balancers: 200, or 503 once the process stops."""
+def health_routes(host: Host) -> dict[str, Route]:
+    """Return the routes that answer probes: `ALIVE` while the process runs, `READY` while it would take a call."""
 
-    def health(request: Request, client: Address) -> Page:
-        if host.draining:
-            return Page(HTTPStatus.SERVICE_UNAVAILABLE, b"stopping\n")
+    def alive(request: Request, client: Address) -> Page:
         return Page(HTTPStatus.OK, b"ok\n")
 
-    return health
+    def ready(request: Request, client: Address) -> Page:
+        objection = host.objection
+        status = HTTPStatus.SERVICE_UNAVAILABLE if objection else HTTPStatus.OK
+        return Page(status, f"{objection or 'ok'}\n".encode())
+
+    return {ALIVE: alive, READY: ready}
 
 
 def collect_routes(host: Host, exposed: bool, on_rejected: OnRejected = ignore) -> dict[str, Route]:

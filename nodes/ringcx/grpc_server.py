@@ -19,7 +19,6 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from flowcore import CannotStart, Host, Refused, Report, open_files
-from nodes.net.connection import CLOSE_TIMEOUT
 from nodes.net.grpc_health import health_handler
 from nodes.net.peer import Page
 from nodes.net.proxy_trust import Address, ConflictingHeaders, ProxyTrust, normalize_address
@@ -37,6 +36,9 @@ MAX_METADATA = 16 * 1024
 
 EOF_GRACE = 1.0
 """Seconds to wait after a stream ended before its segments' stops: the whole connection may have been lost."""
+
+FINISH_TIMEOUT = 24 * 3600.0
+"""Seconds that running streams have once the process stops: longer than any call, as the engine ends them itself."""
 
 SPARE_STREAMS = 100
 """Streams and connections above the maximum, so that one too many is refused and does not wait for another's end."""
@@ -120,7 +122,7 @@ class GrpcServer:
             if peer.status:
                 task.cancel()
         if self._host.draining and self._stopping is None:
-            self._stopping = asyncio.create_task(self._server.stop(CLOSE_TIMEOUT))
+            self._stopping = asyncio.create_task(self._server.stop(FINISH_TIMEOUT))
 
     async def close(self) -> None:
         """End all streams."""

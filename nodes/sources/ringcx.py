@@ -15,7 +15,7 @@ from nodes.audio.g711 import RATE
 from nodes.net.peer import Page, Peer
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import Address, ProxyTrust
-from nodes.net.site import HEALTH, announce_pages, collect_routes, health_route
+from nodes.net.site import READY, announce_pages, collect_routes, health_routes
 from nodes.ringcx.access_policy import AccessPolicy
 from nodes.ringcx.call_attributes import CALL_IDS, WEBSOCKET_ATTRIBUTES
 from nodes.ringcx.call_peer import CallPeer
@@ -83,12 +83,12 @@ class RingCX(Listener[Packet, RingCXConfig]):
     async def run(self, host: Host) -> None:
         config = self.config
         policy = AccessPolicy(config.rules(), host.report, host.connections)
-        health = health_route(host)
+        health = health_routes(host)
 
         def call(request: Request, client: Address) -> Peer | Page:
             path = request.path.partition("?")[0]
             if request.method == "HEAD" and path in ("/", config.path):  # the probe of a load balancer
-                return health(request, client)
+                return health[READY](request, client)
             if not config.takes(path, upgrade="Upgrade" in request.headers):
                 raise KeyError(path)
             admission = policy.admit(request, client)
@@ -97,7 +97,7 @@ class RingCX(Listener[Packet, RingCXConfig]):
             return CallPeer(host, request, admission, start=config.start, idle=config.idle)
 
         self._proxy_trust = ProxyTrust.load(config.tls, config.behind_proxy)
-        routes = {HEALTH: health} | collect_routes(host, config.exposed, policy.report_rejection)
+        routes = health | collect_routes(host, config.exposed, policy.report_rejection)
         if config.path in routes:
             raise CannotStart(f"{config.path} has a page: choose another path for calls", field="path")
         port = Port(

@@ -14,7 +14,7 @@ from flowcore import CannotStart, Extra, Format, Host, Listener, ListenerTools, 
 from nodes.audio.g711 import RATE
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import ProxyTrust
-from nodes.net.site import HEALTH, announce_pages, collect_routes, health_route
+from nodes.net.site import announce_pages, collect_routes, health_routes
 from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.call_attributes import CALL_IDS, GRPC_ATTRIBUTES
 from nodes.ringcx.events import GRPC_EVENTS, GRPC_REASONS, PORT_EVENTS
@@ -125,7 +125,7 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
         if config.pages_port == config.port != 0:
             raise CannotStart("gRPC and pages need a port each", field="pages_port")
         port = Port(
-            routes | {HEALTH: health_route(host)},
+            routes | health_routes(host),
             Limits(MAX_BROWSERS, config.handshake, 32_000),
             host.room,
             lambda error: host.report.event("connection_failed", cause=error),

@@ -244,18 +244,20 @@ def test_a_path_that_is_taken_by_a_page_is_named(tmp_path, path):
         pass
 
 
-def test_a_head_request_and_healthz_are_200_and_503_once_the_process_stops(tmp_path):
+def test_probes_are_200_and_all_but_healthz_are_503_once_the_process_stops(tmp_path):
     with recording(tmp_path) as live:
         for request in (
             b"HEAD / HTTP/1.1",
             b"GET /healthz HTTP/1.1",
             b"GET /healthz HTTP/1.0",
             b"HEAD /healthz HTTP/1.1",
+            b"GET /readyz HTTP/1.1",
         ):
             head, _, body = ask(live, request + b"\r\nHost: x\r\n\r\n").partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200 ")
             assert body == (b"" if request.startswith(b"HEAD") else b"ok\n")
         live.engine.draining = True
-        assert ask(live, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 503 ")
+        for request, code in ((b"GET /healthz", b"200"), (b"GET /readyz", b"503"), (b"HEAD /", b"503")):
+            assert ask(live, request + b" HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 " + code)
     assert not live.named("caller_rejected")
     assert not live.named("session_refused")
