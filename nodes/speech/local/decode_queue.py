@@ -1,10 +1,10 @@
 """The queue of all calls' audio for the decoders: final jobs before interim jobs, each track's in order.
 
 Under load interim texts get rarer, down to none: a track has at most one interim job in the queue, which a newer one
-replaces and a final job removes. Then final texts come later. A final job that has waited for ``max_wait`` is refused:
-so the calls that wait longest lose; of these, the call that has lost the largest share of its speech goes first, until
-all have lost the same share. A refused job stays in the queue without its
-audio, so that its track gets the outcome in order.
+replaces and a final job removes. Then final texts come later. A final job that has waited for ``max_wait`` is refused.
+The call that has lost the largest share of its speech goes first, so that all lose the same share; while nothing was
+lost, the order is that of arrival. A refused job stays in the queue without its audio, so that its track gets the
+outcome in order.
 
 Calls that have ended go first, because their last texts have little time. *Patient* jobs go last and are never refused:
 they come from a source that is faster than real time, which waits.
@@ -165,9 +165,7 @@ class DecodeQueue:
             if job.track not in self._decoding:
                 first.setdefault(job.track, job)
         if first:
-            soon = self._now() + self.max_wait / 2
-            pressed = any(job.expires < soon for job in first.values())
-            job = min(first.values(), key=self._by_share if pressed else self._by_wait)
+            job = min(first.values(), key=self._order)
             self._finals.remove(job)
             if not job.refused:
                 self._of(job).decoded += job.seconds
@@ -175,11 +173,8 @@ class DecodeQueue:
         track = next((track for track in self._interims if track not in self._decoding), None)
         return None if track is None else self._interims.pop(track)
 
-    def _by_wait(self, job: DecodeJob) -> tuple[bool, bool, float]:
-        return not (job.refused or job.hurried), job.patient, job.expires
-
-    def _by_share(self, job: DecodeJob) -> tuple[bool, bool, float, float]:
-        return (*self._by_wait(job)[:2], -self._of(job).lost_share, job.expires)
+    def _order(self, job: DecodeJob) -> tuple[bool, bool, float, float]:
+        return not (job.refused or job.hurried), job.patient, -self._of(job).lost_share, job.expires
 
     def _of(self, job: DecodeJob) -> _Outcomes:
         return self._outcomes.setdefault(job.owner, _Outcomes())
