@@ -76,6 +76,7 @@ class Pitches(Decoder):
     def __init__(self) -> None:
         self.let = threading.Event()
         self.let.set()
+        self.began = threading.Event()
         self.says: dict[int, str | Exception] = {}
         self.decoded = 0
         self.longest = 0.0  # seconds
@@ -84,6 +85,7 @@ class Pitches(Decoder):
     def close(self) -> None: ...
 
     def decode(self, samples: np.ndarray) -> str:
+        self.began.set()
         assert self.let.wait(SOON)
         self.decoded += 1
         self.longest = max(self.longest, len(samples) / DECODER_RATE)
@@ -202,6 +204,7 @@ def test_utterances_that_waited_too_long_are_marked_in_the_transcript_and_told(r
     pitches.let.clear()
     for number in range(6):
         call.push(*chunks(speech(2000), silence(), start=2 * number))
+        assert pitches.began.wait(SOON)
         now[0] = 4.0 * number
     pitches.let.set()
     call.settle()
