@@ -32,6 +32,9 @@ HANDSHAKE_STEPS = 8
 At 20 ms a slot 1,000 handshakes are done in the 5 s that each may take: `tools/tls_cost.py` measures.
 """
 
+KEPT_HANDSHAKES = 16
+"""Handshakes that go on when open files are short, so that calls which come together do not end each other's."""
+
 RECEIVE_BUFFER = 128 * 1024
 """Bytes that the kernel holds for a connection that is not read: 4 s of a call."""
 
@@ -157,10 +160,10 @@ class Port:
                 closing.abort()
 
     def _strangers(self) -> Iterator[Connection]:
-        """Yield the connections without a peer: of the most crowded address first, and of each the oldest first."""
+        """Yield connections without a peer that may be closed: of the most crowded address first, the oldest first."""
         strangers = [one for one in self.connections if not one.has_peer]
         crowd = Counter(one.remote_address for one in strangers)
-        yield from sorted(strangers, key=lambda one: -crowd[one.remote_address])
+        yield from sorted(strangers, key=lambda one: -crowd[one.remote_address])[:-KEPT_HANDSHAKES]
 
     def _answer(self, request: Request, remote_address: Address) -> Peer | Page:
         """Find the peer or page for a request. Raises `KeyError` for a path without a route, and `Refused`."""

@@ -181,14 +181,26 @@ def few_files(monkeypatch: pytest.MonkeyPatch, rig: Rig, free: int) -> None:
 def test_when_files_are_short_the_oldest_stranger_makes_room_and_a_call_stays(rig, monkeypatch):
     call, peer = rig.call()
     few_files(monkeypatch, rig, 256 + 4)
-    strangers = [rig.connect() for _ in range(10)]
-    assert len(rig.port.connections) == 4
-    assert rig.rejected == ["open_files"] * 7
-    assert [stranger.recv(1) for stranger in strangers[:7]] == [b""] * 7
+    strangers = [rig.connect() for _ in range(30)]
+    assert len(rig.port.connections) == 1 + 17
+    assert rig.rejected == ["open_files"] * 13
+    assert [stranger.recv(1) for stranger in strangers[:13]] == [b""] * 13
     rig.call()
     call.sendall(text(b"still here"))
     rig.slots()
     assert peer.heard == [b"still here"]
+
+
+@pytest.mark.fault(55)
+def test_when_files_are_short_calls_that_come_together_do_not_end_each_others_handshakes(rig, monkeypatch):
+    few_files(monkeypatch, rig, 256)
+    together = [rig.connect(slots=0) for _ in range(16)]
+    rig.slots()
+    for client in together:
+        client.sendall(UPGRADE)
+    rig.slots()
+    assert all(client.recv(4096).startswith(b"HTTP/1.1 101 ") for client in together)
+    assert not rig.rejected
 
 
 @pytest.mark.fault(55)
