@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
@@ -350,6 +351,17 @@ def test_port_that_is_taken_is_named(capsys, monkeypatch):
         main(["doctor", "--port", str(taken.getsockname()[1])])
     assert ended.value.code == 1
     assert "Address already in use; give another with --port" in capsys.readouterr().err
+
+
+def test_an_expired_certificate_is_named_before_a_call_is_awaited(tmp_path, capsys):
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    issued = trustme.CA().issue_cert("localhost", not_before=yesterday - timedelta(days=90), not_after=yesterday)
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    files = ["--cert", str(tmp_path / "cert.pem"), "--key", str(tmp_path / "key.pem")]
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit):
+        main(["doctor", "--port", str(taken.getsockname()[1]), *files])
+    assert re.search(r"cert\.pem: certificate 1 of 1 expired at .* RingCX will hang up", capsys.readouterr().err)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -314,8 +315,8 @@ def test_a_peer_that_vanished_is_found_and_its_audio_kept(tmp_path, monkeypatch)
     assert np.array_equal(heard[:whole], said(7, 3.0)[:whole])
 
 
-def files(folder, name, *names):
-    pair = CA.issue_cert(*names)
+def files(folder, name, *names, **dates):
+    pair = CA.issue_cert(*names, **dates)
     pair.private_key_pem.write_to_path(folder / f"{name}.key")
     (folder / f"{name}.pem").write_bytes(b"".join(blob.bytes() for blob in pair.cert_chain_pems))
     return folder / f"{name}.pem", folder / f"{name}.key"
@@ -350,6 +351,16 @@ def test_a_call_over_tls_and_a_certificate_that_is_renewed_meanwhile(tmp_path):
         phone.talk(7, 1.0, since=0.5)
         assert phone.hang_up() == "OK"
     assert np.array_equal(stereo(tmp_path / "one.wav"), said(7, 1.0))
+
+
+def test_an_expired_certificate_is_named_at_the_start_and_at_every_reload(tmp_path):
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    dates = {"not_before": yesterday - timedelta(days=90), "not_after": yesterday}
+    cert, key = files(tmp_path, "call", "127.0.0.1", **dates)
+    with recording(tmp_path, f"call.tls.cert={cert}", f"call.tls.key={key}") as live:
+        live.call(live.engine.reload)
+    assert [event.data["reason"] for event in live.named("certificate_outdated")] == ["expired"] * 2
+    assert [event.data["files"] for event in live.named("files_reloaded")] == [[str(cert), str(key)]]
 
 
 def test_tls_files_that_are_no_good_are_named_before_anything_starts(tmp_path):
