@@ -10,12 +10,11 @@ nothing was sent meanwhile: a hold. No track is moved by what happens to another
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
-from typing import NamedTuple
 
 from flowcore import Packet, Report
 from flowcore.audio import TELEPHONE_RATE as RATE
-from nodes.jitterbuffer.drift import LOOK_INTERVAL, Drift, Pace
+from nodes.jitterbuffer.drift import LOOK_INTERVAL, Drift
+from nodes.jitterbuffer.track_clock import SAMPLE_SECONDS, TrackClock
 
 MAX_SKEW = 0.002
 """Rise of the expected delay, in seconds per second of media: twice what bad clocks differ (1000 ppm), so that a
@@ -30,98 +29,11 @@ ORDER_TOLERANCE = 0.1
 MAX_WAITING_SECONDS = 30.0
 """Media of one track that waits at most, in seconds, however fast a stalled network goes on to deliver."""
 
-BURST_SECONDS = 0.5
-"""Media of the first track of a call, in seconds, that is placed although its arrivals cover less time."""
-
-MAX_BATCH_SECONDS = 1.25
-"""Stalls that follow each other within so many seconds are a sender's batches."""
-
-CATCH_UP_RATE = 0.5
-"""A stalled network delivers at least this much faster than speech, in seconds of lag per second."""
-
-SAMPLE_SECONDS = 1 / RATE
 _SKEW_PER_SAMPLE = MAX_SKEW / RATE
 
 
 class LostAudio(bytes):
     """Silence in the place of a packet that did not come."""
-
-
-class _Waiting(NamedTuple):
-    """A packet that is kept back."""
-
-    order: int  # of its coming, over all tracks
-    start: int  # in samples, before its track is shifted
-    data: bytes
-    lag: float | None  # behind what was expected, in seconds; for a track that joins, its delay; None: silence
-
-
-class TrackClock(Pace):
-    """One track's media position and expected delay. A packet of `length` that arrives by `until` is in time.
-
-    A caller that places packets itself lowers `least` to their delay, in seconds: `nodes.jitterbuffer.drift`.
-    """
-
-    __slots__ = (
-        "arrived",
-        "batch",
-        "began",
-        "checked",
-        "collapsed",
-        "crept",
-        "delay",
-        "length",
-        "looked",
-        "lowest",
-        "owed",
-        "position",
-        "stall",
-        "until",
-        "waiting",
-    )
-
-    def __init__(self, name: str, position: int, collapsed: int) -> None:
-        super().__init__(name)
-        self.position = position  # of its next packet, in samples since the call began, held-back ones included
-        self.length = 0  # of its latest packet, in samples
-        self.collapsed = collapsed  # samples of holds that were left out
-        self.delay: float | None = None  # expected arrival of a packet minus its end, in seconds; None while it joins
-        self.crept = position  # up to where the expected delay has risen with it
-        self.until = float("-inf")
-        self.owed = 0  # samples by which holds that it shared were shorter than its own, so that they do not add up
-        self.waiting: list[_Waiting] = []  # until it is decided where they belong
-        self.began = 0.0  # arrival of the first of them
-        self.arrived = 0.0  # arrival of the latest of them
-        self.lowest = 0.0  # least lag of them, in seconds
-        self.checked = (0.0, 0.0)  # arrival and lag of the first of them, or when it last caught up and the least lag
-        self.looked = 0.0  # arrival of the first of them, or when it was last seen to catch up
-        self.stall = (float("-inf"), 0.0)  # arrival and lag of the first packet of the latest stall, in seconds
-        self.batch = 0.0  # lag of packets that start a batch, in seconds
-
-    @property
-    def media_waiting(self) -> int:
-        """Samples that wait."""
-        return self.position - self.waiting[0].start
-
-    def is_burst(self) -> bool:
-        """Whether much more waits than its latest packet."""
-        return self.media_waiting - self.length >= BURST_SECONDS * RATE
-
-    def lags(self) -> list[float]:
-        """Lags of the waiting packets, in seconds."""
-        return [packet.lag for packet in self.waiting if packet.lag is not None]
-
-    def catches_up(self, now: float) -> bool:
-        """Whether what came by ``now`` came much faster than speech, as after a stall of the network."""
-        then, lag = self.checked
-        return lag - self.lowest > CATCH_UP_RATE * (now - then)
-
-    def stalled(self, lag: float) -> None:
-        """Learn from a stall that began with this lag, in seconds: one soon after another is a sender's batch."""
-        began, before = self.stall
-        if self.began - began <= MAX_BATCH_SECONDS:
-            self.batch = max(self.batch, min(lag, before))
-        self.stall = (self.began, lag)
 
 
 class Timeline:
@@ -209,7 +121,8 @@ class Timeline:
         start, track.position = track.position, track.position + track.length
         self._report.filled("lost", track.length * SAMPLE_SECONDS)
         if track.waiting:
-            self._keep(track, start, silence, None)
+            self._order += 1
+            track.keep(self._order, start, silence, None)
         else:
             self._place(name, start - track.collapsed, silence)
 
@@ -256,20 +169,15 @@ class Timeline:
         """Keep a packet back until it shows whether its track was stalled, on hold, or where it begins."""
         if not track.waiting:
             self._undecided += 1
-            track.checked = (arrived, lag)
-            track.began, track.looked, track.lowest = arrived, arrived, lag
-            track.until = float("-inf")
-        self._keep(track, start, data, lag)
+            track.begin_to_wait(arrived, lag)
+        self._order += 1
+        track.keep(self._order, start, data, lag)
         track.arrived = arrived
         track.lowest = min(track.lowest, lag)
         track.position = start + len(data)
         if track.delay is not None and lag <= self._pause:
-            track.stalled(track.lags()[0])
+            track.learn_batch(track.lags()[0])
             self._decide([track], arrived)
-
-    def _keep(self, track: TrackClock, start: int, data: bytes, lag: float | None) -> None:
-        self._order += 1
-        track.waiting.append(_Waiting(self._order, start, data, lag))
 
     def _check(self, now: float) -> None:
         """Decide about the tracks that have waited long enough, and no longer catch up."""
@@ -286,7 +194,7 @@ class Timeline:
             full = track.media_waiting > MAX_WAITING_SECONDS * RATE
             if track.delay is not None and track.catches_up(now) and not full:
                 if waited >= self._settle:
-                    track.checked, track.looked = (now, track.lowest), now
+                    track.looked, track.lowest_before = now, track.lowest
             elif burst or waited >= self._settle / 2:
                 due.append(track)  # nearly as long as the one that is: most often a hold of both
         self._decide(due, now)
@@ -297,10 +205,9 @@ class Timeline:
         running = self._running()
         for track in tracks:
             if track.delay is not None:
-                least = min(track.lags())
-                stall = least <= self._pause or track.catches_up(now)
-                hold = 0 if stall else self._resume(track, round(least * RATE))
-                rest = least - hold * SAMPLE_SECONDS
+                stall = track.lowest <= self._pause or track.catches_up(now)
+                hold = 0 if stall else self._resume(track, round(track.lowest * RATE))
+                rest = track.lowest - hold * SAMPLE_SECONDS
                 track.delay += rest if hold else min(0.0, rest)
                 shifts.append((track, hold))
             elif running:
@@ -310,26 +217,25 @@ class Timeline:
         if any(track.delay is None for track, _ in shifts):
             for track, shift in shifts:
                 if track.delay is None:
-                    lags = track.lags()
-                    track.delay = min(lags) - shift * SAMPLE_SECONDS
-                    track.stalled(lags[0] - min(lags))
+                    track.delay = track.lowest - shift * SAMPLE_SECONDS
+                    track.learn_batch(track.lags()[0] - track.lowest)
             self._drift.restart(tuple(self._running()), forget=True)
         self._release(shifts)
 
     def _join_running(self, track: TrackClock, running: Sequence[TrackClock]) -> int:
         """How far to shift a track that joins others, in samples, so that its least delay is their expected one."""
         clock = min(other.delay for other in running if other.delay is not None)
-        return max(-track.waiting[0].start, round((min(track.lags()) - clock) * RATE))
+        return max(-track.waiting[0].start, round((track.lowest - clock) * RATE))
 
     def _begin(self, tracks: Sequence[TrackClock]) -> list[tuple[TrackClock, int]]:
         """Place tracks that begin a call, in samples: by their delays or, within jitter, by the order of packets."""
-        tracks = sorted(tracks, key=lambda track: min(track.lags()))
+        tracks = sorted(tracks, key=lambda track: track.lowest)
         first = tracks[0]
         found = [(first, 0)]
         for track in tracks[1:]:
-            behind = round((min(track.lags()) - min(first.lags())) * RATE)
-            in_order = max(0, min(_latest(first, packet.order) - packet.start for packet in track.waiting))
-            unsure = max(LEVEL_TOLERANCE, _uncertainty(first), _uncertainty(track))
+            behind = round((track.lowest - first.lowest) * RATE)
+            in_order = max(0, min(first.latest_before(packet.order) - packet.start for packet in track.waiting))
+            unsure = max(LEVEL_TOLERANCE, first.uncertainty(), track.uncertainty())
             longest = max(first.length, track.length)
             if first.length == track.length or longest <= LEVEL_TOLERANCE * RATE:
                 # Their order tells as much, at any load; equal packets that alternate start together.
@@ -347,7 +253,7 @@ class Timeline:
         began, shared = self._hold
         if abs(start - began) <= self._pause_samples:  # a hold of all, which was told
             own = hold + track.owed
-            hold = shared if abs(own - shared) <= max(LEVEL_TOLERANCE, _uncertainty(track)) * RATE else own
+            hold = shared if abs(own - shared) <= max(LEVEL_TOLERANCE, track.uncertainty()) * RATE else own
             track.owed = own - hold
         else:
             others = [other for other in self._running() if other is not track]
@@ -372,23 +278,3 @@ class Timeline:
         self._undecided -= len(tracks)
         for packet, track, shift in sorted(released, key=lambda entry: entry[0].order):
             self._place(track.name, packet.start + shift, packet.data)
-
-
-def _latest(track: TrackClock, order: int) -> int:
-    """Start of the latest packet of a track that came before the one with this place in the order."""
-    return max((packet.start for packet in track.waiting if packet.order < order), default=0)
-
-
-def _uncertainty(track: TrackClock) -> float:
-    """How far the least delay of a track that waits may be from the true one, in seconds.
-
-    Its distance to the third least, and as far as packets overtook each other.
-    """
-    lags = track.lags()
-    arrivals = [
-        packet.lag + (packet.start + len(packet.data)) * SAMPLE_SECONDS
-        for packet in track.waiting
-        if packet.lag is not None
-    ]
-    overtaken = max(latest - arrived for latest, arrived in zip(accumulate(arrivals, max), arrivals, strict=True))
-    return max(sorted(lags)[min(2, len(lags) - 1)] - min(lags), overtaken) + SAMPLE_SECONDS / 2

@@ -12,7 +12,8 @@ from flowcore import PACKETS, Audio, Config, Duration, Emit, Format, Packet, Ses
 from flowcore.audio import TELEPHONE_RATE
 from flowcore.events import DUPLICATE, HOLD_ENDED, LATE, EventType, Reason
 from nodes.jitterbuffer.sequence import Sequencer, Space
-from nodes.jitterbuffer.timeline import SAMPLE_SECONDS, LostAudio, Timeline, TrackClock
+from nodes.jitterbuffer.timeline import LostAudio, Timeline
+from nodes.jitterbuffer.track_clock import SAMPLE_SECONDS, TrackClock
 
 
 class ReorderConfig(Config):
