@@ -57,6 +57,8 @@ class DecodeJob:
     """When a final job is refused, in seconds of the queue's clock."""
     hurried: bool = False
     """Its call has ended."""
+    discarded: bool = False
+    """Nothing waits for its outcome any more."""
 
     def __post_init__(self) -> None:
         self.seconds = len(self.samples) / DECODER_RATE
@@ -191,6 +193,8 @@ class DecodeQueue:
             self._decoding.pop(job.track, None)
             if self._closed:
                 job.done(DecodeFailed("the engine was closed"))
+            elif job.discarded:
+                job.done(DecodeFailed("the call has ended"))
             elif job.final:
                 self._finals.appendleft(job)
             else:
@@ -202,6 +206,8 @@ class DecodeQueue:
         with self._changed:
             self._finals = deque(job for job in self._finals if job.owner is not owner)
             self._interims = {track: job for track, job in self._interims.items() if job.owner is not owner}
+            for job in self._decoding.values():
+                job.discarded = job.discarded or job.owner is owner
             self._outcomes.pop(owner, None)
 
     def close(self) -> None:

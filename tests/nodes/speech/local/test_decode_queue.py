@@ -196,6 +196,18 @@ def test_discarded_jobs_are_gone():
     assert drain(queue, 1) == ["stays"]
 
 
+def test_a_job_of_a_discarded_owner_is_not_decoded_again_and_leaves_nothing():
+    heard: list = []
+    queue = DecodeQueue(5)
+    queue.put(job("ended", owner="ended", heard=heard))
+    taken = queue.take()
+    queue.discard("ended")
+    queue.give_back(taken)
+    assert [name for name, _ in heard] == ["ended"]
+    assert not queue.finals
+    assert not queue._outcomes
+
+
 def test_closing_reports_to_each_job_once():
     heard: list = []
     queue = DecodeQueue(60)
