@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 MAX_ID_CHARS = 256
 """Significant characters of an id."""
+
+Match = Literal["exact", "prefix", ""]
 
 _NUMBER_MARKS = str.maketrans("", "", "+-()./ ")
 
@@ -17,9 +20,8 @@ def normalize_id(text: str) -> str:
     return digits if digits.isdecimal() else text
 
 
-def matching(name: str, ids: Iterable[Iterable[str]]) -> list[int]:
-    """Return the indices of the calls that ``name`` may mean: those with that id or, without one, with that prefix."""
+def match(name: str, ids: Iterable[str]) -> Match:
+    """Return whether ``name`` is one of a call's ``ids``, the beginning of one, or neither."""
     wanted = normalize_id(name)
-    known = [[normalize_id(each) for each in call] for call in ids]
-    exact = [index for index, call in enumerate(known) if wanted in call]
-    return exact or [index for index, call in enumerate(known) if any(each.startswith(wanted) for each in call)]
+    known = [normalize_id(each) for each in ids]
+    return "exact" if wanted in known else "prefix" if any(each.startswith(wanted) for each in known) else ""

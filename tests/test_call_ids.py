@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowcore.call_ids import MAX_ID_CHARS, matching, normalize_id
+from flowcore.call_ids import MAX_ID_CHARS, match, normalize_id
 
 
 @pytest.mark.parametrize(
@@ -20,9 +20,6 @@ def test_variants_of_an_id_are_equal(text, normal):
     assert normalize_id(text) == normal
 
 
-def test_an_exact_id_comes_before_the_beginning_of_another():
-    calls = [["flow-1", "12"], ["flow-2", "123"], ["flow-3", "9"]]
-    assert matching("12", calls) == [0]
-    assert matching("1", calls) == [0, 1]
-    assert matching("flow", calls) == [0, 1, 2]
-    assert matching("7", calls) == []
+@pytest.mark.parametrize(("name", "found"), [("12", "exact"), ("1", "prefix"), ("FLOW", "prefix"), ("2", "")])
+def test_an_id_is_matched_whole_or_from_its_beginning(name, found):
+    assert match(name, ["flow-1", "12", "+9"]) == found

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flowcore.call_ids import matching
 from flowcore.control.hub import ANSWER_TIMEOUT, READ_TIMEOUT
 from flowcore.diagnostics import printable
 from flowcore.errors import UsageError
@@ -46,9 +45,12 @@ def only_running(paths: Iterable[Path]) -> Path:
     return found[0]
 
 
-def all_calls(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
-    """Return all live calls, oldest first, with the ``worker`` of each; and the workers that did not answer."""
-    answers, missing = ask(path, {"ask": "calls"})
+def all_calls(path: Path, name: str = "") -> tuple[list[dict[str, Any]], list[int]]:
+    """Return all live calls, oldest first, with the ``worker`` of each; and the workers that did not answer.
+
+    With a ``name``, each call has its `flowcore.call_ids.Match`.
+    """
+    answers, missing = ask(path, {"ask": "calls"} | ({"name": name} if name else {}))
     listed = [{**call, "worker": worker} for worker, calls in answers.items() for call in calls]
     return sorted(listed, key=lambda call: (call["since"], call["flow"])), missing
 
@@ -59,12 +61,12 @@ def find_call(path: Path, name: str) -> dict[str, Any]:
     Ids are those of `flowcore.call_ids`. Of a call with several sessions this is the latest. Raises `UsageError` for no
     call and for several.
     """
-    calls, missing = all_calls(path)
+    calls, missing = all_calls(path, name)
     if not calls and not missing:
         raise UsageError("there is no live call now: `flowcore calls --watch` shows when one comes")
     if name == "newest" and calls:
         return calls[-1]
-    found = [calls[index] for index in matching(name, ([call["flow"], *call["ids"]] for call in calls))]
+    found = [call for call in calls if call["match"] == "exact"] or [call for call in calls if call["match"]]
     if not found:
         raise UsageError(f"there is no live call {name!r}: `flowcore calls` lists them{without_answer(missing)}")
     if len({call["call_id"] or call["flow"] for call in found}) > 1:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from flowcore.call_ids import match
 from flowcore.control.taps import Taps
 from flowcore.engine.engine import Engine
 
@@ -20,7 +21,7 @@ def engine_handler(engine: Engine) -> ControlHandler:
 
     def answer(request: Mapping[str, Any]) -> Any:
         if request["ask"] == "calls":
-            return calls(engine)
+            return calls(engine, request.get("name", ""))
         if request["ask"] == "tap":
             return taps.open(request)
         for resource in engine.resources():
@@ -34,17 +35,20 @@ def engine_handler(engine: Engine) -> ControlHandler:
     return handle
 
 
-def calls(engine: Engine) -> list[dict[str, Any]]:
-    """List the live calls: flow, call id, all ids, start, state, audio lost so far and audio queued now (in ms)."""
+def calls(engine: Engine, name: str = "") -> list[dict[str, Any]]:
+    """List the live calls: flow, call id, start, state, audio lost so far and audio queued now (in ms).
+
+    ``match`` says whether ``name`` means the call, so that its phone numbers stay in this process.
+    """
     return [
         {
             "flow": flow.id,
             "call_id": flow.call_id,
-            "ids": flow.session.ids,
             "since": flow.session.started.isoformat(timespec="seconds"),
             "state": flow.state,
             "lost_ms": round(flow.losses().seconds * 1000),
             "queue_ms": round(flow.queued() * 1000),
+            **({"match": match(name, (flow.id, flow.call_id, *flow.session.ids))} if name else {}),
         }
         for flow in tuple(engine.flows.values())
     ]

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from flowcore.call_ids import match
 from flowcore.control import client
 from flowcore.control.client import ask, find_call, only_running
 from flowcore.errors import UsageError
@@ -12,7 +13,12 @@ from flowcore.errors import UsageError
 
 def answered(monkeypatch, calls, missing=()):
     """Let every request be answered with those calls of one worker."""
-    monkeypatch.setattr(client, "ask", lambda path, request: ({1: calls}, list(missing)))
+
+    def answer(path, request):
+        matches = [{**call, "match": match(request.get("name", ""), (call["flow"], *call.pop("ids")))} for call in calls]
+        return {1: matches}, list(missing)
+
+    monkeypatch.setattr(client, "ask", answer)
 
 
 def live(flow, call_id="", since="2026-01-02T03:04:05", others=()):
