@@ -204,6 +204,12 @@ FILE_REMOVED: Final = EventType(
     seconds="Length of the lost audio.",
     texts="How many texts were lost.",
 )
+DECODERS_STARTED: Final = EventType(
+    "decoders_started",
+    "The decoder processes have loaded their model.",
+    model="Engine and model.",
+    processes="Number of decoders.",
+)
 FILES: Final = frozenset({FILE_FINISHED.name, FILE_REPAIRED.name})
 """Events whose ``path`` is a result of the run: ``flowcore run`` names the files at the end."""
 

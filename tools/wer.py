@@ -2,6 +2,7 @@
 
     python tools/wer.py TRANSCRIPT.jsonl                    # word error rate of each party of a transcript
     python tools/wer.py --engine moonshine                  # of an engine on telephone speech, and its CPU
+    python tools/wer.py --engine moonshine --model tiny
     python tools/wer.py --engine whisper --model FOLDER
     python tools/wer.py --silence 300                       # words invented in sounds without speech
 
@@ -157,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for track in SPOKEN:
         parser.add_argument(f"--{track}", type=Path, metavar="TEXT", help="file with the true text of this party")
     parser.add_argument("--engine", default="moonshine", help="engine to measure (default moonshine)")
-    parser.add_argument("--model", help="model of the engine: for whisper, a name or a folder")
+    parser.add_argument("--model", help="of the engine: for moonshine base or tiny, for whisper a name or a folder")
     parser.add_argument(
         "--silence", type=float, metavar="SECONDS", help="length of sounds without speech, instead of prompts"
     )

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore.engine.stats import NodeStats
-from flowcore.events import ENGINE_EVENTS, FILE_FINISHED
+from flowcore.events import DECODERS_STARTED, ENGINE_EVENTS, FILE_FINISHED
 from flowcore.testing.graphs import GraphResult
 from flowcore.testing.listeners import Received
 
-USUAL_EVENTS = {event.name for event in ENGINE_EVENTS if event.level == "info"} | {FILE_FINISHED.name}
+USUAL_EVENTS = {event.name for event in (*ENGINE_EVENTS, FILE_FINISHED, DECODERS_STARTED) if event.level == "info"}
 """Events that every run may have."""
 
 

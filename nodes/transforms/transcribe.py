@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from flowcore import Audio, Caps, Config, Duration, Emit, Extra, Format, Session, Text, Transform, node
-from flowcore.events import EventType, Reason
+from flowcore.events import DECODERS_STARTED, EventType, Reason
 from flowcore.speech import DECODER_RATE, Streamer
 from nodes.speech.cloud.streaming_driver import StreamerResource, StreamingDriver
 from nodes.speech.cloud.streaming_track import STALL_TIMEOUT
@@ -94,12 +94,7 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     runs: ClassVar = "thread"  # the voice detector takes 75 µs per 32 ms
     loss: ClassVar = "allowed"
     events: ClassVar = (
-        EventType(
-            "decoders_started",
-            "The decoder processes have loaded their model.",
-            model="Engine and model.",
-            processes="Number of decoders.",
-        ),
+        DECODERS_STARTED,
         EventType("decoder_replaced", "A decoder process died or hung; another one decodes again.", cause=""),
         EventType(
             "utterances_skipped",

@@ -19,6 +19,7 @@ from weakref import ref
 
 from flowcore import Audio, Emit, Resource, Text
 from flowcore.environment import worker_count
+from flowcore.events import DECODERS_STARTED
 from flowcore.speech import DECODER_RATE, Decoder
 from nodes.speech.driver import UNTRANSCRIBED, DriverHost, TrackTranscript
 from nodes.speech.local.context import Context
@@ -57,7 +58,7 @@ class DecoderResource(Resource):
         self.voice = VoiceModel()
         decoders = [DecoderProcess(self.cls, self.config) for _ in range(self.processes or cores())]
         self.pool = DecoderPool(decoders, self.max_wait)
-        self.report.event("decoders_started", model=self.cls(self.config).model, processes=len(decoders))
+        self.report.event(DECODERS_STARTED.name, model=self.cls(self.config).model, processes=len(decoders))
 
     def close(self) -> None:
         self.pool.close(CLOSE_TIMEOUT)
