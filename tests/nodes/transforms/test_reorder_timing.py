@@ -264,7 +264,9 @@ SCHEMES: dict[str, Callable[[str, int, int], int]] = {
     "steps of 320": lambda track, own, total: own * 320,
     "constant": lambda track, own, total: 7,
     "shared samples": lambda track, own, total: total * 160,
+    "shared milliseconds": lambda track, own, total: total * 20,
     "shared steps of 3": lambda track, own, total: total * 3,
+    "shared steps of 320": lambda track, own, total: total * 320,
 }
 
 
@@ -363,6 +365,7 @@ NUMBERS: dict[str, Callable[[str, int, int], int]] = {
     "per party, steps of 2": lambda track, own, total: own * 2 + 5,
     "shared": lambda track, own, total: total,
     "shared, steps of 2": lambda track, own, total: total * 2,
+    "per party, anew after a transfer": lambda track, own, total: own if own < 150 else own + 70_000,
     **SCHEMES,
 }
 
@@ -424,7 +427,8 @@ def test_after_real_holds_each_party_is_right_to_a_packet_and_both_are_together(
         batch = data.draw(st.sampled_from([0.0, 0.0, 0.0, 0.2, 0.5]), f"batch of {track}")
         phase = data.draw(st.sampled_from([0.0, 0.1, 0.25]), f"phase of {track}")
         parties.append(Party(track, seconds, length, start, sorted([*both, *own]), batch=batch, phase=phase))
-    harness = play(packets(*parties))
+    scheme = data.draw(st.sampled_from(sorted(NUMBERS)))
+    harness = play(packets(*parties, number=NUMBERS[scheme]))
     assert not harness.dropped
     assert not harness.filled
     batch = max(party.batch for party in parties)
