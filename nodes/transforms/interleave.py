@@ -15,7 +15,7 @@ ABSENT_WAIT = 2.0
 """Seconds that a party may be ahead of one that is absent: as long as one that joins may take to be placed."""
 
 ABSENT_AFTER = 20.0
-"""Seconds without audio after which a party is absent. One that has never come is absent after the first `wait`."""
+"""Seconds without audio after which a party is absent."""
 
 
 class InterleaveConfig(Config):
@@ -97,7 +97,7 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
     def _max_lead(self, other: int, rate: int) -> int:
         """Return how far a channel may be ahead of one that ends at ``other``, in samples."""
         wait: float = self.config.wait
-        if self._position > (other + ABSENT_AFTER * rate if other else 0):
+        if self._position > other + ABSENT_AFTER * rate:
             wait = min(wait, ABSENT_WAIT)
         return max(round(wait * rate), 2 * self._longest)
 

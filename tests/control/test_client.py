@@ -15,7 +15,9 @@ def answered(monkeypatch, calls, missing=()):
     """Let every request be answered with those calls of one worker."""
 
     def answer(path, request):
-        matches = [{**call, "match": match(request.get("name", ""), (call["flow"], *call.pop("ids")))} for call in calls]
+        matches = [
+            {**call, "match": match(request.get("name", ""), (call["flow"], *call.pop("ids")))} for call in calls
+        ]
         return {1: matches}, list(missing)
 
     monkeypatch.setattr(client, "ask", answer)
