@@ -26,6 +26,9 @@ LEVEL_TOLERANCE = 0.015
 ORDER_TOLERANCE = 0.1
 """The same, in seconds, where packets are short or equally long: then the order in which they came is as exact."""
 
+ORDER_PACKETS = 3
+"""Packets of each track that show whether they take turns."""
+
 MAX_WAITING_SECONDS = 30.0
 """Media of one track that waits at most, in seconds, however fast a stalled network goes on to deliver."""
 
@@ -77,7 +80,7 @@ class Timeline:
         lag = delay - track.delay if track.delay is not None else delay
         late = self._pause + track.batch
         again = track.waiting and arrived - track.looked >= self._settle and lag > track.lowest + late
-        if again and not track.catches_up(arrived):
+        if again and not track.catches_up(arrived) and not self._is_order_unknown():
             # This packet shows another hold, and belongs behind it; what begins the call is placed together.
             alone = [track] if self._running() else [each for each in self._tracks.values() if each.waiting]
             self._decide(alone, arrived)
@@ -179,6 +182,11 @@ class Timeline:
             track.learn_batch(track.lags()[0])
             self._decide([track], arrived)
 
+    def _is_order_unknown(self) -> bool:
+        """Whether tracks that begin a call have too few packets to show by their order how they stand."""
+        waiting = [len(track.waiting) for track in self._tracks.values() if track.waiting]
+        return not self._running() and len(waiting) > 1 and min(waiting) < ORDER_PACKETS
+
     def _check(self, now: float) -> None:
         """Decide about the tracks that have waited long enough, and no longer catch up."""
         waiting = [track for track in self._tracks.values() if track.waiting]
@@ -188,6 +196,8 @@ class Timeline:
         beginning = not self._running()
         burst = beginning and any(track.is_burst() for track in waiting)  # need not wait for time to pass
         if not burst and (max(seconds) < self._settle or (beginning and min(seconds) < self._settle / 2)):
+            return
+        if not burst and self._is_order_unknown():
             return
         due = []
         for track, waited in zip(waiting, seconds, strict=True):
@@ -240,8 +250,8 @@ class Timeline:
             if first.length == track.length or longest <= LEVEL_TOLERANCE * RATE:
                 # Their order tells as much, at any load; equal packets that alternate start together.
                 unsure = max(unsure, ORDER_TOLERANCE)
-            if max(first.arrived, track.arrived) - min(first.began, track.began) < self._settle / 2:
-                # One burst, whose arrivals say little.
+            burst = max(first.arrived, track.arrived) - min(first.began, track.began) < self._settle / 2
+            if burst or _take_turns(first, track):  # then arrivals say little, as of a machine that was busy
                 unsure = float("inf")
             near = abs(behind - in_order) <= unsure * RATE
             found.append((track, min(in_order, behind) if near else behind))
@@ -278,3 +288,9 @@ class Timeline:
         self._undecided -= len(tracks)
         for packet, track, shift in sorted(released, key=lambda entry: entry[0].order):
             self._place(track.name, packet.start + shift, packet.data)
+
+
+def _take_turns(first: TrackClock, track: TrackClock) -> bool:
+    """Whether the packets of two tracks alternate, so that their order is exact at any load of this machine."""
+    offsets = [first.latest_before(packet.order) - packet.start for packet in track.waiting]
+    return len(offsets) >= ORDER_PACKETS and max(offsets) - min(offsets) <= max(first.length, track.length)

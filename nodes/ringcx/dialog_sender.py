@@ -34,9 +34,9 @@ class DialogSender:
         account = {field: other.pop(name, "") for field, name in ACCOUNT_FIELDS.items()}
         known = {field: other.pop(name) for field, name in DIALOG_FIELDS.items() if name in other}
         other.pop("session_id", "")
-        if "call_id" in other:
-            other[UII] = other.pop("call_id")
-            known.setdefault("id", f"s-v-{other[UII]}")  # RingCX's own dialog ids look like this
+        if call_id := other.pop("call_id", ""):
+            other[UII] = call_id
+            known.setdefault("id", f"s-v-{call_id}")  # RingCX's own dialog ids look like this
         dialog = pb.Dialog(type=pb.INBOUND, attributes=other, **known)
         return self._event(dialog_init=pb.DialogInitEvent(account=pb.Account(**account), dialog=dialog))
 

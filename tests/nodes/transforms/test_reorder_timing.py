@@ -184,6 +184,20 @@ def test_a_backlog_at_the_start_of_one_party_after_the_other_stands_together():
 
 
 @pytest.mark.fault(67)
+@pytest.mark.parametrize("busy", [0.02, 0.1, 0.3])
+@pytest.mark.parametrize("length", [160, 800])
+def test_parties_that_take_turns_start_together_however_busy_the_machine_that_stamps_them(busy, length):
+    for seed in range(100):
+        rng = random.Random(seed)
+        at, arrivals = T0, []
+        for number in range(4000 // length):
+            for track in ("agent", "customer"):
+                at += rng.expovariate(500) + (rng.uniform(0.05, 1.5) if rng.random() < busy else 0.0)
+                arrivals.append(Packet(track, number, NOISE[number * length :][:length], at))
+        starts = {chunk.track: chunk.start for chunk in reversed(play(arrivals, hold="collapse").out)}
+        assert abs(starts["agent"] - starts["customer"]) <= length
+
+
 def test_a_stall_of_the_whole_network_is_made_up_for_whichever_queue_comes_first():
     agent, customer = Party("agent", 7, stalls=[(2, 3)]), Party("customer", 7, stalls=[(2, 3.01)])
     harness = play(packets(agent, customer))
