@@ -78,7 +78,7 @@ class Timeline:
         start, length = track.position, len(data)
         delay = arrived - (start + length) * SAMPLE_SECONDS
         lag = delay - track.delay if track.delay is not None else delay
-        late = self._pause + track.batch
+        late = self._pause + (track.batch_lag(arrived) if track.batch else 0.0)
         again = track.waiting and arrived - track.looked >= self._settle and lag > track.lowest + late
         if again and not track.catches_up(arrived) and not self._is_order_unknown():
             # This packet shows another hold, and belongs behind it; what begins the call is placed together.
@@ -91,6 +91,10 @@ class Timeline:
         if track.waiting or track.delay is None or lag > late:
             self._wait(track, start, data, arrived, lag)
         else:
+            if lag <= self._pause:
+                track.on_time = arrived
+            else:
+                track.late_at = start
             rest = late - lag
             track.until = arrived + (rest if rest < LOOK_INTERVAL else LOOK_INTERVAL)
             if arrived >= self._drift.ends:
@@ -285,6 +289,7 @@ class Timeline:
             track.waiting = []
             track.position += shift
             track.crept = track.position
+            track.on_time = track.arrived
         self._undecided -= len(tracks)
         for packet, track, shift in sorted(released, key=lambda entry: entry[0].order):
             self._place(track.name, packet.start + shift, packet.data)

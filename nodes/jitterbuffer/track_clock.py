@@ -42,10 +42,12 @@ class TrackClock(Pace):
         "collapsed",
         "crept",
         "delay",
+        "late_at",
         "length",
         "looked",
         "lowest",
         "lowest_before",
+        "on_time",
         "owed",
         "position",
         "stall",
@@ -63,6 +65,8 @@ class TrackClock(Pace):
         self.until = float("-inf")
         self.owed = 0  # samples by which holds that it shared were shorter than its own, so that they do not add up
         self.batch = 0.0  # lag of packets that start a batch, in seconds
+        self.on_time = float("-inf")  # arrival of the latest packet that was less than a pause late
+        self.late_at = 0  # position of the latest packet that was more than that late
         self.stall = (float("-inf"), 0.0)  # arrival and lag of the first packet of the latest stall, in seconds
         self.waiting: list[Waiting] = []  # until it is decided where they belong
         self.began = self.arrived = 0.0  # arrivals of the first and of the latest of them
@@ -78,6 +82,7 @@ class TrackClock(Pace):
     def begin_to_wait(self, arrived: float, lag: float) -> None:
         """The next packet, with this lag in seconds, is the first that is kept back."""
         self.began = self.looked = arrived
+        self.late_at = self.position
         self.lowest = self.lowest_before = lag
         self.until = float("-inf")
 
@@ -97,11 +102,21 @@ class TrackClock(Pace):
         """Whether what came by ``now`` came much faster than speech, as after a stall of the network."""
         return self.lowest_before - self.lowest > CATCH_UP_RATE * (now - self.looked)
 
+    def batch_lag(self, arrived: float) -> float:
+        """The lag, in seconds, that batches explain in a packet that arrived now.
+
+        A batch ends on time, and the next one is late again: a lag that stays is a hold, and one that is gone for long
+        was no batch.
+        """
+        if (self.position - self.late_at) > 2 * MAX_BATCH_SECONDS * RATE:
+            self.batch = 0.0
+        return self.batch if arrived - self.on_time <= MAX_BATCH_SECONDS else 0.0
+
     def learn_batch(self, lag: float) -> None:
         """Learn from a stall that began with this lag, in seconds: one soon after another is a sender's batch."""
         began, before = self.stall
         if self.began - began <= MAX_BATCH_SECONDS:
-            self.batch = max(self.batch, min(lag, before))
+            self.batch = max(self.batch, min(lag, before, MAX_BATCH_SECONDS))
         self.stall = (self.began, lag)
 
     def latest_before(self, order: int) -> int:

@@ -260,6 +260,15 @@ def test_a_hold_of_parties_that_send_in_batches_is_as_long_as_it_was(length, pha
     assert sum(fields["seconds"] for name, fields in harness.events if name == "hold_ended") < 2 * 1.75
 
 
+@pytest.mark.fault(68)
+def test_a_hold_after_stalls_that_looked_like_batches_is_as_long_as_it_was():
+    agent = Party("agent", 16)
+    customer = Party("customer", 16, holds=[(6, 0.6), (11, 0.6)], stalls=[(at / 2, 0.45) for at in range(4, 11)])
+    harness = play(packets(agent, customer))
+    assert [(name, data["track"]) for name, data in harness.events] == [("hold_ended", "customer")] * 2
+    assert_together(harness, agent, customer, after=9)
+
+
 @pytest.mark.fault(69)
 def test_a_jump_of_numbers_without_a_pause_makes_no_silence():
     agent, customer = Party("agent", 10), Party("customer", 10)
