@@ -235,8 +235,9 @@ def test_a_party_whose_hold_ends_between_the_packets_of_another_stands_where_it_
 
 
 @pytest.mark.fault(68)
-def test_a_party_that_speaks_before_the_first_long_packet_of_another_is_complete_stands_where_it_spoke():
-    agent, customer = Party("agent", 8, 4000), Party("customer", 8, 1600, start=0.191)
+@pytest.mark.parametrize(("length", "start"), [(1600, 0.191), (480, 0.5), (4000, 0.5)])
+def test_a_party_that_speaks_beside_the_first_long_packet_of_another_stands_where_it_spoke(length, start):
+    agent, customer = Party("agent", 8, 4000), Party("customer", 8, length, start=start)
     harness = play(packets(agent, customer))
     assert_untouched(harness, agent, customer)
     assert_together(harness, agent, customer)
