@@ -172,8 +172,9 @@ def test_any_bytes_in_any_pieces_mean_what_websockets_says(good: list[bytes], il
         frame(Opcode.TEXT, b"caf\xc3", fin=False) + frame(Opcode.CONT, b"x"),
         frame(Opcode.TEXT, b"\xf4\x90", fin=False),  # beyond Unicode: known by its first fragment
     ],
+    ids=["lone byte", "cut short", "surrogate", "overlong", "over fragments", "beyond Unicode"],
 )
-@pytest.mark.parametrize("before", [b"", text(b"x" * 200)])
+@pytest.mark.parametrize("before", [b"", text(b"x" * 200)], ids=["first", "later"])
 def test_invalid_utf8_in_a_text_frame_closes_with_1007(before: bytes, data: bytes) -> None:
     websocket = opened()
     assert websocket.receive(before + data) == [b"x" * 200] * bool(before)
@@ -210,6 +211,7 @@ def test_close_within_a_fragmented_message_closes_with_1000() -> None:
         (frame(Opcode.TEXT, b"half", fin=False), b"\x81\xfe"),  # starts in the middle
         (frame(Opcode.BINARY, b"half", fin=False), b"\x82\xfe"),
     ],
+    ids=["bit", "opcode", "unmasked", "long ping", "cut ping", "continues nothing", "text in text", "binary in binary"],
 )
 def test_illegal_frame_is_refused_by_its_first_two_bytes(before: bytes, header: bytes) -> None:
     websocket = opened()
