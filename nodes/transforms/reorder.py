@@ -11,9 +11,10 @@ from pydantic import Field
 from flowcore import PACKETS, Audio, Config, Duration, Emit, Format, Packet, Session, Transform, node
 from flowcore.audio import TELEPHONE_RATE
 from flowcore.events import DUPLICATE, HOLD_ENDED, LATE, EventType, Reason
-from nodes.jitterbuffer.sequence import Sequencer, Space
+from nodes.jitterbuffer.next_in_line import NextInLine
+from nodes.jitterbuffer.sequence import Sequencer
 from nodes.jitterbuffer.timeline import LostAudio, Timeline
-from nodes.jitterbuffer.track_clock import SAMPLE_SECONDS, TrackClock
+from nodes.jitterbuffer.track_clock import SAMPLE_SECONDS
 
 
 class ReorderConfig(Config):
@@ -121,35 +122,26 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
 
     def process(self, packet: Packet, emit: Emit[Audio]) -> None:
         run = self._runs.get(packet.track)
-        # Four of five packets only continue the piece that their track is at, and nothing about them is in doubt:
-        # they go straight there, in half the time. Each piece's first packet goes the whole way and sets the limits.
-        if run is not None and run.parts and run.space is not None:
-            space, place, arrived, data = run.space, run.place, packet.arrived, packet.data
-            length = place.length
-            if (
-                packet.seq == space.next
-                and space.calm
-                and len(data) == length
-                and arrived <= place.until
-                and arrived <= self._sequencer.deadline
-            ):
-                position = place.position + length
-                delay = arrived - position * SAMPLE_SECONDS
-                if delay < place.least:
-                    place.least = delay
-                space.next += space.stride
-                place.position = position
-                self._timeline.last = place.name
-                run.parts.append(data)
-                end = run.end = run.end + length
-                if end - run.start >= self._chunk:
-                    self._emit = emit
-                    self._complete(run)
-                return
+        if run is not None and run.parts and run.next is not None and run.next.accepts(packet):
+            data = packet.data
+            run.parts.append(data)
+            run.end += len(data)
+            if run.end - run.start >= self._chunk:
+                self._emit = emit
+                self._complete(run)
+            return
         self._emit = emit
         self._sequencer.push(packet)
         if run is not None:
-            run.space = self._sequencer.space_of(packet.track)
+            self._set_next(run)
+
+    def _set_next(self, run: _Run) -> None:
+        space = self._sequencer.space_of(run.track)
+        if space is None:
+            run.next = None
+        elif run.next is None or run.next.space is not space:
+            clock = self._timeline.clock_of(run.track)
+            run.next = NextInLine(self._sequencer, self._timeline, space, clock)
 
     def flush(self, emit: Emit[Audio]) -> None:
         self._emit = emit
@@ -161,13 +153,15 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
         # They call back into this node: a knot that only the garbage collector would undo.
         for part in ("_sequencer", "_timeline"):
             vars(self).pop(part, None)
+        for run in self._runs.values():
+            run.next = None
 
     def _place(self, track: str, start: int, data: bytes) -> None:
         if type(data) is LostAudio:
             self.report.gap("lost", track, start * SAMPLE_SECONDS, (start + len(data)) * SAMPLE_SECONDS)
         run = self._runs.get(track)
         if run is None:
-            run = self._runs[track] = _Run(track, start, self._timeline.clock_of(track))
+            run = self._runs[track] = _Run(track, start)
         elif start != run.end:
             self._cut(run, 1)
             run.start = start
@@ -204,11 +198,10 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
 class _Run:
     """What of a track is placed and not yet emitted: ``parts`` from ``start`` to ``end``, in samples."""
 
-    __slots__ = ("end", "parts", "place", "space", "start", "track")
+    __slots__ = ("end", "next", "parts", "start", "track")
 
-    def __init__(self, track: str, start: int, place: TrackClock) -> None:
+    def __init__(self, track: str, start: int) -> None:
         self.track = track
-        self.place = place
-        self.space: Space | None = None
+        self.next: NextInLine | None = None
         self.start = self.end = start
         self.parts: list[bytes] = []
