@@ -1,13 +1,13 @@
-"""Keep parties beside each other whose clocks differ: the one that falls behind gets a few milliseconds more.
+"""Clock skew between the parties of a call: the party that falls behind is lengthened by a few milliseconds.
 
-Each party's media is clocked by its own device. What its packets arrive later than their place says, the delay, rises
-when that clock is slow. Networks only add to it, so the least delay of some seconds is the clock's part. All tracks
-come by one connection: what moves them all alike (its route, or our clock) is none of our business, and what moves one
-*against the others* for a whole window is drift. Only stamps decide: the same packets give the same bytes.
+Each party's media is clocked by its own device. The delay of a packet (its arrival minus its position) rises when that
+clock is slow. Networks only add to the delay, so its minimum over some seconds is the clock's part. All tracks share
+one connection: a change of all tracks (the route, or this machine's clock) is ignored, and a change of one
+*against the others* that lasts a whole window is drift. Only arrival stamps decide: a replay gives the same bytes.
 
-Clocks drift smoothly; a least delay that jumps is no clock's. Most often it is ours: sockets are read once a slot, so
-packets that come just before a slot look on time for minutes, and then, when they come just after it, a slot late.
-So a track that jumped is believed no finer than its delays lie around the least, which is a slot at the coarsest.
+Clocks drift smoothly, so a minimum that jumps is not drift. Its usual cause is this process: sockets are read once a
+slot, so packets that arrive just before a slot look punctual for minutes, and one slot late once they arrive just after
+it. The minimum of a track that jumped is therefore trusted only to within the spread of its delays, at most one slot.
 """
 
 from __future__ import annotations
@@ -19,74 +19,74 @@ from flowcore import Report
 from flowcore.audio import TELEPHONE_RATE as RATE
 
 WINDOW_SECONDS = 8.0
-"""Seconds of arrivals that are judged together: a party alone may stall for nearly as long."""
+"""Length of a window in seconds of arrivals. A single party may stall for nearly as long."""
 
 LOOK_INTERVAL = 0.09
-"""Seconds after which a packet is looked at closely again: those between only tell the least delay."""
+"""Seconds between two recorded delays of a track. Packets in between only lower the minimum."""
 
 MIN_LOOKS = 40
-"""So many close looks at each track make a window worth judging: half of what a steady one has."""
+"""Recorded delays that each track needs for a window to count: half of those of a steady track."""
 
 MAX_LOOKS = 500
-"""So many of them are kept at most, whatever somebody sends."""
+"""Recorded delays that are kept per window at most."""
 
 SLOT_SECONDS = 0.020
-"""The coarsest that stamps of an engine at ease are, in seconds."""
+"""Resolution of arrival stamps while the engine keeps up, in seconds."""
 
 TOLERANCE = 0.005
-"""Seconds that a track must be behind for certain, in two windows in a row, or three times that in one. Clocks that
-differ by 400 ppm move another 8 ms until it is seen, and jitter hides a few more: they stay within 20 ms, or within
-22 when it is 60 ms."""
+"""Seconds by which a track must certainly be behind, in two windows in a row, or three times as much in one. Clocks
+that differ by 400 ppm move by another 8 ms until then, and jitter hides a few more: the parties stay within 20 ms, or
+within 22 ms at 60 ms of jitter."""
 
 TRUSTED_NEIGHBOURS = 2
-"""The least delay is believed as finely as it and so many more lie together."""
+"""The uncertainty of the minimum is its distance to the N-th next delay."""
 
 MAX_CLOCK_CHANGE = 0.005
-"""Seconds of change against the mean of all tracks, from window to window, that no clock makes (600 ppm). When one of
-two tracks comes a slot later than before, each changes by half a slot."""
+"""Change against the mean of all tracks, in seconds per window, that exceeds any clock's (600 ppm). When one of two
+tracks comes a slot later than before, each changes by half a slot."""
 
 MAX_CHANGE = 0.1
-"""Seconds that the least delay may change from window to window; more is no clock, but a file that is read fast."""
+"""Change of the minimum in seconds per window above which a file is being read faster than real time."""
 
 QUIET_TIMEOUT = 3 * RATE
-"""Samples for which a quiet packet is waited for, before what is missing is spread."""
+"""Samples without a quiet packet after which the missing samples are spread over speech."""
 
 REPEAT_INTERVAL = 160
-"""Where no quiet packet comes, one sample in so many is said twice: 0.6 % slower."""
+"""In speech, one sample of this many is repeated: 0.6 % slower."""
 
 QUIET = bytes(range(0x60, 0x80)) + bytes(range(0xE0, 0x100))
 """Mu-law of less than -38 dB full scale."""
 
 
 Ranges = tuple[tuple[float, float], tuple[float, float]]
-"""Between which seconds a least delay lies; and as coarse stamps would have it."""
+"""The interval of a minimum delay in seconds, for fine arrival stamps and for stamps of one slot."""
 
 
 class Pace:
-    """How one track runs; ``least`` is its least delay in this window, in seconds, and may be lowered by anyone."""
+    """The pace of one track. ``least`` is its minimum delay in this window, in seconds; callers may lower it."""
 
     __slots__ = ("base", "before", "behind", "delays", "jumped", "least", "name", "seen", "waited")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.least = float("inf")
-        self.before: float | None = None  # the least delay of the last window that was judged
-        self.jumped = 0.0  # what the least delay changed by against the others at once, since they were level
-        self.delays: list[float] = []  # some of this window's
-        self.base: Ranges | None = None  # of its delay, when the tracks were level
-        self.seen = False  # whether the last window said that it is behind
-        self.behind = 0  # samples that it is to get
-        self.waited = 0  # samples that passed since, and none of them quiet
+        self.before: float | None = None  # minimum of the previous window
+        self.jumped = 0.0  # sum of the jumps of the minimum against the others, since the tracks were level
+        self.delays: list[float] = []  # recorded in this window
+        self.base: Ranges | None = None  # of the minimum, when the tracks were level
+        self.seen = False  # whether the previous window showed it behind
+        self.behind = 0  # samples to add
+        self.waited = 0  # samples since then, none of them quiet
 
     def look(self, delay: float) -> None:
-        """Look closely at a packet: its arrival less its place, in seconds."""
+        """Record a packet's delay: its arrival minus its position, in seconds."""
         if delay < self.least:
             self.least = delay
         if len(self.delays) < MAX_LOOKS:
             self.delays.append(delay)
 
     def ranges(self) -> Ranges:
-        """Where the least delay would lie had many more packets come, and had the stamps been finer as well."""
+        """Return the interval of the true minimum, for fine stamps and for coarse ones."""
         least = self.least
         fine = 2 * least - sorted(self.delays)[TRUSTED_NEIGHBOURS]
         near = sorted({least, least + SLOT_SECONDS, *(delay for delay in self.delays if delay < least + SLOT_SECONDS)})
@@ -94,7 +94,7 @@ class Pace:
         return (fine, least), (min(fine, least - widest), least)
 
     def moved(self) -> tuple[float, float]:
-        """How much later it is than when all tracks were level: at least and at most, in seconds."""
+        """Return the change since all tracks were level, at least and at most, in seconds."""
         if self.base is None:
             return 0.0, 0.0
         coarse = abs(self.jumped) >= MAX_CLOCK_CHANGE
@@ -111,14 +111,14 @@ class Drift:
         """The arrival with which `judge` is due, in seconds."""
 
     def judge(self, tracks: Sequence[Pace], now: float) -> None:
-        """A window is over, ``now`` in seconds of arrivals; the next one begins."""
+        """End a window at ``now``, in seconds of arrivals, and begin the next one."""
         if len(tracks) > 1 and all(len(track.delays) >= MIN_LOOKS for track in tracks):
             self._judge(tracks)
         self._begin(tracks)
         self.ends = now + WINDOW_SECONDS
 
     def restart(self, tracks: Sequence[Pace], *, forget: bool = False) -> None:
-        """All paused: judge nothing across it. With ``forget`` a track has a new place, and that is level now."""
+        """Begin a new window after a pause. With ``forget``, the present positions count as level from now on."""
         self._begin(tracks)
         self.ends = float("-inf")
         if forget:
@@ -127,7 +127,7 @@ class Drift:
                 track.behind, track.seen = 0, False
 
     def fill(self, track: Pace, data: bytes) -> bytes:
-        """Lengthen a packet of a track that is ``behind``: much where it is quiet, and hardly where it never is."""
+        """Lengthen a packet of a track that is ``behind``: at once where it is quiet, slowly in speech."""
         track.waited += len(data)
         if not data.translate(None, QUIET):
             longer = data[: track.behind] + data

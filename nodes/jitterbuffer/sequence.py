@@ -1,10 +1,9 @@
 """From sequence numbers to order: which packet comes next, which was lost, which came too late.
 
-Sans-IO: it sees numbers, lengths and arrival stamps, and tells an `Ordered` what it found. What the numbers count is
-not documented by the senders, so it is learnt from the first packets: one counter for each track, or one for all of
-them (a *space* is whatever shares a counter), in steps of 1 or 2. A first guess that proves wrong is corrected.
-Numbers that count anything else (samples, milliseconds, nothing at all) are named, and left alone: then the order is
-that of arrival.
+Sans-IO: numbers, lengths and arrival stamps go in, calls of an `Ordered` come out. Senders do not document what the
+numbers count, so it is learnt from the first packets: one counter for each track, or one for all of them (a *space* is
+one counter with its tracks), in steps of 1 or 2. A wrong first guess is corrected. Numbers that count anything else
+(samples, milliseconds, nothing at all) are named and ignored: the order is then that of arrival.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ from flowcore import Packet, Report
 from flowcore.audio import TELEPHONE_RATE as RATE
 
 LEARNING_PACKETS = range(3, 7)
-"""So many packets of one track show what the numbers count: the first packets of a call wait for that. More than the
-last always suffice, fewer than the first never, in between it is enough if they cover the window."""
+"""Packets of one track from which the scheme is learnt; the first packets of a call wait for it. Fewer than the start
+never suffice, the end always does, and in between they do if they cover the window."""
 
 MAX_LEARNING_SECONDS = 1.5
 MAX_LEARNING_PACKETS = 100
-"""Arrivals after which it is decided what the numbers count, although losses may make them look like that."""
+"""Limits of learning, in seconds of arrivals and in packets, where losses could look like another scheme."""
 
 CERTAIN_STEPS = 5
-"""So many equal steps of 3 or more are no losses, at whatever pace their packets came."""
+"""Number of equal steps of 3 or more that are a scheme and no losses, at any pace."""
 
 CONSTANT_PACKETS = 4
-"""So many packets of one track under one number, at the pace of speech, show that the numbers count nothing."""
+"""Number of packets of one track with one number, at the pace of speech, that make the scheme constant."""
 
 PROBATION_PACKETS = 12
-"""So many packets long a shared counter is doubted: the same number on two tracks then means two counters."""
+"""Packets during which a shared counter is on probation: the same number on two tracks means two counters."""
 
 MIN_PACKET_SECONDS = 0.01
 """Seconds in the shortest packets of telephony: shorter ones must not make a jump of numbers look short."""
@@ -40,18 +39,18 @@ MAX_REPEAT_DISTANCE = 50
 """Numbers back within which a repeat is more likely than a counter that started anew: one second of packets."""
 
 EXPECTED_PACKETS = 2
-"""So many packets where they were expected prove that the strays seen between them were only strays."""
+"""Number of expected packets after which the strays between them are rejected."""
 
 
 class Ordered(Protocol):
-    """Who hears of the order that was found."""
+    """The consumer of the order."""
 
     def follow(self, packet: Packet) -> None:
         """The next packet."""
 
     def lost(self, held: Mapping[str, int]) -> None:
-        """A packet that will not come. Of which track, only the keys of ``held`` say, which maps each track that
-        shares the counter to the samples already here that follow, up to the next gap."""
+        """A packet that will not come. Its track is one of the keys of ``held``, which maps each track that shares the
+        counter to the samples behind the packet that are here already, up to the next gap."""
 
     def too_early(self, packet: Packet, missing: int) -> bool:
         """Whether ``packet`` came too early for ``missing`` samples to have been spoken before it."""
@@ -123,7 +122,7 @@ class Sequencer:
         return self._spaces.get(track)
 
     def flush(self) -> None:
-        """No more packets: what is missing now is lost."""
+        """End the call: missing packets are lost."""
         if self._early:
             self._decide(self._early, certain=True)
         for space in self._distinct():
@@ -237,7 +236,7 @@ class Sequencer:
         space.calm = not space.held and not space.strays and space.owners is None
 
     def _release(self, space: Space) -> None:
-        """Pass on what is in order, and stop waiting where that took long enough."""
+        """Pass on packets in order; give up a missing one after ``window``."""
         while space.held:
             while (packet := space.held.pop(space.next, None)) is not None:
                 space.next += space.stride
@@ -310,7 +309,7 @@ class Sequencer:
     def _part(self, space: Space) -> None:
         """The tracks do not share a counter after all: go on with one for each."""
         owners = space.owners or {}
-        space.calm = False  # for whoever still goes by it
+        space.calm = False  # `NextInLine` may still hold it
         self._reject(space)
         for track in space.tracks:
             done = [number for number, owner in owners.items() if owner == track and number < space.next]
@@ -322,7 +321,7 @@ class Sequencer:
             self._release(parted)
 
     def _expire(self, now: float) -> None:
-        """Time has passed: go on without what is still missing."""
+        """Give up the packets that have been missing for ``window`` at ``now``."""
         self._now = now
         for space in self._distinct():
             if space.held:
@@ -361,9 +360,9 @@ def _one_counter(early: Sequence[Packet], numbers: Mapping[str, list[int]]) -> b
 
 
 def _unknown_scheme(early: Sequence[Packet], once: Sequence[Packet]) -> tuple[str, bool]:
-    """What the numbers count when it is not packets, in words, and whether that is sure: losses may look like it.
+    """Return what the numbers count, in words, if not packets, and whether that is certain: losses may look like it.
 
-    Empty when they count packets. ``once`` leaves repeats out.
+    The text is empty when they count packets. ``once`` leaves repeats out.
     """
     for track in dict.fromkeys(packet.track for packet in early):
         mine = [packet for packet in early if packet.track == track]
