@@ -5,9 +5,15 @@ import pytest
 
 from flowcore.cli import main
 from nodes.ringcx.rest.platform import Login, Platform, Servers
+from tests.nodes.ringcx.rest import calls
 from tools.fake_platform import CLIENT, CLIENT_SECRET, JWT, FakePlatform
 
 SECRET = "correct-horse-battery"
+
+
+@pytest.fixture(autouse=True)
+def _calls_of_an_hour_ago(monkeypatch):
+    monkeypatch.setattr(calls, "BEGAN", float(int(time.time()) - 3600))
 
 
 @pytest.fixture

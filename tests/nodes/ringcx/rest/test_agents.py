@@ -9,7 +9,8 @@ from nodes.ringcx.rest.agents import Join, ready, windows_of
 from nodes.ringcx.rest.call_files import waiting
 from nodes.ringcx.rest.interactions import metadata
 from nodes.ringcx.rest.token_cache import TokenCache
-from tests.nodes.ringcx.rest.calls import BEGAN, call_file, segment
+from tests.nodes.ringcx.rest import calls
+from tests.nodes.ringcx.rest.calls import call_file, segment
 from tests.nodes.ringcx.rest.conftest import Clock, client
 from tests.support.live import Live
 from tests.support.phone import Phone
@@ -58,7 +59,7 @@ def test_a_call_over_either_transport_gets_its_agents(platform, rest, tmp_path):
     assert not ready(files, files[0].ended + 60.0)
     after = max(file.ended for file in files) + 1000.0
     platform.ahead = 1000.0
-    now = files[0].began - BEGAN
+    now = files[0].began - calls.BEGAN
     platform.interactions = [segment(call, call * 7, start=now, end=now + 1.0) for call in (1, 2)]
     join = ask(rest, ready(files, after), after)
     assert (join.joined, join.waiting) == (2, [])

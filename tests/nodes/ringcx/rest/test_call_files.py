@@ -5,7 +5,8 @@ import threading
 import msgspec
 
 from nodes.ringcx.rest.call_files import add_agents, waiting
-from tests.nodes.ringcx.rest.calls import BEGAN, call_file
+from tests.nodes.ringcx.rest import calls
+from tests.nodes.ringcx.rest.calls import call_file
 from tools.fake_platform import SUB_ACCOUNT
 
 
@@ -21,9 +22,9 @@ def test_recordings_and_transcripts_without_agents_are_found(tmp_path):
 
 def test_the_time_of_a_call_is_that_of_its_audio(tmp_path):
     path = call_file(tmp_path / "a-2.wav.json", call_id="1", seconds=30.0, start=3600.0)
-    assert [(file.began, file.ended) for file in found(tmp_path)] == [(BEGAN, BEGAN + 3630.0)]
-    os.utime(path, (BEGAN + 5.0, BEGAN + 5.0))  # a call that was played faster ended when its file did
-    assert found(tmp_path)[0].ended == BEGAN + 5.0
+    assert [(file.began, file.ended) for file in found(tmp_path)] == [(calls.BEGAN, calls.BEGAN + 3630.0)]
+    os.utime(path, (calls.BEGAN + 5.0, calls.BEGAN + 5.0))  # a call that was played faster ended when its file did
+    assert found(tmp_path)[0].ended == calls.BEGAN + 5.0
 
 
 def test_what_is_not_waiting_is_left_alone(tmp_path):
@@ -35,7 +36,7 @@ def test_what_is_not_waiting_is_left_alone(tmp_path):
     (tmp_path / "torn.json").write_bytes(b"\xff{")
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "unfinished.wav.json.part").write_text("{}")
-    assert not found(tmp_path, oldest=BEGAN - 3600.0)
+    assert not found(tmp_path, oldest=calls.BEGAN - 3600.0)
 
 
 def test_agents_are_added_once_and_nothing_else_changes(tmp_path):
