@@ -90,6 +90,7 @@ def rejections(live):
         (PROXY_V2 + UPGRADE % b"/", "proxy_protocol"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http2"),
     ],
+    ids=["get", "other path", "post", "http 1.0", "no http", "endless", "tls", "proxy 1", "proxy 2", "http 2"],
 )
 def test_a_peer_that_is_turned_away_makes_one_line_with_address_reason_and_advice(tmp_path, request_, reason):
     with recording(tmp_path) as live:
@@ -109,6 +110,7 @@ def test_a_peer_that_is_turned_away_makes_one_line_with_address_reason_and_advic
         (PROXY_V1 + client_hello(), "proxy_protocol", ""),
         (PROXY_V2 + client_hello(), "proxy_protocol", ""),
     ],
+    ids=["upgrade", "no http", "proxy 1", "proxy 2"],
 )
 def test_plain_bytes_on_a_tls_port_make_one_line_that_says_why(tmp_path, tls, request_, reason, detail):
     with recording(tmp_path, tls) as live:
