@@ -55,9 +55,11 @@ def knock(
 class Phone:
     """One call's socket in the test's hands, once it was let in. ``tls`` is for wss://."""
 
-    def __init__(self, url: str, call: str = "one", *, headers: str = "", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, url: str, call: str = "one", *, headers: str = "", tls: ssl.SSLContext | None = None, **attributes: str
+    ) -> None:
         self.socket, answer = knock(url, headers=headers, tls=tls)
-        self.sender = CallSender({"call_id": call, "session_id": "1"})
+        self.sender = CallSender({"call_id": call, "session_id": "1", **attributes})
         OPEN.append(self)
         assert b" 101 " in answer
 

@@ -39,8 +39,8 @@ def browser() -> Iterator[Any]:
 class Talk(Phone):
     """One session of a call, whose parties say what the test says."""
 
-    def __init__(self, url: str, call: str) -> None:
-        super().__init__(url, call)
+    def __init__(self, url: str, call: str, **attributes: str) -> None:
+        super().__init__(url, call, **attributes)
         self.utterance = 0
         self.start()
 

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from flowcore.tcp_proxy import Proxy, limit_data
 from nodes.captions.access import mint
-from tests.support.live import PATIENCE
+from tests.support.live import PATIENCE, until
 from tests.support.ports import free_port
 from tests.support.watching import Talk, address, browser, desktop, stage
 
@@ -99,6 +99,20 @@ def test_a_foreign_page_cannot_hold_it_in_an_iframe(chromium, tmp_path):
         page.goto(address(live))  # by itself it is there
         expect(page.locator("#state")).to_be_visible()
         page.close()
+
+
+def test_a_page_for_a_callers_number_shows_his_call_and_says_when_there_are_two(page, tmp_path):
+    with stage(tmp_path) as live:
+        first = Talk(live.url, "one", ani="+1 (555) 010-0123")
+        first.words("customer", 1.0, "hello")
+        page.goto(address(live, "?ani=15550100123"))
+        expect(page.locator("li p")).to_have_text("hello")
+        Talk(live.url, "two", ani="15550100123")
+        until(lambda: len(live.engine.flows) == 2)
+        page.reload()
+        state(page, "ambiguous")
+        expect(page.locator("#empty")).to_contain_text("open the page with the id of one")
+        expect(page.locator("li")).to_have_count(0)
 
 
 def test_opened_in_the_middle_it_has_the_history_and_after_the_end_all_of_it(page, chromium, tmp_path):
