@@ -18,8 +18,8 @@ LEAD_TIMEOUT = 0.5
 """Seconds without audio of a track's leading participant, after which another one takes the lead; seconds that its
 chunks wait for another participant's audio of the same time."""
 
-GAP_TOLERANCE = round(0.06 * RATE)
-"""Samples between a participant's chunks, by their arrival, that are jitter and no pause."""
+GAP_TOLERANCE = round(0.2 * RATE)
+"""Samples between a participant's chunks, by their arrival, that are jitter and no pause: as in `reorder`."""
 
 HANDOVER_TOLERANCE = round(0.02 * RATE)
 """Samples between the last chunk of one participant and the first of the next, by their arrival, that are jitter."""

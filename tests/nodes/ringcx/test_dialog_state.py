@@ -251,3 +251,21 @@ def test_any_change_of_a_message_is_judged(message, data):
     changed = message[:at] + bytes([data.draw(st.integers(0, 255))]) + message[at + 1 :]
     with contextlib.suppress(ProtocolError):  # nothing else
         receive_all(*opened("agent"), changed)
+
+
+@pytest.mark.parametrize("late", range(5))
+def test_a_chunk_that_comes_150_ms_late_leaves_no_hole_in_the_words_of_an_agent_who_takes_over(late):
+    first, second = noise(1, 12000), noise(2, 8000)
+    dialog = DialogState()
+    results = receive_all(
+        *opened("agent"), SENDER.segment_start("second", participant=pb.AGENT), dialog=dialog, end=False
+    )
+    for number in range(15):
+        chunk = SENDER.media("agent", first[number * 800 :][:800])
+        results += dialog.receive(chunk, 0.1 * (number + 1))
+    for number in range(10):
+        arrived = max(1.5 + 0.1 * (number + 1), 1.6 + 0.1 * late + 0.15 if number >= late else 0.0)
+        results += dialog.receive(SENDER.media("second", second[number * 800 :][:800]), arrived)
+    results += dialog.end(4.0)
+    assert heard(results, "agent").startswith(first)
+    assert heard(results, "agent").endswith(second)
