@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import filecmp
 import json
-import re
 import shutil
 import socket
 import ssl
@@ -16,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
-import jiwer
 import msgspec
 import numpy as np
 import pytest
@@ -429,6 +427,7 @@ def test_the_same_call_over_both_transports_gives_the_same_transcript(tmp_path, 
         name = "transcribe" if transport == "websocket" else over_grpc(tmp_path, "transcribe")
         settings = [f"wav.path={tmp_path}/{transport}.wav", f"text.path={tmp_path}/{transport}.txt"]
         settings += ["call.pages_port=0"] * (transport == "grpc")
+        settings += ["agent.enough=0s", "caller.enough=0s"]  # no context, which depends on the load of the decoders
         with Live(name, settings, calls=1, drain=PATIENCE) as live:
             one = phone(live.url)
             one.start()
@@ -441,11 +440,8 @@ def test_the_same_call_over_both_transports_gives_the_same_transcript(tmp_path, 
             one.hang_up()
         heard[transport] = (tmp_path / f"{transport}.txt").read_text()
     assert filecmp.cmp(tmp_path / "grpc.wav", tmp_path / "websocket.wav", shallow=False)
-    # The same samples; the model may hear the word within which the call is cut in two ways.
-    words = [re.sub(r"[^\w' ]", " ", text).lower() for text in heard.values()]
-    assert jiwer.process_words(*words).substitutions <= 1
-    assert abs(len(words[0].split()) - len(words[1].split())) <= 1
-    assert len(words[0].split()) > 20
+    assert heard["grpc"] == heard["websocket"]
+    assert len(heard["grpc"].split()) > 20
 
 
 def test_checking_a_graph_imports_no_grpc():

@@ -2,11 +2,9 @@
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
-import jiwer
 import psutil
 import pytest
 
@@ -48,24 +46,19 @@ def decoders() -> list[psutil.Process]:
     ]
 
 
+# Context is left out while other audio waits, so that with it the text of a call sent at once depends on the load.
+WITHOUT_CONTEXT = ["agent.enough=0s", "caller.enough=0s"]
+
+
 @pytest.mark.slow
 @pytest.mark.model
 def test_decoders_killed_in_the_middle_cost_no_word_and_no_sample(tmp_path, monkeypatch):
     monkeypatch.setattr("nodes.transforms.transcribe.FLUSH_TIMEOUT", PATIENCE)  # seconds that a busy machine may need
     settings = [f"wav.path={tmp_path}/{{flow}}.wav", f"text.path={tmp_path}/{{flow}}.jsonl"]
+    settings += WITHOUT_CONTEXT
     whole = [call(tmp_path, settings, kill=kill) for kill in (False, True)]
-    (texts, samples), (texts_with_kill, samples_with_kill) = whole
-    assert samples == samples_with_kill
-    assert [text[:2] for text in texts] == [text[:2] for text in texts_with_kill]
-    assert len(texts) >= 3
-    # The call is cut within a word, of which the model may make one thing or another when its sums round differently.
-    assert jiwer.process_words(spoken(texts), spoken(texts_with_kill)).substitutions <= 1
-    assert abs(len(spoken(texts).split()) - len(spoken(texts_with_kill).split())) <= 1
-
-
-def spoken(texts: list[Any]) -> str:
-    """All words, without punctuation."""
-    return re.sub(r"[^\w' ]", "", " ".join(text for _, _, text in texts)).lower()
+    assert whole[0] == whole[1]
+    assert len(whole[0][0]) >= 3
 
 
 def call(folder: Path, settings: list[str], *, kill: bool) -> tuple[list[Any], bytes]:
