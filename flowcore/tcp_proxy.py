@@ -184,7 +184,7 @@ class Proxy:
         self._end(socket.SHUT_RD)
 
     def close(self) -> None:
-        """Close all connections and the listening socket, in whatever state they are."""
+        """Close every connection and the listening socket, in any state."""
         self._end(socket.SHUT_RDWR)
 
     def _end(self, how: int) -> None:

@@ -1,4 +1,4 @@
-"""Where in the call audio is missing: the stretches that nodes and borders lost, few enough to keep."""
+"""The stretches of a call that nodes and borders lost, joined where they are too many to keep."""
 
 from __future__ import annotations
 

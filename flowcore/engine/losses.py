@@ -1,4 +1,4 @@
-"""What a flow lost: audio that the peer sent, or should have sent, and that is missing from the result.
+"""The losses of a flow: audio that the peer sent, or should have sent, and that is missing from the result.
 
 `flowcore.events.Reason.lost` decides which counters are losses, so that all places that report losses agree.
 """

@@ -1,4 +1,4 @@
-"""What the events of a flow's nodes say about the call as a whole, for the event ``flow_closed``."""
+"""The part of the event ``flow_closed`` that follows from the events of the flow's nodes: holds, files."""
 
 from __future__ import annotations
 

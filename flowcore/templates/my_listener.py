@@ -7,10 +7,10 @@ from flowcore import Audio, Config, Duration, Format, Host, Listener, Rate, Refu
 
 
 class MyListenerConfig(Config):
-    """How many, how long."""
+    """The number and length of the calls."""
 
     calls: int = Field(1, ge=1)
-    """How many calls, one after the other."""
+    """Number of calls, one after the other."""
 
     length: Duration = Duration("1s")
     """Length of each call."""

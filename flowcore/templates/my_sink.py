@@ -5,10 +5,10 @@ from flowcore.files import Folder, NewFile
 
 
 class MySinkConfig(Config):
-    """Where to."""
+    """The file to write."""
 
     path: PathTemplate = PathTemplate("levels/{flow}.txt")
-    """Where the file goes, with fields of the session in it; directories are made."""
+    """Path of the file, with fields of the session in it; directories are made."""
 
 
 @node("my_sink")

@@ -6,7 +6,7 @@ from flowcore import LINEAR, Audio, Config, Decibels, Emit, Transform, node
 
 
 class MyTransformConfig(Config):
-    """How much."""
+    """The gain."""
 
     gain: Decibels = Decibels("0dB")
     """Added to the level: 6dB doubles every sample, -6dB halves it."""

@@ -154,6 +154,8 @@ class Supervisor:
             if not self._ready.is_set() and not self.draining:  # no worker could start
                 self.code = max(code, 1)
                 self.stop()
+            if lost and self.draining:  # its calls may be the only ones that would have gone on for hours
+                await self._recover()
             if unexpected and not self.draining:
                 delay = MIN_RESTART_DELAY if time.monotonic() - began > STABLE_AFTER else delay
                 recovery = asyncio.create_task(self._recover())

@@ -1,1 +1,1 @@
-"""``flowcore doctor``: takes a first live call, whatever it is like, and says what it was like."""
+"""``flowcore doctor``: accepts a first live call of any kind, and reports on it."""

@@ -159,7 +159,7 @@ class Timeline:
         return self._tracks[name]
 
     def _position(self, name: str) -> int:
-        """Where the next packet of a track would stand; a new one starts with the latest packet of the lead."""
+        """Return the position of a track's next packet; a new track starts with the latest packet of the lead."""
         track = self._tracks.get(name)
         if track is not None:
             return track.position

@@ -34,7 +34,7 @@ class CallTransport(Protocol):
         """
 
     def close(self) -> None:
-        """Release the connection, whatever its state."""
+        """Release the connection, in any state."""
 
     # Faults. With any of them, a receiver should lose no sample that was sent.
 

@@ -218,7 +218,7 @@ class TrackMixer:
             segment.heard_at = now
 
     def _release(self, now: float, *, everything: bool = False) -> Iterator[Packet]:
-        """Mix and yield the leader's chunks for which nobody's audio is missing."""
+        """Mix and yield the leader's chunks for which the other participants' audio is complete."""
         self._others = [one for one in self._others if one.waiting or not one.stopped]
         speaking = [one.end for one in self._others if not one.stopped and now - one.heard_at <= LEAD_TIMEOUT]
         until = self._end if everything else min(speaking, default=self._end)

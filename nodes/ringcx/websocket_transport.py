@@ -82,7 +82,7 @@ class WebSocketClient:
         self._socket.close_socket()
 
     def close(self) -> None:
-        """Release the connection, whatever its state."""
+        """Release the connection, in any state."""
         self._stack.close()
 
     @contextlib.contextmanager

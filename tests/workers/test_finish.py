@@ -72,6 +72,24 @@ def test_a_second_signal_ends_the_calls_in_order(tmp_path, workers):
     assert len(list(tmp_path.glob("call*.wav"))) == 3
 
 
+def test_a_worker_that_dies_while_calls_finish_leaves_whole_files(tmp_path):
+    with Service(tmp_path, "--finish", "2h") as service:
+        phones = live_calls(service, 8)
+        service.until_recorded(tmp_path, 8)
+        killed = {call["call_id"] for call in service.calls() if call["worker"] == 1}
+        service.process.send_signal(signal.SIGTERM)
+        service.heard("finish_requested")
+        os.kill(service.pids()[0], signal.SIGKILL)
+        service.heard("file_repaired", len(killed))  # while the calls of the other worker go on
+        for number, phone in enumerate(phones):
+            if f"call{number}" not in killed:
+                phone.stop()
+                phone.hang_up()
+        assert service.ended() == (1 if killed else 0)
+    assert len(list(tmp_path.glob("call*.wav"))) == 8
+    assert not list(tmp_path.glob("*.part"))
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_calls_that_last_longer_than_finish_are_ended_in_order(tmp_path, workers):
     with Service(tmp_path, "--finish", "100ms", workers=workers) as service:

@@ -21,7 +21,7 @@ ID_ATTRIBUTES = ("dialog_id", "call_id", "agent_segment_id", "contact_segment_id
 
 
 class _Metadata(msgspec.Struct):
-    """What recordings and transcripts have in common. Times are in seconds of the call."""
+    """The fields that recordings and transcripts share. Times are in seconds of the call."""
 
     flow: str
     started: datetime

@@ -66,7 +66,7 @@ class DecodeJob:
 
 @dataclass
 class _Outcomes:
-    """What became of a call's final jobs, in seconds of audio."""
+    """Decoded and lost audio of a call's final jobs, in seconds."""
 
     decoded: float = 0.0
     lost: float = 0.0
