@@ -34,10 +34,8 @@ nodes:
   ordered: {{use: reorder, from: call, with: {{window: 120ms, chunk: 100ms}}}}
   voices: {{use: decode_mulaw, from: ordered}}
   speech: {{use: resample, from: voices, with: {{rate: 16000}}}}
-  party: {{use: split, from: speech}}
-  agent: {{use: transcribe, from: party.agent, with: {with_}}}
-  caller: {{use: transcribe, from: party.customer, with: {with_}}}
-  text: {{use: transcript_file, from: [agent, caller], with: {{path: "{folder}/{{flow}}.jsonl", interim: true}}}}
+  words: {{use: transcribe, from: speech, with: {with_}}}
+  text: {{use: transcript_file, from: words, with: {{path: "{folder}/{{flow}}.jsonl", interim: true}}}}
 """
 TURN_PAUSE = 0.6  # seconds between two turns of a conversation
 

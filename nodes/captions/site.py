@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib.resources import files
@@ -27,6 +28,7 @@ from nodes.ringcx.messages import attributes
 PAGE = "/client"
 FEED = "/client-ws"
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")  # as a policy can name it: it has no form for an IPv6 address
 ANSWER_TIMEOUT = 1.0  # seconds in which the other workers tell of their calls
 
 CALL = "{{model.call.uii}}"  # placeholder that RingCX's agent script replaces with the id of the call
@@ -48,12 +50,7 @@ class CaptionsSite(Site):
         self._calls = CallStore(self.keep)
         self._feeds_open = 0
         self._files: dict[str, bytes] = {}
-        policy = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
-            "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-        )
         self._headers = {
-            "Content-Security-Policy": " ".join((policy, *self.ancestors)),
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",  # the address contains the key
             "Cache-Control": "no-store",
@@ -78,8 +75,8 @@ class CaptionsSite(Site):
             self._calls.complete_at = self.now() + ANSWER_TIMEOUT
         return {
             PAGE: self._page,
-            f"{PAGE}.js": lambda request, caller: self._file("client.js"),
-            f"{PAGE}.css": lambda request, caller: self._file("client.css"),
+            f"{PAGE}.js": lambda request, caller: self._file(request, "client.js"),
+            f"{PAGE}.css": lambda request, caller: self._file(request, "client.css"),
             FEED: self._feed,
         }
 
@@ -98,12 +95,12 @@ class CaptionsSite(Site):
 
     def _page(self, request: Request, caller: Address) -> Page:
         if not self._is_allowed(request, caller):
-            return self._file("denied.html", HTTPStatus.FORBIDDEN)
-        return self._file("client.html")
+            return self._file(request, "denied.html", HTTPStatus.FORBIDDEN)
+        return self._file(request, "client.html")
 
     def _feed(self, request: Request, caller: Address) -> Page | Peer:
         if not self._is_allowed(request, caller):
-            return self._file("denied.html", HTTPStatus.FORBIDDEN)
+            return self._file(request, "denied.html", HTTPStatus.FORBIDDEN)
         if self._feeds_open >= self.viewers:
             raise Refused("too many viewers", retry_after=5)
         self._calls.drop_ended(self.now())
@@ -121,9 +118,30 @@ class CaptionsSite(Site):
             return bool(normalize_id(query["call_id"])) and allows_key(self.secret, query["key"])
         return caller.is_loopback and is_local(request.headers)
 
-    def _file(self, name: str, status: HTTPStatus = HTTPStatus.OK) -> Page:
+    def _file(self, request: Request, name: str, status: HTTPStatus = HTTPStatus.OK) -> Page:
         kind = TYPES[name.rpartition(".")[2]]
-        return Page(status, self._files[name], {"Content-Type": f"{kind}; charset=utf-8", **self._headers})
+        policy = content_policy(request.headers.get_all("Host"), self.ancestors)
+        headers = {"Content-Type": f"{kind}; charset=utf-8", "Content-Security-Policy": policy, **self._headers}
+        return Page(status, self._files[name], headers)
+
+
+def content_policy(hosts: Sequence[str], ancestors: Sequence[str]) -> str:
+    """Return the page's Content-Security-Policy, for the values of the request's ``Host``.
+
+    The feed has its full address in ``connect-src``: in Safari before 15.4, a WebSocket does not match ``'self'``.
+    """
+    feed = [f"{scheme}://{host}{FEED}" for host in hosts if HOST.fullmatch(host) for scheme in ("ws", "wss")]
+    sources = {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["data:"],
+        "connect-src": ["'self'", *feed],
+        "base-uri": ["'none'"],
+        "form-action": ["'none'"],
+        "frame-ancestors": ["'self'", *ancestors],
+    }
+    return "; ".join(" ".join((directive, *allowed)) for directive, allowed in sources.items())
 
 
 def _query(request: Request) -> dict[str, Any]:

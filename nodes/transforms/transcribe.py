@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from flowcore import Audio, Caps, Config, Duration, Emit, Extra, Format, Session, Text, Transform, node
+from flowcore.audio import TRACKS
 from flowcore.events import DECODERS_STARTED, EventType, Reason
 from flowcore.speech import DECODER_RATE, Streamer
 from nodes.speech.cloud.streaming_driver import StreamerResource, StreamingDriver
@@ -18,8 +20,9 @@ from nodes.speech.local.segmenter import SegmentLimits
 from nodes.speech.local.utterance_driver import DecoderResource, UtteranceDriver
 from nodes.speech.local.voice_detector import VoiceModel
 
-LINEAR = Caps("audio", ("s16",), (DECODER_RATE,), ("mono", "tracks"))
-TELEPHONE = Caps("audio", ("mulaw",), (8000,), ("mono", "tracks"))
+LAYOUTS = ("tracks", "stereo", "mono")
+LINEAR = Caps("audio", ("s16",), (DECODER_RATE,), LAYOUTS)
+TELEPHONE = Caps("audio", ("mulaw",), (8000,), LAYOUTS)
 
 
 class TranscribeConfig(Config):
@@ -74,20 +77,21 @@ class TranscribeConfig(Config):
 
 @node("transcribe")
 class Transcribe(Transform[Audio, Text, TranscribeConfig]):
-    """Transcribe each party separately.
+    """Transcribe each party separately: one node for both.
 
     For an engine on this machine, audio is cut into utterances at pauses and decoded in processes that all calls share:
     final texts before interim ones, which get rarer under load. For an engine in the network, each party has a stream,
     which is renewed, ended in a hold, and repeated after errors, without a word lost or repeated. Audio that cannot be
     transcribed is marked by a ``Text`` with the ``gap`` ``untranscribed``.
 
-    In: ``Audio`` of one party or several, in a format of the engine: s16 at 16 kHz, or mulaw as it came. Out: ``Text``
-    with the times of the voice: interim ones while an utterance is spoken, then a final one, which is empty if there
-    were no words after all.
+    In: ``Audio`` of both parties, as tracks or as stereo (agent left, customer right), or of one party; in a format of
+    the engine: s16 at 16 kHz, or mulaw as it came. Out: ``Text`` of each party with the times of its voice: interim
+    ones while an utterance is spoken, then a final one, which is empty if there were no words after all. For parties
+    with different engines, put `split` before two nodes.
 
     Example::
 
-        agent: {use: transcribe, from: speech, with: {engine: moonshine, interim: 1s}}
+        words: {use: transcribe, from: voices, with: {engine: moonshine, interim: 1s}}
     """
 
     caps: ClassVar = (LINEAR, TELEPHONE)
@@ -122,7 +126,7 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
         engine = config.engine.make()
         if not isinstance(engine, Streamer):
             return (LINEAR,)
-        return tuple(Caps("audio", (form,), (rate,), ("mono", "tracks")) for form, rate in engine.limits.formats)
+        return tuple(Caps("audio", (form,), (rate,), LAYOUTS) for form, rate in engine.limits.formats)
 
     @classmethod
     def requires(cls, config: TranscribeConfig) -> Sequence[Extra]:
@@ -171,7 +175,8 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
         return UtteranceDriver(host, resource, limits, c.interim, self._transcripts)
 
     def process(self, chunk: Audio, emit: Emit[Text]) -> None:
-        self._driver.push(chunk)
+        for party in _parties(chunk):
+            self._driver.push(party)
         self._driver.collect(emit)
 
     def flush(self, emit: Emit[Text]) -> None:
@@ -187,3 +192,12 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     def close(self) -> None:
         if hasattr(self, "_driver"):
             self._driver.close()
+
+
+def _parties(chunk: Audio) -> Iterator[Audio]:
+    """Yield the chunk of one track as it is, and that of a stereo stream as one chunk of each party."""
+    if chunk.samples.ndim == 1:
+        yield chunk
+        return
+    for samples, track in zip(chunk.samples.T, TRACKS, strict=True):
+        yield chunk.replace(samples=np.ascontiguousarray(samples), track=track)

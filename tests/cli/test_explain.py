@@ -78,7 +78,7 @@ def test_a_pipe_has_each_latency_on_one_line_and_no_trailing_spaces(flowcore, mo
     shown = flowcore("explain", GRAPHS / "transcribe.yaml").out.splitlines()
     assert shown == lines("\n".join(shown))
     [page] = [line for line in shown if line.startswith("  page  ")]
-    assert page.endswith(" + agent 12s + slot 20ms")
+    assert page.endswith(" + words 12s + slot 20ms")
 
 
 def test_json_goes_nowhere_else(flowcore):

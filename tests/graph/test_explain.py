@@ -23,6 +23,22 @@ from nodes.transforms.reorder import Reorder
 from nodes.transforms.resample import Resample
 
 ROOT = Path(__file__).parents[2]
+A_NODE_FOR_EACH_PARTY = explain(
+    compile_graph(
+        load_text(
+            "flowcore: 1\nnodes:\n"
+            "  call: {use: ringcx}\n"
+            "  ordered: {use: reorder, from: call}\n"
+            "  voices: {use: decode_mulaw, from: ordered}\n"
+            "  wav: {use: wav_file, from: voices}\n"
+            "  speech: {use: resample, from: voices, with: {rate: 16000}}\n"
+            "  party: {use: split, from: speech}\n"
+            "  agent: {use: transcribe, from: party.agent}\n"
+            "  caller: {use: transcribe, from: party.customer}\n"
+            "  text: {use: transcript_file, from: [agent, caller]}\n"
+        )
+    )
+)
 
 
 def explained(name, *settings):
@@ -32,17 +48,17 @@ def explained(name, *settings):
 def test_chains_hold_all_nodes_in_order_each_behind_its_queue():
     found = explained("transcribe")
     assert [[node.name for node in chain.nodes] for chain in found.chains] == [
-        ["call", "ordered", "voices", "voices~interleave", "speech", "party"],
-        ["wav"], ["agent"], ["caller"], ["text"], ["console"], ["page"],
+        ["call", "ordered", "voices", "voices~interleave", "speech"],
+        ["wav"], ["words"], ["text"], ["console"], ["page"],
     ]  # fmt: skip
-    assert [chain.runs for chain in found.chains] == ["event loop"] + ["thread"] * 6
+    assert [chain.runs for chain in found.chains] == ["event loop"] + ["thread"] * 5
     assert [chain.border.on_full for chain in found.chains[1:]] == [
-        "drop_newest", "drop_oldest", "drop_oldest", "drop_newest", "drop_oldest", "drop_oldest",
+        "drop_newest", "drop_oldest", "drop_newest", "drop_oldest", "drop_oldest",
     ]  # fmt: skip
 
 
 def test_wires_are_named_as_a_graph_writes_them_and_carry_their_format():
-    steps = {node.name: node for chain in explained("transcribe").chains for node in chain.nodes}
+    steps = {node.name: node for chain in A_NODE_FOR_EACH_PARTY.chains for node in chain.nodes}
     assert steps["agent"].inputs == ("party.agent",)
     assert steps["party"].gives == dict.fromkeys(("agent", "customer"), "audio s16 16 kHz mono")
     assert steps["text"].inputs == ("agent", "caller")
@@ -51,7 +67,7 @@ def test_wires_are_named_as_a_graph_writes_them_and_carry_their_format():
 
 
 def test_equal_resources_are_shared_by_their_nodes():
-    assert ("DecoderResource", ("agent", "caller")) in explained("transcribe").shared
+    assert ("DecoderResource", ("agent", "caller")) in A_NODE_FOR_EACH_PARTY.shared
 
 
 def test_latency_adds_up_along_the_slowest_way_to_each_end():
@@ -67,7 +83,7 @@ def test_typical_latency_of_words_is_that_of_the_first_ones_and_not_of_the_longe
     assert paths["page"].seconds > 12
     assert 1 < paths["page"].typical < 1.5
     assert paths["wav"].typical < 0.2
-    later = {path.to: path for path in explained("transcribe", "agent.interim=0s", "caller.interim=0s").latency}
+    later = {path.to: path for path in explained("transcribe", "words.interim=0s").latency}
     assert later["page"].typical == pytest.approx(paths["page"].typical)  # the pause that ends an utterance
 
 
@@ -90,8 +106,8 @@ def test_memory_differs_between_graphs_and_counts_what_nodes_delay():
     assert 38 << 10 <= memory["record"].usual <= 48 << 10  # `make bench` measures 42 KiB
     assert memory["transcribe"].usual > memory["record"].usual + 2 * 16000 * 2  # a second of both parties
     assert all(one.most > one.usual for one in memory.values())
-    patient = explained("transcribe", "agent.max_segment=24s").memory
-    assert patient.most - memory["transcribe"].most == 12 * 16000 * 2
+    patient = explained("transcribe", "words.max_segment=24s").memory
+    assert patient.most - memory["transcribe"].most == 2 * 12 * 16000 * 2  # of both parties
 
 
 @pytest.mark.parametrize("name", ["record", "transcribe", "simulate"])

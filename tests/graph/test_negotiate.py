@@ -104,11 +104,10 @@ def test_transcribe_works_without_its_decoder_and_its_resampler():
     assert text.count("\n") == len(lines) - 2
     text = text.replace("from: voices", "from: ordered").replace("from: speech", "from: ordered")
     short, full = compile_graph(load_text(text)), compile_graph(load(path))
-    for name in ("agent", "caller", "text", "console", "page"):
+    for name in ("words", "text", "console", "page"):
         assert short.nodes[name].given == full.nodes[name].given
         assert short.nodes[name].border == full.nodes[name].border
-    for name in ("agent", "caller"):
-        assert sorted(kinds_before(short, name)) == sorted(kinds_before(full, name))
+    assert sorted(kinds_before(short, "words")) == sorted(kinds_before(full, "words"))
     # The recorder takes mu-law as it is, so nothing is decoded for it: the same sound in half the bytes.
     assert short.nodes["wav"].given == replace(full.nodes["wav"].given, encoding="mulaw")
     assert kinds_before(short, "wav") == ["interleave", "reorder", "ringcx"]

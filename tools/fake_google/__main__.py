@@ -18,7 +18,7 @@ It ends streams by Google's rules, and understands one artificial language only,
 
   python -m tools.fake_google --write agent.wav --seconds 60
   python -m tools.fake_google &
-  flowcore run graphs/google.yaml --set agent.engine.endpoint=127.0.0.1:8700 --set agent.engine.plaintext=true …
+  flowcore run graphs/google.yaml --set words.engine.endpoint=127.0.0.1:8700 --set words.engine.plaintext=true
 """
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import field_validator
 
 from flowcore import Config, Extra
 from flowcore.speech import Decoder
@@ -20,6 +21,18 @@ class MoonshineConfig(Config):
     model: Literal["auto", "base", "tiny"] = "auto"
     """``base``, or ``tiny``, which makes twice the errors in less memory; ``auto`` for ``base`` where it is installed,
     which is on Linux with an x86-64 processor. The log names the model (``decoders_started``)."""
+
+    language: str = "en"
+    """The spoken language: only ``en``. Other engines know more."""
+
+    @field_validator("language")
+    @classmethod
+    def _is_english(cls, language: str) -> str:
+        if language != "en":
+            english = language.replace("_", "-").partition("-")[0].lower() in ("en", "english")
+            advice = "write en" if english else "take whisper, google or openai for other languages"
+            raise ValueError(f"moonshine knows English only, not {language!r}: {advice}")
+        return language
 
 
 class Moonshine(Decoder[MoonshineConfig]):

@@ -16,7 +16,6 @@ from pydantic import ValidationInfo, field_validator
 
 from flowcore import CannotStart, Config, Extra
 from flowcore.audio import FULL_SCALE
-from flowcore.diagnostics import did_you_mean
 from flowcore.speech import DECODER_RATE, DecodeFailed, Decoder
 
 LANGUAGES = (
@@ -45,7 +44,8 @@ class WhisperConfig(Config):
         if language not in LANGUAGES:
             code = language.replace("_", "-").partition("-")[0].lower()
             known = f"it knows {', '.join(LANGUAGES)}"
-            advice = f"write {code}" if code in LANGUAGES else did_you_mean(language, LANGUAGES, known)
+            alike = f"did you mean {code[:2]}? {known}" if code[:2] in LANGUAGES else known  # deutsch, english
+            advice = f"write {code}" if code in LANGUAGES else alike
             raise ValueError(f"whisper has no language {language!r}: {advice}")
         model = str(others.data.get("model", ""))
         if language != "en" and model.endswith(".en"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -66,6 +67,8 @@ def test_the_page_restricts_its_sources_and_its_frames(tmp_path):
         policy = headers["Content-Security-Policy"].split("; ")
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'self' https://desk.example https://*.example.org:8443" in policy
+        feed = f"{urlsplit(live.url).netloc}/client-ws"
+        assert f"connect-src 'self' ws://{feed} wss://{feed}" in policy  # Safari before 15.4: no WebSocket is 'self'
         assert not any("unsafe" in rule for rule in policy)
         assert (headers["Referrer-Policy"], headers["Cache-Control"]) == ("no-referrer", "no-store")
         for name in ("client.js", "client.css"):

@@ -427,7 +427,7 @@ def test_the_same_call_over_both_transports_gives_the_same_transcript(tmp_path, 
         name = "transcribe" if transport == "websocket" else over_grpc(tmp_path, "transcribe")
         settings = [f"wav.path={tmp_path}/{transport}.wav", f"text.path={tmp_path}/{transport}.txt"]
         settings += ["call.pages_port=0"] * (transport == "grpc")
-        settings += ["agent.enough=0s", "caller.enough=0s"]  # no context, which depends on the load of the decoders
+        settings += ["words.enough=0s"]  # no context, which depends on the load of the decoders
         with Live(name, settings, calls=1, drain=PATIENCE) as live:
             one = phone(live.url)
             one.start()

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from flowcore import Audio, Text
+from flowcore.graph.load import load_text
+from flowcore.graph.negotiate import compile_graph
 from flowcore.speech import DecodeFailed, Decoder
 from flowcore.testing import NodeHarness, run
 from nodes.audio import g711
@@ -144,6 +146,37 @@ def test_parties_in_one_stream_are_told_apart(resource):
     customer = chunks(silence(), speech(3000), silence(), track="customer")
     call = Call(QUICK, resource).push(*(chunk for pair in zip(agent, customer, strict=True) for chunk in pair)).settle()
     assert {(t.track, t.text, t.utterance) for t in call.out} == {("agent", "2000", 0), ("customer", "3000", 0)}
+
+
+def test_stereo_is_transcribed_as_two_parties(resource):
+    left = np.concatenate([silence(), speech(2000), silence(2)])
+    right = np.concatenate([silence(2), speech(3000), silence()])
+    both = Audio(np.stack([left, right], axis=1), "s16", DECODER_RATE, "", 0)
+    call = Call(QUICK, resource).push(both).settle()
+    assert [(text.track, text.text, text.start, text.end) for text in call.finals] == [
+        ("agent", "2000", pytest.approx(1, abs=0.05), pytest.approx(2, abs=0.05)),
+        ("customer", "3000", pytest.approx(2, abs=0.05), pytest.approx(3, abs=0.05)),
+    ]
+
+
+@pytest.mark.parametrize("engine", ["moonshine", "google"])
+@pytest.mark.parametrize(
+    ("before", "source", "layout"),
+    [
+        ("", "tracks", "tracks"),
+        ("  stereo: {use: interleave, from: tracks}\n", "stereo", "stereo"),
+        ("  party: {use: split, from: tracks}\n", "[party.agent, party.customer]", "tracks"),
+    ],
+)
+def test_one_node_takes_both_parties_however_they_come(engine, before, source, layout):
+    plan = compile_graph(
+        load_text(
+            "flowcore: 1\nnodes:\n  call: {use: ringcx}\n  tracks: {use: reorder, from: call}\n"
+            f"{before}  words: {{use: transcribe, from: {source}, with: {{engine: {engine}}}}}\n"
+            "  text: {use: console, from: words}\n"
+        )
+    )
+    assert plan.nodes["words"].given.layout == layout
 
 
 def test_interim_texts_grow_and_a_final_one_replaces_them(resource):

@@ -7,6 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from flowcore import CannotStart
+from flowcore.errors import GraphError
+from flowcore.graph.load import load_text
 from flowcore.speech import DecodeFailed
 from nodes.speech.engines import moonshine_base
 from nodes.speech.engines.moonshine import Moonshine
@@ -40,6 +42,16 @@ def test_tiny_is_the_default_elsewhere(monkeypatch):
 def test_a_model_that_it_does_not_have_is_refused():
     with pytest.raises(ValidationError, match="'auto', 'base' or 'tiny'"):
         Moonshine.Config(model="small")
+
+
+@pytest.mark.parametrize(("language", "advice"), [("de", "take whisper, google or openai"), ("en-US", "write en")])
+def test_another_language_is_refused_by_check_with_what_to_do(language, advice):
+    engine = f"{{use: moonshine, language: {language}}}"
+    with pytest.raises(GraphError, match=f"moonshine knows English only, not '{language}': {advice}"):
+        load_text(
+            "flowcore: 1\nnodes:\n  call: {use: wav_source, with: {path: x.wav}}\n"
+            f"  words: {{use: transcribe, from: call, with: {{engine: {engine}}}}}\n"
+        )
 
 
 def test_another_version_of_the_library_is_refused_with_the_command_that_helps(monkeypatch):

@@ -58,7 +58,8 @@ def test_a_multilingual_looking_model_that_knows_english_only_is_named(monkeypat
         ({"model": "small", "language": "de-DE"}, "whisper has no language 'de-DE': write de$"),
         ({"model": "small", "language": "pt_BR"}, "write pt$"),
         ({"model": "small", "language": "EN"}, "write en$"),
-        ({"model": "small", "language": "english"}, "it knows af, am, ar"),
+        ({"model": "small", "language": "deutsch"}, r"did you mean de\? it knows af, am, ar.* yue, zh$"),
+        ({"model": "small", "language": "klingon"}, "'klingon': it knows af, am, ar"),
         ({"language": "de"}, "the model tiny.en knows English only: take one without .en, such as small"),
     ],
 )

@@ -47,7 +47,7 @@ def decoders() -> list[psutil.Process]:
 
 
 # Context is left out while other audio waits, so that with it the text of a call sent at once depends on the load.
-WITHOUT_CONTEXT = ["agent.enough=0s", "caller.enough=0s"]
+WITHOUT_CONTEXT = ["words.enough=0s"]
 
 
 @pytest.mark.slow
