@@ -34,7 +34,7 @@ nodes:
   ordered: {{use: reorder, from: call, with: {{window: 120ms, chunk: 100ms}}}}
   voices: {{use: decode_mulaw, from: ordered}}
   speech: {{use: resample, from: voices, with: {{rate: 16000}}}}
-  words: {{use: transcribe, from: speech, with: {with_}}}
+  words: {{use: transcribe, from: speech, with: {with_}, queue: {{max: 20s}}}}
   text: {{use: transcript_file, from: words, with: {{path: "{folder}/{{flow}}.jsonl", interim: true}}}}
 """
 TURN_PAUSE = 0.6  # seconds between two turns of a conversation
