@@ -19,11 +19,11 @@ def ask(
     """Ask the hub at ``path``. Returns the answers by worker, and the workers without one. Raises `UsageError`."""
     answers: dict[int, Any] = {}
     try:
-        with socket.socket(socket.AF_UNIX) as client:
+        with socket.socket(socket.AF_UNIX) as client, client.makefile("rb") as replies:
             client.settimeout(timeout)
             client.connect(str(path))
             client.sendall(json.dumps(request).encode() + b"\n")
-            for line in client.makefile("rb"):
+            for line in replies:
                 reply = json.loads(line)
                 if "error" in reply:
                     raise UsageError(reply["error"])

@@ -28,6 +28,8 @@ MAX_CLIENTS = 16
 """Clients connected at once."""
 MAX_REQUEST = 64 * 1024
 """Bytes of one request."""
+ACCEPT_RETRY = 1.0
+"""Seconds without accepting after the process had no file descriptor left."""
 READ_TIMEOUT = 5.0
 """Seconds that a client may leave an answer unread."""
 
@@ -40,36 +42,43 @@ class Hub:
         self.path = path
         self.handlers: dict[int, ControlHandler] = {}
         self._listening = _listen(path)
-        self._accepting: set[asyncio.Task[None]] = set()  # one, once open
         self._clients: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        self._accepting.add(asyncio.create_task(self._accept()))
+        self._watch(asyncio.get_running_loop())
 
     async def close(self) -> None:
         """Disconnect all clients and remove the socket."""
-        tasks = self._accepting | self._clients
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        asyncio.get_running_loop().remove_reader(self._listening)
+        clients = tuple(self._clients)
+        for client in clients:
+            client.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
         self._listening.close()
         self.path.unlink(missing_ok=True)
 
-    async def _accept(self) -> None:
-        """Serve each client in a task of its own. `asyncio.start_unix_server` loses some at its end."""
-        while True:
-            try:
-                connection, _ = await asyncio.get_running_loop().sock_accept(self._listening)
-            except OSError:  # too many open files
-                await asyncio.sleep(1.0)
-                continue
-            if len(self._clients) >= MAX_CLIENTS:
-                connection.close()
-                continue
-            client = asyncio.create_task(self._serve(connection))
-            self._clients.add(client)
-            client.add_done_callback(self._clients.discard)
-            client.add_done_callback(functools.partial(_close, connection))  # also if it never ran
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._listening.fileno() >= 0:  # not closed meanwhile
+            loop.add_reader(self._listening, self._accept, loop)
+
+    def _accept(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Serve a client in a task of its own. A callback loses no accepted client, as a cancelled coroutine would."""
+        try:
+            connection, _ = self._listening.accept()
+        except BlockingIOError:  # the client left
+            return
+        except OSError:  # too many open files
+            loop.remove_reader(self._listening)
+            loop.call_later(ACCEPT_RETRY, self._watch, loop)
+            return
+        if len(self._clients) >= MAX_CLIENTS:
+            connection.close()
+            return
+        connection.setblocking(False)
+        client = loop.create_task(self._serve(connection))
+        self._clients.add(client)
+        client.add_done_callback(self._clients.discard)
+        client.add_done_callback(functools.partial(_close, connection))  # also if it never ran
 
     async def _serve(self, connection: socket.socket) -> None:
         reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_REQUEST)

@@ -60,6 +60,7 @@ def test_wav_is_the_call_in_stereo(live, flowcore, tmp_path):
 
 def test_an_unwritable_wav_is_reported_in_one_line(live, flowcore, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
+    gc.collect()  # what earlier tests left
     destructors: list[object] = []
     monkeypatch.setattr("sys.unraisablehook", destructors.append)
     done = tapped(live, flowcore, "--wav", tmp_path / "file" / "out.wav")
