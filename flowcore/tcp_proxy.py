@@ -1,145 +1,50 @@
-"""A TCP proxy with faults, after toxiproxy's toxics (github.com/Shopify/toxiproxy): by byte, or on command.
+"""A TCP proxy that slows down, freezes or resets connections on command, for calls whose client hides the socket.
 
 ::
 
-    with Proxy(("127.0.0.1", port), up=[slicer(1), reset(after=5000)]) as proxy:
+    with Proxy(("127.0.0.1", port)) as proxy:
         socket.create_connection(proxy.address)
         proxy.freeze()
 
-A toxic takes the pieces of one direction of one connection as they arrive and yields those that go on, when they go.
-The commands serve tests, and simulated calls whose client library hides the socket.
+Tests add toxics of their own (github.com/Shopify/toxiproxy), such as a reset behind a certain byte.
 """
 
 from __future__ import annotations
 
-import fcntl
-import random
 import socket
 import struct
-import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import wraps
-from typing import Concatenate, ParamSpec, Self
+from typing import Self
 
 READ_SIZE = 64 * 1024
 THREAD_END_TIMEOUT = 1.0
 """Seconds for the threads to notice that their sockets are shut down."""
 SLOW_RATE = 8000.0
 """Bytes a second after `Proxy.slow_down`: half of what a call needs."""
-PARTS_PER_SECOND = 100
-"""Parts a second into which a slow direction cuts its bytes."""
+SLOW_PART = 80
+"""Bytes that then go on at once."""
 
 
 class Link:
     """One direction of one connection, as its toxics see it; ``closing`` is set when the proxy closes."""
 
     def __init__(self, target: socket.socket, closing: threading.Event) -> None:
-        self._target = target
-        self._closing = closing
+        self.target = target
+        self.closing = closing
 
     def wait(self, seconds: float | None) -> None:
         """Wait in real time, until the proxy closes at the latest; None waits until then."""
-        self._closing.wait(seconds)
-
-    def drain(self) -> None:
-        """Wait until the target's side has acknowledged all bytes."""
-        while not self._closing.is_set() and _unacknowledged(self._target):
-            self._closing.wait(0.001)
+        self.closing.wait(seconds)
 
 
 Toxic = Callable[[Iterator[bytes], Link], Iterator[bytes]]
-P = ParamSpec("P")
+"""Takes the pieces of one direction as they arrive and yields those that go on, when they go; may raise `Reset`."""
 
 
-def _configurable(toxic: Callable[Concatenate[Iterator[bytes], Link, P], Iterator[bytes]]) -> Callable[P, Toxic]:
-    """Turn a toxic with further parameters into a function of these parameters that returns a toxic."""
-
-    @wraps(toxic)
-    def configure(*values: P.args, **named: P.kwargs) -> Toxic:
-        return lambda pieces, link: toxic(pieces, link, *values, **named)
-
-    return configure
-
-
-@_configurable
-def delay(pieces: Iterator[bytes], link: Link, seconds: float) -> Iterator[bytes]:
-    """Delay every piece; bytes that arrive meanwhile go on with it (toxiproxy: latency)."""
-    for piece in pieces:
-        link.wait(seconds)
-        yield piece
-
-
-@_configurable
-def slow(pieces: Iterator[bytes], link: Link, rate: float) -> Iterator[bytes]:
-    """Limit the direction to ``rate`` bytes a second (toxiproxy: bandwidth)."""
-    for piece in pieces:
-        yield from _parts(piece, rate, link)
-
-
-@_configurable
-def slow_close(pieces: Iterator[bytes], link: Link, seconds: float) -> Iterator[bytes]:
-    """Delay the end of the stream."""
-    yield from pieces
-    link.wait(seconds)
-
-
-@_configurable
-def freeze(pieces: Iterator[bytes], link: Link, after: int = 0) -> Iterator[bytes]:
-    """Pass nothing behind ``after`` bytes, not even the end of the stream (toxiproxy: timeout 0)."""
-    yield from _first(pieces, after)
-    for _ in pieces:
-        pass
-    link.wait(None)
-
-
-@_configurable
-def limit_data(pieces: Iterator[bytes], _link: Link, size: int) -> Iterator[bytes]:
-    """End the stream in order behind ``size`` bytes."""
-    return _first(pieces, size)
-
-
-@_configurable
-def reset(pieces: Iterator[bytes], link: Link, after: int) -> Iterator[bytes]:
-    """Reset both sides as soon as the target has ``after`` bytes (toxiproxy: reset_peer)."""
-    yield from _first(pieces, after)
-    link.drain()
-    raise _Reset
-
-
-@_configurable
-def slicer(pieces: Iterator[bytes], _link: Link, size: int, seed: int | None = None) -> Iterator[bytes]:
-    """Cut the stream into pieces of ``size`` bytes, or of 1 to ``size`` bytes as ``seed`` decides."""
-    rng = random.Random(seed)  # noqa: S311  # no secret
-    for piece in pieces:
-        at = 0
-        while at < len(piece):
-            end = at + (size if seed is None else rng.randint(1, size))
-            yield piece[at:end]
-            at = end
-
-
-def _first(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
-    while size > 0 and (piece := next(pieces, b"")):
-        yield piece[:size]
-        size -= len(piece)
-
-
-def _parts(piece: bytes, rate: float, link: Link, going_on: Callable[[], bool] = lambda: True) -> Iterator[bytes]:
-    """Yield ``piece`` at ``rate`` bytes a second, and the rest of it at once when ``going_on`` says no."""
-    step, at = max(1, int(rate / PARTS_PER_SECOND)), 0
-    while at < len(piece) and going_on():
-        part = piece[at : at + step]
-        link.wait(len(part) / rate)
-        yield part
-        at += step
-    if at < len(piece):
-        yield piece[at:]
-
-
-class _Reset(Exception):
+class Reset(Exception):
     """Raised by a toxic that wants both sides reset."""
 
 
@@ -224,7 +129,14 @@ class Proxy:
     def _slowed(self, pieces: Iterator[bytes], link: Link) -> Iterator[bytes]:
         """Obey `slow_down`, as the last toxic from client to target."""
         for piece in pieces:
-            yield from _parts(piece, SLOW_RATE, link, lambda: time.monotonic() < self._slow_until)
+            at = 0
+            while at < len(piece) and time.monotonic() < self._slow_until:
+                part = piece[at : at + SLOW_PART]
+                link.wait(len(part) / SLOW_RATE)
+                yield part
+                at += len(part)
+            if at < len(piece):
+                yield piece[at:]
 
     def _pump(self, source: socket.socket, target: socket.socket, toxics: Sequence[Toxic]) -> None:
         link = Link(target, self._closing)
@@ -239,7 +151,7 @@ class Proxy:
                 target.sendall(piece)
         except OSError:  # the target is gone; the other direction closes the source
             _shut(source, socket.SHUT_RD)
-        except _Reset:
+        except Reset:
             for end in (source, target):
                 _reset_on_close(end)
                 _shut(end, socket.SHUT_RD)  # wakes the thread of the other direction, whose `recv` holds it open
@@ -264,11 +176,3 @@ def _reset_on_close(end: socket.socket) -> None:
     """Make the coming `close` a reset (linger 0)."""
     with suppress(OSError):  # closed already
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-def _unacknowledged(end: socket.socket) -> int:
-    """Return the bytes that the peer's kernel has not acknowledged (SIOCOUTQ)."""
-    try:
-        return int(struct.unpack("i", fcntl.ioctl(end.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
-    except OSError:
-        return 0

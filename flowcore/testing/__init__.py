@@ -5,7 +5,7 @@
 - `flowcore.testing.graphs`: run a whole graph on a virtual clock
 - `flowcore.testing.threads`: threads on that clock, for nodes that are slow or stuck
 - `flowcore.testing.faults`: nodes that are slow, stuck or broken, and processes that are killed
-- `flowcore.tcp_proxy`: a TCP proxy that delays, slows down, freezes or resets connections
+- `flowcore.tcp_proxy`: a TCP proxy that slows down, freezes or resets connections
 - `flowcore.testing.disk`: a disk that is slow, full, broken or loses its power
 """
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from flowcore.bench.trial import send_load
 from flowcore.engine.clock import SystemClock
-from flowcore.tcp_proxy import Proxy, freeze, reset, slicer
+from flowcore.tcp_proxy import Proxy
 from flowcore.testing import NodeHarness, joined
 from nodes.net.connection import PING_INTERVAL
 from nodes.ringcx.call_sender import CallSender
@@ -26,6 +26,7 @@ from nodes.ringcx.call_state import MAX_BAD_IN_A_ROW, CallState, Ignored
 from nodes.transforms.reorder import Reorder
 from tests.support.live import Live, until
 from tests.support.phone import MESSAGE, Phone, said, stereo
+from tests.support.toxics import freeze, reset, slicer
 from tools.load import call_id, frame, mulaw
 
 pytestmark = pytest.mark.slow

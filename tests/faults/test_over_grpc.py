@@ -15,10 +15,11 @@ import numpy as np
 import psutil
 import pytest
 
-from flowcore.tcp_proxy import Proxy, reset, slicer
+from flowcore.tcp_proxy import Proxy
 from tests.support.live import Live, until
 from tests.support.phone import said, stereo
 from tests.support.phone_grpc import CHUNK, TRACKS, GrpcPhone, over_grpc
+from tests.support.toxics import reset, slicer
 from tools.load import mulaw
 
 pytestmark = pytest.mark.slow

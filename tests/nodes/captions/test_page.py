@@ -9,10 +9,11 @@ import pytest
 import trustme
 from playwright.sync_api import expect
 
-from flowcore.tcp_proxy import Proxy, limit_data
+from flowcore.tcp_proxy import Proxy
 from nodes.captions.access import mint
 from tests.support.live import PATIENCE, until
 from tests.support.ports import free_port
+from tests.support.toxics import limit_data
 from tests.support.watching import Talk, address, browser, desktop, stage
 
 pytestmark = pytest.mark.slow

@@ -295,7 +295,8 @@ def test_when_the_process_stops_calls_are_whole_and_get_unavailable(tmp_path):
 
 @pytest.mark.fault(8)
 def test_a_peer_that_vanished_is_found_and_its_audio_kept(tmp_path, monkeypatch):
-    from flowcore.tcp_proxy import Proxy, freeze
+    from flowcore.tcp_proxy import Proxy
+    from tests.support.toxics import freeze
 
     monkeypatch.setitem(grpc_server.OPTIONS, "grpc.keepalive_time_ms", 1000)  # instead of 20 s
     monkeypatch.setitem(grpc_server.OPTIONS, "grpc.keepalive_timeout_ms", 5000)  # a busy peer is late

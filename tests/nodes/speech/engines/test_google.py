@@ -7,10 +7,11 @@ from queue import Queue
 import pytest
 
 from flowcore.speech import Ended, Expired, OverQuota, Rejected, Unavailable
-from flowcore.tcp_proxy import Proxy, reset
+from flowcore.tcp_proxy import Proxy
 from nodes.speech.engines.google import Google
 from nodes.speech.engines.google_messages import error_for
 from tests.support.live import PATIENCE, until
+from tests.support.toxics import reset
 from tools.fake_google import FakeGoogle, Limits, StreamFault, mulaw
 
 pytestmark = pytest.mark.slow
