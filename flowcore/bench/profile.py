@@ -23,7 +23,7 @@ SAMPLE_INTERVAL = 0.002
 
 ENGINE = "engine"
 BENCH = "bench"
-PARTS = {"flowcore.engine.border": "borders", "flowcore.engine": ENGINE, "flowcore.bench.stages": BENCH}
+PARTS = {"flowcore.engine.border": "borders", "flowcore.engine": ENGINE, "flowcore.bench.ages": BENCH}
 NATIVE = "native threads"
 
 

@@ -1,6 +1,6 @@
 """The receiver under load: runs one graph in a process of its own and reports on a pipe.
 
-    python -m flowcore.bench.server GRAPH --set call.port=0 --report FD [--probe] [--stages] [--profile] [--core N]
+    python -m flowcore.bench.server GRAPH --set call.port=0 --report FD [--probe] [--profile] [--core N]
 
 The pipe carries JSON objects, one a line: ``{"url": …}`` once it listens, and after SIGTERM one `Report`. The receiver
 works like `flowcore run`, with an optional probe and profile, and samples its own CPU and memory twice a second.
@@ -18,14 +18,16 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from flowcore.bench.ages import AgeProbe
 from flowcore.bench.profile import Profile
-from flowcore.bench.stages import AgeProbe, Stages
 from flowcore.engine.bus import Event
 from flowcore.engine.engine import Engine
+from flowcore.engine.flow import Flow
 from flowcore.engine.garbage import collected_in_quiet_slots
 from flowcore.engine.slots import new_loop
 from flowcore.errors import FlowcoreError
@@ -63,10 +65,22 @@ class Report:
     ages: list[float] = field(default_factory=list)
     """Seconds from a sender's `send` to the node behind the listener, sorted."""
     stages: dict[str, list[float]] = field(default_factory=dict)
-    """Seconds that stamped audio spent in each stage, sorted: see `flowcore.bench.stages`."""
+    """Seconds that stamped audio spent in each stage, sorted, if an `Observer` measured them."""
     profiles: list[dict[str, float]] = field(default_factory=list)
     """For each sample, the CPU seconds so far by part."""
     error: str = ""
+
+
+class Observer(Protocol):
+    """Watches the run of ``plan``, which runs instead of the plan that the observer was made of."""
+
+    plan: Plan
+
+    def attach(self, flow: Flow) -> None:
+        """Watch a flow that opens."""
+
+    def measured(self) -> dict[str, list[float]]:
+        """Return `Report.stages`."""
 
 
 class Receiver:
@@ -143,15 +157,14 @@ def resident() -> int:
         return 0
 
 
-def main() -> int:
-    """Run the command line; see the module's docstring."""
+def main(observe: Callable[[Plan], Observer] | None = None) -> int:
+    """Run the command line, see the module's docstring; ``observe`` makes an observer of the plan."""
     parser = argparse.ArgumentParser(description="Run a graph under load.")
     parser.add_argument("graph", type=Path)
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--report", type=int, required=True, help="file descriptor of a pipe")
     parser.add_argument("--core", default="", help="run on these processor cores only, like 0,1")
     parser.add_argument("--probe", action="store_true", help="measure latency")
-    parser.add_argument("--stages", action="store_true", help="measure latency by stage")
     parser.add_argument("--profile", action="store_true", help="measure where CPU time goes")
     options = parser.parse_args()
     if options.core:
@@ -160,13 +173,13 @@ def main() -> int:
         try:
             plan = compile_graph(load(options.graph, options.settings))
             probe = AgeProbe(plan) if options.probe else None
-            stages = Stages(plan) if options.stages else None
-            if stages is not None:
-                plan = stages.plan
+            observer = observe(plan) if observe is not None else None
+            if observer is not None:
+                plan = observer.plan
             packages = {node.cls.__module__.partition(".")[0] for node in plan.nodes.values()} - {"flowcore"}
             profile = Profile(_stages(plan), packages=packages) if options.profile else None
             receiver = Receiver(Engine(plan, max_calls=MAX_CALLS), pipe, profile)
-            receiver.engine.on_opened += [each.attach for each in (probe, stages) if each is not None]
+            receiver.engine.on_opened += [each.attach for each in (probe, observer) if each is not None]
             if profile is not None:
                 profile.start()
             slots = receiver.engine.slots
@@ -179,7 +192,7 @@ def main() -> int:
             profile.stop()
         report = receiver.sum_up()
         report.ages = sorted(probe.ages) if probe is not None else []
-        report.stages = stages.measured() if stages is not None else {}
+        report.stages = observer.measured() if observer is not None else {}
         receiver.send(asdict(report))
     return 0
 

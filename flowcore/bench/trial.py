@@ -62,11 +62,7 @@ class Outcome:
 
     def age_ms(self, quantile: float) -> float:
         """Return a quantile of the stamped messages' latency, in ms; NaN when none arrived."""
-        return _at(self.ages, quantile) * 1000 if self.ages else math.nan
-
-    def stages_ms(self, quantile: float) -> dict[str, float]:
-        """Return a quantile of the time in each stage, in ms, in the order of the stages."""
-        return {stage: _at(seconds, quantile) * 1000 for stage, seconds in self.report.get("stages", {}).items()}
+        return at_quantile(self.ages, quantile) * 1000 if self.ages else math.nan
 
     @property
     def in_time(self) -> bool:
@@ -89,7 +85,7 @@ class Outcome:
         return wrong + [self.damage] * bool(self.damage)
 
 
-def _at(ordered: Sequence[float], quantile: float) -> float:
+def at_quantile(ordered: Sequence[float], quantile: float) -> float:
     """Return a quantile of sorted values."""
     return ordered[math.ceil(len(ordered) * quantile) - 1]
 
@@ -218,15 +214,14 @@ def trial(
     cores: Cores,
     *,
     probe: bool = True,
-    stages: bool = False,
     profile: bool = False,
     together: bool = True,
     voices: Sequence[str] = (),
 ) -> Outcome:
     """Run a graph under load, of noise or of ``voices``, the agent's and the customer's file. Raises `TrialFailed`."""
     command = ["-m", "flowcore.bench.server", graph, *(f"--set={setting}" for setting in settings)]
-    command += ["--probe"] * probe + ["--stages"] * stages + ["--profile"] * profile
-    options = ["--together"] * together + ["--stamps"] * (probe or stages) + ["--voices", *voices] * bool(voices)
+    command += ["--probe"] * probe + ["--profile"] * profile
+    options = ["--together"] * together + ["--stamps"] * probe + ["--voices", *voices] * bool(voices)
     with Receiver(command, cores.receiver) as receiver:
         load = send_load(load_generator, receiver.url, calls, seconds, cores.callers, options)
         return outcome(calls, load, receiver.stop())

@@ -40,7 +40,7 @@ STAGES = {
     "border": "until a thread takes the piece",
     "sink": "appending it to the file",
 }
-"""What `flowcore.bench.stages` measures, in words."""
+"""What `tests.bench.stages` measures, in words."""
 
 
 @dataclass
@@ -181,8 +181,8 @@ class Bench:
         """Where the time between a sender and the file goes."""
         self.tell(f"latency by stage at {count} calls")
         seconds = 4.0 if self.quick else 8.0
-        done = calls.receive(calls.RECORD, count, seconds, probe=False, stages=True, together=True)
-        p50, p99 = done.stages_ms(0.5), done.stages_ms(0.99)
+        done = calls.receive_by_stage(count, seconds, together=True)
+        p50, p99 = calls.stages_ms(done, 0.5), calls.stages_ms(done, 0.99)
         for stage, about in STAGES.items():
             if stage in p50:
                 self.rows.append(Row(f"  {stage}", f"{p50[stage]:.3g} ms, p99 {p99[stage]:.3g} ms", note=about))

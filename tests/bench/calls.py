@@ -16,7 +16,7 @@ from statistics import median
 import numpy as np
 
 from flowcore.bench.search import GENERATOR_LATE, Search, verdict
-from flowcore.bench.trial import Cores, Outcome, Receiver, TrialFailed, outcome, send_load, trial
+from flowcore.bench.trial import Cores, Outcome, Receiver, TrialFailed, at_quantile, outcome, send_load, trial
 from flowcore.engine.slots import PERIOD, STRETCH
 from nodes.simulators.known_audio import RATE, samples, stamped
 from nodes.simulators.load import call_id
@@ -28,6 +28,7 @@ GRPC_LOAD_GENERATOR = "nodes.simulators.ringcx_grpc"
 RECORD = str(ROOT / "graphs" / "record.yaml")
 RECORD_16K = str(Path(__file__).parent / "graphs" / "record_16k.yaml")
 BARE = str(Path(__file__).parent / "bare_reader.py")
+STAGES = str(Path(__file__).parent / "stages.py")
 FEW = 200
 """Calls that are no load yet: slots are as short as they get, now and then."""
 HALF = 400
@@ -49,20 +50,35 @@ def receive(
     *,
     probe: bool,
     together: bool,
-    stages: bool = False,
     load_generator: str = LOAD_GENERATOR,
 ) -> Outcome:
     """One trial that records; where nothing was counted as lost, the recordings must be whole."""
     with tempfile.TemporaryDirectory(prefix="flowcore-bench-") as folder:
         settings = ["call.port=0", "call.max_connections=10000", f"wav.path={folder}/{{call_id}}.wav"]
-        cores = Cores.share(1)
-        done = trial(
-            graph, settings, load_generator, calls, seconds, cores, probe=probe, stages=stages, together=together
-        )
+        done = trial(graph, settings, load_generator, calls, seconds, Cores.share(1), probe=probe, together=together)
         if not done.losses():
             rate = 2 * RATE if graph == RECORD_16K else RATE
-            done = replace(done, damage=damage(Path(folder), calls, seconds, rate, probe or stages))
+            done = replace(done, damage=damage(Path(folder), calls, seconds, rate, probe))
     return done
+
+
+def receive_by_stage(calls: int, seconds: float, *, together: bool) -> Outcome:
+    """`receive` with graphs/record.yaml and a receiver that measures the time in each stage."""
+    with tempfile.TemporaryDirectory(prefix="flowcore-bench-") as folder:
+        settings = ["--set=call.port=0", "--set=call.max_connections=10000", f"--set=wav.path={folder}/{{call_id}}.wav"]
+        cores = Cores.share(1)
+        with Receiver([STAGES, RECORD, *settings], cores.receiver) as receiver:
+            options = ["--stamps", *["--together"] * together]
+            load = send_load(LOAD_GENERATOR, receiver.url, calls, seconds, cores.callers, options)
+            done = outcome(calls, load, receiver.stop())
+        if not done.losses():
+            done = replace(done, damage=damage(Path(folder), calls, seconds, RATE, probe=True))
+    return done
+
+
+def stages_ms(done: Outcome, quantile: float) -> dict[str, float]:
+    """A quantile of the time in each stage, in ms, in the order of the stages."""
+    return {stage: at_quantile(seconds, quantile) * 1000 for stage, seconds in done.report["stages"].items()}
 
 
 def over_grpc(calls: int, seconds: float) -> Outcome:

@@ -3,18 +3,19 @@
 import pytest
 
 from flowcore import Config, Format, Host, Listener, Packet, Sink, node, stamps
-from flowcore.bench.stages import STAGES, AgeProbe, Stages
+from flowcore.bench.ages import AgeProbe
 from flowcore.formats import PACKETS
 from flowcore.testing import run_plan
-from tests.bench.calls import RECORD, lost, receive
+from tests.bench.calls import lost, receive_by_stage, stages_ms
+from tests.bench.stages import STAGES, Stages
 from tests.engine.nodes import Double, Keep, KeepInThread, Tones, plan, step
 
 
 @pytest.mark.slow
 def test_latency_is_measured_by_stage_and_the_recordings_are_unchanged() -> None:
-    done = receive(RECORD, 10, 4.0, probe=False, stages=True, together=False)
+    done = receive_by_stage(10, 4.0, together=False)
     assert lost(done) == []
-    middle, most = done.stages_ms(0.5), done.stages_ms(0.99)
+    middle, most = stages_ms(done, 0.5), stages_ms(done, 0.99)
     assert tuple(middle) == tuple(most) == STAGES
     assert all(0 <= middle[stage] <= most[stage] for stage in STAGES)
     assert most["reorder"] > 150  # the first message of a piece of 200 ms waits for nine others

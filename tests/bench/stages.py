@@ -1,4 +1,4 @@
-"""Ages of stamped packets behind the listener, and the time that stamped audio spends in each stage up to a sink.
+"""The receiver of `flowcore.bench.server`, which also measures the time that stamped audio spends in each stage.
 
 The probes of `Stages` note the time at which a stamped message (`flowcore.stamps`) passes: as a packet, as encoded
 audio, and, known from then on by its flow and its place on the flow's clock, before the border. The sink behind that
@@ -7,13 +7,18 @@ border is timed itself. A graph of another shape has fewer stages.
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 from flowcore import stamps
 from flowcore.audio import Audio, Packet
+from flowcore.bench import server
 from flowcore.engine.flow import Flow
 from flowcore.graph.plan import Plan, PlanNode
 from flowcore.node import Session, Sink
@@ -25,27 +30,6 @@ EDGE = 1.0
 
 Place = tuple[str, int]
 """Identifies a chunk, also after it was resampled: its flow, and its end in milliseconds."""
-
-
-class AgeProbe:
-    """Notes the age of each stamped packet (`flowcore.stamps`) that a listener gives, of all flows."""
-
-    def __init__(self, plan: Plan) -> None:
-        """Raises `ValueError` when the listener gives no packets, which alone carry stamps."""
-        self.ages: list[float] = []
-        """In seconds."""
-        self._listener = plan.listener.name
-        if plan.listener.gives[0].kind != "packets":
-            raise ValueError(f"{plan.listener.cls.name} gives no packets")
-
-    def attach(self, flow: Flow) -> None:
-        """Probe a flow that opens."""
-        flow.runs[self._listener].add_probe(0, self._take)
-
-    def _take(self, packet: Packet) -> None:
-        seconds = stamps.age(packet.data)
-        if seconds is not None:
-            self.ages.append(seconds)
 
 
 class Stages:
@@ -139,3 +123,7 @@ class _TimedSink(Sink[Audio]):
 
 def _place(flow: str, chunk: Audio) -> Place:
     return flow, round(chunk.end * 1000 / chunk.rate)
+
+
+if __name__ == "__main__":
+    sys.exit(server.main(Stages))
