@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import threading
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -109,15 +109,11 @@ def transcript(engine: Mapping[str, Any], samples: NDArray[np.int16]) -> list[Te
 
 
 def word_error_rate(said: str, heard: str) -> float:
-    """Words left out, put in or mistaken, for each word that was said."""
-    wanted, found = _words(said), _words(heard)
-    row = list(range(len(found) + 1))  # Levenshtein's distance, row by row
-    for count, word in enumerate(wanted, 1):
-        before, row = row, [count]
-        for other, candidate in enumerate(found):
-            row.append(min(before[other] + (word != candidate), before[other + 1] + 1, row[other] + 1))
-    return row[-1] / max(1, len(wanted))
+    """Words left out, put in or mistaken, for each word that was said; case and punctuation do not count."""
+    import jiwer
+
+    return float(jiwer.wer(_words(said), _words(heard)))
 
 
-def _words(text: str) -> Sequence[str]:
-    return re.findall(r"[\w']+", text.lower())
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"[\w']+", text.lower()))
