@@ -115,7 +115,9 @@ class Session:
     ids: tuple[str, ...] = ()
 
 
-class _NoReport:
+class NoReport:
+    """Ignores everything: a `Report` to inherit from for those that take only some of it."""
+
     def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None: ...
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None: ...
     def gap(self, reason: str, track: str, start: float, end: float) -> None: ...
@@ -135,7 +137,7 @@ class Resource(ABC):
     """Send a message of JSON values to this resource in all other workers. From any thread; never waits."""
     now: Callable[[], float] = staticmethod(lambda: 0.0)
     """Monotonic seconds, as `Node.now`."""
-    report: Report = _NoReport()
+    report: Report = NoReport()
     """Takes events that belong to no flow, from any thread."""
 
     def on_control_request(self, request: Mapping[str, Any]) -> Any:
@@ -176,7 +178,7 @@ class Node(Configured[ConfigT]):
     reasons: ClassVar[tuple[Reason, ...]] = ()
     """The reasons for which the node drops audio or fills it in."""
 
-    report: Report = _NoReport()
+    report: Report = NoReport()
     resource: Any = None
     wake: Callable[[], None] = staticmethod(lambda: None)
     """Ask for one ``collect``, because results came in. From any thread."""

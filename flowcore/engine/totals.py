@@ -10,6 +10,7 @@ from flowcore.engine.bus import Bus
 from flowcore.engine.losses import Losses
 from flowcore.engine.stats import NodeStats, Reasons
 from flowcore.events import Level
+from flowcore.node import NoReport
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Totals:
 
 
 @dataclass
-class ProcessReport:
+class ProcessReport(NoReport):
     """The report of a listener, a resource or a recovery, on audio and events that belong to no flow."""
 
     totals: Totals
@@ -76,9 +77,6 @@ class ProcessReport:
 
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
         self._stats().filled.count(reason, chunks, seconds)
-
-    def gap(self, reason: str, track: str, start: float, end: float) -> None:
-        """Ignore it: there is no call."""
 
     def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
         self.bus.emit(name, node=self.node, level=level, **data)

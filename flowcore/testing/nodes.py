@@ -15,7 +15,7 @@ from flowcore.engine.alarms import Alarm, Alarms
 from flowcore.engine.slots import PERIOD
 from flowcore.errors import AccountingError, Undeclared
 from flowcore.events import Declared, Level
-from flowcore.node import Demux, Listener, Node, Session, Sink
+from flowcore.node import Demux, Listener, Node, NoReport, Session, Sink
 from flowcore.units import Duration
 
 SESSION = Session("test-flow", datetime(2026, 1, 2, 3, 4, 5), {"call_id": "call-1", "session_id": "1"})
@@ -102,7 +102,7 @@ class NodeHarness:
         return self
 
 
-class _Report:
+class _Report(NoReport):
     """The `Report` of a node in a harness."""
 
     def __init__(self, harness: NodeHarness) -> None:
@@ -114,8 +114,6 @@ class _Report:
 
     def filled(self, reason: str, seconds: float, chunks: int = 0) -> None:
         self._harness.filled[reason] += seconds  # type: ignore[assignment]
-
-    def gap(self, reason: str, track: str, start: float, end: float) -> None: ...
 
     def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
         if objection := self._harness.declared.objection(type(self._harness.node).name, name, data):

@@ -14,13 +14,14 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from flowcore import CannotStart, Extra
-from flowcore.audio import SAMPLE_BYTES
+from flowcore import Audio, CannotStart, Extra
 from flowcore.control import TapConnection, only_running, running
 from flowcore.diagnostics import printable
 from flowcore.events import Level
+from flowcore.node import NoReport
+from flowcore.registry import available
 from nodes.sound.meter import Meter
-from nodes.sound.tap_audio import StereoJoiner, by_party, levels_db, to_int16
+from nodes.sound.tap_audio import by_party, levels_db, to_int16
 
 METER_INTERVAL = 0.1  # seconds between two updates of the meter, and between two looks at the end of the playout
 PLAY_RATE = 16000  # sample rate at which the card is opened, in Hz
@@ -98,24 +99,31 @@ def _lines(listening: TapConnection) -> None:
 def _write(listening: TapConnection, path: Path) -> None:
     form = listening.hello["format"]
     channels = 1 if form["layout"] == "mono" else 2
-    joiner = StereoJoiner(form["rate"])
     at: int | None = None
+    join: Any = available()["interleave"].load()  # as a graph joins the parties
+    joiner = join(join.Config(wait="1s"))
     with path.open("wb") as out, wave.open(out, "wb") as file:  # wave prints a traceback for a path that it cannot open
         file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(form["rate"])
+
+        def write(chunk: Audio) -> None:
+            nonlocal at
+            hole = 0 if at is None else max(0, chunk.start - at)
+            at = chunk.end
+            samples = chunk.samples.astype("<i2").tobytes()
+            file.writeframes(bytes(hole * channels * 2) + samples)  # and the sizes: always a complete file
+
         try:
             while listening.end is None:
                 for head, data in listening.messages(1.0):
-                    samples = to_int16(head, data)
+                    chunk = Audio(to_int16(head, data), "s16", head["rate"], head["track"], head["start"])
                     if form["layout"] == "tracks":
-                        samples = joiner.add(head["track"], head["start"], samples)
-                    elif (hole := head["start"] - (head["start"] if at is None else at)) > 0:
-                        file.writeframes(bytes(hole * channels * 2))
-                    at = head["start"] + len(data) // (head["channels"] * SAMPLE_BYTES[head["encoding"]])
-                    file.writeframes(samples.astype("<i2").tobytes())  # and the sizes: always a complete file
+                        joiner.process(chunk, write)
+                    else:
+                        write(chunk)
         finally:
-            file.writeframes(joiner.flush().astype("<i2").tobytes())
+            joiner.flush(write)
     typer.echo(str(path))
 
 
@@ -173,7 +181,7 @@ def _play(listening: TapConnection) -> None:
         speaker.close()
 
 
-class _PlayReport:
+class _PlayReport(NoReport):
     """Report of the speaker that ends the command when there is no card."""
 
     missing = ""
@@ -182,12 +190,6 @@ class _PlayReport:
         """Raise `CannotStart` when there is no card."""
         if self.missing:
             raise CannotStart(f"cannot play: {self.missing}; --meter shows levels without a card")
-
-    def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None: ...
-
-    def filled(self, reason: str, seconds: float, chunks: int = 0) -> None: ...
-
-    def gap(self, reason: str, track: str, start: float, end: float) -> None: ...
 
     def event(self, name: str, /, *, level: Level | None = None, **data: Any) -> None:
         if name in ("speaker_missing", "speaker_lost"):
