@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flowcore.audio import FULL_SCALE
+from flowcore.audio import TRACKS, Audio
 from flowcore.scenario.model import Amount, Expectation, FileExpectation, Level
 from flowcore.scenario.outcome import USUAL_EVENTS, Outcome, read_wav
 
@@ -159,14 +159,13 @@ def _digest(outcome: Outcome, name: str, found: dict[str, Any], key: str) -> Any
 
 
 def _level(level: Level, rate: int, samples: Any) -> Iterator[str]:
-    channel = min({"agent": 0, "customer": 1}[level.track], samples.shape[1] - 1)
+    channel = min(TRACKS.index(level.track), samples.shape[1] - 1)
     begin = level.at.samples(rate)
-    stretch = samples[begin : begin + level.length.samples(rate), channel].astype(np.float64)
+    stretch = samples[begin : begin + level.length.samples(rate), channel]
     if len(stretch) < level.length.samples(rate):
         yield f"levels: the file ends before {level.at} + {level.length}"
         return
-    power = float(np.mean(np.square(stretch))) / FULL_SCALE["s16"] ** 2
-    loud = 10 * float(np.log10(power)) if power else float("-inf")
+    loud = Audio(stretch, "s16", rate, level.track, begin).level_db()
     place = f"levels: {level.track} from {level.at} for {level.length} is at {loud:.1f} dB"
     if level.below is not None and loud >= level.below:
         yield f"{place}, expected below {level.below}"
