@@ -25,7 +25,6 @@ class RecordingFile:
         self, path: PathTemplate, session: Session, container: type[Container], head: journal.Head, first: int = 1
     ) -> None:
         """Create the file and its journal, which begins with ``head``; try the names from number ``first`` on."""
-        self.start = head.start
         self._container_class = container
         self._container: Container | None = None
         self._closed = False
