@@ -92,7 +92,9 @@ def test_watch_goes_on_after_an_error_until_ctrl_c(who, platform, recording, tmp
     platform.next.append(Answer(500, "no"))
     environ = os.environ | {"PYTHONUNBUFFERED": "1"}
     # A shell starts what runs in the background, maybe these tests too, with SIGINT ignored.
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom flowcore.cli import main; main()"
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom flowcore.cli import main; main()"
+    )
     arguments = [sys.executable, "-c", code, "who", "--watch", str(recording.parent)]
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environ) as process:
         assert "500: it has an internal error: try again later" in process.stderr.readline()
