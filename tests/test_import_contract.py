@@ -94,13 +94,13 @@ def test_nodes_do_not_know_each_other():
 
 
 def test_nodes_use_the_front_doors_of_flowcore_only():
-    """The top level; commands print like those of flowcore, and only suites for engines use the test kit."""
+    """The top level; commands take options and print like flowcore's, and only suites for engines use the test kit."""
     door = re.compile(r"flowcore(\.(files|control)\.\w+|\.\w+)?")
     for module, imported in IMPORTS.items():
         if module.startswith("nodes."):
             behind = {name for name in imported if name.startswith("flowcore") and not door.fullmatch(name)}
-            if re.search(r"\.(commands?|tap)$", module):
-                behind.discard("flowcore.cli.show")
+            if re.search(r"[._](commands?|tap)$", module):
+                behind -= {"flowcore.cli.options", "flowcore.cli.show"}
             if ".testing." in module:
                 behind = {name for name in behind if not name.startswith("flowcore.testing.")}
             else:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 import typer
 
-from flowcore import Duration
+from flowcore.cli.options import parse_seconds
 from nodes.captions.access import MIN_SECRET_CHARS, mint
 
 
@@ -37,10 +37,7 @@ def token(
     if len(held) < MIN_SECRET_CHARS:
         what = f"is shorter than {MIN_SECRET_CHARS} characters" if held else "is not set"
         raise typer.BadParameter(f"{secret} {what}: give it the secret of the graph's captions", param_hint="--secret")
-    try:
-        seconds = float(Duration(lasts))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--for") from None
+    seconds = parse_seconds(lasts, "--for")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
         raise typer.BadParameter(f"{url} is not an address like https://captions.example.com", param_hint="--url")

@@ -10,12 +10,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from flowcore import Decibels, Extra
+from flowcore.cli.options import Control
 from flowcore.cli.show import show_result, whole_columns
 from flowcore.control import ask, find_call, only_running, running
 from flowcore.diagnostics import printable
 from nodes.sound.mixer import ALL, NEWEST, OFF, Channels
 from nodes.sound.speaker import CONTROL_REQUEST
-from nodes.sound.tap import Control
 
 MIN_VOLUME_DB, MAX_VOLUME_DB = -60, 20
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on one line.")]

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from flowcore import Audio, CannotStart, Extra
+from flowcore.cli.options import Control
 from flowcore.control import TapConnection, only_running, running
 from flowcore.diagnostics import printable
 from flowcore.events import Level
@@ -27,10 +28,6 @@ METER_INTERVAL = 0.1  # seconds between two updates of the meter, and between tw
 PLAY_RATE = 16000  # sample rate at which the card is opened, in Hz
 DRAIN_TIMEOUT = 2.0  # seconds for the playout of the last audio, including the time in which the card is opened
 PLAYOUT_DEPTH = 0.08  # seconds that audio waits before it is played; the tap delivers chunks of 20 ms every 20 ms
-
-Control = Annotated[
-    Path | None, typer.Option(help="The control socket of the process; its log names it.", show_default="the one")
-]
 
 
 def tap(

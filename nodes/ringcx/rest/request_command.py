@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flowcore import Duration
+from flowcore.cli.options import parse_seconds
 from nodes.ringcx.credentials import MASK, MAX_LENGTH, MIN_LENGTH
 from nodes.ringcx.rest import address
 from nodes.ringcx.rest.platform import Login, Platform, Request, Servers, masked
@@ -91,7 +91,7 @@ def _send(
 def connect(server: str, login_server: str, timeout: str) -> Platform:
     """Return a client with the login of the environment. Raises `typer.BadParameter`, `UsageError`, `PlatformError`."""
     servers = Servers(login_server.rstrip("/"), server.rstrip("/"))
-    return Platform(Login.from_environment(), servers, timeout=seconds(timeout, "--timeout"), say=say)
+    return Platform(Login.from_environment(), servers, timeout=parse_seconds(timeout, "--timeout"), say=say)
 
 
 def show_request(request: Request, server: str) -> None:
@@ -99,14 +99,6 @@ def show_request(request: Request, server: str) -> None:
     typer.echo(f"{request.method} {server.rstrip('/')}{request.path}\nauthorization: Bearer {MASK}")
     if request.body is not None:
         typer.echo(f"content-type: application/json\n\n{json.dumps(masked(request.body), indent=2)}")
-
-
-def seconds(text: str, option: str) -> float:
-    """Return a duration such as ``10s``. Raises `typer.BadParameter`, which names the option."""
-    try:
-        return float(Duration(text))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def checked_url(check: Callable[[str], str], url: str) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
+from flowcore.cli.options import parse_seconds
 from flowcore.errors import UsageError
 from nodes.ringcx.rest.agents import Join, ready, windows_of
 from nodes.ringcx.rest.call_files import CallFile, waiting
@@ -24,7 +25,6 @@ from nodes.ringcx.rest.request_command import (
     Timeout,
     connect,
     say,
-    seconds,
     show_request,
 )
 
@@ -53,7 +53,7 @@ def who(
 
     Exit code: 0 done, 1 RingCX refused or failed, 2 the command line is wrong.
     """
-    age = seconds(since, "--since")
+    age = parse_seconds(since, "--since")
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"{folder} is no directory: give one with recordings or transcripts")
