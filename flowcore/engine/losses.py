@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from flowcore.engine.stats import Reasons
@@ -28,9 +27,5 @@ class Losses(dict[str, Reasons]):
         return sum(reasons.total().seconds for reasons in self.values())
 
     def json(self) -> dict[str, Any]:
-        """Return JSON values, for `read`."""
+        """Return JSON values: chunks and milliseconds."""
         return {node: reasons.json() for node, reasons in self.items()}
-
-    @classmethod
-    def read(cls, data: Mapping[str, Any]) -> Losses:
-        return cls({node: Reasons.read(reasons) for node, reasons in data.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,11 +22,6 @@ class Tally:
         """Return JSON values: chunks and milliseconds."""
         return {"chunks": self.chunks, "ms": round(self.seconds * 1000, 3)}
 
-    @classmethod
-    def read(cls, data: Mapping[str, float]) -> Tally:
-        """Read the output of `json`, exact to a microsecond."""
-        return cls(int(data["chunks"]), data["ms"] / 1000)
-
 
 class Reasons(dict[str, Tally]):
     """Tallies by drop or fill reason."""
@@ -42,11 +37,6 @@ class Reasons(dict[str, Tally]):
 
     def json(self) -> dict[str, dict[str, float]]:
         return {reason: tally.json() for reason, tally in tuple(self.items())}
-
-    @classmethod
-    def read(cls, data: Mapping[str, Mapping[str, float]]) -> Reasons:
-        """Read the output of `json`, exact to a microsecond."""
-        return cls({reason: Tally.read(tally) for reason, tally in data.items()})
 
 
 @dataclass(slots=True, eq=False)
@@ -100,17 +90,6 @@ class NodeStats:
             "waits": self.waits,
             "queue_ms": round(self.depth * 1000, 3),
         }
-
-    @classmethod
-    def read(cls, data: Mapping[str, Any]) -> NodeStats:
-        """Read the output of `json`, exact to a microsecond."""
-        stats = cls()
-        stats.arrived, stats.left = Tally.read(data["in"]), Tally.read(data["out"])
-        stats.dropped, stats.filled = Reasons.read(data["dropped"]), Reasons.read(data["filled"])
-        stats.own, stats.depth = data["own_ms"] / 1000, data["queue_ms"] / 1000
-        stats.waits = data["waits"]
-        stats.waited = data["mean_wait_ms"] * stats.waits / 1000
-        return stats
 
 
 class Sampler:

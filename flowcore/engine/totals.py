@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from flowcore.engine.bus import Bus
 from flowcore.engine.losses import Losses
-from flowcore.engine.stats import NodeStats, Reasons
+from flowcore.engine.stats import NodeStats, Reasons, Tally
 from flowcore.events import Level
 from flowcore.node import NoReport
 
@@ -48,15 +49,24 @@ class Totals:
             self.nodes.setdefault(name, NodeStats()).add(stats)
 
     def json(self) -> dict[str, Any]:
-        """Return JSON values, for `read`."""
+        """Return JSON values for people: chunks, and milliseconds."""
         nodes = {name: stats.json() for name, stats in self.nodes.items()}
         return {**vars(self), "lost_ms": round(self.lost.seconds * 1000), "lost": self.lost.json(), "nodes": nodes}
 
+    def to_message(self) -> Any:
+        """Return JSON values for `from_message`, exactly as they are."""
+        return msgspec.to_builtins(self)
+
     @classmethod
-    def read(cls, data: Mapping[str, Any]) -> Totals:
-        nodes = {name: NodeStats.read(stats) for name, stats in data["nodes"].items()}
-        known = {key: value for key, value in data.items() if key != "lost_ms"}
-        return cls(**{**known, "lost": Losses.read(data["lost"]), "nodes": nodes})
+    def from_message(cls, message: Any) -> Totals:
+        return msgspec.convert(message, cls, dec_hook=_tallies)
+
+
+def _tallies(kind: type, message: Any) -> Any:
+    """Make `Losses` or `Reasons`, which msgspec does not know."""
+    if kind is Losses:
+        return Losses(msgspec.convert(message, dict[str, Reasons], dec_hook=_tallies))
+    return Reasons(msgspec.convert(message, dict[str, Tally]))
 
 
 @dataclass

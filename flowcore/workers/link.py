@@ -69,7 +69,7 @@ class WorkerLink:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._channel.send({"totals": engine.totals.json()})
+            self._channel.send({"totals": engine.totals.to_message()})
             self._channel.close()
             await self._channel.wait_closed()
 
@@ -86,7 +86,7 @@ class WorkerLink:
         """Send the counters with the end of each call, so that a kill loses those of live calls only."""
         if totals.ended != self._published:
             self._published = totals.ended
-            self._channel.send({"totals": totals.json()})
+            self._channel.send({"totals": totals.to_message()})
 
     async def _beat(self, engine: Engine) -> None:
         while True:

@@ -168,7 +168,7 @@ class Supervisor:
         if "event" in message:
             self._on_event(worker, Event(**message["event"]))
         elif "totals" in message:
-            worker.totals = Totals.read(message["totals"])
+            worker.totals = Totals.from_message(message["totals"])
         elif "messages" in message:
             self._relay(worker, message["messages"])
         elif "alive" in message:

@@ -14,8 +14,10 @@ def totals() -> Totals:
 
 def test_totals_come_through_json_as_they_were():
     before = totals()
-    after = Totals.read(json.loads(json.dumps(before.json())))
+    after = Totals.from_message(json.loads(json.dumps(before.to_message())))
     assert after.json() == before.json()
+    assert after.to_message() == before.to_message()
+    assert after.lost.seconds == before.lost.seconds
     assert (after.flows, after.failed, after.reasons) == (1, 1, {"done": 1})
     assert after.nodes["a"].dropped["node_failed"].chunks == 97
 
