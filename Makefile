@@ -94,7 +94,7 @@ $(BIN)/uv: constraints.txt
 upgrade: debs $(BIN)/uv ## put the newest version of every package into constraints.txt, run all checks, show the diff
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --no-annotate \
 		--custom-compile-command "make upgrade" --output-file constraints.txt pyproject.toml
-	@$(MAKE) lint test site; failed=$$?; git --no-pager diff constraints.txt; exit $$failed
+	@$(MAKE) --keep-going lint test site; failed=$$?; git --no-pager diff constraints.txt; exit $$failed
 
 # Indirect dependencies are installed in the newest version: pyproject.toml has no bounds for them.
 test-oldest: debs $(BIN)/uv ## run all tests with the lower bounds of pyproject.toml, on Python 3.11, in build/oldest
