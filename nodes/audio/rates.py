@@ -7,6 +7,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flowcore import Audio, Emit
+
 Quality = Literal["auto", "QQ", "LQ", "MQ", "HQ", "VHQ"]
 
 SOXR_LOOKAHEAD = {"QQ": 10, "LQ": 800, "MQ": 1300, "HQ": 1600, "VHQ": 2600}
@@ -119,3 +121,42 @@ class Doubler:
         tail = self.feed(np.zeros((DOUBLER_REACH, *self._before.shape[1:]), np.int16))
         self._held = self._before
         return tail
+
+
+class TrackResampler:
+    """Resamples one track. ``end`` is in samples of the input, ``position`` in samples of the output."""
+
+    def __init__(self, first: Audio, rate: int, quality: Quality) -> None:
+        self.track = first.track
+        self.from_rate = first.rate
+        self.rate = rate
+        self._filter = make_filter(first.rate, rate, quality, first.samples)
+        self._begin(first.start)
+
+    def _begin(self, start: int) -> None:
+        self.end = start
+        self.position = self._scaled(start)
+
+    def take(self, chunk: Audio, emit: Emit[Audio]) -> None:
+        """Take the next s16 chunk; behind a hole, it begins a new stream."""
+        if chunk.start != self.end:
+            self.finish(emit)
+            self._begin(chunk.start)
+        self.end += len(chunk.samples)
+        self._emit(self._filter.feed(chunk.samples), emit)
+
+    def finish(self, emit: Emit[Audio]) -> None:
+        """Emit the rest of the filter, before a hole or the end."""
+        tail = self._filter.finish()
+        missing = self._scaled(self.end) - self.position
+        if missing > len(tail):  # libsoxr may round the length of a stream one sample off
+            tail = np.concatenate([tail, np.zeros((missing - len(tail), *tail.shape[1:]), np.int16)])
+        self._emit(tail[: max(missing, 0)], emit)
+
+    def _emit(self, samples: Any, emit: Emit[Audio]) -> None:
+        if len(samples):
+            emit(Audio(samples, "s16", self.rate, self.track, self.position))
+            self.position += len(samples)
+
+    def _scaled(self, position: int) -> int:
+        return (2 * position * self.rate + self.from_rate) // (2 * self.from_rate)  # rounds halves up, in integers

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
 
 from flowcore import Audio, Caps, Config, Emit, Format, Rate, Session, Transform, node
 from nodes.audio import rates
@@ -54,7 +51,7 @@ class Resample(Transform[Audio, Audio, ResampleConfig]):
     def __init__(self, config: ResampleConfig) -> None:
         self.rate = int(config.rate)
         self.quality = config.quality
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, rates.TrackResampler] = {}
 
     def open(self, session: Session) -> None:
         import soxr  # noqa: F401  # takes 20 ms, better at the start of a flow than at its first chunk
@@ -65,47 +62,9 @@ class Resample(Transform[Audio, Audio, ResampleConfig]):
             return
         stream = self._streams.get(chunk.track)
         if stream is None:
-            stream = self._streams[chunk.track] = _Stream(chunk, self.rate, self.quality)
-        elif chunk.start != stream.end:
-            stream.finish(emit)
-            stream.begin(chunk.start)
-        stream.feed(chunk.samples, emit)
+            stream = self._streams[chunk.track] = rates.TrackResampler(chunk, self.rate, self.quality)
+        stream.take(chunk, emit)
 
     def flush(self, emit: Emit[Audio]) -> None:
         for stream in self._streams.values():
             stream.finish(emit)
-
-
-class _Stream:
-    """One track between two holes: ``end`` is in samples of the input, ``position`` in samples of the output."""
-
-    def __init__(self, first: Audio, rate: int, quality: rates.Quality) -> None:
-        self.track = first.track
-        self.from_rate = first.rate
-        self.rate = rate
-        self._filter = rates.make_filter(first.rate, rate, quality, first.samples)
-        self.begin(first.start)
-
-    def begin(self, start: int) -> None:
-        self.end = start
-        self.position = self._scaled(start)
-
-    def feed(self, samples: Any, emit: Emit[Audio]) -> None:
-        self.end += len(samples)
-        self._emit(self._filter.feed(samples), emit)
-
-    def finish(self, emit: Emit[Audio]) -> None:
-        """Emit the rest of the filter, before a hole or the end."""
-        tail = self._filter.finish()
-        missing = self._scaled(self.end) - self.position
-        if missing > len(tail):  # libsoxr may round the length of a stream one sample off
-            tail = np.concatenate([tail, np.zeros((missing - len(tail), *tail.shape[1:]), np.int16)])
-        self._emit(tail[: max(missing, 0)], emit)
-
-    def _emit(self, samples: Any, emit: Emit[Audio]) -> None:
-        if len(samples):
-            emit(Audio(samples, "s16", self.rate, self.track, self.position))
-            self.position += len(samples)
-
-    def _scaled(self, position: int) -> int:
-        return (2 * position * self.rate + self.from_rate) // (2 * self.from_rate)  # rounds halves up, in integers

@@ -140,7 +140,7 @@ class StreamingDriver:
             self._fallback = self.make_fallback(self)
         name = track.transcript.track
         del self._tracks[name]
-        converter = self._converters[name] = Converter(name)
+        converter = self._converters[name] = Converter()
         for chunk in track.remaining_audio():
             self._push_fallback(converter.convert(chunk))
         if self._close_by < inf:

@@ -16,7 +16,7 @@ def test_it_is_what_the_nodes_decode_mulaw_and_resample_make(encoding):
     coded = [chunk.replace(samples=g711.encode(chunk.samples), encoding="mulaw") for chunk in linear]
     if encoding == "mulaw":
         linear = [chunk.replace(samples=g711.decode(chunk.samples), encoding="s16") for chunk in coded]
-    converter = Converter("agent")
+    converter = Converter()
     chunks = coded if encoding == "mulaw" else linear
     made = [piece for chunk in chunks for piece in converter.convert(chunk)] + converter.finish()
     wanted = joined(run(Resample, {"rate": DECODER_RATE}, linear))
@@ -26,7 +26,7 @@ def test_it_is_what_the_nodes_decode_mulaw_and_resample_make(encoding):
 
 def test_what_has_the_rate_already_passes():
     chunk = Audio(np.arange(160, dtype=np.int16), "s16", DECODER_RATE, "agent", 320)
-    converter = Converter("agent")
+    converter = Converter()
     (same,) = converter.convert(chunk)
     assert same.samples is chunk.samples
     assert same.start == 320
