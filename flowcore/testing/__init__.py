@@ -4,14 +4,14 @@
 - `flowcore.testing.listeners`: run one listener, and collect its sessions
 - `flowcore.testing.graphs`: run a whole graph on a virtual clock
 - `flowcore.testing.threads`: threads on that clock, for nodes that are slow or stuck
-- `flowcore.testing.faults`: nodes that are slow, stuck or broken, and processes that are killed
+- `flowcore.testing.faults`: nodes that are slow, stuck or broken
 - `flowcore.tcp_proxy`: a TCP proxy that slows down, freezes or resets connections
 - `flowcore.testing.disk`: a disk that is slow, full, broken or loses its power
 """
 
 from flowcore.tcp_proxy import Proxy
 from flowcore.testing.disk import FakeDisk
-from flowcore.testing.faults import Fail, Killed, Slow, Stuck, inject, kill_at_random, with_fault
+from flowcore.testing.faults import Fail, Slow, Stuck, inject, with_fault
 from flowcore.testing.graphs import FlowResult, GraphResult, run_graph, run_plan
 from flowcore.testing.listeners import Received, collecting_sink, run_listener
 from flowcore.testing.nodes import SESSION, NodeHarness, duration, joined, run, silence, tone
@@ -23,7 +23,6 @@ __all__ = [
     "FakeDisk",
     "FlowResult",
     "GraphResult",
-    "Killed",
     "NodeHarness",
     "Proxy",
     "Received",
@@ -34,7 +33,6 @@ __all__ = [
     "duration",
     "inject",
     "joined",
-    "kill_at_random",
     "run",
     "run_graph",
     "run_listener",

@@ -1,4 +1,4 @@
-"""Faults to inject: nodes that fail, are slow or get stuck, and processes that are killed.
+"""Faults to inject: nodes that fail, are slow or get stuck.
 
 Any node of any plan takes a fault, for all flows or for some::
 
@@ -8,10 +8,8 @@ Any node of any plan takes a fault, for all flows or for some::
 
 from __future__ import annotations
 
-import random
-import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -122,29 +120,3 @@ def with_fault(cls: type[Node[Any]], fault: Fault, flows: Callable[[str], bool] 
 def inject(plan: Plan, node: str, fault: Fault, flows: Callable[[str], bool] = lambda flow: True) -> Plan:
     """Return ``plan`` in which ``node`` has ``fault``: see `with_fault`."""
     return plan.with_class(node, with_fault(plan.nodes[node].cls, fault, flows))
-
-
-@dataclass(frozen=True)
-class Killed:
-    """The whole lines that a process wrote before it was killed, or, if it ``survived``, ended by itself."""
-
-    lines: tuple[bytes, ...]
-    survived: bool
-
-
-def kill_at_random(command: Sequence[str], seed: int, *, lines: tuple[int, int] = (1, 100)) -> Killed:
-    """Run ``command`` and kill it (SIGKILL) after a number of lines of its output, which ``seed`` decides.
-
-    The process goes on while the signal is on its way, so the kill hits any point after that line. All output up to
-    the kill is read.
-    """
-    target = random.Random(seed).randint(*lines)  # noqa: S311  # no secret
-    written: list[bytes] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603  # the test's own
-        out: Any = process.stdout
-        while len(written) < target and (line := out.readline()):
-            written.append(line)
-        survived = len(written) < target
-        process.kill()
-        written += out.read().splitlines(keepends=True)
-    return Killed(tuple(line.rstrip(b"\r\n") for line in written if line.endswith(b"\n")), survived)

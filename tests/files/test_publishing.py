@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from flowcore.files import NewFile, publish, publish_from, publishing, set_aside, write_whole
-from flowcore.testing import FakeDisk, kill_at_random
+from flowcore.testing import FakeDisk
 from tests.support.failing_disks import content, full_at, killed_at, left, on_each_file_system, use_file_system
+from tests.support.kills import kill_at_random
 
 
 def test_finished_file_is_never_overwritten(tmp_path):

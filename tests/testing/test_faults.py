@@ -6,8 +6,9 @@ import threading
 import pytest
 
 from flowcore.engine.clock import VirtualClock
-from flowcore.testing import Fail, Slow, Stuck, VirtualPool, inject, kill_at_random, run_plan
+from flowcore.testing import Fail, Slow, Stuck, VirtualPool, inject, run_plan
 from tests.engine.nodes import Keep, KeepInThread, Tones, plan, step
+from tests.support.kills import kill_at_random
 from tests.support.live import until
 
 

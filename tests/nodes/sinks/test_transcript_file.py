@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from flowcore import CannotStart, Text
-from flowcore.testing import FakeDisk, NodeHarness, kill_at_random, run_graph
+from flowcore.testing import FakeDisk, NodeHarness, run_graph
 from nodes.sinks.transcript_file import TranscriptFile
 from tests.support.failing_disks import killed_at, on_each_file_system, use_file_system
+from tests.support.kills import kill_at_random
 
 HELLO = Text("agent", 1.23456, 2.0, "hello", True, 0, confidence=0.9, lag=0.4)
 HEL = Text("agent", 1.23456, 1.5, "hel", False, 0, lag=0.2)
