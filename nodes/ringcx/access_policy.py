@@ -6,19 +6,18 @@ which RingCX tries again. A call that turns out to be forbidden only at Start is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Literal
 from urllib.parse import parse_qsl
 
 from websockets.http11 import Request
 
 from flowcore import ConnectionCounter, Refused, Report
 from nodes.net.peer import Page
-from nodes.net.proxy_trust import Address, Network, in_networks
+from nodes.net.proxy_trust import Address, in_networks
 from nodes.net.rejection import PORT_ADVICE
 from nodes.ringcx.credentials import SENSITIVE_NAME, Credentials
+from nodes.ringcx.listener_config import ListenerConfig
 from nodes.ringcx.messages import attributes
 
 ACCOUNTS = ("account_id", "sub_account_id", "rc_account_id")
@@ -37,62 +36,36 @@ ADVICE = PORT_ADVICE | {
 RETRY_AFTER = 5.0
 """Seconds after which an address that holds its maximum of calls is told to try again."""
 
-SecretMode = Literal["off", "observe", "require"]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The requirements for a call; an empty field requires nothing.
-
-    ``networks`` are addresses that may call, ``origins`` the web pages that may, ``accounts`` the ids of which a call
-    must name one, and ``max_calls_per_address`` the calls that one address may hold at once.
-    """
-
-    secret: str = ""
-    mode: SecretMode = "require"
-    networks: Sequence[Network] = ()
-    origins: Collection[str] = ()
-    accounts: Collection[str] = ()
-    max_calls_per_address: int | None = None
-
-    @property
-    def secret_required(self) -> bool:
-        """Whether a call must present the secret."""
-        return bool(self.secret) and self.mode == "require"
-
-    @property
-    def guarded(self) -> bool:
-        """Whether strangers are kept out; an account's id is no credential."""
-        return self.secret_required or bool(self.networks)
-
 
 class AccessPolicy:
-    """Enforces ``rules``, and reports rejections. ``connections`` counts the calls of each address."""
+    """Enforces the rules of ``config``, and reports rejections. ``connections`` counts the calls of each address."""
 
-    def __init__(self, rules: Rules, report: Report, connections: ConnectionCounter) -> None:
-        self.rules = rules
+    def __init__(self, config: ListenerConfig, report: Report, connections: ConnectionCounter) -> None:
+        self.config = config
+        self.mode = config.secret_mode
         self.connections = connections
-        self.credentials = Credentials(rules.secret) if rules.secret else None
+        self.credentials = Credentials(config.secret.get_secret_value()) if config.secret else None
+        self._origins = {origin.lower().rstrip("/") for origin in config.origins}
         self._report = report
 
     def admit(self, request: Request, client: Address) -> Admission | Page:
         """Admit a request for now, or answer it with an error. Raises `Refused` when there are too many calls."""
-        rules = self.rules
+        config = self.config
         origins = request.headers.get_all("Origin")
-        if rules.networks and not in_networks(client, rules.networks):
+        if config.networks and not in_networks(client, config.networks):
             return self._forbid("foreign_network", client, "Calls from this address are not taken.")
-        if any(origin.lower() not in rules.origins for origin in origins):
+        if any(origin.lower() not in self._origins for origin in origins):
             return self._forbid("foreign_origin", client, "Web pages of this origin may not call.")
         query = attributes(parse_qsl(request.path.partition("?")[2]), "query")
         if any(query.get(name) for name in ACCOUNTS) and not self.is_account_allowed(query):
             return self._forbid("unlisted_account", client, "Calls of this account are not taken.")
-        credentials = self.credentials if rules.mode != "off" else None
+        credentials = self.credentials if self.mode != "off" else None
         place = credentials.find_in_request(request) if credentials else ""
-        if rules.secret_required and not place and Credentials.are_presented(request):
+        if config.secret_required and not place and Credentials.are_presented(request):
             self.report_rejection("wrong_secret", client)
             headers = {"Content-Type": "text/plain", "WWW-Authenticate": "Bearer"}
             return Page(HTTPStatus.UNAUTHORIZED, b"These are not the right credentials.\n", headers)
-        limit = rules.max_calls_per_address
+        limit = config.max_calls_per_ip
         if limit is not None and self.connections.count(str(client)) >= limit:
             self.report_rejection("too_many_of_address", client)
             raise Refused("too many calls from this address", retry_after=RETRY_AFTER)
@@ -100,7 +73,7 @@ class AccessPolicy:
 
     def is_account_allowed(self, call: Mapping[str, str]) -> bool:
         """Return whether one of the accounts that a call names is listed."""
-        return not self.rules.accounts or any(call.get(name, "") in self.rules.accounts for name in ACCOUNTS)
+        return not self.config.accounts or any(call.get(name, "") in self.config.accounts for name in ACCOUNTS)
 
     def report_rejection(self, reason: str, client: Address, detail: str = "", /) -> None:
         """Report a rejected connection or request, for one of the reasons in `ADVICE`."""
@@ -127,21 +100,21 @@ class Admission:
     @property
     def observing(self) -> bool:
         """Whether the place of the secret is to be reported."""
-        return self._policy.credentials is not None and self._policy.rules.mode == "observe"
+        return self._policy.credentials is not None and self._policy.mode == "observe"
 
     @property
     def searching(self) -> bool:
         """Whether the secret is still to be searched for."""
-        return self._policy.credentials is not None and self._policy.rules.mode != "off" and not self.secret_place
+        return self._policy.credentials is not None and self._policy.mode != "off" and not self.secret_place
 
     def opened(self) -> None:
         """Count the open connection for its address."""
-        if self._policy.rules.max_calls_per_address is not None:
+        if self._policy.config.max_calls_per_ip is not None:
             self._policy.connections.add(str(self._client))
 
     def closed(self) -> None:
         """Stop counting the connection for its address."""
-        if self._policy.rules.max_calls_per_address is not None:
+        if self._policy.config.max_calls_per_ip is not None:
             self._policy.connections.remove(str(self._client))
 
     def search(self, text: bytes) -> None:
@@ -151,7 +124,7 @@ class Admission:
 
     def objection(self, call: Mapping[str, str]) -> str:
         """Return why a call with these attributes is not allowed, as a text for the peer; empty when it is."""
-        if self._policy.rules.secret_required and not self.secret_place:
+        if self._policy.config.secret_required and not self.secret_place:
             self._policy.report_rejection("no_secret", self._client)
             return "no valid credentials"
         if not self._policy.is_account_allowed(call):

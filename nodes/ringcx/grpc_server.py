@@ -206,7 +206,7 @@ class GrpcServer:
                 unknown = admission.status == 401
                 code = grpc.StatusCode.UNAUTHENTICATED if unknown else grpc.StatusCode.PERMISSION_DENIED
                 await context.abort(code, admission.body.decode().strip())
-            elif self._policy.rules.secret_required and not admission.secret_place:
+            elif self._config.secret_required and not admission.secret_place:
                 admission.objection({})  # which counts the rejection
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, "The metadata has no valid authorization.")
             else:

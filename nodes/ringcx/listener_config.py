@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 
 from flowcore import Config, Duration, Host
 from nodes.net.proxy_trust import is_loopback, normalize_network
 from nodes.net.tls import TlsFiles
-from nodes.ringcx.access_policy import Rules, SecretMode
 from nodes.ringcx.credentials import Secret
 
 Networks = tuple[Annotated[IPvAnyNetwork, AfterValidator(normalize_network)], ...]
@@ -41,7 +40,7 @@ class ListenerConfig(Config):
     """Secret of the streaming profile or the External Credentials as ``${NAME}``, 8 to 200 characters; searched for in
     the request and the messages up to Start, over gRPC in the metadata."""
 
-    secret_mode: SecretMode = "require"  # noqa: S105  # no password
+    secret_mode: Literal["off", "observe", "require"] = "require"  # noqa: S105  # no password
     """Whether a call without the ``secret`` is refused; ``observe`` admits it and logs where the secret was."""
 
     accounts: tuple[str, ...] = ()
@@ -83,16 +82,15 @@ class ListenerConfig(Config):
             raise ValueError(f"secret_mode {self.secret_mode} needs a secret: write  secret: ${{NAME}}")
         return self
 
-    def rules(self) -> Rules:
-        """Return the access policy's rules."""
-        return Rules(
-            self.secret.get_secret_value() if self.secret else "",
-            self.secret_mode,
-            self.networks,
-            {origin.lower().rstrip("/") for origin in self.origins},
-            set(self.accounts),
-            self.max_calls_per_ip,
-        )
+    @property
+    def secret_required(self) -> bool:
+        """Whether a call must present the secret."""
+        return self.secret is not None and self.secret_mode == "require"  # noqa: S105  # no password
+
+    @property
+    def guarded(self) -> bool:
+        """Whether strangers are kept out; an account's id is no credential."""
+        return self.secret_required or bool(self.networks)
 
     @property
     def exposed(self) -> bool:
@@ -101,7 +99,7 @@ class ListenerConfig(Config):
 
     def warn(self, host: Host) -> None:
         """Report a port that accepts calls from any client on the internet."""
-        if not self.rules().guarded and (self.exposed or host.public):
+        if not self.guarded and (self.exposed or host.public):
             host.report.event("port_unprotected", advice="anyone who finds this port may call: set secret or networks")
 
     def address(self, scheme: str, port: int) -> str:

@@ -18,9 +18,10 @@ from nodes.audio import g711
 from nodes.audio.g711 import PACKET, RATE
 from nodes.net.proxy_trust import normalize_address
 from nodes.net.site import collect_routes
-from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
+from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.call_sender import CallSender
+from nodes.ringcx.listener_config import ListenerConfig
 
 END = "stop"
 """The end reason of a call without errors."""
@@ -55,7 +56,7 @@ def length(voices: Voices) -> int:
 
 def admit_all(host: Host) -> Admission:
     """Return the admission of a call from this machine, by an access policy without rules."""
-    return Admission(AccessPolicy(Rules(), host.report, host.connections), normalize_address("127.0.0.1"))
+    return Admission(AccessPolicy(ListenerConfig(), host.report, host.connections), normalize_address("127.0.0.1"))
 
 
 class Connection:

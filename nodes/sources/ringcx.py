@@ -82,7 +82,7 @@ class RingCX(Listener[Packet, RingCXConfig]):
 
     async def run(self, host: Host) -> None:
         config = self.config
-        policy = AccessPolicy(config.rules(), host.report, host.connections)
+        policy = AccessPolicy(config, host.report, host.connections)
         health = health_routes(host)
 
         def call(request: Request, client: Address) -> Peer | Page:

@@ -84,7 +84,7 @@ class RingCXGrpc(Listener[Packet, RingCXGrpcConfig]):
         from nodes.ringcx.grpc_server import GrpcServer
 
         config = self.config
-        policy = AccessPolicy(config.rules(), host.report, host.connections)
+        policy = AccessPolicy(config, host.report, host.connections)
 
         def make_peer(admission: Admission) -> GrpcPeer:
             return GrpcPeer(

@@ -8,8 +8,9 @@ from typing import Any
 from flowcore import Refused
 from flowcore.engine.admission import LocalConnectionCounter
 from nodes.net.proxy_trust import normalize_address
-from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
+from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.grpc_peer import GrpcPeer
+from nodes.ringcx.listener_config import ListenerConfig
 
 
 class CountingReport:
@@ -69,7 +70,7 @@ class Host:
         return self.inlet
 
 
-def peer(host: Host, rules: Rules = Rules(), **limits: float) -> GrpcPeer:  # noqa: B008
+def peer(host: Host, rules: ListenerConfig = ListenerConfig(), **limits: float) -> GrpcPeer:  # noqa: B008
     limits = {"start": 30.0, "idle": 3600.0, "speed": 4.0} | limits
     return GrpcPeer(
         host,

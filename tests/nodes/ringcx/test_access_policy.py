@@ -11,7 +11,8 @@ from flowcore import Refused
 from flowcore.engine.admission import LocalConnectionCounter
 from nodes.net.peer import Page
 from nodes.net.proxy_trust import normalize_address
-from nodes.ringcx.access_policy import ADVICE, AccessPolicy, Admission, Rules
+from nodes.ringcx.access_policy import ADVICE, AccessPolicy, Admission
+from nodes.ringcx.listener_config import ListenerConfig
 
 HERE = normalize_address("192.0.2.1")
 SECRET = "s3cret-of-ours"
@@ -31,7 +32,7 @@ class EventReport:
 
 
 def policy(**rules: Any) -> AccessPolicy:
-    return AccessPolicy(Rules(**rules), EventReport(), LocalConnectionCounter())
+    return AccessPolicy(ListenerConfig(**rules), EventReport(), LocalConnectionCounter())
 
 
 def request(path: str = "/", *headers: tuple[str, str]) -> Request:
@@ -58,6 +59,7 @@ ACCOUNT = {"accounts": {"99990000", "7"}}
         (NET, request(), "2001:db8::1", 101),
         (NET, request(), "192.0.3.1", 403),
         ({}, request("/", ("Origin", "https://good.example")), "6.6.6.6", 403),
+        ({"origins": ("https://Good.example/",)}, request("/", ("Origin", "HTTPS://good.example")), "6.6.6.6", 101),
         (ORIGIN, request("/", ("Origin", "https://good.example")), "6.6.6.6", 101),
         (ORIGIN, request("/", ("Origin", "HTTPS://Good.example")), "6.6.6.6", 101),
         (ORIGIN, request("/", ("Origin", "null")), "6.6.6.6", 101),
@@ -80,8 +82,8 @@ ACCOUNT = {"accounts": {"99990000", "7"}}
         ({"secret": SECRET}, request("/?secret=wrong"), "6.6.6.6", 401),
         ({"secret": SECRET}, request("/", ("Authorization", f"Bearer {SECRET}")), "6.6.6.6", 101),
         ({"secret": SECRET}, request(), "6.6.6.6", 101),  # Start will tell
-        ({"secret": SECRET, "mode": "observe"}, request("/?secret=wrong"), "6.6.6.6", 101),
-        ({"secret": SECRET, "mode": "off"}, request("/?secret=wrong"), "6.6.6.6", 101),
+        ({"secret": SECRET, "secret_mode": "observe"}, request("/?secret=wrong"), "6.6.6.6", 101),
+        ({"secret": SECRET, "secret_mode": "off"}, request("/?secret=wrong"), "6.6.6.6", 101),
     ],
 )
 def test_the_upgrade_is_answered(rules: dict[str, Any], asking: Request, caller: str, status: int) -> None:
@@ -108,7 +110,7 @@ def test_start_without_the_secret_is_refused_and_with_it_anywhere_before_it_is_n
 
 @pytest.mark.parametrize("mode", ["observe", "off"])
 def test_calls_without_the_secret_are_refused_only_with_require(mode: str) -> None:
-    assert admit(policy(secret=SECRET, mode=mode)).objection({}) == ""
+    assert admit(policy(secret=SECRET, secret_mode=mode)).objection({}) == ""
 
 
 def test_start_wins_over_the_query() -> None:
@@ -120,7 +122,7 @@ def test_start_wins_over_the_query() -> None:
 
 
 def test_an_address_holds_so_many_calls_and_others_are_untouched() -> None:
-    made = policy(max_calls_per_address=2)
+    made = policy(max_calls_per_ip=2)
     calls = [admit(made) for _ in range(2)]
     for call in calls:
         call.opened()
@@ -133,12 +135,12 @@ def test_an_address_holds_so_many_calls_and_others_are_untouched() -> None:
     calls[1].closed()
     assert made.connections.count(str(HERE)) == 1
     assert (
-        asked({"max_calls_per_address": 1, **NET}, request(), "6.6.6.6") == 403
+        asked({"max_calls_per_ip": 1, **NET}, request(), "6.6.6.6") == 403
     )  # a stranger is not told that it is full
 
 
 def test_addresses_do_not_pile_up() -> None:
-    made = policy(max_calls_per_address=1)
+    made = policy(max_calls_per_ip=1)
     for number in range(1000):
         coming = made.admit(request(), normalize_address(f"10.0.{number // 256}.{number % 256}"))
         assert isinstance(coming, Admission)
@@ -150,7 +152,9 @@ def test_addresses_do_not_pile_up() -> None:
 @pytest.mark.parametrize("reason", ADVICE)
 def test_every_rejection_is_reported_with_reason_address_and_advice(reason: str) -> None:
     report = EventReport()
-    AccessPolicy(Rules(), report, LocalConnectionCounter()).report_rejection(reason, normalize_address("6.6.6.6"))
+    AccessPolicy(ListenerConfig(), report, LocalConnectionCounter()).report_rejection(
+        reason, normalize_address("6.6.6.6")
+    )
     (event,) = report.events
     assert (event["event"], event["reason"], event["address"]) == ("caller_rejected", reason, "6.6.6.6")
     assert len(event["advice"]) > 20
@@ -166,5 +170,5 @@ def test_attributes_contain_no_credential() -> None:
         "query.password": "p",
         "ani": "5550100",
     }
-    assert admit(policy(secret=SECRET, mode="off")).redact(said) == {"call_id": "1", "ani": "5550100"}
+    assert admit(policy(secret=SECRET, secret_mode="off")).redact(said) == {"call_id": "1", "ani": "5550100"}
     assert set(admit(policy()).redact(said)) == {"call_id", "ani", "query.x", "start.auth"}

@@ -10,11 +10,12 @@ from websockets.http11 import Request
 from flowcore import Refused
 from flowcore.engine.admission import LocalConnectionCounter
 from nodes.net.proxy_trust import normalize_address
-from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
+from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.call_sender import CallSender
 from nodes.ringcx.dialog_sender import DialogSender
 from nodes.ringcx.grpc_peer import GrpcPeer
+from nodes.ringcx.listener_config import ListenerConfig
 from tests.support.grpc_host import Host
 
 ATTRIBUTES = {"call_id": "c1", "account_id": "ours"}
@@ -23,7 +24,7 @@ ATTRIBUTES = {"call_id": "c1", "account_id": "ours"}
 class WebSocketCall:
     """A `CallPeer`, its sender, and the close code that it sent."""
 
-    def __init__(self, host: Any, rules: Rules, start: float, idle: float) -> None:
+    def __init__(self, host: Any, rules: ListenerConfig, start: float, idle: float) -> None:
         admission = Admission(AccessPolicy(rules, host.report, LocalConnectionCounter()), normalize_address("::1"))
         self._peer = CallPeer(host, Request("/", Headers()), admission, start=start, idle=idle)
         self._sender = CallSender(ATTRIBUTES)
@@ -53,7 +54,7 @@ class WebSocketCall:
 class GrpcCall:
     """A `GrpcPeer`, its sender, and its status."""
 
-    def __init__(self, host: Any, rules: Rules, start: float, idle: float) -> None:
+    def __init__(self, host: Any, rules: ListenerConfig, start: float, idle: float) -> None:
         admission = Admission(AccessPolicy(rules, host.report, LocalConnectionCounter()), normalize_address("::1"))
         self._peer = GrpcPeer(host, admission, start=start, idle=idle, speed=4.0)
         self._sender = DialogSender(ATTRIBUTES)
@@ -96,7 +97,7 @@ def host() -> Host:
 
 @pytest.fixture(params=[WebSocketCall, GrpcCall])
 def make(request: pytest.FixtureRequest, host: Host) -> Make:
-    def make(rules: Rules = Rules(), start: float = 10.0, idle: float = 60.0) -> Call:  # noqa: B008  # it is frozen
+    def make(rules: ListenerConfig = ListenerConfig(), start: float = 10.0, idle: float = 60.0) -> Call:  # noqa: B008  # it is frozen
         return request.param(host, rules, start, idle)
 
     return make
@@ -131,7 +132,7 @@ def test_a_connection_that_is_lost_before_its_start_is_reported(make: Make, host
 
 
 def test_a_call_that_is_not_allowed_gets_the_reason(make: Make, host: Host) -> None:
-    call = make(Rules(accounts={"theirs"}))
+    call = make(ListenerConfig(accounts={"theirs"}))
     call.start(host.time)
     assert code(call, 1008, "PERMISSION_DENIED")
     assert call.text == "calls of this account are not taken"

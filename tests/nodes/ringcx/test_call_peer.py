@@ -10,10 +10,11 @@ from flowcore import Packet
 from flowcore.engine.admission import LocalConnectionCounter
 from nodes.net.connection import MAX_READ
 from nodes.net.proxy_trust import Address
-from nodes.ringcx.access_policy import AccessPolicy, Admission, Rules
+from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.call_sender import CallSender
 from nodes.ringcx.call_state import STOP_QUIET
+from nodes.ringcx.listener_config import ListenerConfig
 from tests.support.rig import Rig, text
 
 
@@ -56,7 +57,7 @@ class CallRig(Rig):
         self.host = Host(self)
 
     def route(self, request: Request, caller: Address) -> Any:
-        admission = Admission(AccessPolicy(Rules(), self.host, LocalConnectionCounter()), caller)  # type: ignore[arg-type]
+        admission = Admission(AccessPolicy(ListenerConfig(), self.host, LocalConnectionCounter()), caller)  # type: ignore[arg-type]
         self.peers.append(CallPeer(self.host, request, admission, start=10.0, idle=60.0))  # type: ignore[arg-type]
         return self.peers[-1]
 

@@ -7,9 +7,9 @@ import random
 import pytest
 
 from flowcore import Refused
-from nodes.ringcx.access_policy import Rules
 from nodes.ringcx.dialog_sender import DialogSender
 from nodes.ringcx.grpc_peer import BURST, GrpcPeer
+from nodes.ringcx.listener_config import ListenerConfig
 from tests.support.grpc_host import Host, peer
 
 SENDER = DialogSender({"call_id": "c1", "session_id": "1", "rc_account_id": "ours"})
@@ -140,7 +140,7 @@ def test_when_there_is_no_room_at_the_start_the_stream_may_try_again():
 def test_accounts_are_asked_for_at_the_start():
     for accounts, wanted in (({"ours"}, None), ({"theirs"}, "PERMISSION_DENIED")):
         host = Host()
-        made = peer(host, Rules(accounts=accounts))
+        made = peer(host, ListenerConfig(accounts=accounts))
         for message in (SENDER.dialog_init(), SENDER.segment_start("agent"), media()):
             made.receive(message, host.time)
         assert (made.status and made.status[0]) == wanted

@@ -53,7 +53,3 @@ def test_the_address_has_the_scheme_and_brackets() -> None:
     assert ListenerConfig().address("ws", 1) == "ws://127.0.0.1:1"
     assert ListenerConfig(host="::1").address("ws", 2) == "ws://[::1]:2"
     assert ListenerConfig(tls=TlsFiles(cert="a", key="b")).address("ws", 3) == "wss://127.0.0.1:3"
-
-
-def test_origins_are_compared_without_case_and_slash() -> None:
-    assert ListenerConfig(origins=("https://Good.example/",)).rules().origins == {"https://good.example"}
