@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["packets", "audio", "text"]
-Layout = Literal["tracks", "mono", "stereo"]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from flowcore.diagnostics import listed
 from flowcore.formats import Caps, Format
 from flowcore.graph.conversions import Converter, Row, Step, as_written, is_converter, narrowed, offers, shortest
 from flowcore.node import Node
@@ -77,8 +76,3 @@ def _pasted(upstream: str, steps: Sequence[Step], taken: Collection[str]) -> tup
         names.append(name)
         upstream = f"{name}.{step.cls.outputs[step.output]}" if step.cls.outputs else name
     return pasted, upstream
-
-
-def nothing(given: Format, wanted: Iterable[Caps]) -> str:
-    """The help text when there is no way."""
-    return f"no installed node makes {listed((str(takes) for takes in wanted), 'or')} of {given}"

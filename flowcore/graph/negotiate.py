@@ -157,9 +157,10 @@ class _Compiler:
             code, reason = "format-mismatch", "does not fit, and no converter for it may be inserted unasked"
         whose = "all inputs together give" if len(node.inputs) > 1 else f"{self._place(entry.node)} gives"
         help = advice.lines(self._as_written(entry), given, node.name, ways, self.graph.nodes)
+        wanted = listed((str(takes) for takes in _taken(node)), "or")
         message = f'the output of "{entry.node}" to "{node.name}" {reason}'
         takes = f"{self._place(node.name)} takes: {' or '.join(map(str, _taken(node)))}"
-        notes = (f"{whose}: {given}", takes, *(help or (advice.nothing(given, _taken(node)),)))
+        notes = (f"{whose}: {given}", takes, *(help or (f"no installed node makes {wanted} of {given}",)))
         self.problems.add(code, message, entry.at, notes=notes)
 
     def _differ(self, node: GraphNode, wires: Sequence[Wire]) -> None:

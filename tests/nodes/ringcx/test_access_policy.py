@@ -134,9 +134,7 @@ def test_an_address_holds_so_many_calls_and_others_are_untouched() -> None:
     admit(made).opened()
     calls[1].closed()
     assert made.connections.count(str(HERE)) == 1
-    assert (
-        asked({"max_calls_per_ip": 1, **NET}, request(), "6.6.6.6") == 403
-    )  # a stranger is not told that it is full
+    assert asked({"max_calls_per_ip": 1, **NET}, request(), "6.6.6.6") == 403  # a stranger is not told that it is full
 
 
 def test_addresses_do_not_pile_up() -> None:
