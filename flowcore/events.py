@@ -45,10 +45,15 @@ class EventType:
         self.fields: Mapping[str, str] = {field: text or FIELDS[field] for field, text in fields.items()}
 
 
-class ThrottledEventType(EventType):
-    """An event that peers can cause at any rate: one a second is delivered for each node, flow and ``reason``.
+SEPARATE_FIELDS: Final = ("reason", "track")
+"""Fields of throttled events by which they are not merged. Their values must be few, and not the peer's own words."""
 
-    It has the data of the latest, and a field ``times`` with their number.
+
+class ThrottledEventType(EventType):
+    """An event that peers can cause at any rate: one a second is delivered for each node, flow, and `SEPARATE_FIELDS`.
+
+    It has the data of the latest, and a field ``times`` with their number. With ``--workers`` each process counts its
+    own.
     """
 
     def __init__(self, name: str, meaning: str, level: Level = "info", /, **fields: str) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Container
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+ROUNDING: Final = 1e-6
+"""Seconds of a sum of gaps that are no audio."""
 
 
 class Gap(NamedTuple):
@@ -28,3 +32,11 @@ class Loss:
     chunks: int
     seconds: float
     gaps: tuple[Gap, ...] = ()
+
+    def in_tracks(self, tracks: Container[str]) -> Loss | None:
+        """Return the part of the loss that is not known to be of other tracks; None where all of it is."""
+        gaps = tuple(gap for gap in self.gaps if not gap.track or gap.track in tracks)
+        seconds = self.seconds - sum(gap.seconds for gap in self.gaps if gap not in gaps)
+        if self.gaps and not gaps and seconds < ROUNDING:
+            return None
+        return replace(self, seconds=max(seconds, 0.0), gaps=gaps)

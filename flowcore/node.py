@@ -197,7 +197,8 @@ class Node(Configured[ConfigT]):
     losses: Callable[[], Sequence[Loss]] = staticmethod(lambda: ())
     """Return what was lost in the flow up to here: in this node, and on the way to it from the listener.
 
-    Complete in ``flush``, where the input has ended."""
+    Complete in ``flush``, where the input has ended. Behind a `Demux` that splits tracks, gaps of other tracks are
+    left out."""
 
     def __init__(self, config: ConfigT) -> None:
         """Keep ``config`` and set the first state. Open no file, device or model: ``check`` makes nodes too."""
@@ -277,6 +278,9 @@ class Transform(_Working[ConfigT], ABC, Generic[In, Out, ConfigT]):
 
 class Demux(_Working[ConfigT], ABC, Generic[In, Out, ConfigT]):
     """One input, several named outputs: ``process`` gets one emit for each of ``outputs``, in that order."""
+
+    splits_tracks: ClassVar[bool] = False
+    """True: each output has only the audio of the track of its name, so that `Node.losses` behind it are of that track."""
 
     @classmethod
     @abstractmethod

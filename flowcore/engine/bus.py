@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowcore.engine.throttle import Throttle
-from flowcore.events import Declared, Level
+from flowcore.events import SEPARATE_FIELDS, Declared, Level
 from flowcore.graph.plan import PlanNode
 
 MAX_QUEUE = 100_000
@@ -49,7 +49,7 @@ class Bus:
         self._lost_reported = 0
         self._queue: deque[Event] = deque()
         self._subscribers: list[Callable[[Event], None]] = []
-        self._throttle: Throttle[tuple[str, str, str, str], Event] = Throttle()
+        self._throttle: Throttle[tuple[str, ...], Event] = Throttle()
 
     def declare(self, nodes: Iterable[PlanNode]) -> None:
         """Add the declarations of these nodes' classes."""
@@ -81,7 +81,7 @@ class Bus:
             if not self.declared.is_throttled(event.node, event.name):
                 self._deliver(event)
                 continue
-            key = (event.name, event.node, event.flow, str(event.data.get("reason", "")))
+            key = (event.name, event.node, event.flow, *(str(event.data.get(field, "")) for field in SEPARATE_FIELDS))
             if self._throttle.is_first(key, event, now):
                 self._deliver(_merged(event, 1))
 

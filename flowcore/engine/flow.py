@@ -76,6 +76,7 @@ class Flow:
         self.reason = ""
         self.failures: list[NodeFailed] = []
         self.opened_at = clock.now()
+        self._plan = plan
         self._bus = bus
         self._drain = drain
         self._needs_sweep = needs_sweep
@@ -319,20 +320,16 @@ class Flow:
         return {node: reasons for node, reasons in found.items() if reasons}
 
     def losses_until(self, node: str) -> list[Loss]:
-        losses = self.losses(self._way_to(node))
-        return [
-            Loss(name, reason, tally.chunks, tally.seconds, self.gaps.of(name, reason))
-            for name, reasons in losses.items()
-            for reason, tally in reasons.items()
-        ]
-
-    def _way_to(self, node: str) -> set[str]:
-        """Return the names of a node and of all nodes before it."""
-        names = {node}
-        for name, run in reversed(tuple(self.runs.items())):  # in topological order
-            if name in names:
-                names.update(source for source, _ in run.plan.inputs)
-        return names
+        way = self._plan.way_to(node)
+        losses = []
+        for name, reasons in self.losses(way).items():
+            for reason, tally in reasons.items():
+                loss = Loss(name, reason, tally.chunks, tally.seconds, self.gaps.of(name, reason))
+                tracks = way[name]
+                part = loss if tracks is None else loss.in_tracks(tracks)
+                if part is not None:
+                    losses.append(part)
+        return losses
 
     def queued(self) -> float:
         """Return the seconds of audio now queued in borders. From any thread."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from flowcore.formats import Format
 from flowcore.graph.model import OnError, OnFull
-from flowcore.node import Config, Listener, Node
+from flowcore.node import Config, Demux, Listener, Node
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,19 @@ class Plan:
         first = next(iter(self.nodes.values()))
         assert isinstance(first, PlanListener)  # noqa: S101  # as every checked graph begins
         return first
+
+    def way_to(self, node: str) -> dict[str, frozenset[str] | None]:
+        """Return a node and all nodes before it, with the tracks whose audio comes from each to the node; None: all."""
+        way: dict[str, frozenset[str] | None] = {node: None}
+        for name in reversed(list(self.nodes)):
+            for source, output in self.nodes[name].inputs if name in way else ():
+                tracks, cls = way[name], self.nodes[source].cls
+                if issubclass(cls, Demux) and cls.splits_tracks:
+                    track = frozenset({cls.outputs[output]})
+                    tracks = track if tracks is None else tracks & track
+                known = way.get(source, frozenset())
+                way[source] = None if tracks is None or known is None else tracks | known
+        return way
 
     def with_class(self, node: str, cls: type[Node]) -> Plan:
         """The plan in which ``node`` is of another class."""

@@ -86,7 +86,7 @@ class Connection:
         self._budget = budget
         self._tls = tls
         self._peer: Peer | None = None
-        self._start = b""  # the first bytes, as received
+        self._start = b""  # the first bytes, as received; those within TLS once its handshake is done
         self._unsent = bytearray()
         self._eof = False
         self._closing = False
@@ -109,7 +109,7 @@ class Connection:
         """Run one slot: enforce the deadlines, read, and write."""
         if now >= self._deadline:
             if not self.answered:
-                self._reject("no_request", "its handshake took too long" if self._start else "it sent nothing")
+                self._reject("no_request", "its handshake took too long" if self._start else "it sent no request")
             self.abort()
             return
         if self._credit <= 0:
@@ -177,12 +177,10 @@ class Connection:
             self._hung_up()
             return
         size = len(data)
-        if not self.answered and len(self._start) < MAX_PREFIX:
-            self._start = (self._start + data)[:MAX_PREFIX]
-        if self._tls is not None:
+        if not self.answered:
+            data = self._first_bytes(data)
+        elif self._tls is not None:
             data = self._decrypt(data)
-        elif not self.answered:
-            self._reject_foreign_protocol()
         frames = websocket.frames
         messages = websocket.receive(data) if data else []
         self._credit -= max(size, MIN_FRAME_COST * (websocket.frames - frames))
@@ -201,6 +199,22 @@ class Connection:
             peer.messages_received(messages, now)
         if websocket.has_output and websocket.end_reason:
             self._notify_closed(websocket.end_reason)
+
+    def _first_bytes(self, data: bytes) -> bytes:
+        """Return the plain bytes of what came before the answer; reject another protocol by the way it begins."""
+        tls = self._tls
+        if tls is None or not tls.handshake_done:
+            self._start += data[: MAX_PREFIX - len(self._start)]
+        if tls is not None:
+            handshaking = not tls.handshake_done
+            data = self._decrypt(data)
+            if not tls.handshake_done:
+                return data
+            self._start = b"" if handshaking else self._start  # those of the protocol within TLS count now
+            self._start += data[: MAX_PREFIX - len(self._start)]
+        if not self.answered:
+            self._reject_foreign_protocol()
+        return data
 
     def _decrypt(self, data: bytes) -> bytes:
         tls = self._tls
@@ -261,8 +275,11 @@ class Connection:
 
     def _hung_up(self) -> None:
         """Close the socket, because the peer did."""
-        if not self.answered and self._start:
-            self._reject("no_request", "the peer left before its handshake was over")
+        if not self.answered:
+            if self._start:
+                self._reject("no_request", "the peer left before its handshake was over")
+            elif self._tls is not None and self._tls.handshake_done:
+                self._reject("no_request", "the peer left after the TLS handshake, as gRPC does that finds no HTTP/2")
         self.abort()
 
     def _reject(self, reason: str, detail: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
@@ -44,6 +45,7 @@ class CallGuard(ABC):
         self._pace_checked = False
         self._check_at = 0.0  # the next check of time limits
         self._ended = False
+        self._ignored: Counter[str] = Counter()  # messages before the call started, by the reason to ignore them
 
     @abstractmethod
     def _hang_up(self, cause: Cause | ProtocolError, text: str = "") -> None:
@@ -61,6 +63,12 @@ class CallGuard(ABC):
     @property
     def _report(self) -> Report:
         return (self._inlet or self._host).report
+
+    def _ignore(self, reason: str, seconds: float) -> None:
+        """Count a message that is ignored, with ``seconds`` of audio."""
+        self._report.dropped(reason, seconds)
+        if self._inlet is None:
+            self._ignored[reason] += 1
 
     def _check_limits(self, now: float, seconds: float) -> None:
         """Enforce the time limits. ``seconds`` is the length of the audio so far."""
@@ -118,4 +126,10 @@ class CallGuard(ABC):
             self._report_missing_start(reason)
 
     def _report_missing_start(self, reason: str) -> None:
-        self._host.report.event("start_missing", reason=reason, address=self._admission.address, advice=PROTOCOL_ADVICE)
+        self._host.report.event(
+            "start_missing",
+            reason=reason,
+            detail=", ".join(f"{times} {why}" for why, times in self._ignored.items()),
+            address=self._admission.address,
+            advice=PROTOCOL_ADVICE,
+        )

@@ -94,7 +94,7 @@ class CallPeer(CallGuard):
         elif type(event) is Start:
             self._start_call(attributes(parse_qsl(self._query), "query") | event.attributes)
         elif type(event) is Ignored:
-            self._report.dropped(event.reason, event.seconds)
+            self._ignore(event.reason, event.seconds)
         elif self._call.state == ENDED:
             self._end_call("stop")
 

@@ -37,6 +37,7 @@ CALL_EVENTS = (
         "Connections ended without a Start; at most one event a second for each reason.",
         "warning",
         reason="How: ``no_start`` after the time limit ``start``, ``peer_closed``, ``peer_lost``, …",
+        detail="What came instead: how many messages of the latest connection were ignored, and why.",
         address="The latest one's address.",
         advice="",
     ),
@@ -75,8 +76,10 @@ WEBSOCKET_REASONS = (
 
 GRPC_EVENTS = (
     *CALL_EVENTS,
-    EventType("segment_reported", "RingCX told something of a segment.", what="``hold``, ``unhold``, …", track=""),
-    EventType(
+    ThrottledEventType(
+        "segment_reported", "RingCX told something of a segment.", what="``hold``, ``unhold``, …", track=""
+    ),
+    ThrottledEventType(
         "participant_joined",
         "Another participant of a side, or one of an unknown type, speaks from now on.",
         track="",

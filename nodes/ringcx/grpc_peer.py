@@ -93,7 +93,7 @@ class GrpcPeer(CallGuard):
                 report, place = self._inlet.report, self._admission.secret_place
                 report.event("secret_found", place=place) if place else report.event("secret_missing")
         elif type(result) is Ignored or type(result) is Dropped:
-            self._report.dropped(result.reason, result.seconds)
+            self._ignore(result.reason, result.seconds)
         elif type(result) is Filled:
             self._report.filled(result.reason, result.seconds)
         elif type(result) is Note:

@@ -1,7 +1,8 @@
 """The messages of RingCX call streaming "AgentSession 1.0.0", and their parser.
 
 `parse` turns one message into an event. It raises `BadMessage` and nothing else, whatever the bytes. A message that is
-almost JSON is repaired: a comma before a closing bracket, NaN and Infinity, a byte order mark.
+almost JSON is repaired: a comma before a closing bracket or another comma, NaN, infinity and numbers beyond all ranges,
+control characters in a string, a byte order mark before the text and NUL characters behind it.
 
 Two dialects are in use, so events are matched without case, and fields without case and underscores: ``callId`` and
 ``call_id``, ``Start`` and ``START``. The parser neither knows nor needs the place of the secret.
@@ -93,7 +94,15 @@ _decode_base64 = msgspec.json.Decoder(bytes).decode
 _encode = msgspec.json.encode
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_REPAIRABLE = re.compile(rb"""("(?:[^"\\]|\\.)*+"?)|(,)(?=\s*+[}\]])|-?\b(?:NaN|Infinity)\b""", re.DOTALL)
+_REPAIRABLE = re.compile(
+    rb"""(?P<string>"(?:[^"\\]|\\.)*+"?)
+    | (?P<comma>,)(?=\s*+[,}\]])
+    | -?\b(?i:nan|inf(?:inity)?)\b  # as Python, JavaScript and C print them
+    | -?\b\d++(?:\.\d++)?[eE]\+?\d{3,}+ | -?\b\d{300,}+  # 64 bits hold numbers below 2e308
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+_CONTROL = re.compile(rb"[\0-\x1f]")
 _FORMAT_FIELDS = ("contenttype", "audiocontenttype", "encoding", "sampleratehertz", "samplerate")
 
 NOT_MEDIA = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -130,14 +139,20 @@ def _repair(text: bytes) -> tuple[bytes, tuple[str, ...]]:
     repairs: dict[str, None] = {}  # a set that keeps its order
 
     def replace(found: re.Match[bytes]) -> bytes:
-        if found[1]:  # a string
-            return found[1]
-        repairs["trailing_comma" if found[2] else "not_a_number"] = None
-        return b"" if found[2] else b"null"
+        if found["string"]:
+            string, controls = _CONTROL.subn(b" ", found["string"])
+            if controls:
+                repairs["control_character"] = None
+            return string
+        repairs["trailing_comma" if found["comma"] else "not_a_number"] = None
+        return b"" if found["comma"] else b"null"
 
     if text.startswith(_BYTE_ORDER_MARK):
         repairs["byte_order_mark"] = None
         text = text.removeprefix(_BYTE_ORDER_MARK)
+    if text.endswith(b"\0"):
+        repairs["trailing_nul"] = None
+        text = text.rstrip(b"\0")
     return _REPAIRABLE.sub(replace, text), tuple(repairs)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from flowcore import PACKETS, Audio, Config, Duration, Emit, Format, Packet, Session, Transform, node
 from flowcore.audio import TELEPHONE_RATE
-from flowcore.events import DUPLICATE, HOLD_ENDED, LATE, EventType, Reason
+from flowcore.events import DUPLICATE, HOLD_ENDED, LATE, EventType, Reason, ThrottledEventType
 from nodes.jitterbuffer.next_in_line import NextInLine
 from nodes.jitterbuffer.sequence import Sequencer
 from nodes.jitterbuffer.timeline import LostAudio, Timeline
@@ -69,7 +69,7 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
             track="",
             scheme="What they seem to count: samples, milliseconds, steps of a number, repeating, or constant.",
         ),
-        EventType(
+        ThrottledEventType(
             "sequence_jumped",
             "Sequence numbers left some out although nothing was lost: no audio was sent in between.",
             "warning",
@@ -77,7 +77,7 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
             expected="The next number.",
             got="The new one.",
         ),
-        EventType(
+        ThrottledEventType(
             "sequence_restarted",
             "Sequence numbers started anew.",
             track="",

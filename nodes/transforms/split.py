@@ -23,6 +23,7 @@ class Split(Demux[Audio, Audio]):
 
     caps = (Caps("audio", layouts=("stereo", "tracks")),)
     outputs = TRACKS
+    splits_tracks = True
     balanced = True
     reasons = (UNKNOWN_TRACK,)
 

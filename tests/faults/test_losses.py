@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from flowcore import ANY_AUDIO, TEXT, Audio, Duration, Emit, Format, Sink, Text, Transform, node
+from flowcore import ANY_AUDIO, TEXT, Audio, Duration, Emit, Format, Packet, Sink, Text, Transform, node
 from flowcore.cli.log import Log
 from flowcore.control.handler import calls as live_calls
 from flowcore.engine.engine import Engine
@@ -21,6 +21,7 @@ from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 from flowcore.testing import Fail, FakeDisk, GraphResult, VirtualPool, inject, run_plan, spend
 from nodes.sinks.transcript_file import TranscriptFile
+from nodes.transforms.netsim import Netsim
 from tests.engine.nodes import Broken, Tones, plan, step
 from tests.faults.calls import TRACKS, recording, with_calls
 from tests.support.phone import said, stereo
@@ -120,6 +121,42 @@ def test_the_files_of_a_recording_share_its_losses(tmp_path):
         assert all(part["start"] <= gap["start"] < gap["end"] for gap in part["gaps"])
         assert all(gap["end"] <= part["start"] + part["seconds"] for gap in part["gaps"])
         assert sum(gap["end"] - gap["start"] for gap in part["gaps"]) == pytest.approx(seconds)
+
+
+class BadLineOfTheCustomer(Netsim):
+    """Loses packets of the customer only."""
+
+    def process(self, chunk: Packet, emit: Emit[Packet]) -> None:
+        super().process(chunk, emit) if chunk.track == "customer" else emit(chunk)
+
+
+@pytest.mark.fault(56)
+def test_the_recording_and_the_transcript_of_one_party_have_the_losses_of_that_party_only(tmp_path):
+    path = tmp_path / "graph.yaml"
+    path.write_text(
+        GRAPH.format(line="{loss: 0.2, seed: 3}", folder=tmp_path)
+        + "".join(
+            f"""
+  {track}: {{use: wav_file, from: party.{track}, with: {{path: "{tmp_path}/{track}.wav"}}}}
+  {track}_words: {{use: transcribe, from: party.{track}, with: {{engine: moonshine}}}}
+  {track}_text: {{use: transcript_file, from: {track}_words, with: {{path: "{tmp_path}/{track}.jsonl"}}}}"""
+            for track in TRACKS
+        )
+        + "\n  party: {use: split, from: voices}\n"
+    )
+    plan = with_calls(compile_graph(load(path)), calls=1, length=Duration("5s"))
+    for words in ("agent_words", "customer_words"):
+        plan = plan.with_class(words, Scribe)
+    result = run_plan(plan.with_class("line", BadLineOfTheCustomer))
+    lost = end_of(result).data["lost_ms"] / 1000
+    assert lost > 0.5
+    for name in ("agent.wav", "agent.jsonl"):
+        assert (about(tmp_path / name)["complete"], about(tmp_path / name)["gaps"]) == (True, [])
+    for name in ("customer.wav", "customer.jsonl", "load-000000.wav"):
+        found = about(tmp_path / name)
+        assert not found["complete"]
+        assert found["lost"] == {"ordered": {"lost": pytest.approx(lost)}}
+        assert {gap["track"] for gap in found["gaps"]} == {"customer"}
 
 
 @pytest.mark.fault(56)

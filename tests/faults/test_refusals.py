@@ -121,6 +121,29 @@ def test_plain_bytes_on_a_tls_port_make_one_line_that_says_why(tmp_path, tls, re
 
 
 @pytest.mark.fault(6, 64)
+@pytest.mark.parametrize(
+    ("plain", "reason", "detail"),
+    [
+        ([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], "http2", ""),
+        ([b"PRI *", b" HTTP/2.0\r\n"], "http2", ""),
+        ([PROXY_V1 + UPGRADE % b"/"], "proxy_protocol", ""),
+        ([], "no_request", "the peer left after the TLS handshake, as gRPC does that finds no HTTP/2"),
+    ],
+    ids=["http 2", "http 2 in pieces", "proxy 1", "nothing"],
+)
+def test_another_protocol_within_tls_makes_one_line_that_names_it(tmp_path, tls, plain, reason, detail):
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    with recording(tmp_path, tls) as live:
+        with trusting.wrap_socket(dial(live)) as connection:
+            for piece in plain:
+                connection.sendall(piece)
+        until(lambda: live.named("caller_rejected"))
+    assert rejections(live) == [(reason, "127.0.0.1", 1)]
+    assert live.named("caller_rejected")[0].data["detail"] == detail
+
+
+@pytest.mark.fault(6, 64)
 def test_bad_tls_says_that_the_peer_does_not_trust_the_certificate(tmp_path, tls):
     with recording(tmp_path, tls) as live:
         with pytest.raises(ssl.SSLCertVerificationError):
@@ -144,7 +167,9 @@ def test_a_path_that_path_does_not_name_makes_a_line(tmp_path):
 
 
 @pytest.mark.fault(5, 64)
-@pytest.mark.parametrize(("start", "detail"), [(b"", "it sent nothing"), (b"GET / HT", "its handshake took too long")])
+@pytest.mark.parametrize(
+    ("start", "detail"), [(b"", "it sent no request"), (b"GET / HT", "its handshake took too long")]
+)
 def test_a_peer_that_never_sends_a_whole_request_makes_a_line(tmp_path, start, detail):
     with recording(tmp_path, "call.handshake=200ms") as live:
         assert ask(live, start) == b""
@@ -173,6 +198,17 @@ def test_a_websocket_without_start_makes_a_line(tmp_path):
     (event,) = live.named("start_missing")
     assert (event.data["reason"], event.data["address"]) == ("no_start", "127.0.0.1")
     assert "doctor" in event.data["advice"]
+
+
+@pytest.mark.fault(64)
+def test_a_call_whose_start_cannot_be_read_makes_a_line_that_says_what_came(tmp_path):
+    with recording(tmp_path) as live:
+        phone = Phone(live.url)
+        phone.say(phone.sender.connected(), b"{'event':'Start'}", *[phone.sender.media("agent", b"1" * 160)] * 20)
+        phone.hang_up()
+        until(lambda: live.named("start_missing"))
+    (event,) = live.named("start_missing")
+    assert event.data["detail"] == "1 bad_message:not_json, 20 media_before_start"
 
 
 def test_a_peer_of_another_protocol_makes_a_line(tmp_path):

@@ -136,6 +136,12 @@ def test_bad_message_is_named(text: bytes, reason: str) -> None:
         (START.replace(b'"audio/x-mulaw"', b"null"), Start({}, "", "8000"), ["empty_format"]),
         (START.replace(b"8000", b'""'), Start({}, "audio/x-mulaw", "8000"), ["empty_format"]),
         (START.replace(b"8000", b"NaN"), Start({}, "audio/x-mulaw", "8000"), ["not_a_number", "empty_format"]),
+        (START.replace(b"8000", b"nan"), Start({}, "audio/x-mulaw", "8000"), ["not_a_number", "empty_format"]),
+        (START.replace(b"}}", b',"agentId":1e999}}'), Start({}, "audio/x-mulaw", "8000"), ["not_a_number"]),
+        (START.replace(b"8000", b"9" * 5000), Start({}, "audio/x-mulaw", "8000"), ["not_a_number", "empty_format"]),
+        (START.replace(b"}}", b',"ani":"1\t2"}}'), Start({}, "audio/x-mulaw", "8000"), ["control_character"]),
+        (START.replace(b"}}", b",,}}"), Start({}, "audio/x-mulaw", "8000"), ["trailing_comma"]),
+        (START + b"\0", Start({}, "audio/x-mulaw", "8000"), ["trailing_nul"]),
         (MEDIA, Media("Participant", 1, b"\xff\xff"), []),
     ],
 )
@@ -158,7 +164,7 @@ def test_a_repair_changes_no_string() -> None:
 
 
 @pytest.mark.fault(21)
-@pytest.mark.parametrize("piece", [b'"', b'\\"', b",", b", ", b"{,", b"NaN", b"-", b"  "])
+@pytest.mark.parametrize("piece", [b'"', b'\\"', b",", b", ", b"{,", b"NaN", b"-", b"  ", b"9", b"1e", b"\0", b'"\1"'])
 def test_a_repair_takes_no_longer_than_a_message_is_long(piece: bytes) -> None:
     text = b"{" + piece * (60_000 // len(piece))
     began = time.process_time()

@@ -30,7 +30,7 @@ from nodes.sources.ringcx_grpc import RingCXGrpc
 from tests.support.asking import hub
 from tests.support.live import PATIENCE, Live, until
 from tests.support.phone import Phone, said, stereo
-from tests.support.phone_grpc import GrpcPhone, over_grpc
+from tests.support.phone_grpc import TRACKS, GrpcPhone, over_grpc
 from tests.support.ports import free_port
 from tests.support.watching import SPOKEN
 from tools import voices
@@ -104,6 +104,23 @@ def test_calls_at_once_do_not_mix_and_share_a_connection(tmp_path):
         assert {phone.hang_up() for phone in phones} == {"OK"}
     for n in range(5):
         assert np.array_equal(stereo(tmp_path / f"call-{n}.wav"), said(n, 1.0))
+
+
+@pytest.mark.fault(64)
+def test_a_peer_that_reports_hundreds_of_participants_and_holds_makes_a_few_lines(tmp_path):
+    with recording(tmp_path, calls=1) as live:
+        phone = GrpcPhone(live.url)
+        phone.start()
+        phone.talk(7, 0.2)
+        for track in TRACKS:
+            joined = [phone.sender.segment_stop(track), phone.sender.segment_start(track)]
+            phone.say(*[*joined, phone.sender.info(track, "hold")] * 300)
+        assert phone.hang_up() == "OK"
+    for name in ("participant_joined", "segment_reported"):
+        events = live.named(name)
+        assert sum(event.data["times"] for event in events) == 2 * 300
+        assert {event.data["track"] for event in events} == set(TRACKS)
+        assert len(events) < 60  # one a second for each party, however slow the machine
 
 
 BASIC = base64.b64encode(f"ringcx:{SECRET}".encode()).decode()
