@@ -280,7 +280,7 @@ class Demux(_Working[ConfigT], ABC, Generic[In, Out, ConfigT]):
     """One input, several named outputs: ``process`` gets one emit for each of ``outputs``, in that order."""
 
     splits_tracks: ClassVar[bool] = False
-    """True: each output has only the audio of the track of its name, so that `Node.losses` behind it are of that track."""
+    """True: each output has the audio of the track of its name only; `Node.losses` behind it are of that track."""
 
     @classmethod
     @abstractmethod
