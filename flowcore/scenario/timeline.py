@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from flowcore.audio import TRACKS
-from flowcore.impairment import DelayQueue
 from flowcore.scenario.model import Fault
 
 RESET = object()
@@ -56,8 +55,6 @@ def impaired(sent: list[Sent], faults: Sequence[Fault]) -> list[Sent]:
 
 
 def _delayed(sent: list[Sent], dues: Sequence[float]) -> list[Sent]:
-    """Move each message to the time at which it is due."""
-    queue = DelayQueue[Sent]()
-    for message, due in zip(sent, dues, strict=True):
-        queue.hold(message, due)
-    return [message._replace(at=due) for due, message in queue.release()]
+    """Move each message to the time at which it is due; equal times keep their order."""
+    moved = [message._replace(at=due) for message, due in zip(sent, dues, strict=True)]
+    return sorted(moved, key=lambda message: message.at)

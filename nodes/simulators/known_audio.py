@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcore import stamps
 from flowcore.audio import TRACKS
 from nodes.audio import g711, wav
 
@@ -58,11 +57,3 @@ def samples(call: int, track: str, seconds: float) -> NDArray[np.int16]:
     code = ~np.frombuffer(mulaw(call, track, seconds), np.uint8) & 0xFF
     size = (((code & 0x0F).astype(np.int32) << 3) + 0x84 << ((code >> 4) & 7)) - 0x84
     return np.where(code & 0x80, -size, size).astype(np.int16)
-
-
-def stamped(call: int, seconds: float) -> NDArray[np.bool_]:
-    """Return a mask of the agent's samples that ``--stamps`` replaces."""
-    slots = np.arange(round(seconds / SLOT))
-    marked = np.zeros((len(slots), CHUNK), np.bool_)
-    marked[(slots + call) % STAMP_EVERY == 0, : stamps.LENGTH] = True
-    return marked.reshape(-1)

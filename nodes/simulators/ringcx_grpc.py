@@ -117,7 +117,7 @@ class _SimulatedCall:
                 at = message * CHUNK % len(audio)
                 size = min(CHUNK, length - message * CHUNK)
                 data = audio[at : at + size] + audio[: max(0, at + size - len(audio))]
-                # Where `known_audio.stamped` has a stamp at the start of a message of the agent.
+                # In the same slots as over WebSocket, where one begins a message of the agent.
                 if load.stamping and not which and (message * SLOTS + self._number) % STAMP_EVERY == 0:
                     data = stamps.stamp() + data[stamps.LENGTH :]
                 media = self._sender.media(track, data)

@@ -18,8 +18,9 @@ import numpy as np
 from flowcore.bench.search import GENERATOR_LATE, Search, verdict
 from flowcore.bench.trial import Cores, Outcome, Receiver, TrialFailed, at_quantile, outcome, send_load, trial
 from flowcore.engine.slots import PERIOD, STRETCH
-from nodes.simulators.known_audio import RATE, samples, stamped
+from nodes.simulators.known_audio import RATE, samples
 from nodes.simulators.load import call_id
+from tests.support.recordings import stamped
 
 ROOT = Path(__file__).parents[2]
 __all__ = ["GENERATOR_LATE"]

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from flowcore import Audio
+from flowcore import Audio, stamps
 from flowcore.testing import NodeHarness
+from nodes.simulators.known_audio import CHUNK, SLOT, STAMP_EVERY
 from nodes.sinks.audio_file import AudioFile
 from nodes.sinks.wav_file import WavFile
 
@@ -59,3 +61,11 @@ def about(path: str | Path) -> dict[str, Any]:
     """Return the metadata beside a recording."""
     found: dict[str, Any] = json.loads(Path(f"{path}.json").read_text())
     return found
+
+
+def stamped(call: int, seconds: float) -> NDArray[np.bool_]:
+    """Return a mask of the agent's samples that a load generator with ``--stamps`` replaces."""
+    slots = np.arange(round(seconds / SLOT))
+    marked = np.zeros((len(slots), CHUNK), np.bool_)
+    marked[(slots + call) % STAMP_EVERY == 0, : stamps.LENGTH] = True
+    return marked.reshape(-1)

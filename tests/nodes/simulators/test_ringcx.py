@@ -11,10 +11,11 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from flowcore import stamps
-from nodes.simulators.known_audio import mulaw, stamped
+from nodes.simulators.known_audio import mulaw
 from nodes.simulators.load import call_id
 from nodes.simulators.ringcx import FIRST_SEQUENCE, Load
 from tests.support.live import PATIENCE
+from tests.support.recordings import stamped
 
 pytestmark = pytest.mark.slow
 

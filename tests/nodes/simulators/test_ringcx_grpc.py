@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from flowcore.audio import TRACKS
-from nodes.simulators.known_audio import samples, stamped
+from nodes.simulators.known_audio import samples
 from nodes.simulators.load import call_id
 from nodes.simulators.ringcx_grpc import Load
 from tests.support.live import Live
 from tests.support.phone import stereo
 from tests.support.phone_grpc import over_grpc
+from tests.support.recordings import stamped
 
 pytestmark = pytest.mark.slow
 
