@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 import msgspec
 
 from nodes.audio.g711 import RATE
-from nodes.audio.packets import Numbering
 from nodes.ringcx.messages import PERSPECTIVES
 
 _encode = msgspec.json.encode
@@ -21,20 +20,13 @@ class CallSender:
     """The messages of one call, in either dialect.
 
     ``camel`` is the dialect of today's documentation, ``upper`` that of 2021: ``START``, ``call_id``, ``encoding``.
-    ``sequence`` numbers each party's media separately, or all of them together, from ``first``.
+    Each party's media are numbered from 1.
     """
 
-    def __init__(
-        self,
-        attributes: Mapping[str, str],
-        dialect: Dialect = "camel",
-        sequence: Numbering = "per_track",
-        first: int = 1,
-    ) -> None:
+    def __init__(self, attributes: Mapping[str, str], dialect: Dialect = "camel") -> None:
         self._attributes = attributes
         self._upper = dialect == "upper"
-        self._shared = sequence == "shared"
-        self._next = dict.fromkeys(("", *PERSPECTIVES), first)
+        self._next = dict.fromkeys(PERSPECTIVES, 1)
 
     def request_url(self, url: str) -> str:
         """Return ``url`` with the call's attributes in its query, named as in Start (RingCX publishes no names)."""
@@ -60,9 +52,8 @@ class CallSender:
         """
         perspective = PERSPECTIVES[track]
         if seq is None:
-            counter = "" if self._shared else track
-            seq = self._next[counter]
-            self._next[counter] += 1
+            seq = self._next[track]
+            self._next[track] += 1
         return self._message("Media", perspective=perspective, sequenceId=str(seq), media=data)
 
     def stop(self, duration: int, end_time: str) -> bytes:

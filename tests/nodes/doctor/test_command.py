@@ -209,10 +209,10 @@ def test_every_connection_is_accepted_and_every_oddity_is_reported():
 
 
 def test_numbers_shared_by_both_parties_and_the_dialect_of_2021_are_recognised():
-    sender = CallSender({"call_id": "1", "session_id": "2"}, "upper", "shared")
+    sender = CallSender({"call_id": "1", "session_id": "2"}, "upper")
     with DoctorRig(None) as rig:
         with connect(rig.url) as line:
-            for data in conversation(sender, 2.0):
+            for data in conversation(sender, 2.0, shared=True):
                 line.send(data.decode())
         facts = rig.wait()[0]
     assert facts["sequence"]["counts"] == "shared"

@@ -14,16 +14,15 @@ from nodes.ringcx.messages import Connected, Start, Stop
 
 @given(st.dictionaries(st.sampled_from(["call_id", "session_id", "ani"]), st.text(max_size=20)), st.binary(min_size=1))
 @pytest.mark.parametrize("dialect", ["camel", "upper"])
-@pytest.mark.parametrize("sequence", ["per_track", "shared"])
-def test_the_receiver_understands_the_sender(sequence: Any, dialect: Any, said: dict[str, str], audio: bytes) -> None:
-    sender, call = CallSender(said, dialect, sequence), CallState()
+@pytest.mark.parametrize("numbers", [(None, None, None), (1, 2, 3)])
+def test_the_receiver_understands_the_sender(numbers: Any, dialect: Any, said: dict[str, str], audio: bytes) -> None:
+    sender, call = CallSender(said, dialect), CallState()
     assert call.receive(sender.connected(), 0.0) == Connected()
     started = call.receive(sender.start(), 0.0)
     assert isinstance(started, Start)
     assert {name: started.attributes[name] for name in said} == said
-    numbers = (1, 1, 2) if sequence == "per_track" else (1, 2, 3)
-    for track, number in zip(("agent", "customer", "agent"), numbers, strict=True):
-        assert call.receive(sender.media(track, audio), 3.0) == Packet(track, number, audio, 3.0)
+    for track, own, number in zip(("agent", "customer", "agent"), (1, 1, 2), numbers, strict=True):
+        assert call.receive(sender.media(track, audio, number), 3.0) == Packet(track, number or own, audio, 3.0)
     assert call.receive(sender.stop(7, "2026-01-01T00:00:00Z"), 4.0) == Stop(7.0)
     assert call.announced == 7.0
     assert call.seconds == 2 * len(audio) / 8000
