@@ -22,8 +22,7 @@ SAMPLE_INTERVAL = 0.002
 """Seconds of CPU time between two samples; the kernel's clock tick is the lower limit (4 ms at 250 Hz)."""
 
 ENGINE = "engine"
-BENCH = "bench"
-PARTS = {"flowcore.engine.border": "borders", "flowcore.engine": ENGINE, "flowcore.bench.ages": BENCH}
+PARTS = {"flowcore.engine.border": "borders", "flowcore.engine": ENGINE}
 NATIVE = "native threads"
 
 
@@ -31,7 +30,6 @@ class Profile:
     """Takes samples between ``start`` and ``stop``. ``stages`` names modules and packages of the listener.
 
     ``packages`` are the top packages of the nodes: a thread that a node started itself is named by their modules.
-    Time in the bench's own probes counts as ``BENCH``, which `spent` leaves out.
     """
 
     def __init__(self, stages: Mapping[str, str], *, packages: Iterable[str] = ()) -> None:
@@ -53,7 +51,6 @@ class Profile:
         """Return the CPU seconds by part so far. Threads without Python frames are one part."""
         native = time.process_time() - self._began - sum(self._spent.values())
         found = dict(self._spent)
-        found.pop(BENCH, None)
         found[NATIVE] = found.get(NATIVE, 0.0) + max(0.0, native)
         return found
 

@@ -56,7 +56,7 @@ class Outcome:
     """Median memory of the receiver, in bytes."""
     ages: list[float] = field(default_factory=list)
     profile: dict[str, float] = field(default_factory=dict)
-    """CPU time by part of the receiver, in cores, if requested; the sum is ``cpu`` without the probe's share."""
+    """CPU time by part of the receiver, in cores, if requested; the sum is ``cpu``."""
     damage: str = ""
     """Defect that a check of the resulting files found; empty when there is none."""
 
