@@ -1,4 +1,4 @@
-"""One connection of a port: its socket, read and written once a slot, its WebSocket and its peer."""
+"""One connection of a port: its socket, read and written once a slot, its WebSocket or HTTP/2, and its peer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import ssl
 import struct
 import termios
 from http import HTTPStatus
+from typing import Any
 
 from flowcore import Refused
+from nodes.net.grpc_connection import GrpcConnection, Service
+from nodes.net.http2 import PREFACE, Http2
 from nodes.net.peer import Page, Peer, Route
 from nodes.net.proxy_trust import Address
 from nodes.net.rejection import MAX_PREFIX, OnRejected, foreign_protocol
@@ -36,8 +39,8 @@ PING_INTERVAL = 9.0
 """Seconds between two checks of a peer. A peer that sent no frame since the last check gets a ping."""
 
 MAX_SILENT_CHECKS = 3
-"""Silent checks in a row after which a peer is gone: within 36 s. Peers that never answered a ping are exempt. A proxy
-in between keeps TCP alive for a dead peer, and a call on hold sends nothing for long."""
+"""Silent checks in a row after which a peer is gone: within 36 s. WebSocket peers that never answered a ping are
+exempt. A proxy in between keeps TCP alive for a dead peer, and a call on hold sends nothing for long."""
 
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 4))
 """Seconds, seconds, probes: a peer that vanished is detected within 30 s."""
@@ -56,8 +59,9 @@ class HandshakeBudget:
 class Connection:
     """One socket with its WebSocket and its peer. A `nodes.net.peer.PeerConnection`.
 
-    ``handler`` finds the peer or page for the request, ``on_rejected`` is called when the connection ends without one,
-    unless the peer left before it sent anything. ``handshake_timeout`` is in seconds and ``rate`` in bytes a second.
+    ``handler`` finds the peer or page for the request, ``service`` takes clients that speak HTTP/2. ``on_rejected`` is
+    called when the connection ends without one of them, unless the peer left before it sent anything.
+    ``handshake_timeout`` is in seconds and ``rate`` in bytes a second.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Connection:
         tls: TlsConnection | None,
         handshake_timeout: float,
         rate: float,
+        service: Service | None = None,
     ) -> None:
         self.gone = False
         """Whether the socket is closed."""
@@ -80,6 +85,11 @@ class Connection:
         self.remote_address = remote_address
         """The address at the other end: a client, or a proxy in front of one."""
         self.websocket = WebSocket()
+        self.calls = 1
+        """Calls that the connection carries, each with a rate of its own."""
+        self._protocol: WebSocket | Http2 = self.websocket
+        self._service = service
+        self._early: bytes | None = b""  # the first plain bytes, as long as they may begin either protocol
         self._socket = accepted
         self._handler = handler
         self._on_rejected = on_rejected
@@ -125,19 +135,19 @@ class Connection:
             self._silent_checks = 0  # the peer may have sent something that we did not read
         if now >= self._check_at:
             self._check_alive(now)
-        if self.websocket.has_output or self._unsent:
+        if self._protocol.has_output or self._unsent:
             self._write(now)
 
     def _check_alive(self, now: float) -> None:
-        websocket = self.websocket
-        answers = websocket.other_frames["pong"] > 0
+        protocol = self._protocol
+        answers = protocol.answers_pings
         self._check_at = now + PING_INTERVAL
-        self._silent_checks = self._silent_checks + 1 if websocket.frames == self._frames else 0
-        self._frames = websocket.frames
-        if self._silent_checks >= MAX_SILENT_CHECKS and answers and websocket.open:
+        self._silent_checks = self._silent_checks + 1 if protocol.frames == self._frames else 0
+        self._frames = protocol.frames
+        if self._silent_checks >= MAX_SILENT_CHECKS and answers and protocol.open:
             self.abort()
         elif self._silent_checks or not answers:
-            websocket.ping()
+            protocol.ping()
 
     @property
     def unsent(self) -> int:
@@ -151,13 +161,13 @@ class Connection:
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake, for up to `CLOSE_TIMEOUT` seconds. The peer receives no further messages."""
         self._closing = True
-        self.websocket.close(code, reason)
+        self._protocol.close(code, reason)
 
     def go_away(self) -> None:
         """Close at once, after the peer's last messages and a close frame (1001), as far as the socket takes them."""
         if self._peer is not None:
             self._peer.wants_read(self._polled_at)
-        self.websocket.close(1001)
+        self._protocol.close(1001)
         self._write(self._refilled_at)
         self.abort()
 
@@ -171,22 +181,22 @@ class Connection:
         except OSError:  # reset, or found dead by TCP keepalive
             self._hung_up()
             return
-        websocket = self.websocket
         if not data:
-            websocket.receive_eof()
+            self._protocol.receive_eof()
             self._hung_up()
             return
         size = len(data)
         if not self.answered:
-            data = self._first_bytes(data)
+            data = self._first_bytes(data, now)
         elif self._tls is not None:
             data = self._decrypt(data)
-        frames = websocket.frames
-        messages = websocket.receive(data) if data else []
-        self._credit -= max(size, MIN_FRAME_COST * (websocket.frames - frames))
-        if not self.answered and (websocket.request is not None or websocket.finished):
+        protocol = self._protocol
+        frames = protocol.frames
+        messages: list[Any] = protocol.receive(data) if data else []
+        self._credit -= max(size, MIN_FRAME_COST * (protocol.frames - frames))
+        if not self.answered and (self.websocket.request is not None or self.websocket.finished):
             self._answer()
-            messages = websocket.receive(b"")  # frames that came behind the request
+            messages = self.websocket.receive(b"")  # frames that came behind the request
         peer = self._peer
         if peer is None:
             return
@@ -197,11 +207,24 @@ class Connection:
                 peer.late_messages(messages, since, until)
         elif messages and not self._closing:
             peer.messages_received(messages, now)
-        if websocket.has_output and websocket.end_reason:
-            self._notify_closed(websocket.end_reason)
+        if protocol.has_output and protocol.end_reason:
+            self._notify_closed(protocol.end_reason)
 
-    def _first_bytes(self, data: bytes) -> bytes:
-        """Return the plain bytes of what came before the answer; reject another protocol by the way it begins."""
+    def _choose_protocol(self, data: bytes, now: float) -> bytes:
+        """Return the bytes for the client's protocol, and no bytes as long as they may begin either."""
+        data = (self._early or b"") + data
+        if self._service is not None and not self.answered and PREFACE.startswith(data[:3]):
+            if len(data) < 3:
+                self._early = data
+                return b""
+            self._protocol = http2 = Http2()
+            self._accept(GrpcConnection(http2, self._service, self.remote_address, now))
+            self.answered = True
+        self._early = None
+        return data
+
+    def _first_bytes(self, data: bytes, now: float) -> bytes:
+        """Return the plain bytes of what came before the answer; tell the protocol by the way it begins."""
         tls = self._tls
         if tls is None or not tls.handshake_done:
             self._start += data[: MAX_PREFIX - len(self._start)]
@@ -214,7 +237,7 @@ class Connection:
             self._start += data[: MAX_PREFIX - len(self._start)]
         if not self.answered:
             self._reject_foreign_protocol()
-        return data
+        return data if self._early is None else self._choose_protocol(data, now)
 
     def _decrypt(self, data: bytes) -> bytes:
         tls = self._tls
@@ -237,7 +260,7 @@ class Connection:
         return data
 
     def _refill(self, now: float) -> None:
-        rate = self._rate
+        rate = self._rate * self.calls
         self._credit = min(self._credit + rate * (now - self._refilled_at), BURST * rate)
         self._refilled_at = now
 
@@ -261,15 +284,18 @@ class Connection:
             elif not websocket.accept():
                 self._reject(*websocket.refusal)
             elif not isinstance(found, Page):
-                self._peer = found
-                self._deadline = float("inf")
-                found.opened(self)
+                self._accept(found)
         self.answered = True
+
+    def _accept(self, peer: Peer) -> None:
+        self._peer = peer
+        self._deadline = float("inf")
+        peer.opened(self)
 
     def _reject_foreign_protocol(self) -> None:
         """Refuse a connection that begins like another protocol at once: its bytes may never end a line."""
         reason = foreign_protocol(self._start)
-        if reason:
+        if reason and not (reason == "http2" and self._service):
             self.websocket.refuse(HTTPStatus.BAD_REQUEST, "This port takes WebSocket over HTTP/1.1.")
             self._reject(reason)
 
@@ -287,7 +313,7 @@ class Connection:
         self._on_rejected(reason, self.remote_address, detail)
 
     def _write(self, now: float) -> None:
-        for data in self.websocket.output():
+        for data in self._protocol.output():
             if self._tls is None:
                 self._unsent += data
             else:
@@ -297,7 +323,7 @@ class Connection:
             self._unsent += self._tls.output()
         if self._unsent:
             self._flush()
-        if self.answered and not self.websocket.open and self._deadline == float("inf"):
+        if self.answered and not self._protocol.open and self._deadline == float("inf"):
             self._deadline = now + CLOSE_TIMEOUT
         if self._eof and not self._unsent and not self.gone:
             self._eof = False
@@ -319,7 +345,7 @@ class Connection:
         if not self.gone:
             self.gone = True
             self._socket.close()
-            self._notify_closed(reason or self.websocket.end_reason or "peer_lost")
+            self._notify_closed(reason or self._protocol.end_reason or "peer_lost")
 
     def _notify_closed(self, reason: str) -> None:
         peer, self._peer = self._peer, None

@@ -26,6 +26,9 @@ class PeerConnection(Closable, Protocol):
     websocket: WebSocket
     """The WebSocket, for its pings, frame counts and close code."""
 
+    calls: int
+    """Calls that the connection carries, each with a rate of its own."""
+
     @property
     def unsent(self) -> int:
         """Bytes that wait for the remote end to read. A peer that sends only at 0 keeps the backlog bounded."""

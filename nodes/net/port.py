@@ -19,6 +19,7 @@ from websockets.http11 import Request
 
 from flowcore import Refused, open_files
 from nodes.net.connection import Connection, HandshakeBudget
+from nodes.net.grpc_connection import Service
 from nodes.net.peer import Page, Peer, Route
 from nodes.net.proxy_trust import Address, ConflictingHeaders, ProxyTrust, normalize_address
 from nodes.net.rejection import OnRejected, ignore
@@ -54,7 +55,8 @@ class Limits:
 class Port:
     """The listening socket and its connections. ``accept_limit`` returns how many more to accept in a slot.
 
-    ``fallback`` is the route of all paths that are not in ``routes``; without it they are answered 404.
+    ``fallback`` is the route of all paths that are not in ``routes``; without it they are answered 404. ``service``
+    takes clients that speak HTTP/2; without it they are turned away.
     ``proxy_trust`` tells how clients reach the port. ``on_rejected`` is called for each connection that is turned away
     before its route, or asks its route in a wrong way. When the code raises on a connection's bytes, only that
     connection ends, and ``on_error`` is called with the exception.
@@ -69,6 +71,7 @@ class Port:
         proxy_trust: ProxyTrust = ProxyTrust(),  # noqa: B008  # it is frozen
         on_rejected: OnRejected = ignore,
         fallback: Route | None = None,
+        service: Service | None = None,
     ) -> None:
         self.connections: list[Connection] = []
         self._limits = limits
@@ -77,6 +80,7 @@ class Port:
         self._on_rejected = on_rejected
         self._routes = routes
         self._fallback = fallback
+        self._service = service
         self._accept_limit = accept_limit
         self._on_error = on_error
         self._listening: socket.socket | None = None
@@ -144,6 +148,7 @@ class Port:
                     now,
                     handler=self._answer,
                     on_rejected=self._on_rejected,
+                    service=self._service,
                     budget=self._budget,
                     tls=None if certificate is None else certificate.connection(),
                     handshake_timeout=limits.handshake,

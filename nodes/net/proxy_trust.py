@@ -33,9 +33,9 @@ class ProxyTrust:
     proxies: Sequence[Network] = ()
 
     @classmethod
-    def load(cls, tls: TlsFiles | None, proxies: Sequence[Network]) -> ProxyTrust:
-        """Read the certificate, if there is one. Raises `CannotStart`."""
-        return cls(None if tls is None else Certificate(Path(tls.cert), Path(tls.key)), proxies)
+    def load(cls, tls: TlsFiles | None, proxies: Sequence[Network], *, http2: bool = False) -> ProxyTrust:
+        """Read the certificate, if there is one, for a port that takes ``http2`` or not. Raises `CannotStart`."""
+        return cls(None if tls is None else Certificate(Path(tls.cert), Path(tls.key), http2=http2), proxies)
 
     def reload(self, report: Report) -> Sequence[Path]:
         """Read the certificate again, report what is wrong with its dates, and return the paths of the files.

@@ -9,11 +9,12 @@ from nodes.net.proxy_trust import Address
 PORT_ADVICE: Final[dict[str, str]] = {
     "bad_request": "send a WebSocket upgrade: GET, HTTP/1.1; a proxy in front must pass it on unchanged",
     "bad_tls": "see the detail; openssl s_client -connect HOST:PORT shows more",
-    "http2": "calls over gRPC need  use: ringcx_grpc; a proxy must speak HTTP/1.1 to this port",
+    "http2": "calls over gRPC need grpc among the transports of ringcx; else a proxy must speak HTTP/1.1 to this port",
     "no_page_access": "open the page with its key or token",
     "no_request": "see the detail; monitors should GET /healthz",
     "no_trusted_proxy": "add the proxy's network to behind_proxy, or give the port tls",
     "no_upgrade": "calls come by WebSocket: proxies must pass on Upgrade and Connection; monitors should GET /healthz",
+    "not_grpc": "over HTTP/2 this port takes gRPC: open pages over HTTP/1.1; monitors should GET /healthz",
     "open_files": "raise the hard limit (ulimit -Hn, LimitNOFILE= of systemd), or lower max_connections",
     "proxy_contradicts_itself": "let the proxy overwrite X-Forwarded-For and Forwarded, or send only one of them",
     "proxy_protocol": "switch the proxy protocol off; name the proxy in behind_proxy and let it send X-Forwarded-For",

@@ -52,19 +52,24 @@ class TlsFiles(Config):
 
 
 class Certificate:
-    """A certificate chain and its key, in two PEM files. Raises `CannotStart` when they cannot be used."""
+    """A certificate chain and its key, in two PEM files, for a port that takes ``http2`` too, or not.
 
-    def __init__(self, cert: Path, key: Path) -> None:
+    Raises `CannotStart` when they cannot be used.
+    """
+
+    def __init__(self, cert: Path, key: Path, *, http2: bool = False) -> None:
         self._cert = cert
         self._key = key
-        self._context = _context(cert, key)
+        # In this order, in which a server chooses: browsers offer both, and can upgrade HTTP/1.1 alone to WebSocket.
+        self._protocols = ["http/1.1", "h2"] if http2 else ["http/1.1"]
+        self._context = _context(cert, key, self._protocols)
 
     def reload(self) -> tuple[Path, Path]:
         """Read both files again, for new connections, and return their paths.
 
         Raises `CannotStart`, and keeps the old certificate.
         """
-        self._context = _context(self._cert, self._key)
+        self._context = _context(self._cert, self._key, self._protocols)
         return self._cert, self._key
 
     def report_dates(self, report: Report) -> None:
@@ -129,11 +134,11 @@ def explain(error: ssl.SSLError) -> str:
     return _EXPLANATIONS.get(reason) or reason.replace("_", " ").lower() or "the peer broke the handshake off"
 
 
-def _context(cert: Path, key: Path) -> ssl.SSLContext:
+def _context(cert: Path, key: Path, protocols: list[str]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION  # a renegotiation costs the server more than the client
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(protocols)
     for path, field in ((cert, "tls.cert"), (key, "tls.key")):
         try:
             path.read_bytes()

@@ -66,6 +66,11 @@ class WebSocket:
         return self._protocol.state is State.OPEN
 
     @property
+    def answers_pings(self) -> bool:
+        """Whether silence means that the peer is gone: it has answered a ping before."""
+        return self.other_frames["pong"] > 0
+
+    @property
     def finished(self) -> bool:
         """Whether further bytes are discarded: the connection was refused, has failed or is closed."""
         return self._protocol.eof_sent

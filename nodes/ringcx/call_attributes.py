@@ -12,10 +12,10 @@ WEBSOCKET_ATTRIBUTES = {
     "product_type": "the kind of product, such as a queue",
     "product_id": "the product, such as the queue's number",
 }
-GRPC_ATTRIBUTES = WEBSOCKET_ATTRIBUTES | {
-    "call_id": "the call's id (the dialog's attribute uii; without one, the dialog's id)",
+ATTRIBUTES = WEBSOCKET_ATTRIBUTES | {
+    "call_id": "the call's id (RingCX: uii; over gRPC the dialog's id if it has no uii)",
     "dialog_id": "the dialog's id",
-    "session_id": "the stream's session",
+    "session_id": "the agent's session within the call, or the stream's",
     "language": "the dialog's language",
     "dialog_type": "the dialog's direction, such as inbound",
     "contact_id": "the contact who speaks first",

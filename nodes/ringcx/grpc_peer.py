@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections import deque
 
 from flowcore import Host, Packet
+from nodes.net.grpc_framing import Code
 from nodes.ringcx.access_policy import Admission
 from nodes.ringcx.call_guard import CHECK_INTERVAL, CallGuard, Cause
 from nodes.ringcx.call_state import Ignored, ProtocolError
 from nodes.ringcx.dialog_state import BotTrack, DialogState, Note, Result
 from nodes.ringcx.messages import Start
 from nodes.ringcx.segments import Dropped, Filled
-
-Code = Literal["INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "PERMISSION_DENIED", "UNAVAILABLE", "INTERNAL", "OK"]
-"""gRPC's status codes of an ended stream; RingCX documents only UNAUTHENTICATED, before a stream begins."""
 
 STATUS_CODES: dict[Cause, tuple[Code, str]] = {
     "no_start": ("DEADLINE_EXCEEDED", "no DialogInit came"),
@@ -22,14 +20,17 @@ STATUS_CODES: dict[Cause, tuple[Code, str]] = {
     "draining": ("UNAVAILABLE", "the receiver stops"),
     "flow_failed": ("INTERNAL", "the receiver failed"),
 }
-"""The status for each cause, and the text if the cause brings none."""
+"""The status for each cause, and the text if the cause brings none. RingCX documents only UNAUTHENTICATED."""
 
 BURST = 2.0
 """Seconds of its speed that a call may save up, for audio that a stall of the network or this process held back."""
 
 
 class GrpcPeer(CallGuard):
-    """One stream of RingCX, from its first message to its last. ``speed`` is its maximum multiple of real time."""
+    """One stream of RingCX, from its first message to its last. A `nodes.net.grpc_connection.Handler`.
+
+    ``speed`` is its maximum multiple of real time.
+    """
 
     def __init__(
         self, host: Host, admission: Admission, *, start: float, idle: float, speed: float, bot: BotTrack = "agent"
@@ -37,6 +38,7 @@ class GrpcPeer(CallGuard):
         super().__init__(host, admission, start=start, idle=idle)
         self.status: tuple[Code, str] | None = None
         """The status with which to end the stream, once it is not to be read any more, and a text for the peer."""
+        self.answers: deque[bytes] = deque()  # RingCX expects none but the empty one at the end
         self._speed = speed
         self.dialog = DialogState(bot)
         self._refilled_at = self._opened_at
@@ -76,8 +78,20 @@ class GrpcPeer(CallGuard):
         self._credit -= self.dialog.seconds - self._charged
         self._charged = self.dialog.seconds
 
+    @property
+    def closed(self) -> bool:
+        """Whether the call has ended with its stream."""
+        return self._ended
+
+    def finish(self) -> None:
+        """End the call: RingCX has sent all of it."""
+        self.end("stop")
+        self.status = self.status or ("OK", "")
+
     def end(self, reason: str) -> None:
-        """End the call with its stream. Called once, whichever side ended it."""
+        """End the call with its stream, whichever side ended it."""
+        if self._ended:
+            return
         if self.status is None:
             for result in self.dialog.end(self._host.now()):
                 self._act(result)

@@ -1,15 +1,19 @@
-"""The config that the RingCX listeners share: address, access rules and limits of a call."""
+"""The config of the RingCX listeners: address, transports, access rules and limits of a call."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
+from pydantic import AfterValidator, Field, IPvAnyNetwork, field_validator, model_validator
 
 from flowcore import Config, Duration, Host
 from nodes.net.proxy_trust import is_loopback, normalize_network
 from nodes.net.tls import TlsFiles
 from nodes.ringcx.credentials import Secret
+
+Transport = Literal["websocket", "grpc"]
+"""How RingCX streams a call."""
 
 Networks = tuple[Annotated[IPvAnyNetwork, AfterValidator(normalize_network)], ...]
 
@@ -21,7 +25,7 @@ LOAD_GENERATOR_SETTINGS = {
 
 
 class ListenerConfig(Config):
-    """The config that both listeners share, so that a graph can change its transport by one word."""
+    """Address, access rules and limits of the listener."""
 
     host: str = "127.0.0.1"
     """Address to listen at, by default for this machine only; 0.0.0.0 (or ::, with IPv6) for any needs ``tls`` or
@@ -29,6 +33,16 @@ class ListenerConfig(Config):
 
     port: int = Field(default=3333, ge=0, le=65535)
     """TCP port to listen on; 0 picks a free one."""
+
+    transports: tuple[Transport, ...] = Field(default=("websocket", "grpc"), min_length=1)
+    """Transports that are taken on the port: ``websocket``, ``grpc``, or both."""
+
+    path: str | None = None
+    """Path that calls over WebSocket must come to, like /ringcx/audio; any when left out."""
+
+    bot: Literal["agent", "bot"] = "agent"
+    """The track of bots over gRPC: the agent's, or ``bot`` for nodes of your own (``interleave`` and ``split`` drop
+    it)."""
 
     tls: TlsFiles | None = None
     """Certificate and key; without them the connections are not encrypted."""
@@ -56,7 +70,7 @@ class ListenerConfig(Config):
     """Calls that one address may hold at once, in all processes; RingCX calls from few addresses."""
 
     max_connections: int = Field(default=2000, ge=1)
-    """Connections (gRPC: streams) at once in each process; further ones are told to try again."""
+    """Connections, and streams of gRPC, at once in each process; further ones are told to try again."""
 
     handshake: Duration = Duration("5s")
     """Time that a connection has for its handshake."""
@@ -69,6 +83,13 @@ class ListenerConfig(Config):
 
     max_speed: float = Field(default=4, gt=0)
     """Multiple of real time that one call may send in the long run; TCP holds the rest back."""
+
+    @field_validator("path")
+    @classmethod
+    def _is_path(cls, path: str | None) -> str | None:
+        if path is not None and not re.fullmatch(r"/[!-~]*", path.replace("?", " ").replace("#", " ")):
+            raise ValueError("write a path without query, like /ringcx/audio; leave it out to take calls at any path")
+        return path
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:

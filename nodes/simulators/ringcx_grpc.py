@@ -28,7 +28,13 @@ from nodes.simulators.known_audio import CHUNK as PACKET
 from nodes.simulators.known_audio import RATE, STAMP_EVERY
 from nodes.simulators.load import LoadGenerator, Result, call_id, command
 
-STAGES = {"nodes.ringcx.grpc_server": "gRPC", "nodes.ringcx.grpc_peer": "gRPC", "nodes.ringcx.dialog_state": "protobuf"}
+STAGES = {
+    "nodes.net.http2": "HTTP/2",
+    "nodes.net.grpc_connection": "gRPC",
+    "nodes.net.grpc_framing": "gRPC",
+    "nodes.ringcx.grpc_peer": "gRPC",
+    "nodes.ringcx.dialog_state": "protobuf",
+}
 """Tasks of the listener's modules, for the profile of `flowcore bench`."""
 
 PERIOD = CHUNK / RATE

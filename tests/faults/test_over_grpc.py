@@ -1,4 +1,4 @@
-"""Rows 5, 9 to 12, 17, 18, 34 over the other transport: gRPC's own core meets the bytes, our peer the messages.
+"""Rows 5, 9 to 12, 17, 18, 34 over the other transport.
 
 Others stand with the listener's own tests: tests/nodes/sources/test_ringcx_grpc.py.
 """
@@ -94,7 +94,7 @@ def test_connections_that_ask_for_no_stream_make_room_after_the_time_for_a_start
 
 @pytest.mark.fault(9)
 def test_a_reset_at_random_bytes_keeps_all_that_was_read(tmp_path):
-    """At the pace of a call all that came is read; what comes in the very moment of a reset, gRPC's core drops."""
+    """At the pace of a call all that came is read."""
     picks = random.Random(9)
     came = []
     with recording(tmp_path, calls=20) as live:
@@ -112,7 +112,7 @@ def test_a_reset_at_random_bytes_keeps_all_that_was_read(tmp_path):
                 assert phone.answer() == "UNAVAILABLE"
                 came.append(read)
             until(lambda n=number: len(live.named("flow_closed")) > n)
-    assert live.engine.totals.reasons == {"cancelled": 20}
+    assert live.engine.totals.reasons == {"peer_lost": 20}
     assert sum(came) > 20
     for number, read in enumerate(came):
         heard = stereo(tmp_path / "calls" / f"cut{number}.wav")

@@ -93,7 +93,7 @@ def rejections(live):
     ids=["get", "other path", "post", "http 1.0", "no http", "endless", "tls", "proxy 1", "proxy 2", "http 2"],
 )
 def test_a_peer_that_is_turned_away_makes_one_line_with_address_reason_and_advice(tmp_path, request_, reason):
-    with recording(tmp_path) as live:
+    with recording(tmp_path, 'call.transports=["websocket"]') as live:
         assert ask(live, request_).startswith((b"HTTP/1.1 4", b"HTTP/1.1 505"))
         until(lambda: live.named("caller_rejected"))
     assert rejections(live) == [(reason, "127.0.0.1", 1)]

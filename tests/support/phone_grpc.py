@@ -26,7 +26,7 @@ def over_grpc(folder: Path, name: str) -> str:
 
 
 class GrpcPhone:
-    """One stream. ``authorization`` is its metadata's; ``trust`` the PEM of an authority, for TLS."""
+    """One stream. ``trust`` is the PEM of an authority, for TLS; ``channel`` that of another phone, to share."""
 
     def __init__(
         self,
@@ -36,11 +36,15 @@ class GrpcPhone:
         metadata: tuple[tuple[str, str], ...] = (),
         trust: bytes = b"",
         target: str = "",
+        channel: grpc.Channel | None = None,
         **attributes: str,
     ) -> None:
         target = target or url.partition("://")[2]
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
-        if trust:
+        self._shared = channel is not None
+        if channel is not None:
+            self.channel = channel
+        elif trust:
             self.channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(trust), options)
         else:
             self.channel = grpc.insecure_channel(target, options)
@@ -76,7 +80,8 @@ class GrpcPhone:
             pass
         finally:
             self._messages.put(None)
-            self.channel.close()
+            if not self._shared:
+                self.channel.close()
         return str(self.call.code().name)
 
     def cancel(self) -> None:

@@ -8,6 +8,7 @@ from websockets.http11 import Request
 
 from flowcore import Refused
 from flowcore.engine.sockets import listen
+from nodes.net.grpc_connection import Service
 from nodes.net.peer import Page, PeerConnection
 from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import Address, ProxyTrust
@@ -65,6 +66,7 @@ class Rig:
         connections: int = 100,
         proxy_trust: ProxyTrust = ProxyTrust(),  # noqa: B008  # it is frozen
         rate: float = RATE,
+        service: Service | None = None,
     ) -> None:
         self.proxy_trust = proxy_trust
         self.peers: list[Recorder] = []
@@ -81,6 +83,7 @@ class Rig:
             on_error=self.errors.append,
             proxy_trust=proxy_trust,
             on_rejected=self.reject,
+            service=service,
         )
         self.number = self.port.listen(listen("127.0.0.1", 0))
         self.clients: list[socket.socket] = []

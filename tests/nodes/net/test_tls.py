@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,15 @@ def write(folder: Path, name: str = "localhost") -> tuple[Path, Path]:
 class Client:
     """A TLS client whose bytes are sent when the test decides."""
 
-    def __init__(self, rig: Rig, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, name: str = "localhost") -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+        name: str = "localhost",
+        protocols: Sequence[str] = (),
+    ) -> None:
         context = ssl.create_default_context()
+        context.set_alpn_protocols(protocols)
         CA.configure_trust(context)
         context.maximum_version = version
         self.came, self.goes = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -327,3 +334,23 @@ def test_an_idle_connection_takes_little_memory(rig: Rig) -> None:
     for client in clients[20:]:
         client.call()
     assert (psutil.Process().memory_info().rss - before) / 20 < 256 * 1024  # of both sides
+
+
+@pytest.mark.parametrize(
+    ("http2", "offered", "chosen"),
+    [
+        (True, ["h2", "http/1.1"], "http/1.1"),  # a browser, whose pages and WebSockets need HTTP/1.1
+        (True, ["h2"], "h2"),
+        (False, ["h2", "http/1.1"], "http/1.1"),
+        (False, ["h2"], None),
+    ],
+)
+def test_http2_is_for_clients_that_offer_nothing_else(
+    tmp_path: Path, http2: bool, offered: list[str], chosen: str | None
+) -> None:
+    rig = Rig(proxy_trust=ProxyTrust(Certificate(*write(tmp_path), http2=http2)))
+    client = Client(rig, protocols=offered)
+    client.shake()
+    assert client.tls.selected_alpn_protocol() == chosen
+    client.socket.close()
+    rig.port.close()

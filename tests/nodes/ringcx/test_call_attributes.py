@@ -7,7 +7,7 @@ from flowcore.scenario.load import load
 from flowcore.scenario.run import run
 from nodes.ringcx import dialog_state, messages
 from nodes.ringcx import ringcx_grpc_pb2 as pb
-from nodes.ringcx.call_attributes import GRPC_ATTRIBUTES, WEBSOCKET_ATTRIBUTES
+from nodes.ringcx.call_attributes import ATTRIBUTES, WEBSOCKET_ATTRIBUTES
 
 GRAPH = """\
 flowcore: 1
@@ -44,7 +44,7 @@ def test_declared_over_grpc_is_what_the_protocol_gives():
         start = pb.SegmentStartEvent(segment_id="s", participant=pb.Participant(id="p", type=kind))
         start.product.type, start.product.id = 1, "q"
         given |= set(dialog_state._participant_attributes(start))
-    assert {name for name in given if "." not in name} == set(GRPC_ATTRIBUTES)
+    assert {name for name in given if "." not in name} == set(ATTRIBUTES)
 
 
 @pytest.mark.parametrize("use", ["ringcx", "ringcx_grpc"])
@@ -58,6 +58,6 @@ def test_file_is_named_after_attributes_of_either_transport(tmp_path, use):
 
 @pytest.mark.parametrize("use", ["ringcx", "ringcx_grpc"])
 def test_every_declared_attribute_may_stand_in_a_path(use):
-    names = WEBSOCKET_ATTRIBUTES if use == "ringcx" else GRPC_ATTRIBUTES
+    names = WEBSOCKET_ATTRIBUTES if use == "ringcx" else ATTRIBUTES
     graph = load_text(GRAPH.format(use=use, path="".join(f"{{{name}}}" for name in names)))
     assert graph.nodes["wav"].config.path.attributes == list(names)

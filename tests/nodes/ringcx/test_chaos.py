@@ -57,7 +57,7 @@ GRPC = Way(
             "media_without_segment",  # of an unknown segment
         }
     ),
-    "cancelled",
+    "peer_lost",
 )
 
 

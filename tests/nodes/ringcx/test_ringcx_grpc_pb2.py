@@ -44,10 +44,10 @@ def test_the_generated_classes_are_those_of_the_proto(tmp_path):
     assert described(tmp_path / f"{name}_pb2.py") == described(ROOT / f"{name}_pb2.py")
 
 
-def test_the_extra_asks_for_a_protobuf_that_runs_the_generated_classes():
+def test_the_project_asks_for_a_protobuf_that_runs_the_generated_classes():
     written = re.search(
         r"Protobuf Python Version: (\d+)\.(\d+)", (ROOT / "nodes/ringcx/ringcx_grpc_pb2.py").read_text()
     )
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     major, minor = map(int, written.groups())
-    assert f"protobuf>={major}.{minor},<{major + 2}" in extras["grpc"]
+    assert f"protobuf>={major}.{minor},<{major + 2}" in asked

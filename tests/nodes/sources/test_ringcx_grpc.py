@@ -19,12 +19,15 @@ import msgspec
 import numpy as np
 import pytest
 import trustme
+from hyperframe.frame import SettingsFrame
 from pydantic import ValidationError
 
 from flowcore import CannotStart, Text
 from flowcore.control import find_call
-from nodes.ringcx import grpc_server
-from nodes.ringcx.grpc_server import MAX_MESSAGE
+from nodes.net import connection
+from nodes.net.grpc_framing import MAX_MESSAGE
+from nodes.net.http2 import PREFACE
+from nodes.ringcx import grpc_service
 from nodes.simulators.known_audio import voice
 from nodes.sources.ringcx_grpc import RingCXGrpc
 from tests.support.asking import hub
@@ -81,21 +84,34 @@ def test_a_live_call_is_found_by_any_of_its_ids(tmp_path, monkeypatch, name):
         assert phone.hang_up() == "OK"
 
 
-def test_the_same_call_over_both_transports_gives_the_same_bytes(tmp_path):
-    with recording(tmp_path, calls=1) as live:
-        assert whole_call(live.url, "grpc", 3.1) == "OK"
-    assert reasons(live) == {"stop": 1}
-    with Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav"], calls=1) as live:
+def test_the_same_call_over_both_transports_of_one_port_gives_the_same_bytes(tmp_path):
+    with Live("record", [f"wav.path={tmp_path}/{{call_id}}.wav", "ordered.hold=collapse"], calls=2) as live:
+        assert whole_call(live.url.rstrip("/"), "grpc", 3.1) == "OK"
         phone = Phone(live.url, "websocket")
         phone.start()
         phone.talk(7, 3.1)
         phone.stop()
         phone.hang_up()
+    assert reasons(live) == {"stop": 2}
     assert np.array_equal(stereo(tmp_path / "grpc.wav"), said(7, 3.1))
     assert filecmp.cmp(tmp_path / "grpc.wav", tmp_path / "websocket.wav", shallow=False)
 
 
-def test_calls_at_once_do_not_mix_and_share_a_connection(tmp_path):
+def test_many_calls_over_one_connection_do_not_mix(tmp_path):
+    with recording(tmp_path, calls=5) as live:
+        first = GrpcPhone(live.url, "call-0")
+        phones = [first, *(GrpcPhone(live.url, f"call-{n}", channel=first.channel) for n in range(1, 5))]
+        for n, phone in enumerate(phones):
+            phone.start()
+            phone.talk(n, 1.0)
+        until(lambda: len(live.engine.flows) == 5)
+        assert {phone.hang_up() for phone in phones[1:]} == {"OK"}
+        assert first.hang_up() == "OK"
+    for n in range(5):
+        assert np.array_equal(stereo(tmp_path / f"call-{n}.wav"), said(n, 1.0))
+
+
+def test_calls_at_once_do_not_mix(tmp_path):
     with recording(tmp_path, calls=5) as live:
         phones = [GrpcPhone(live.url, f"call-{n}") for n in range(5)]
         for n, phone in enumerate(phones):
@@ -188,14 +204,18 @@ def test_more_streams_than_allowed_are_refused_and_do_not_wait(tmp_path):
 
 
 def test_connections_that_ask_for_nothing_are_limited_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(grpc_server, "SPARE_STREAMS", 4)
+    monkeypatch.setattr(grpc_service, "SPARE_CONNECTIONS", 4)
     with recording(tmp_path, "call.max_connections=1", calls=1) as live:
         host, port = live.url.partition("://")[2].split(":")
         idle = [socket.create_connection((host, int(port)), 30) for _ in range(8)]
-        heard = [one.recv(1000) for one in idle]
-        assert heard.count(b"") == 3  # turned away; the others are greeted with HTTP/2's settings
+        for one in idle:
+            one.sendall(PREFACE + SettingsFrame(0).serialize())
+            assert one.recv(9)  # HTTP/2's settings
+        until(lambda: len(live.named("caller_rejected")) > 0)
         for one in idle:
             one.close()
+        (event,) = {event.data["reason"] for event in live.named("caller_rejected")}
+        assert event == "too_many_connections"
         until(lambda: whole_call(live.url) == "OK")  # as soon as their ends are seen
 
 
@@ -315,9 +335,7 @@ def test_a_peer_that_vanished_is_found_and_its_audio_kept(tmp_path, monkeypatch)
     from flowcore.tcp_proxy import Proxy
     from tests.support.toxics import freeze
 
-    monkeypatch.setitem(grpc_server.OPTIONS, "grpc.keepalive_time_ms", 1000)  # instead of 20 s
-    monkeypatch.setitem(grpc_server.OPTIONS, "grpc.keepalive_timeout_ms", 5000)  # a busy peer is late
-    monkeypatch.setitem(grpc_server.OPTIONS, "grpc.http2.ping_timeout_ms", 5000)
+    monkeypatch.setattr(connection, "PING_INTERVAL", 2.0)  # instead of 9 s; a busy peer is late
     with recording(tmp_path, calls=1) as live:
         host, port = live.url.partition("://")[2].split(":")
         with Proxy((host, int(port)), up=[freeze(after=20_000)], down=[freeze(after=20_000)]) as proxy:
@@ -326,7 +344,7 @@ def test_a_peer_that_vanished_is_found_and_its_audio_kept(tmp_path, monkeypatch)
             phone.talk(7, 3.0)
             until(lambda: reasons(live))
             phone.cancel()
-    assert reasons(live) == {"cancelled": 1}
+    assert reasons(live) == {"peer_lost": 1}
     heard = stereo(tmp_path / "one.wav")
     assert 0 < len(heard) < 24_000
     whole = len(heard) // 800 * 800 - 1600
@@ -415,23 +433,29 @@ def test_a_port_that_is_taken_is_named(tmp_path):
                 other.__enter__()
 
 
-def test_pages_of_other_nodes_have_a_port_of_their_own(tmp_path):
+def test_pages_and_calls_of_both_transports_share_a_port(tmp_path):
     graph = tmp_path / "stage.yaml"
     graph.write_text(
-        f"flowcore: 1\nimport: [{SPOKEN.name}]\nnodes:\n  call: {{use: ringcx_grpc, with: {{pages_port: 0}}}}\n"
+        f"flowcore: 1\nimport: [{SPOKEN.name}]\nnodes:\n  call: {{use: ringcx}}\n"
         "  words: {use: spoken, from: call}\n  page: {use: captions, from: words}\n"
     )
     shutil.copy(SPOKEN, tmp_path)
-    with Live(str(graph.with_suffix("")), calls=1) as live:
+    hello = msgspec.json.encode(Text("agent", 0.0, 1.0, "hello", True, 0))
+    with Live(str(graph.with_suffix("")), calls=2) as live:
         page, *_ = live.named("page_opened")
-        assert page.data["address"].rpartition(":")[2] != live.url.rpartition(":")[2]
+        assert page.data["address"].rpartition(":")[2].partition("/")[0] == live.url.rpartition(":")[2].rstrip("/")
         with urllib.request.urlopen(page.data["address"].partition("?")[0] + "?callId=one") as answer:
             assert b"<title>" in answer.read()
-        phone = GrpcPhone(live.url)
+        phone = GrpcPhone(live.url.rstrip("/"))
         phone.start()
-        phone.say(phone.sender.media("agent", msgspec.json.encode(Text("agent", 0.0, 1.0, "hello", True, 0))))
+        phone.say(phone.sender.media("agent", hello))
         assert phone.hang_up() == "OK"
-    assert live.engine.totals.nodes["page"].arrived.chunks == 1
+        other = Phone(live.url, "two")
+        other.start()
+        other.say(other.sender.media("agent", hello))
+        other.stop()
+        other.hang_up()
+    assert live.engine.totals.nodes["page"].arrived.chunks == 2
 
 
 @pytest.mark.model
@@ -444,7 +468,6 @@ def test_the_same_call_over_both_transports_gives_the_same_transcript(tmp_path, 
     for transport, phone in (("websocket", Phone), ("grpc", GrpcPhone)):
         name = "transcribe" if transport == "websocket" else over_grpc(tmp_path, "transcribe")
         settings = [f"wav.path={tmp_path}/{transport}.wav", f"text.path={tmp_path}/{transport}.txt"]
-        settings += ["call.pages_port=0"] * (transport == "grpc")
         settings += ["words.enough=0s"]  # no context, which depends on the load of the decoders
         with Live(name, settings, calls=1, drain=PATIENCE) as live:
             one = phone(live.url)
@@ -463,7 +486,7 @@ def test_the_same_call_over_both_transports_gives_the_same_transcript(tmp_path, 
 
 
 def test_checking_a_graph_imports_no_grpc():
-    code = "import sys, nodes.sources.ringcx_grpc, nodes.sinks.ringcx_grpc_call\n"
+    code = "import sys, nodes.sources.ringcx, nodes.sources.ringcx_grpc, nodes.sinks.ringcx_grpc_call\n"
     code += "print({'grpc', 'google.protobuf'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

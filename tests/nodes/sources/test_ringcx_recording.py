@@ -59,7 +59,7 @@ def recorded(monkeypatch, tmp_path):
             assert self.recorder.close(reason, None, self._host.now())
             super().closed(reason)
 
-    monkeypatch.setattr("nodes.sources.ringcx.CallPeer", RecordedPeer)
+    monkeypatch.setattr("nodes.ringcx.listener.CallPeer", RecordedPeer)
     return tmp_path / "call.jsonl"
 
 

@@ -1,0 +1,116 @@
+"""The listener behind ``ringcx`` and ``ringcx_grpc``: one port for calls of both transports, and for pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from websockets.http11 import Request
+
+from flowcore import CannotStart, Format, Host, Listener, Packet
+from nodes.audio.g711 import RATE
+from nodes.net.grpc_connection import Service
+from nodes.net.peer import Page, Peer, Route
+from nodes.net.port import Limits, Port
+from nodes.net.proxy_trust import Address, ProxyTrust
+from nodes.net.site import READY, announce_pages, collect_routes, health_routes
+from nodes.ringcx.access_policy import AccessPolicy
+from nodes.ringcx.call_attributes import CALL_IDS
+from nodes.ringcx.call_peer import CallPeer
+from nodes.ringcx.listener_config import ListenerConfig, Transport
+
+ConfigT = TypeVar("ConfigT", bound=ListenerConfig)
+
+REAL_TIME = 32_000
+"""Bytes a second of one call on the wire: two parties, 50 messages of about 310 bytes each; over gRPC less."""
+
+TUNNEL_SETTINGS = {"behind_proxy": "['127.0.0.1', '::1']"}
+"""Settings with which such a listener sees a caller's own address behind a tunnel that ends on this machine."""
+
+NAMES: dict[tuple[Transport, ...], str] = {
+    ("websocket",): "RingCX call streaming",
+    ("grpc",): "RingCX call streaming (gRPC)",
+}
+"""The protocol in the log, by ``transports``; both of them otherwise."""
+
+
+class RingCXListener(Listener[Packet, ConfigT]):
+    """Takes calls of the transports that its config names."""
+
+    call_ids = CALL_IDS
+
+    def __init__(self, config: ConfigT) -> None:
+        super().__init__(config)
+        self._proxy_trust = ProxyTrust()
+
+    @classmethod
+    def gives(cls, config: ConfigT) -> Format:
+        return Format("packets", "mulaw", RATE, "tracks")
+
+    @classmethod
+    def listens(cls, config: ConfigT) -> tuple[tuple[str, int], ...]:
+        return ((config.host, config.port),)
+
+    async def run(self, host: Host) -> None:
+        config = self.config
+        policy = AccessPolicy(config, host.report, host.connections)
+        over_websocket, over_grpc = ("websocket" in config.transports), ("grpc" in config.transports)
+        self._proxy_trust = ProxyTrust.load(config.tls, config.behind_proxy, http2=over_grpc)
+        routes = health_routes(host) | collect_routes(host, config.exposed, policy.report_rejection)
+        if config.path in routes:
+            raise CannotStart(f"{config.path} has a page: choose another path for calls", field="path")
+        port = Port(
+            routes,
+            Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME),
+            host.room,
+            lambda error: host.report.event("connection_failed", cause=error),
+            self._proxy_trust,
+            policy.report_rejection,
+            fallback=self._calls(host, policy) if over_websocket else None,
+            service=self._service(host, policy) if over_grpc else None,
+        )
+        number = port.listen(host.listen(config.host, config.port))
+
+        cancel = host.every_slot(lambda: port.poll(host.now))
+        config.warn(host)
+        self._proxy_trust.report_dates(host.report)
+        what = NAMES.get(config.transports, "RingCX call streaming (WebSocket and gRPC)")
+        address = config.address("ws", number) + (config.path or "/")
+        host.announce(what, address if over_websocket else config.address("grpc", number))
+        announce_pages(host, config.address("http", number))
+        try:
+            await asyncio.Event().wait()  # until cancelled
+        finally:
+            cancel()
+            port.close()
+
+    def reload(self) -> Sequence[Path]:
+        return self._proxy_trust.reload(self.report)
+
+    def _calls(self, host: Host, policy: AccessPolicy) -> Route:
+        """Return the route of calls over WebSocket."""
+        config = self.config
+        ready = health_routes(host)[READY]
+
+        def call(request: Request, client: Address) -> Peer | Page:
+            path = request.path.partition("?")[0]
+            if request.method == "HEAD" and path in ("/", config.path):  # the probe of a load balancer
+                return ready(request, client)
+            upgrade = "Upgrade" in request.headers
+            # Without an upgrade the answer at / says what is missing.
+            if path != config.path if config.path else not (upgrade or path == "/"):
+                raise KeyError(path)
+            admission = policy.admit(request, client)
+            if isinstance(admission, Page):
+                return admission
+            return CallPeer(host, request, admission, start=config.start, idle=config.idle)
+
+        return call
+
+    def _service(self, host: Host, policy: AccessPolicy) -> Service:
+        """Return the gRPC side of the port. Only a running listener imports protobuf, which takes a while."""
+        from nodes.ringcx.grpc_service import ringcx_service
+
+        return ringcx_service(host, self.config, policy, self._proxy_trust)
