@@ -194,6 +194,10 @@ class Node(Configured[ConfigT]):
     """Seconds on the flow's clock at which the audio ends of which text was made so far: for sinks of text, which learn
     nothing of the silence after the last words. At ``flush``, the length of the call."""
 
+    source_waits: Callable[[], bool] = staticmethod(lambda: False)
+    """Whether the flow comes from a source that can wait, such as a file, and the process does not stop: then nothing
+    needs to be left out for lack of time. From any thread."""
+
     losses: Callable[[], Sequence[Loss]] = staticmethod(lambda: ())
     """Return what was lost in the flow up to here: in this node, and on the way to it from the listener.
 
@@ -245,7 +249,10 @@ class Node(Configured[ConfigT]):
 
 class _Working(Node[ConfigT]):
     def busy(self) -> bool:
-        """Return whether results are still to come after ``flush``. The end waits for them, up to a deadline."""
+        """Return whether results are still to come after ``flush``. From any thread.
+
+        The end of the flow waits for them, up to a deadline; as long as it takes where `source_waits`.
+        """
         return False
 
 

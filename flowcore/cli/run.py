@@ -47,7 +47,9 @@ def run(
         str, typer.Option(help="Interval of the engine, and the latency it adds at most; 1ms to 1s.")
     ] = "20ms",
     finish: Annotated[str, typer.Option(help="How long running calls may go on after SIGTERM, such as 2h.")] = "0s",
-    drain: Annotated[str, typer.Option(help="How long a call may take to finish after it ended.")] = "10s",
+    drain: Annotated[
+        str, typer.Option(help="How long a call may take to finish after it ended; a file, while nothing goes on.")
+    ] = "10s",
     public: Annotated[
         str, typer.Option("--public-url", metavar="URL", help="Public address of a proxy in front of this process.")
     ] = "",

@@ -13,7 +13,7 @@ from flowcore.engine.admission import CallLimit, LocalCallLimit, MessagePort
 from flowcore.engine.alarms import Alarms
 from flowcore.engine.bus import Bus
 from flowcore.engine.clock import Clock, SystemClock
-from flowcore.engine.flow import CLOSED, OPENING, Flow
+from flowcore.engine.flow import CLOSED, OPENING, STOPPING, Flow
 from flowcore.engine.pool import InlinePool, Pool, ThreadPool
 from flowcore.engine.recovery import start_recovery
 from flowcore.engine.resources import CLOSE_TIMEOUT, Resources
@@ -38,7 +38,6 @@ FILES_PER_PATH = 2
 """Files that a node with a path for each call is expected to keep open: a recording and its journal."""
 BUSY = "busy"
 OPEN_FILES = "open_files"
-STOPPING = "stopping"
 REFUSAL_ADVICE = {
     BUSY: "raise --max-calls, or run more machines; the peer was told to try again",
     OPEN_FILES: "raise the hard limit (ulimit -Hn, LimitNOFILE= of systemd); the peer was told to try again",

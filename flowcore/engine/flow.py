@@ -42,6 +42,7 @@ NEXT = {OPENING: (RUNNING, DRAINING, CLOSED), RUNNING: (DRAINING, CLOSED), DRAIN
 
 NODE_FAILED: Final = "node_failed"
 DRAIN_DEADLINE: Final = "drain_deadline"
+STOPPING: Final = "stopping"
 
 
 class Flow:
@@ -82,6 +83,8 @@ class Flow:
         self._needs_sweep = needs_sweep
         self._end_reason = ""
         self._deadline = float("inf")
+        self._source_waits = not plan.listener.cls.live
+        self._queued = 0.0  # in all queues, when the deadline was set
         self.gaps = Gaps()
         self._summary = Summary()
         self._parties: dict[str, None] = {}  # a set that keeps its order
@@ -165,11 +168,13 @@ class Flow:
             self._move(RUNNING)
 
     def end(self, reason: str) -> None:
+        if reason == STOPPING:
+            self._source_waits = False
         if self.ended:
             return
         self._move(DRAINING)
         self.reason = reason
-        self._deadline = self.now() + self._drain
+        self._set_deadline()
         self.push = self._too_late
         self._needs_sweep(self)
         self._trunk.finish()
@@ -225,9 +230,21 @@ class Flow:
             self._close()
             return False
         if self.now() >= self._deadline:
-            self._give_up()
-            return False
+            if not self._goes_on():
+                self._give_up()
+                return False
+            self._set_deadline()
         return True
+
+    def _set_deadline(self) -> None:
+        self._deadline = self.now() + self._drain
+        self._queued = self.queued()
+
+    def _goes_on(self) -> bool:
+        """Whether nodes still work since the deadline was set, and nothing is late because the source can wait."""
+        return self._source_waits and (
+            self.queued() != self._queued or any(run.busy() for run in tuple(self.runs.values()))
+        )
 
     def _give_up(self) -> None:
         self.reason = DRAIN_DEADLINE
@@ -318,6 +335,9 @@ class Flow:
             for node, reasons in losses.items()
         }
         return {node: reasons for node, reasons in found.items() if reasons}
+
+    def source_waits(self) -> bool:
+        return self._source_waits
 
     def losses_until(self, node: str) -> list[Loss]:
         way = self._plan.way_to(node)

@@ -63,6 +63,9 @@ class FlowContext(Protocol):
     def event(self, name: str, node: str, *, level: Level | None = None, **data: Any) -> None:
         """Put an event on the bus."""
 
+    def source_waits(self) -> bool:
+        """See `flowcore.node.Node.source_waits`."""
+
     def losses_until(self, node: str) -> Sequence[Loss]:
         """Return what was lost by a node, or on the way to it. From any thread."""
 
@@ -122,6 +125,7 @@ class NodeRun:
         node.wake = self.chain.wake
         node.alarm = Alarm(self.owner.alarms, self.chain.wake)
         node.now = self.owner.now
+        node.source_waits = self.owner.source_waits
         node.losses = partial(self.owner.losses_until, self.plan.name)
         node.audio_end = self.owner.audio_end
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from flowcore import Audio
+from flowcore import Audio, Emit, Transform
 from flowcore.engine.stats import Reasons
-from flowcore.testing import run_plan
+from flowcore.testing import VirtualPool, run_plan, spend
 from nodes.transforms.interleave import Interleave
 from tests.engine.nodes import Broken, Double, FileTones, Halves, Keep, KeepInThread, Later, Tones, plan, step
 
@@ -190,3 +190,82 @@ def test_a_node_that_never_finishes_is_named_at_the_deadline_and_the_flow_ends_a
     other, end = (Keep.kept[name] for name in sorted(Keep.kept))
     assert other[-2:] == ["flush", "close"]
     assert end == ["open", "close"]
+
+
+class Slow(Transform[Audio, Audio]):
+    """Takes a second for each chunk."""
+
+    runs = "thread"
+
+    def process(self, chunk: Audio, emit: Emit[Audio]) -> None:
+        spend(1.0)
+        emit(chunk)
+
+
+Slow.name = "slow"
+
+
+def slowly(listener, slow=Slow, **options):
+    """A second of audio through a slow node; what came of it, and the result."""
+    steps = step("call", listener), step("slow", slow, "call"), step("end", Keep, "slow")
+    result = run_plan(plan(*steps), drain=3, pool=VirtualPool(), **options)
+    (all_kept,) = Keep.kept.values()
+    Keep.kept.clear()
+    return [item for item in all_kept if isinstance(item, Audio)], result
+
+
+def test_the_end_of_a_file_waits_for_nodes_that_still_work_and_that_of_a_call_does_not():
+    chunks, result = slowly(FileTones)
+    assert (len(chunks), result.flows[0].reason) == (50, "done")
+    chunks, result = slowly(Tones)
+    assert (len(chunks) < 5, result.flows[0].reason) == (True, "drain_deadline")
+
+
+class SlowAtTheEnd(Slow):
+    """Has its results long after the end, one after another."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.held = []
+        self.flushed = False
+
+    def process(self, chunk, emit):
+        self.held.append(chunk)
+
+    def flush(self, emit):
+        self.alarm(self.now() + 10)
+
+    def busy(self):
+        return bool(self.held)
+
+    def collect(self, emit):
+        if self.held:
+            emit(self.held.pop(0))
+            self.alarm(self.now() + 10)
+
+
+def test_the_end_of_a_file_waits_for_results_as_long_as_a_node_expects_them():
+    chunks, result = slowly(FileTones, SlowAtTheEnd)
+    assert (len(chunks), result.flows[0].reason) == (50, "done")
+    assert result.seconds > 200
+
+
+def test_a_process_that_stops_gives_the_end_of_a_file_no_more_than_that_of_a_call():
+    def prepare(engine):
+        began = engine.now()
+        engine.every_slot(lambda: engine.stop() if engine.now() > began + 30 else None)
+
+    _, result = slowly(FileTones, SlowAtTheEnd, prepare=prepare)
+    assert result.flows[0].reason == "drain_deadline"
+    assert result.seconds < 40
+
+
+class Hung(Slow):
+    def process(self, chunk, emit):
+        spend(1e6)
+
+
+def test_a_node_that_hangs_is_named_at_the_deadline_although_its_source_waits():
+    chunks, result = slowly(FileTones, Hung)
+    assert (chunks, result.flows[0].reason) == ([], "drain_deadline")
+    assert {event.node for event in result.named("node_hung")} == {"slow"}

@@ -117,6 +117,9 @@ class StreamingDriver:
     def now(self) -> float:
         return self.host.now()
 
+    def source_waits(self) -> bool:
+        return self.host.source_waits()
+
     def alarm(self, when: float, /) -> None:
         self._fallback_due = when
 

@@ -21,7 +21,7 @@ from flowcore import Audio, Emit, Resource, Text
 from flowcore.environment import worker_count
 from flowcore.events import DECODERS_STARTED
 from flowcore.speech import DECODER_RATE, Decoder
-from nodes.speech.driver import UNTRANSCRIBED, DriverHost, TrackTranscript
+from nodes.speech.driver import FLUSH_TIMEOUT, UNTRANSCRIBED, DriverHost, TrackTranscript
 from nodes.speech.local.context import Context
 from nodes.speech.local.decode_queue import DecodeJob, Outcome, Overloaded
 from nodes.speech.local.decoder_pool import DecoderPool
@@ -119,7 +119,7 @@ class UtteranceDriver:
         self._pending: dict[_DecodeRequest, None] = {}  # final texts still to come, in order
         self._close_by = inf
         self._began: float | None = None  # when second 0 of the call was, in monotonic real time
-        self._ahead = False  # whether the source is faster than real time
+        self._patient = False  # whether the source can wait: it says so, or is faster than real time
         self._skipped = 0  # utterances that nobody was told of yet
         self._skipped_seconds = 0.0
         self._tell_at = -inf
@@ -130,12 +130,13 @@ class UtteranceDriver:
         track.audio_at = self.host.now()
         if self._began is None:
             self._began = monotonic() - chunk.start / chunk.rate
-        self._ahead = chunk.end / chunk.rate - (monotonic() - self._began) > MAX_LEAD
+        lead = chunk.end / chunk.rate - (monotonic() - self._began)
+        self._patient = self.host.source_waits() or lead > MAX_LEAD
         self._take_results()
         for segment in track.segmenter.push(chunk):
             self._finish(track, segment)
         self._request_early(track)
-        if self._ahead:
+        if self._patient:
             self._wait_for_decoders()
 
     def flush(self, by: float) -> None:
@@ -159,7 +160,10 @@ class UtteranceDriver:
             elif late >= 0:
                 self._end(track)
         if now >= self._close_by:
-            self._give_up()
+            if self.host.source_waits():
+                self._close_by = now + FLUSH_TIMEOUT
+            else:
+                self._give_up()
         due = min((track.audio_at + HOLD_TIMEOUT for track in self._speaking_tracks()), default=inf)
         self.host.alarm(min(due, self._close_by) if self._pending else due)
         if self._skipped and (now >= self._tell_at or (self._close_by < inf and not self._pending)):
@@ -228,7 +232,7 @@ class UtteranceDriver:
         track.requested_to = segment.end
         context = self._context(track, segment)
         job = DecodeJob(
-            self, track, segment.samples, final, done, self._report_death, request.drop_samples, context, self._ahead
+            self, track, segment.samples, final, done, self._report_death, request.drop_samples, context, self._patient
         )
         request.find_job = ref(job)
         if self._queue.put(job) and self.interim:

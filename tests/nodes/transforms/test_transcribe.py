@@ -229,6 +229,21 @@ def test_a_file_that_is_read_faster_than_decoded_waits_and_loses_nothing(resourc
 
 
 @pytest.mark.fault(59)
+@pytest.mark.parametrize(("source_waits", "said"), [(True, ["2000"]), (False, [])])
+def test_the_last_words_of_a_file_are_waited_for_and_those_of_a_call_for_8_s(source_waits, said, resource, pitches):
+    call = Call(QUICK, resource)
+    call.node.source_waits = lambda: source_waits
+    pitches.let.clear()
+    call.push(*chunks(speech(2000)))
+    call.node.flush(call.out.append)
+    call.collect().wait(60)
+    assert call.node.busy() == source_waits
+    pitches.let.set()
+    call.catch_up()
+    assert [text.text for text in call.finals if not text.gap] == said
+
+
+@pytest.mark.fault(59)
 def test_utterances_that_waited_too_long_are_marked_in_the_transcript_and_told(resource, pitches):
     now = [0.0]
     resource.pool.queue._now = lambda: now[0]
