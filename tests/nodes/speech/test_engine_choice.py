@@ -102,4 +102,7 @@ def test_each_engine_gets_the_audio_it_wants():
         name: [str(takes) for takes in Transcribe.accepts(Transcribe.Config(engine=name))]
         for name in ("parrot", "moonshine")
     }
-    assert accepted == {"parrot": ["audio mulaw 8 kHz mono|tracks"], "moonshine": ["audio s16 16 kHz mono|tracks"]}
+    assert accepted == {
+        "parrot": ["audio mulaw 8 kHz tracks|stereo|mono"],
+        "moonshine": ["audio s16 16 kHz tracks|stereo|mono"],
+    }
