@@ -62,6 +62,10 @@ class DecodeFailed(FlowcoreError):
 class Decoder(Engine[ConfigT]):
     """A model that decodes utterances. Opened in one thread, then used and closed in another, one call at a time."""
 
+    remote: ClassVar[bool] = False
+    """True: the model is in another process or machine, and `decode` waits for it. Such decoders run in threads of
+    flowcore's process, many at once; all others have a process each."""
+
     @property
     def model(self) -> str:
         """Name of the model for the log, known before `open`; by default the name of the class."""
@@ -69,7 +73,10 @@ class Decoder(Engine[ConfigT]):
 
     @abstractmethod
     def decode(self, samples: NDArray[np.int16]) -> str:
-        """Return the words in ``samples``, s16 at 16 kHz, up to 30 s; "" without speech. Raises `DecodeFailed`."""
+        """Return the words in ``samples``, s16 at 16 kHz, up to 30 s; "" without speech.
+
+        Raises `DecodeFailed` for this utterance, or `Rejected` if a service will never accept any: a wrong key.
+        """
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ class Limits:
     """Bytes of audio allowed in one `Stream.send`."""
     pace: float = 2.0
     """Seconds of audio that may be sent per second when audio is sent again; more than 1."""
+    word_times: bool = True
+    """False: results have no ``words``. Then no two streams get the same audio, as nothing tells their words apart."""
     streams: int = 100
     """Streams that one connection carries. The engine itself opens as many connections as it needs."""
 
@@ -134,7 +143,7 @@ class OverQuota(StreamError):
 
 
 class Rejected(StreamError):
-    """The provider will never accept this request."""
+    """The provider will never accept this request: a stream's, or that of a remote `Decoder`."""
 
 
 @dataclass(frozen=True)

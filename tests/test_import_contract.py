@@ -27,7 +27,7 @@ LAYERS = (
 )
 """Folders and modules of flowcore, the highest first; a module imports from its own row and from the rows below."""
 NODES = ("nodes.sources", "nodes.transforms", "nodes.sinks")
-VENDORS = re.compile(r"ringcx|ringcentral|google|moonshine|whisper|ngrok", re.IGNORECASE)
+VENDORS = re.compile(r"ringcx|ringcentral|google|openai|moonshine|whisper|ngrok", re.IGNORECASE)
 
 
 def folder(module: str) -> str:

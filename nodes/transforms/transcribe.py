@@ -30,7 +30,8 @@ class TranscribeConfig(Config):
 
     engine: SpeechEngine = Field("moonshine", validate_default=True)
     """The speech engine: ``moonshine`` (on this machine, English, no account), ``whisper`` (on this machine),
-    ``google``, or an installed one; with its own config: ``{use: google, language: de-DE}``."""
+    ``google``, ``openai`` or ``openai_realtime`` (OpenAI, or any server with its API), or an installed one; with its
+    own config: ``{use: google, language: de-DE}``."""
 
     fallback: SpeechEngine | None = None
     """An engine on this machine that takes over for the rest of the call after an engine in the network has failed
@@ -66,7 +67,8 @@ class TranscribeConfig(Config):
     ``untranscribed``. Such an engine is no faster than real time: play files to it at ``speed: 1``."""
 
     processes: Annotated[int, Field(ge=1, le=512)] | Literal["auto"] = "auto"
-    """Number of decoding processes; ``auto`` for one per core."""
+    """Number of decoding processes, ``auto`` for one per core; or of requests at once to a service for whole
+    utterances, ``auto`` for 16."""
 
     @model_validator(mode="after")
     def _only_streams_fall_back(self) -> Self:

@@ -3,7 +3,8 @@
 This module does no I/O: the clock and the engine are arguments, and the owner calls `StreamingTrack.poll` when an event
 came or is due. Audio without a final text stays in a `ReplayBuffer`, so any stream may fail at any time: the next one
 gets that audio again. A cut on the flow's clock separates a stream from the next. The new stream begins a little before
-the cut, and the old one gets a little audio after the cut; `WordAttribution` decides whose words count.
+the cut, and the old one gets a little audio after the cut; `WordAttribution` decides whose words count. For an engine
+without times of words, the cut is where the old stream's audio ends and the new one's begins.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ PRE_ROLL_SECONDS = 1.0  # of audio before the cut that the new stream gets: long
 OVERLAP_SECONDS = 0.5  # of audio that the old stream gets after the new one began, which may yet fail to open
 REQUEST_SECONDS = 0.1  # of audio in a request, as Google recommends
 BURST_SECONDS = 1.0  # of audio that a new stream may get at once
-PAUSE_SECONDS = 0.4  # of silence that make a pause worth a cut
+PAUSE_SECONDS = 0.4  # of audio in which there is a pause worth a cut
+QUIET_SECONDS = 0.16  # the same where the cut is at the end of this audio: the shortest pause that is worth a cut
 MAX_PAUSE_LEVEL = 150.0  # mean absolute sample of a pause, of 32768: -47 dB
 CUT_SEARCH_SECONDS = 4.0  # of audio that are searched for the quietest place when a cut cannot wait
 MAX_BUFFER_SHARE = 0.75  # of the buffer: with more audio than that without a final text, the stream is renewed
@@ -57,6 +59,10 @@ class StreamingTrack:
     def __post_init__(self) -> None:
         self._limits = self.engine.limits
         self._rate = self.buffer.rate
+        self._shares_audio = self._limits.word_times
+        self._pre_roll = PRE_ROLL_SECONDS if self._shares_audio else 0.0
+        self._overlap = OVERLAP_SECONDS if self._shares_audio else 0.0
+        self._pause = PAUSE_SECONDS if self._shares_audio else QUIET_SECONDS
         self._hold_timeout = min(HOLD_TIMEOUT, self._limits.idle / 2)
         self._events: SimpleQueue[tuple[RolloverStream, Result | Ended]] = SimpleQueue()  # from any thread
         self._streams: list[RolloverStream] = []  # in the order of their audio; only the last may have no stop
@@ -202,18 +208,18 @@ class StreamingTrack:
         if self._close_by < inf and age < FORCED_RENEW_SHARE * max_age:
             return  # the call is about to end, and the stream lasts until then
         oldest = max(stream.begin, buffer.lost)
-        tail = max(oldest, stream.sent - round(PAUSE_SECONDS * self._rate))
-        if age >= RENEW_SHARE * max_age and stream.sent - tail >= PAUSE_SECONDS * self._rate:
+        tail = max(oldest, stream.sent - round(self._pause * self._rate))
+        if age >= RENEW_SHARE * max_age and stream.sent - tail >= self._pause * self._rate:
             cut, level = buffer.quietest(tail, stream.sent)
             if level <= MAX_PAUSE_LEVEL:
-                self._roll_over(stream, cut, now)
+                self._roll_over(stream, cut if self._shares_audio else stream.sent, now)
                 return
         full = (stream.sent - self._final_end) > MAX_BUFFER_SHARE * buffer.max_seconds * self._rate
         waited = min(now - stream.last_event, (stream.sent - stream.begin) / self._rate)
         if age >= FORCED_RENEW_SHARE * max_age or full or waited >= STALL_TIMEOUT:
             first = max(oldest, self._final_end, stream.sent - round(CUT_SEARCH_SECONDS * self._rate))
             cut, _ = buffer.quietest(first, stream.sent)
-            self._roll_over(stream, cut, now)
+            self._roll_over(stream, cut if self._shares_audio else stream.sent, now)
 
     def _open_stream(self, position: int, now: float) -> None:
         """Open a stream whose words count from ``position`` on, if there is audio."""
@@ -222,7 +228,7 @@ class StreamingTrack:
         found = self.buffer.stretch(position)
         if found is None or self.buffer.lost > position:  # lost audio is marked after the texts before it
             return
-        stream = RolloverStream(max(found[0], position - round(PRE_ROLL_SECONDS * self._rate)), now)
+        stream = RolloverStream(max(found[0], position - round(self._pre_roll * self._rate)), now)
         stream.stream = self.engine.stream(self.buffer.encoding, self._rate, partial(self._receive, stream))
         self._streams.append(stream)
 
@@ -231,7 +237,7 @@ class StreamingTrack:
         self.wake()
 
     def _roll_over(self, stream: RolloverStream, cut: int, now: float) -> None:
-        stream.cut, stream.stop = cut, stream.sent + round(OVERLAP_SECONDS * self._rate)
+        stream.cut, stream.stop = cut, stream.sent + round(self._overlap * self._rate)
         self._open_stream(cut, now)
 
     def _feed(self, now: float) -> None:

@@ -6,19 +6,17 @@ The library's synchronous client takes two threads per stream; this module takes
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from flowcore.speech import Ended, Expired, Listener, Stream, StreamError, Unavailable
+from nodes.speech.cloud.loop_thread import LoopThread
 from nodes.speech.engines.google_messages import ApiVersion, error_for
 
 MAX_UNSENT_SECONDS = 30  # of audio that may wait for sending; beyond that, the service is stuck and the stream ends
 LAST_RESULTS_TIMEOUT = 60  # seconds for the last results after a stream's greatest age; then the stream counts as hung
-CLOSE_TIMEOUT = 5.0  # seconds
 
 
 @dataclass
@@ -29,29 +27,14 @@ class GoogleConnection:
     streams: int = 0
 
 
-class GoogleClient:
+class GoogleClient(LoopThread):
     """The thread, loop and connections of all streams of a process; ``connect`` is called in that thread."""
 
     def __init__(self, connect: Callable[[], Any], per_connection: int) -> None:
         self._connect = connect
         self._per_connection = per_connection
         self._connections: list[GoogleConnection] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="google", daemon=True)
-        self._thread.start()
-
-    def post(self, call: Callable[[], None]) -> None:
-        """Run ``call`` in the loop's thread. Callable from any thread; does nothing once closed."""
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(call)
-
-    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run ``work`` as a task, which `close` cancels. Call this in the loop's thread only."""
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        super().__init__("google")
 
     def connection(self) -> GoogleConnection:
         """Return the connection with the fewest streams, or a new one. Call this in the loop's thread only."""
@@ -61,23 +44,9 @@ class GoogleClient:
             self._connections.append(best)
         return best
 
-    def close(self) -> None:
-        """End all streams, connections and the thread."""
-        self.post(self._loop.stop)
-        self._thread.join(CLOSE_TIMEOUT)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-        self._loop.run_until_complete(self._end())
-        self._loop.close()
-
-    async def _end(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+    async def disconnect(self) -> None:
         for connection in self._connections:
             await connection.client.transport.close()
-        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
 
 class GoogleStream(Stream):

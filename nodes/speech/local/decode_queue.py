@@ -22,10 +22,10 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcore.speech import DECODER_RATE, DecodeFailed
+from flowcore.speech import DECODER_RATE, DecodeFailed, Rejected
 from nodes.speech.local.context import Context
 
-Outcome = str | DecodeFailed
+Outcome = str | DecodeFailed | Rejected
 
 
 class Overloaded(DecodeFailed):

@@ -10,11 +10,12 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Future
+from time import monotonic
 
 import numpy as np
 
 from flowcore import CannotStart
-from flowcore.speech import DecodeFailed, Decoder
+from flowcore.speech import DecodeFailed, Decoder, Rejected
 from nodes.speech.local.decode_queue import DecodeJob, DecodeQueue, Outcome, Overloaded
 from nodes.speech.word_match import continuation
 
@@ -60,8 +61,9 @@ class DecoderPool:
         for decoder in self._decoders:
             if isinstance(decoder, Stoppable):
                 decoder.stop()
+        deadline = monotonic() + timeout
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join(max(0.0, deadline - monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self, decoder: Decoder, opened: Future[None]) -> None:
@@ -95,7 +97,7 @@ class DecoderPool:
             return decoder.decode(job.samples)
         except DecoderDied:
             raise
-        except DecodeFailed as error:
+        except (DecodeFailed, Rejected) as error:
             return error
         except Exception as error:  # any error fails this job only: other calls need the thread
             failed = DecodeFailed(f"{type(error).__name__}: {error}")

@@ -20,7 +20,7 @@ from weakref import ref
 from flowcore import Audio, Emit, Resource, Text
 from flowcore.environment import worker_count
 from flowcore.events import DECODERS_STARTED
-from flowcore.speech import DECODER_RATE, Decoder
+from flowcore.speech import DECODER_RATE, DecodeFailed, Decoder, Rejected
 from nodes.speech.driver import FLUSH_TIMEOUT, UNTRANSCRIBED, DriverHost, TrackTranscript
 from nodes.speech.local.context import Context
 from nodes.speech.local.decode_queue import DecodeJob, Outcome, Overloaded
@@ -34,6 +34,7 @@ MAX_LATENESS = 0.2  # seconds: a later alarm hints at a stall, and gives the aud
 MAX_LEAD = 10.0  # seconds that a call's audio may be ahead of real time before its source counts as able to wait
 MAX_WAITING_SECONDS = 30.0  # of audio that such sources, in equal shares, leave waiting: they go no faster than decoded
 TELL_INTERVAL = 10.0  # seconds between two events about skipped utterances of a call
+REMOTE_DECODERS = 16  # in threads: at a second for each answer, 50 parties that talk half of the time
 CLOSE_TIMEOUT = 5.0  # seconds; a killed process ends at once
 MIN_SPEECH_SECONDS = 0.1  # models make up words for less
 UNSURE_VOICE = 0.5  # mean probability of voice below which a lone "You" is noise to the model
@@ -48,7 +49,7 @@ class DecoderResource(Resource):
     cls: type[Decoder]
     config: Any = None
     processes: int = 0
-    """Number of decoders that run at once; 0 for one per core."""
+    """Number of decoders that run at once; 0 for one per core, or `REMOTE_DECODERS`."""
     max_wait: float = 15.0
     """Seconds that an utterance may wait."""
     voice: VoiceModel = field(init=False, compare=False)
@@ -56,7 +57,11 @@ class DecoderResource(Resource):
 
     def open(self) -> None:
         self.voice = VoiceModel()
-        decoders = [DecoderProcess(self.cls, self.config) for _ in range(self.processes or cores())]
+        decoders: list[Decoder]
+        if self.cls.remote:
+            decoders = [self.cls(self.config) for _ in range(self.processes or REMOTE_DECODERS)]
+        else:
+            decoders = [DecoderProcess(self.cls, self.config) for _ in range(self.processes or cores())]
         self.pool = DecoderPool(decoders, self.max_wait)
         self.report.event(DECODERS_STARTED.name, model=self.cls(self.config).model, processes=len(decoders))
 
@@ -123,6 +128,7 @@ class UtteranceDriver:
         self._skipped = 0  # utterances that nobody was told of yet
         self._skipped_seconds = 0.0
         self._tell_at = -inf
+        self._rejected: Rejected | None = None
 
     def push(self, chunk: Audio) -> None:
         track = self._tracks.get(chunk.track) or self._new_track(chunk.track)
@@ -150,8 +156,15 @@ class UtteranceDriver:
         return bool(self._pending)
 
     def collect(self, emit: Emit[Text]) -> None:
-        """Emit the texts that came, and end the utterances of tracks on hold."""
+        """Emit the texts that came, and end the utterances of tracks on hold.
+
+        Raises `Rejected`, once all open and waiting utterances are marked as gaps.
+        """
         self._take_results()
+        if self._rejected is not None:
+            for track in self._tracks.values():
+                self._end(track)
+            self._give_up()
         now = self.host.now()
         for track in self._speaking_tracks():
             late = now - track.audio_at - HOLD_TIMEOUT
@@ -171,6 +184,8 @@ class UtteranceDriver:
         for track in self._tracks.values():
             for text in track.transcript.take():
                 emit(text)
+        if self._rejected is not None:
+            raise self._rejected
 
     def close(self) -> None:
         """Discard the waiting jobs."""
@@ -255,6 +270,8 @@ class UtteranceDriver:
 
     def _take(self, request: _DecodeRequest, outcome: Outcome) -> None:
         track, segment = request.track, request.segment
+        if isinstance(outcome, Rejected):
+            self._rejected = outcome
         if request.final:
             if request not in self._pending:  # the driver gave it up
                 return
@@ -265,9 +282,11 @@ class UtteranceDriver:
                 self._drop(request, "overloaded")
                 self._skipped += 1
                 self._skipped_seconds += segment.seconds
-            else:
+            elif isinstance(outcome, DecodeFailed):
                 self.host.report.event("decode_failed", cause=outcome)
                 self._drop(request, "decode_failed")
+            else:
+                self._drop(request, UNTRANSCRIBED)
         elif isinstance(outcome, str) and segment.start >= track.segmenter.start:  # else the utterance has ended
             track.text_range, track.text = (segment.start, segment.end), outcome
             if self.interim:

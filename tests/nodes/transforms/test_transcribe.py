@@ -13,7 +13,7 @@ import pytest
 from flowcore import Audio, Text
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile_graph
-from flowcore.speech import DecodeFailed, Decoder
+from flowcore.speech import DecodeFailed, Decoder, Rejected
 from flowcore.testing import NodeHarness, run
 from nodes.audio import g711
 from nodes.speech.engines.moonshine import Moonshine
@@ -518,6 +518,19 @@ def test_what_cannot_be_decoded_is_marked_and_the_call_goes_on(resource, pitches
     assert [(t.text, t.gap, t.utterance) for t in call.finals] == [("", "untranscribed", 0), ("3000", "", 1)]
     assert call.dropped_chunks["decode_failed"] == 1
     assert [(name, str(data["cause"])) for name, data in call.events] == [("decode_failed", "too bad")]
+
+
+def test_a_service_that_rejects_every_request_fails_the_node_once_what_waits_is_marked(resource, pitches):
+    pitches.says.update(dict.fromkeys((2000, 3000, 4000), Rejected("the key is refused")))
+    pitches.let.clear()
+    call = Call(QUICK, resource).push(*chunks(speech(2000), silence(), speech(3000), silence(), speech(4000)))
+    pitches.let.set()
+    with pytest.raises(Rejected, match="the key is refused"):
+        call.settle()
+    assert [(text.text, text.gap, round(text.start)) for text in call.finals] == [
+        ("", "untranscribed", second) for second in (0, 2, 4)
+    ]
+    call.node.close()
 
 
 def test_a_decoder_that_died_is_told_and_its_utterance_comes_once(resource, pitches, monkeypatch):

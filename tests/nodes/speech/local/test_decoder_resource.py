@@ -8,10 +8,12 @@ from typing import Any
 import psutil
 import pytest
 
+from flowcore import Config
+from flowcore.speech import Decoder
 from nodes.audio import g711
 from nodes.speech.engines.moonshine import Moonshine
 from nodes.speech.engines.whisper import Whisper
-from nodes.speech.local.utterance_driver import DecoderResource, cores
+from nodes.speech.local.utterance_driver import REMOTE_DECODERS, DecoderResource, cores
 from tests.support.live import PATIENCE, Live, until
 from tests.support.phone import Phone
 from tools.voices import telephone
@@ -36,6 +38,32 @@ def test_workers_of_one_run_share_the_cores(monkeypatch):
     assert cores() == 2
     monkeypatch.setenv("FLOWCORE_WORKERS", "16")
     assert cores() == 1
+
+
+class Elsewhere(Decoder[Config]):
+    """Asks something outside of this process for the words."""
+
+    remote = True
+    opened = 0
+
+    def open(self) -> None:
+        Elsewhere.opened += 1
+
+    def decode(self, samples: Any) -> str:
+        return ""
+
+    def close(self) -> None:
+        Elsewhere.opened -= 1
+
+
+@pytest.mark.parametrize(("processes", "threads"), [(0, REMOTE_DECODERS), (3, 3)])
+def test_remote_decoders_run_in_threads_of_this_process(processes, threads):
+    resource = DecoderResource(Elsewhere, Config(), processes)
+    resource.open()
+    assert Elsewhere.opened == threads
+    assert decoders() == []
+    resource.close()
+    assert Elsewhere.opened == 0
 
 
 def decoders() -> list[psutil.Process]:
