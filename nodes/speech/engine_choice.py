@@ -32,6 +32,11 @@ class SpeechEngine(FieldType):
         return issubclass(self.cls, Streamer)
 
     @property
+    def is_local(self) -> bool:
+        """Whether the engine runs on this machine."""
+        return issubclass(self.cls, Decoder) and not self.cls.remote
+
+    @property
     def decoder(self) -> type[Decoder]:
         """The class of an engine that is a `Decoder`."""
         assert issubclass(self.cls, Decoder)  # noqa: S101  # not `streams`

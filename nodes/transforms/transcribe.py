@@ -72,8 +72,8 @@ class TranscribeConfig(Config):
 
     @model_validator(mode="after")
     def _only_streams_fall_back(self) -> Self:
-        if self.fallback is not None and (self.fallback.streams or not self.engine.streams):
-            raise ValueError("fallback is an engine on this machine, for an engine in the network")
+        if self.fallback is not None and not (self.engine.streams and self.fallback.is_local):
+            raise ValueError("fallback is an engine on this machine, for one that streams to a service, such as google")
         return self
 
 

@@ -21,7 +21,7 @@ from nodes.speech.local.segmenter import Segment, Segmenter, SegmentLimits
 from nodes.speech.local.voice_detector import SileroDetector
 
 LIMITS = SegmentLimits(threshold=0.3, pause=0.3, long_pause=0.7, enough=3.5, pre_roll=0.5, longest=12.0)
-"""Shorter pauses than those of `transcribe`, which a text in the pause makes up for: here the text comes after it."""
+"""The pauses are shorter than those of `transcribe`, which has an utterance decoded in its pause already."""
 MAX_TURN_SECONDS = 60.0  # then a turn ends although the voice goes on
 MIN_TURN_SECONDS = 0.1  # OpenAI refuses to commit less ("buffer too small")
 MAX_WORDS_PER_SECOND = 5.0  # of voice: faster words that are in the prompt were not spoken

@@ -85,12 +85,15 @@ def test_a_graph_shows_the_place_of_what_is_wrong():
     assert 'engine.most_wrods: parrot has no such field: did you mean "most_words"?' in problem.message
 
 
-@pytest.mark.parametrize("fallback", ["parrot", "moonshine"])
-def test_only_an_engine_in_the_network_falls_back_and_only_to_one_here(fallback):
+@pytest.mark.parametrize(
+    ("engine", "fallback"),
+    [("parrot", "parrot"), ("moonshine", "moonshine"), ("openai", "moonshine"), ("parrot", "openai")],
+)
+def test_only_an_engine_that_streams_falls_back_and_only_to_one_here(monkeypatch, engine, fallback):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-a-test")
     from nodes.transforms.transcribe import Transcribe
 
-    engine = "parrot" if fallback == "parrot" else "moonshine"
-    with pytest.raises(ValidationError, match="fallback is an engine on this machine, for an engine in the network"):
+    with pytest.raises(ValidationError, match="fallback is an engine on this machine, for one that streams"):
         Transcribe.Config(engine=engine, fallback=fallback)
     assert Transcribe.Config(engine="parrot", fallback="moonshine").fallback.name == "moonshine"
 

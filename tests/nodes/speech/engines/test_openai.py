@@ -216,6 +216,7 @@ def no_json(handler: BaseHTTPRequestHandler) -> None:
     handler.wfile.write(b"<html>")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
@@ -234,6 +235,7 @@ def test_a_service_that_answers_badly_is_tried_again_and_then_named(fault, text)
             engine.decode(SPEECH)
 
 
+@pytest.mark.slow
 def test_an_answer_that_drips_is_given_up():
     with FileService(says("hello")) as service, opened(service.url, timeout="500ms") as engine:
         service.faults.append(drip)
