@@ -19,6 +19,7 @@ from functools import cache
 from math import inf
 from typing import ClassVar, cast
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,6 +60,18 @@ class DecodeFailed(FlowcoreError):
     """The engine could not decode an utterance."""
 
 
+class Decoded(msgspec.Struct, frozen=True):
+    """The words of an utterance: ``text`` is empty without speech."""
+
+    text: str
+    confidence: float | None = None
+    """The expected share of right words, 0 to 1; None if the engine cannot tell."""
+    words: tuple[Word, ...] = ()
+    """Each word of ``text``, as its white space divides it, with times in seconds from the first sample; or none."""
+    language: str = ""
+    """The identified language as a code such as ``de``; empty if the engine does not identify it."""
+
+
 class Decoder(Engine[ConfigT]):
     """A model that decodes utterances. Opened in one thread, then used and closed in another, one call at a time."""
 
@@ -72,8 +85,8 @@ class Decoder(Engine[ConfigT]):
         return type(self).__name__
 
     @abstractmethod
-    def decode(self, samples: NDArray[np.int16]) -> str:
-        """Return the words in ``samples``, s16 at 16 kHz, up to 30 s; "" without speech.
+    def decode(self, samples: NDArray[np.int16]) -> Decoded:
+        """Return the words in ``samples``, s16 at 16 kHz, up to 30 s.
 
         Raises `DecodeFailed` for this utterance, or `Rejected` if a service will never accept any: a wrong key.
         """

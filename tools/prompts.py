@@ -1,11 +1,9 @@
-"""Telephone speech with known words, and sounds without words.
+"""Telephone speech with known words.
 
-Speech: the prompts of Asterisk, a studio voice at 8 kHz, from Debian (``asterisk-core-sounds-en-wav``) with their texts
+The prompts of Asterisk, a studio voice at 8 kHz, from Debian (``asterisk-core-sounds-en-wav``) with their texts
 (``asterisk-core-sounds-en``), through mu-law. flowcore is tuned on prompts with names from a to m; reported figures are
 of names from n to z. Prompts of fewer than six words are left out, and so are texts that are not written as they are
 spoken (numbers of two digits, symbols, addresses, stage directions).
-
-No speech: silence, hiss, a telephone line's idle pattern, and Debian's hold music (``asterisk-moh-opsound-wav``).
 """
 
 from __future__ import annotations
@@ -90,23 +88,3 @@ def conversation(said: Sequence[Prompt], pause: float) -> tuple[Any, Any]:
         parties[number % 2].append(turn)
         parties[1 - number % 2].append(np.zeros_like(turn))
     return np.concatenate(parties[0]), np.concatenate(parties[1])
-
-
-def wordless(seconds: float) -> dict[str, Any]:
-    """Return sounds without words by name, s16 at 8 kHz, through mu-law.
-
-    Raises `FileNotFoundError` with the command that installs the hold music.
-    """
-    if not MUSIC.exists():
-        raise FileNotFoundError(f"the hold music is not installed: {INSTALL}")
-    length = round(seconds * RATE)
-    noise = np.random.default_rng(1)
-    pieces = sorted(MUSIC.glob("*.wav"))
-    music = np.concatenate([telephone(path)[: -(-length // len(pieces))] for path in pieces])
-    return {
-        "silence": np.zeros(length, np.int16),
-        "idle pattern": g711.decode(np.where(np.arange(length) % 2, 0x7F, 0xFF).astype(np.uint8)),
-        "hiss, -54 dB": g711.decode(g711.encode(noise.normal(0, 65, length).astype(np.int16))),
-        "noise, -26 dB": g711.decode(g711.encode(noise.normal(0, 1640, length).astype(np.int16))),
-        "hold music": np.resize(music, length),
-    }

@@ -8,9 +8,9 @@
 
 The word error rate is the share of words substituted, left out or put in. The reference is the text of the demo's two
 recordings (see voices.py), or the text file given with ``--agent`` or ``--customer``; for an engine, it is the text of
-the prompts in prompts.py. An engine always gets two channels at once, through all nodes between a call's mu-law and its
-transcript: g711, resample and transcribe with its processes. CPU seconds are those of all these processes, for final
-texts only; speech_load.py shows the cost of interim texts.
+the prompts in prompts.py. An engine gets two channels at once, or all sounds, through all nodes between a call's
+mu-law and its transcript: g711, resample and transcribe with its processes. CPU seconds are those of all these
+processes, for final texts only; speech_load.py shows the cost of interim texts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tools.error_rate import error_rate, normalised
-from tools.prompts import monologue, prompts, wordless
+from tools.prompts import monologue, prompts
+from tools.wordless import wordless
 
 # Charles Dickens, A Tale of Two Cities (1859), the first sentence, as read in two_cities.wav.
 TWO_CITIES = """
@@ -128,7 +129,9 @@ def measure(
 
 def invented(engine: Mapping[str, Any], seconds: float) -> dict[str, str]:
     """Return the words that the engine invents in each sound without speech."""
-    return {name: Recognition(engine, {"agent": sound}).said("agent") for name, sound in wordless(seconds).items()}
+    sounds = wordless(seconds)
+    heard = Recognition(engine, sounds)
+    return {name: heard.said(name) for name in sounds}
 
 
 def report(engine: Mapping[str, Any], recordings: bool = True) -> Iterable[str]:

@@ -48,6 +48,9 @@ class Caption(msgspec.Struct, frozen=True):
     text: str
     final: bool
     gap: str = ""
+    uncertain: bool = False
+    confidence: float | None = None
+    language: str = ""
 
 
 @dataclass(eq=False)
@@ -212,4 +215,5 @@ def caption_of(flow: str, at: float, text: Text) -> Caption:
     """Make the caption of a text whose session began at second ``at`` of its call."""
     id = f"{flow}.{text.track}.{text.utterance}"
     start, end = round(at + text.start, 3), round(at + text.end, 3)
-    return Caption(id, text.track, start, end, text.text[:MAX_TEXT_CHARS], text.final, text.gap)
+    said, confidence = text.text[:MAX_TEXT_CHARS], None if text.confidence is None else round(text.confidence, 3)
+    return Caption(id, text.track, start, end, said, text.final, text.gap, text.uncertain, confidence, text.language)

@@ -83,7 +83,7 @@ function show(text) {
   if (!item) {
     item = document.createElement("li");
     const name = NAMES[text.track] ?? text.track;
-    item.append(element("time", ""), element("span", name, "who"), element("p", ""));
+    item.append(element("time", ""), element("span", name, "who"), element("span", " uncertain", "mark"), element("p", ""));
     item.dataset.track = text.track;
     item.lastChild.dir = "auto";
     item.firstChild.dateTime = `PT${text.start}S`;
@@ -98,8 +98,11 @@ function show(text) {
   if (said.textContent !== words) said.textContent = words;
   item.classList.toggle("interim", !text.final);
   item.classList.toggle("gap", Boolean(text.gap));
+  item.querySelector(".mark").hidden = !text.uncertain;
+  item.classList.toggle("uncertain", text.uncertain);
+  said.lang = text.language;
   if (text.final && wasInterim && ready) {
-    spoken.append(element("p", `${NAMES[text.track] ?? text.track}: ${words}`));
+    spoken.append(element("p", `${NAMES[text.track] ?? text.track}${text.uncertain ? ", uncertain" : ""}: ${words}`));
     while (spoken.childElementCount > MAX_READ_ALOUD) spoken.firstChild.remove();
   }
 }

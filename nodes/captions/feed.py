@@ -20,8 +20,8 @@ class CaptionFeed:
     ``call`` is a normalized id; an empty one follows the newest call. ``count`` gets 1 at the start and -1 at the end.
     A message is one JSON object:
     ``{"event": "state", "call": …, "state": "waiting" | "ambiguous" | "live" | "ended", "sessions": [0.0, …]}``,
-    ``{"event": "text", "id": …, "track", "start", "end", "text", "final", "gap"}``, which replaces the text of the same
-    id, ``{"event": "ready"}`` after the texts of the past, and ``{"event": "alive"}``.
+    ``{"event": "text", "id": …}`` with the fields of a `Caption`, which replaces the text of the same id,
+    ``{"event": "ready"}`` after the texts of the past, and ``{"event": "alive"}``.
 
     ``ended`` comes after every text of the call, so that a reader may leave at it: until then, the state is ``live``.
     """

@@ -26,8 +26,9 @@ class Console(Sink[Text]):
     """Show each party in its colour; an interim text stays below the final ones until its final text replaces it.
 
     A pipe, or a terminal with TERM=dumb, gets final texts only, one per line: ``[00:12.3] agent: hello``. A gap reads
-    ``[untranscribed 3.2 s]``. While several flows are open, and until all have ended, each line has the flow's short
-    id after the time. NO_COLOR is respected; control characters are left out.
+    ``[untranscribed 3.2 s]``; words that are likely to be wrong begin with ``[uncertain]``. While several flows are
+    open, and until all have ended, each line has the flow's short id after the time. NO_COLOR is respected; control
+    characters are left out.
 
     In: ``Text`` of any tracks. Out: standard output. A stopped terminal (Ctrl-S) delays no call: final texts beyond its
     backlog are dropped.

@@ -72,8 +72,9 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
     for each text in order of arrival. ``.srt`` and ``.vtt``: subtitles in order of start; cues of parties who speak at
     once overlap. ``.txt``: lines ``[00:01.2] Agent: hello``. Times are those of the recording, in seconds.
 
-    A stretch without a transcript reads ``[untranscribed 3.2 s]`` (in JSON: ``"gap"``). Words that never became final
-    end in ``…`` (``"final":false``).
+    A stretch without a transcript reads ``[untranscribed 3.2 s]`` (in JSON: ``"gap"``). Words that are likely to be
+    wrong begin with ``[uncertain]`` (``"uncertain":true``). Words that never became final end in ``…``
+    (``"final":false``).
 
     During the call, each text is appended to ``….part`` as a line of JSON, so ``tail -f`` shows them. A killed process
     loses none: the next one makes the file from that. If the name is taken, the file gets ``-2``, …. Beside the file,

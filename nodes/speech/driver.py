@@ -7,6 +7,8 @@ from collections.abc import Callable
 from math import inf
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from flowcore import Audio, Emit, Report, Text, Word
 
 FLUSH_TIMEOUT = 8.0  # seconds after the last sample in which texts may still come; the engine's own deadline is 10 s
@@ -48,12 +50,14 @@ class TrackTranscript:
     """The transcript of one track, on the flow's clock; ``now`` gives monotonic seconds.
 
     `take` returns the texts since the last `take`. Later texts replace an interim one until a final one comes. No text
-    ends after the audio: providers round their times.
+    ends after the audio: providers round their times. A final text whose confidence is below ``uncertain_below`` is
+    marked as uncertain.
     """
 
-    def __init__(self, track: str, now: Callable[[], float]) -> None:
+    def __init__(self, track: str, now: Callable[[], float], uncertain_below: float = 0.0) -> None:
         self.track = track
         self.now = now
+        self._uncertain_below = uncertain_below
         self._utterance = 0
         self._interim = ""  # the interim text that the final one will replace
         self._out: list[Text] = []
@@ -74,11 +78,17 @@ class TrackTranscript:
             self._add(start, end, text, words, confidence, final=False)
 
     def final(
-        self, start: float, end: float, text: str, words: tuple[Word, ...] = (), confidence: float | None = None
+        self,
+        start: float,
+        end: float,
+        text: str,
+        words: tuple[Word, ...] = (),
+        confidence: float | None = None,
+        language: str = "",
     ) -> None:
         """Add the final text of the open utterance. An empty text only takes back the interim one."""
         if text or self._interim:
-            self._add(start, end, text, words, confidence, final=True)
+            self._add(start, end, text, words, confidence, language, final=True)
             self._next(end)
 
     def gap(self, start: float, end: float, reason: str) -> None:
@@ -92,13 +102,36 @@ class TrackTranscript:
         return out
 
     def _add(
-        self, start: float, end: float, text: str, words: tuple[Word, ...], confidence: float | None, *, final: bool
+        self,
+        start: float,
+        end: float,
+        text: str,
+        words: tuple[Word, ...],
+        confidence: float | None,
+        language: str = "",
+        *,
+        final: bool,
     ) -> None:
         last = self._audio_end
         if end > last:
             start, end = min(start, last), last
-            words = tuple(Word(word.text, min(word.start, last), min(word.end, last)) for word in words)
-        self._out.append(Text(self.track, start, end, text, final, self._utterance, confidence, words, self._lag(end)))
+            words = tuple(replace(word, start=min(word.start, last), end=min(word.end, last)) for word in words)
+        uncertain = final and bool(text) and confidence is not None and confidence < self._uncertain_below
+        self._out.append(
+            Text(
+                self.track,
+                start,
+                end,
+                text,
+                final,
+                self._utterance,
+                confidence,
+                words,
+                self._lag(end),
+                uncertain=uncertain,
+                language=language,
+            )
+        )
 
     def _next(self, end: float) -> None:
         self._utterance += 1
@@ -112,3 +145,15 @@ class TrackTranscript:
             if position >= end - 1e-6:
                 return self.now() - when
         return None
+
+
+class Transcripts(dict[str, TrackTranscript]):
+    """The transcripts of one node by track; a missing one is made."""
+
+    def __init__(self, now: Callable[[], float], uncertain_below: float) -> None:
+        super().__init__()
+        self._now = now
+        self._uncertain_below = uncertain_below
+
+    def __missing__(self, track: str) -> TrackTranscript:
+        return self.setdefault(track, TrackTranscript(track, self._now, self._uncertain_below))

@@ -93,9 +93,14 @@ def one_line(text: str) -> str:
 
 
 def text_line(text: Text) -> str:
-    """Return the words of a text on one line; a gap gives ``[untranscribed 3.2 s]``. Empty without words and gap."""
-    gap = f"[{one_line(text.gap)} {max(text.end - text.start, 0):.1f} s]" if text.gap else ""
-    return f"{gap} {one_line(text.text)}".strip()
+    """Return the words of a text on one line: ``[uncertain] hello`` if they are; a gap gives ``[untranscribed 3.2 s]``.
+
+    Empty without words and gap.
+    """
+    mark = "[uncertain]" if text.uncertain else ""
+    if text.gap:
+        mark = f"[{one_line(text.gap)} {max(text.end - text.start, 0):.1f} s]"
+    return f"{mark} {one_line(text.text)}".strip()
 
 
 def minutes(seconds: float) -> str:

@@ -91,8 +91,13 @@ def entry(text: Text) -> bytes:
     fields = msgspec.structs.asdict(text)
     for name in ("start", "end", "confidence", "lag"):
         fields[name] = None if fields[name] is None else round(fields[name], 3)
-    fields["words"] = tuple(Word(word.text, round(word.start, 3), round(word.end, 3)) for word in text.words)
+    fields["words"] = tuple(_rounded(word) for word in text.words)
     return _encode(JournalLine(**fields))
+
+
+def _rounded(word: Word) -> Word:
+    confidence = None if word.confidence is None else round(word.confidence, 3)
+    return Word(word.text, round(word.start, 3), round(word.end, 3), confidence)
 
 
 def tail(seconds: float, losses: Sequence[Loss] = ()) -> bytes:

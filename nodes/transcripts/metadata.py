@@ -50,13 +50,14 @@ def _gaps(transcript: Transcript) -> list[dict[str, Any]]:
 
 
 def _parties(transcript: Transcript, names: Names) -> dict[str, dict[str, Any]]:
-    """Return, by track, the name and the numbers of final texts, unfinished texts and words in both."""
+    """Return, by track, the name and the numbers of final, of uncertain final and of unfinished texts, and of words."""
     parties: dict[str, dict[str, Any]] = {}
     for text in sorted(transcript.texts, key=lambda text: text.track):
-        empty = {"name": party_name(text, names), "texts": 0, "words": 0, "unfinished": 0}
+        empty = {"name": party_name(text, names), "texts": 0, "words": 0, "uncertain": 0, "unfinished": 0}
         party = parties.setdefault(text.track, empty)
         party["texts"] += text.final and not text.gap
         party["words"] += len(text.text.split())
+        party["uncertain"] += text.uncertain
         party["unfinished"] += not text.final
     return parties
 

@@ -14,7 +14,7 @@ from flowcore.events import DECODERS_STARTED, EventType, Reason
 from flowcore.speech import DECODER_RATE, Streamer
 from nodes.speech.cloud.streaming_driver import StreamerResource, StreamingDriver
 from nodes.speech.cloud.streaming_track import STALL_TIMEOUT
-from nodes.speech.driver import FLUSH_TIMEOUT, Driver, DriverHost, TrackTranscript
+from nodes.speech.driver import FLUSH_TIMEOUT, Driver, DriverHost, Transcripts
 from nodes.speech.engine_choice import SpeechEngine
 from nodes.speech.local.segmenter import SegmentLimits
 from nodes.speech.local.utterance_driver import DecoderResource, UtteranceDriver
@@ -39,6 +39,9 @@ class TranscribeConfig(Config):
 
     interim: Duration = Duration("1s")
     """Time between interim texts of an utterance; ``0s`` gives final texts only."""
+
+    uncertain_below: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Confidence (the expected share of right words) below which a final text is marked ``uncertain``; 0 marks none."""
 
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """Mean probability of voice above which there is speech."""
@@ -159,7 +162,7 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
         return config.interim or config.long_pause  # the first words of an utterance; an engine's own time comes to it
 
     def open(self, session: Session) -> None:
-        self._transcripts: dict[str, TrackTranscript] = {}
+        self._transcripts = Transcripts(self.now, self.config.uncertain_below)
         self._driver: Driver
         if not isinstance(self.resource, StreamerResource):
             self._driver = self._utterance_driver(self.resource, self)

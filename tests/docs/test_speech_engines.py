@@ -59,6 +59,6 @@ def test_a_graph_finds_the_engine_by_its_entry_point_and_its_config_is_checked(p
 def test_the_decoder_of_the_page_decodes(package):
     code, said = run(
         package, "-c", "import numpy, echo_flowcore; "
-        "e = echo_flowcore.Seconds(); e.open(); assert e.decode(numpy.zeros(32000)) == '2 seconds'; e.close()",
+        "e = echo_flowcore.Seconds(); e.open(); assert e.decode(numpy.zeros(32000)).text == '2 seconds'; e.close()",
     )  # fmt: skip
     assert code == 0, said

@@ -44,9 +44,9 @@ class Talk(Phone):
         self.utterance = 0
         self.start()
 
-    def words(self, track: str, start: float, text: str, *, final: bool = True, gap: str = "") -> None:
-        """A text of the utterance that is open; a final one closes it."""
-        spoken = Text(track, start, start + 1.0, text, final, self.utterance, gap=gap)
+    def words(self, track: str, start: float, text: str, *, final: bool = True, **more: Any) -> None:
+        """A text of the utterance that is open, with ``more`` of its fields; a final one closes it."""
+        spoken = Text(track, start, start + 1.0, text, final, self.utterance, **more)
         self.say(self.sender.media(track, msgspec.json.encode(spoken)))
         self.utterance += final
 

@@ -59,7 +59,7 @@ class WordAttribution:
         since = max(self._last[1].end if self._last else -inf, final_end - WORD_TIME_TOLERANCE)
         end = begin + result.end
         start = final_end if result.start is None else begin + result.start
-        timed = tuple(Word(w.text, begin + w.start, begin + w.end) for w in result.words)
+        timed = tuple(word.moved(begin) for word in result.words)
         words = timed or _spread(result.text, min(start, end), end)
         own = tuple(w for w in words if since < (w.start + w.end) / 2 < until and not self._repeats(stream, w))
         text = result.text if len(own) == len(words) else " ".join(word.text for word in own)

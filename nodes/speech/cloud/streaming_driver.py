@@ -15,7 +15,7 @@ from flowcore.speech import Streamer
 from nodes.speech.cloud.replay_buffer import ReplayBuffer
 from nodes.speech.cloud.retry import RetryPolicy
 from nodes.speech.cloud.streaming_track import StreamingTrack
-from nodes.speech.driver import Driver, DriverHost, TrackTranscript
+from nodes.speech.driver import Driver, DriverHost, Transcripts
 from nodes.speech.engine_choice import SpeechEngine
 from nodes.speech.local.converter import Converter
 from nodes.speech.local.utterance_driver import DecoderResource
@@ -59,7 +59,7 @@ class StreamingDriver:
     engine: Streamer
     backlog: float
     interim: bool
-    transcripts: dict[str, TrackTranscript]
+    transcripts: Transcripts
     make_fallback: Callable[[DriverHost], Driver] | None
 
     def __post_init__(self) -> None:
@@ -127,7 +127,7 @@ class StreamingDriver:
         track = self._tracks[chunk.track] = StreamingTrack(
             self.engine,
             ReplayBuffer(chunk.encoding, chunk.rate, self.backlog),
-            self.transcripts.setdefault(chunk.track, TrackTranscript(chunk.track, self.host.now)),
+            self.transcripts[chunk.track],
             self.report,
             self.host.wake,
             RetryPolicy(random),

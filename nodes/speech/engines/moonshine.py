@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import field_validator
 
 from flowcore import Config, Extra
-from flowcore.speech import Decoder
+from flowcore.speech import Decoded, Decoder
 from nodes.speech.engines import moonshine_base
 from nodes.speech.engines.moonshine_base import Base
 from nodes.speech.engines.moonshine_tiny import Tiny
@@ -55,9 +55,9 @@ class Moonshine(Decoder[MoonshineConfig]):
     def open(self) -> None:
         self._model = Base(moonshine_base.folder()) if self._choice == "base" else Tiny()
 
-    def decode(self, samples: NDArray[np.int16]) -> str:
+    def decode(self, samples: NDArray[np.int16]) -> Decoded:
         assert self._model is not None  # noqa: S101  # opened
-        return self._model.decode(samples) if samples.any() else ""
+        return self._model.decode(samples) if samples.any() else Decoded("")
 
     def close(self) -> None:
         if self._model is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Iterator
+from math import log
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from flowcore import CannotStart
 from flowcore.audio import FULL_SCALE
-from flowcore.speech import DECODER_RATE, DecodeFailed
+from flowcore.speech import DECODER_RATE, Decoded, DecodeFailed
+from nodes.speech.engines.moonshine_words import Token, decoded
 from nodes.speech.onnx_session import BadModel, open_session
 
 VERSION = "0.1.4"
@@ -70,19 +72,18 @@ class Base:
         _, heads, _, width = self._decoder.get_inputs()[1].shape
         self._empty = np.zeros((1, heads, 0, width), np.float32)
 
-    def decode(self, samples: NDArray[np.int16]) -> str:
+    def decode(self, samples: NDArray[np.int16]) -> Decoded:
         """Return the words in ``samples``, s16 at 16 kHz. Raises `DecodeFailed`."""
         audio = np.zeros((1, max(MIN_SAMPLES, len(samples))), np.float32)
         np.multiply(samples, np.float32(1 / FULL_SCALE["s16"]), out=audio[0, : len(samples)])
         try:
-            tokens = [self._tokens[token] for token in self._decode(audio)]
+            tokens = list(self._decode(audio))
         except Exception as error:  # ONNX Runtime's errors have no other base
             seconds = len(samples) / DECODER_RATE
             raise DecodeFailed(f"moonshine could not decode {seconds:.1f} s of audio: {error}") from error
-        words = b"".join(token for token in tokens if not (token.startswith(b"<") and token.endswith(b">")))
-        return words.decode("utf-8", "replace").replace("▁", " ").strip()
+        return decoded(tokens)
 
-    def _decode(self, audio: NDArray[np.float32]) -> Iterator[int]:
+    def _decode(self, audio: NDArray[np.float32]) -> Iterator[Token]:
         """Yield the most probable tokens."""
         inputs = dict(zip(self._audio, self._encoder.run(None, {"input_values": audio}), strict=True))
         inputs |= dict.fromkeys(self._past, self._empty)
@@ -91,12 +92,12 @@ class Base:
             inputs["input_ids"] = np.array([[token]])
             logits, *past = self._decoder.run(None, inputs)
             scores = logits[0, -1]
-            if token == START and _probability(scores, END) < MIN_SILENCE:
+            if token == START and _log_probability(scores, END) < log(MIN_SILENCE):
                 scores[END] = -np.inf
             token = int(scores.argmax())
             if token == END:
                 return
-            yield token
+            yield Token(self._tokens[token], _log_probability(scores, token))
             inputs |= zip(self._past, past, strict=True)
 
     def close(self) -> None:
@@ -104,9 +105,9 @@ class Base:
         del self._encoder, self._decoder
 
 
-def _probability(scores: NDArray[np.float32], token: int) -> float:
-    weights = np.exp(scores - scores.max())
-    return float(weights[token] / weights.sum())
+def _log_probability(scores: NDArray[np.float32], token: int) -> float:
+    relative = scores - scores.max()
+    return float(relative[token] - np.log(np.exp(relative).sum()))
 
 
 def _read(path: Path, digest: str) -> bytes:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from flowcore import CannotStart
 from flowcore.audio import FULL_SCALE
-from flowcore.speech import DECODER_RATE, DecodeFailed
+from flowcore.speech import DECODER_RATE, Decoded, DecodeFailed
 
 VERSION = "0.0.73"
 BLOCK_SAMPLES = 512  # the library ignores samples that do not fill a block
@@ -52,8 +52,8 @@ class Tiny:
             raise CannotStart(f"the model cannot be loaded ({error}): {advice}", field="engine") from error
         self._result = ctypes.POINTER(TranscriptC)
 
-    def decode(self, samples: NDArray[np.int16]) -> str:
-        """Return the words in ``samples``, s16 at 16 kHz. Raises `DecodeFailed`."""
+    def decode(self, samples: NDArray[np.int16]) -> Decoded:
+        """Return the words in ``samples``, s16 at 16 kHz; the library gives no confidence. Raises `DecodeFailed`."""
         audio = np.zeros(max(MIN_SAMPLES, -(-len(samples) // BLOCK_SAMPLES) * BLOCK_SAMPLES), np.float32)
         np.multiply(samples, np.float32(1 / FULL_SCALE["s16"]), out=audio[: len(samples)])
         result = self._result()
@@ -69,7 +69,8 @@ class Tiny:
             raise DecodeFailed(f"moonshine could not decode {len(samples) / DECODER_RATE:.1f} s of audio: error {code}")
         # The library owns the result and reuses it in the next call.
         lines = result.contents.lines[: result.contents.line_count]
-        return " ".join(ctypes.string_at(line.text).decode("utf-8", "replace").strip() for line in lines if line.text)
+        texts = (ctypes.string_at(line.text).decode("utf-8", "replace").strip() for line in lines if line.text)
+        return Decoded(" ".join(texts))
 
     def close(self) -> None:
         """Free the model."""

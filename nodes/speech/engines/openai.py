@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from flowcore import Duration, Extra
-from flowcore.speech import DECODER_RATE, DecodeFailed, Decoder
+from flowcore.speech import DECODER_RATE, Decoded, DecodeFailed, Decoder
 from nodes.audio import wav
 from nodes.speech.engines.openai_account import AccountConfig, Language
 from nodes.speech.engines.openai_requests import Requests
@@ -63,11 +63,11 @@ class OpenAI(Decoder[OpenAIConfig]):
     def open(self) -> None:
         self._requests = Requests(self.config, self.config.timeout)
 
-    def decode(self, samples: NDArray[np.int16]) -> str:
+    def decode(self, samples: NDArray[np.int16]) -> Decoded:
         if not len(samples):
-            return ""
+            return Decoded("")
         text = self._text(samples, self.config.prompt)
-        return self._text(samples, "") if echoes(self.config.prompt, text) else text
+        return Decoded(self._text(samples, "") if echoes(self.config.prompt, text) else text)
 
     def _text(self, samples: NDArray[np.int16], prompt: str) -> str:
         assert self._requests is not None  # noqa: S101  # opened

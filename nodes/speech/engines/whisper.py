@@ -7,6 +7,8 @@ a missing one is an error that names the command for the download.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from pydantic import ValidationInfo, field_validator
 
 from flowcore import CannotStart, Config, Extra
 from flowcore.audio import FULL_SCALE
-from flowcore.speech import DECODER_RATE, DecodeFailed, Decoder
+from flowcore.speech import DECODER_RATE, Decoded, DecodeFailed, Decoder
+from nodes.speech.confidence import logit, probability, repetition
 
 LANGUAGES = (
     "af", "am", "ar", "as", "az", "ba", "be", "bg", "bn", "bo", "br", "bs", "ca", "cs", "cy", "da", "de", "el",
@@ -27,6 +30,10 @@ LANGUAGES = (
     "tr", "tt", "uk", "ur", "uz", "vi", "yi", "yo", "yue", "zh",
 )  # fmt: skip
 """Codes of Whisper's languages."""
+AUTO = "auto"
+BIAS, MEAN, REPETITION, SILENCE = -0.27, 1.65, -0.78, -0.22
+"""Weights of 1, of the logits of the mean token and of no speech, and of the repetition: `nodes.speech.confidence`."""
+MIN_SILENCE = 1e-4  # probability of no speech; the logit of 0 is infinite
 
 
 class WhisperConfig(Config):
@@ -36,12 +43,13 @@ class WhisperConfig(Config):
     """Name of a downloaded model, such as ``small``, or the folder of one: ``models/my-tiny``."""
 
     language: str = "en"
-    """The spoken language as a code such as ``de``; models whose name ends in ``.en`` know English only."""
+    """The spoken language as a code such as ``de``; models whose name ends in ``.en`` know English only. ``auto``
+    identifies the language of each utterance and names it in the transcript."""
 
     @field_validator("language")
     @classmethod
     def _is_known(cls, language: str, others: ValidationInfo) -> str:
-        if language not in LANGUAGES:
+        if language not in (*LANGUAGES, AUTO):
             code = language.replace("_", "-").partition("-")[0].lower()
             known = f"it knows {', '.join(LANGUAGES)}"
             alike = f"did you mean {code[:2]}? {known}" if code[:2] in LANGUAGES else known  # deutsch, english
@@ -75,8 +83,8 @@ class Whisper(Decoder[WhisperConfig]):
         except (OSError, RuntimeError, ValueError) as error:
             raise CannotStart(self._help(error), field="engine") from error
         language = self.config.language
-        if language not in self._model.supported_languages:
-            raise CannotStart(f"the model {self.config.model} knows English only, not {language}", field="engine")
+        if language != "en" and self._model.supported_languages == ["en"]:
+            raise CannotStart(f"the model {self.config.model} knows English only: set language: en", field="engine")
 
     def _help(self, error: Exception) -> str:
         from faster_whisper import available_models
@@ -89,25 +97,40 @@ class Whisper(Decoder[WhisperConfig]):
             return f"the model {model} is not on this machine yet: run  {command}"
         return f"there is no model {model}: give a folder, or one of {', '.join(available_models())}"
 
-    def decode(self, samples: NDArray[np.int16]) -> str:
+    def decode(self, samples: NDArray[np.int16]) -> Decoded:
         if not len(samples):
-            return ""
+            return Decoded("")
+        identified = self.config.language == AUTO
         try:
-            segments, _ = self._model.transcribe(
+            segments, info = self._model.transcribe(
                 samples.astype(np.float32) / FULL_SCALE["s16"],
-                language=self.config.language,
+                language=None if identified else self.config.language,
                 beam_size=1,
                 temperature=0.0,  # no retries at higher temperatures, which take up to six times the work
                 without_timestamps=True,
                 condition_on_previous_text=False,
             )
-            return " ".join(segment.text.strip() for segment in segments)
+            heard = list(segments)
         except (RuntimeError, ValueError) as error:
             seconds = len(samples) / DECODER_RATE
             raise DecodeFailed(f"whisper could not decode {seconds:.1f} s of audio: {_first_line(error)}") from error
+        text = " ".join(segment.text.strip() for segment in heard)
+        return Decoded(text, _confidence(heard), language=info.language if identified and text else "")
 
     def close(self) -> None:
         self._model = None
+
+
+def _confidence(segments: Sequence[Any]) -> float | None:
+    """Return the expected share of right words in the library's segments; None without words."""
+    right = words = 0.0
+    for segment in segments:
+        count = len(segment.text.split())
+        silence = logit(log(max(segment.no_speech_prob, MIN_SILENCE)))
+        mean = logit(segment.avg_logprob)
+        right += count * probability(BIAS + MEAN * mean + REPETITION * repetition(segment.text) + SILENCE * silence)
+        words += count
+    return right / words if words else None
 
 
 def _first_line(error: Exception) -> str:

@@ -8,12 +8,15 @@ the new words cannot be separated, and the utterance is decoded alone. Measureme
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from flowcore.speech import DECODER_RATE
+from flowcore.speech import DECODER_RATE, Decoded
 from nodes.speech.local.segmenter import Segment
+from nodes.speech.word_match import continuation
 
 MAX_PAUSE_SECONDS = 1.0  # between two utterances, each with some silence around it
 MAX_CONTEXT_SECONDS = 10.0  # of audio that is decoded again
@@ -41,3 +44,19 @@ class Context:
         """Whether the segment closely follows this context."""
         pause, together = segment.start - self.end, len(self.samples) + len(segment.samples)
         return pause <= MAX_PAUSE_SECONDS * DECODER_RATE and together <= MAX_TOTAL_SECONDS * DECODER_RATE
+
+    def words_after(self, decoded: Decoded) -> Decoded | None:
+        """Return the words of ``decoded`` after those of this context, with times from its end.
+
+        None if ``decoded`` begins with other words or has no more.
+        """
+        text = continuation(self.text, decoded.text)
+        if not text:
+            return None
+        new = text.split()
+        words = tuple(word.moved(-len(self.samples) / DECODER_RATE) for word in decoded.words[-len(new) :])
+        if words:  # the first one may be written in another way
+            words = (replace(words[0], text=new[0]), *words[1:])
+        known = [word.confidence for word in words if word.confidence is not None]
+        confidence = fmean(known) if known else decoded.confidence
+        return replace(decoded, text=text, words=words, confidence=confidence)

@@ -22,10 +22,10 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcore.speech import DECODER_RATE, DecodeFailed, Rejected
+from flowcore.speech import DECODER_RATE, Decoded, DecodeFailed, Rejected
 from nodes.speech.local.context import Context
 
-Outcome = str | DecodeFailed | Rejected
+Outcome = Decoded | DecodeFailed | Rejected
 
 
 class Overloaded(DecodeFailed):
@@ -36,9 +36,9 @@ class Overloaded(DecodeFailed):
 class DecodeJob:
     """Audio to decode. Jobs of one ``track`` are done in order; an ``owner`` is a call.
 
-    ``done`` is called once, in a decoder's thread, with the text or the error. ``on_death`` is called before that, with
-    the cause, each time a decoder died while it had the job and another one tries; ``on_refused``, from any thread,
-    when the job has lost its audio.
+    ``done`` is called once, in a decoder's thread, with its outcome. ``on_death`` is called before that, with the
+    cause, each time a decoder died while it had the job and another one tries; ``on_refused``, from any thread, when
+    the job has lost its audio.
     """
 
     owner: object

@@ -17,7 +17,6 @@ import numpy as np
 from flowcore import CannotStart
 from flowcore.speech import DecodeFailed, Decoder, Rejected
 from nodes.speech.local.decode_queue import DecodeJob, DecodeQueue, Outcome, Overloaded
-from nodes.speech.word_match import continuation
 
 MIN_RETRY_DELAY = 0.5  # seconds before the second attempt to open a decoder again; doubled up to ``MAX_RETRY_DELAY``
 MAX_RETRY_DELAY = 30.0
@@ -91,8 +90,8 @@ class DecoderPool:
         try:
             before = job.context
             if before is not None and not self.queue.finals:
-                text = decoder.decode(np.concatenate((before.samples, job.samples)))
-                if new := continuation(before.text, text):
+                both = decoder.decode(np.concatenate((before.samples, job.samples)))
+                if new := before.words_after(both):
                     return new
             return decoder.decode(job.samples)
         except DecoderDied:

@@ -1,6 +1,6 @@
 """A decoder in a process of its own, which keeps its threads, memory and crashes away from the engine.
 
-Request and response are one message each: the samples, then the text. The process inherits one descriptor, its end of
+Request and response are one message each: the samples, then the words. The process inherits one descriptor, its end of
 a socket. It ends with its parent: with the thread that started it (Linux), or when it next reads from the socket.
 """
 
@@ -21,11 +21,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import CannotStart, FlowcoreError
-from flowcore.speech import DecodeFailed, Decoder
+from flowcore.speech import Decoded, DecodeFailed, Decoder
 from nodes.speech.local.decoder_pool import DecoderDied, Stoppable
 
 LOAD_TIMEOUT = 120.0  # seconds for loading a model; the largest take 20 s from a cold disk
@@ -34,7 +35,7 @@ DECODE_TIMEOUT = (
 )
 NICENESS = 5  # added to the niceness, so that receiving and recording go first when the cores are busy
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-READY, TEXT, FAILED = b"+", b"=", b"!"
+READY, DECODED, FAILED = b"+", b"=", b"!"
 
 
 class DecoderProcess(Decoder, Stoppable):
@@ -74,7 +75,7 @@ class DecoderProcess(Decoder, Stoppable):
             error = json.loads(answer[1:])
             raise CannotStart(error["message"], field=error["field"])
 
-    def decode(self, samples: NDArray[np.int16]) -> str:
+    def decode(self, samples: NDArray[np.int16]) -> Decoded:
         try:
             if self._connection is None:
                 raise DecoderDied("the decoder is closed")
@@ -82,10 +83,9 @@ class DecoderProcess(Decoder, Stoppable):
         except OSError as error:
             raise DecoderDied(self._cause()) from error
         answer = self._answer(DECODE_TIMEOUT)
-        text = answer[1:].decode()
         if answer.startswith(FAILED):
-            raise DecodeFailed(text)
-        return text
+            raise DecodeFailed(answer[1:].decode())
+        return msgspec.msgpack.decode(answer[1:], type=Decoded)
 
     def stop(self) -> None:
         with self._lock:
@@ -139,7 +139,7 @@ def main(fd: int, job: dict[str, Any]) -> None:
         while True:
             samples = np.frombuffer(connection.recv_bytes(), "<i2")
             try:
-                answer = TEXT + decoder.decode(samples).encode()
+                answer = DECODED + msgspec.msgpack.encode(decoder.decode(samples))
             except DecodeFailed as error:
                 answer = FAILED + str(error).encode()
             except Exception as error:  # a bug in an engine costs this utterance, not the loaded model

@@ -20,8 +20,8 @@ from weakref import ref
 from flowcore import Audio, Emit, Resource, Text
 from flowcore.environment import worker_count
 from flowcore.events import DECODERS_STARTED
-from flowcore.speech import DECODER_RATE, DecodeFailed, Decoder, Rejected
-from nodes.speech.driver import FLUSH_TIMEOUT, UNTRANSCRIBED, DriverHost, TrackTranscript
+from flowcore.speech import DECODER_RATE, Decoded, DecodeFailed, Decoder, Rejected
+from nodes.speech.driver import FLUSH_TIMEOUT, UNTRANSCRIBED, DriverHost, TrackTranscript, Transcripts
 from nodes.speech.local.context import Context
 from nodes.speech.local.decode_queue import DecodeJob, Outcome, Overloaded
 from nodes.speech.local.decoder_pool import DecoderPool
@@ -37,9 +37,10 @@ TELL_INTERVAL = 10.0  # seconds between two events about skipped utterances of a
 REMOTE_DECODERS = 16  # in threads: at a second for each answer, 50 parties that talk half of the time
 CLOSE_TIMEOUT = 5.0  # seconds; a killed process ends at once
 MIN_SPEECH_SECONDS = 0.1  # models make up words for less
-UNSURE_VOICE = 0.5  # mean probability of voice below which a lone "You" is noise to the model
-NO_WORDS = re.compile(r"[\W_]*")  # such as ♪♪♪ for music
-NOISE = re.compile(r"\W*you\W*", re.IGNORECASE)
+UNSURE_VOICE = 0.75  # mean probability of voice below which `NOISE` is no speech: 0.6 in music, 0.9 in a lone "You"
+NO_WORDS = Decoded("")
+SYMBOLS = re.compile(r"[\W_]*")  # such as ♪♪♪ for music
+NOISE = re.compile(r"\W*(thank )?you\W*", re.IGNORECASE)  # what models write for sounds without words
 
 
 @dataclass(unsafe_hash=True)
@@ -83,8 +84,8 @@ class _TrackState:
     segmenter: Segmenter
     audio_at: float = 0.0  # monotonic time of its last audio
     requested_to: int = 0  # position up to which text was requested
-    text_range: tuple[int, int] = (0, 0)  # start and end of the audio with this ``text``
-    text: str = ""
+    decoded_range: tuple[int, int] = (0, 0)  # start and end of the audio that was ``decoded`` last
+    decoded: Decoded = NO_WORDS
     early: _DecodeRequest | None = None  # the last request for an interim text
     context: Context | None = None  # of the next utterance
 
@@ -115,7 +116,7 @@ class UtteranceDriver:
     resource: DecoderResource
     limits: SegmentLimits
     interim: float
-    transcripts: dict[str, TrackTranscript]
+    transcripts: Transcripts
 
     def __post_init__(self) -> None:
         self._queue = self.resource.pool.queue
@@ -194,8 +195,7 @@ class UtteranceDriver:
 
     def _new_track(self, name: str) -> _TrackState:
         segmenter = Segmenter(self.resource.voice.detector(), self.limits)
-        transcript = self.transcripts.setdefault(name, TrackTranscript(name, self.host.now))
-        return self._tracks.setdefault(name, _TrackState(transcript, segmenter))
+        return self._tracks.setdefault(name, _TrackState(self.transcripts[name], segmenter))
 
     def _speaking_tracks(self) -> Iterator[_TrackState]:
         return (track for track in self._tracks.values() if track.segmenter.speaking)
@@ -225,8 +225,8 @@ class UtteranceDriver:
 
     def _finish(self, track: _TrackState, segment: Segment) -> None:
         early, track.early = track.early, None
-        if track.text_range == (segment.start, segment.end):
-            self._final(track, segment, track.text)
+        if track.decoded_range == (segment.start, segment.end):
+            self._final(track, segment, track.decoded)
         elif early is not None and self._make_final(early, segment):
             self._await(early)
         else:
@@ -276,7 +276,7 @@ class UtteranceDriver:
             if request not in self._pending:  # the driver gave it up
                 return
             del self._pending[request]
-            if isinstance(outcome, str):
+            if isinstance(outcome, Decoded):
                 self._final(track, segment, outcome)
             elif isinstance(outcome, Overloaded):
                 self._drop(request, "overloaded")
@@ -287,16 +287,17 @@ class UtteranceDriver:
                 self._drop(request, "decode_failed")
             else:
                 self._drop(request, UNTRANSCRIBED)
-        elif isinstance(outcome, str) and segment.start >= track.segmenter.start:  # else the utterance has ended
-            track.text_range, track.text = (segment.start, segment.end), outcome
+        elif isinstance(outcome, Decoded) and segment.start >= track.segmenter.start:  # else the utterance has ended
+            track.decoded_range, track.decoded = (segment.start, segment.end), outcome
             if self.interim:
-                track.transcript.interim(*segment.spoken, _without_invention(segment, outcome))
+                track.transcript.interim(*segment.spoken, _without_invention(segment, outcome).text)
 
-    def _final(self, track: _TrackState, segment: Segment, text: str) -> None:
-        text = _without_invention(segment, text)
-        track.transcript.final(*segment.spoken, text)
+    def _final(self, track: _TrackState, segment: Segment, decoded: Decoded) -> None:
+        heard = _without_invention(segment, decoded)
+        words = tuple(word.moved(segment.start / DECODER_RATE) for word in heard.words)
+        track.transcript.final(*segment.spoken, heard.text, words, heard.confidence, heard.language)
         before = track.context if track.context and track.context.leads_to(segment) else None
-        track.context = Context.after(before, segment, text)
+        track.context = Context.after(before, segment, heard.text)
 
     def _context(self, track: _TrackState, segment: Segment) -> Context | None:
         """The context to decode a segment with, if the segment has little speech."""
@@ -321,9 +322,9 @@ class UtteranceDriver:
         self._pending.clear()
 
 
-def _without_invention(segment: Segment, text: str) -> str:
-    """Return the text, or "" if the model made it up."""
-    made_up = segment.voice_seconds < MIN_SPEECH_SECONDS or NO_WORDS.fullmatch(text)
-    if made_up or (segment.voice_mean < UNSURE_VOICE and NOISE.fullmatch(text)):
-        return ""
-    return text
+def _without_invention(segment: Segment, decoded: Decoded) -> Decoded:
+    """Return ``decoded``, without words if the model made them up."""
+    made_up = segment.voice_seconds < MIN_SPEECH_SECONDS or SYMBOLS.fullmatch(decoded.text)
+    if made_up or (segment.voice_mean < UNSURE_VOICE and NOISE.fullmatch(decoded.text)):
+        return NO_WORDS
+    return decoded

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import Text
-from flowcore.speech import DECODER_RATE, Decoder, find
+from flowcore.speech import DECODER_RATE, Decoded, Decoder, find
 from nodes.speech.testing.harness import TranscribeHarness, to_chunks
 
 MAX_UTTERANCE = 30  # seconds: no utterance is longer
@@ -60,14 +60,15 @@ class DecoderConformance:
     def test_speech_gives_its_words_the_same_each_time(self) -> None:
         samples, said = self.speech()
         heard = self.decoder.decode(samples)
-        assert word_error_rate(said, heard) <= self.max_error_rate, heard
+        assert word_error_rate(said, heard.text) <= self.max_error_rate, heard
+        check_decoded(heard, len(samples) / DECODER_RATE)
         self.decoder.decode(samples[: len(samples) // 2])
         assert self.decoder.decode(samples) == heard  # whatever the decoder heard in between
 
     def test_a_decoder_may_be_used_in_another_thread_than_it_was_opened_in(self) -> None:
         samples, said = self.speech()
         heard: list[str] = []
-        thread = threading.Thread(target=lambda: heard.append(self.decoder.decode(samples)))
+        thread = threading.Thread(target=lambda: heard.append(self.decoder.decode(samples).text))
         thread.start()
         thread.join(ANSWER_TIMEOUT)
         assert word_error_rate(said, heard[0]) <= self.max_error_rate
@@ -77,9 +78,9 @@ class DecoderConformance:
         before = samples.copy()
         samples.setflags(write=False)  # other consumers share them
         for length in (0, 1, DECODER_RATE // 100, DECODER_RATE // 2, MAX_UTTERANCE * DECODER_RATE):
-            assert isinstance(self.decoder.decode(np.resize(samples, length)), str)
+            check_decoded(self.decoder.decode(np.resize(samples, length)), length / DECODER_RATE)
         assert np.array_equal(samples, before)
-        assert self.decoder.decode(samples[:0]).strip() == ""
+        assert self.decoder.decode(samples[:0]).text.strip() == ""
 
     def test_a_decoder_that_never_opened_can_be_closed(self) -> None:
         self.make().close()
@@ -95,6 +96,18 @@ class DecoderConformance:
         assert bounds == sorted(bounds)
         assert 0 <= bounds[0] <= bounds[-1] <= len(samples) / DECODER_RATE
         assert transcript({"use": self.engine, **self.config}, np.zeros(5 * DECODER_RATE, np.int16)) == []
+
+
+def check_decoded(decoded: Decoded, seconds: float) -> None:
+    """Check what a decoder said of ``seconds`` of audio: confidences from 0 to 1, and all words in order, or none."""
+    assert isinstance(decoded.text, str)
+    confidences = [decoded.confidence, *(word.confidence for word in decoded.words)]
+    assert all(confidence is None or 0 <= confidence <= 1 for confidence in confidences)
+    if decoded.words:
+        assert [word.text for word in decoded.words] == decoded.text.split()
+        bounds = [bound for word in decoded.words for bound in (word.start, word.end)]
+        assert bounds == sorted(bounds)
+        assert 0 <= bounds[0] <= bounds[-1] <= seconds
 
 
 def transcript(engine: Mapping[str, Any], samples: NDArray[np.int16]) -> list[Text]:

@@ -97,6 +97,9 @@ def test_the_messages_are_what_the_page_of_docs_says(rig):
             "text": "hello",
             "final": True,
             "gap": "",
+            "uncertain": False,
+            "confidence": None,
+            "language": "",
         },
     ]
     rig.now += KEEPALIVE_INTERVAL

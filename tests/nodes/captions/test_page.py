@@ -310,17 +310,41 @@ def test_everything_can_be_read_in_light_and_dark(chromium, tmp_path, scheme):
         for track in ("agent", "customer", "supervisor"):
             talk.words(track if track != "supervisor" else "agent", 1.0, "Hello.")
         talk.words("customer", 3.0, "", gap="untranscribed")
+        talk.words("customer", 4.0, "a little bit of", uncertain=True)
         talk.words("agent", 5.0, "still", final=False)
         page = chromium.new_page(color_scheme=scheme, viewport={"width": 320, "height": 200})
         page.goto(address(live, "?callId=nine"))
-        expect(page.locator("li")).to_have_count(5)
+        expect(page.locator("li")).to_have_count(6)
         page.locator("main").evaluate("main => { main.scrollTop = 0 }")
         expect(page.locator("#latest")).to_be_visible()
         dark = page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == "rgb(20, 23, 27)"
         assert dark == (scheme == "dark")
-        for item in page.locator("h1, #call, #state, li p, li time, li .who, #latest").all():
+        for item in page.locator("h1, #call, #state, li p, li time, li .who, li.uncertain .mark, #latest").all():
             assert item.evaluate(CONTRAST) >= 4.5, item.evaluate("item => item.outerHTML")
         page.close()
+
+
+def test_uncertain_words_differ_for_the_eye_and_for_a_screen_reader(page, tmp_path):
+    with stage(tmp_path) as live:
+        page.goto(address(live, "?callId=doubt"))
+        state(page, "waiting")
+        talk = Talk(live.url, "doubt")
+        talk.words("agent", 1.0, "How can I help?", confidence=0.97)
+        talk.words("customer", 3.0, "a little", final=False)
+        talk.words("customer", 3.0, "a little bit of", confidence=0.2, uncertain=True, language="de")
+        sure, unsure = page.locator("li").first, page.locator("li.uncertain")
+        expect(unsure.locator("p")).to_have_text("a little bit of")
+        expect(unsure.locator("p")).to_have_attribute("lang", "de")
+        expect(unsure.locator(".mark")).to_be_visible()
+        expect(sure.locator(".mark")).to_be_hidden()
+        lines = [item.locator("p").evaluate("p => getComputedStyle(p).textDecorationLine") for item in (sure, unsure)]
+        assert lines == ["none", "underline"]
+        expect(page.locator("#spoken p")).to_have_text(
+            ["Agent: How can I help?", "Customer, uncertain: a little bit of"]
+        )
+        assert unsure.aria_snapshot() == (
+            "- listitem:\n  - time: 0:03\n  - text: Customer uncertain\n  - paragraph: a little bit of"
+        )
 
 
 def test_one_certificate_serves_the_page_and_its_feed(chromium, tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from flowcore import Audio, Word
-from nodes.speech.driver import MAX_ARRIVALS, TrackTranscript
+from nodes.speech.driver import MAX_ARRIVALS, TrackTranscript, Transcripts
 
 
 class Clock:
@@ -72,3 +72,21 @@ def test_the_number_of_remembered_arrivals_is_bounded():
     for number in range(2 * MAX_ARRIVALS):
         arrive(transcript, clock, number * 0.1, number)
     assert len(transcript._arrivals) == MAX_ARRIVALS
+
+
+def test_a_final_text_that_is_likely_to_be_wrong_is_uncertain():
+    transcript = TrackTranscript("agent", Clock(), uncertain_below=0.5)
+    transcript.interim(0, 1, "a little", confidence=0.1)  # its stability, which says nothing about its words
+    transcript.final(0, 1, "a little", confidence=0.49)
+    transcript.final(1, 2, "hello", confidence=0.5)
+    transcript.final(2, 3, "from an engine that cannot tell")
+    transcript.interim(3, 4, "taken back")
+    transcript.final(3, 4, "", confidence=0.0)
+    assert [text.uncertain for text in transcript.take()] == [False, True, False, False, False, False]
+
+
+def test_transcripts_are_made_once_and_mark_below_the_same_confidence():
+    transcripts = Transcripts(Clock(), 0.5)
+    transcripts["agent"].final(0, 1, "well", confidence=0.4)
+    assert [text.uncertain for text in transcripts["agent"].take()] == [True]
+    assert list(transcripts) == ["agent"]

@@ -10,6 +10,7 @@ import srt
 import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from flowcore import Text
 from flowcore.testing import SESSION
@@ -56,6 +57,21 @@ NO_GOOD = Text("customer", 2.5, 4.0, "it's no good", True, 0, lag=0.7)
 GAP = Text("customer", 4.0, 7.2, "", True, 1, gap="untranscribed")
 CUT = Text("agent", 8.0, 8.5, "I see that", False, 1)
 CALL = (HELLO, NO_GOOD, GAP, CUT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("srt", "\nCaller: [uncertain] it's no good\n"),
+        ("vtt", "\n<v Caller>[uncertain] it's no good\n"),
+        ("txt", "[00:02.5] Caller: [uncertain] it's no good\n"),
+        ("jsonl", '"confidence":0.3,"lag":0.7,"uncertain":true}\n'),
+    ],
+)
+def test_uncertain_words_are_marked(kind, line, tmp_path):
+    doubtful = replace(NO_GOOD, uncertain=True, confidence=0.3)
+    assert line in rendered(kind, doubtful, folder=tmp_path)
+    assert "uncertain" not in rendered(kind, NO_GOOD, folder=tmp_path)
 
 
 def test_srt_of_a_call(tmp_path):

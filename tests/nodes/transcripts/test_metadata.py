@@ -35,8 +35,8 @@ def test_metadata_of_a_call():
         "complete": True,
         "session": {"call_id": "call-1"},
         "parties": {
-            "agent": {"name": "Kim", "texts": 1, "unfinished": 1, "words": 4},
-            "customer": {"name": "Caller", "texts": 1, "unfinished": 0, "words": 4},
+            "agent": {"name": "Kim", "texts": 1, "uncertain": 0, "unfinished": 1, "words": 4},
+            "customer": {"name": "Caller", "texts": 1, "uncertain": 0, "unfinished": 0, "words": 4},
         },
         "gaps": [{"track": "customer", "start": 4.0, "end": 7.25, "reason": "untranscribed"}],
         "lag": {

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flowcore import Audio, Text
+from flowcore import Audio, Text, Word
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile_graph
-from flowcore.speech import DecodeFailed, Decoder, Rejected
+from flowcore.speech import Decoded, DecodeFailed, Decoder, Rejected
 from flowcore.testing import NodeHarness, run
 from nodes.audio import g711
 from nodes.speech.engines.moonshine import Moonshine
@@ -79,14 +79,14 @@ class Pitches(Decoder):
         self.let = threading.Event()
         self.let.set()
         self.began = threading.Event()
-        self.says: dict[int, str | Exception] = {}
+        self.says: dict[int, str | Decoded | Exception] = {}
         self.decoded = 0
         self.longest = 0.0  # seconds
 
     def open(self) -> None: ...
     def close(self) -> None: ...
 
-    def decode(self, samples: np.ndarray) -> str:
+    def decode(self, samples: np.ndarray) -> Decoded:
         self.began.set()
         assert self.let.wait(SOON)
         self.decoded += 1
@@ -95,7 +95,7 @@ class Pitches(Decoder):
         answer = next((text for level, text in self.says.items() if str(level) in heard.split()), heard)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return answer if isinstance(answer, Decoded) else Decoded(answer)
 
 
 @pytest.fixture
@@ -472,20 +472,36 @@ def test_a_result_without_words_is_left_out(resource, pitches, noise):
     assert [(t.text, t.utterance) for t in call.out] == [("3000", 0)]
 
 
+def test_a_text_below_the_threshold_is_uncertain(resource, pitches):
+    words = (Word("well", 0.2, 0.5, 0.1), Word("then", 0.5, 0.75, 0.3))
+    pitches.says |= {2000: Decoded("well then", 0.2, words, "nl"), 3000: Decoded("hello", 0.9)}
+    audio = chunks(speech(2000), silence(2), speech(3000), silence(2))
+    marked, all_sure = (
+        Call({**QUICK, "uncertain_below": below}, resource).push(*audio).settle().out for below in (0.5, 0)
+    )
+    assert [(t.text, t.uncertain, t.confidence, t.language) for t in marked] == [
+        ("well then", True, 0.2, "nl"),
+        ("hello", False, 0.9, ""),
+    ]
+    assert marked[0].words == words  # the utterance begins at 0
+    assert not any(text.uncertain for text in all_sure)
+
+
 class Unsure(Loudness):
     """Holds windows of level 2000 for noise that may be a voice."""
 
     def __call__(self, window: np.ndarray) -> float:
-        return 0.4 if window.max() == 2000 else super().__call__(window)
+        return 0.7 if window.max() == 2000 else super().__call__(window)
 
 
 @pytest.mark.parametrize("seconds", [0.25, 3])
-def test_you_is_a_word_only_where_a_voice_was(resource, pitches, seconds):
-    pitches.says |= {2000: "You", 3000: "You."}
+@pytest.mark.parametrize("said", ["You.", "Thank you."])
+def test_you_is_a_word_only_where_a_voice_was(resource, pitches, said, seconds):
+    pitches.says |= {2000: said, 3000: said}
     resource.voice.detector = Unsure
     call = Call({"interim": "0s"}, resource)
     call.push(*chunks(silence(), speech(2000), silence(2), speech(3000, seconds), silence(2))).settle()
-    assert [(t.text, t.final) for t in call.out] == [("You.", True)]
+    assert [(t.text, t.final) for t in call.out] == [(said, True)]
     assert pitches.decoded >= 2  # the noise too; a pause may ask early
 
 

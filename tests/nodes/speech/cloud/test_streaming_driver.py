@@ -16,7 +16,7 @@ from flowcore.speech import Ended, Listener, OverQuota, Rejected, Stream, Unavai
 from flowcore.testing import joined, run_plan
 from nodes.audio import g711, wav
 from nodes.speech.cloud.streaming_driver import StreamingDriver
-from nodes.speech.driver import FLUSH_TIMEOUT
+from nodes.speech.driver import FLUSH_TIMEOUT, Transcripts
 from nodes.speech.testing import SpokenWord, TranscribeHarness, to_chunks, word_error_rate
 from tests.support.parrot import Parrot, speak
 from tools.voices import telephone
@@ -124,7 +124,7 @@ class Stand:
         self.events: list[str] = []
         self.report: Any = SimpleNamespace(event=lambda name, **data: self.events.append(name), dropped=lambda *a: None)
         self.locals: list[Local] = []
-        self.transcripts: dict[str, Any] = {}
+        self.transcripts = Transcripts(lambda: self.now(), 0.5)
         self.streams = StreamingDriver(self, engine, 60.0, True, self.transcripts, self.fallback)
 
     def fallback(self, host: Any) -> Local:

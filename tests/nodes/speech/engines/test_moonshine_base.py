@@ -14,6 +14,7 @@ from flowcore.speech import DecodeFailed
 from nodes.speech.engines.moonshine_base import SHA256, Base, folder
 from tests.support.live import ROOT
 from tools import prompts
+from tools.noise import add_noise
 
 soxr = pytest.importorskip("soxr")
 
@@ -88,14 +89,24 @@ def model() -> Iterator[Base]:
 @pytest.mark.parametrize("name", ["17", "40", "60", "h-15", "14", "1", "30", "90", "oh"])
 def test_a_single_word_with_silence_around_is_written(model, name):
     word = prompts.telephone(prompts.SOUNDS / "digits" / f"{name}.wav")
-    assert model.decode(soxr.resample(np.pad(word, (4000, 5000)), 8000, 16000))
+    assert model.decode(soxr.resample(np.pad(word, (4000, 5000)), 8000, 16000)).text
 
 
 @pytest.mark.model
 @pytest.mark.parametrize("level", [60, 1600], ids=["hiss", "noise"])
 def test_without_a_word_there_is_no_text(model, level):
     noise = np.random.default_rng(1).normal(0, level, (10, 16000)).astype(np.int16)
-    assert [model.decode(second) for second in noise] == [""] * 10
+    assert [model.decode(second).text for second in noise] == [""] * 10
+
+
+@pytest.mark.model
+def test_words_are_certain_in_clear_speech_and_not_in_noise(model):
+    said = [np.pad(prompt.samples, 4000) for prompt in prompts.prompts("n", "z")[:4]]
+    noisy = [add_noise(samples, "white", snr=-5) for samples in said]
+    clear, loud = ([model.decode(soxr.resample(one, 8000, 16000)) for one in some] for some in (said, noisy))
+    assert min(decoded.confidence for decoded in clear) > 0.9
+    assert all(decoded.confidence is None or decoded.confidence < 0.5 for decoded in loud)
+    assert any(decoded.text for decoded in loud)
 
 
 @pytest.mark.model
@@ -112,7 +123,8 @@ def test_a_loop_of_the_model_ends():
     model = Base(FILES)
     model._decoder = Endless(model._decoder)
     words = model.decode(np.zeros(10 * 16000, np.int16))
-    assert 0 < len(words.split()) <= 65
+    assert 0 < len(words.text.split()) <= 65
+    assert words.confidence < 0.1
     model.close()
 
 

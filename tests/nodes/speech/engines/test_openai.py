@@ -73,7 +73,7 @@ def says(text: str):
 
 def test_an_utterance_is_a_wav_file_with_the_hints_of_the_graph():
     with FileService(says(" Hello. ")) as service, opened(service.url, language="de", prompt="Acme") as engine:
-        assert engine.decode(SPEECH) == "Hello."
+        assert engine.decode(SPEECH).text == "Hello."
     (request,) = service.requests
     assert request.fields == {
         "model": "gpt-4o-transcribe", "response_format": "json", "language": "de", "prompt": "Acme",
@@ -84,7 +84,7 @@ def test_an_utterance_is_a_wav_file_with_the_hints_of_the_graph():
 
 def test_times_of_words_are_asked_for_where_a_model_has_them():
     with FileService(says("one two")) as service, opened(service.url, model="whisper-1", words=True) as engine:
-        assert engine.decode(SPEECH) == "one two"
+        assert engine.decode(SPEECH).text == "one two"
     (request,) = service.requests
     assert request.fields["response_format"] == "verbose_json"
     assert request.fields["timestamp_granularities[]"] == "word"
@@ -92,25 +92,25 @@ def test_times_of_words_are_asked_for_where_a_model_has_them():
 
 def test_audio_that_the_service_finds_too_short_gets_silence():
     with FileService(says("a")) as service, opened(service.url) as engine:
-        assert engine.decode(SPEECH[:1]) == "a"
-        assert engine.decode(SPEECH[:0]) == ""
+        assert engine.decode(SPEECH[:1]).text == "a"
+        assert engine.decode(SPEECH[:0]).text == ""
     assert [len(request.samples) for request in service.requests] == [1600]
 
 
 def test_a_prompt_that_comes_back_for_silence_is_no_text():
     prompt = "Acme Router and Acme Switch"
     with FileService(says("hello")) as service, opened(service.url, prompt=prompt) as engine:
-        assert engine.decode(np.zeros(16000, np.int16)) == ""
+        assert engine.decode(np.zeros(16000, np.int16)).text == ""
         assert [request.fields.get("prompt") for request in service.requests] == [prompt, None]
 
 
 def test_words_of_the_prompt_that_were_spoken_are_kept():
     with FileService(says("Acme Router and Acme Switch")) as service:
         with opened(service.url, prompt="Acme Router and Acme Switch") as engine:
-            assert engine.decode(SPEECH) == "Acme Router and Acme Switch"
+            assert engine.decode(SPEECH).text == "Acme Router and Acme Switch"
         assert len(service.requests) == 2  # the second without the prompt
         with opened(service.url, prompt="Acme Router") as engine:
-            assert engine.decode(SPEECH) == "Acme Router and Acme Switch"
+            assert engine.decode(SPEECH).text == "Acme Router and Acme Switch"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_temporary_error_costs_no_utterance(fault):
     clock = Clock()
     with FileService(says("hello")) as service, opened(service.url, clock) as engine:
         service.faults.append(fault)
-        assert engine.decode(SPEECH) == "hello"
+        assert engine.decode(SPEECH).text == "hello"
     assert clock.waits == [2.0 if fault.status == 429 else 0.5]  # as the service says, or a pause
 
 
@@ -152,7 +152,7 @@ def test_a_service_that_stays_down_costs_the_utterance_after_a_bounded_time():
 def test_a_limit_that_lasts_longer_than_an_utterance_may_wait_is_not_waited_for():
     clock = Clock()
     with FileService(says("hello"), per_minute=1, clock=clock) as service, opened(service.url, clock) as engine:
-        assert engine.decode(SPEECH) == "hello"
+        assert engine.decode(SPEECH).text == "hello"
         with pytest.raises(DecodeFailed, match="429: Rate limit reached"):
             engine.decode(SPEECH)
     assert clock.waits == []
@@ -172,7 +172,7 @@ def test_an_utterance_that_the_service_cannot_read_costs_itself_only():
         service.faults.append(Refused(400, "Audio file might be corrupted or unsupported", "invalid_value"))
         with pytest.raises(DecodeFailed, match="400: Audio file might be corrupted"):
             engine.decode(SPEECH)
-        assert engine.decode(SPEECH) == "hello"
+        assert engine.decode(SPEECH).text == "hello"
 
 
 def test_an_unreachable_host_is_named():
@@ -229,7 +229,7 @@ def test_a_service_that_answers_badly_is_tried_again_and_then_named(fault, text)
     clock = Clock()
     with FileService(says("hello")) as service, opened(service.url, clock, timeout="500ms") as engine:
         service.faults.extend([fault, fault])
-        assert engine.decode(SPEECH) == "hello"
+        assert engine.decode(SPEECH).text == "hello"
         service.faults.extend([fault] * 20)
         with pytest.raises(DecodeFailed, match=text):
             engine.decode(SPEECH)
@@ -239,7 +239,7 @@ def test_a_service_that_answers_badly_is_tried_again_and_then_named(fault, text)
 def test_an_answer_that_drips_is_given_up():
     with FileService(says("hello")) as service, opened(service.url, timeout="500ms") as engine:
         service.faults.append(drip)
-        assert engine.decode(SPEECH) == "hello"
+        assert engine.decode(SPEECH).text == "hello"
         assert service.attempts == 2
 
 

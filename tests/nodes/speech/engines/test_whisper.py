@@ -47,8 +47,9 @@ def test_a_folder_without_a_model_is_named(tmp_path):
 def test_a_multilingual_looking_model_that_knows_english_only_is_named(monkeypatch):
     model = SimpleNamespace(supported_languages=["en"])
     monkeypatch.setattr("faster_whisper.WhisperModel", lambda *_, **__: model)
-    with pytest.raises(CannotStart, match=r"the model my-tiny knows English only, not de"):
-        opened(model="my-tiny", language="de")
+    for language in ("de", "auto"):
+        with pytest.raises(CannotStart, match=r"the model my-tiny knows English only: set language: en"):
+            opened(model="my-tiny", language=language)
     opened(model="my-tiny")
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from flowcore import Word
+from flowcore.speech import Decoded
 from nodes.speech.local.context import MAX_CONTEXT_SECONDS, MAX_PAUSE_SECONDS, MAX_TOTAL_SECONDS, Context
 from nodes.speech.local.segmenter import DECODER_RATE, Segment
 
@@ -35,3 +37,30 @@ def test_it_leads_only_to_what_follows_shortly_and_is_not_too_long():
     assert before.leads_to(segment(2 + MAX_PAUSE_SECONDS, 1))
     assert not before.leads_to(segment(2.1 + MAX_PAUSE_SECONDS, 1))
     assert not before.leads_to(segment(2, MAX_TOTAL_SECONDS))
+
+
+def test_the_words_after_it_have_their_own_times_and_confidence():
+    before = Context.after(None, segment(0, 2), "Fail again.")
+    assert before is not None
+    words = (
+        Word("fail", 0.1, 0.6, 0.9),
+        Word("again,", 0.6, 1.2, 0.8),
+        Word("fail", 2.5, 3, 0.5),
+        Word("better.", 3, 4, 0.7),
+    )
+    both = Decoded("fail again, fail better.", 0.725, words, "en")
+    after = before.words_after(both)
+    assert after == Decoded("Fail better.", 0.6, (Word("Fail", 0.5, 1, 0.5), Word("better.", 1, 2, 0.7)), "en")
+
+
+def test_without_words_the_confidence_is_that_of_the_whole():
+    before = Context.after(None, segment(0, 2), "Fail again.")
+    assert before is not None
+    assert before.words_after(Decoded("Fail again, fail better.", 0.7)) == Decoded("Fail better.", 0.7)
+
+
+def test_other_words_or_no_more_are_none():
+    before = Context.after(None, segment(0, 2), "Fail again.")
+    assert before is not None
+    assert before.words_after(Decoded("Try again. Fail better.", 0.7)) is None
+    assert before.words_after(Decoded("Fail again.", 0.7)) is None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flowcore import CannotStart
-from flowcore.speech import DecodeFailed, Decoder
+from flowcore.speech import Decoded, DecodeFailed, Decoder
 from nodes.speech.local import decoder_pool
 from nodes.speech.local.context import Context
 from nodes.speech.local.decode_queue import DecodeJob, Outcome, Overloaded
@@ -32,7 +32,7 @@ class Held(Decoder):
             raise CannotStart("no model", field="engine")
         self.opened += 1
 
-    def decode(self, samples: np.ndarray) -> str:
+    def decode(self, samples: np.ndarray) -> Decoded:
         self.started.release()
         assert self.go.acquire(timeout=SOON)
         if len(samples) == 13:
@@ -40,7 +40,7 @@ class Held(Decoder):
         if len(samples) == 66 or (len(samples) == 99 and not self.spent):
             self.spent.add(99)
             raise DecoderDied("killed")
-        return f"{len(samples)} samples"
+        return Decoded(f"{len(samples)} samples")
 
     def close(self) -> None:
         self.closed += 1
@@ -51,7 +51,7 @@ class Rig:
 
     def __init__(self, *decoders: Held, max_wait: float = 60) -> None:
         self.decoders = decoders or (Held(),)
-        self.results: list[tuple[str, Outcome]] = []
+        self.results: list[tuple[str, str | DecodeFailed]] = []
         self.deaths: list[str] = []
         self.reported = threading.Semaphore(0)
         self.pool = DecoderPool(self.decoders, max_wait)
@@ -66,7 +66,7 @@ class Rig:
         before: Context | None = None,
     ) -> bool:
         def done(outcome: Outcome) -> None:
-            self.results.append((name, outcome))
+            self.results.append((name, outcome.text if isinstance(outcome, Decoded) else outcome))
             self.reported.release()
 
         job = DecodeJob(
@@ -74,7 +74,7 @@ class Rig:
         )
         return self.pool.queue.put(job)
 
-    def finish(self, jobs: int) -> dict[str, Outcome]:
+    def finish(self, jobs: int) -> dict[str, str | DecodeFailed]:
         for decoder in self.decoders:
             decoder.go.release(100)
         for _ in range(jobs):

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import psutil
 import pytest
 
-from flowcore import CannotStart, Config
-from flowcore.speech import DecodeFailed, Decoder
+from flowcore import CannotStart, Config, Word
+from flowcore.speech import Decoded, DecodeFailed, Decoder
 from nodes.speech.local import decoder_process
 from nodes.speech.local.decoder_pool import DecoderDied
 from nodes.speech.local.decoder_process import DecoderProcess
@@ -39,7 +40,7 @@ class Parrot(Decoder[ParrotConfig]):
         if self.config.broken:
             os._exit(7)
 
-    def decode(self, samples: np.ndarray) -> str:
+    def decode(self, samples: np.ndarray) -> Decoded:
         if samples[0] == 1:
             raise DecodeFailed("no words")
         if samples[0] == 2:
@@ -48,10 +49,11 @@ class Parrot(Decoder[ParrotConfig]):
             signal.pause()
         if samples[0] == 4:
             links = [f"/proc/self/fd/{fd}" for fd in range(256)]
-            return " ".join(os.readlink(link) for link in links if os.path.lexists(link))
+            return Decoded(" ".join(os.readlink(link) for link in links if os.path.lexists(link)))
         if samples[0] == 5:
             raise ZeroDivisionError("a mistake")
-        return f"{self.config.greeting} {len(samples)} {samples.sum()} ♪"
+        text = f"{self.config.greeting} {len(samples)} {samples.sum()} ♪"
+        return Decoded(text, 0.25, (Word("hi", 0.5, 0.75, 0.5),), "en")
 
     def close(self) -> None:
         pass
@@ -78,8 +80,9 @@ def make(broken: str) -> DecoderProcess:
 
 def test_samples_go_there_and_words_come_back(parrot):
     samples = np.arange(-5000, 5000, dtype=np.int16)
-    assert parrot.decode(samples) == f"hi 10000 {samples.sum()} ♪"
-    assert parrot.decode(samples[::2]) == f"hi 5000 {samples[::2].sum()} ♪"
+    heard = parrot.decode(samples)
+    assert heard == Decoded(f"hi 10000 {samples.sum()} ♪", 0.25, (Word("hi", 0.5, 0.75, 0.5),), "en")
+    assert parrot.decode(samples[::2]).text == f"hi 5000 {samples[::2].sum()} ♪"
     assert parrot.pid != os.getpid()
 
 
@@ -89,7 +92,7 @@ def test_an_error_there_is_an_error_here_and_the_next_is_decoded(parrot):
     assert not isinstance(caught.value, DecoderDied)
     with pytest.raises(DecodeFailed, match="ZeroDivisionError: a mistake"):
         parrot.decode(audio(5))
-    assert parrot.decode(audio(0)).startswith("hi")
+    assert parrot.decode(audio(0)).text.startswith("hi")
 
 
 def test_a_crash_is_told_with_its_signal_and_a_new_process_is_as_good(parrot):
@@ -97,7 +100,7 @@ def test_a_crash_is_told_with_its_signal_and_a_new_process_is_as_good(parrot):
         parrot.decode(audio(2))
     parrot.close()
     parrot.open()
-    assert parrot.decode(audio(0)).startswith("hi")
+    assert parrot.decode(audio(0)).text.startswith("hi")
 
 
 def test_one_that_hangs_is_given_up(parrot, monkeypatch):
@@ -142,7 +145,7 @@ def test_it_holds_none_of_our_sockets_and_files(parrot):
         listening.set_inheritable(False)
         other = DecoderProcess(Parrot, ParrotConfig())
         other.open()
-        held = other.decode(audio(4)).split()
+        held = other.decode(audio(4)).text.split()
         mine = {os.readlink(f"/proc/self/fd/{fd.fileno()}") for fd in (listening, file)}
         assert not mine & set(held)
         assert sum(name.startswith("socket:") for name in held) == 1
@@ -152,7 +155,7 @@ def test_it_holds_none_of_our_sockets_and_files(parrot):
 def test_a_terminals_ctrl_c_and_a_service_managers_term_leave_it_alive(parrot):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(parrot.pid, number)
-    assert parrot.decode(audio(0)).startswith("hi")
+    assert parrot.decode(audio(0)).text.startswith("hi")
 
 
 def test_it_is_nicer_than_we_are(parrot):
@@ -189,9 +192,10 @@ def test_the_process_answers_each_request_until_its_socket_closes(monkeypatch):
         answers = []
         for first in (0, 1, 5):
             connection.send_bytes(audio(first, 10).tobytes())
-            answers.append(connection.recv_bytes().decode())
+            answers.append(connection.recv_bytes())
     process.join(60)
-    assert answers == ["=hi 10 0 ♪", "!no words", "!ZeroDivisionError: a mistake"]
+    assert msgspec.msgpack.decode(answers[0][1:], type=Decoded).text == "hi 10 0 ♪"
+    assert answers[1:] == [b"!no words", b"!ZeroDivisionError: a mistake"]
     assert not process.is_alive()
 
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from flowcore import Config
-from flowcore.speech import Decoder
+from flowcore.speech import Decoded, Decoder
 from nodes.audio import g711
 from nodes.speech.engines.moonshine import Moonshine
 from nodes.speech.engines.whisper import Whisper
@@ -49,8 +49,8 @@ class Elsewhere(Decoder[Config]):
     def open(self) -> None:
         Elsewhere.opened += 1
 
-    def decode(self, samples: Any) -> str:
-        return ""
+    def decode(self, samples: Any) -> Decoded:
+        return Decoded("")
 
     def close(self) -> None:
         Elsewhere.opened -= 1

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from flowcore import CannotStart, Config, speech
-from flowcore.speech import Decoder
+from flowcore.speech import Decoded, Decoder
 from nodes.speech.testing import DecoderConformance, word_error_rate
 from nodes.speech.testing.decoding import transcript
 from tools.voices import telephone
@@ -36,6 +36,12 @@ class TestWhisper(_Telephone):
     engine = "whisper"
     config = {"model": str(next(Path(MODELS.__file__).parent.rglob("model.bin")).parent)}
 
+    def test_words_are_certain_in_clear_speech_and_not_in_noise(self):
+        samples, _ = self.speech()
+        noise = np.random.default_rng(1).normal(0, 3 * samples.std(), len(samples))
+        assert self.decoder.decode(samples).confidence > 0.7
+        assert (self.decoder.decode((samples + noise).astype(np.int16)).confidence or 0.0) < 0.5
+
 
 class Fixed(Decoder):
     """Says the same words of all audio with sound in it."""
@@ -45,8 +51,8 @@ class Fixed(Decoder):
     def open(self) -> None:
         pass
 
-    def decode(self, samples: Any) -> str:
-        return self.text if np.any(samples) else ""
+    def decode(self, samples: Any) -> Decoded:
+        return Decoded(self.text if np.any(samples) else "")
 
     def close(self) -> None:
         pass
@@ -57,17 +63,17 @@ class Forgetful(Fixed):
 
     times = 0
 
-    def decode(self, samples: Any) -> str:
+    def decode(self, samples: Any) -> Decoded:
         self.times += 1
-        return super().decode(samples)[self.times * 5 :]
+        return Decoded(super().decode(samples).text[self.times * 5 :])
 
 
 class Greedy(Fixed):
     """Changes what it is given."""
 
-    def decode(self, samples: Any) -> str:
+    def decode(self, samples: Any) -> Decoded:
         samples[:] = 0
-        return ""
+        return Decoded("")
 
 
 def suite_of(cls: type[Decoder], monkeypatch: pytest.MonkeyPatch) -> DecoderConformance:
