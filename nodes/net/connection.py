@@ -305,7 +305,8 @@ class Connection:
             if self._start:
                 self._reject("no_request", "the peer left before its handshake was over")
             elif self._tls is not None and self._tls.handshake_done:
-                self._reject("no_request", "the peer left after the TLS handshake, as gRPC does that finds no HTTP/2")
+                hint = "" if self._service else ", as gRPC does that finds no HTTP/2"
+                self._reject("no_request", f"the peer left after the TLS handshake{hint}")
         self.abort()
 
     def _reject(self, reason: str, detail: str = "") -> None:

@@ -10,6 +10,7 @@ PORT_ADVICE: Final[dict[str, str]] = {
     "bad_request": "send a WebSocket upgrade: GET, HTTP/1.1; a proxy in front must pass it on unchanged",
     "bad_tls": "see the detail; openssl s_client -connect HOST:PORT shows more",
     "http2": "calls over gRPC need grpc among the transports of ringcx; else a proxy must speak HTTP/1.1 to this port",
+    "no_grpc": "add websocket to transports; over gRPC, a proxy must speak HTTP/2 to this port",
     "no_page_access": "open the page with its key or token",
     "no_request": "see the detail; monitors should GET /healthz",
     "no_trusted_proxy": "add the proxy's network to behind_proxy, or give the port tls",

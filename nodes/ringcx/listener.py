@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,7 +69,7 @@ class RingCXListener(Listener[Packet, ConfigT]):
             lambda error: host.report.event("connection_failed", cause=error),
             self._proxy_trust,
             policy.report_rejection,
-            fallback=self._calls(host, policy) if over_websocket else None,
+            fallback=self._calls(host, policy),
             service=self._service(host, policy) if over_grpc else None,
         )
         number = port.listen(host.listen(config.host, config.port))
@@ -90,7 +91,7 @@ class RingCXListener(Listener[Packet, ConfigT]):
         return self._proxy_trust.reload(self.report)
 
     def _calls(self, host: Host, policy: AccessPolicy) -> Route:
-        """Return the route of calls over WebSocket."""
+        """Return the route of calls over WebSocket, and of requests for no page."""
         config = self.config
         ready = health_routes(host)[READY]
 
@@ -98,6 +99,9 @@ class RingCXListener(Listener[Packet, ConfigT]):
             path = request.path.partition("?")[0]
             if request.method == "HEAD" and path in ("/", config.path):  # the probe of a load balancer
                 return ready(request, client)
+            if "websocket" not in config.transports and request.method == "GET":
+                policy.report_rejection("no_grpc", client)
+                return Page(HTTPStatus.NOT_FOUND, b"Calls come to this port over gRPC.\n")
             upgrade = "Upgrade" in request.headers
             # Without an upgrade the answer at / says what is missing.
             if path != config.path if config.path else not (upgrade or path == "/"):

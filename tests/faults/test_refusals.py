@@ -134,7 +134,7 @@ def test_plain_bytes_on_a_tls_port_make_one_line_that_says_why(tmp_path, tls, re
 def test_another_protocol_within_tls_makes_one_line_that_names_it(tmp_path, tls, plain, reason, detail):
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    with recording(tmp_path, tls) as live:
+    with recording(tmp_path, tls, 'call.transports=["websocket"]') as live:
         with trusting.wrap_socket(dial(live)) as connection:
             for piece in plain:
                 connection.sendall(piece)

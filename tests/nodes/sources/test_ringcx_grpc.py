@@ -32,7 +32,7 @@ from nodes.simulators.known_audio import voice
 from nodes.sources.ringcx_grpc import RingCXGrpc
 from tests.support.asking import hub
 from tests.support.live import PATIENCE, Live, until
-from tests.support.phone import Phone, said, stereo
+from tests.support.phone import Phone, knock, said, stereo
 from tests.support.phone_grpc import TRACKS, GrpcPhone, over_grpc
 from tests.support.ports import free_port
 from tests.support.watching import SPOKEN
@@ -284,6 +284,20 @@ def test_a_method_that_is_not_ringcxs_makes_a_line(tmp_path):
         until(lambda: live.named("caller_rejected"))
     (event,) = live.named("caller_rejected")
     assert (event.data["reason"], event.data["address"]) == ("unknown_path", "127.0.0.1")
+
+
+@pytest.mark.fault(64)
+def test_a_call_over_websocket_to_a_port_of_grpc_alone_makes_a_line_and_a_probe_none(tmp_path):
+    with recording(tmp_path) as live:
+        url = live.url.replace("grpc://", "http://")
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/", method="HEAD"), timeout=PATIENCE) as answer:
+            assert answer.status == 200
+        connection, answer = knock(live.url.replace("grpc://", "ws://"))
+        connection.close()
+        assert answer.startswith(b"HTTP/1.1 404 ")
+        until(lambda: live.named("caller_rejected"))
+    (event,) = live.named("caller_rejected")
+    assert (event.data["reason"], event.data["times"]) == ("no_grpc", 1)
 
 
 @pytest.mark.parametrize("service", ["", "ringcentral.ringcx.streaming.v1beta2.Streaming"])
