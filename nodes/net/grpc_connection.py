@@ -91,12 +91,14 @@ class GrpcConnection:
         self._streams: dict[int, _Stream] = {}
         self._idle_since = now
         self._going = False
+        self._explained = False  # a request came, or the connection was rejected
         self._connection: PeerConnection
 
     def opened(self, connection: PeerConnection) -> None:
         self._connection = connection
         self._service.connections += 1
         if self._service.connections > self._service.max_connections:
+            self._explained = True
             self._service.on_rejected("too_many_connections", self._remote_address)
             connection.close(1013)
 
@@ -134,6 +136,10 @@ class GrpcConnection:
 
     def closed(self, reason: str) -> None:
         self._service.connections -= 1
+        if not self._explained and not self._going:
+            broken = reason == "peer_broke_protocol"
+            detail = "it broke HTTP/2" if broken else "it opened no stream of HTTP/2"
+            self._service.on_rejected("no_request", self._remote_address, detail)
         for stream in self._streams.values():
             stream.lose(reason)
         self._streams.clear()
@@ -144,6 +150,7 @@ class GrpcConnection:
         self._idle_since = now
 
     def _open(self, event: RequestReceived, now: float) -> None:
+        self._explained = True
         number = event.stream_id
         fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers]
         pseudo = {name: value for name, value in fields if name.startswith(":")}
