@@ -100,7 +100,7 @@ class RingCXListener(Listener[Packet, ConfigT]):
             if request.method == "HEAD" and path in ("/", config.path):  # the probe of a load balancer
                 return ready(request, client)
             if "websocket" not in config.transports and request.method == "GET":
-                policy.report_rejection("no_grpc", client)
+                policy.report_rejection("no_websocket", client)
                 return Page(HTTPStatus.NOT_FOUND, b"Calls come to this port over gRPC.\n")
             upgrade = "Upgrade" in request.headers
             # Without an upgrade the answer at / says what is missing.

@@ -296,7 +296,7 @@ def test_a_call_over_websocket_to_a_port_of_grpc_alone_makes_a_line_and_a_probe_
         assert answer.startswith(b"HTTP/1.1 404 ")
         until(lambda: live.named("caller_rejected"))
     (event,) = live.named("caller_rejected")
-    assert (event.data["reason"], event.data["times"]) == ("no_grpc", 1)
+    assert (event.data["reason"], event.data["times"]) == ("no_websocket", 1)
 
 
 @pytest.mark.parametrize("service", ["", "ringcentral.ringcx.streaming.v1beta2.Streaming"])
