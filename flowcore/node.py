@@ -173,6 +173,9 @@ class Node(Configured[ConfigT]):
     """``allowed``: by default the border before the node drops audio when the node is too slow."""
     balanced: ClassVar[bool] = False
     """True: audio in + filled = audio out + dropped, in channel-seconds; checked at the end of each flow."""
+    waits: ClassVar[str] = ""
+    """The config field, a `Duration`, that says how long the node waits for a party that is behind. ``check`` refuses
+    one that is shorter than the `latency` of the nodes of audio before it."""
     events: ClassVar[tuple[EventType, ...]] = ()
     """The events of the node and of its resource."""
     reasons: ClassVar[tuple[Reason, ...]] = ()
@@ -203,6 +206,11 @@ class Node(Configured[ConfigT]):
 
     Complete in ``flush``, where the input has ended. Behind a `Demux` that splits tracks, gaps of other tracks are
     left out."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.waits and cls.waits not in cls.Config.model_fields:
+            raise TypeError(f'{cls.__name__}.waits: its config has no field "{cls.waits}"')
 
     def __init__(self, config: ConfigT) -> None:
         """Keep ``config`` and set the first state. Open no file, device or model: ``check`` makes nodes too."""

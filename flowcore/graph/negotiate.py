@@ -18,6 +18,7 @@ from flowcore.graph.conversions import Converter, Row, Step, accepts, gives, ins
 from flowcore.graph.model import Graph, GraphNode, Input, OnError, OnFull
 from flowcore.graph.plan import BorderPlan, Plan, PlanListener, PlanNode
 from flowcore.graph.problems import Problems
+from flowcore.graph.waits import ShortWait, short_waits
 from flowcore.node import Listener, Node, Sink
 from flowcore.registry import describe_error, is_node_error
 
@@ -75,6 +76,9 @@ class _Compiler:
                 message, trace = describe_error(node.cls, error, self.graph.secrets)
                 text = f"{node.name} ({node.cls.name}) cannot say what it takes and gives: {message}"
                 self.problems.add("broken-node", text, node.places.get("use", node.at), trace=trace)
+        if not len(self.problems):
+            for short in short_waits(self.done):
+                self._report_short_wait(short)
         self.problems.raise_if_any()
         return Plan(self.graph.path, self.done, {self.graph.path: self.graph.source, **self.graph.subgraphs})
 
@@ -179,8 +183,33 @@ class _Compiler:
         message = f'{names} give unlike formats, so they cannot meet in "{node.name}"'
         self.problems.add("formats-differ", message, node.inputs[-1].at, notes=tuple(notes[:8]))
 
+    def _report_short_wait(self, short: ShortWait) -> None:
+        """Report a node, or a converter that was inserted, which waits too briefly for a party that is behind."""
+        node, key = short.node, short.node.cls.waits
+        written = self.graph.nodes.get(node.name)
+        if written is not None:
+            at = written.places.get(f"with.{key}", written.at)
+            change = f'write  {key}: {short.enough}  in "{node.name}"'
+        else:
+            reader = self._reader(node.name)
+            at = reader.inputs[0].at
+            inputs = [self._as_written(entry) for entry in reader.inputs]
+            upstream = f"[{', '.join(inputs)}]" if len(inputs) > 1 else inputs[0]
+            row = Row((Step(node.cls, node.cls.Config(**{key: short.enough})),), node.gives[0])
+            [change] = advice.lines(upstream, node.given or row.gives, reader.name, [row], self.graph.nodes)
+        message = f'"{node.name}" waits {short.wait} for a party that may be {short.behind:g} s behind'
+        held = tuple(f"{self._place(name)} holds a party back for up to {seconds:g} s" for name, seconds in short.slow)
+        self.problems.add("wait-too-short", message, at, notes=(*held, f"{change}, or lower these delays"))
+
+    def _reader(self, name: str) -> GraphNode:
+        """The node of the graph for which a converter was inserted."""
+        reader = next(node.name for node in self.done.values() if (name, 0) in node.inputs)
+        return self.graph.nodes.get(reader) or self._reader(reader)
+
     def _place(self, name: str) -> str:
-        node = self.graph.nodes[name]
+        node = self.graph.nodes.get(name)
+        if node is None:
+            return f'"{name}", which was inserted,'
         return f'"{name}" ({node.cls.name}, {node.at.path or self.graph.path}:{node.at.line}:{node.at.column})'
 
     def _as_written(self, entry: Input) -> str:

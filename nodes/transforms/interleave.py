@@ -41,6 +41,7 @@ class Interleave(Transform[Audio, Audio, InterleaveConfig]):
 
     caps = (Caps("audio", ("s16", "mulaw"), layouts=("tracks", "mono")),)
     balanced = True
+    waits = "wait"
     reasons = (LATE, UNKNOWN_TRACK, Reason("track_missing", "Silence for a party that has no audio there.", lost=False))
 
     @classmethod
