@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from flowcore import Packet
 from nodes.jitterbuffer.sequence import Sequencer, Space
-from nodes.jitterbuffer.timeline import Timeline
 from nodes.jitterbuffer.track_clock import SAMPLE_SECONDS, TrackClock
 
 
 class NextInLine:
     """The next packet of one track: its number in ``space``, and its place on ``clock``."""
 
-    __slots__ = ("_clock", "_sequencer", "_timeline", "space")
+    __slots__ = ("_clock", "_sequencer", "space")
 
-    def __init__(self, sequencer: Sequencer, timeline: Timeline, space: Space, clock: TrackClock) -> None:
+    def __init__(self, sequencer: Sequencer, space: Space, clock: TrackClock) -> None:
         self.space = space
         self._sequencer = sequencer
-        self._timeline = timeline
         self._clock = clock
 
     def accepts(self, packet: Packet) -> bool:
@@ -40,5 +38,4 @@ class NextInLine:
         delay = arrived - position * SAMPLE_SECONDS
         if delay < clock.least:
             clock.least = delay
-        self._timeline.last = clock.name
         return True

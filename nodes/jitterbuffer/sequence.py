@@ -1,19 +1,20 @@
 """From sequence numbers to order: which packet comes next, which was lost, which came too late.
 
-Sans-IO: numbers, lengths and arrival stamps go in, calls of an `Ordered` come out. Senders do not document what the
-numbers count, so it is learnt from the first packets: one counter for each track, or one for all of them (a *space* is
-one counter with its tracks), in steps of 1 or 2. A wrong first guess is corrected. Numbers that count anything else
-(samples, milliseconds, nothing at all) are named and ignored: the order is then that of arrival.
+Sans-IO: numbers, lengths and arrival stamps go in, calls of an `Ordered` come out. What the numbers count is learnt
+from the first packets (`numbering`): a *space* is one counter with its tracks. A wrong first guess is corrected.
+Numbers that do not count packets are named and ignored: the order is then that of arrival.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from math import gcd
 from typing import Protocol
 
 from flowcore import Packet, Report
 from flowcore.audio import TELEPHONE_RATE as RATE
+from nodes.jitterbuffer.numbering import MAX_STRIDE, learn
 
 LEARNING_PACKETS = range(3, 7)
 """Packets of one track from which the scheme is learnt; the first packets of a call wait for it. Fewer than the start
@@ -23,14 +24,11 @@ MAX_LEARNING_SECONDS = 1.5
 MAX_LEARNING_PACKETS = 100
 """Limits of learning, in seconds of arrivals and in packets, where losses could look like another scheme."""
 
-CERTAIN_STEPS = 5
-"""Number of equal steps of 3 or more that are a scheme and no losses, at any pace."""
-
-CONSTANT_PACKETS = 4
-"""Number of packets of one track with one number, at the pace of speech, that make the scheme constant."""
-
 PROBATION_PACKETS = 12
 """Packets during which a shared counter is on probation: the same number on two tracks means two counters."""
+
+MAX_LOST_AT_JOIN = 10
+"""Numbers by which a track that joins may be ahead of the others and still seem to share their counter."""
 
 MIN_PACKET_SECONDS = 0.01
 """Seconds in the shortest packets of telephony: shorter ones must not make a jump of numbers look short."""
@@ -38,8 +36,19 @@ MIN_PACKET_SECONDS = 0.01
 MAX_REPEAT_DISTANCE = 50
 """Numbers back within which a repeat is more likely than a counter that started anew: one second of packets."""
 
+PUNCTUAL_TOLERANCE = 0.01
+"""Seconds by which a punctual packet may come later than one packet's length after the one before it."""
+
+ALTERNATE_PACKETS = 6
+"""Packets of one track in a row, each with every other number, that show that the other track counts for itself: it is
+less likely to have lost as many packets alone."""
+
 EXPECTED_PACKETS = 2
 """Number of expected packets after which the strays between them are rejected."""
+
+
+Held = Mapping[str, Sequence[Packet]]
+"""The packets behind a gap in the numbers that are here already, up to the next gap, by each track of the counter."""
 
 
 class Ordered(Protocol):
@@ -48,34 +57,60 @@ class Ordered(Protocol):
     def follow(self, packet: Packet) -> None:
         """The next packet."""
 
-    def lost(self, held: Mapping[str, int]) -> None:
-        """A packet that will not come. Its track is one of the keys of ``held``, which maps each track that shares the
-        counter to the samples behind the packet that are here already, up to the next gap."""
+    def lost(self, held: Held, count: int) -> None:
+        """So many packets will not come. Their tracks are among the keys of ``held``."""
 
-    def too_early(self, packet: Packet, missing: int) -> bool:
-        """Whether ``packet`` came too early for ``missing`` samples to have been spoken before it."""
+    def too_early(self, held: Held, count: int) -> bool:
+        """Whether ``held`` came too early for so many packets to have been spoken before it."""
 
 
 class Space:
     """One counter and the tracks that share it."""
 
-    __slots__ = ("calm", "first", "given_up", "held", "next", "owners", "since", "strays", "stride", "tracks")
+    __slots__ = (
+        "alternate",
+        "calm",
+        "expected",
+        "first",
+        "given_up",
+        "held",
+        "last",
+        "latest",
+        "next",
+        "owners",
+        "parted",
+        "probation",
+        "since",
+        "strays",
+        "stride",
+        "tracks",
+    )
 
     def __init__(self, tracks: Sequence[str], first: int, stride: int) -> None:
         self.tracks = list(tracks)
         self.next = first  # the number expected
-        self.first = first
+        self.first = self.parted = first  # of the call, and since the tracks have this counter
         self.stride = stride
         self.held: dict[int, Packet] = {}  # came before their turn
         self.given_up: set[int] = set()  # were replaced, and may still come
         self.strays: list[Packet] = []  # lie where no number is expected: repeats, or the start of another count
         self.since = 0  # packets that came where they were expected since the first stray
         self.owners: dict[int, str] | None = {} if len(tracks) > 1 else None  # number -> track, on probation only
+        self.probation = PROBATION_PACKETS
+        self.latest: dict[str, Packet] = {}  # of each track, while not calm
+        self.last: Packet | None = None  # of all tracks, while not calm
+        self.alternate = 0  # packets of one track in a row that have every other number
+        self.expected = first  # the number that was expected before them
         self.calm = False  # nothing held, no strays, no doubt: the next number can go straight on
 
     @property
     def highest(self) -> int:
         return max((self.next - self.stride, *self.held))
+
+    def has(self, number: int) -> bool:
+        """Whether a packet with this number came."""
+        passed = self.parted <= number < self.next and (number - self.parted) % self.stride == 0
+        return number in self.held or (passed and number not in self.given_up)
 
 
 class Sequencer:
@@ -96,6 +131,8 @@ class Sequencer:
         self._early: list[Packet] | None = []  # the first packets, until the scheme is known
         self._numbers: dict[str, dict[int, Packet]] = {}  # the first of them of each number, by track
         self._counts_packets = True
+        self._unique = True  # numbers that do not count packets at least tell repeats
+        self._latest: defaultdict[str, deque[Packet]] = defaultdict(lambda: deque(maxlen=MAX_REPEAT_DISTANCE))
         self._spaces: dict[str, Space] = {}  # by track
         self.deadline = float("inf")  # arrival stamp after which something has waited long enough
         self._now = 0.0
@@ -110,7 +147,7 @@ class Sequencer:
             return
         self._now = max(self._now, packet.arrived)
         if not self._counts_packets:
-            self._follow(packet)
+            self._pass_on(packet)
         elif self._early is not None:
             self._learn(self._early, packet)
         else:
@@ -152,26 +189,26 @@ class Sequencer:
         """
         numbers = {track: list(own) for track, own in self._numbers.items()}
         once = [one for one in early if self._numbers[one.track][one.seq] is one]
-        scheme, sure = _unknown_scheme(early, once)
-        if scheme and not (sure or certain):
+        numbering = learn(early)
+        if numbering.unknown and not (numbering.certain or certain):
             return
         self._early = None
-        if scheme:
+        if numbering.unknown:
             self._counts_packets = False
-            self._report.event("numbering_unknown", scheme=scheme, track="+".join(numbers))
+            self._unique = numbering.unique
+            self._report.event("numbering_unknown", scheme=numbering.unknown, track="+".join(numbers))
             for packet in early:
-                self._follow(packet)
+                self._pass_on(packet)
             return
         for packet in early:
             if self._numbers[packet.track][packet.seq] is not packet:
                 self._drop("duplicate", packet)
         early = once
-        if len(numbers) > 1 and _one_counter(early, numbers):
-            union = [packet.seq for packet in early]
-            self._spaces = dict.fromkeys(numbers, Space(list(numbers), min(union), _stride([union])))
+        if numbering.shared:
+            space = Space(list(numbers), min(packet.seq for packet in early), numbering.stride)
+            self._spaces = dict.fromkeys(numbers, space)
         else:
-            stride = _stride(numbers.values())
-            self._spaces = {track: Space([track], min(own), stride) for track, own in numbers.items()}
+            self._spaces = {track: Space([track], min(own), numbering.stride) for track, own in numbers.items()}
         # Each counter's packets in order, at the places where any of them arrived.
         by_number = sorted(early, key=lambda packet: packet.seq)
         queues = {
@@ -189,12 +226,23 @@ class Sequencer:
                 self._sort(space, packet)
         self._set_deadline()
 
+    def _pass_on(self, packet: Packet) -> None:
+        """Take a packet in the order of arrival, but not twice."""
+        if self._unique:
+            latest = self._latest[packet.track]
+            if any(packet.seq == one.seq and packet.data == one.data for one in latest):
+                self._drop("duplicate", packet)
+                return
+            latest.append(packet)
+        self._follow(packet)
+
     def _join(self, packet: Packet) -> Space:
         """The space of a track that is heard for the first time."""
         spaces = self._distinct()
         ahead = packet.seq - spaces[0].highest
-        if len(spaces) == 1 and 0 < ahead <= (2 if self._wait else 1):
+        if len(spaces) == 1 and 0 < ahead <= (MAX_LOST_AT_JOIN if self._wait else 1):
             space = spaces[0]  # it goes on where the other track is: they seem to share one counter
+            space.probation = PROBATION_PACKETS + 2 * ahead
             space.owners = dict.fromkeys((space.next - space.stride, *space.held), space.tracks[0])
             space.tracks.append(packet.track)
             space.calm = False
@@ -208,22 +256,27 @@ class Sequencer:
         number = packet.seq
         if space.owners is not None:
             if space.owners.get(number, packet.track) != packet.track:
-                self._part(space)
+                self._part(space, space.stride, {})
                 self._sort(self._spaces[packet.track], packet)
                 return
             space.owners[number] = packet.track
-            if len(space.owners) > PROBATION_PACKETS:
+            if len(space.owners) > space.probation:
                 space.owners = None
+        if len(space.tracks) > 1 and self._counts_apart(space, packet):
+            self._sort(self._spaces[packet.track], packet)
+            return
         last = space.next - space.stride
         if 0 < number - last <= MAX_REPEAT_DISTANCE and (number - last) % space.stride:
             space.stride, space.next = 1, last + 1  # it counts in smaller steps than it seemed
-        ahead = (
-            (number - space.next) / space.stride / len(space.tracks) * max(len(packet.data) / RATE, MIN_PACKET_SECONDS)
-        )
+        shortest = min(len(one.data) for one in (packet, *space.latest.values())) / RATE
+        ahead = (number - space.next) / space.stride / len(space.tracks) * max(shortest, MIN_PACKET_SECONDS)
         if number in space.held:
             self._drop("duplicate", packet)
         elif 0 <= ahead <= self._jump:
             space.held[number] = packet
+            if number != space.next and (other := self._sharer(space, number)):
+                self._unite(space, other)
+                return
             space.since += 1
             if space.strays and space.since >= EXPECTED_PACKETS:
                 self._reject(space)
@@ -241,8 +294,7 @@ class Sequencer:
             while (packet := space.held.pop(space.next, None)) is not None:
                 space.next += space.stride
                 self._follow(packet)
-            media = sum(len(packet.data) for packet in space.held.values()) / len(space.tracks) / RATE
-            if self._wait and media <= self._window and self._now <= self._waiting_since(space) + self._window:
+            if self._wait and _media_behind(space) < self._window and not self._waited_long(space):
                 break
             if space.held:
                 self._give_up(space)
@@ -251,18 +303,17 @@ class Sequencer:
     def _give_up(self, space: Space) -> None:
         """The packets missing before the first one held are lost: go on with that one."""
         first = min(space.held)
-        held = dict.fromkeys(space.tracks, 0)
+        held: dict[str, list[Packet]] = {track: [] for track in space.tracks}
         number = first
         while (one := space.held.get(number)) is not None:
-            held[one.track] += len(one.data)
+            held[one.track].append(one)
             number += space.stride
         lost = range(space.next, first, space.stride)
-        packet = space.held[first]
-        if self._ordered.too_early(packet, len(lost) * len(packet.data) // len(space.tracks)):
+        if self._ordered.too_early(held, len(lost)):
             self._report.event("sequence_jumped", track="+".join(space.tracks), expected=space.next, got=first)
             lost = range(0)
-        for _ in lost:
-            self._ordered.lost(held)
+        if lost:
+            self._ordered.lost(held, len(lost))
         oldest = first - round(self._jump * 100 * space.stride)  # what comes even later than that is just a stray
         space.given_up = {number for number in space.given_up if number > oldest} | set(lost)
         space.next = first
@@ -291,7 +342,7 @@ class Sequencer:
         strays, space.strays = space.strays, []
         first = min(packet.seq for packet in strays)
         self._report.event("sequence_restarted", track="+".join(space.tracks), expected=space.next, got=first)
-        space.next = space.first = first
+        space.next = space.first = space.parted = first
         space.given_up.clear()
         space.held = {packet.seq: packet for packet in strays}
         self._release(space)
@@ -306,19 +357,63 @@ class Sequencer:
         space.strays = []
         space.since = 0
 
-    def _part(self, space: Space) -> None:
-        """The tracks do not share a counter after all: go on with one for each."""
-        owners = space.owners or {}
+    def _counts_apart(self, space: Space, packet: Packet) -> bool:
+        """Part tracks that do not share a counter, which one of them shows once the other one stalls or pauses."""
+        number = packet.seq
+        last, space.last = space.last, packet
+        before, space.latest[packet.track] = space.latest.get(packet.track), packet
+        if number in space.given_up and before is not None and _is_next(before, packet):
+            self._part(space, number - before.seq, {packet.track: number})  # its number was given up, yet it is in time
+            return True
+        if last is None or last.track != packet.track or number - last.seq != 2 * space.stride:
+            space.alternate, space.expected = 0, space.next
+        else:
+            space.alternate += 1
+        if space.alternate < ALTERNATE_PACKETS or 2 * space.stride > MAX_STRIDE or len(space.tracks) > 2:
+            return False
+        [other] = [track for track in space.tracks if track != packet.track]
+        self._part(space, 2 * space.stride, {other: space.expected})
+        return True
+
+    def _part(self, space: Space, stride: int, starts: Mapping[str, int]) -> None:
+        """The tracks do not share a counter after all: go on with one for each. ``starts`` has the next of some."""
+        owners = (space.owners or {}) | {packet.seq: track for track, packet in space.latest.items()}
         space.calm = False  # `NextInLine` may still hold it
         self._reject(space)
         for track in space.tracks:
             done = [number for number, owner in owners.items() if owner == track and number < space.next]
             known = [number for number, packet in space.held.items() if packet.track == track]
-            after = max(done) + space.stride if done else min(known, default=space.next)
-            parted = self._spaces[track] = Space([track], after, space.stride)
+            after = max(done) + stride if done else min(known, default=space.next)
+            parted = self._spaces[track] = Space([track], starts.get(track, after), stride)
             parted.first = space.first
             parted.held = {number: space.held[number] for number in known}
             self._release(parted)
+
+    def _sharer(self, space: Space, number: int) -> Space | None:
+        """The space of another track that has numbers which are missing before this one, and none that are here."""
+        missing = range(space.next, number, space.stride)
+        lately = {*range(space.next - PROBATION_PACKETS, number + 1), *space.held}
+        for other in self._distinct():
+            shares = other is not space and any(map(other.has, missing))
+            if shares and not any(space.has(one) and other.has(one) for one in lately):
+                return other
+        return None
+
+    def _unite(self, space: Space, other: Space) -> None:
+        """The tracks share a counter after all."""
+        for one in (space, other):
+            one.calm = False  # `NextInLine` may still hold it
+            self._reject(one)
+        stride = gcd(space.stride, other.stride, space.next - other.next)
+        united = Space([*space.tracks, *other.tracks], min((space.next, *other.held)), stride)
+        united.first = min(space.first, other.first)
+        united.held = space.held | other.held
+        united.given_up = space.given_up | other.given_up
+        while united.next not in united.held and (space.has(united.next) or other.has(united.next)):
+            united.next += stride
+        for track in united.tracks:
+            self._spaces[track] = united
+        self._release(united)
 
     def _expire(self, now: float) -> None:
         """Give up the packets that have been missing for ``window`` at ``now``."""
@@ -332,6 +427,9 @@ class Sequencer:
         since = [self._waiting_since(space) for space in self._spaces.values() if space.held]
         self.deadline = min(since) + self._window if since else float("inf")
 
+    def _waited_long(self, space: Space) -> bool:
+        return self._now > self._waiting_since(space) + self._window
+
     @staticmethod
     def _waiting_since(space: Space) -> float:
         return min((packet.arrived for packet in space.held.values()), default=float("inf"))
@@ -343,64 +441,18 @@ class Sequencer:
         self._report.dropped(reason, packet.seconds)
 
 
-def _one_counter(early: Sequence[Packet], numbers: Mapping[str, list[int]]) -> bool:
-    """Whether tracks share a counter: no number twice, and the tracks' numbers interleave or follow each other."""
-    if len({packet.seq for packet in early}) < len(early):
-        return False
-    (_, high), *others = sorted((min(own), max(own)) for own in numbers.values())
-    for other_low, other_high in others:
-        if other_low > high:
-            # A burst of one track, then one of the other, looks like this; two counters that lie apart by chance too,
-            # but then the higher numbers do not wait for the lower ones to be over.
-            order = [packet.seq <= high for packet in early]
-            if other_low > high + 2 or order != sorted(order, reverse=True):
-                return False
-        high = max(high, other_high)
-    return True
+def _media_behind(space: Space) -> float:
+    """Seconds of one track that are held, but for its first packet: however long, one may have been overtaken."""
+    media = dict.fromkeys(space.tracks, 0)
+    first: dict[str, int] = {}
+    for number in sorted(space.held):
+        packet = space.held[number]
+        if first.setdefault(packet.track, number) != number:
+            media[packet.track] += len(packet.data)
+    return max(media.values()) / RATE
 
 
-def _unknown_scheme(early: Sequence[Packet], once: Sequence[Packet]) -> tuple[str, bool]:
-    """Return what the numbers count, in words, if not packets, and whether that is certain: losses may look like it.
-
-    The text is empty when they count packets. ``once`` leaves repeats out.
-    """
-    for track in dict.fromkeys(packet.track for packet in early):
-        mine = [packet for packet in early if packet.track == track]
-        first = {packet.seq: packet for packet in reversed(mine)}
-        changed = sum(packet.data != first[packet.seq].data for packet in mine)
-        paced = len(mine) >= CONSTANT_PACKETS and 2 * (mine[-1].arrived - mine[0].arrived) >= _seconds(mine[:-1])
-        if len(first) == 1 and len(mine) >= CONSTANT_PACKETS and (changed or paced):
-            return "constant", True
-        if changed > 1:
-            return "repeating", True
-        own = sorted((packet for packet in once if packet.track == track), key=lambda packet: packet.seq)
-        steps = [(after.seq - before.seq, len(before.data)) for before, after in pairwise(own)]
-        sure = len(steps) >= CERTAIN_STEPS or not _heard_less_than_sent(mine)
-        if len(steps) < 2:
-            continue
-        if all(step == length > 2 for step, length in steps):
-            return "samples", sure
-        if all(step == length * 1000 // RATE > 2 for step, length in steps):
-            return "milliseconds", sure
-    union = sorted({packet.seq for packet in once})
-    steps_of = min((after - before for before, after in pairwise(union)), default=1)
-    regular = all((number - union[0]) % steps_of == 0 for number in union)
-    if len(union) > 2 and steps_of > 2 and regular:
-        return f"steps of {steps_of}", len(union) > CERTAIN_STEPS or not _heard_less_than_sent(once)
-    return "", True
-
-
-def _seconds(packets: Iterable[Packet]) -> float:
-    return sum(len(packet.data) for packet in packets) / RATE
-
-
-def _heard_less_than_sent(packets: Sequence[Packet]) -> bool:
-    """Whether much less media came of one track than its time: then steps in the numbers are losses."""
-    longest = max(_seconds(one for one in packets if one.track == track) for track in {one.track for one in packets})
-    return packets[-1].arrived - packets[0].arrived > 1.5 * longest + 0.1
-
-
-def _stride(counts: Iterable[Sequence[int]]) -> int:
-    """2 if every step within each of the counts is at least that, and one is just that; else 1."""
-    steps = [after - before for count in counts for before, after in pairwise(sorted(count))]
-    return 2 if min(steps, default=1) == 2 else 1
+def _is_next(before: Packet, packet: Packet) -> bool:
+    """Whether one packet of a track follows another in number and in time, as on a counter of its own."""
+    seconds, passed = packet.seconds, packet.arrived - before.arrived
+    return 0 < packet.seq - before.seq <= MAX_STRIDE and seconds / 2 <= passed <= seconds + PUNCTUAL_TOLERANCE

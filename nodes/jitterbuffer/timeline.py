@@ -9,18 +9,20 @@ nothing was sent meanwhile: a hold. No track is moved by what happens to another
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from flowcore import Packet, Report
 from flowcore.audio import TELEPHONE_RATE as RATE
 from nodes.jitterbuffer.drift import LOOK_INTERVAL, Drift
+from nodes.jitterbuffer.missing import came_too_early, missing_of
+from nodes.jitterbuffer.sequence import Held
 from nodes.jitterbuffer.track_clock import SAMPLE_SECONDS, TrackClock
 
 MAX_SKEW = 0.002
 """Rise of the expected delay, in seconds per second of media: twice what bad clocks differ (1000 ppm), so that a
 sender's slow clock never adds up to a hold. A lower delay is believed at once."""
 
-LEVEL_TOLERANCE = 0.019
+LEVEL_TOLERANCE = 0.012
 """Seconds of difference that are taken for jitter, and not for another place, where tracks begin a call together."""
 
 ORDER_TOLERANCE = 0.1
@@ -70,7 +72,6 @@ class Timeline:
         self._undecided = 0  # tracks that wait
         self._order = 0  # packets that were ever kept back
         self._hold = (float("-inf"), 0)  # where the last hold of all began, and how long it was, in samples
-        self.last = ""  # the track whose turn it was last
 
     def follow(self, packet: Packet) -> None:
         track = self._tracks.get(packet.track) or self._join(packet.track)
@@ -87,7 +88,6 @@ class Timeline:
             self.follow(packet)
             return
         track.length = length
-        self.last = track.name
         if track.waiting or track.delay is None or lag > late:
             self._wait(track, start, data, arrived, lag)
         else:
@@ -110,40 +110,21 @@ class Timeline:
         if self._undecided:
             self._check(arrived)
 
-    def lost(self, held: Mapping[str, int]) -> None:
-        """Silence for a lost packet, in the track that is furthest behind: it would have filled that up."""
-        reach = {name: self._position(name) + samples for name, samples in held.items()}
-        lead = self._lead()
-        if lead and max(held.values()) > 3 * lead.length:  # long enough to see who sends nothing now
-            reach = {name: reach[name] for name in reach if held[name]}
-        furthest = max(reach.values())
-        active = [name for name in reach if furthest - reach[name] <= self._pause_samples]
-        # Where two are level, it is the turn of the one that did not come last.
-        name = min(active, key=lambda name: (reach[name], name == self.last))
-        self.last = name
-        track = self._tracks.get(name)
-        if track is None:
-            return  # it was the first of its track, which simply starts with the next one
-        silence = LostAudio(b"\xff" * track.length)
-        start, track.position = track.position, track.position + track.length
-        self._report.filled("lost", track.length * SAMPLE_SECONDS)
-        if track.waiting:
-            self._order += 1
-            track.keep(self._order, start, silence, None)
-        else:
-            self._place(name, start - track.collapsed, silence)
+    def lost(self, held: Held, count: int) -> None:
+        """Silence for lost packets, each in the track that it seems to belong to."""
+        for track in missing_of(self._tracks, held, count):
+            silence = LostAudio(b"\xff" * track.length)
+            start, track.position = track.position, track.position + track.length
+            self._report.filled("lost", track.length * SAMPLE_SECONDS)
+            if track.waiting:
+                self._order += 1
+                track.keep(self._order, start, silence, None)
+            else:
+                self._place(track.name, start - track.collapsed, silence)
 
-    def too_early(self, packet: Packet, missing: int) -> bool:
-        """Whether ``packet`` came too early for ``missing`` samples to have been spoken before it.
-
-        Then its number jumped, and nothing was lost. Short gaps are always believed: jitter is as long.
-        """
-        track = self._tracks.get(packet.track)
-        if track is None or missing <= self._pause_samples:
-            return False
-        expected = track.delay if track.delay is not None else min(track.lags(), default=float("-inf"))
-        delay = packet.arrived - (track.position + missing + len(packet.data)) * SAMPLE_SECONDS
-        return expected - delay > missing * SAMPLE_SECONDS / 2
+    def too_early(self, held: Held, count: int) -> bool:
+        """Whether ``held`` came too early for so many packets to have been spoken before it."""
+        return came_too_early(self._tracks, held, count, self._pause)
 
     def clock_of(self, name: str) -> TrackClock:
         """The clock of a known track, for a caller that places the packets in between by itself."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+from flowcore import Packet
 from flowcore.audio import TELEPHONE_RATE as RATE
 from nodes.jitterbuffer.drift import Pace
 
@@ -79,6 +81,11 @@ class TrackClock(Pace):
         """Samples that wait."""
         return self.position - self.waiting[0].start
 
+    @property
+    def late_by(self) -> float:
+        """Seconds by which the waiting packets of a known clock are late at least; 0 without any."""
+        return self.lowest if self.waiting and self.delay is not None else 0.0
+
     def begin_to_wait(self, arrived: float, lag: float) -> None:
         """The next packet, with this lag in seconds, is the first that is kept back."""
         self.began = self.looked = arrived
@@ -118,6 +125,15 @@ class TrackClock(Pace):
         if self.began - began <= MAX_BATCH_SECONDS:
             self.batch = max(self.batch, min(lag, before, MAX_BATCH_SECONDS))
         self.stall = (self.began, lag)
+
+    def gap(self, held: Sequence[Packet], now: float) -> float:
+        """Seconds by which the next packets, ``held``, come later than those before them; without any, than ``now``."""
+        expected = self.lowest if self.delay is None else self.delay + self.late_by
+        if not held:
+            return now - self.position * SAMPLE_SECONDS - expected
+        ends = accumulate((len(packet.data) for packet in held), initial=self.position)
+        next(ends)
+        return min(packet.arrived - end * SAMPLE_SECONDS for packet, end in zip(held, ends, strict=True)) - expected
 
     def latest_before(self, order: int) -> int:
         """Start of the latest waiting packet that came before the one with this place in the order."""

@@ -16,6 +16,10 @@ from nodes.jitterbuffer.sequence import Sequencer
 from nodes.jitterbuffer.timeline import LostAudio, Timeline
 from nodes.jitterbuffer.track_clock import SAMPLE_SECONDS
 
+MAX_CHUNK = Duration("2s")
+"""The longest `ReorderConfig.chunk`. Longer packets come out whole: `interleave` waits for two of the longest chunks,
+and the other party's packet may end as much later."""
+
 
 class ReorderConfig(Config):
     """How patient it is, and what it takes for a pause."""
@@ -23,9 +27,9 @@ class ReorderConfig(Config):
     window: Duration = Duration("120ms")
     """How long a missing packet is waited for, in media or in arrival time, whichever is over first."""
 
-    chunk: Duration = Field(Duration("100ms"), le=Duration("2s"))
-    """Length of the pieces that come out; shorter ones only come before a pause and at the end. Up to 2 s: `interleave`
-    waits for the other party's piece."""
+    chunk: Duration = Field(Duration("100ms"), le=MAX_CHUNK)
+    """Length of the pieces that come out, up to 2 s; shorter ones only come before a pause and at the end, and packets
+    of more than 2 s come out whole."""
 
     mode: Literal["wait", "skip_late"] = "wait"
     """``wait`` for a missing packet, or ``skip_late``: fill the gap at once and drop the packet if it comes."""
@@ -126,7 +130,7 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
             data = packet.data
             run.parts.append(data)
             run.end += len(data)
-            if run.end - run.start >= self._chunk:
+            if run.end - run.start >= run.piece:
                 self._emit = emit
                 self._complete(run)
             return
@@ -141,7 +145,7 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
             run.next = None
         elif run.next is None or run.next.space is not space:
             clock = self._timeline.clock_of(run.track)
-            run.next = NextInLine(self._sequencer, self._timeline, space, clock)
+            run.next = NextInLine(self._sequencer, space, clock)
 
     def flush(self, emit: Emit[Audio]) -> None:
         self._emit = emit
@@ -161,28 +165,29 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
             self.report.gap("lost", track, start * SAMPLE_SECONDS, (start + len(data)) * SAMPLE_SECONDS)
         run = self._runs.get(track)
         if run is None:
-            run = self._runs[track] = _Run(track, start)
+            run = self._runs[track] = _Run(track, start, self._chunk)
         elif start != run.end:
             self._cut(run, 1)
             run.start = start
         run.parts.append(data)
         run.end = start + len(data)
-        if run.end - run.start >= self._chunk:
+        run.piece = len(data) if len(data) > MAX_CHUNK * TELEPHONE_RATE else self._chunk
+        if run.end - run.start >= run.piece:
             self._complete(run)
 
     def _complete(self, run: _Run) -> None:
         """A piece is full."""
-        self._cut(run, self._chunk)
+        self._cut(run, run.piece)
         for other in self._runs.values():
             if other.parts and run.end - other.end > self._pause:
                 self._cut(other, 1)  # it paused: what it said so far must not wait until it goes on
 
     def _cut(self, run: _Run, least: int) -> None:
-        """Emit pieces of ``chunk``, and the rest as well if it has ``least`` samples."""
+        """Emit pieces, and the rest as well if it has ``least`` samples."""
         data, emit = b"".join(run.parts), self._emit
         at = 0
         while len(data) - at >= least:
-            length = min(self._chunk, len(data) - at)
+            length = min(run.piece, len(data) - at)
             emit(Audio(np.frombuffer(data, np.uint8, length, at), "mulaw", TELEPHONE_RATE, run.track, run.start))
             run.start += length
             at += length
@@ -196,12 +201,16 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
 
 
 class _Run:
-    """What of a track is placed and not yet emitted: ``parts`` from ``start`` to ``end``, in samples."""
+    """What of a track is placed and not yet emitted: ``parts`` from ``start`` to ``end``, in samples.
 
-    __slots__ = ("end", "next", "parts", "start", "track")
+    It comes out in pieces of ``piece`` samples.
+    """
 
-    def __init__(self, track: str, start: int) -> None:
+    __slots__ = ("end", "next", "parts", "piece", "start", "track")
+
+    def __init__(self, track: str, start: int, piece: int) -> None:
         self.track = track
+        self.piece = piece
         self.next: NextInLine | None = None
         self.start = self.end = start
         self.parts: list[bytes] = []

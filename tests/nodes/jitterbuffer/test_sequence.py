@@ -1,11 +1,9 @@
 """Numbers only: what the sequencer takes for the next, the lost, the late and the repeated one."""
 
-from collections.abc import Mapping
-
 import pytest
 
 from flowcore import Packet
-from nodes.jitterbuffer.sequence import Sequencer
+from nodes.jitterbuffer.sequence import Held, Sequencer
 
 
 class Log:
@@ -18,10 +16,10 @@ class Log:
     def follow(self, packet: Packet) -> None:
         self.lines.append(f"{packet.track}{packet.seq}")
 
-    def lost(self, held: Mapping[str, int]) -> None:
-        self.lines.append("?" + "".join(held))
+    def lost(self, held: Held, count: int) -> None:
+        self.lines += ["?" + "".join(held)] * count
 
-    def too_early(self, packet: Packet, missing: int) -> bool:
+    def too_early(self, held: Held, count: int) -> bool:
         return False
 
     def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
@@ -157,3 +155,53 @@ def test_equal_numbers_on_both_tracks_after_a_burst_correct_the_guess():
     log = ordered(sent)
     assert log.lines == sent.split()
     assert not log.dropped_lines
+
+
+def test_odd_and_even_numbers_are_counters_of_their_own_once_one_track_goes_on_alone():
+    log = ordered(f"{' '.join(f'a{at} c{at + 1}' for at in range(1, 40, 2))} {run_of('a', range(41, 81, 2))}")
+    assert log.lines[-20:] == run_of("a", range(41, 81, 2)).split()
+    assert not log.dropped_lines
+
+
+def test_odd_and_even_numbers_are_counters_of_their_own_once_a_track_comes_back():
+    alone, back = run_of("a", range(41, 81, 2)), " ".join(f"a{at} c{at - 39}" for at in range(81, 121, 2))
+    log = ordered(f"{' '.join(f'a{at} c{at + 1}' for at in range(1, 40, 2))} {alone} {back}", spacing=0.02)
+    assert [line for line in log.lines if line.startswith("c")] == run_of("c", range(2, 82, 2)).split()
+    assert not log.dropped_lines
+
+
+def test_a_track_that_counts_more_slowly_has_a_counter_of_its_own():
+    sent = [name for at in range(30) for name in (f"a{4 * at}", f"a{4 * at + 2}", f"c{2 * at + 1}")]
+    log = ordered(" ".join(sent), spacing=0.02 / 3)
+    assert sorted(line for line in log.lines if line[0] in "ac") == sorted(sent)
+    assert not log.dropped_lines
+
+
+@pytest.mark.parametrize(("lost", "swapped"), [([], False), ([26], False), ([27, 28], False), ([], True)])
+def test_a_track_that_joins_a_shared_counter_is_seen_to_although_packets_are_lost_or_overtaken(lost, swapped):
+    sent = [f"a{number}" for number in range(1, 26)]
+    sent += [f"{'ac'[number % 2]}{number}" for number in range(26, 80) if number not in lost]
+    if swapped:
+        at = next(at for at, name in enumerate(sent) if name[0] == "c")
+        sent[at : at + 2] = reversed(sent[at : at + 2])
+    log = ordered(" ".join(sent))
+    assert [line for line in log.lines if line[0] == "a"] == [f"a{n}" for n in range(1, 80) if f"a{n}" in sent]
+    assert [line for line in log.lines if line[0] == "c"] == [f"c{n}" for n in range(1, 80) if f"c{n}" in sent]
+    assert len([line for line in log.lines if line[0] == "?"]) == len(lost)
+
+
+def test_repeats_are_dropped_also_where_numbers_count_something_else():
+    sent = [f"a{320 * at}" for at in range(20)]
+    log = ordered(" ".join(name for name in sent for _ in range(2)))
+    assert log.lines == ["!numbering_unknown", *sent]
+    assert log.dropped_lines == ["-duplicate"] * 20
+
+
+@pytest.mark.parametrize("length", [160, 800, 4000])
+def test_one_packet_may_be_overtaken_however_long_packets_are(length):
+    log = Log()
+    sequencer = Sequencer(log, log, window=0.12, wait=True, jump=5)
+    for number in [*range(20), 21, 20, *range(22, 30)]:
+        sequencer.push(Packet("a", number, bytes([number]) * length, 0.1 if number < 20 else 0.2))
+    sequencer.flush()
+    assert log.lines == run_of("a", range(30)).split()

@@ -39,6 +39,18 @@ def test_media_of_more_than_a_second_is_whole_for_both_parties(length, chunk):
 
 
 @pytest.mark.fault(71)
+@pytest.mark.parametrize("length", [2.6, 4.9, 5.5, 6.1, 8.1])
+@pytest.mark.parametrize("offset", [0.0, 0.3, 0.5, 0.95])
+def test_media_as_long_as_a_message_may_be_is_whole_for_both_parties(length, offset):
+    """64 KiB are 6.1 s in the WebSocket's base64, and 8.2 s over gRPC."""
+    samples, both = recorded(3 * length, length, offset=offset * length if offset != 0.3 else 0.3)
+    assert not both.dropped
+    for channel in range(2):
+        heard = samples[:, channel].tobytes()
+        assert NOISE[channel, : 3 * round(length * RATE)].tobytes() in heard
+
+
+@pytest.mark.fault(71)
 @pytest.mark.parametrize("wait", ["100ms", "1s", "5s"])
 @pytest.mark.parametrize("length", [0.02, 0.1])
 def test_chunks_that_are_longer_than_the_recorder_waits_lose_no_party(length, wait):

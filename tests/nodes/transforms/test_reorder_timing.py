@@ -65,7 +65,7 @@ class Party:
             for began, length in self.stalls:
                 if began <= arrived < began + length:
                     arrived = began + length
-            data = NOISE[offset + number * self.length :][: self.length]
+            data = NOISE[offset + number * self.length : offset + (number + 1) * self.length]
             self.sent.append((at, arrived, data))
             at, number = end, number + 1
 
@@ -268,6 +268,34 @@ def test_a_hold_after_stalls_that_looked_like_batches_is_as_long_as_it_was():
     harness = play(packets(agent, customer))
     assert [(name, data["track"]) for name, data in harness.events] == [("hold_ended", "customer")] * 2
     assert_together(harness, agent, customer, after=9)
+
+
+@pytest.mark.parametrize("gap", [0.06, 0.15, 0.19])
+def test_pauses_that_are_too_short_to_be_seen_add_up_to_one_that_is(gap):
+    """Less than ``pause`` looks like jitter; a party is never much further off than that."""
+    agent = Party("agent", 40)
+    customer = Party("customer", 40, holds=[(2.0 + 2 * at, gap) for at in range(18)])
+    harness = play(packets(agent, customer))
+    assert_together(harness, agent, customer, within=PAUSE + 0.04)
+    assert sum(data["seconds"] for _, data in harness.events) == pytest.approx(18 * gap, abs=PAUSE + 18 * 0.02)
+
+
+@pytest.mark.parametrize("gap", [0.08, 0.15])
+def test_a_shorter_pause_is_seen_where_the_config_says_so(gap):
+    agent, customer = Party("agent", 8), Party("customer", 8, holds=[(3.0, gap)])
+    harness = play(packets(agent, customer), pause="60ms")
+    assert [(name, data["track"]) for name, data in harness.events] == [("hold_ended", "customer")]
+    assert_together(harness, agent, customer)
+
+
+def test_a_party_that_lags_after_a_short_pause_is_level_again_once_it_is_quiet():
+    """The correction of skew sees the lag within 30 s, and fills it in where the party says nothing."""
+    agent, customer = Party("agent", 45), Party("customer", 45, holds=[(5.0, 0.15)])
+    customer.sent = [(at, arrived, b"\x7f" * len(data)) for at, arrived, data in customer.sent]
+    harness = play(packets(agent, customer))
+    assert [name for name, _ in harness.events] == ["drift_corrected"]
+    ends = {chunk.track: chunk.end for chunk in harness.out}
+    assert abs(ends["agent"] - ends["customer"]) <= 0.02 * RATE
 
 
 @pytest.mark.fault(69)
