@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from flowcore import Duration, Extra
+from flowcore import Duration, Extra, Word
 from flowcore.speech import DECODER_RATE, Decoded, DecodeFailed, Decoder
 from nodes.audio import wav
 from nodes.speech.engines.openai_account import AccountConfig, Language
@@ -36,7 +37,7 @@ class OpenAIConfig(AccountConfig):
     """Names, words and style to expect, in the language of the call."""
 
     words: bool = False
-    """Ask for the time of each word (``verbose_json``): OpenAI's ``whisper-1`` and most servers of your own know it."""
+    """Ask for the times of words (``verbose_json``): OpenAI's ``whisper-1`` and most servers of your own know them."""
 
     timeout: Duration = Duration("10s")
     """Longest wait for an answer."""
@@ -46,6 +47,30 @@ class OpenAIConfig(AccountConfig):
         if self.words and self.model.startswith("gpt-"):
             raise ValueError(f"{self.model} gives no times of words: take whisper-1, or words: false")
         return self
+
+
+class TimedWord(msgspec.Struct):
+    """A word of ``verbose_json``, without the punctuation of the text."""
+
+    word: str
+    start: float
+    end: float
+
+
+def timed_words(text: str, found: Any, seconds: float) -> tuple[Word, ...]:
+    """Return the words of ``text``, with punctuation, with the times in an answer about ``seconds`` of audio.
+
+    None if the answer has no times, times in no order, or another number of words.
+    """
+    try:
+        timed = msgspec.convert(found or [], list[TimedWord])
+    except msgspec.ValidationError:
+        return ()
+    spelled = text.split()
+    bounds = [min(bound, seconds) for word in timed for bound in (word.start, word.end)]
+    if len(spelled) != len(timed) or bounds != sorted(bounds) or min(bounds, default=0.0) < 0:
+        return ()
+    return tuple(Word(word, *times) for word, *times in zip(spelled, bounds[::2], bounds[1::2], strict=True))
 
 
 class OpenAI(Decoder[OpenAIConfig]):
@@ -66,10 +91,10 @@ class OpenAI(Decoder[OpenAIConfig]):
     def decode(self, samples: NDArray[np.int16]) -> Decoded:
         if not len(samples):
             return Decoded("")
-        text = self._text(samples, self.config.prompt)
-        return Decoded(self._text(samples, "") if echoes(self.config.prompt, text) else text)
+        decoded = self._ask(samples, self.config.prompt)
+        return self._ask(samples, "") if echoes(self.config.prompt, decoded.text) else decoded
 
-    def _text(self, samples: NDArray[np.int16], prompt: str) -> str:
+    def _ask(self, samples: NDArray[np.int16], prompt: str) -> Decoded:
         assert self._requests is not None  # noqa: S101  # opened
         audio = np.zeros(max(MIN_SAMPLES, len(samples)), "<i2")
         audio[: len(samples)] = samples
@@ -83,7 +108,7 @@ class OpenAI(Decoder[OpenAIConfig]):
         text = answer.get("text")
         if not isinstance(text, str):
             raise DecodeFailed(f"{config.host} sent an answer without a text")
-        return text.strip()
+        return Decoded(text.strip(), words=timed_words(text, answer.get("words"), len(samples) / DECODER_RATE))
 
     def close(self) -> None:
         if self._requests is not None:

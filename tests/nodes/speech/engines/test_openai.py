@@ -1,19 +1,22 @@
 """The engine `openai` against the fake, over real HTTP: what it sends, its errors, and the conformance suite."""
 
 import contextlib
+import threading
 from http.server import BaseHTTPRequestHandler
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from flowcore import Word
 from flowcore.errors import GraphError
 from flowcore.graph.load import load_text
-from flowcore.speech import DecodeFailed, Rejected
+from flowcore.speech import Decoded, DecodeFailed, Rejected
 from nodes.speech.engines.moonshine_tiny import Tiny
-from nodes.speech.engines.openai import OpenAI
+from nodes.speech.engines.openai import OpenAI, timed_words
 from nodes.speech.engines.openai_requests import DEADLINE, Requests
 from nodes.speech.testing import DecoderConformance
+from tests.support.live import PATIENCE
 from tests.support.ports import free_port
 from tools.fake_openai import FileService
 from tools.fake_openai.rules import KEY, Refused, too_many
@@ -84,10 +87,31 @@ def test_an_utterance_is_a_wav_file_with_the_hints_of_the_graph():
 
 def test_times_of_words_are_asked_for_where_a_model_has_them():
     with FileService(says("one two")) as service, opened(service.url, model="whisper-1", words=True) as engine:
-        assert engine.decode(SPEECH).text == "one two"
+        assert engine.decode(SPEECH) == Decoded("one two", words=(Word("one", 0.0, 0.5), Word("two", 0.5, 1.0)))
     (request,) = service.requests
     assert request.fields["response_format"] == "verbose_json"
     assert request.fields["timestamp_granularities[]"] == "word"
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (
+            [{"word": "hello", "start": 0, "end": 0.4}, {"word": "you", "start": 0.4, "end": 1.2}],
+            [(0, 0.4), (0.4, 1.0)],
+        ),
+        ([{"word": "hello", "start": 0, "end": 0.4}], []),
+        ([{"word": "hello", "start": 0.5, "end": 0.4}, {"word": "you", "start": 0.4, "end": 1}], []),
+        ([{"word": "hello", "start": -1, "end": 0.4}, {"word": "you", "start": 0.4, "end": 1}], []),
+        ([{"word": "hello", "start": "x", "end": 0.4}, {"word": "you"}], []),
+        ("hello you", []),
+        (None, []),
+    ],
+)
+def test_times_that_do_not_fit_the_text_are_left_out(found, words):
+    timed = timed_words("Hello, you.", found, 1.0)
+    assert [(word.start, word.end) for word in timed] == words
+    assert [word.text for word in timed] == ["Hello,", "you."][: len(words)]
 
 
 def test_audio_that_the_service_finds_too_short_gets_silence():
@@ -302,12 +326,19 @@ class TestConformance(DecoderConformance):
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
     def _service(cls):
-        model = Tiny()
-        with FileService(model.decode) as service, pytest.MonkeyPatch.context() as patch:
+        model, one_at_a_time = Tiny(), threading.Lock()
+
+        def recognise(samples: np.ndarray) -> str:
+            with one_at_a_time:
+                return model.decode(samples).text
+
+        with FileService(recognise) as service, pytest.MonkeyPatch.context() as patch:
             patch.setenv("OPENAI_API_KEY", KEY)
-            cls.config = {"url": service.url}
+            patch.setattr("nodes.speech.engines.openai_requests.DEADLINE", PATIENCE)  # the model has a busy machine
+            cls.config = {"url": service.url, "timeout": f"{PATIENCE}s"}
             yield
-        model.close()
+        with one_at_a_time:
+            model.close()
 
     def speech(self):
         samples = soxr.resample(telephone("beckett.wav"), 8000, 16000)
