@@ -37,6 +37,7 @@ SHA256 = {
 MIN_SAMPLES = 4096  # fewer are too few for the model's convolutions
 MAX_TOKENS_PER_SECOND = 6.5  # as Moonshine's own library: more are a loop of the model
 START, END = 1, 2  # tokens
+ALIGNMENT_HEADS = ((0, 7), (1, 0), (1, 1))  # layer, of `ALIGNMENT_LAYERS`, and head
 MIN_SILENCE = 0.95
 """Probability of no words at all that is believed. The model gives 0.98 and more to hiss and noise, up to 0.93 to
 single words with silence around, of which it would leave out one in nine."""
@@ -68,7 +69,8 @@ class Base:
             raise CannotStart(f"onnxruntime cannot load the model base ({error}): {ADVICE}", field="engine") from error
         self._tokens = list(_tokens(tokens))
         self._audio = [output.name for output in self._encoder.get_outputs()]
-        self._past = [output.name.replace("present", "past_key_values") for output in self._decoder.get_outputs()[1:]]
+        outputs = [output.name for output in self._decoder.get_outputs()]
+        self._past = [name.replace("present", "past_key_values") for name in outputs if name.startswith("present")]
         _, heads, _, width = self._decoder.get_inputs()[1].shape
         self._empty = np.zeros((1, heads, 0, width), np.float32)
 
@@ -81,23 +83,25 @@ class Base:
         except Exception as error:  # ONNX Runtime's errors have no other base
             seconds = len(samples) / DECODER_RATE
             raise DecodeFailed(f"moonshine could not decode {seconds:.1f} s of audio: {error}") from error
-        return decoded(tokens)
+        return decoded(tokens, samples)
 
     def _decode(self, audio: NDArray[np.float32]) -> Iterator[Token]:
-        """Yield the most probable tokens."""
+        """Yield the most probable tokens, also the one that ends the text."""
         inputs = dict(zip(self._audio, self._encoder.run(None, {"input_values": audio}), strict=True))
         inputs |= dict.fromkeys(self._past, self._empty)
         token = START
         for _ in range(int(audio.size / DECODER_RATE * MAX_TOKENS_PER_SECOND)):
             inputs["input_ids"] = np.array([[token]])
-            logits, *past = self._decoder.run(None, inputs)
+            logits, *more = self._decoder.run(None, inputs)
+            past, attention = more[: len(self._past)], more[len(self._past) :]
             scores = logits[0, -1]
             if token == START and _log_probability(scores, END) < log(MIN_SILENCE):
                 scores[END] = -np.inf
             token = int(scores.argmax())
+            heads = [attention[layer][0, head, 0] for layer, head in ALIGNMENT_HEADS]
+            yield Token(self._tokens[token], _log_probability(scores, token), sum(heads) / len(heads))
             if token == END:
                 return
-            yield Token(self._tokens[token], _log_probability(scores, token))
             inputs |= zip(self._past, past, strict=True)
 
     def close(self) -> None:

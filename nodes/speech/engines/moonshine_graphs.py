@@ -27,13 +27,17 @@ HEADS, HEAD_WIDTH = 8, 52
 BLOCK = 32  # weights per scale; ONNX Runtime also quantises the activations in such blocks
 INTEGER_ACTIVATIONS = 4  # ``accuracy_level`` of MatMulNBits; with floats a step takes 16 times as long
 MICROSOFT = "com.microsoft"
+ATTENTION = "/model/decoder/layers.{}/encoder_attn/Softmax_output_0"
+ALIGNMENT_LAYERS = (2, 4)
+"""Layers with heads that look at the sound of their token: the best of 64 heads at the bounds of known words."""
 
 
 class Graphs(NamedTuple):
     """Two ONNX models, serialised.
 
     ``encoder`` makes ``past_key_values.N.encoder.*`` from ``input_values``, s16 / 32768 at 16 kHz, (1, samples).
-    ``decoder`` makes ``logits`` and ``present.N.decoder.*`` from ``input_ids`` (1, 1) and all ``past_key_values``.
+    ``decoder`` makes ``logits``, ``present.N.decoder.*``, and the attention of each of `ALIGNMENT_LAYERS` to the audio
+    (1, heads, 1, frames), from ``input_ids`` (1, 1) and all ``past_key_values``.
     """
 
     encoder: bytes
@@ -50,6 +54,7 @@ def prepare(encoder: bytes, decoder: bytes) -> Graphs:
     audio = _Graph.of(sound)
     results = audio.add_keys_and_values(first)
     steps = [result for result in choice.output if ".encoder." not in result]
+    steps += [ATTENTION.format(layer) for layer in ALIGNMENT_LAYERS]
     return Graphs(audio.serialized(sound.input, results), later.serialized(main.input, steps))
 
 

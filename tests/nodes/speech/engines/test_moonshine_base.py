@@ -110,6 +110,25 @@ def test_words_are_certain_in_clear_speech_and_not_in_noise(model):
 
 
 @pytest.mark.model
+@pytest.mark.parametrize("pause", [0.15, 0.3, 0.6])
+def test_words_begin_and_end_where_the_audio_was_cut(model, pause):
+    before, after = (_voiced(prompt.samples) for prompt in prompts.prompts("n", "z")[:2])
+    quiet = np.zeros(round(pause * prompts.RATE), np.int16)
+    spoken = np.concatenate((quiet, before, quiet, after, quiet))
+    words = model.decode(soxr.resample(spoken, prompts.RATE, 16000)).words
+    cuts = np.cumsum([len(part) / prompts.RATE for part in (quiet, before, quiet, after)])
+    said = sum(word.start + word.end < cuts[1] + cuts[2] for word in words)  # words of the first prompt
+    found = [words[0].start, words[said - 1].end, words[said].start, words[-1].end]
+    assert found == pytest.approx(cuts.tolist(), abs=0.1)
+
+
+def _voiced(samples: np.ndarray) -> np.ndarray:
+    """Without the silence at both ends."""
+    loud = np.flatnonzero(np.abs(samples) > 0.03 * np.abs(samples).max())
+    return samples[loud[0] : loud[-1] + 1]
+
+
+@pytest.mark.model
 def test_an_error_of_the_runtime_is_told():
     model = Base(FILES)
     model._encoder = model._decoder
