@@ -2,5 +2,6 @@
 
 from flowcore.graph.load import load as load_graph
 from flowcore.graph.negotiate import compile_graph
+from flowcore.graph.plan import Plan
 
-__all__ = ["compile_graph", "load_graph"]
+__all__ = ["Plan", "compile_graph", "load_graph"]

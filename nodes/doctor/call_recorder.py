@@ -1,4 +1,4 @@
-"""Writer of the doctor's recording of a connection: see `nodes.ringcx.call_recording`."""
+"""Writer of the doctor's recording of a call: see `nodes.ringcx.call_recording`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from websockets.http11 import Request
 
 from flowcore.files import NewFile, publish
 from nodes.doctor.redact import Redactor
+from nodes.doctor.redact_grpc import redact_event
 from nodes.ringcx.call_recording import VERSION, Closed, Message, Opened, Record, encode
+from nodes.ringcx.listener_config import Transport
 
 MAX_SIZE = 1 << 30
 """Bytes of a recording at most: some 9 hours."""
@@ -24,19 +26,22 @@ class CallRecorder:
     def __init__(self, path: Path, redactor: Redactor) -> None:
         self.error = ""
         self._redactor = redactor
+        self._redact = redactor.message
         self._file = NewFile(path, partial=True)
 
-    def begin(self, request: Request, now: float) -> None:
+    def begin(self, request: Request, now: float, transport: Transport = "websocket") -> None:
         """Record the request, which came at ``now``, in monotonic seconds."""
         redact = self._redactor
+        if transport == "grpc":
+            self._redact = lambda data: redact_event(data, redact)
         headers = [(redact.text(name), redact.header(name, value)) for name, value in request.headers.raw_items()]
         recorded = datetime.now().astimezone().isoformat(timespec="seconds")
-        self._write(Opened(VERSION, now, recorded, self._redactor.path(request.path), headers))
+        self._write(Opened(VERSION, now, recorded, redact.path(request.path), headers, transport))
 
     def message(self, data: bytes, now: float) -> None:
         """Record a message that arrived at ``now``."""
         if not self.error:
-            self._write(Message(now, self._redactor.message(data)))
+            self._write(Message(now, self._redact(data)))
 
     def close(self, reason: str, code: int | None, now: float) -> Path | None:
         """Record the end; return the path of the recording, or None if it failed."""

@@ -6,9 +6,6 @@ from collections import Counter
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from nodes.audio.g711 import RATE
-from nodes.ringcx.messages import Media
-
 MAX_VALUES = 12
 """Different values that a `Tally` counts separately; a regular call has one or two."""
 
@@ -35,43 +32,40 @@ class Tally:
 
 
 class Party:
-    """The media of one perspective."""
+    """The media of one perspective, or of one segment."""
 
     def __init__(self) -> None:
         self.count = 0
         self.bytes = 0
+        self.seconds = 0.0
+        """The length of the audio."""
         self.first_seq = self.last_seq = 0
         self.steps = Tally()
         self.sizes = Tally()
         self.pauses: list[float] = []
-        self._first_at = self._last_at = self._paused = 0.0
+        self._first_at = self._last_at = self._paused = self._first_length = 0.0
 
-    @property
-    def seconds(self) -> float:
-        """The length of the audio."""
-        return self.bytes / RATE
-
-    def receive(self, media: Media, now: float) -> None:
-        """Add one message that arrived at ``now``, in seconds."""
+    def receive(self, seq: int, size: int, seconds: float, now: float) -> None:
+        """Add one message of ``size`` bytes, which are ``seconds`` of audio, that arrived at ``now``."""
         if self.count:
-            self.steps.add(media.seq - self.last_seq)
+            self.steps.add(seq - self.last_seq)
             silence = now - self._last_at
             if silence >= MIN_PAUSE:
                 self._paused += silence
                 self.pauses = [*self.pauses, silence][:MAX_VALUES]
         else:
-            self.first_seq, self._first_at = media.seq, now
+            self.first_seq, self._first_at, self._first_length = seq, now, seconds
         self.count += 1
-        self.bytes += len(media.data)
-        self.sizes.add(len(media.data))
-        self.last_seq, self._last_at = media.seq, now
+        self.bytes += size
+        self.seconds = round(self.seconds + seconds, 6)
+        self.sizes.add(size)
+        self.last_seq, self._last_at = seq, now
 
     @property
     def pace(self) -> float | None:
         """Seconds of audio in a second, without pauses; None while that is uncertain."""
         took = self._last_at - self._first_at - self._paused
-        usual = self.sizes.usual
-        return (self.bytes - usual) / RATE / took if took > 0.5 and isinstance(usual, int) else None
+        return (self.seconds - self._first_length) / took if took > 0.5 else None
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -84,6 +78,23 @@ class Party:
             "last_sequence_id": self.last_seq,
             "steps": self.steps.facts(),
         }
+
+
+def describe_segment_counting(segments: Mapping[str, Party], together: Tally) -> str:
+    """Return what ``seq`` counts over gRPC, or why that is uncertain. ``together`` are the steps of all segments."""
+    spoken = [segment for segment in segments.values() if segment.count > 1]
+    if not spoken:
+        return "unknown: too few messages"
+    strides = {segment.steps.usual for segment in spoken}
+    if len(spoken) > 1 and together.usual == 1 and strides != {1}:
+        return "messages of all segments together"
+    if len(strides) > 1:
+        return "each segment in its own way: see the steps"
+    (stride,) = strides
+    longest = spoken[0].seconds / spoken[0].count
+    units = {0: "nothing: the number stands still", 1: "messages", round(longest * 1000): "milliseconds"}
+    unit = {spoken[0].sizes.usual: "bytes of audio"} | units
+    return f"{unit.get(stride, f'in steps of {stride}')}" + ("" if stride == 0 else ", per segment")
 
 
 def describe_counting(parties: Mapping[str, Party], together: Tally) -> str:

@@ -17,8 +17,9 @@ from nodes.ringcx.credentials import MASK, Credentials
 from nodes.ringcx.messages import attributes
 
 SAFE_HEADERS = {
-    "accept", "accept-encoding", "cache-control", "connection", "content-length", "pragma", "sec-websocket-extensions",
-    "sec-websocket-protocol", "sec-websocket-version", "upgrade", "user-agent", "x-forwarded-proto",
+    "accept", "accept-encoding", "cache-control", "connection", "content-length", "content-type",
+    "grpc-accept-encoding", "grpc-encoding", "grpc-timeout", "pragma", "sec-websocket-extensions",
+    "sec-websocket-protocol", "sec-websocket-version", "te", "upgrade", "user-agent", "x-forwarded-proto",
 }  # fmt: skip
 """Headers whose values are harmless; others may be secret or, like Host, identify the receiver."""
 

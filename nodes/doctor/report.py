@@ -1,19 +1,14 @@
-"""The doctor's report as a page of text, with remarks on facts that need attention."""
+"""The doctor's report as a page of text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nodes.audio.g711 import RATE
-from nodes.doctor.probe import INTERRUPTED
+from nodes.doctor.remarks import codec, remarks
 from nodes.net.connection import CLOSE_TIMEOUT
-from nodes.ringcx.messages import TRACKS
 
 Facts = Mapping[str, Any]
-
-PACE_TOLERANCE = 0.1
-"""Difference from real time above which the pace of audio gets a remark."""
 
 
 def page(calls: Sequence[Facts], other_requests: Sequence[str]) -> str:
@@ -24,56 +19,19 @@ def page(calls: Sequence[Facts], other_requests: Sequence[str]) -> str:
     return "\n\n".join(parts)
 
 
-def remarks(facts: Facts) -> list[str]:
-    """Return the facts that `ringcx` would refuse or be unsure of; empty for a call as documented."""
-    return list(_remarks(facts))
-
-
-def _remarks(facts: Facts) -> Iterator[str]:
-    path, secret, media = facts["request"]["path"], facts["secret"], facts["media"]
-    if path != "/":
-        yield f"it asked for the path {path}: `ringcx` accepts calls only at /"
-    if secret["known"] and not secret["places"]:
-        yield "the secret of RINGCX_SECRET was not found: with secret_mode require, `ringcx` would refuse this call"
-    events = {name.lower() for name in facts["messages"]["events"]}
-    if "start" not in events:
-        yield "no Start came: `ringcx` ignores audio before it"
-    for name in sorted(events - {"connected", "start", "media", "stop"}):
-        yield f"unknown event {name}: `ringcx` counts and ignores it"
-    for reason, count in facts["messages"]["not_ringcx"].items():
-        yield f"{count} messages do not follow the protocol ({reason}): `ringcx` counts and ignores them"
-    form = facts["format"]
-    if form and (form["rate"].partition(".")[0] != str(RATE) or "law" not in (form["encoding"].lower() or "law")):
-        yield f"the audio is announced as {form['encoding']} at {form['rate']} Hz: `ringcx` accepts mu-law at {RATE} Hz"
-    if not media:
-        yield "no audio came"
-    for perspective in (name for name in TRACKS if media and name not in media):
-        yield f"no audio of the {TRACKS[perspective]} ({perspective}) came"
-    for perspective, party in media.items():
-        if party["pace"] is not None and abs(party["pace"] - 1) > PACE_TOLERANCE:
-            yield f"{perspective} sent {party['pace']} s of audio in a second: is it {RATE} Hz, was the network stuck?"
-    if facts["sequence"]["counts"].startswith("neither"):
-        yield "sequence ids count in a way that `ringcx` does not know: order and loss cannot be determined"
-    if facts["stop"]["count"] < len(media):
-        yield "fewer Stops than parties came: `ringcx` ends such a call when it closes, or 2 s after one Stop"
-    if facts["stop"]["durations"] and facts["stop"]["unit"] is None:
-        yield "the unit of Stop's duration is unclear from this call"
-    if facts["end"] and facts["end"]["how"] == "peer_lost":
-        yield "the connection was lost, not closed"
-    if facts["end"] and facts["end"]["how"] == INTERRUPTED:
-        yield "the doctor was stopped before the call ended: this report covers the beginning of the call"
-
-
 def _call(number: int, facts: Facts) -> str:
     lines = [f"Call {number}"]
     for title, entries in (
         ("Request", _request(facts["request"])),
         ("Secret", _secret(facts["secret"])),
         ("Messages", _messages(facts)),
+        ("Segments", _segments(facts)),
         ("Audio", _audio(facts)),
         ("End", _end(facts)),
     ):
         rows = list(entries)
+        if not rows:
+            continue
         width = max(len(name) for name, _ in rows)
         lines += ["", f"  {title}", *(f"    {name:<{width}}  {value}".rstrip() for name, value in rows)]
     lines += ["", "  Remarks"]
@@ -119,6 +77,17 @@ def _messages(facts: Facts) -> Iterator[tuple[str, str]]:
             yield f"{event}: {name}", value
 
 
+def _segments(facts: Facts) -> Iterator[tuple[str, str]]:
+    for segment in facts["segments"]:
+        product = f", product {segment['product']}" if segment["product"] else ""
+        started = "not started" if segment["started"] is None else f"started after {segment['started']} s"
+        stopped = "not stopped" if segment["stopped"] is None else f"stopped after {segment['stopped']} s"
+        yield segment["name"], f"{codec(segment)}{product}; {started}, {stopped}"
+        yield "  ids", f"segment {segment['id']}, participant {segment['participant_id']}"
+    for report in facts.get("reports", ()):
+        yield report["event"] or "(empty)", f"reported after {report['after']} s for segment {report['segment']}"
+
+
 def _audio(facts: Facts) -> Iterator[tuple[str, str]]:
     for perspective, party in facts["media"].items():
         pace = "" if party["pace"] is None else f", {party['pace']} s in a second"
@@ -142,13 +111,19 @@ def _end(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Stops", f"{stop['count']}" + (f", duration {durations}{unit}" if durations else "")
     if not end:
         return
-    code = f" with {end['code']}" if end["code"] is not None else " without a code"
+    ways = {
+        "peer_lost": "lost",
+        "peer_broke_protocol": "broken off, as it violated the protocol",
+        "stop": "ended",
+        "cancelled": "cancelled",
+    }
     after = end["seconds_after_last_stop"]
-    ways = {"peer_lost": "lost", "peer_broke_protocol": "broken off, as it violated the WebSocket protocol"}
-    yield (
-        ways.get(end["how"], "closed"),
-        f"by the {end['by']}{code}" + (f", {after} s after the last Stop" if after is not None else ""),
-    )
+    later = f", {after} s after the last Stop" if after is not None else ""
+    if facts["transport"] == "grpc":
+        yield ways.get(end["how"], "ended"), f"by the {end['by']}{later}"
+        return
+    code = f" with {end['code']}" if end["code"] is not None else " without a code"
+    yield ways.get(end["how"], "closed"), f"by the {end['by']}{code}{later}"
     if after is not None and after > CLOSE_TIMEOUT:
         yield "", f"(`ringcx` waits {CLOSE_TIMEOUT:g} s for that, then closes)"
     answers = {True: "answered", False: "not answered", None: "not tried: too short a call"}[end["answers_pings"]]

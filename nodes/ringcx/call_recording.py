@@ -2,7 +2,9 @@
 
 One JSON object a line: `Opened` first, then each `Message`, `Closed` last. Times are seconds of the recording machine's
 monotonic clock, exactly as the listener saw them, so that a replay decides the same. Values that could be a secret are
-masked, and a message that was no JSON is ``?``: see `nodes.doctor.redact`.
+masked, and a message that could not be read is ``?``: see `nodes.doctor.redact`.
+
+Both transports have the same format. A message of gRPC is in protobuf's JSON form, with the names of the .proto file.
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-VERSION = 1
+from nodes.ringcx.listener_config import Transport
+
+VERSION = 2
+"""Written into recordings. Version 1 knew no gRPC, and is read too."""
 
 MAX_LINE = 1 << 20
 """Bytes of a line at most; a message has 64 KiB, and JSON within JSON may take several times as many."""
@@ -22,13 +27,14 @@ class BadRecording(ValueError):
 
 
 class Opened(msgspec.Struct, frozen=True, tag_field="is", tag="opened"):
-    """The upgrade request: ``path`` with its query, ``headers`` in their order; ``recorded`` is wall time."""
+    """The request: ``path`` with its query, ``headers`` (gRPC: metadata) in their order; ``recorded`` is wall time."""
 
     version: int
     at: float
     recorded: str
     path: str
     headers: list[tuple[str, str]]
+    transport: Transport = "websocket"
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="is", tag="message"):
@@ -39,7 +45,7 @@ class Message(msgspec.Struct, frozen=True, tag_field="is", tag="message"):
 
 
 class Closed(msgspec.Struct, frozen=True, tag_field="is", tag="closed"):
-    """The end of the connection: the reason as in `nodes.net.peer.Peer.closed`, and the peer's close code if any."""
+    """The end of the connection (gRPC: stream): the reason of the flow's end, and a WebSocket's close code, if any."""
 
     at: float
     reason: str
@@ -72,6 +78,6 @@ def read(lines: Iterable[bytes]) -> Iterator[Record]:
             raise BadRecording(f"line {number} is not valid in a recording: {error}") from None
         if (number == 1) != isinstance(record, Opened):
             raise BadRecording(f"line {number} is out of place: a recording begins with its only request")
-        if isinstance(record, Opened) and record.version != VERSION:
-            raise BadRecording(f"its version is {record.version}, and only {VERSION} is supported: update flowcore")
+        if isinstance(record, Opened) and not 1 <= record.version <= VERSION:
+            raise BadRecording(f"its version is {record.version}, and {VERSION} is the newest known: update flowcore")
         yield record

@@ -28,7 +28,8 @@ MAX_EARLY = 2.0
 """Seconds of audio that wait for the start of their segment at most."""
 
 BotTrack = Literal["agent", "bot"]
-_UII_KEYS = ("uii", "rcxuii", "calluii")  # spellings that users of the protocol report, in lower case
+UII_KEYS = ("uii", "rcxuii", "calluii")
+"""Keys of a dialog's attributes that users of the protocol report to hold the UII, in lower case."""
 _ROLES = {pb.CONTACT: "contact", pb.AGENT: "agent", pb.BOT: "bot"}
 
 
@@ -231,7 +232,7 @@ def _attributes(event: pb.StreamEvent) -> dict[str, str]:
     kind = _enum(pb.DialogType, dialog.type, "dialog_type_") if dialog.type else ""
     known |= {"session_id": event.session_id, "dialog_type": kind}
     named = sorted(dialog.attributes.items())
-    uiis = [value for key, value in named if key.lower() in _UII_KEYS and value]
+    uiis = [value for key, value in named if key.lower() in UII_KEYS and value]
     known["call_id"] = uiis[0] if uiis else dialog.id
     other = {f"dialog.{key}": value for key, value in named[:MAX_FIELDS]}
     return {_text(name): _text(value) for name, value in (other | known).items() if value}

@@ -16,8 +16,8 @@ from nodes.ringcx.standin import END, Voices, admit_all, cut, length
 
 __all__ = ["END", "RATE", "Connection", "messages"]
 
-END_OF_STREAM = b""
-"""Stands for the end of the sender's stream among the messages, none of which is empty."""
+END_OF_STREAM = b"\0"
+"""Stands for the end of the sender's stream among the messages; protobuf has no field 0."""
 
 
 def messages(attributes: Mapping[str, str], voices: Voices) -> Iterator[tuple[float, str, bytes]]:

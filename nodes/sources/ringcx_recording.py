@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, cast
 
 from pydantic import Field
 
@@ -24,11 +25,16 @@ from flowcore import (
 )
 from nodes.audio.g711 import RATE
 from nodes.ringcx import call_recording as recording
-from nodes.ringcx.call_attributes import CALL_IDS, WEBSOCKET_ATTRIBUTES
+from nodes.ringcx.call_attributes import ATTRIBUTES, CALL_IDS
 from nodes.ringcx.call_guard import CHECK_INTERVAL
 from nodes.ringcx.call_recording import BadRecording, Closed, Message, Opened
-from nodes.ringcx.events import WEBSOCKET_EVENTS, WEBSOCKET_REASONS
-from nodes.ringcx.standin import Connection
+from nodes.ringcx.events import GRPC_EVENTS, GRPC_REASONS, WEBSOCKET_EVENTS, WEBSOCKET_REASONS
+from nodes.ringcx.standin import Connection as WebSocketConnection
+
+if TYPE_CHECKING:
+    from nodes.ringcx.grpc_standin import Connection as GrpcConnection
+
+    ListenersEnd = WebSocketConnection | GrpcConnection
 
 
 class RingCXRecordingConfig(Config):
@@ -41,20 +47,25 @@ class RingCXRecordingConfig(Config):
     """Times the recorded pace; 0 is as fast as the flow takes it."""
 
     start: Duration = Duration("30s")
-    """Time that the connection has to send Start, as in ``ringcx``."""
+    """Time that the connection has to send Start (gRPC: DialogInit), as in ``ringcx``."""
 
     idle: Duration = Duration("1h")
     """Time without any message after which the call is ended, as in ``ringcx``."""
 
+    bot: Literal["agent", "bot"] = "agent"
+    """The track of bots over gRPC, as in ``ringcx``."""
+
+    max_speed: ClassVar[float] = math.inf  # what was recorded is not held back again
+
 
 @node("ringcx_recording")
 class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
-    """Play one recorded connection once: the same messages with the same arrivals give the same output.
+    """Play one recorded call once: the same messages with the same arrivals give the same output.
 
-    The messages pass through the code of ``ringcx``, so a graph changes only the node's name. An incomplete
-    recording, whose writer was killed, ends like a lost connection.
+    It plays recordings of both transports. The messages pass through the code of ``ringcx``, so a graph changes
+    only the node's name. An incomplete recording, whose writer was killed, ends like a lost connection.
 
-    Out: ``Packet``, as from ``ringcx``, stamped with their recorded arrivals.
+    Out: ``Packet``, as from the listener, stamped with their recorded arrivals.
 
     Example::
 
@@ -62,10 +73,10 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
     """
 
     live = False
-    attributes = WEBSOCKET_ATTRIBUTES
+    attributes = ATTRIBUTES
     call_ids = CALL_IDS
-    events = WEBSOCKET_EVENTS
-    reasons = WEBSOCKET_REASONS
+    events = tuple(dict.fromkeys((*WEBSOCKET_EVENTS, *GRPC_EVENTS)))
+    reasons = tuple(dict.fromkeys((*WEBSOCKET_REASONS, *GRPC_REASONS)))
     tools = ListenerTools(stand_in="nodes.ringcx.standin")
 
     @classmethod
@@ -94,7 +105,7 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
             raise BadRecording("it is empty")
         recorded = _RecordedTime(host, request.at)
         try:
-            connection = Connection(cast(Host, recorded), self.config, request.path)
+            connection, to_bytes = self._connect(cast(Host, recorded), request)
         except Refused:
             return  # the engine counts the refusal
         began, reason = host.now(), "peer_lost"
@@ -106,12 +117,24 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
                 if connection.over:
                     break
                 if isinstance(event, Message):
-                    connection.receive(event.text.encode(), at)
+                    connection.receive(to_bytes(event.text), at)
                 elif isinstance(event, Closed):
                     reason = event.reason
         connection.end(reason)
 
-    async def _advance(self, host: Host, connection: Connection, recorded: _RecordedTime, at: float) -> None:
+    def _connect(self, host: Host, request: Opened) -> tuple[ListenersEnd, Callable[[str], bytes]]:
+        """Return the listener's end of the connection, and how to turn a recorded text into a message.
+
+        Raises `Refused`.
+        """
+        if request.transport == "websocket":
+            return WebSocketConnection(host, self.config, request.path), str.encode
+        from nodes.ringcx.dialog_text import to_bytes
+        from nodes.ringcx.grpc_standin import Connection
+
+        return Connection(host, self.config), to_bytes
+
+    async def _advance(self, host: Host, connection: ListenersEnd, recorded: _RecordedTime, at: float) -> None:
         """Let the recorded time pass up to ``at``: the silence itself may end a call."""
         while not connection.over:
             recorded.time = min(at, recorded.time + CHECK_INTERVAL)

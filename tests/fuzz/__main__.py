@@ -104,9 +104,10 @@ def doctor() -> tuple[Target, list[bytes]]:
     from websockets.datastructures import Headers
     from websockets.http11 import Request
 
-    from nodes.doctor.examine import Examination
     from nodes.doctor.redact import Redactor
-    from nodes.doctor.report import page, remarks
+    from nodes.doctor.remarks import remarks
+    from nodes.doctor.report import page
+    from nodes.doctor.websocket_examination import WebSocketExamination
     from nodes.ringcx.credentials import Credentials
 
     secret = "s3cr3t-0f-all"
@@ -115,7 +116,7 @@ def doctor() -> tuple[Target, list[bytes]]:
 
     def target(data: bytes) -> None:
         path, *lines = data.split(b"\n")
-        examination = Examination(Request(path.decode("latin-1"), Headers()), "192.0.2.1", 0.0, credentials)
+        examination = WebSocketExamination(Request(path.decode("latin-1"), Headers()), "192.0.2.1", 0.0, credentials)
         kept = [redactor.path(path.decode("latin-1"))]
         for number, line in enumerate(lines):
             examination.receive(line, number * 0.5)
@@ -128,6 +129,45 @@ def doctor() -> tuple[Target, list[bytes]]:
     said = messages()[1]
     told = b'{"event":"Start","metadata":{"callId":"1","key":["%s"]}}' % secret.encode()
     return target, [b"/?callId=1&x=%s\n" % secret.encode() + b"\n".join([*said, told, told.replace(b"key", b"ani")])]
+
+
+def grpc_doctor() -> tuple[Target, list[bytes]]:
+    """`nodes.doctor` over gRPC: whatever a stream says is reported and recorded, and the secret is in neither."""
+    import json
+
+    from websockets.datastructures import Headers
+    from websockets.http11 import Request
+
+    from nodes.doctor.grpc_examination import GrpcExamination
+    from nodes.doctor.redact import Redactor
+    from nodes.doctor.redact_grpc import redact_event
+    from nodes.doctor.report import page
+    from nodes.ringcx.credentials import Credentials
+    from nodes.ringcx.dialog_sender import METHOD, DialogSender
+    from nodes.ringcx.dialog_text import to_bytes
+
+    secret = "s3cr3t-0f-all"
+    credentials = Credentials(secret)
+    redactor = Redactor(credentials)
+
+    def target(data: bytes) -> None:
+        examination = GrpcExamination(Request(METHOD, Headers()), "192.0.2.1", 0.0, credentials)
+        for number, message in enumerate(data.split(b"\n\n")):
+            examination.receive(message, number * 0.5)
+            kept = redact_event(message, redactor)
+            assert secret not in kept
+            to_bytes(kept)
+        facts = examination.facts()
+        assert secret not in json.dumps(facts) + page([facts], [])
+
+    sender = DialogSender({"call_id": "1", "ani": secret, "token": secret})
+    said = [
+        sender.dialog_init(),
+        sender.segment_start("agent"),
+        sender.media("agent", bytes(8)),
+        sender.info("a", secret),
+    ]
+    return target, [b"\n\n".join(said)]
 
 
 def recordings() -> tuple[Target, list[bytes]]:
@@ -145,6 +185,7 @@ def recordings() -> tuple[Target, list[bytes]]:
 TARGETS: dict[str, Callable[[], tuple[Target, list[bytes]]]] = {
     "messages": messages,
     "doctor": doctor,
+    "grpc_doctor": grpc_doctor,
     "recordings": recordings,
     "websocket": websocket,
     "graphs": graphs,

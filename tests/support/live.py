@@ -101,6 +101,11 @@ class Live:
             self.url = event.data["address"]
             self._listening.set()
 
+    @property
+    def upstream(self) -> str:
+        """The listener's HOST:PORT, as a proxy in front names it."""
+        return self.url.partition("://")[2].rstrip("/")
+
     def call(self, function: Callable[[], None]) -> None:
         """Call it in the engine's thread, and wait until that is done."""
         done = threading.Event()

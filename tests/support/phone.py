@@ -42,7 +42,7 @@ def knock(
     if tls is not None:
         connection = tls.wrap_socket(connection, server_hostname="localhost")
     connection.sendall(
-        f"GET {address.path or '/'}?{address.query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        f"GET {address.path or '/'}?{address.query} HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
         f"{headers}\r\n".encode()
     )

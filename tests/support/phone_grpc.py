@@ -26,7 +26,10 @@ def over_grpc(folder: Path, name: str) -> str:
 
 
 class GrpcPhone:
-    """One stream. ``trust`` is the PEM of an authority, for TLS; ``channel`` that of another phone, to share."""
+    """One stream. ``trust`` is the PEM of an authority, for TLS; ``channel`` that of another phone, to share.
+
+    ``wait`` waits for a receiver that does not listen yet.
+    """
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class GrpcPhone:
         trust: bytes = b"",
         target: str = "",
         channel: grpc.Channel | None = None,
+        wait: bool = False,
         **attributes: str,
     ) -> None:
         target = target or url.partition("://")[2]
@@ -51,7 +55,7 @@ class GrpcPhone:
         self.sender = DialogSender({"call_id": call, "session_id": "1", **attributes})
         self._messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         stream = self.channel.stream_unary(METHOD)
-        self.call: Any = stream.future(iter(self._messages.get, None), metadata=metadata or None)
+        self.call: Any = stream.future(iter(self._messages.get, None), metadata=metadata or None, wait_for_ready=wait)
 
     def say(self, *messages: bytes) -> None:
         for message in messages:

@@ -12,7 +12,6 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
-from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,53 +22,21 @@ from flowcore.cli import main
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph
 from flowcore.testing import run_plan
-from nodes.doctor.command import DoctorServer
-from nodes.doctor.report import page, remarks
+from nodes.doctor.remarks import remarks
+from nodes.doctor.report import page
 from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.tls import Certificate
 from nodes.ringcx.call_sender import CallSender
 from tests.support.conversation import conversation
+from tests.support.doctoring import DoctorRig
 from tests.support.live import until
 from tests.support.phone import Phone, said, stereo
+from tests.support.phone_grpc import GrpcPhone
 from tests.support.ports import free_port
 
 SECRET = "s3cr3t-of-the-profile"
 ROOT = Path(__file__).parents[3]
 FLOWCORE = (sys.executable, "-c", "from flowcore.cli import main; main()")
-
-
-@pytest.fixture(autouse=True)
-def _no_time_passes(monkeypatch):
-    """Stop the clock: delays of a busy machine must not change the reported pace."""
-    monkeypatch.setattr("nodes.doctor.command.time", SimpleNamespace(monotonic=lambda: 100.0, sleep=Event().wait))
-
-
-class DoctorRig:
-    """A doctor in a thread: ``url``, and after the block the ``server`` with its findings."""
-
-    def __init__(self, folder: Path | None, secret: str = "", proxy_trust: ProxyTrust | None = None) -> None:
-        self.told: list[str] = []
-        self.server = DoctorServer(
-            proxy_trust or ProxyTrust(), secret, folder / "call.jsonl" if folder else None, self.told.append
-        )
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self._socket.setblocking(False)
-        self.url = f"ws://127.0.0.1:{self.server.listen(self._socket)}"
-        self._stop = Event()
-        self._thread = Thread(target=lambda: self.server.serve(self._stop.is_set))
-
-    def __enter__(self) -> DoctorRig:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stop.set()
-        self._thread.join(60)
-        self.server.close()
-
-    def wait(self, calls: int = 1) -> list[dict]:
-        until(lambda: len(self.server.ended) >= calls)
-        return self.server.facts()
 
 
 def test_call_as_documented_has_no_remarks(tmp_path):
@@ -89,7 +56,7 @@ def test_call_as_documented_has_no_remarks(tmp_path):
     assert facts["media"]["Participant"]["seconds"] == 2.0
     assert (facts["end"]["by"], facts["end"]["code"]) == ("peer", 1000)
     assert facts["format"] == {"encoding": "audio/x-mulaw", "rate": "8000"}
-    assert rig.told == ["a connection is open", "audio flows", "the connection has ended"]
+    assert rig.told == ["a call has begun", "audio flows", "the call has ended"]
     assert "none: this call is as `ringcx` expects it" in page([facts], [])
 
 
@@ -193,7 +160,6 @@ def test_every_connection_is_accepted_and_every_oddity_is_reported():
     assert remarks(facts) == facts["remarks"]
     said = "\n".join(facts["remarks"])
     for words in (
-        "path /somewhere",
         "unknown event weather",
         "2 messages do not follow the protocol (not_json)",
         "audio/l16 at 16000 Hz",
@@ -230,6 +196,15 @@ def test_other_requests_are_reported_and_not_counted():
         until(lambda: rig.server.other_requests)
     assert rig.server.other_requests == ["GET /favicon.ico from 127.0.0.1, which is not a WebSocket request"]
     assert not rig.server.ended
+
+
+def test_a_connection_without_a_message_is_no_call_and_has_no_recording(tmp_path):
+    with DoctorRig(tmp_path) as rig:
+        Phone(rig.url).hang_up()
+        until(lambda: rig.server.other_requests)
+    assert rig.server.other_requests == ["a connection from 127.0.0.1 that ended without a message"]
+    assert not rig.server.ended
+    assert not list(tmp_path.iterdir())
 
 
 def test_transfer_of_a_call_is_two_reports_and_two_recordings(tmp_path):
@@ -306,6 +281,27 @@ def test_the_command_prints_the_report_of_one_call(options, capsys, monkeypatch)
         assert [call["messages"]["opening"] for call in json.loads(output.out)["calls"]] == [["Connected", "Start"]]
     else:
         assert output.out.startswith("Call 1\n")
+
+
+def test_the_command_reports_a_call_over_grpc(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("nodes.doctor.command.signal.signal", lambda number, handler: None)
+    port = free_port()
+
+    def call():
+        phone = GrpcPhone("", target=f"127.0.0.1:{port}", wait=True)
+        phone.start()
+        phone.hang_up()
+
+    caller = Thread(target=call)
+    caller.start()
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--port", str(port), "--save", str(tmp_path / "call.jsonl")])
+    caller.join(60)
+    output = capsys.readouterr()
+    assert ended.value.code == 0
+    assert f"waiting for a call at ws://127.0.0.1:{port}/ or grpc://127.0.0.1:{port}  (Ctrl-C to end)" in output.err
+    assert "dialog_init, segment_start, segment_start" in output.out
+    assert (tmp_path / "call.jsonl").exists()
 
 
 def test_ctrl_c_before_any_call_says_so(capsys, monkeypatch):

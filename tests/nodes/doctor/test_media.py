@@ -1,14 +1,13 @@
 import pytest
 
-from nodes.doctor.media import MAX_VALUES, Party, Tally, describe_counting
-from nodes.ringcx.messages import Media
+from nodes.doctor.media import MAX_VALUES, Party, Tally, describe_counting, describe_segment_counting
 
 
 def receive(numbers, interval=0.02, size=160):
     """Parties with these (perspective, number) pairs, and the steps from one to the next."""
     parties, together = {}, Tally()
     for index, (perspective, seq) in enumerate(numbers):
-        parties.setdefault(perspective, Party()).receive(Media(perspective, seq, bytes(size)), index * interval)
+        parties.setdefault(perspective, Party()).receive(seq, size, size / 8000, index * interval)
         if index:
             together.add(seq - numbers[index - 1][1])
     return parties, together
@@ -35,6 +34,28 @@ def test_what_sequence_ids_count(numbers, scheme):
     assert describe_counting(*receive(numbers)) == scheme
 
 
+def in_turns(first, second):
+    return [pair for a, b in zip(first, second, strict=True) for pair in (("one", a), ("two", b))]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "scheme"),
+    [
+        (in_turns(range(1, 50), range(7, 56)), "messages, per segment"),
+        (in_turns(range(0, 98, 2), range(1, 99, 2)), "messages of all segments together"),
+        (in_turns(range(0, 8000, 800), range(0, 8000, 800)), "bytes of audio, per segment"),
+        (in_turns(range(0, 1000, 100), range(0, 1000, 100)), "milliseconds, per segment"),
+        (in_turns(range(0, 70, 7), range(0, 70, 7)), "in steps of 7, per segment"),
+        (in_turns([5] * 9, [5] * 9), "nothing: the number stands still"),
+        (in_turns(range(9), range(0, 90, 10)), "each segment in its own way: see the steps"),
+        ([("one", n) for n in range(9)], "messages, per segment"),
+        ([("one", 1)], "unknown: too few messages"),
+    ],
+)
+def test_what_the_numbers_of_segments_count(numbers, scheme):
+    assert describe_segment_counting(*receive(numbers, 0.1, 800)) == scheme
+
+
 def test_losses_and_swaps_do_not_hide_the_scheme():
     numbers = turns(range(1, 60), range(1, 60))
     del numbers[20:26], numbers[60]
@@ -45,7 +66,7 @@ def test_losses_and_swaps_do_not_hide_the_scheme():
 def test_pace_leaves_pauses_out():
     party = Party()
     for n in range(100):
-        party.receive(Media("Participant", n, bytes(160)), n * 0.02 + (30.0 if n >= 50 else 0.0))
+        party.receive(n, 160, 0.02, n * 0.02 + (30.0 if n >= 50 else 0.0))
     assert party.pace == pytest.approx(1.0, abs=0.02)
     assert party.facts()["pauses_s"] == [30.0]
     assert party.seconds == 2.0

@@ -7,8 +7,9 @@ import pytest
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from nodes.doctor.examine import Examination
-from nodes.doctor.report import page, remarks
+from nodes.doctor.remarks import remarks
+from nodes.doctor.report import page
+from nodes.doctor.websocket_examination import WebSocketExamination
 from nodes.ringcx.call_sender import CallSender
 
 END = {
@@ -24,7 +25,7 @@ END = {
 
 
 def examined(*messages: bytes, path: str = "/", **end: Any) -> dict[str, Any]:
-    examination = Examination(Request(path, Headers()), "192.0.2.1", 100.0, None)
+    examination = WebSocketExamination(Request(path, Headers()), "192.0.2.1", 100.0, None)
     for number, message in enumerate(messages):
         examination.receive(message, 100.0 + number / 50)
     examination.end(END | end)
@@ -45,7 +46,7 @@ def test_a_connection_without_messages_has_remarks_and_a_page() -> None:
     ("end", "row"),
     [
         ({"how": "peer_lost", "code": None}, "lost"),
-        ({"how": "peer_broke_protocol", "code": None}, "violated the WebSocket protocol"),
+        ({"how": "peer_broke_protocol", "code": None}, "violated the protocol"),
         ({"by": "doctor", "code": 1000}, "by the doctor with 1000"),
         ({"seconds_after_last_stop": 9.0}, "(`ringcx` waits 5 s for that, then closes)"),
         ({"answers_pings": None}, "not tried: too short a call"),
@@ -69,7 +70,7 @@ def test_the_end_has_a_remark(end: dict[str, Any], remark: str) -> None:
 
 def test_pauses_and_query_parameters_without_a_value_are_listed() -> None:
     sender = CallSender({"call_id": "1"})
-    examination = Examination(Request("/?lone&callId=1", Headers()), "192.0.2.1", 100.0, None)
+    examination = WebSocketExamination(Request("/?lone&callId=1", Headers()), "192.0.2.1", 100.0, None)
     for at in (0.0, 0.02, 3.0, 3.02):
         examination.receive(sender.media("agent", bytes(160)), 100.0 + at)
     text = page([examination.facts()], [])

@@ -28,6 +28,11 @@ def test_file_cut_anywhere_keeps_what_is_whole(middle, data):
     assert len(found) >= whole[:cut].count(b"\n")
 
 
+def test_recordings_of_version_1_are_of_websockets():
+    (opened,) = read([b'{"is":"opened","version":1,"at":1.0,"recorded":"","path":"/","headers":[]}\n'])
+    assert (opened.version, opened.transport) == (1, "websocket")
+
+
 @pytest.mark.parametrize(
     ("lines", "why"),
     [
@@ -37,7 +42,7 @@ def test_file_cut_anywhere_keeps_what_is_whole(middle, data):
         ([encode(OPENED), b"{}\n", encode(Message(1.0, ""))], "line 2 is not valid in a recording"),
         ([encode(Message(1.0, ""))], "line 1 is out of place"),
         ([encode(OPENED), encode(OPENED)], "line 2 is out of place"),
-        ([encode(Opened(9, 0.0, "", "/", []))], "version is 9, and only 1 is supported: update flowcore"),
+        ([encode(Opened(9, 0.0, "", "/", []))], "version is 9, and 2 is the newest known: update flowcore"),
         ([encode(OPENED), b'{"is":"message","at":1,"text":"' + b"x" * MAX_LINE + b'"}\n'], "line 2 is too long"),
     ],
 )

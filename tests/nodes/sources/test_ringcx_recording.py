@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from websockets.datastructures import Headers
+from websockets.http11 import Request
 
 from flowcore import CannotStart
 from flowcore.graph.load import load, load_text
@@ -14,13 +16,17 @@ from flowcore.graph.negotiate import compile_graph
 from flowcore.testing import run_listener, run_plan
 from nodes.doctor.call_recorder import CallRecorder
 from nodes.doctor.redact import Redactor
+from nodes.doctor.redact_grpc import redact_event
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.call_recording import VERSION, Closed, Message, Opened, encode
 from nodes.ringcx.call_sender import CallSender
+from nodes.ringcx.dialog_sender import METHOD, DialogSender
+from nodes.ringcx.grpc_peer import GrpcPeer
 from nodes.simulators.known_audio import mulaw
 from nodes.sources.ringcx_recording import RingCXRecording
 from tests.support.live import Live
 from tests.support.phone import Phone, said, stereo
+from tests.support.phone_grpc import GrpcPhone, over_grpc
 from tests.support.watching import SPOKEN
 
 GRAPH = """
@@ -95,6 +101,55 @@ def test_live_call_with_losses_plays_again_to_the_same_bytes(recorded, tmp_path,
     assert len(heard) > 80_000
     assert wav.read_bytes() == heard
     assert [flow.reason for flow in result.flows] == ["stop"]
+
+
+def test_live_grpc_call_with_losses_plays_again_to_the_same_bytes(monkeypatch, tmp_path):
+    class RecordedPeer(GrpcPeer):
+        def __init__(self, *arguments, **limits):
+            super().__init__(*arguments, **limits)
+            self.recorder = CallRecorder(tmp_path / "call.jsonl", Redactor(None))
+            self.recorder.begin(Request(METHOD, Headers()), self._opened_at, "grpc")
+
+        def receive(self, data, now):
+            self.recorder.message(data, now)
+            super().receive(data, now)
+
+        def end(self, reason):
+            if not self.closed:
+                assert self.recorder.close(reason, None, self._host.now())
+            super().end(reason)
+
+    monkeypatch.setattr("nodes.ringcx.grpc_service.GrpcPeer", RecordedPeer)
+    live, again = tmp_path / "live", tmp_path / "again"
+    with Live(over_grpc(tmp_path, "record"), [f"wav.path={live}/{{flow}}.wav", "ordered.hold=fill"], calls=1) as engine:
+        phone = GrpcPhone(engine.url)
+        phone.start()
+        phone.talk(3, 1.0)
+        phone.say(b"\xff\xff", phone.sender.info("agent", "hold"), b"", phone.sender.dialog_init())
+        phone.sender.media("agent", b"lost")
+        phone.say(phone.sender.media("nowhere", bytes(800)), phone.sender.media("agent", bytes(800), 3))
+        phone.talk(4, 2.0)
+        assert phone.hang_up() == "OK"
+    result, wav = played(tmp_path / "call.jsonl", again)
+    heard = next(live.glob("*.wav")).read_bytes()
+    assert len(heard) > 80_000
+    assert wav.read_bytes() == heard
+    assert [flow.reason for flow in result.flows] == ["stop"]
+    assert {event.data["what"] for event in result.named("segment_reported")} == {"hold"}
+
+
+def test_a_recording_of_grpc_is_not_held_back_however_fast_the_call_came(tmp_path):
+    sender = DialogSender({"call_id": "c"})
+    parts = {track: mulaw(1, track, 60.0) for track in ("agent", "customer")}
+    messages = [sender.dialog_init(), *map(sender.segment_start, parts)]
+    for at in range(0, 480_000, 800):
+        messages += [sender.media(track, data[at : at + 800]) for track, data in parts.items()]
+    lines = [encode(Opened(VERSION, 100.0, "2026-01-02T03:04:05+00:00", METHOD, [], "grpc"))]
+    lines += [encode(Message(100.0, redact_event(message, Redactor(None)))) for message in messages]
+    (tmp_path / "a.jsonl").write_bytes(b"".join([*lines, encode(Closed(101.0, "cancelled"))]))
+    result, wav = played(tmp_path / "a.jsonl", tmp_path)
+    assert [flow.reason for flow in result.flows] == ["cancelled"]
+    assert (stereo(wav) == said(1, 60.0)).all()
 
 
 def recording(path: Path, *events: tuple[float, bytes], query: str = "", closed: Closed | None = None) -> Path:

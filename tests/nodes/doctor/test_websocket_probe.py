@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from nodes.doctor.probe import Probe
+from nodes.doctor.probe import Setup
+from nodes.doctor.websocket_probe import WebSocketProbe
 from nodes.ringcx.call_sender import CallSender
 from tests.support.conversation import conversation
 
@@ -16,14 +17,8 @@ def test_peer_that_does_not_close_after_stop_is_closed_after_ten_seconds():
     now, closes, pings = [100.0], [], []
     websocket = SimpleNamespace(ping=lambda: pings.append(now[0]), close_received=None, other_frames={})
     line = SimpleNamespace(websocket=websocket, close=lambda code: closes.append((now[0], code)))
-    probe = Probe(
-        Request("/", Headers()),
-        "192.0.2.1",
-        now=lambda: now[0],
-        credentials=None,
-        open_recorder=lambda: None,
-        tell=print,
-    )
+    setup = Setup(lambda: now[0], None, lambda: None, print, print)
+    probe = WebSocketProbe(Request("/", Headers()), "192.0.2.1", setup)
     probe.opened(line)
     messages = list(conversation(CallSender({})))
     for at in (0.5, 60.0, 120.0):  # a hold is no end
