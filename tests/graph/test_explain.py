@@ -48,12 +48,12 @@ def explained(name, *settings):
 def test_chains_hold_all_nodes_in_order_each_behind_its_queue():
     found = explained("transcribe")
     assert [[node.name for node in chain.nodes] for chain in found.chains] == [
-        ["call", "ordered", "voices", "voices~interleave", "speech"],
-        ["wav"], ["words"], ["text"], ["console"], ["page"],
+        ["call", "ordered", "voices", "voices~interleave"],
+        ["wav"], ["clean", "speech"], ["words"], ["text"], ["console"], ["page"],
     ]  # fmt: skip
-    assert [chain.runs for chain in found.chains] == ["event loop"] + ["thread"] * 5
+    assert [chain.runs for chain in found.chains] == ["event loop"] + ["thread"] * 6
     assert [chain.border.on_full for chain in found.chains[1:]] == [
-        "drop_newest", "drop_oldest", "drop_newest", "drop_oldest", "drop_oldest",
+        "drop_newest", "drop_oldest", "drop_oldest", "drop_newest", "drop_oldest", "drop_oldest",
     ]  # fmt: skip
 
 

@@ -102,7 +102,7 @@ def test_transcribe_works_without_its_decoder_and_its_resampler():
     lines = path.read_text().splitlines(keepends=True)
     text = "".join(line for line in lines if not line.startswith(("  voices:", "  speech:")))
     assert text.count("\n") == len(lines) - 2
-    text = text.replace("from: voices", "from: ordered").replace("from: speech", "from: ordered")
+    text = text.replace("from: voices", "from: ordered").replace("from: speech", "from: clean")
     short, full = compile_graph(load_text(text)), compile_graph(load(path))
     for name in ("words", "text", "console", "page"):
         assert short.nodes[name].given == full.nodes[name].given

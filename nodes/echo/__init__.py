@@ -1,0 +1,1 @@
+"""Echo cancellation: one party's voice that comes back in the channel of the other."""
