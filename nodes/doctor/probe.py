@@ -54,6 +54,7 @@ class Probe:
         """Take one message that arrived at ``now``."""
         if not self._begun:
             self._begin()
+        now = max(now, self._opened_at)  # the first ones were read before their request was answered
         self._heard_at = now
         self.examination.receive(data, now)
         if self._recorder is not None:

@@ -91,6 +91,11 @@ def test_every_oddity_is_reported():
     assert (facts["end"]["by"], facts["end"]["how"]) == ("peer", "cancelled")
 
 
+def test_messages_that_came_with_their_request_are_not_older_than_it():
+    facts = examined([(-0.001, DialogSender({"call_id": "1"}).dialog_init())])
+    assert facts["messages"]["seconds_to_first"] == {"dialog_init": 0.0}
+
+
 def test_a_stream_that_is_cancelled_before_its_stops_has_a_remark():
     sender = DialogSender({"call_id": "1"})
     facts = examined([(0.0, sender.dialog_init()), (0.0, sender.segment_start("agent"))], cancelled=True)
