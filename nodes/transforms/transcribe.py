@@ -38,7 +38,8 @@ class TranscribeConfig(Config):
     for 10 s, or has reported a used-up quota three times in a row."""
 
     interim: Duration = Duration("1s")
-    """Time between interim texts of an utterance; ``0s`` gives final texts only."""
+    """Time between interim texts of an utterance, more in a long one: each is decoded from the start of the utterance.
+    The first comes as early as there are words. ``0s`` gives final texts only."""
 
     uncertain_below: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Confidence (the expected share of right words) below which a final text is marked ``uncertain``; 0 marks none."""

@@ -34,6 +34,25 @@ def test_word_error_rate_on_telephone_prompts_heard_two_at_a_time(model, limit, 
     assert rate <= limit
 
 
+@needs_base
+@pytest.mark.model
+def test_word_error_rate_of_whole_prompts():
+    rate, words = wer.measure_whole(ENGINE, "n", "z", every=3)
+    assert words == 283
+    assert rate <= 0.012
+
+
+@needs_base
+@pytest.mark.model
+def test_a_measurement_tells_lags_cost_and_memory():
+    _, _, heard = wer.measure(ENGINE, "n", "z", every=40, interim="1s")
+    assert len(heard.lags) == len([text for text in heard.texts if text.final])
+    assert len(heard.first_words) == len(heard.lags)
+    assert all(first > 0 for first in [*heard.first_words, *heard.lags])
+    assert 0 < heard.cost < 1
+    assert 100 < heard.memory < 1000
+
+
 @pytest.mark.model
 def test_no_word_is_made_up_from_sounds_without_words():
     assert wer.Recognition(ENGINE, wordless(30)).texts == []

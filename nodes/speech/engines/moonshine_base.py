@@ -6,11 +6,13 @@ downloaded, and nothing is written to the disk.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import importlib.util
 from collections.abc import Iterator
 from math import log
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +20,9 @@ from numpy.typing import NDArray
 from flowcore import CannotStart
 from flowcore.audio import FULL_SCALE
 from flowcore.speech import DECODER_RATE, Decoded, DecodeFailed
+from nodes.speech.engines.moonshine_alignment import FRAME_SAMPLES
 from nodes.speech.engines.moonshine_words import Token, decoded
-from nodes.speech.onnx_session import BadModel, open_session
+from nodes.speech.onnx_session import BadModel, memory_file, open_session
 
 VERSION = "0.1.4"
 ADVICE = "pip install --force-reinstall 'flowcore[moonshine]', or set model: tiny"
@@ -34,12 +37,12 @@ SHA256 = {
 }
 """The files of that version."""
 
-MIN_SAMPLES = 4096  # fewer are too few for the model's convolutions
+SILENCE = 8  # frames, 0.2 s, put around the audio: without it the model mishears first and last words
 MAX_TOKENS_PER_SECOND = 6.5  # as Moonshine's own library: more are a loop of the model
 START, END = 1, 2  # tokens
 ALIGNMENT_HEADS = ((0, 7), (1, 0), (1, 1))  # layer, of `ALIGNMENT_LAYERS`, and head
-MIN_SILENCE = 0.95
-"""Probability of no words at all that is believed. The model gives 0.98 and more to hiss and noise, up to 0.93 to
+MIN_SILENCE = 0.97
+"""Probability of no words at all that is believed. The model gives 0.99 and more to hiss and noise, up to 0.95 to
 single words with silence around, of which it would leave out one in nine."""
 
 
@@ -55,18 +58,15 @@ class Base:
     """The loaded model."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Load the model: 1.4 CPU seconds, 560 MB meanwhile, 350 MB from then on. Raises `CannotStart`."""
+        """Load the model: 1.1 CPU seconds, 500 MB meanwhile, 180 to 280 MB from then on. Raises `CannotStart`."""
         if folder is None:
             raise CannotStart(MISSING, field="engine")
         encoder, decoder, tokens = (_read(folder / name, digest) for name, digest in SHA256.items())
-        from nodes.speech.engines.moonshine_graphs import prepare
-
         try:
-            graphs = prepare(encoder, decoder)
-            # An arena would keep the memory of the longest utterance.
-            self._encoder, self._decoder = (open_session(graph, enable_cpu_mem_arena=False) for graph in graphs)
+            self._encoder, self._decoder = _sessions(encoder, decoder)
         except BadModel as error:
             raise CannotStart(f"onnxruntime cannot load the model base ({error}): {ADVICE}", field="engine") from error
+        ctypes.CDLL(None).malloc_trim(0)  # half of the memory held now was only needed for loading
         self._tokens = list(_tokens(tokens))
         self._audio = [output.name for output in self._encoder.get_outputs()]
         outputs = [output.name for output in self._decoder.get_outputs()]
@@ -76,8 +76,7 @@ class Base:
 
     def decode(self, samples: NDArray[np.int16]) -> Decoded:
         """Return the words in ``samples``, s16 at 16 kHz. Raises `DecodeFailed`."""
-        audio = np.zeros((1, max(MIN_SAMPLES, len(samples))), np.float32)
-        np.multiply(samples, np.float32(1 / FULL_SCALE["s16"]), out=audio[0, : len(samples)])
+        audio = np.pad(samples * np.float32(1 / FULL_SCALE["s16"]), SILENCE * FRAME_SAMPLES)[np.newaxis]
         try:
             tokens = list(self._decode(audio))
         except Exception as error:  # ONNX Runtime's errors have no other base
@@ -98,7 +97,7 @@ class Base:
             if token == START and _log_probability(scores, END) < log(MIN_SILENCE):
                 scores[END] = -np.inf
             token = int(scores.argmax())
-            heads = [attention[layer][0, head, 0] for layer, head in ALIGNMENT_HEADS]
+            heads = [attention[layer][0, head, 0, SILENCE:] for layer, head in ALIGNMENT_HEADS]
             yield Token(self._tokens[token], _log_probability(scores, token), sum(heads) / len(heads))
             if token == END:
                 return
@@ -107,6 +106,16 @@ class Base:
     def close(self) -> None:
         """Free the model."""
         del self._encoder, self._decoder
+
+
+def _sessions(encoder: bytes, decoder: bytes) -> Iterator[Any]:
+    """Yield the encoder and the decoder, loaded. Raises `BadModel`."""
+    from nodes.speech.engines.moonshine_graphs import prepare
+
+    for graph in prepare(encoder, decoder):
+        with memory_file(graph) as path:
+            # An arena would keep the memory of the longest utterance.
+            yield open_session(path, enable_cpu_mem_arena=False)
 
 
 def _log_probability(scores: NDArray[np.float32], token: int) -> float:

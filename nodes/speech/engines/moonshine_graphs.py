@@ -2,7 +2,7 @@
 
 The files keep each weight as integers with one scale and zero point, and turn it into floats again in every step of the
 decoder. Floats made once need 900 MB and are slow to read from memory. Here the products take the same integers
-directly (``MatMulNBits``); nothing is rounded anew but the activations, in blocks of 32. Measurements: decision 36.
+directly (``DynamicQuantizeMatMul``); only the activations are rounded, to 8 bits. Measurements: decision 36.
 
 The decoder file holds two branches: the first step, and all later ones. The first one differs only in that it also
 computes the keys and values of the audio. These products move to the end of the encoder, and the second branch does all
@@ -11,7 +11,6 @@ steps, the first one with an empty past.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,11 +20,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from nodes.speech.onnx_session import import_onnxruntime, open_session
+from nodes.speech.onnx_session import import_onnxruntime, memory_file, open_session
 
 HEADS, HEAD_WIDTH = 8, 52
-BLOCK = 32  # weights per scale; ONNX Runtime also quantises the activations in such blocks
-INTEGER_ACTIVATIONS = 4  # ``accuracy_level`` of MatMulNBits; with floats a step takes 16 times as long
 MICROSOFT = "com.microsoft"
 ATTENTION = "/model/decoder/layers.{}/encoder_attn/Softmax_output_0"
 ALIGNMENT_LAYERS = (2, 4)
@@ -60,17 +57,13 @@ def prepare(encoder: bytes, decoder: bytes) -> Graphs:
 
 def _to_onnx(model: bytes) -> Any:
     """Convert a model in ONNX Runtime's own format, in memory. Raises `BadModel`."""
-    file = os.memfd_create("moonshine")
-    try:
-        path = f"/proc/self/fd/{file}"
+    with memory_file() as path:
         open_session(
             model,
             graph_optimization_level=import_onnxruntime().GraphOptimizationLevel.ORT_DISABLE_ALL,
             optimized_model_filepath=path,
         )
         return onnx.load_model_from_string(Path(path).read_bytes())
-    finally:
-        os.close(file)
 
 
 class _Weight(NamedTuple):
@@ -161,43 +154,22 @@ class _Graph:
         weight = self._weight(maker.input[0] if transposed else name)
         if weight is None:
             return None
-        integers = weight.integers if transposed else weight.integers.T
-        columns, rows = integers.shape
-        names = self._blocks(weight, integers)
-        return helper.make_node(
-            "MatMulNBits",
-            [node.input[0], *names],
-            node.output,
-            domain=MICROSOFT,
-            K=rows,
-            N=columns,
-            bits=8,
-            block_size=BLOCK,
-            accuracy_level=INTEGER_ACTIVATIONS,
-        )
-
-    def _blocks(self, weight: _Weight, integers: NDArray[np.int8]) -> list[str]:
-        """Add the constants of a ``MatMulNBits``: unsigned integers, scales and zero points. Returns their names."""
-        names = [f"{weight.name}.{kind}" for kind in ("blocks", "scales", "zeros")]
-        if names[0] not in self.constants:
-            unsigned = (integers.astype(np.int16) + 128).astype(np.uint8)
-            blocks = unsigned.reshape(len(integers), -1, BLOCK)
-            count = blocks.size // BLOCK
-            values = blocks, np.full(count, weight.scale), np.full(count, 128 - weight.zero, np.uint8)
-            for name, value in zip(names, values, strict=True):
-                self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
-        return names
+        names = [f"{weight.name}.{kind}" for kind in ("matrix", "scale", "zero_point")]
+        matrix = np.ascontiguousarray(weight.integers.T) if transposed else weight.integers
+        for constant, value in zip(names, (matrix, weight.scale, np.int8(-weight.zero)), strict=True):
+            self.constants[constant] = numpy_helper.from_array(np.array(value), constant)
+        return helper.make_node("DynamicQuantizeMatMul", [node.input[0], *names], node.output, domain=MICROSOFT)
 
     def _rows(self, node: Any, weight: _Weight) -> list[Any]:
         """Return nodes that look rows of ``weight`` up and turn only these into floats."""
         result = node.output[0]
-        values = {f"{weight.name}.scale": weight.scale, f"{weight.name}.zero": np.float32(weight.zero)}
+        values = {f"{weight.name}.scale": weight.scale, f"{weight.name}.offset": np.float32(weight.zero)}
         self.constants |= {name: numpy_helper.from_array(np.array(value), name) for name, value in values.items()}
-        scale, zero = values
+        scale, offset = values
         return [
             helper.make_node("Gather", [weight.name, node.input[1]], [f"{result}.rows"]),
             helper.make_node("Cast", [f"{result}.rows"], [f"{result}.floats"], to=onnx.TensorProto.FLOAT),
-            helper.make_node("Add", [f"{result}.floats", zero], [f"{result}.moved"]),
+            helper.make_node("Add", [f"{result}.floats", offset], [f"{result}.moved"]),
             helper.make_node("Mul", [f"{result}.moved", scale], [result]),
         ]
 

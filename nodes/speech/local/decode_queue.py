@@ -122,6 +122,12 @@ class DecodeQueue:
         return len(self._finals)
 
     @property
+    def idle(self) -> bool:
+        """Whether no job waits or is being decoded."""
+        with self._changed:
+            return not (self._finals or self._interims or self._decoding)
+
+    @property
     def owners(self) -> int:
         """Number of calls whose final jobs wait."""
         with self._changed:

