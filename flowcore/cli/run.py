@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from flowcore.cli.options import GraphFile, LogJson, Quiet, Settings, parse_seco
 from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnel_settings
 from flowcore.control.address import directory
 from flowcore.control.handler import ControlHandler, engine_handler
-from flowcore.control.hub import Hub
+from flowcore.control.hub import Command, Hub
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
@@ -46,7 +46,9 @@ def run(
     slot: Annotated[
         str, typer.Option(help="Interval of the engine, and the latency it adds at most; 1ms to 1s.")
     ] = "20ms",
-    finish: Annotated[str, typer.Option(help="How long running calls may go on after SIGTERM, such as 2h.")] = "0s",
+    finish: Annotated[
+        str, typer.Option(help="How long running calls may go on after SIGTERM; 0s ends them in order at once.")
+    ] = "2h",
     drain: Annotated[
         str, typer.Option(help="How long a call may take to finish after it ended; a file, while nothing goes on.")
     ] = "10s",
@@ -71,9 +73,10 @@ def run(
     The log shows the addresses of the listener and of its pages, as seen at --public-url or through the tunnel: paste
     them into the phone system and the browser. A tunnel needs NGROK_AUTHTOKEN in the environment.
 
-    SIGTERM takes no more calls, and ends the process with its last call or after --finish; /readyz on the port is 503
-    meanwhile. A second SIGTERM, Ctrl-C or a closed terminal ends the running calls in order, within 20 seconds; another
-    signal ends the process at once. Without a terminal, SIGHUP reads certificates again and ends nothing.
+    SIGTERM, or `flowcore drain`, takes no more calls and ends the process with its last call or after --finish;
+    /readyz on the port is 503 meanwhile. A second SIGTERM, Ctrl-C or a closed terminal ends the running calls in order,
+    within 20 seconds; another signal ends the process at once. Without a terminal, SIGHUP reads certificates again and
+    ends nothing.
 
     Exit code: 0 done and nothing lost, 1 a call failed or lost audio, 2 the graph or the command line is wrong.
     """
@@ -131,15 +134,15 @@ async def _until_done(engine: Engine, hub: Hub | None, seconds: float) -> None:
         engine.bus.emit("stop_requested", calls=len(engine.flows))
         engine.stop()
 
-    def finish() -> None:
-        if not engine.flows:
+    def finish(seconds: float) -> None:
+        if not engine.flows or not seconds:
             return stop()
         engine.bus.emit("finish_requested", calls=len(engine.flows), seconds=seconds)
         engine.finish(seconds)
 
-    _on_signals(engine, stop, finish if seconds else stop)
+    _on_signals(engine, stop, lambda: finish(seconds))
     Notifier(engine)
-    async with _answering(hub, {1: engine_handler(engine)}):
+    async with _answering(hub, {1: engine_handler(engine)}, _commands(engine, finish)):
         await engine.run()
 
 
@@ -149,23 +152,38 @@ async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None, seconds:
         bus.deliver()
         supervisor.stop()
 
-    def finish() -> None:
+    def finish(seconds: float) -> None:
+        if not seconds:
+            return stop()
         bus.emit("finish_requested", workers=len(supervisor.handlers), seconds=seconds)
         bus.deliver()
         supervisor.finish(seconds)
 
-    _on_signals(supervisor, stop, finish if seconds else stop)
+    _on_signals(supervisor, stop, lambda: finish(seconds))
     SupervisorNotifier(supervisor.silence, bus)
-    async with _answering(hub, supervisor.handlers):
+    async with _answering(hub, supervisor.handlers, _commands(supervisor, finish)):
         await supervisor.run()
 
 
+def _commands(runner: Engine | Supervisor, finish: Callable[[float], None]) -> dict[str, Command]:
+    def drain(request: Mapping[str, Any]) -> bool:
+        """Return whether it was not draining before; ``seconds`` is how long running calls may go on."""
+        if runner.draining:
+            return False
+        finish(float(request["seconds"]))
+        return True
+
+    return {"drain": drain}
+
+
 @asynccontextmanager
-async def _answering(hub: Hub | None, handlers: dict[int, ControlHandler]) -> AsyncIterator[None]:
+async def _answering(
+    hub: Hub | None, handlers: dict[int, ControlHandler], commands: dict[str, Command]
+) -> AsyncIterator[None]:
     if hub is None:
         yield
         return
-    hub.handlers = handlers
+    hub.handlers, hub.commands = handlers, commands
     await hub.open()
     try:
         yield

@@ -15,6 +15,7 @@ import functools
 import json
 import os
 import socket
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,21 @@ READ_TIMEOUT = 5.0
 """Seconds that a client may leave an answer unread."""
 
 
+Command = Callable[[Mapping[str, Any]], Any]
+"""Answers a request at once, in the event loop."""
+
+
 class Hub:
-    """Listens at ``path`` and asks its ``handlers``, which are known by worker number. Only this user can connect."""
+    """Listens at ``path`` and asks its ``handlers``, which are known by worker number. Only this user can connect.
+
+    ``commands`` are requests that the process answers itself, as worker 0.
+    """
 
     def __init__(self, path: Path) -> None:
         """Bind the path. Raises `CannotStart`."""
         self.path = path
         self.handlers: dict[int, ControlHandler] = {}
+        self.commands: Mapping[str, Command] = {}
         self._listening = _listen(path)
         self._clients: set[asyncio.Task[None]] = set()
 
@@ -104,6 +113,8 @@ class Hub:
             request = None
         if not isinstance(request, dict) or not isinstance(request.get("ask"), str):
             return [{"error": 'a request is one line of JSON, like {"ask": "calls"}'}]
+        if command := self.commands.get(request["ask"]):
+            return [{"worker": 0, "answer": command(request)}, {"done": True, "missing": []}]
         asked = dict(self.handlers)
         given = await asyncio.gather(
             *(asyncio.wait_for(ask(request), ANSWER_TIMEOUT) for ask in asked.values()), return_exceptions=True

@@ -35,7 +35,16 @@ class Process:
         settings = ["--set", "call.port=0", "--set", f"wav.path={folder}/{{call_id}}.wav"]
         settings += ["--set", "ordered.hold=collapse"]  # what a busy machine is late with is no pause of the callers
         self.process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("flowcore")), "run", graph, *settings, "--log-json", *options],
+            [
+                str(Path(sys.executable).with_name("flowcore")),
+                "run",
+                graph,
+                *settings,
+                "--finish",
+                "0s",
+                "--log-json",
+                *options,
+            ],
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -47,7 +47,7 @@ def test_a_second_signal_ends_at_once_what_would_drain_for_an_hour(tmp_path, wor
     (tmp_path / "never.py").write_text(NODE)
     (tmp_path / "graph.yaml").write_text(GRAPH)
     command = [str(Path(sys.executable).with_name("flowcore")), "run", str(tmp_path / "graph.yaml"), "--log-json"]
-    command += ["--drain", "60min", "--workers", workers]
+    command += ["--finish", "0s", "--drain", "60min", "--workers", workers]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
 

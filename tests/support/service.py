@@ -30,6 +30,8 @@ class Service:
         self.control = folder / "control"
         settings = ["--set", "call.port=0", "--set", f"wav.path={folder}/{{call_id}}.wav"]
         settings += ["--set", "ordered.hold=collapse"]  # what a busy machine is late with is no pause of the callers
+        if "--finish" not in options:
+            options = (*options, "--finish", "0s")  # a test ends its calls itself, or wants them ended
         command = [FLOWCORE, "run", ROOT / "graphs" / "record.yaml", "--workers", str(workers), *settings, *options]
         self.process = subprocess.Popen(
             [*map(str, command), "--log-json", "--control", str(self.control)],
