@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -30,6 +32,8 @@ REAL_TIME = 32_000
 TUNNEL_SETTINGS = {"behind_proxy": "['127.0.0.1', '::1']"}
 """Settings with which such a listener sees a caller's own address behind a tunnel that ends on this machine."""
 
+GRPC_MODULE = "nodes.ringcx.grpc_service"
+
 NAMES: dict[tuple[Transport, ...], str] = {
     ("websocket",): "RingCX call streaming",
     ("grpc",): "RingCX call streaming (gRPC)",
@@ -56,6 +60,8 @@ class RingCXListener(Listener[Packet, ConfigT]):
 
     async def run(self, host: Host) -> None:
         config = self.config
+        if "grpc" in config.transports and GRPC_MODULE not in sys.modules:
+            await asyncio.to_thread(importlib.import_module, GRPC_MODULE)  # protobuf takes a second on a busy machine
         policy = AccessPolicy(config, host.report, host.connections)
         over_websocket, over_grpc = ("websocket" in config.transports), ("grpc" in config.transports)
         self._proxy_trust = ProxyTrust.load(config.tls, config.behind_proxy, http2=over_grpc)
@@ -114,7 +120,7 @@ class RingCXListener(Listener[Packet, ConfigT]):
         return call
 
     def _service(self, host: Host, policy: AccessPolicy) -> Service:
-        """Return the gRPC side of the port. Only a running listener imports protobuf, which takes a while."""
+        """Return the gRPC side of the port. Only a running listener imports protobuf."""
         from nodes.ringcx.grpc_service import ringcx_service
 
         return ringcx_service(host, self.config, policy, self._proxy_trust)

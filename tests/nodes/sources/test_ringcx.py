@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
+import nodes.ringcx.grpc_service  # noqa: F401  # a listener waits for its import
 from flowcore import CannotStart, Packet, Refused, Resource
 from flowcore.engine.admission import LocalConnectionCounter
 from flowcore.engine.sockets import listen
