@@ -189,6 +189,23 @@ ENGINE_EVENTS: Final = (
         chunks="Chunks.",
         ms="Length in ms.",
     ),
+    EventType(
+        "call_log_opened", "Ended calls are written to a database.", database="Its path, or URL without secrets."
+    ),
+    EventType(
+        "call_log_failed",
+        "The call log cannot be written. Calls go on, and their rows wait, to be written later.",
+        "warning",
+        cause="",
+        detail="Where the rows wait.",
+    ),
+    EventType("call_log_restored", "The call log is written again.", detail="Where the rows waited."),
+    EventType(
+        "call_log_rows_lost",
+        "The journal of the call log could not be written for too long, and its queue is full.",
+        "error",
+        rows="How many were lost.",
+    ),
     EventType("log_lines_lost", "Standard error did not take log lines in time.", "warning", lines="How many."),
 )
 """Events that flowcore emits for any graph."""

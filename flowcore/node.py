@@ -456,6 +456,8 @@ class Listener(Node[ConfigT], ABC, Generic[Out, ConfigT]):
     """The attributes of its sessions, with their meaning; path templates may use them."""
     call_ids: ClassVar[Sequence[str]] = ("call_id",)
     """The attributes by which people ask for a call, such as its phone numbers: see `flowcore.call_ids`."""
+    personal: ClassVar[Sequence[str]] = ()
+    """Those of ``call_ids`` that identify a person, such as a phone number: the call log can hash or omit them."""
     tools: ClassVar[ListenerTools] = ListenerTools()
     """The modules and settings that ``flowcore bench``, ``flowcore test`` and ``flowcore run --tunnel`` use."""
 

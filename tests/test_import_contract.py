@@ -17,6 +17,7 @@ LAYERS = (
     "bench scenario",
     "testing",
     "workers",
+    "call_log",
     "control",
     "engine",
     "graph",

@@ -15,6 +15,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from flowcore.cli.call_log import PLACE
+from flowcore.cli.ended import show_ended
 from flowcore.cli.log import plain
 from flowcore.cli.options import Control
 from flowcore.cli.show import UNLIMITED, show_result, whole_columns
@@ -34,13 +36,35 @@ def calls(
     watch: Annotated[
         bool, typer.Option("--watch", help="Repeat each second until Ctrl-C, or until the process ends.")
     ] = False,
+    ended: Annotated[bool, typer.Option("--ended", help="List the ended calls of a call log instead.")] = False,
+    since: Annotated[
+        str, typer.Option(metavar="WHEN", help="Ended since yesterday, today, 2h, 2026-12-24 or 2026-12-24T18:00.")
+    ] = "",
+    until: Annotated[str, typer.Option(metavar="WHEN", help="Ended before such a time.")] = "",
+    lost: Annotated[str, typer.Option(help="Lost so much audio, such as 20ms, or died with their process.")] = "",
+    place: Annotated[
+        str,
+        typer.Option(
+            "--call-log",
+            metavar="FILE|URL",
+            envvar=PLACE,
+            help="The call log.",
+            show_default="calls.sqlite here or one folder below",
+        ),
+    ] = "",
 ) -> None:
-    """List the live calls of a running flowcore.
+    """List the live calls of a running flowcore, or the ended calls of its call log.
 
-    Columns: flow, call id, worker, start, state, audio lost so far, and audio in queues, both in milliseconds.
+    Columns of live calls: flow, call id, worker, start, state, audio lost so far, and audio in queues, both in
+    milliseconds. Columns of ended calls: flow, call id, end, reason, length, lost audio, and the node and reason of
+    each loss; --json has all fields.
 
-    Exit code: 0 done, 2 no process is running, or several are and --control is missing.
+    Exit code: 0 done, 2 no process is running, or several are and --control is missing; no call log, or several.
     """
+    if ended:
+        return show_ended(place, since, until, lost, as_json)
+    if given := [name for name, text in (("--since", since), ("--until", until), ("--lost", lost)) if text]:
+        raise typer.BadParameter("this is for ended calls: give --ended too", param_hint=given[0])
     path = control or only_running(running())
     try:
         if as_json:

@@ -8,12 +8,13 @@ import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from flowcore.cli.call_log import PLACE, CallLog, call_log, key
 from flowcore.cli.log import Log
 from flowcore.cli.options import GraphFile, LogJson, Quiet, Settings, parse_seconds, try_to_write
 from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnel_settings
@@ -65,6 +66,23 @@ def run(
     stats: Annotated[
         Path | None, typer.Option(metavar="FILE", help="At the end, write the counters of all nodes to FILE, as JSON.")
     ] = None,
+    place: Annotated[
+        str,
+        typer.Option(
+            "--call-log",
+            metavar="FILE|URL|none",
+            envvar=PLACE,
+            help="Write a row for each ended call to a SQLite file, or to postgresql://user@host/database.",
+            show_default="calls.sqlite beside the files of the graph",
+        ),
+    ] = "",
+    days: Annotated[
+        float, typer.Option("--call-log-days", min=0, help="Remove rows after so many days; 0 keeps them.")
+    ] = 0,
+    personal: Annotated[
+        Literal["keep", "hash", "omit"],
+        typer.Option("--call-log-personal", help="Phone numbers and other attributes of the call in these rows."),
+    ] = "keep",
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -95,13 +113,15 @@ def run(
         settings = [*tunnel_settings(plan), *(settings or [])]
         loaded = load_graph(graph, settings)
         plan = compile_graph(loaded)
+    ended = call_log(plan, settings or [], place, days, personal)
     log = Log(as_json=log_json, quiet=quiet, stats=stats)
     bus = Bus()
     bus.subscribe(log.event)
     hub = _hub(control, bus)
     _raise_open_files()
     if processes == 1:
-        run_engine(plan, log, bus=bus, hub=hub, finish=seconds, calls=calls, max_calls=max_calls, **options)
+        options |= {"calls": calls, "max_calls": max_calls}
+        run_engine(plan, log, bus=bus, hub=hub, finish=seconds, ended=ended, **options)
     job: dict[str, Any] = {
         "graph": loaded.source,
         "subgraphs": dict(loaded.subgraphs),
@@ -109,24 +129,48 @@ def run(
         "settings": settings or [],
         "options": options,
         "finish": seconds,
+        "call_log": ended and vars(ended.job),
         "log": {"as_json": log_json, "quiet": quiet},
     }
     supervisor = Supervisor(plan, processes, WORKER, job, bus=bus, on_file=log.wrote, calls=calls, max_calls=max_calls)
-    asyncio.run(_supervise(supervisor, bus, hub, seconds))  # it gains nothing from a faster loop
+    with _replaying(ended, bus):
+        asyncio.run(_supervise(supervisor, bus, hub, seconds))  # it gains nothing from a faster loop
     log.close(supervisor.totals)
     raise typer.Exit(supervisor.code or supervisor.totals.exit_code)
 
 
-def run_engine(plan: Plan, log: Log, *, bus: Bus, hub: Hub | None = None, finish: float = 0.0, **options: Any) -> None:
+def run_engine(
+    plan: Plan,
+    log: Log,
+    *,
+    bus: Bus,
+    hub: Hub | None = None,
+    finish: float = 0.0,
+    ended: CallLog | None = None,
+    **options: Any,
+) -> None:
     """Run a plan in this process, and log; ``finish`` is the time in seconds that calls have after SIGTERM.
 
     Raises `typer.Exit` with code 1 if a call failed or lost audio, else 0.
     """
     engine = Engine(plan, bus=bus, strict=sys.flags.dev_mode, **options)
-    with asyncio.Runner(loop_factory=new_loop) as runner, collected_in_quiet_slots(engine.slots):
+    with (
+        _replaying(ended, bus),
+        ended.job.writing(engine, key()) if ended else nullcontext(),
+        asyncio.Runner(loop_factory=new_loop) as runner,
+        collected_in_quiet_slots(engine.slots),
+    ):
         runner.run(_until_done(engine, hub, finish))
     log.close(engine.totals)
     raise typer.Exit(engine.totals.exit_code)
+
+
+def _replaying(ended: CallLog | None, bus: Bus) -> AbstractContextManager[None]:
+    if ended is None:
+        return nullcontext()
+    from flowcore.call_log.running import replaying
+
+    return replaying(ended.folder, ended.database, ended.days, bus)
 
 
 async def _until_done(engine: Engine, hub: Hub | None, seconds: float) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
+from flowcore.cli.call_log import key
 from flowcore.cli.log import Log
 from flowcore.cli.show import show_error
 from flowcore.engine.engine import Engine
@@ -38,12 +40,24 @@ def main(channel: int) -> int:
             **job["options"],
         )
         link.bus.subscribe(Log(**job["log"], worker=link.number).event)
-        with asyncio.Runner(loop_factory=new_loop) as runner, collected_in_quiet_slots(engine.slots):
+        with (
+            _call_log(link, engine),
+            asyncio.Runner(loop_factory=new_loop) as runner,
+            collected_in_quiet_slots(engine.slots),
+        ):
             runner.run(_until_done(link, engine))
     except FlowcoreError as error:
         show_error(str(error))
         return 1
     return 0
+
+
+def _call_log(link: WorkerLink, engine: Engine) -> AbstractContextManager[None]:
+    if (job := link.job["call_log"]) is None:
+        return nullcontext()
+    from flowcore.call_log.journal_job import JournalJob
+
+    return JournalJob(**job).writing(engine, key())
 
 
 async def _until_done(link: WorkerLink, engine: Engine) -> None:

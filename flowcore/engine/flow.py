@@ -86,7 +86,8 @@ class Flow:
         self._source_waits = not plan.listener.cls.live
         self._queued = 0.0  # in all queues, when the deadline was set
         self.gaps = Gaps()
-        self._summary = Summary()
+        self.summary = Summary()
+        self.outcome: dict[str, Any] = {}  # the fields of `flow_closed`, once it is closed
         self._parties: dict[str, None] = {}  # a set that keeps its order
         self.runs: dict[str, NodeRun] = {}
         self.borders: dict[str, Border] = {}
@@ -193,7 +194,7 @@ class Flow:
     # Called by the chains.
 
     def event(self, name: str, node: str, *, level: Level | None = None, **data: Any) -> None:
-        self._summary.event(name, data)
+        self.summary.event(name, data)
         self._bus.emit(name, self.id, node, level=level, **data)
 
     def node_failed(self, run: NodeRun, error: NodeFailed) -> None:
@@ -275,23 +276,22 @@ class Flow:
     def _close(self) -> None:
         self._move(CLOSED)
         stats, losses = self.stats(), self.losses()
-        self._bus.emit(
-            "flow_closed",
-            self.id,
-            level="warning" if losses or self.failures else None,
-            call_id=self.call_id,
-            parties=[track for track in self._parties if track],
-            reason=self.reason,
-            seconds=round(self.now() - self.opened_at, 3),
-            failed=[error.node for error in self.failures],
-            lost_ms=round(losses.seconds * 1000),
-            lost=losses.json(),
-            lost_between=self._lost_between(losses),
-            dropped={name: node.dropped.json() for name, node in stats.items() if node.dropped},
-            filled={name: node.filled.json() for name, node in stats.items() if node.filled},
-            delay_ms=round(max((border.longest for border in self.borders.values()), default=0.0) * 1000),
-            **self._summary.json(),
-        )
+        self.outcome = {
+            "call_id": self.call_id,
+            "parties": [track for track in self._parties if track],
+            "reason": self.reason,
+            "seconds": round(self.now() - self.opened_at, 3),
+            "failed": [error.node for error in self.failures],
+            "lost_ms": round(losses.seconds * 1000),
+            "lost": losses.json(),
+            "lost_between": self._lost_between(losses),
+            "dropped": {name: node.dropped.json() for name, node in stats.items() if node.dropped},
+            "filled": {name: node.filled.json() for name, node in stats.items() if node.filled},
+            "delay_ms": round(max((border.longest for border in self.borders.values()), default=0.0) * 1000),
+            **self.summary.json(),
+        }
+        level: Level | None = "warning" if losses or self.failures else None
+        self._bus.emit("flow_closed", self.id, level=level, **self.outcome)
 
     # Counters.
 

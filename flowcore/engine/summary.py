@@ -10,13 +10,15 @@ from flowcore.events import FILES, HOLD_ENDED
 
 MAX_FILES: Final = 10
 """Files that the end of a call names at most."""
+MAX_KEPT_FILES: Final = 1000
+"""Files that `Summary.files` holds at most."""
 
 
 class Summary:
     """The holds and the finished files of a flow."""
 
     def __init__(self) -> None:
-        self._files: deque[str] = deque(maxlen=MAX_FILES)
+        self._files: deque[str] = deque(maxlen=MAX_KEPT_FILES)
         self._holds = 0
         self._hold_seconds = 0.0
 
@@ -28,6 +30,11 @@ class Summary:
             self._holds += 1
             self._hold_seconds += data["seconds"]
 
+    @property
+    def files(self) -> list[str]:
+        """Paths of the finished files, the last `MAX_KEPT_FILES` at most."""
+        return list(self._files)
+
     def json(self) -> dict[str, Any]:
         """Return fields of ``flow_closed``."""
-        return {"holds": self._holds, "hold_seconds": round(self._hold_seconds, 3), "files": list(self._files)}
+        return {"holds": self._holds, "hold_seconds": round(self._hold_seconds, 3), "files": self.files[-MAX_FILES:]}

@@ -38,3 +38,5 @@ CALL_IDS = (
     "contact_id",
 )
 """The attributes by which people ask for a call."""
+PERSONAL_IDS = ("ani", "dnis", "contact_id")
+"""The ids that identify a person."""

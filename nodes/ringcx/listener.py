@@ -20,7 +20,7 @@ from nodes.net.port import Limits, Port
 from nodes.net.proxy_trust import Address, ProxyTrust
 from nodes.net.site import READY, announce_pages, collect_routes, health_routes
 from nodes.ringcx.access_policy import AccessPolicy
-from nodes.ringcx.call_attributes import CALL_IDS
+from nodes.ringcx.call_attributes import CALL_IDS, PERSONAL_IDS
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.listener_config import ListenerConfig, Transport
 
@@ -45,6 +45,7 @@ class RingCXListener(Listener[Packet, ConfigT]):
     """Takes calls of the transports that its config names."""
 
     call_ids = CALL_IDS
+    personal = PERSONAL_IDS
 
     def __init__(self, config: ConfigT) -> None:
         super().__init__(config)

@@ -25,7 +25,7 @@ from flowcore import (
 )
 from nodes.audio.g711 import RATE
 from nodes.ringcx import call_recording as recording
-from nodes.ringcx.call_attributes import ATTRIBUTES, CALL_IDS
+from nodes.ringcx.call_attributes import ATTRIBUTES, CALL_IDS, PERSONAL_IDS
 from nodes.ringcx.call_guard import CHECK_INTERVAL
 from nodes.ringcx.call_recording import BadRecording, Closed, Message, Opened
 from nodes.ringcx.events import GRPC_EVENTS, GRPC_REASONS, WEBSOCKET_EVENTS, WEBSOCKET_REASONS
@@ -75,6 +75,7 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
     live = False
     attributes = ATTRIBUTES
     call_ids = CALL_IDS
+    personal = PERSONAL_IDS
     events = tuple(dict.fromkeys((*WEBSOCKET_EVENTS, *GRPC_EVENTS)))
     reasons = tuple(dict.fromkeys((*WEBSOCKET_REASONS, *GRPC_REASONS)))
     tools = ListenerTools(stand_in="nodes.ringcx.standin")
