@@ -16,6 +16,11 @@ def test_the_engines_that_come_along_are_found():
     assert {"google", "moonshine", "whisper"} <= set(NAMES)
 
 
+@pytest.fixture(autouse=True)
+def _key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "of no account")  # without one, that engine's config is refused
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_engine_is_one_of_two_kinds_and_is_made_without_config(name):
     cls = find(name)

@@ -9,6 +9,7 @@ asks for a ``queue``, and where streams of several chains meet.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flowcore.diagnostics import listed
@@ -78,7 +79,7 @@ class _Compiler:
                 self.problems.add("broken-node", text, node.places.get("use", node.at), trace=trace)
         if not len(self.problems):
             for short in short_waits(self.done):
-                self._report_short_wait(short)
+                self._lengthen(short) if short.node.inserted else self._report_short_wait(short)
         self.problems.raise_if_any()
         return Plan(self.graph.path, self.done, {self.graph.path: self.graph.source, **self.graph.subgraphs})
 
@@ -183,28 +184,22 @@ class _Compiler:
         message = f'{names} give unlike formats, so they cannot meet in "{node.name}"'
         self.problems.add("formats-differ", message, node.inputs[-1].at, notes=tuple(notes[:8]))
 
+    def _lengthen(self, short: ShortWait) -> None:
+        """Let a converter that was inserted wait long enough."""
+        node = short.node
+        config = node.config.model_copy(update={node.cls.waits: short.enough})
+        self.done[node.name] = replace(node, config=config)
+
     def _report_short_wait(self, short: ShortWait) -> None:
-        """Report a node, or a converter that was inserted, which waits too briefly for a party that is behind."""
+        """Report a node that waits too briefly for a party that is behind."""
         node, key = short.node, short.node.cls.waits
-        written = self.graph.nodes.get(node.name)
-        if written is not None:
-            at = written.places.get(f"with.{key}", written.at)
-            change = f'write  {key}: {short.enough}  in "{node.name}"'
-        else:
-            reader = self._reader(node.name)
-            at = reader.inputs[0].at
-            inputs = [self._as_written(entry) for entry in reader.inputs]
-            upstream = f"[{', '.join(inputs)}]" if len(inputs) > 1 else inputs[0]
-            row = Row((Step(node.cls, node.cls.Config(**{key: short.enough})),), node.gives[0])
-            [change] = advice.lines(upstream, node.given or row.gives, reader.name, [row], self.graph.nodes)
+        written = self.graph.nodes[node.name]
         message = f'"{node.name}" waits {short.wait} for a party that may be {short.behind:g} s behind'
         held = tuple(f"{self._place(name)} holds a party back for up to {seconds:g} s" for name, seconds in short.slow)
-        self.problems.add("wait-too-short", message, at, notes=(*held, f"{change}, or lower these delays"))
-
-    def _reader(self, name: str) -> GraphNode:
-        """The node of the graph for which a converter was inserted."""
-        reader = next(node.name for node in self.done.values() if (name, 0) in node.inputs)
-        return self.graph.nodes.get(reader) or self._reader(reader)
+        change = f'write  {key}: {short.enough}  in "{node.name}", or lower these delays'
+        self.problems.add(
+            "wait-too-short", message, written.places.get(f"with.{key}", written.at), notes=(*held, change)
+        )
 
     def _place(self, name: str) -> str:
         node = self.graph.nodes.get(name)

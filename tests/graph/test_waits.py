@@ -38,17 +38,18 @@ def test_a_wait_that_is_shorter_than_the_delays_before_it_is_shown_in_its_field(
 
 
 @pytest.mark.fault(71)
-def test_an_inserted_node_that_waits_too_briefly_is_shown_where_it_is_needed_with_the_line_to_add():
-    problem = problem_of(
-        "  ordered: {use: reorder, from: call, with: {window: 3s}}\n"
-        "  voices: {use: decode_mulaw, from: ordered}\n"
-        "  wav: {use: wav_file, from: voices, with: {path: a.wav}}\n"
+@pytest.mark.parametrize(("window", "wait"), [("120ms", 5.0), ("3s", 8.0)])
+def test_an_inserted_node_waits_long_enough(window, wait):
+    plan = compile_graph(
+        load_text(
+            CALL + f"  ordered: {{use: reorder, from: call, with: {{window: {window}}}}}\n"
+            "  voices: {use: decode_mulaw, from: ordered}\n"
+            "  wav: {use: wav_file, from: voices, with: {path: a.wav}}\n",
+            "g.yaml",
+        )
     )
-    assert (problem.position.line, problem.position.column) == (6, 30)
-    assert problem.notes[-1] == (
-        "add  interleave: {use: interleave, from: voices, with: {wait: 8s}}  and write  from: interleave  in"
-        ' "wav", or lower these delays'
-    )
+    (inserted,) = [node for node in plan.nodes.values() if node.inserted]
+    assert (inserted.cls.name, inserted.config.wait) == ("interleave", wait)
 
 
 @pytest.mark.fault(71)
