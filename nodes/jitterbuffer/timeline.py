@@ -22,7 +22,7 @@ MAX_SKEW = 0.002
 """Rise of the expected delay, in seconds per second of media: twice what bad clocks differ (1000 ppm), so that a
 sender's slow clock never adds up to a hold. A lower delay is believed at once."""
 
-LEVEL_TOLERANCE = 0.012
+LEVEL_TOLERANCE = 0.016
 """Seconds of difference that are taken for jitter, and not for another place, where tracks begin a call together."""
 
 ORDER_TOLERANCE = 0.1
