@@ -47,7 +47,7 @@ def _flowcore() -> tuple[Path, str]:
 def _flowcore_runs(graph: Path) -> Callable[[Path, Place], list[str]]:
     def command(binary: Path, place: Place) -> list[str]:
         settings = ("--set", f"call.port={place.port}", "--set", f"wav.path={place.folder}/{{call_id}}.wav")
-        return [str(binary), "run", str(graph), "--quiet", *settings]
+        return [str(binary), "run", str(graph), "--quiet", "--call-log", "none", *settings]  # the peers keep none
 
     return command
 
