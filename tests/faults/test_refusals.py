@@ -293,6 +293,7 @@ def test_a_path_that_is_none_is_refused_with_what_to_write(path):
         RingCX.Config(path=path)
 
 
+@pytest.mark.model  # the graph with a page begins with its decoders
 @pytest.mark.parametrize("path", ["/client", "/healthz"])
 def test_a_path_that_is_taken_by_a_page_is_named(tmp_path, path):
     with (
