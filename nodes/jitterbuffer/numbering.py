@@ -1,12 +1,13 @@
 """What the sequence numbers of a call count, learnt from its first packets: senders do not document it.
 
 Packets of each track, or of all tracks together, in steps of 1 or 2. Anything else (samples, milliseconds, other steps,
-nothing at all) is a scheme without a use, which gets a name.
+nothing at all) is a scheme without a use, which gets a name. Whatever it is, numbers that count packets agree with the
+order and the pace in which the packets come; what disagrees is *irregular*.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import gcd
 from typing import NamedTuple
@@ -17,11 +18,26 @@ from flowcore.audio import TELEPHONE_RATE as RATE
 CERTAIN_STEPS = 5
 """Number of equal steps of 3 or more that are a scheme and no losses, at any pace."""
 
+CERTAIN_PACKETS = 40
+CERTAIN_SECONDS = 0.7
+"""Packets of one track, or seconds of arrivals, that must be irregular: fewer may have overtaken each other."""
+
 CONSTANT_PACKETS = 4
 """Number of packets of one track with one number, at the pace of speech, that make the scheme constant."""
 
 MAX_STRIDE = 2
 """The longest step from one packet's number to the next that counts packets."""
+
+MAX_IRREGULAR = 1 / 3
+"""The part of a counter's steps that may disagree with the order of arrival, or with its pace: in random numbers half
+go back, and all come too early."""
+
+MAX_OVERTAKING_PACKETS = 6
+MAX_OVERTAKING_SECONDS = 0.12
+"""Packets of one counter that may overtake another, and the time before it: `reorder` waits as long by default."""
+
+MAX_TOO_LATE = 1 / 4
+"""The part of a counter's packets that may come later than that: a network has no such jitter for long."""
 
 
 class Numbering(NamedTuple):
@@ -30,27 +46,39 @@ class Numbering(NamedTuple):
     shared: bool = False  # one counter for all tracks
     stride: int = 1  # from one packet of a counter to the next
     unknown: str = ""  # what they count instead of packets, in words
-    certain: bool = True  # else losses may look like it
+    certain: bool = True  # else losses or reordering may look like it
     unique: bool = True  # whether each packet has a number of its own
 
 
-def learn(early: Sequence[Packet]) -> Numbering:
-    """Return what the numbers of a call's first packets count."""
+def learn(early: Sequence[Packet], repeats: Collection[Packet] = ()) -> Numbering:
+    """Return what the numbers of some packets, the first of a call, count.
+
+    Those in ``repeats`` may be repeats of packets before them.
+    """
     tracks: dict[str, dict[int, Packet]] = {}
     for packet in early:
         tracks.setdefault(packet.track, {}).setdefault(packet.seq, packet)
-    for track, first in tracks.items():
+    for track, numbered in tracks.items():
         mine = [packet for packet in early if packet.track == track]
-        if scheme := _not_unique(mine, first) or _media_counted(mine, first):
+        if scheme := _not_unique(mine, numbered) or _media_counted(mine, numbered):
             return scheme
-    numbers = {track: sorted(first) for track, first in tracks.items()}
-    once = [packet for packet in early if tracks[packet.track][packet.seq] is packet]
+    numbers = {track: sorted(numbered) for track, numbered in tracks.items()}
+    first: dict[tuple[str, int], Packet] = {}
+    for packet in early:
+        first.setdefault((packet.track, packet.seq), packet)
+    once = list(first.values())
     union = sorted({packet.seq for packet in once})
     if step := _own_step(numbers.values(), union) or _step([union]):
         certain = len(union) > CERTAIN_STEPS or not _heard_less_than_sent(once)
         return Numbering(unknown=f"steps of {step}", certain=certain)
+    new = [packet for packet in once if packet not in repeats]
+    own = [[packet for packet in new if packet.track == track] for track in tracks]
+    enough = max(map(len, own)) > CERTAIN_PACKETS or early[-1].arrived - early[0].arrived >= CERTAIN_SECONDS
+    regular = _is_regular(own, new, _in_reach if enough else _rises)
+    if not regular and enough:
+        return Numbering(unknown="irregular", certain=False)
     shared = len(numbers) > 1 and _one_counter(once, numbers)
-    return Numbering(shared, _stride([union] if shared else numbers.values()))
+    return Numbering(shared, _stride([union] if shared else numbers.values()), certain=regular)
 
 
 def _not_unique(mine: Sequence[Packet], first: Mapping[int, Packet]) -> Numbering | None:
@@ -73,6 +101,49 @@ def _media_counted(mine: Sequence[Packet], first: Mapping[int, Packet]) -> Numbe
     if all(step == length * 1000 // RATE > MAX_STRIDE for step, length in steps):
         return Numbering(unknown="milliseconds", certain=certain)
     return None
+
+
+def _is_regular(
+    tracks: Collection[Sequence[Packet]], union: Sequence[Packet], in_order: Callable[[Sequence[Packet]], bool]
+) -> bool:
+    """Whether numbers that count packets explain most of these, each track's in the order of their arrival."""
+    one = in_order(union) and _keeps_pace(union, len(tracks))
+    return all(in_order(own) for own in tracks) and (one or all(_keeps_pace(own, 1) for own in tracks))
+
+
+def _rises(packets: Sequence[Packet]) -> bool:
+    """Whether few packets were overtaken by the one after them."""
+    back = sum(after.seq <= before.seq for before, after in pairwise(packets))
+    return back < max(1, MAX_IRREGULAR * (len(packets) - 1))
+
+
+def _in_reach(packets: Sequence[Packet]) -> bool:
+    """Whether few packets were overtaken by so many, or so long before, that `reorder` does not wait for them."""
+    too_late = 0
+    for at, packet in enumerate(packets):
+        first = next(one for one, before in enumerate(packets) if before.seq >= packet.seq)
+        waited = packet.arrived - packets[first].arrived
+        too_late += at - first > MAX_OVERTAKING_PACKETS or waited > MAX_OVERTAKING_SECONDS
+    return too_late <= MAX_TOO_LATE * (len(packets) - 1)
+
+
+def _keeps_pace(packets: Sequence[Packet], tracks: int) -> bool:
+    """Whether the numbers of one counter of so many tracks rise with the clock.
+
+    A packet behind missing ones comes as much later as they were long: a network only ever adds to the least delay.
+    """
+    if len(packets) < 3:
+        return True
+    ordered = sorted(packets, key=lambda packet: packet.seq)
+    stride = _stride([[packet.seq for packet in ordered]])
+    position, least, too_early = 0.0, float("inf"), 0
+    for before, after in pairwise(ordered):
+        seconds = after.seconds / tracks
+        missing = ((after.seq - before.seq) // stride - 1) * seconds
+        least = min(least, before.arrived - position)
+        position += missing + seconds
+        too_early += missing > 0 and after.arrived - position < least - missing / 2
+    return too_early <= MAX_IRREGULAR * (len(packets) - 1)
 
 
 def _steps(counts: Iterable[Sequence[int]]) -> list[int]:

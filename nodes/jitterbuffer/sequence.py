@@ -2,7 +2,8 @@
 
 Sans-IO: numbers, lengths and arrival stamps go in, calls of an `Ordered` come out. What the numbers count is learnt
 from the first packets (`numbering`): a *space* is one counter with its tracks. A wrong first guess is corrected.
-Numbers that do not count packets are named and ignored: the order is then that of arrival.
+Numbers that do not count packets are named and ignored: the order is then that of arrival. Numbers that no longer fit
+are learnt anew, from packets that wait meanwhile (`doubts`).
 """
 
 from __future__ import annotations
@@ -14,15 +15,21 @@ from typing import Protocol
 
 from flowcore import Packet, Report
 from flowcore.audio import TELEPHONE_RATE as RATE
-from nodes.jitterbuffer.numbering import MAX_STRIDE, learn
+from nodes.jitterbuffer.doubts import DESCENT_WEIGHT, RESTART_WEIGHT, Doubts
+from nodes.jitterbuffer.numbering import MAX_STRIDE, Numbering, learn
 
 LEARNING_PACKETS = range(3, 7)
 """Packets of one track from which the scheme is learnt; the first packets of a call wait for it. Fewer than the start
 never suffice, the end always does, and in between they do if they cover the window."""
 
+RELEARNING_PACKETS = 12
+"""Packets of one track from which the scheme is learnt anew: as many as make a restart of the count a small part."""
+
 MAX_LEARNING_SECONDS = 1.5
-MAX_LEARNING_PACKETS = 100
-"""Limits of learning, in seconds of arrivals and in packets, where losses could look like another scheme."""
+MAX_RELEARNING_SECONDS = 0.7
+MAX_LEARNING_PACKETS = 200
+"""Limits of learning, in seconds of arrivals and in packets, where losses could look like another scheme. It is shorter
+where the scheme is learnt anew: the doubts took their time, too."""
 
 PROBATION_PACKETS = 12
 """Packets during which a shared counter is on probation: the same number on two tracks means two counters."""
@@ -63,6 +70,9 @@ class Ordered(Protocol):
     def too_early(self, held: Held, count: int) -> bool:
         """Whether ``held`` came too early for so many packets to have been spoken before it."""
 
+    def jumped(self, held: Held, count: int) -> bool:
+        """The same, beyond any jitter."""
+
 
 class Space:
     """One counter and the tracks that share it."""
@@ -80,15 +90,17 @@ class Space:
         "owners",
         "parted",
         "probation",
+        "restarted",
         "since",
         "strays",
         "stride",
         "tracks",
+        "trusted",
     )
 
     def __init__(self, tracks: Sequence[str], first: int, stride: int) -> None:
         self.tracks = list(tracks)
-        self.next = first  # the number expected
+        self.next = self.trusted = first  # the number expected, now and when the latest doubt arose
         self.first = self.parted = first  # of the call, and since the tracks have this counter
         self.stride = stride
         self.held: dict[int, Packet] = {}  # came before their turn
@@ -100,6 +112,7 @@ class Space:
         self.latest: dict[str, Packet] = {}  # of each track, while not calm
         self.last: Packet | None = None  # of all tracks, while not calm
         self.alternate = 0  # packets of one track in a row that have every other number
+        self.restarted: int | None = None  # where the count latest started anew: one that wraps does so every time
         self.expected = first  # the number that was expected before them
         self.calm = False  # nothing held, no strays, no doubt: the next number can go straight on
 
@@ -132,6 +145,8 @@ class Sequencer:
         self._numbers: dict[str, dict[int, Packet]] = {}  # the first of them of each number, by track
         self._counts_packets = True
         self._unique = True  # numbers that do not count packets at least tell repeats
+        self._doubts = Doubts(report)
+        self._doubted: Sequence[str] = ()  # tracks whose numbers are learnt anew
         self._latest: defaultdict[str, deque[Packet]] = defaultdict(lambda: deque(maxlen=MAX_REPEAT_DISTANCE))
         self._spaces: dict[str, Space] = {}  # by track
         self.deadline = float("inf")  # arrival stamp after which something has waited long enough
@@ -152,7 +167,10 @@ class Sequencer:
             self._learn(self._early, packet)
         else:
             self._sort(space or self._join(packet), packet)
-            self._set_deadline()
+            if self._doubts.too_many:
+                self._learn_anew(self._spaces[packet.track])
+            else:
+                self._set_deadline()
 
     def space_of(self, track: str) -> Space | None:
         """The counter that ``track`` goes by now; None while it is still being learnt."""
@@ -166,6 +184,7 @@ class Sequencer:
             self._reject(space)
             while space.held:
                 self._give_up(space)
+        self._doubts.settle()
         self.deadline = float("inf")
 
     def _learn(self, early: list[Packet], packet: Packet) -> None:
@@ -173,13 +192,17 @@ class Sequencer:
         own.setdefault(packet.seq, packet)
         early.append(packet)
         mine = [one for one in early if one.track == packet.track]
-        if len(own) in LEARNING_PACKETS:
+        if self._doubted:
+            enough = packet.track in self._doubted and len(mine) >= RELEARNING_PACKETS
+        elif len(own) in LEARNING_PACKETS:
             media = sum(len(one.data) for one in own.values()) / RATE
             enough = max(media, packet.arrived - early[0].arrived) > self._window
         else:
-            enough = len(own) >= LEARNING_PACKETS.stop or (len(own) == 1 and len(mine) >= LEARNING_PACKETS.stop)
-        if enough:
-            long = packet.arrived - early[0].arrived > MAX_LEARNING_SECONDS or len(early) > MAX_LEARNING_PACKETS
+            few = len(own) < LEARNING_PACKETS.start and len(mine) >= LEARNING_PACKETS.stop
+            enough = few or len(own) >= LEARNING_PACKETS.stop
+        limit = MAX_RELEARNING_SECONDS if self._doubted else MAX_LEARNING_SECONDS
+        long = packet.arrived - early[0].arrived > limit or len(early) > MAX_LEARNING_PACKETS
+        if enough or (long and self._doubted):
             self._decide(early, certain=long)
 
     def _decide(self, early: list[Packet], *, certain: bool = False) -> None:
@@ -187,19 +210,52 @@ class Sequencer:
 
         Where losses may have made the numbers look like another scheme, this waits for more unless it is ``certain``.
         """
-        numbers = {track: list(own) for track, own in self._numbers.items()}
-        once = [one for one in early if self._numbers[one.track][one.seq] is one]
-        numbering = learn(early)
-        if numbering.unknown and not (numbering.certain or certain):
+        spaces = self._spaces
+        numbering = learn(early, [one for one in early if one.track in spaces and spaces[one.track].has(one.seq)])
+        if not (numbering.certain or certain):
             return
         self._early = None
         if numbering.unknown:
-            self._counts_packets = False
-            self._unique = numbering.unique
-            self._report.event("numbering_unknown", scheme=numbering.unknown, track="+".join(numbers))
-            for packet in early:
-                self._pass_on(packet)
-            return
+            self._ignore_numbers(numbering, early)
+        elif self._doubted:
+            self._go_on(early)
+        else:
+            self._begin(numbering, early)
+
+    def _ignore_numbers(self, numbering: Numbering, early: Sequence[Packet]) -> None:
+        """Go on in the order of arrival, with all that waits."""
+        self._counts_packets = False
+        self._unique = numbering.unique
+        self._report.event("numbering_unknown", scheme=numbering.unknown, track="+".join(self._numbers))
+        waiting = self._doubts.take()
+        for space in self._distinct():
+            waiting += [*space.held.values(), *space.strays]
+        self._spaces.clear()
+        for packet in (*sorted(waiting, key=lambda packet: packet.arrived), *early):
+            self._pass_on(packet)
+
+    def _learn_anew(self, doubted: Space) -> None:
+        """Keep packets back until they show whether the numbers still count packets."""
+        self._early = []
+        self._numbers.clear()
+        self._doubted = doubted.tracks
+        for space in self._distinct():
+            space.calm = False
+        self.deadline = float("inf")
+
+    def _go_on(self, early: Sequence[Packet]) -> None:
+        """The numbers do count packets: go on as before."""
+        self._doubted = ()
+        for packet in early:
+            self._now = packet.arrived  # what it follows may have waited for it
+            self._sort(self._spaces.get(packet.track) or self._join(packet), packet)
+        self._doubts.believe()
+        self._set_deadline()
+
+    def _begin(self, numbering: Numbering, early: Sequence[Packet]) -> None:
+        """Make the spaces, and take the packets that waited for them."""
+        numbers = {track: list(own) for track, own in self._numbers.items()}
+        once = [one for one in early if self._numbers[one.track][one.seq] is one]
         for packet in early:
             if self._numbers[packet.track][packet.seq] is not packet:
                 self._drop("duplicate", packet)
@@ -271,7 +327,7 @@ class Sequencer:
         shortest = min(len(one.data) for one in (packet, *space.latest.values())) / RATE
         ahead = (number - space.next) / space.stride / len(space.tracks) * max(shortest, MIN_PACKET_SECONDS)
         if number in space.held:
-            self._drop("duplicate", packet)
+            self._drop_repeat(space, space.held[number], packet)
         elif 0 <= ahead <= self._jump:
             space.held[number] = packet
             if number != space.next and (other := self._sharer(space, number)):
@@ -283,7 +339,7 @@ class Sequencer:
             self._release(space)
         elif number in space.given_up and not space.strays:  # with strays about, it may be one of them
             space.given_up.remove(number)
-            self._drop("late", packet)
+            self._doubt(space, "late", packet)
         else:
             self._stray(space, packet)
         space.calm = not space.held and not space.strays and space.owners is None
@@ -309,7 +365,10 @@ class Sequencer:
             held[one.track].append(one)
             number += space.stride
         lost = range(space.next, first, space.stride)
-        if self._ordered.too_early(held, len(lost)):
+        if lost and self._ordered.too_early(held, len(lost)):
+            space.trusted += len(lost) * space.stride  # no packets that came
+            self._doubts.add(space)
+        if self._ordered.jumped(held, len(lost)):
             self._report.event("sequence_jumped", track="+".join(space.tracks), expected=space.next, got=first)
             lost = range(0)
         if lost:
@@ -324,9 +383,10 @@ class Sequencer:
     def _stray(self, space: Space, packet: Packet) -> None:
         """A number where none is expected: once enough of them agree, the count has started anew."""
         strays = space.strays
-        if any(packet.seq == other.seq for other in strays):
-            self._drop("duplicate", packet)
-            return
+        for other in strays:
+            if packet.seq == other.seq:
+                self._drop_repeat(space, other, packet)
+                return
         if strays and abs(packet.seq - strays[-1].seq) > EXPECTED_PACKETS * 3 * space.stride * len(space.tracks):
             self._reject(space)
         if not space.strays:
@@ -341,19 +401,23 @@ class Sequencer:
             self._give_up(space)
         strays, space.strays = space.strays, []
         first = min(packet.seq for packet in strays)
-        self._report.event("sequence_restarted", track="+".join(space.tracks), expected=space.next, got=first)
+        if first != space.restarted:
+            self._report.event("sequence_restarted", track="+".join(space.tracks), expected=space.next, got=first)
+        space.restarted = first
+        self._doubts.add(space, RESTART_WEIGHT if strays[0].seq < strays[-1].seq else DESCENT_WEIGHT)
         space.next = space.first = space.parted = first
         space.given_up.clear()
         space.held = {packet.seq: packet for packet in strays}
         self._release(space)
+        space.trusted = space.next
 
     def _reject(self, space: Space) -> None:
         """The strays were no new count."""
         for packet in space.strays:
             if packet.seq < space.first:
-                self._drop("late", packet)
+                self._doubt(space, "late", packet)
             else:
-                self._drop("duplicate" if packet.seq < space.next else "stray", packet)
+                self._doubt(space, "duplicate" if packet.seq < space.next else "stray", packet)
         space.strays = []
         space.since = 0
 
@@ -416,8 +480,9 @@ class Sequencer:
         self._release(united)
 
     def _expire(self, now: float) -> None:
-        """Give up the packets that have been missing for ``window`` at ``now``."""
+        """Give up the packets that have been missing for ``window`` at ``now``, and old doubts."""
         self._now = now
+        self._doubts.expire(now)
         for space in self._distinct():
             if space.held:
                 self._release(space)
@@ -425,7 +490,7 @@ class Sequencer:
 
     def _set_deadline(self) -> None:
         since = [self._waiting_since(space) for space in self._spaces.values() if space.held]
-        self.deadline = min(since) + self._window if since else float("inf")
+        self.deadline = min(min(since) + self._window if since else float("inf"), self._doubts.deadline)
 
     def _waited_long(self, space: Space) -> bool:
         return self._now > self._waiting_since(space) + self._window
@@ -436,6 +501,18 @@ class Sequencer:
 
     def _distinct(self) -> list[Space]:
         return list({id(space): space for space in self._spaces.values()}.values())
+
+    def _drop_repeat(self, space: Space, first: Packet, packet: Packet) -> None:
+        """Drop a packet with the number of one that waits; one with other audio is no repeat, and a doubt."""
+        if packet.data == first.data:
+            self._drop("duplicate", packet)
+        else:
+            self._doubt(space, "duplicate", packet)
+
+    def _doubt(self, space: Space, reason: str, packet: Packet) -> None:
+        """Drop a packet whose number does not fit, once the numbers are not in doubt."""
+        self._doubts.keep(reason, packet)
+        self._doubts.add(space)
 
     def _drop(self, reason: str, packet: Packet) -> None:
         self._report.dropped(reason, packet.seconds)

@@ -124,6 +124,10 @@ class Timeline:
 
     def too_early(self, held: Held, count: int) -> bool:
         """Whether ``held`` came too early for so many packets to have been spoken before it."""
+        return came_too_early(self._tracks, held, count, 0.0)
+
+    def jumped(self, held: Held, count: int) -> bool:
+        """The same for more than `pause` seconds: jitter is as long."""
         return came_too_early(self._tracks, held, count, self._pause)
 
     def clock_of(self, name: str) -> TrackClock:

@@ -71,7 +71,8 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
             "Sequence numbers do not count packets: the order is that of arrival.",
             "warning",
             track="",
-            scheme="What they seem to count: samples, milliseconds, steps of a number, repeating, or constant.",
+            scheme="What they seem to count: samples, milliseconds, steps of a number, repeating, constant, or "
+            "irregular: neither the order of the packets nor their pace.",
         ),
         ThrottledEventType(
             "sequence_jumped",
@@ -83,7 +84,7 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
         ),
         ThrottledEventType(
             "sequence_restarted",
-            "Sequence numbers started anew.",
+            "Sequence numbers started anew. A count that wraps at the same number is named once.",
             track="",
             expected="The next number.",
             got="The new one.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,9 +24,21 @@ SECONDS = 16.0
 TRACKS = ("agent", "customer")
 LENGTHS = (40, 80, 160, 160, 160, 240, 320, 480, 800, 1600, 4000)
 PACKETS_COUNTED = ("own 1", "own 2", "shared 1", "shared 2")
+IRREGULAR: dict[str, Callable[[random.Random, int], int]] = {  # the n-th number of a party
+    "random": lambda rng, count: rng.randrange(1 << 31),
+    "random 16 bit": lambda rng, count: rng.randrange(1 << 16),
+    "descending": lambda rng, count: (1 << 20) - count,
+    "two counters by turns": lambda rng, count: count + 10_000 * (count % 2),
+    "irregular steps": lambda rng, count: 50 * count + rng.randrange(50),
+    "small irregular steps": lambda rng, count: 5 * count + rng.randrange(5),
+    "shuffled": lambda rng, count: (count & ~31) + (13 * count + 5) % 32,
+    "milliseconds and jitter": lambda rng, count: 20 * count + rng.randrange(10),
+}
+"""Numbers that tell neither the order of the packets nor their pace."""
 SCHEMES = (
     *(*PACKETS_COUNTED, "own 1", "shared 1"),
     *("constant", "samples", "milliseconds"),
+    *(scheme for scheme in IRREGULAR if scheme != "small irregular steps"),  # they may pass for losses at first
     *(f"{whose} {step}" for whose in ("own", "shared") for step in (3, 20, 160, 320)),
 )
 NOISE = random.Random(7).randbytes(1 << 22).replace(b"\xff", b"\x00")
@@ -161,7 +174,10 @@ class HostileCall:
             length = len(sent.data)
             steps = {"constant": 0, "samples": length, "milliseconds": length // 8}
             count, start = (total, 0) if kind == "shared" else (own[sent.track], starts[sent.track])
-            sent.number = start + count * steps.get(kind, int(step or 0)) + 70_000 * (sent.at > self._transfer)
+            if irregular := IRREGULAR.get(self.scheme):
+                sent.number = start + irregular(self._rng, own[sent.track])
+            else:
+                sent.number = start + count * steps.get(kind, int(step or 0)) + 70_000 * (sent.at > self._transfer)
             own[sent.track] += 1
 
     def _lose(self) -> None:
@@ -188,7 +204,8 @@ class HostileCall:
         events = [name for name, _ in harness.events]
         faults = [f"dropped as {reason}" for reason in harness.dropped_chunks if reason != "duplicate"]
         faults += [] if self.counts_packets == ("numbering_unknown" not in events) else ["scheme taken for another"]
-        faults += ["hold that was none"] if not self.withheld and "hold_ended" in events and self.counts_packets else []
+        unheard = self.loss and not self.counts_packets  # a loss that no number shows is a pause
+        faults += ["hold that was none"] if not self.withheld and "hold_ended" in events and not unheard else []
         faults += ["silence for no loss"] if not self.loss and "lost" in harness.filled else []
         if not self.counts_packets and (self.loss or self.reordered):
             return faults  # nobody can tell what is missing, or what was overtaken

@@ -22,6 +22,9 @@ class Log:
     def too_early(self, held: Held, count: int) -> bool:
         return False
 
+    def jumped(self, held: Held, count: int) -> bool:
+        return False
+
     def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
         self.dropped_lines.append(f"-{reason}")
 
