@@ -22,7 +22,7 @@ def test_without_a_descriptor_left_there_is_no_room():
     with no_descriptor_left():
         room = open_files.room()
     assert room.free == 0
-    assert room.strangers < room.calls < room.refusals < 0
+    assert room.strangers < room.calls < room.refusals <= 0  # a sixteenth of a few files is none
 
 
 def test_where_nothing_can_be_counted_the_whole_limit_is_free(monkeypatch):
