@@ -64,7 +64,7 @@ class DoctorServer:
         self._port = Port(
             {},
             LIMITS,
-            on_error=lambda error: self._add_other_request(f"an error in flowcore: {error!r}"),
+            on_error=self._on_error,
             proxy_trust=proxy_trust,
             on_rejected=self._on_rejected,
             fallback=self._examine_connection,
@@ -73,9 +73,10 @@ class DoctorServer:
                 {},
                 self._client_address,
                 self._on_rejected,
+                self._on_error,
+                lambda: False,
                 max_connections=LIMITS.connections,
                 idle_timeout=MAX_IDLE,
-                draining=lambda: False,
             ),
         )
 
@@ -133,6 +134,9 @@ class DoctorServer:
     def _on_rejected(self, reason: str, client: Address, detail: str = "", /) -> None:
         if reason != "no_upgrade":  # the probe of the request describes that
             self._add_other_request(f"{reason} from {client}: {detail or PORT_ADVICE[reason]}")
+
+    def _on_error(self, error: Exception) -> None:
+        self._add_other_request(f"an error in flowcore: {error!r}")
 
     def _add_other_request(self, what: str) -> None:
         self._tell(f"not a call: {what}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from h2.events import DataReceived, RequestReceived, StreamEnded, StreamReset
 from websockets.datastructures import Headers
@@ -14,13 +15,15 @@ from websockets.http11 import Request
 from flowcore import Refused
 from nodes.net.grpc_framing import ENCODINGS, Code, Framing, GrpcError, frame, status_headers
 from nodes.net.http2 import UPDATE_SIZE, Http2
-from nodes.net.peer import Page, PeerConnection, Route
+from nodes.net.peer import LISTENER_FAILED, Page, PeerConnection, Route
 from nodes.net.proxy_trust import Address
 from nodes.net.rejection import OnRejected
 
 Status = tuple[Code, str]
 
 CONTENT_TYPE = "application/grpc"
+
+_FAILED: Final[Status] = "INTERNAL", "the receiver failed"
 
 
 class Handler(Protocol):
@@ -52,33 +55,25 @@ Method = Callable[[Request, Address], Handler]
 """Opens a stream for a client address. Raises `GrpcError`, and `Refused` for UNAVAILABLE."""
 
 
+@dataclass
 class Service:
     """The gRPC side of a port: ``methods`` by path, and ``pages`` for probes over HTTP/2.
 
-    ``client_address`` finds a request's client; it raises `GrpcError`. ``max_connections`` may be open at once, each
-    without a stream for ``idle_timeout`` seconds. ``draining`` returns whether new streams should go elsewhere.
+    ``client_address`` finds a request's client; it raises `GrpcError`. When the code raises on a stream, only that
+    stream ends, and ``on_error`` is called with the exception. ``max_connections`` may be open at once, each without a
+    stream for ``idle_timeout`` seconds. ``draining`` returns whether new streams should go elsewhere.
     """
 
-    def __init__(
-        self,
-        methods: Mapping[str, Method],
-        pages: Mapping[str, Route],
-        client_address: Callable[[Request, Address], Address],
-        on_rejected: OnRejected,
-        *,
-        max_connections: int,
-        idle_timeout: float,
-        draining: Callable[[], bool],
-    ) -> None:
-        self.methods = methods
-        self.pages = pages
-        self.client_address = client_address
-        self.on_rejected = on_rejected
-        self.max_connections = max_connections
-        self.idle_timeout = idle_timeout
-        self.draining = draining
-        self.connections = 0
-        """Connections that are open."""
+    methods: Mapping[str, Method]
+    pages: Mapping[str, Route]
+    client_address: Callable[[Request, Address], Address]
+    on_rejected: OnRejected
+    on_error: Callable[[Exception], None]
+    draining: Callable[[], bool]
+    max_connections: int
+    idle_timeout: float
+    connections: int = 0
+    """Connections that are open."""
 
 
 class GrpcConnection:
@@ -104,9 +99,7 @@ class GrpcConnection:
 
     def wants_read(self, now: float) -> bool:
         for number, stream in tuple(self._streams.items()):
-            stream.poll(now)
-            if stream.over:
-                self._forget(number, now)
+            self._run(number, stream.poll, now)
         if not self._going and self._service.draining():
             self._going = True
             self._http2.announce_end()
@@ -119,17 +112,15 @@ class GrpcConnection:
             if isinstance(event, DataReceived):
                 self._http2.received(event.flow_controlled_length)
             if isinstance(event, RequestReceived):
-                self._open(event, now)
+                self._open(event)
             elif isinstance(event, (DataReceived, StreamEnded, StreamReset)) and event.stream_id in self._streams:
                 stream = self._streams[event.stream_id]
                 if isinstance(event, DataReceived):
-                    stream.receive(event.data or b"", event.flow_controlled_length, now)
+                    self._run(event.stream_id, stream.receive, now, event.data or b"", event.flow_controlled_length)
                 elif isinstance(event, StreamEnded):
-                    stream.finish(now)
+                    self._run(event.stream_id, stream.finish, now)
                 else:
-                    stream.lose("cancelled")
-                if stream.over:
-                    self._forget(event.stream_id, now)
+                    self._run(event.stream_id, stream.cancel, now)
 
     def late_messages(self, messages: list[Any], since: float, until: float) -> None:
         self.messages_received(messages, until)
@@ -144,12 +135,20 @@ class GrpcConnection:
             stream.lose(reason)
         self._streams.clear()
 
-    def _forget(self, number: int, now: float) -> None:
-        del self._streams[number]
-        self._connection.calls = max(1, len(self._streams))
-        self._idle_since = now
+    def _run(self, number: int, step: Callable[..., None], now: float, *arguments: Any) -> None:
+        """Do a step of a stream, and forget the stream once it is over."""
+        stream = self._streams[number]
+        try:
+            step(now, *arguments)
+        except Exception as error:  # a defect that one call's bytes reveal must not end the others of its connection
+            self._service.on_error(error)
+            stream.abort()
+        if stream.over:
+            del self._streams[number]
+            self._connection.calls = max(1, len(self._streams))
+            self._idle_since = now
 
-    def _open(self, event: RequestReceived, now: float) -> None:
+    def _open(self, event: RequestReceived) -> None:
         self._explained = True
         number = event.stream_id
         fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers]
@@ -172,6 +171,9 @@ class GrpcConnection:
             self._refuse(number, "UNAVAILABLE", refused.reason)
         except GrpcError as error:
             self._refuse(number, error.code, error.text)
+        except Exception as error:  # as in `_run`
+            self._service.on_error(error)
+            self._refuse(number, *_FAILED)
         else:
             self._streams[number] = _Stream(self._http2, number, handler, encoding)
             self._connection.calls = len(self._streams)
@@ -206,7 +208,7 @@ class _Stream:
         self._unprocessed = 0  # bytes that the peer does not know to be processed
         self._finished = self._answered = False
 
-    def receive(self, data: bytes, size: int, now: float) -> None:
+    def receive(self, now: float, data: bytes, size: int) -> None:
         """Take bytes of the stream, which count ``size`` in its window."""
         self._unprocessed += size
         try:
@@ -225,11 +227,20 @@ class _Stream:
         else:
             self.poll(now)
 
+    def cancel(self, now: float) -> None:
+        """End the stream because the peer reset it."""
+        self.lose("cancelled")
+
     def lose(self, reason: str) -> None:
-        """End the stream because the peer did."""
+        """End the stream for the handler."""
         if not self.over:
             self.over = True
             self._handler.end(reason)
+
+    def abort(self) -> None:
+        """End the stream because our code raised."""
+        self.lose(LISTENER_FAILED)
+        self._send_status(*_FAILED)
 
     def poll(self, now: float) -> None:
         """Run one slot."""

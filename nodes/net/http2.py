@@ -7,6 +7,7 @@ that both share the socket, TLS, rates and limits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -121,10 +122,8 @@ class Http2:
     def processed(self, stream: int, size: int) -> None:
         """Let the peer send ``size`` more bytes of a stream, as so many were processed."""
         if self.open:
-            try:
+            with suppress(StreamClosedError, KeyError):  # it is closed
                 self._h2.increment_flow_control_window(size, stream)
-            except (StreamClosedError, KeyError):  # it has ended
-                return
             self.has_output = True
 
     def received(self, size: int) -> None:
@@ -135,27 +134,33 @@ class Http2:
             self._processed = 0
             self.has_output = True
 
+    # The peer may have reset a stream with the bytes of its request: then there is nobody to send to.
+
     def send_headers(self, stream: int, headers: Headers, *, end: bool = False) -> None:
-        """Send headers, or trailers; ``end`` says that nothing follows them."""
+        """Send headers, or trailers; ``end`` says that nothing follows them. Does nothing once the stream is closed."""
         if self.open:
-            self._h2.send_headers(stream, headers, end_stream=end)
+            with suppress(StreamClosedError):
+                self._h2.send_headers(stream, headers, end_stream=end)
             self.has_output = True
 
     def send(self, stream: int, data: bytes, *, end: bool = False) -> bool:
-        """Send data, if the peer's window has room for all of it; return whether it had."""
-        if not self.open or self._h2.local_flow_control_window(stream) < len(data):
+        """Send data, if the stream is open and the peer's window has room for all of it; return whether it was sent."""
+        if not self.open:
             return False
-        self._h2.send_data(stream, data, end_stream=end)
+        try:
+            if self._h2.local_flow_control_window(stream) < len(data):
+                return False
+            self._h2.send_data(stream, data, end_stream=end)
+        except StreamClosedError:
+            return False
         self.has_output = True
         return True
 
-    def reset(self, stream: int, code: ErrorCodes = ErrorCodes.NO_ERROR) -> None:
-        """End a stream at once. Does nothing once it has ended."""
+    def reset(self, stream: int) -> None:
+        """End a stream at once, without an error. Does nothing once it is closed."""
         if self.open:
-            try:
-                self._h2.reset_stream(stream, code)
-            except StreamClosedError:
-                return
+            with suppress(StreamClosedError):
+                self._h2.reset_stream(stream)
             self.has_output = True
 
     def ping(self) -> None:

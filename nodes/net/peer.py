@@ -12,6 +12,9 @@ from websockets.http11 import Request
 from nodes.net.proxy_trust import Address
 from nodes.net.websocket import WebSocket
 
+LISTENER_FAILED = "listener_failed"
+"""The close reason of a connection, or of a stream, whose bytes or peer made the code raise."""
+
 
 class Closable(Protocol):
     """A connection that can be closed; enough for a peer that only listens."""

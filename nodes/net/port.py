@@ -20,7 +20,7 @@ from websockets.http11 import Request
 from flowcore import Refused, open_files
 from nodes.net.connection import Connection, HandshakeBudget
 from nodes.net.grpc_connection import Service
-from nodes.net.peer import Page, Peer, Route
+from nodes.net.peer import LISTENER_FAILED, Page, Peer, Route
 from nodes.net.proxy_trust import Address, ConflictingHeaders, ProxyTrust, normalize_address
 from nodes.net.rejection import OnRejected, ignore
 
@@ -38,9 +38,6 @@ KEPT_HANDSHAKES = 16
 
 RECEIVE_BUFFER = 128 * 1024
 """Bytes that the kernel holds for a connection that is not read: 4 s of a call."""
-
-LISTENER_FAILED = "listener_failed"
-"""The close reason of a connection whose bytes or peer made the code raise."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from websockets.http11 import Request
 
 from flowcore import Host, Refused, open_files
@@ -20,7 +22,13 @@ SPARE_CONNECTIONS = 100
 """Connections above the maximum of streams, so that one too many is refused and does not wait for another's end."""
 
 
-def ringcx_service(host: Host, config: ListenerConfig, policy: AccessPolicy, proxy_trust: ProxyTrust) -> Service:
+def ringcx_service(
+    host: Host,
+    config: ListenerConfig,
+    policy: AccessPolicy,
+    proxy_trust: ProxyTrust,
+    on_error: Callable[[Exception], None],
+) -> Service:
     """Return the gRPC side of a listener's port."""
     streams = _Streams(host, config, policy)
 
@@ -36,9 +44,10 @@ def ringcx_service(host: Host, config: ListenerConfig, policy: AccessPolicy, pro
         health_routes(host),
         client_address,
         policy.report_rejection,
+        on_error,
+        lambda: host.draining,
         max_connections=min(config.max_connections + SPARE_CONNECTIONS, max(1, open_files.room().strangers // 2)),
         idle_timeout=config.start,
-        draining=lambda: host.draining,
     )
 
 

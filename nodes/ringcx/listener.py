@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
@@ -66,6 +66,10 @@ class RingCXListener(Listener[Packet, ConfigT]):
         policy = AccessPolicy(config, host.report, host.connections)
         over_websocket, over_grpc = ("websocket" in config.transports), ("grpc" in config.transports)
         self._proxy_trust = ProxyTrust.load(config.tls, config.behind_proxy, http2=over_grpc)
+
+        def failed(error: Exception) -> None:
+            host.report.event("connection_failed", cause=error)
+
         routes = health_routes(host) | collect_routes(host, config.exposed, policy.report_rejection)
         if config.path in routes:
             raise CannotStart(f"{config.path} has a page: choose another path for calls", field="path")
@@ -73,11 +77,11 @@ class RingCXListener(Listener[Packet, ConfigT]):
             routes,
             Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME),
             host.room,
-            lambda error: host.report.event("connection_failed", cause=error),
+            failed,
             self._proxy_trust,
             policy.report_rejection,
             fallback=self._calls(host, policy),
-            service=self._service(host, policy) if over_grpc else None,
+            service=self._service(host, policy, failed) if over_grpc else None,
         )
         number = port.listen(host.listen(config.host, config.port))
 
@@ -120,8 +124,8 @@ class RingCXListener(Listener[Packet, ConfigT]):
 
         return call
 
-    def _service(self, host: Host, policy: AccessPolicy) -> Service:
+    def _service(self, host: Host, policy: AccessPolicy, on_error: Callable[[Exception], None]) -> Service:
         """Return the gRPC side of the port. Only a running listener imports protobuf."""
         from nodes.ringcx.grpc_service import ringcx_service
 
-        return ringcx_service(host, self.config, policy, self._proxy_trust)
+        return ringcx_service(host, self.config, policy, self._proxy_trust, on_error)

@@ -60,7 +60,7 @@ class RingCXGrpcCall(CallSink[RingCXGrpcCallConfig]):
 
     @classmethod
     def requires(cls, config: RingCXGrpcCallConfig) -> Sequence[Extra]:
-        return (Extra("grpc", "grpc"), Extra("google.protobuf", "grpc"))
+        return (Extra("grpc", "grpc"),)
 
     def make_transport(self, attributes: dict[str, str]) -> GrpcTransport:
         from nodes.ringcx.grpc_transport import GrpcTransport

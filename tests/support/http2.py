@@ -11,9 +11,8 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
 
-from flowcore import Refused
 from nodes.net.grpc_connection import Handler, Service, Status
-from nodes.net.grpc_framing import GrpcError, frame
+from nodes.net.grpc_framing import frame
 from nodes.net.peer import Page
 from tests.support.rig import Rig
 
@@ -36,6 +35,8 @@ class Listener:
 
     def receive(self, data: bytes, now: float) -> None:
         self.heard.append(data)
+        if data == b"find a mistake":
+            raise ZeroDivisionError
 
     def poll(self, now: float) -> None:
         pass
@@ -52,7 +53,7 @@ class Stage:
 
     def __init__(self, **limits: Any) -> None:
         self.listeners: list[Listener] = []
-        self.refusal: GrpcError | Refused | None = None
+        self.refusal: Exception | None = None
         self.draining = False
         limits = {"max_connections": 10, "idle_timeout": IDLE} | limits
         self.rig: Rig
@@ -61,7 +62,8 @@ class Stage:
             {"/healthz": lambda request, client: Page(HTTPStatus.OK, b"ok\n")},
             lambda request, address: address,
             lambda reason, address, detail="": self.rig.reject(reason, address, detail),
-            draining=lambda: self.draining,
+            lambda error: self.rig.errors.append(error),
+            lambda: self.draining,
             **limits,
         )
 

@@ -129,6 +129,36 @@ def test_a_cancelled_stream_ends_alone(stage: Stage) -> None:
     assert stage.listeners[1].heard == [b"goes on"]
 
 
+@pytest.mark.parametrize("refusal", [None, GrpcError("UNAUTHENTICATED", "no"), Refused("busy", retry_after=5)])
+@pytest.mark.parametrize("path", [METHOD, "/other/Method", "/healthz"])
+def test_a_request_that_is_reset_with_its_own_bytes_harms_no_other_stream(stage: Stage, refusal, path: str) -> None:
+    client = Client(stage.rig)
+    good = client.open()
+    stage.refusal = refusal
+    hasty = client.h2.get_next_available_stream_id()
+    method, kind = ("GET", "text/plain") if path == "/healthz" else ("POST", "application/grpc")
+    usual = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "x"), ("content-type", kind)]
+    client.h2.send_headers(hasty, usual)
+    client.h2.send_data(hasty, frame(b"hasty"))
+    client.h2.reset_stream(hasty, ErrorCodes.CANCEL)
+    client.say(good, b"goes on")
+    assert stage.listeners[0].heard == [b"goes on"]
+    assert not stage.rig.errors
+
+
+def test_a_mistake_in_our_code_ends_one_stream_of_a_connection(stage: Stage) -> None:
+    client = Client(stage.rig)
+    good, bad = client.open(), client.open()
+    client.say(bad, b"find a mistake")
+    client.say(good, b"goes on")
+    assert [listener.reasons for listener in stage.listeners] == [[], ["listener_failed"]]
+    assert stage.listeners[0].heard == [b"goes on"]
+    assert client.headers[bad]["grpc-status"] == "13"
+    assert [type(error) for error in stage.rig.errors] == [ZeroDivisionError]
+    stage.refusal = ZeroDivisionError()
+    assert client.headers[client.open()]["grpc-status"] == "13"
+
+
 def test_a_lost_connection_ends_all_its_streams(stage: Stage) -> None:
     client = Client(stage.rig)
     client.open()
