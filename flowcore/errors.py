@@ -32,7 +32,7 @@ def safe_str(error: BaseException) -> str:
     """Return the text of an error; empty when the error's own ``__str__`` raises."""
     try:
         return str(error)
-    except Exception:
+    except Exception:  # the `__str__` of a node's own error may raise anything
         return ""
 
 

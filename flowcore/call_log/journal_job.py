@@ -1,4 +1,4 @@
-"""The call log of one engine: what it needs to write its journal, and the time in which it does."""
+"""The journal of one engine: data that a worker process can receive, and the time in which rows are written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowcore.engine.engine import Engine
 
 @dataclass(frozen=True)
 class JournalJob:
-    """All that an engine needs to write its journal into ``folder``; JSON values."""
+    """The data that an engine needs to write its journal into ``folder``; JSON values."""
 
     folder: str
     versions: Mapping[str, str]

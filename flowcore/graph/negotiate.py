@@ -79,7 +79,10 @@ class _Compiler:
                 self.problems.add("broken-node", text, node.places.get("use", node.at), trace=trace)
         if not len(self.problems):
             for short in short_waits(self.done):
-                self._lengthen(short) if short.node.inserted else self._report_short_wait(short)
+                if short.node.inserted:
+                    self._lengthen(short)
+                else:
+                    self._report_short_wait(short)
         self.problems.raise_if_any()
         return Plan(self.graph.path, self.done, {self.graph.path: self.graph.source, **self.graph.subgraphs})
 

@@ -19,10 +19,10 @@ INTERRUPTED = "interrupted"
 
 @dataclass(frozen=True)
 class Setup:
-    """What all probes of a doctor share.
+    """The data and functions that all probes of a doctor share.
 
     ``now`` returns monotonic seconds, ``open_recorder`` opens a recording, if there is to be one, ``tell`` receives
-    short progress texts for the user, and ``add_other_request`` what was no call.
+    short progress texts for the user, and ``add_other_request`` descriptions of requests that were no calls.
     """
 
     now: Callable[[], float]

@@ -1,1 +1,1 @@
-"""``flowcore setup``: what to enter in RingCX for a graph, and checks of the public address."""
+"""``flowcore setup``: instructions for RingCX, for a graph, and checks of its public address."""

@@ -1,4 +1,4 @@
-"""What to enter in RingCX, for a graph and its public address."""
+"""Instructions for RingCX, for a graph and its public address."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _UNTRUSTED = {
     "fullchain.pem, not cert.pem",
     "unable to verify the first certificate": "has an incomplete chain: serve fullchain.pem, not cert.pem",
 }
-"""What OpenSSL says of a chain that it does not trust, and what would help."""
+"""Advice by what OpenSSL says of a chain that it does not trust."""
 
 
 def check_name(host: str, port: int, *, private: bool) -> Iterator[Check]:
