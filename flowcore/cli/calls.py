@@ -53,7 +53,7 @@ def calls(
         ),
     ] = "",
 ) -> None:
-    """List the live calls of a running flowcore, or the ended calls of its call log.
+    """List the live calls of a running flowcore, or ended ones.
 
     Columns of live calls: flow, call id, worker, start, state, audio lost so far, and audio in queues, both in
     milliseconds. Columns of ended calls: flow, call id, end, reason, length, lost audio, and the node and reason of
@@ -62,6 +62,9 @@ def calls(
     Exit code: 0 done, 2 no process is running, or several are and --control is missing; no call log, or several.
     """
     if ended:
+        if watch or control:
+            option = "--watch" if watch else "--control"
+            raise typer.BadParameter("this is for live calls: leave out --ended", param_hint=option)
         return show_ended(place, since, until, lost, as_json)
     if given := [name for name, text in (("--since", since), ("--until", until), ("--lost", lost)) if text]:
         raise typer.BadParameter("this is for ended calls: give --ended too", param_hint=given[0])

@@ -21,10 +21,10 @@ def drain(
     finish: Annotated[str, typer.Option(help="How long running calls may go on; then they end in order.")] = "2h",
     wait: Annotated[bool, typer.Option("--wait", help="Return when the process has ended.")] = False,
 ) -> None:
-    """Let a running flowcore take no more calls and end with its last one.
+    """Let a running flowcore end with its last call.
 
-    The same as SIGTERM, with the time of --finish. /readyz on its port is 503 from now on, so that a load balancer
-    sends new calls elsewhere; another flowcore may already run on the same port of other machines.
+    From now on it takes no more calls, as after SIGTERM, and /readyz on its port is 503, so that a load balancer sends
+    new calls elsewhere. Until its end it keeps its port and its folders: another flowcore on this machine needs others.
 
     Exit code: 0 it drains (with --wait: it has ended), 2 no process is running, or several are and --control is
     missing.

@@ -65,6 +65,13 @@ def test_every_command_has_its_help(flowcore):
         assert f"flowcore {name} " in outcome.out
 
 
+def test_the_list_of_commands_shows_the_whole_purpose_of_each(flowcore):
+    for group in ([], ["new"], ["profile"], ["stream"]):
+        listed = flowcore(*group, "--help").out
+        assert "Commands:" in listed
+        assert "..." not in listed.partition("Commands:")[2]
+
+
 def test_sigterm_while_a_module_is_imported_ends_the_command(tmp_path):
     file = tmp_path / "slow.py"
     file.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")

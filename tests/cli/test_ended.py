@@ -59,6 +59,13 @@ def test_options_of_ended_calls_say_that_they_need_it(flowcore):
     assert "give --ended too" in done.err
 
 
+@pytest.mark.parametrize("options", [("--watch",), ("--control", "a.sock")])
+def test_options_of_live_calls_are_refused_for_ended_ones(log, flowcore, options):
+    done = flowcore("calls", "--ended", *options)
+    assert done.code == 2
+    assert f"{options[0]}: this is for live calls: leave out --ended" in done.err
+
+
 def test_no_call_log_or_several_say_what_to_give(log, tmp_path, flowcore):
     (tmp_path / "calls.sqlite").touch()
     done = flowcore("calls", "--ended")

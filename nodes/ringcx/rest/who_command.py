@@ -11,6 +11,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from flowcore.cli.options import parse_seconds
+from flowcore.diagnostics import counted
 from flowcore.errors import UsageError
 from nodes.ringcx.rest.agents import Join, ready, windows_of
 from nodes.ringcx.rest.call_files import CallFile, waiting
@@ -43,7 +44,7 @@ def who(
     timeout: Timeout = "60s",
     dry_run: DryRun = False,
 ) -> None:
-    """Add the agents of calls to the metadata of recordings and transcripts.
+    """Add the agents of calls to the metadata of their files.
 
     RingCX tells who the agents were, the queue, their disposition and notes, a quarter of an hour after a call. The
     field `agents` of the metadata then holds them; files that have it are left alone.
@@ -101,7 +102,7 @@ def _repeat(search: Callable[[], str]) -> NoReturn:
 
 
 def _files(number: int) -> str:
-    return "1 file" if number == 1 else f"{number} files"
+    return counted(number, "file")
 
 
 def _early(number: int) -> str:

@@ -36,7 +36,7 @@ def setup(
         typer.Option(metavar="FILE", help="A private authority (PEM) to trust, for a trial without RingCX."),
     ] = None,
 ) -> None:
-    """Show what to enter in RingCX for a graph, and check its public address.
+    """Show what to enter in RingCX, and check the public address.
 
     The graph says which transports it takes, whether it has a secret, and which pages it serves. No secret is shown.
 
