@@ -10,7 +10,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.sync.client import connect
 
-from nodes.ringcx.setup.check import Check, Failed, explain_status
+from nodes.ringcx.setup.check import NO_FLOWCORE, Check, Failed, explain_status
 from nodes.ringcx.setup.network import trust
 
 TIMEOUT = 10.0
@@ -36,7 +36,7 @@ def check_websocket(host: str, port: int, ca: Path | None, secret: str) -> Itera
     except InvalidStatus as error:
         raise Failed(explain_status(error.response.status_code)) from None
     except (InvalidHandshake, OSError, EOFError) as error:
-        raise Failed(f"no WebSocket ({error}): {explain_status(502).partition(': ')[2]}") from None
+        raise Failed(f"no WebSocket ({error}): {NO_FLOWCORE}") from None
     yield Check("ok", "WebSocket", f"a call is let in; {LOGGED}")
 
 
@@ -84,4 +84,4 @@ def _explain(code: str, details: str) -> str:
         "DEADLINE_EXCEEDED": "the proxy keeps the request for itself: it must pass on its beginning at once",
         "CANCELLED": "flowcore refuses the call, behind HAProxy: its log says why",
     }
-    return f"the stream ends with {code} {details}: {advice.get(code, explain_status(502).partition(': ')[2])}"
+    return f"the stream ends with {code} {details}: {advice.get(code, NO_FLOWCORE)}"

@@ -17,17 +17,20 @@ class Failed(Exception):
     """A check failed; the text says what is wrong, and what would help."""
 
 
+NO_FLOWCORE = "the proxy reaches no flowcore: run the graph, and compare the proxy's upstream with its port"
+
+
 def explain_status(status: int) -> str:
     """Return what an HTTP status in place of the expected answer means."""
     match status:
         case 401 | 403:
-            help_ = "the secret is not the graph's, or networks excludes this machine; a proxy must be in behind_proxy"
+            advice = "the secret is not the graph's, or networks excludes this machine; a proxy must be in behind_proxy"
         case 404:
-            help_ = "the proxy has no rule for this host and path, or the graph's `path` is another"
+            advice = "the proxy has no rule for this host and path, or the graph's `path` is another"
         case 400 | 426 | 200:
-            help_ = "the proxy does not pass on Upgrade and Connection, or another program answers"
+            advice = "the proxy does not pass on Upgrade and Connection, or another program answers"
         case 502 | 503 | 504:
-            help_ = "the proxy reaches no flowcore: run the graph, and compare the proxy's upstream with its port"
+            advice = NO_FLOWCORE
         case _:
-            help_ = "another program answers, or a rule of the proxy"
-    return f"the answer is {status}: {help_}"
+            advice = "another program answers, or a rule of the proxy"
+    return f"the answer is {status}: {advice}"
