@@ -1,4 +1,4 @@
-"""A doctor beside the test."""
+"""A doctor beside the test, and its recordings played again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from flowcore.graph.load import load
+from flowcore.graph.negotiate import compile_graph
+from flowcore.testing import run_plan
 from nodes.doctor.server import DoctorServer
 from nodes.net.proxy_trust import ProxyTrust
-from tests.support.live import until
+from tests.support.live import ROOT, until
 
 
 class DoctorRig:
@@ -44,3 +47,12 @@ class DoctorRig:
     def wait(self, calls: int = 1) -> list[dict[str, Any]]:
         until(lambda: len(self.server.ended) >= calls)
         return self.server.facts()
+
+
+def replay(recording: str, folder: Path) -> Path:
+    """The WAV file of a recording that is played through graphs/record.yaml."""
+    graph = (ROOT / "graphs" / "record.yaml").read_text()
+    node = f"{{use: ringcx_recording, with: {{path: {recording}}}}}"
+    (folder / "again.yaml").write_text(graph.replace("{use: ringcx, with: {port: 3333}}", node))
+    run_plan(compile_graph(load(folder / "again.yaml", [f"wav.path={folder}/{{call_id}}.wav"])))
+    return next(folder.glob("*.wav"))

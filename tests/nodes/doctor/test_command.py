@@ -14,21 +14,19 @@ from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 import trustme
 from websockets.sync.client import connect
 
 from flowcore.cli import main
-from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile_graph
-from flowcore.testing import run_plan
 from nodes.doctor.remarks import remarks
 from nodes.doctor.report import page
 from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.tls import Certificate
 from nodes.ringcx.call_sender import CallSender
 from tests.support.conversation import conversation
-from tests.support.doctoring import DoctorRig
+from tests.support.doctoring import DoctorRig, replay
 from tests.support.live import until
 from tests.support.phone import Phone, said, stereo
 from tests.support.phone_grpc import GrpcPhone
@@ -67,14 +65,10 @@ def test_its_recording_is_the_call(tmp_path):
         phone.talk(7, 2.0)
         phone.stop()
         phone.hang_up()
-        facts = rig.wait()[0]
-    graph = (ROOT / "graphs" / "record.yaml").read_text()
-    graph = graph.replace(
-        "{use: ringcx, with: {port: 3333}}", f"{{use: ringcx_recording, with: {{path: {facts['recording']}}}}}"
-    )
-    (tmp_path / "again.yaml").write_text(graph)
-    run_plan(compile_graph(load(tmp_path / "again.yaml", [f"wav.path={tmp_path}/{{flow}}.wav"])))
-    assert (stereo(next(tmp_path.glob("*.wav"))) == said(7, 2.0)).all()
+        recording = rig.wait()[0]["recording"]
+    wav = replay(recording, tmp_path)
+    assert wav.name == "the-call.wav"
+    assert np.array_equal(stereo(wav), said(7, 2.0))
 
 
 @pytest.mark.parametrize(

@@ -12,29 +12,17 @@ import numpy as np
 import pytest
 import trustme
 
-from flowcore.graph.load import load
-from flowcore.graph.negotiate import compile_graph
-from flowcore.testing import run_plan
 from nodes.doctor.report import page
 from nodes.net.grpc_framing import MAX_MESSAGE
 from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.rejection import PORT_ADVICE
 from nodes.net.tls import Certificate
-from tests.support.doctoring import DoctorRig
-from tests.support.live import ROOT, until
+from tests.support.doctoring import DoctorRig, replay
+from tests.support.live import until
 from tests.support.phone import said, stereo
 from tests.support.phone_grpc import GrpcPhone
 
 SECRET = "s3cr3t-of-the-account"
-
-
-def replay(recording: str, folder: Path) -> Path:
-    """The WAV file of a recording that is played through graphs/record.yaml."""
-    graph = (ROOT / "graphs" / "record.yaml").read_text()
-    node = f"{{use: ringcx_recording, with: {{path: {recording}, speed: 0}}}}"
-    (folder / "again.yaml").write_text(graph.replace("{use: ringcx, with: {port: 3333}}", node))
-    run_plan(compile_graph(load(folder / "again.yaml", [f"wav.path={folder}/{{call_id}}.wav"])))
-    return next(folder.glob("*.wav"))
 
 
 def test_a_call_as_documented_has_no_remarks(tmp_path):

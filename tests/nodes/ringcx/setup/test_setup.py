@@ -16,7 +16,7 @@ import trustme
 from flowcore.cli import main
 from tests.support.live import ROOT, Live
 from tests.support.ports import free_port
-from tests.support.proxies import PROXIES, running
+from tests.support.proxies import PROXIES, Proxy, running
 from tests.support.watching import stage
 
 SECRET = "s3cr3t-of-the-account"
@@ -62,6 +62,12 @@ def issued(folder: Path, *names: str, **validity: datetime) -> tuple[ssl.SSLCont
     authority.issue_cert(*names, **validity).configure_cert(context)
     authority.cert_pem.write_to_path(folder / "ca.pem")
     return context, folder / "ca.pem"
+
+
+def through(proxy: Proxy, folder: Path) -> tuple[object, ...]:
+    """The options for the address of a proxy, whose authority is to be trusted."""
+    (folder / "ca.pem").write_bytes(proxy.authority)
+    return "--host", f"localhost:{proxy.port}", "--ca", folder / "ca.pem"
 
 
 @contextlib.contextmanager
@@ -240,9 +246,7 @@ def test_a_port_without_tls_and_one_without_http2_are_named(setup, graph, tmp_pa
 def test_a_proxy_that_reaches_no_flowcore_is_named(setup, graph, tmp_path, kind, transport):
     nowhere = f"127.0.0.1:{free_port()}"
     with running(kind, tmp_path, upstream=nowhere) as proxy:
-        (tmp_path / "ca.pem").write_bytes(proxy.authority)
-        arguments = ("--transport", transport, "--ca", tmp_path / "ca.pem")
-        code, out, _ = setup(graph(), "--host", f"localhost:{proxy.port}", *arguments)
+        code, out, _ = setup(graph(), *through(proxy, tmp_path), "--transport", transport)
     assert code == 1
     assert "the proxy reaches no flowcore: run the graph, and compare the proxy's upstream with its port" in out
 
@@ -255,9 +259,7 @@ def test_a_proxy_without_a_rule_is_named(setup, graph, tmp_path, transport):
         return text.replace("grpc_pass ", "return 404; #").replace("proxy_pass ", "return 404; #")
 
     with running("nginx", tmp_path, upstream="127.0.0.1:1", change=without_rules) as proxy:
-        (tmp_path / "ca.pem").write_bytes(proxy.authority)
-        arguments = ("--transport", transport, "--ca", tmp_path / "ca.pem")
-        code, out, _ = setup(graph(), "--host", f"localhost:{proxy.port}", *arguments)
+        code, out, _ = setup(graph(), *through(proxy, tmp_path), "--transport", transport)
     assert code == 1
     assert "404: the proxy has no rule for this host and path" in out
 
@@ -268,8 +270,7 @@ def test_all_is_well_behind_a_proxy_and_a_wrong_secret_is_named(setup, graph, tm
     settings = [f"wav.path={tmp_path}/x.wav", "call.behind_proxy=[127.0.0.1]", "call.secret=${RINGCX_SECRET}"]
     path = graph()
     with Live("record", settings) as live, running(kind, tmp_path, upstream=live.upstream) as proxy:
-        (tmp_path / "ca.pem").write_bytes(proxy.authority)
-        arguments = (path, "--host", f"localhost:{proxy.port}", "--ca", tmp_path / "ca.pem")
+        arguments = (path, *through(proxy, tmp_path))
         code, out, _ = setup(*arguments)
         assert code == 0
         assert out.count("a call is let in") == 2
@@ -293,9 +294,7 @@ def test_pages_are_found_behind_a_proxy_and_missing_ones_are_named(setup, tmp_pa
     ):
         for receiver, exit_code, text in ((live, 0, "/client is served"), (other, 1, "no page at /client: ")):
             with running("nginx", tmp_path, upstream=receiver.upstream) as proxy:
-                (tmp_path / "ca.pem").write_bytes(proxy.authority)
-                graph = tmp_path / "stage.yaml"
-                code, out, _ = setup(graph, "--host", f"localhost:{proxy.port}", "--ca", tmp_path / "ca.pem")
+                code, out, _ = setup(tmp_path / "stage.yaml", *through(proxy, tmp_path))
             assert code == exit_code
             assert text in out
             assert f"https://localhost:{proxy.port}/client?callId={{{{model.call.uii}}}}&key=…" in out
