@@ -36,6 +36,13 @@ def safe_str(error: BaseException) -> str:
         return ""
 
 
+def system_message(error: OSError) -> str:
+    """Return the system's message without its number: ``No space left on device: /data/a.wav``."""
+    if not error.strerror:
+        return str(error)
+    return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+
+
 class FlowcoreError(Exception):
     """Base of every error that flowcore raises on purpose."""
 

@@ -1,5 +1,7 @@
 """Every error of the tree comes up where its text says, and carries its data."""
 
+import errno
+
 import pytest
 
 from flowcore.cli.new import node as new_node
@@ -16,6 +18,7 @@ from flowcore.errors import (
     Refused,
     Undeclared,
     UsageError,
+    system_message,
 )
 from flowcore.graph.load import load_text
 from flowcore.node import Extra
@@ -125,3 +128,15 @@ def test_the_picture_of_the_tree_names_every_error():
     import flowcore.errors
 
     assert all(error.__name__ in (flowcore.errors.__doc__ or "") for error in PRODUCED)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/data/a.wav"), "No space left on device: /data/a.wav"),
+        (OSError(errno.EPIPE, "Broken pipe"), "Broken pipe"),
+        (OSError("no number"), "no number"),
+    ],
+)
+def test_a_system_error_has_no_number(error, text):
+    assert system_message(error) == text

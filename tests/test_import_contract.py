@@ -24,7 +24,8 @@ LAYERS = (
     "files reference speech",
     "impairment paths registry",
     "node",
-    "audio call_ids diagnostics environment errors events formats losses open_files stamps tcp_proxy text units",
+    "addresses audio call_ids diagnostics environment errors events formats losses open_files stamps tcp_proxy text "
+    "tls units",
 )
 """Folders and modules of flowcore, the highest first; a module imports from its own row and from the rows below."""
 NODES = ("nodes.sources", "nodes.transforms", "nodes.sinks")

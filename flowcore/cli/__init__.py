@@ -16,9 +16,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from flowcore.cli.commands import Commands
-from flowcore.cli.show import show_error, show_problems, system_message
+from flowcore.cli.show import show_error, show_problems
 from flowcore.cli.streams import give_up_output, occupy_closed
-from flowcore.errors import FlowcoreError, GraphError, MissingExtra, UsageError
+from flowcore.errors import FlowcoreError, GraphError, MissingExtra, UsageError, system_message
 
 app = typer.Typer(
     cls=Commands,

@@ -17,11 +17,11 @@ from rich.text import Text
 
 from flowcore.cli.call_log import PLACE
 from flowcore.cli.ended import show_ended
-from flowcore.cli.log import plain
 from flowcore.cli.options import Control
 from flowcore.cli.show import UNLIMITED, show_result, whole_columns
 from flowcore.control import all_calls, only_running, running
 from flowcore.diagnostics import counted
+from flowcore.engine.event_fields import plain
 from flowcore.errors import UsageError
 
 WATCH_INTERVAL: Final = 1.0

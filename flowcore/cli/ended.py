@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flowcore.cli.call_log import NAME
-from flowcore.cli.log import plain
 from flowcore.cli.options import parse_seconds
 from flowcore.cli.show import show_result, whole_columns
 from flowcore.diagnostics import counted
+from flowcore.engine.event_fields import plain
 from flowcore.errors import UsageError
 from flowcore.units import Duration
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
-import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,18 +14,14 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict
 
-from flowcore.cli.show import system_message
 from flowcore.cli.streams import BackgroundWriter
 from flowcore.engine.bus import Event
+from flowcore.engine.event_fields import event_fields
 from flowcore.engine.totals import Totals
-from flowcore.errors import FlowcoreError, safe_str
+from flowcore.errors import FlowcoreError
 from flowcore.events import FILES
 
-MAX_VALUE_LENGTH = 256
-"""Characters of a value in the log at most: values from a peer may have any length."""
 MAX_NAMED_FILES = 10
-APART = {"cause", "stack", "dropped"}
-"""Fields of events that are not logged as they are."""
 ERASE_LINE = "\x1b[K"
 """Control sequence that erases to the end of the line (EL of ECMA-48)."""
 
@@ -59,13 +53,7 @@ class Log:
         if self._worker is not None and event.name in ("listener_opened", "page_opened"):
             return  # all workers are at the same addresses
         fields: dict[str, Any] = {} if self._worker is None else {"worker": self._worker}
-        fields |= {key: value for key, value in (("flow", event.flow), ("node", event.node)) if value}
-        fields |= {key: plain(value) for key, value in event.data.items() if key not in APART}
-        if "stack" in event.data:
-            fields["where"] = plain(_where(event.data["stack"]))
-        cause = event.data.get("cause")
-        if isinstance(cause, BaseException):
-            fields |= _explained(cause)
+        fields |= event_fields(event)
         if event.name in FILES:
             self.wrote(str(event.data["path"]))
         if event.name == "flow_closed":
@@ -115,29 +103,3 @@ def _for_people(stream: TextIO) -> Callable[[Any, str, EventDict], str]:
         return f"{renderer(logger, method, shown)}{' ' + ERASE_LINE if terminal else ''}"
 
     return line
-
-
-def _explained(cause: BaseException) -> dict[str, Any]:
-    """Return the cause in one line; for an error in a node's code also its place."""
-    if isinstance(cause, FlowcoreError | OSError):
-        return {"cause": plain(system_message(cause) if isinstance(cause, OSError) else safe_str(cause))}
-    frames = traceback.extract_tb(cause.__traceback__)
-    if not frames:  # the engine made the error, and did not raise it
-        return {"cause": plain(safe_str(cause))}
-    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
-    return {"cause": plain(f"{type(cause).__name__}: {safe_str(cause)}"), "where": where}
-
-
-def _where(stack: str) -> str:
-    """Return the last calls of a stack in one line: ``interleave.py:77 > interleave.py:98``."""
-    return " > ".join(f"{Path(file).name}:{line}" for file, line in re.findall(r'File "([^"\n]*)", line (\d+)', stack))
-
-
-def plain(value: Any) -> Any:
-    """Return ``value`` printable, on one line and short: a peer's text must not forge log lines or move a cursor."""
-    if isinstance(value, float):
-        return round(value, 3)
-    if isinstance(value, str):
-        cut = value if len(value) <= MAX_VALUE_LENGTH else value[:MAX_VALUE_LENGTH] + "…"
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)
-    return value

@@ -64,13 +64,6 @@ def show_error(message: str) -> None:
     Console(stderr=True, highlight=False).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
 
 
-def system_message(error: OSError) -> str:
-    """Return the system's message without its number: ``No space left on device: /data/a.wav``."""
-    if not error.strerror:
-        return str(error)
-    return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-
-
 def coloured(problem: Problem) -> Text:
     """Return the text of a problem with its parts in colour."""
     text = Text(str(problem))

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
 
+from flowcore.addresses import is_loopback
 from flowcore.call_ids import normalize_id
-from nodes.net.proxy_trust import is_loopback
 
 Mode = Literal["token", "key", "off"]
 

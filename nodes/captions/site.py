@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from websockets.http11 import Request
 
 from flowcore import CannotStart, Refused
+from flowcore.addresses import Address
 from flowcore.call_ids import normalize_id
 from flowcore.environment import worker_count
 from nodes.captions.access import Mode, allows_key, allows_token, is_local
@@ -21,7 +22,6 @@ from nodes.captions.call_store import CallStore
 from nodes.captions.feed import CaptionFeed
 from nodes.captions.shared_calls import SharedCalls
 from nodes.net.peer import Page, Peer, Route
-from nodes.net.proxy_trust import Address
 from nodes.net.site import Site
 from nodes.ringcx.messages import attributes
 

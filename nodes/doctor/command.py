@@ -15,11 +15,12 @@ from typing import Annotated
 import typer
 
 from flowcore import CannotStart, FlowcoreError
+from flowcore.addresses import Network, is_loopback
 from flowcore.files import Folder
 from nodes.doctor.report import page
 from nodes.doctor.server import DoctorServer
 from nodes.net.certificate_dates import outdated
-from nodes.net.proxy_trust import Network, ProxyTrust, is_loopback
+from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.tls import Certificate
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from websockets.http11 import Request
 
+from flowcore.addresses import Address
 from nodes.doctor.call_recorder import CallRecorder
 from nodes.doctor.grpc_probe import GrpcProbe
 from nodes.doctor.probe import Probe, Setup
@@ -19,7 +20,7 @@ from nodes.doctor.websocket_probe import WebSocketProbe
 from nodes.net.grpc_connection import Service
 from nodes.net.grpc_framing import GrpcError
 from nodes.net.port import Limits, Port
-from nodes.net.proxy_trust import Address, ConflictingHeaders, ProxyTrust
+from nodes.net.proxy_trust import ConflictingHeaders, ProxyTrust
 from nodes.net.rejection import PORT_ADVICE
 from nodes.ringcx.credentials import Credentials
 from nodes.ringcx.dialog_sender import METHOD

@@ -11,10 +11,10 @@ from http import HTTPStatus
 from typing import Any
 
 from flowcore import Refused
+from flowcore.addresses import Address
 from nodes.net.grpc_connection import GrpcConnection, Service
 from nodes.net.http2 import PREFACE, Http2
 from nodes.net.peer import Page, Peer, Route
-from nodes.net.proxy_trust import Address
 from nodes.net.rejection import MAX_PREFIX, OnRejected, foreign_protocol
 from nodes.net.tls import PLAIN_HTTP_ANSWER, TlsConnection, explain
 from nodes.net.websocket import WebSocket

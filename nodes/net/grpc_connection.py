@@ -13,10 +13,10 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from flowcore import Refused
+from flowcore.addresses import Address
 from nodes.net.grpc_framing import ENCODINGS, Code, Framing, GrpcError, frame, status_headers
 from nodes.net.http2 import UPDATE_SIZE, Http2
 from nodes.net.peer import LISTENER_FAILED, Page, PeerConnection, Route
-from nodes.net.proxy_trust import Address
 from nodes.net.rejection import OnRejected
 
 Status = tuple[Code, str]

@@ -11,8 +11,8 @@ from typing import Final
 
 from websockets.http11 import Request
 
+from flowcore.addresses import Address
 from nodes.net.grpc_connection import Handler, Method, Status
-from nodes.net.proxy_trust import Address
 
 CHECK = "/grpc.health.v1.Health/Check"
 WATCH = "/grpc.health.v1.Health/Watch"

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from websockets.http11 import Request
 
-from nodes.net.proxy_trust import Address
+from flowcore.addresses import Address
 from nodes.net.websocket import WebSocket
 
 LISTENER_FAILED = "listener_failed"

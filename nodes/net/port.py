@@ -18,10 +18,11 @@ from http import HTTPStatus
 from websockets.http11 import Request
 
 from flowcore import Refused, open_files
+from flowcore.addresses import Address, normalize_address
 from nodes.net.connection import Connection, HandshakeBudget
 from nodes.net.grpc_connection import Service
 from nodes.net.peer import LISTENER_FAILED, Page, Peer, Route
-from nodes.net.proxy_trust import Address, ConflictingHeaders, ProxyTrust, normalize_address
+from nodes.net.proxy_trust import ConflictingHeaders, ProxyTrust
 from nodes.net.rejection import OnRejected, ignore
 
 MAX_ACCEPTS = 64

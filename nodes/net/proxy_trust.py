@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 
 from websockets.datastructures import Headers
 
 from flowcore import Report
+from flowcore.addresses import Address, Network, in_networks, normalize_address
 from nodes.net.tls import Certificate, TlsFiles
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 
 class ConflictingHeaders(Exception):
@@ -80,31 +77,6 @@ class ProxyTrust:
             if not in_networks(remote_address, self.proxies):
                 break
         return remote_address
-
-
-def in_networks(address: Address, networks: Iterable[Network]) -> bool:
-    """Return whether one of ``networks`` contains this address."""
-    return any(address in network for network in networks)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches a port at ``host``."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:  # a name, or an empty host, which stands for every address
-        return False
-
-
-def normalize_address(text: str) -> Address:
-    """Parse an address; drop its zone, and unwrap an IPv4-mapped IPv6 address. Raises `ValueError`."""
-    address = ip_address(text.partition("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def normalize_network(network: Network) -> Network:
-    """Unwrap an IPv4-mapped IPv6 network, to match the addresses of `normalize_address`."""
-    mapped = getattr(network.network_address, "ipv4_mapped", None)
-    return IPv4Network((mapped, network.prefixlen - 96)) if mapped and network.prefixlen >= 96 else network
 
 
 def _forwarded(headers: Headers) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from nodes.net.proxy_trust import Address
+from flowcore.addresses import Address
 
 PORT_ADVICE: Final[dict[str, str]] = {
     "bad_request": "send a WebSocket upgrade: GET, HTTP/1.1; a proxy in front must pass it on unchanged",

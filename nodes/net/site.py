@@ -9,8 +9,8 @@ from http import HTTPStatus
 from websockets.http11 import Request
 
 from flowcore import CannotStart, Host, Refused, Resource
+from flowcore.addresses import Address
 from nodes.net.peer import Page, Peer, Route
-from nodes.net.proxy_trust import Address
 from nodes.net.rejection import OnRejected, ignore
 
 

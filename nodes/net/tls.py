@@ -9,7 +9,8 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from flowcore import CannotStart, Config, LocalPath, Report
+from flowcore import Config, LocalPath, Report
+from flowcore.tls import server_context
 from nodes.net.certificate_dates import report_outdated
 
 MAX_RECORD = 16 * 1024
@@ -62,14 +63,14 @@ class Certificate:
         self._key = key
         # In this order, in which a server chooses: browsers offer both, and can upgrade HTTP/1.1 alone to WebSocket.
         self._protocols = ["http/1.1", "h2"] if http2 else ["http/1.1"]
-        self._context = _context(cert, key, self._protocols)
+        self._context = server_context(cert, key, self._protocols)
 
     def reload(self) -> tuple[Path, Path]:
         """Read both files again, for new connections, and return their paths.
 
         Raises `CannotStart`, and keeps the old certificate.
         """
-        self._context = _context(self._cert, self._key, self._protocols)
+        self._context = server_context(self._cert, self._key, self._protocols)
         return self._cert, self._key
 
     def report_dates(self, report: Report) -> None:
@@ -132,23 +133,3 @@ def explain(error: ssl.SSLError) -> str:
     """Return why a handshake failed, and what would help."""
     reason = error.reason or ""
     return _EXPLANATIONS.get(reason) or reason.replace("_", " ").lower() or "the peer broke the handshake off"
-
-
-def _context(cert: Path, key: Path, protocols: list[str]) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION  # a renegotiation costs the server more than the client
-    context.set_alpn_protocols(protocols)
-    for path, field in ((cert, "tls.cert"), (key, "tls.key")):
-        try:
-            path.read_bytes()
-        except OSError as error:
-            raise CannotStart(f"cannot read {path}: {error.strerror}", field=field) from None
-    try:
-        context.load_cert_chain(cert, key, password="")  # without one OpenSSL would prompt at the terminal
-    except (ssl.SSLError, ValueError) as error:
-        problem = f"{cert} and {key} are not a certificate chain and an unencrypted key in PEM format"
-        if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
-            problem = f"{key} is not the key of the certificate in {cert}: give the two that were made together"
-        raise CannotStart(problem, field="tls") from None
-    return context

@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl
 from websockets.http11 import Request
 
 from flowcore import ConnectionCounter, Refused, Report
+from flowcore.addresses import Address, in_networks
 from nodes.net.peer import Page
-from nodes.net.proxy_trust import Address, in_networks
 from nodes.net.rejection import PORT_ADVICE
 from nodes.ringcx.credentials import SENSITIVE_NAME, Credentials
 from nodes.ringcx.listener_config import ListenerConfig

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from websockets.http11 import Request
 
 from flowcore import Host, Refused, open_files
+from flowcore.addresses import Address
 from nodes.net.grpc_connection import Handler, Service
 from nodes.net.grpc_framing import Code, GrpcError
 from nodes.net.grpc_health import health_methods
 from nodes.net.peer import Page
-from nodes.net.proxy_trust import Address, ConflictingHeaders, ProxyTrust
+from nodes.net.proxy_trust import ConflictingHeaders, ProxyTrust
 from nodes.net.site import health_routes
 from nodes.ringcx.access_policy import AccessPolicy
 from nodes.ringcx.dialog_sender import METHOD, SERVICE

@@ -13,11 +13,12 @@ from typing import TypeVar
 from websockets.http11 import Request
 
 from flowcore import CannotStart, Format, Host, Listener, Packet
+from flowcore.addresses import Address
 from nodes.audio.g711 import RATE
 from nodes.net.grpc_connection import Service
 from nodes.net.peer import Page, Peer, Route
 from nodes.net.port import Limits, Port
-from nodes.net.proxy_trust import Address, ProxyTrust
+from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.site import READY, announce_pages, collect_routes, health_routes
 from nodes.ringcx.access_policy import AccessPolicy
 from nodes.ringcx.call_attributes import CALL_IDS, PERSONAL_IDS

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, IPvAnyNetwork, field_validator, model_validator
 
 from flowcore import Config, Duration, Host
-from nodes.net.proxy_trust import is_loopback, normalize_network
+from flowcore.addresses import is_loopback, normalize_network
 from nodes.net.tls import TlsFiles
 from nodes.ringcx.credentials import Secret
 

@@ -14,9 +14,9 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from flowcore import Host
+from flowcore.addresses import normalize_address
 from nodes.audio import g711
 from nodes.audio.g711 import PACKET, RATE
-from nodes.net.proxy_trust import normalize_address
 from nodes.net.site import collect_routes
 from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.call_peer import CallPeer

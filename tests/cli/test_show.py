@@ -1,12 +1,10 @@
 """Results on standard output, and errors on standard error."""
 
-import errno
-
 import pytest
 from rich.table import Table
 from rich.text import Text
 
-from flowcore.cli.show import show_error, show_result, system_message, whole_columns
+from flowcore.cli.show import show_error, show_result, whole_columns
 
 LONG = "a_name_that_is_longer_than_any_narrow_terminal"
 
@@ -51,15 +49,3 @@ def test_an_error_is_on_standard_error_on_one_line(capsys):
     assert captured.out == ""
     assert captured.err.startswith("error: the first line")
     assert len(captured.err.splitlines()) == 2
-
-
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (OSError(errno.ENOSPC, "No space left on device", "/data/a.wav"), "No space left on device: /data/a.wav"),
-        (OSError(errno.EPIPE, "Broken pipe"), "Broken pipe"),
-        (OSError("no number"), "no number"),
-    ],
-)
-def test_a_system_error_has_no_number(error, text):
-    assert system_message(error) == text

@@ -18,10 +18,10 @@ from typing import Any
 from kosoku import FailureError, run_fuzzingclient
 from websockets.http11 import Request
 
+from flowcore.addresses import Address
 from flowcore.engine.sockets import listen
 from nodes.net.peer import PeerConnection
 from nodes.net.port import Limits, Port
-from nodes.net.proxy_trust import Address
 
 LIMITS = {
     "9.1.[2-6]": "messages of more than 64 KiB",

@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 from flowcore import Refused
+from flowcore.addresses import normalize_address
 from flowcore.engine.admission import LocalConnectionCounter
-from nodes.net.proxy_trust import normalize_address
 from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.grpc_peer import GrpcPeer
 from nodes.ringcx.listener_config import ListenerConfig

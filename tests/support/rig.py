@@ -7,11 +7,12 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
 from flowcore import Refused
+from flowcore.addresses import Address
 from flowcore.engine.sockets import listen
 from nodes.net.grpc_connection import Service
 from nodes.net.peer import Page, PeerConnection
 from nodes.net.port import Limits, Port
-from nodes.net.proxy_trust import Address, ProxyTrust
+from nodes.net.proxy_trust import ProxyTrust
 
 HEADERS = (
     "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flowcore import Extra, FlowcoreError
+from flowcore.addresses import is_loopback
 from flowcore.errors import UsageError
-from nodes.net.proxy_trust import is_loopback
 from nodes.ringcx.credentials import MASK, SENSITIVE_NAME
 from nodes.ringcx.rest.rate_limit import LOGINS, RateLimit
 from nodes.ringcx.rest.token_cache import TOKEN_LIFETIME, TokenCache, Tokens, cache_directory

@@ -13,9 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from flowcore import CannotStart, Config, Encoding, Extra, LocalPath
+from flowcore.addresses import is_loopback
 from flowcore.audio import SAMPLE_BYTES
 from flowcore.speech import Limits, Listener, Stream, Streamer
-from nodes.net.proxy_trust import is_loopback
 from nodes.speech.engines.google_messages import VERSIONS
 from nodes.speech.engines.google_streams import GoogleClient, GoogleStream
 

@@ -11,8 +11,8 @@ import msgspec
 from pydantic import AfterValidator, model_validator
 
 from flowcore import Config
+from flowcore.addresses import is_loopback
 from flowcore.speech import OverQuota, Rejected, StreamError, Unavailable
-from nodes.net.proxy_trust import is_loopback
 
 OPENAI = "https://api.openai.com/v1"
 CODE = re.compile(r"[a-z]{2,3}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from websockets.frames import Frame, Opcode
 
+from flowcore.addresses import normalize_address
 from nodes.net.connection import (
     BURST,
     MAX_READ,
@@ -22,7 +23,6 @@ from nodes.net.connection import (
     unread_bytes,
 )
 from nodes.net.peer import Page
-from nodes.net.proxy_trust import normalize_address
 from nodes.net.rejection import ignore
 from tests.support.rig import RATE, Recorder, Rig, close_code, text
 

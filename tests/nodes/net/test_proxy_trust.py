@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.datastructures import Headers
 
-from nodes.net.proxy_trust import ConflictingHeaders, ProxyTrust, in_networks, normalize_address
-from nodes.sources.ringcx import RingCX
+from flowcore.addresses import normalize_address
+from nodes.net.proxy_trust import ConflictingHeaders, ProxyTrust
 
 PROXY = normalize_address("10.0.0.1")
 TRUST = ProxyTrust(proxies=(ip_network("10.0.0.0/24"), ip_network("fd00::/8")))
@@ -88,23 +88,3 @@ def test_a_quote_that_a_caller_leaves_open_does_not_swallow_the_proxys_word() ->
 def test_without_a_certificate_only_proxies_and_this_machine_are_met(address: str, met: bool) -> None:
     assert TRUST.accepts(normalize_address(address)) is met
     assert ProxyTrust().accepts(normalize_address(address))
-
-
-def test_a_zone_and_a_mapped_address_are_read() -> None:
-    assert normalize_address("fe80::1%eth0") == normalize_address("fe80::1")
-    assert in_networks(normalize_address("::ffff:10.0.0.7"), TRUST.proxies)
-
-
-@pytest.mark.parametrize(
-    ("written", "inside", "outside"),
-    [
-        ("::ffff:192.0.2.0/120", "::ffff:192.0.2.7", "192.0.3.7"),  # IPv4 in IPv6, as a socket for both tells it
-        ("192.0.2.0/24", "::ffff:192.0.2.7", "::ffff:192.0.3.7"),
-        ("2001:db8::/32", "2001:db8::7", "192.0.2.7"),
-    ],
-)
-def test_a_network_that_is_written_as_ipv4_in_ipv6_is_that_of_ipv4(written, inside, outside):
-    config = RingCX.Config(networks=(written,), behind_proxy=(written,))
-    for networks in (config.networks, config.behind_proxy):
-        assert in_networks(normalize_address(inside), networks)
-        assert not in_networks(normalize_address(outside), networks)

@@ -8,9 +8,9 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from flowcore import Refused
+from flowcore.addresses import normalize_address
 from flowcore.engine.admission import LocalConnectionCounter
 from nodes.net.peer import Page
-from nodes.net.proxy_trust import normalize_address
 from nodes.ringcx.access_policy import ADVICE, AccessPolicy, Admission
 from nodes.ringcx.listener_config import ListenerConfig
 

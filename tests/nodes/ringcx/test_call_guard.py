@@ -8,8 +8,8 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from flowcore import Refused
+from flowcore.addresses import normalize_address
 from flowcore.engine.admission import LocalConnectionCounter
-from nodes.net.proxy_trust import normalize_address
 from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.call_sender import CallSender

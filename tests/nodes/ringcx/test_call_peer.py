@@ -7,9 +7,9 @@ import pytest
 from websockets.http11 import Request
 
 from flowcore import Packet
+from flowcore.addresses import Address
 from flowcore.engine.admission import LocalConnectionCounter
 from nodes.net.connection import MAX_READ
-from nodes.net.proxy_trust import Address
 from nodes.ringcx.access_policy import AccessPolicy, Admission
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.call_sender import CallSender
