@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -25,6 +25,13 @@ LINEAR = Caps("audio", ("s16",), (DECODER_RATE,), LAYOUTS)
 TELEPHONE = Caps("audio", ("mulaw",), (8000,), LAYOUTS)
 
 
+def _default_interim(fields: dict[str, Any]) -> Duration:
+    """Return the default of ``interim`` for the ``engine`` among ``fields``."""
+    engine = fields.get("engine")  # missing if it is wrong
+    text_is_request = engine is not None and not (engine.streams or engine.is_local)
+    return Duration("0s" if text_is_request else "1s")
+
+
 class TranscribeConfig(Config):
     """The speech engine, and the bounds of utterances."""
 
@@ -37,9 +44,10 @@ class TranscribeConfig(Config):
     """An engine on this machine that takes over for the rest of the call after an engine in the network has failed
     for 10 s, or has reported a used-up quota three times in a row."""
 
-    interim: Duration = Duration("1s")
+    interim: Duration = Field(default_factory=_default_interim)
     """Time between interim texts of an utterance, more in a long one: each is decoded from the start of the utterance.
-    The first comes as early as there are words. ``0s`` gives final texts only."""
+    The first comes as early as there are words. ``0s`` gives final texts only: the default with a
+    service for whole utterances, where each text is a request. With all other engines the default is ``1s``."""
 
     uncertain_below: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Confidence (the expected share of right words) below which a final text is marked ``uncertain``; 0 marks none."""
@@ -63,8 +71,8 @@ class TranscribeConfig(Config):
     """Length at which an utterance is cut at its last quiet place, although the voice goes on."""
 
     max_wait: Annotated[Duration, Field(ge=1)] = Duration("15s")
-    """How long an utterance may wait for a decoder on this machine before it is left ``untranscribed``. A file that is
-    played faster than real time waits instead."""
+    """How long an utterance may wait for a decoder, or for a request to a service for whole utterances, before it is
+    left ``untranscribed``. A file that is played faster than real time waits instead."""
 
     backlog: Annotated[Duration, Field(ge=10)] = Duration("2min")
     """Audio of each party that is kept for an engine in the network, which may need it again; what is older is left

@@ -39,7 +39,7 @@ class SpokenWord:
 
 
 class StreamingConformance:
-    """No word is lost and none comes twice, whatever happens between two streams."""
+    """Tests that no word is lost and none comes twice, whatever happens between two streams."""
 
     engine: ClassVar[str]
     """Name of the engine in graphs."""

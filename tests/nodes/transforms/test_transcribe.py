@@ -606,6 +606,15 @@ def test_limits_without_sense_are_refused():
             Transcribe.Config(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("engine", "seconds"), [("moonshine", 1), ("google", 1), ("openai_realtime", 1), ("openai", 0)]
+)
+def test_interim_texts_are_left_out_by_default_where_each_is_a_request(engine, seconds, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody")
+    assert Transcribe.Config(engine=engine).interim == seconds
+    assert Transcribe.Config(engine=engine, interim="2s").interim == 2
+
+
 # With the model.
 
 

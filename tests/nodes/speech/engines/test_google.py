@@ -2,58 +2,21 @@
 
 import threading
 from collections import Counter
-from queue import Queue
 
 import pytest
 
-from flowcore.speech import Ended, Expired, OverQuota, Rejected, Unavailable
+from flowcore.speech import Expired, OverQuota, Rejected, Unavailable
 from flowcore.tcp_proxy import Proxy
 from nodes.speech.engines.google import Google
 from nodes.speech.engines.google_messages import error_for
-from tests.support.live import PATIENCE, until
+from tests.support.live import until
+from tests.support.speech_services import Hand, Talk
 from tests.support.toxics import reset
 from tools.fake_google import FakeGoogle, Limits, StreamFault, mulaw
 
 pytestmark = pytest.mark.slow
 
 VERSION = pytest.mark.parametrize("version", [1, 2])
-
-
-class Hand:
-    """A clock that a test moves."""
-
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-class Talk:
-    """One stream: what was sent, and everything that came back."""
-
-    def __init__(self, engine, encoding="mulaw", rate=8000):
-        self.heard = Queue()
-        self.results = []
-        self.stream = engine.stream(encoding, rate, self.heard.put)
-
-    def say(self, sound, piece=800):
-        for at in range(0, len(sound), piece):
-            self.stream.send(sound[at : at + piece])
-        return self
-
-    def end(self):
-        """Half-close, and wait for all that comes."""
-        self.stream.end()
-        return self.rest()
-
-    def rest(self):
-        """The end of the stream, when it comes."""
-        while not isinstance(event := self.heard.get(timeout=PATIENCE), Ended):
-            self.results.append(event)
-        return event.error
-
-    def words(self):
-        return [(word.text, word.start, word.end) for result in self.results if result.final for word in result.words]
 
 
 @pytest.fixture
@@ -89,7 +52,7 @@ def test_words_come_back_with_their_times_the_last_one_after_the_end(engine, ver
     with FakeGoogle(limits={version: Limits(300, burst=60)}) as google:
         talk = Talk(engine(google, version=version)).say(sound)
         assert talk.end() is None
-    assert talk.words() == [(text, pytest.approx(start), pytest.approx(end)) for text, start, end in words]
+    assert talk.words == [(text, pytest.approx(start), pytest.approx(end)) for text, start, end in words]
     assert [result.text for result in talk.results if result.final] == ["w0 w1 w2", "w3 w4 w5", "w6 w7"]
     assert google.streams[0].outcome == "OK"
     assert google.streams[0].seconds * 8000 == pytest.approx(len(sound))
@@ -143,7 +106,7 @@ def test_linear_samples_may_be_sent_as_well(engine):
     with FakeGoogle() as google:
         talk = Talk(engine(google), "s16").say(g711.decode(np.frombuffer(sound, np.uint8)).tobytes())
         assert talk.end() is None
-    assert [word for word, _, _ in talk.words()] == [word for word, _, _ in words]
+    assert [word for word, _, _ in talk.words] == [word for word, _, _ in words]
     assert google.streams[0].config["encoding"] == "s16"
 
 
@@ -215,7 +178,7 @@ def test_each_status_is_told_as_what_is_to_be_done_about_it(engine, version, cod
         assert len(google.streams) == 1  # nobody tried again behind our back
     assert type(error) is kind
     assert str(error) == f"Google: {code}: for the test 0"
-    assert [word for word, _, _ in talk.words()] == ["w0", "w1", "w2"]  # what came before the error is not lost
+    assert [word for word, _, _ in talk.words] == ["w0", "w1", "w2"]  # what came before the error is not lost
 
 
 def test_a_key_that_was_revoked_is_no_network_trouble():
@@ -260,7 +223,7 @@ def test_a_hundred_streams_and_more_at_once_each_hears_its_own_words(engine, ver
             talk.stream.end()
         assert Counter(talk.rest() for talk in talks) == {None: count}
     for talk, (_, words) in zip(talks, sounds, strict=True):
-        assert [word for word, _, _ in talk.words()] == [word for word, _, _ in words]
+        assert [word for word, _, _ in talk.words] == [word for word, _, _ in words]
     assert len({stream.metadata["peer"] for stream in google.streams}) == 3  # connections, of at most 90 each
 
 

@@ -1,69 +1,41 @@
 """Whole calls with the engine `google`, over real gRPC: every word once, whatever the stand-in does to the streams."""
 
-import threading
 from collections import Counter
 
-import numpy as np
 import pytest
 
-from nodes.speech.testing import StreamingConformance
-from tools.fake_google import FakeGoogle, Limits, mulaw, random_faults
+from tests.support.speech_services import Hand, ServiceConformance
+from tools.fake_google import FakeGoogle, Limits, random_faults
 
 pytestmark = pytest.mark.slow
 
 
-class Hand:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-class Google(StreamingConformance):
-    """The suite that every engine has to pass; streams live for 18 s, so that seven minutes are enough."""
-
+class Google(ServiceConformance):
     engine = "google"
-    speed = 100
-    minutes = 7
     version: int
     lives = Limits(22.0, burst=5, pace=2)  # how old the stand-in lets them get: a little more than `call` tells
-    told = 18.0
 
     @pytest.fixture(autouse=True)
     def _google(self):
         self.hand = Hand()
         limits = {self.version: self.lives}
-        with FakeGoogle(clock=self.hand, limits=limits, fault=self.fault, drain=0.3) as self.google:
-            self.config = {"endpoint": self.google.address, "plaintext": True, "version": self.version}
+        with FakeGoogle(clock=self.hand, limits=limits, fault=self.fault, drain=0.3) as self.service:
+            self.config = {"endpoint": self.service.address, "plaintext": True, "version": self.version}
             yield
 
     def fault(self, number):
         return None
 
-    def tick(self, now):
-        """Time passes for the stand-in, too; but never faster than the two event loops go round on a busy machine."""
-        self.hand.now = now
-        for _ in range(3):
-            self.google.turn()
-            turned = threading.Event()
-            self.running.injector.inner._client.post(turned.set)
-            turned.wait(1)
-
-    def call(self, *, max_stream=None, **more):
-        self.running = super().call(max_stream=self.told, **more)
-        return self.running
-
-    def speak(self, words, seconds):
-        spoken = [(word.number, word.start, word.end) for word in words]
-        return np.frombuffer(mulaw(spoken, seconds), np.uint8), "mulaw", 8000
+    def loop(self):
+        return self.running.injector.inner._client
 
     def assert_transcript(self, call, words):
         super().assert_transcript(call, words)
-        assert {stream.config["encoding"] for stream in self.google.streams if stream.config} == {"mulaw"}
-        assert max(stream.largest for stream in self.google.streams) <= 25_000
+        assert {stream.config["encoding"] for stream in self.service.streams if stream.config} == {"mulaw"}
+        assert max(stream.largest for stream in self.service.streams) <= 25_000
 
     def outcomes(self):
-        return Counter(stream.outcome for stream in self.google.streams)
+        return Counter(stream.outcome for stream in self.service.streams)
 
 
 class TestV1(Google):
@@ -86,7 +58,7 @@ class TestRollOverByTheProvider(Google):
     def test_every_word_once_across_twenty_roll_overs_with_holds(self):
         super().test_every_word_once_across_twenty_roll_overs_with_holds()
         assert self.outcomes()["ABORTED"] > 10
-        assert any(stream.broken for stream in self.google.streams)
+        assert any(stream.broken for stream in self.service.streams)
 
 
 class TestErrorsOfTheProvider(Google):

@@ -1,36 +1,21 @@
 """Whole calls with the engine `openai_realtime`, over real WebSockets: every word once, whatever the fake does."""
 
 import random
-import threading
 
-import numpy as np
 import pytest
 
 from nodes.speech.engines import openai_realtime
-from nodes.speech.testing import StreamingConformance
 from tests.nodes.speech.engines.loud_voices import LoudVoices
-from tools.fake_google import mulaw
+from tests.support.speech_services import Hand, ServiceConformance
 from tools.fake_openai import RealtimeService
 from tools.fake_openai.rules import KEY
 
 pytestmark = pytest.mark.slow
 
 
-class Hand:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-class Calls(StreamingConformance):
-    """The suite that every engine has to pass; sessions live for 18 s, so that seven minutes are enough."""
-
+class Calls(ServiceConformance):
     engine = "openai_realtime"
     word_times = False
-    speed = 100
-    minutes = 7
-    told = 18.0
     max_session = 22.0
     config = {}
 
@@ -50,22 +35,8 @@ class Calls(StreamingConformance):
     def late(self, turn):
         return False
 
-    def tick(self, now):
-        """Time passes for the fake, too; but never faster than the two event loops go round on a busy machine."""
-        self.hand.now = now
-        for _ in range(4):
-            self.service.turn()
-            turned = threading.Event()
-            self.running.injector.inner._loop.post(turned.set)
-            turned.wait(1)
-
-    def call(self, *, max_stream=None, **more):
-        self.running = super().call(max_stream=self.told, **more)
-        return self.running
-
-    def speak(self, words, seconds):
-        spoken = [(word.number, word.start, word.end) for word in words]
-        return np.frombuffer(mulaw(spoken, seconds), np.uint8), "mulaw", 8000
+    def loop(self):
+        return self.running.injector.inner._loop
 
     def errors(self):
         return [error for session in self.service.sessions for error in session.errors]

@@ -2,53 +2,24 @@
 
 import socket
 import threading
-from queue import Queue
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from flowcore.speech import Ended, Expired, OverQuota, Rejected, Unavailable
+from flowcore.speech import Expired, OverQuota, Rejected, Unavailable
 from nodes.speech.engines import openai_realtime, openai_session
 from nodes.speech.engines.openai_realtime import OpenAIRealtime
 from tests.nodes.speech.engines.loud_voices import LoudVoices
 from tests.support.live import PATIENCE
 from tests.support.ports import free_port
+from tests.support.speech_services import Talk
 from tools.fake_google import mulaw
 from tools.fake_openai import RealtimeService
 from tools.fake_openai.rules import KEY
 
 pytestmark = pytest.mark.slow
 SENTENCE = mulaw([(1, 1.0, 1.3), (2, 1.3, 1.6), (3, 1.7, 2.0)], 3.0)
-
-
-class Talk:
-    """One stream: what was sent, and everything that came back."""
-
-    def __init__(self, engine):
-        self.heard = Queue()
-        self.results = []
-        ((encoding, rate),) = engine.limits.formats
-        self.stream = engine.stream(encoding, rate, self.heard.put)
-
-    def say(self, sound, piece=800):
-        for at in range(0, len(sound), piece):
-            self.stream.send(sound[at : at + piece])
-        return self
-
-    def end(self):
-        self.stream.end()
-        return self.rest()
-
-    def rest(self):
-        """The error of the stream's end, when it comes."""
-        while not isinstance(event := self.heard.get(timeout=PATIENCE), Ended):
-            self.results.append(event)
-        return event.error
-
-    @property
-    def finals(self):
-        return [result.text for result in self.results if result.final and result.text]
 
 
 @pytest.fixture
@@ -105,7 +76,7 @@ def test_the_session_is_configured_as_documented(engine):
 def test_a_server_that_takes_no_mulaw_gets_24_khz(engine):
     loud = np.full(24000, 5000, "<i2").tobytes()
     with RealtimeService() as service:
-        talk = Talk(engine(service.url, encoding="s16")).say(loud + bytes(2 * 24000), piece=4800)
+        talk = Talk(engine(service.url, encoding="s16"), "s16", 24000).say(loud + bytes(2 * 24000), piece=4800)
         assert talk.end() is None
     assert service.sessions[0].session["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24000}
     assert 1.0 <= service.sessions[0].seconds <= 1.7  # the voice, and the silence that belongs to its turn
