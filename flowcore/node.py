@@ -239,6 +239,14 @@ class Node(Configured[ConfigT]):
         """
 
     @classmethod
+    def obstacle(cls, config: ConfigT) -> str:
+        """Return the reason why the node could not do its work for a new flow, such as ``disk_full``; or nothing.
+
+        Asked by load balancers, from a thread beside the flows: it may block.
+        """
+        return ""
+
+    @classmethod
     def latency(cls, config: ConfigT, given: Format) -> float:
         """Return the longest delay in seconds of input in the format ``given``, while the node keeps up."""
         return 0.0
@@ -384,6 +392,10 @@ class Host(Protocol):
     @property
     def objection(self) -> str:
         """The reason for which `accept` would refuse a session now, such as ``stopping``; empty if it would not."""
+
+    @property
+    def obstacle(self) -> str:
+        """The reason why a node of the graph could not do its work for a new flow, as far as known; or nothing."""
 
     def now(self) -> float:
         """Return the monotonic time in seconds."""

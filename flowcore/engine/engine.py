@@ -15,6 +15,7 @@ from flowcore.engine.bus import Bus
 from flowcore.engine.clock import Clock, SystemClock
 from flowcore.engine.flow import CLOSED, OPENING, STOPPING, Flow
 from flowcore.engine.pool import InlinePool, Pool, ThreadPool
+from flowcore.engine.readiness import Readiness
 from flowcore.engine.recovery import start_recovery
 from flowcore.engine.resources import CLOSE_TIMEOUT, Resources
 from flowcore.engine.slots import PERIOD, Slots
@@ -97,6 +98,7 @@ class Engine:
         self._calls = calls
         self._sockets = sockets or {}
         self._recover = recover
+        self._readiness = Readiness(plan, self.clock.now)
         self._new_id = new_id or (lambda: secrets.token_hex(4))
         self._loop_pool = InlinePool()
         self._listener: Any = plan.listener.cls(plan.listener.config)
@@ -147,6 +149,10 @@ class Engine:
             return BUSY
         opening = sum(flow.state == OPENING for flow in self.flows.values())
         return OPEN_FILES if open_files.room().calls < (opening + 1) * self._files_per_call else ""
+
+    @property
+    def obstacle(self) -> str:
+        return self._readiness.obstacle()
 
     def admit(self, address: str = "") -> None:
         if reason := self.objection:

@@ -6,7 +6,7 @@
 - `flowcore.files.disk`: the system calls below them
 """
 
-from flowcore.files.disk import cannot_write, free_space
+from flowcore.files.disk import cannot_write, free_space, is_writable
 from flowcore.files.folder import Folder
 from flowcore.files.partial import PARTIAL_SUFFIX, FileRemoved, NewFile, abandoned, partial_path
 from flowcore.files.publishing import publish, publish_from, set_aside, write_whole
@@ -19,6 +19,7 @@ __all__ = [
     "abandoned",
     "cannot_write",
     "free_space",
+    "is_writable",
     "partial_path",
     "publish",
     "publish_from",

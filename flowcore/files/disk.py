@@ -133,9 +133,17 @@ def is_at(fd: int, path: Path) -> bool:
 
 def free_space(path: Path) -> int:
     """Return how many bytes can be written below ``path``, which need not exist yet. Raises OSError."""
-    directory = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
-    found = os.statvfs(directory)
+    found = os.statvfs(_nearest_directory(path))
     return found.f_bavail * found.f_frsize
+
+
+def is_writable(path: Path) -> bool:
+    """Whether files can be made below ``path``, which need not exist yet: the disk may be read-only after an error."""
+    return os.access(_nearest_directory(path), os.W_OK | os.X_OK)
+
+
+def _nearest_directory(path: Path) -> Path:
+    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
 
 
 def cannot_write(path: Path, error: OSError) -> CannotStart:

@@ -34,16 +34,21 @@ ALIVE = "/healthz"
 READY = "/readyz"
 
 
+def not_ready(host: Host) -> str:
+    """Return the reason why a load balancer should send calls elsewhere; empty if it should not."""
+    return host.objection or host.obstacle
+
+
 def health_routes(host: Host) -> dict[str, Route]:
-    """Return the routes that answer probes: `ALIVE` while the process runs, `READY` while it would take a call."""
+    """Return the routes that answer probes: `ALIVE` while the process runs, `READY` while it could take a call."""
 
     def alive(request: Request, client: Address) -> Page:
         return Page(HTTPStatus.OK, b"ok\n")
 
     def ready(request: Request, client: Address) -> Page:
-        objection = host.objection
-        status = HTTPStatus.SERVICE_UNAVAILABLE if objection else HTTPStatus.OK
-        return Page(status, f"{objection or 'ok'}\n".encode())
+        reason = not_ready(host)
+        status = HTTPStatus.SERVICE_UNAVAILABLE if reason else HTTPStatus.OK
+        return Page(status, f"{reason or 'ok'}\n".encode())
 
     return {ALIVE: alive, READY: ready}
 

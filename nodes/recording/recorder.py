@@ -26,7 +26,7 @@ from flowcore.events import (
     EventType,
     Reason,
 )
-from flowcore.files import PARTIAL_SUFFIX, Folder, cannot_write, free_space
+from flowcore.files import PARTIAL_SUFFIX, Folder, cannot_write, free_space, is_writable
 from flowcore.open_files import EXHAUSTED
 from nodes.recording import journal, recording_file
 from nodes.recording.containers import CannotRepair, Container
@@ -114,6 +114,14 @@ class Recorder(Sink[Audio, RecordingConfigT]):
     @classmethod
     def make_resource(cls, config: RecordingConfigT) -> Resource:
         return Folder(config.path.root, alone=True)
+
+    @classmethod
+    def obstacle(cls, config: RecordingConfigT) -> str:
+        root = config.path.root
+        try:
+            return "disk_failed" if not is_writable(root) else "disk_full" if free_space(root) < config.min_free else ""
+        except OSError:
+            return "disk_failed"
 
     @classmethod
     @abstractmethod

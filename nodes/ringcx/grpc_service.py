@@ -13,7 +13,7 @@ from nodes.net.grpc_framing import Code, GrpcError
 from nodes.net.grpc_health import health_methods
 from nodes.net.peer import Page
 from nodes.net.proxy_trust import ConflictingHeaders, ProxyTrust
-from nodes.net.site import health_routes
+from nodes.net.site import health_routes, not_ready
 from nodes.ringcx.access_policy import AccessPolicy
 from nodes.ringcx.dialog_sender import METHOD, SERVICE
 from nodes.ringcx.grpc_peer import GrpcPeer
@@ -41,7 +41,7 @@ def ringcx_service(
             raise GrpcError("INVALID_ARGUMENT", "X-Forwarded-For and Forwarded contradict.") from None
 
     return Service(
-        {METHOD: streams.open, **health_methods([SERVICE], lambda: not host.draining)},
+        {METHOD: streams.open, **health_methods([SERVICE], lambda: not not_ready(host))},
         health_routes(host),
         client_address,
         policy.report_rejection,

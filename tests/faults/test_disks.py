@@ -9,6 +9,8 @@ import random
 import resource
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -23,6 +25,8 @@ from flowcore.testing import SESSION, FakeDisk, NodeHarness, VirtualPool, run_pl
 from nodes.audio import wav
 from nodes.sinks.wav_file import WavFile
 from tests.faults.calls import recording, with_branch
+from tests.support.live import Live, until
+from tests.support.phone import Phone
 
 pytestmark = pytest.mark.slow
 
@@ -287,6 +291,30 @@ def test_none_begins_below_the_floor_and_the_call_goes_on(tmp_path):
     assert [event.name for event in result.events if event.node == "wav"] == ["recording_suspended"]
     assert "min_free is 9000000GiB" in result.named("recording_suspended")[0].data["detail"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.fault(39)
+def test_a_full_disk_is_told_to_load_balancers_and_calls_are_taken_all_the_same(tmp_path):
+    settings = [f"wav.path={tmp_path}/{{call_id}}.wav", "wav.min_free=9000000GiB"]
+    with Live("record", settings, calls=1) as live:
+        probe = live.url.replace("ws:", "http:") + "readyz"
+        until(lambda: answer(probe) == (503, b"disk_full\n"))
+        phone = Phone(live.url, "call")
+        phone.start()
+        phone.talk(1, 0.2)
+        phone.stop()
+        phone.hang_up()
+    assert live.engine.totals.reasons == {"stop": 1}
+
+
+def answer(url: str) -> tuple[int, bytes]:
+    """The status and the text of a page."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as page:
+            return page.status, page.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
 
 
 @pytest.mark.fault(39)
