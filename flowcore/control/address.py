@@ -11,6 +11,9 @@ from pathlib import Path
 
 from flowcore.errors import CannotStart
 
+SERVICE_DIRECTORY = Path("/run/flowcore")
+"""The folder of a service whose unit says ``RuntimeDirectory=flowcore`` (systemd.exec(5)). Root finds it there."""
+
 
 def is_stale(path: Path) -> bool:
     """Whether ``path`` is the socket of a dead process."""
@@ -27,16 +30,22 @@ def is_stale(path: Path) -> bool:
 
 
 def directory() -> Path:
-    """Return the folder of this user's control sockets.
+    """Return the folder of this user's control sockets; that of a service is the one which its manager made for it.
 
     Raises `CannotStart` when it cannot be made, as on a read-only disk, or when another user has access to it.
     """
+    if service := os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]:
+        return _private(Path(service))
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     try:
         folder = Path(runtime) / "flowcore" if runtime else Path(tempfile.gettempdir()) / f"flowcore-{os.getuid()}"
     except FileNotFoundError as error:
         text = "no folder for temporary files can be written to"
         raise CannotStart(f"{text}: set TMPDIR or XDG_RUNTIME_DIR, or give --control a path") from error
+    return _private(folder)
+
+
+def _private(folder: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
@@ -48,9 +57,11 @@ def directory() -> Path:
 
 
 def running() -> Iterator[Path]:
-    """Yield the sockets of this user's running processes, and remove stale ones."""
-    for path in sorted(directory().glob("*.sock")):
-        if is_stale(path):
-            path.unlink(missing_ok=True)
-        else:
-            yield path
+    """Yield the sockets of this user's running processes, for root also of a service's; remove stale ones."""
+    folders = dict.fromkeys([directory(), *([SERVICE_DIRECTORY] if os.access(SERVICE_DIRECTORY, os.W_OK) else [])])
+    for folder in folders:
+        for path in sorted(folder.glob("*.sock")):
+            if is_stale(path):
+                path.unlink(missing_ok=True)
+            else:
+                yield path

@@ -7,6 +7,7 @@ import stat
 import pytest
 
 from flowcore import CannotStart
+from flowcore.control import address
 from flowcore.control.address import directory, running
 
 
@@ -37,3 +38,19 @@ def test_running_finds_the_living_and_clears_away_the_dead(tmp_path, monkeypatch
         listening.listen()
         assert list(running()) == [alive]
     assert not dead.exists()
+
+
+def test_a_service_uses_the_folder_of_its_unit_and_its_owner_finds_it_there(tmp_path, monkeypatch):
+    service = tmp_path / "run"
+    service.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{service}:/run/other")
+    monkeypatch.setattr(address, "SERVICE_DIRECTORY", service)
+    path = directory() / "1.sock"
+    assert path.parent == service
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        assert list(running()) == [path]
+        monkeypatch.delenv("RUNTIME_DIRECTORY")  # as in a terminal
+        assert list(running()) == [path]

@@ -158,7 +158,8 @@ def _tie_to_parent(parent: int) -> None:
             Path("/proc/self/oom_score_adj").write_text("500")
     if os.getppid() != parent:  # the parent died before prctl
         os._exit(1)
-    os.nice(NICENESS)
+    with suppress(OSError):  # a hardened service may not be allowed to
+        os.nice(NICENESS)
 
 
 if __name__ == "__main__":
