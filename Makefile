@@ -104,7 +104,7 @@ test-oldest: debs $(BIN)/uv ## run all tests with the lower bounds of pyproject.
 
 # Debian packages that the tests use. Without root, a test fails if its package is missing.
 DEBS := sox graphviz chromium libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins \
-	asterisk-core-sounds-en-wav asterisk-core-sounds-en asterisk-moh-opsound-wav nginx haproxy caddy postgresql
+	asterisk-core-sounds-en-wav asterisk-core-sounds-en asterisk-moh-opsound-wav nginx haproxy caddy postgresql systemd iproute2
 DEBS += $(shell command -v npm >/dev/null || echo nodejs npm) # where Node.js is not installed in another way
 debs: ## install the Debian packages that the tests use, as root on Debian
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(DEBS) >/dev/null 2>&1; then \

@@ -1,0 +1,88 @@
+"""The files of tools/deploy, read by the tools that they are for, and compared with what the program does."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flowcore.engine.engine import STOP_TIMEOUT
+from nodes.net.site import ALIVE, READY
+from tests.support.live import ROOT
+
+DEPLOY = ROOT / "tools" / "deploy"
+BIN = Path(sys.executable).parent
+FINISH = 2 * 3600
+"""Seconds of ``--finish``; `test_the_default_of_finish_is_the_one_of_these_files` holds it."""
+
+
+def passes(*command: str | Path, **environ: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environ})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def pod() -> Any:
+    """The template of the pods."""
+    documents = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    (deployment,) = [one for one in documents if one["kind"] == "Deployment"]
+    return deployment["spec"]["template"]["spec"]
+
+
+@pytest.fixture(scope="module")
+def dockerfile() -> str:
+    return (DEPLOY / "Dockerfile").read_text()
+
+
+def test_the_dockerfile_passes_its_linter():
+    passes(BIN / "hadolint", "--failure-threshold", "info", DEPLOY / "Dockerfile")
+
+
+def test_the_manifests_follow_the_schemas_of_kubernetes():
+    passes(BIN / "kubernetes-validate", "--strict", DEPLOY / "kubernetes.yaml")
+
+
+def test_the_graph_is_valid_with_its_secret():
+    passes(BIN / "flowcore", "check", DEPLOY / "graph.yaml", RINGCX_SECRET="a-secret-of-a-test")
+
+
+def test_the_default_of_finish_is_the_one_of_these_files():
+    shown = subprocess.run([BIN / "flowcore", "run", "--help"], capture_output=True, text=True).stdout
+    assert re.search(r"SIGTERM; 0s ends.*?\[default:\s+2h\]", shown, re.DOTALL)
+
+
+def test_a_pod_may_end_as_slowly_as_its_calls(pod):
+    (container,) = pod["containers"]
+    _, delay = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert pod["terminationGracePeriodSeconds"] >= FINISH + int(delay) + STOP_TIMEOUT
+
+
+def test_the_probes_ask_for_paths_that_the_port_answers(pod, dockerfile):
+    (container,) = pod["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == READY
+    assert container["livenessProbe"]["httpGet"]["path"] == ALIVE
+    assert f":3333{ALIVE}'" in dockerfile
+
+
+def test_all_files_mean_the_same_port_and_user(pod, dockerfile):
+    (container,) = pod["containers"]
+    graph = yaml.safe_load((DEPLOY / "graph.yaml").read_text())
+    port = graph["nodes"]["call"]["with"]["port"]
+    assert container["ports"][0]["containerPort"] == port
+    assert f"EXPOSE {port}" in dockerfile
+    assert f"USER {pod['securityContext']['runAsUser']}" in dockerfile
+
+
+def test_the_image_is_built_from_files_that_exist_and_are_sent(dockerfile):
+    sent = set(re.findall(r"^!(.+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE))
+    copied = {
+        name for line in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE) for name in line.split()
+    }
+    assert copied == sent
+    assert all((ROOT / name).exists() for name in sent)
