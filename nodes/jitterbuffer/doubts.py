@@ -27,7 +27,7 @@ KEPT_SECONDS = 3.0
 
 
 class Counter(Protocol):
-    """What is known of one counter of packets."""
+    """A counter of packets: the next number, and the next one when the latest doubt arose."""
 
     next: int
     trusted: int

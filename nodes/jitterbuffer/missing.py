@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from nodes.jitterbuffer.sequence import Held
+from nodes.jitterbuffer.ordered import Held
 from nodes.jitterbuffer.track_clock import SAMPLE_SECONDS, TrackClock
 
 EVIDENCE = 0.5

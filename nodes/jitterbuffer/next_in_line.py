@@ -7,7 +7,8 @@ Each piece's first packet goes the whole way, and sets the limits within which t
 from __future__ import annotations
 
 from flowcore import Packet
-from nodes.jitterbuffer.sequence import Sequencer, Space
+from nodes.jitterbuffer.sequence import Sequencer
+from nodes.jitterbuffer.space import Space
 from nodes.jitterbuffer.track_clock import SAMPLE_SECONDS, TrackClock
 
 

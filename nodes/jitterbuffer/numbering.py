@@ -1,8 +1,8 @@
-"""What the sequence numbers of a call count, learnt from its first packets: senders do not document it.
+"""The numbering of a call: what its sequence numbers count, learnt from the first packets.
 
-Packets of each track, or of all tracks together, in steps of 1 or 2. Anything else (samples, milliseconds, other steps,
-nothing at all) is a scheme without a use, which gets a name. Whatever it is, numbers that count packets agree with the
-order and the pace in which the packets come; what disagrees is *irregular*.
+Senders do not document it. Most count packets, of each track or of all tracks together, in steps of 1 or 2. Anything
+else (samples, milliseconds, other steps, nothing at all) is a scheme without a use, which gets a name. Numbers that
+count packets agree with the order and the pace in which these come; numbers that do not are *irregular*.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MAX_TOO_LATE = 1 / 4
 
 
 class Numbering(NamedTuple):
-    """What the numbers count."""
+    """The meaning of the numbers of a call."""
 
     shared: bool = False  # one counter for all tracks
     stride: int = 1  # from one packet of a counter to the next

@@ -15,7 +15,7 @@ from flowcore import Packet, Report
 from flowcore.audio import TELEPHONE_RATE as RATE
 from nodes.jitterbuffer.drift import LOOK_INTERVAL, Drift
 from nodes.jitterbuffer.missing import came_too_early, missing_of
-from nodes.jitterbuffer.sequence import Held
+from nodes.jitterbuffer.ordered import Held
 from nodes.jitterbuffer.track_clock import SAMPLE_SECONDS, TrackClock
 
 MAX_SKEW = 0.002
@@ -47,7 +47,7 @@ class Timeline:
     A track that is late by more than ``pause`` seconds waits, for ``settle`` seconds of arrivals at most once it stops
     catching up; then it either goes on where it was, or after a hold (or without, with ``collapse``). ``jump()`` is
     called before a hold of all tracks. A track that joins waits as long, to learn its delay; those that begin a call
-    together stand side by side. Fulfils `nodes.jitterbuffer.sequence.Ordered`.
+    together stand side by side. Fulfils `nodes.jitterbuffer.ordered.Ordered`.
     """
 
     def __init__(

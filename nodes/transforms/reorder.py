@@ -22,7 +22,7 @@ and the other party's packet may end as much later."""
 
 
 class ReorderConfig(Config):
-    """How patient it is, and what it takes for a pause."""
+    """The times for which `Reorder` waits, and what counts as a pause."""
 
     window: Duration = Duration("120ms")
     """How long a missing packet is waited for, in media or in arrival time, whichever is over first."""
@@ -155,7 +155,7 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
         self._cut_rests()
 
     def close(self) -> None:
-        # They call back into this node: a knot that only the garbage collector would undo.
+        # They refer back to this node: only the garbage collector could free that cycle.
         for part in ("_sequencer", "_timeline"):
             vars(self).pop(part, None)
         for run in self._runs.values():
@@ -202,7 +202,7 @@ class Reorder(Transform[Packet, Audio, ReorderConfig]):
 
 
 class _Run:
-    """What of a track is placed and not yet emitted: ``parts`` from ``start`` to ``end``, in samples.
+    """The audio of a track that is placed and not yet emitted: ``parts`` from ``start`` to ``end``, in samples.
 
     It comes out in pieces of ``piece`` samples.
     """
