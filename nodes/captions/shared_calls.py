@@ -38,8 +38,8 @@ class SharedCalls:
         """Ask the other workers for their captions."""
         self._broadcast(["ask"])
 
-    def begin(self, session: Session) -> None:
-        """Begin a session of this process, or continue it after a restart of its node."""
+    def begin(self, session: Session) -> SessionStart:
+        """Begin a session of this process, or continue it after a restart of its node; return its start."""
         flow = session.flow
         with self._lock:
             start = self._own.get(flow) or self._calls.session_start(session)
@@ -48,6 +48,7 @@ class SharedCalls:
             self._own[flow] = start
             self._open[flow] += 1
             self._broadcast(["begin", *astuple(start)])
+            return start
 
     def add_text(self, flow: str, text: Text) -> int:
         """Add a text of a session of this process; return how many captions were dropped for it."""

@@ -148,5 +148,5 @@ def _query(request: Request) -> dict[str, Any]:
     """Return the query's token, key and any id of the call: ``callId`` (or ``uii``), ``dialogId`` or ``ani``."""
     query = parse_qsl(request.path.partition("?")[2])
     known = attributes(query, "query")
-    named = (known.get(name) for name in ("call_id", "query.dialogId", "ani"))
+    named = (known.get(name) for name in ("call_id", "dialog_id", "ani"))
     return {"token": "", "key": "", **dict(query), "call_id": next(filter(None, named), "")}

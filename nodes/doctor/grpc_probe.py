@@ -31,5 +31,5 @@ class GrpcProbe(Probe):
     def finish(self) -> None:
         self.status = "OK", ""
 
-    def end(self, reason: str) -> None:
-        self.conclude(reason, "doctor" if self._interrupted else "peer")
+    def end(self, reason: str, detail: str = "") -> None:
+        self.conclude(reason, "doctor" if self._interrupted else "peer", detail=detail)

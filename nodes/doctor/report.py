@@ -120,7 +120,8 @@ def _end(facts: Facts) -> Iterator[tuple[str, str]]:
     after = end["seconds_after_last_stop"]
     later = f", {after} s after the last Stop" if after is not None else ""
     if facts["transport"] == "grpc":
-        yield ways.get(end["how"], "ended"), f"by the {end['by']}{later}"
+        violation = f": {end['detail']}" if end["detail"] else ""
+        yield ways.get(end["how"], "ended"), f"by the {end['by']}{later}{violation}"
         return
     code = f" with {end['code']}" if end["code"] is not None else " without a code"
     yield ways.get(end["how"], "closed"), f"by the {end['by']}{code}{later}"

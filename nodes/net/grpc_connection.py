@@ -15,13 +15,19 @@ from websockets.http11 import Request
 from flowcore import Refused
 from flowcore.addresses import Address
 from nodes.net.grpc_framing import ENCODINGS, Code, Framing, GrpcError, frame, status_headers
-from nodes.net.http2 import UPDATE_SIZE, Http2
+from nodes.net.http2 import MAX_HEADERS, MAX_STREAMS, UPDATE_SIZE, Http2
 from nodes.net.peer import LISTENER_FAILED, Page, PeerConnection, Route
 from nodes.net.rejection import OnRejected
 
 Status = tuple[Code, str]
 
 CONTENT_TYPE = "application/grpc"
+
+HEADER_OVERHEAD = 32
+"""Bytes that HTTP/2 adds to the length of each header (RFC 9113, 6.5.2)."""
+
+ANSWER_TIMEOUT = 5.0
+"""Seconds that the peer has to make room for the last answers; then the stream ends without them."""
 
 _FAILED: Final[Status] = "INTERNAL", "the receiver failed"
 
@@ -47,8 +53,8 @@ class Handler(Protocol):
     def finish(self) -> None:
         """The peer has sent all its messages: set ``status``, now or in a later `poll`."""
 
-    def end(self, reason: str) -> None:
-        """The stream is gone. Called exactly once, whichever side ended it."""
+    def end(self, reason: str, detail: str = "") -> None:
+        """The stream is gone. Called exactly once, whichever side ended it. ``detail`` says how it broke gRPC."""
 
 
 Method = Callable[[Request, Address], Handler]
@@ -84,7 +90,7 @@ class GrpcConnection:
         self._service = service
         self._remote_address = remote_address
         self._streams: dict[int, _Stream] = {}
-        self._idle_since = now
+        self._idle_since = self._now = now
         self._going = False
         self._explained = False  # a request came, or the connection was rejected
         self._connection: PeerConnection
@@ -98,6 +104,7 @@ class GrpcConnection:
             connection.close(1013)
 
     def wants_read(self, now: float) -> bool:
+        self._now = now
         for number, stream in tuple(self._streams.items()):
             self._run(number, stream.poll, now)
         if not self._going and self._service.draining():
@@ -127,13 +134,12 @@ class GrpcConnection:
 
     def closed(self, reason: str) -> None:
         self._service.connections -= 1
-        if not self._explained and not self._going:
-            broken = reason == "peer_broke_protocol"
-            detail = "it broke HTTP/2" if broken else "it opened no stream of HTTP/2"
-            self._service.on_rejected("no_request", self._remote_address, detail)
-        for stream in self._streams.values():
-            stream.lose(reason)
-        self._streams.clear()
+        if reason == "peer_broke_protocol":
+            self._service.on_rejected("bad_http2", self._remote_address, self._http2.error)
+        elif not self._explained and not self._going:
+            self._service.on_rejected("no_request", self._remote_address, "it opened no stream of HTTP/2")
+        for number, stream in tuple(self._streams.items()):
+            self._run(number, stream.lose, self._now, reason)
 
     def _run(self, number: int, step: Callable[..., None], now: float, *arguments: Any) -> None:
         """Do a step of a stream, and forget the stream once it is over."""
@@ -160,6 +166,12 @@ class GrpcConnection:
             return
         encoding = headers.get("grpc-encoding", "identity")
         try:
+            if sum(len(name) + len(value) + HEADER_OVERHEAD for name, value in fields) > MAX_HEADERS:
+                self._service.on_rejected("long_metadata", self._remote_address)
+                raise GrpcError("RESOURCE_EXHAUSTED", f"the metadata is longer than {MAX_HEADERS} bytes")
+            if len(self._streams) >= MAX_STREAMS:
+                self._service.on_rejected("too_many_connections", self._remote_address)
+                raise GrpcError("UNAVAILABLE", f"a connection takes {MAX_STREAMS} streams")
             if encoding not in ENCODINGS:
                 raise GrpcError("UNIMPLEMENTED", f"this port takes {', '.join(ENCODINGS)}")
             method = self._service.methods.get(request.path)
@@ -207,6 +219,7 @@ class _Stream:
         self._waiting: deque[bytes] = deque()  # messages that the handler does not want yet, up to a window
         self._unprocessed = 0  # bytes that the peer does not know to be processed
         self._finished = self._answered = False
+        self._answer_by = float("inf")  # when the stream ends, although answers could not be sent
 
     def receive(self, now: float, data: bytes, size: int) -> None:
         """Take bytes of the stream, which count ``size`` in its window."""
@@ -229,17 +242,16 @@ class _Stream:
 
     def cancel(self, now: float) -> None:
         """End the stream because the peer reset it."""
-        self.lose("cancelled")
+        self.lose(now, "cancelled")
 
-    def lose(self, reason: str) -> None:
-        """End the stream for the handler."""
-        if not self.over:
-            self.over = True
-            self._handler.end(reason)
+    def lose(self, now: float, reason: str, detail: str = "") -> None:
+        """End the stream for the handler, after the messages that waited: none of them may be lost."""
+        self._pass_on(now, wanted=True)
+        self._end(reason, detail)
 
     def abort(self) -> None:
         """End the stream because our code raised."""
-        self.lose(LISTENER_FAILED)
+        self._end(LISTENER_FAILED)
         self._send_status(*_FAILED)
 
     def poll(self, now: float) -> None:
@@ -257,23 +269,27 @@ class _Stream:
                 handler.finish()
         handler.poll(now)
         if handler.answers or handler.status:
-            self._answer()
+            self._answer(now)
 
-    def _pass_on(self, now: float) -> None:
+    def _end(self, reason: str, detail: str = "") -> None:
+        if not self.over:
+            self.over = True
+            self._handler.end(reason, detail)
+
+    def _pass_on(self, now: float, *, wanted: bool = False) -> None:
+        """Pass waiting messages on, as long as the handler wants them, or is made to take them by ``wanted``."""
         handler, waiting = self._handler, self._waiting
-        while waiting and handler.status is None and handler.wants_read(now):
+        while waiting and handler.status is None and (wanted or handler.wants_read(now)):
             handler.receive(waiting.popleft(), now)
 
     def _fail(self, error: GrpcError, now: float) -> None:
         """End the stream for an error in its bytes, after the messages before it."""
-        self._pass_on(now)
-        if self._handler.status is None:
-            self.lose("peer_broke_protocol")
-            self._send_status(error.code, error.text)
-        else:
-            self._answer()
+        self._pass_on(now, wanted=True)
+        status = self._handler.status or (error.code, error.text)
+        self._end("peer_broke_protocol", error.text)
+        self._send_status(*status)
 
-    def _answer(self) -> None:
+    def _answer(self, now: float) -> None:
         handler = self._handler
         status = handler.status
         if status == ("OK", "") and not (self._answered or handler.answers):
@@ -283,8 +299,11 @@ class _Stream:
             self._http2.send_headers(self._number, _RESPONSE)
         while handler.answers and self._http2.send(self._number, frame(handler.answers[0])):
             handler.answers.popleft()
-        if status is not None and not handler.answers:
-            self.lose("stop")
+        if status is None:
+            return
+        self._answer_by = min(self._answer_by, now + ANSWER_TIMEOUT)
+        if not handler.answers or now >= self._answer_by:
+            self._end("stop")
             self._send_status(*status)
 
     def _send_status(self, code: Code, text: str) -> None:

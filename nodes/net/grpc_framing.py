@@ -23,8 +23,8 @@ NUMBERS: Final[dict[Code, int]] = {
 }  # fmt: skip
 """The codes as they are sent."""
 
-MAX_MESSAGE = 64 * 1024
-"""Bytes of a message, also of one that was compressed: 80 times RingCX's."""
+MAX_MESSAGE = 128 * 1024
+"""Bytes of a message, also of one that was compressed. RingCX's media has 800; DialogInit may have many attributes."""
 
 ENCODINGS = ("identity", "gzip", "deflate")
 """Compressions of messages that are taken, by their names in the header ``grpc-encoding``."""

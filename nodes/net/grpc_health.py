@@ -60,7 +60,7 @@ class _Health:
         if self._request is None:
             self.status = "INVALID_ARGUMENT", "The request is missing."
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, detail: str = "") -> None:
         """Do nothing: nothing was opened."""
 
     @property

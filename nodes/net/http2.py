@@ -14,17 +14,17 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import Event, RequestReceived
 from h2.exceptions import ProtocolError, StreamClosedError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """The first bytes of a client (RFC 9113, 3.4)."""
 
 MAX_STREAMS = 200
-"""Streams at once on one connection; a proxy opens another connection for more."""
+"""Streams at once on one connection, as announced to the peer; a proxy opens another connection for more."""
 
 MAX_HEADERS = 16 * 1024
-"""Bytes of the headers of a request."""
+"""Bytes of the headers of a request, as announced to the peer. `h2` ends a connection at 64 KiB."""
 
 HEADER_SIZE = 9
 """Bytes before the payload of a frame: its length in three of them, its type, flags and stream (RFC 9113, 4.1)."""
@@ -39,7 +39,8 @@ UPDATE_SIZE = WINDOW // 4
 """Processed bytes that are reported to the peer together."""
 
 REQUEST_COST = 16
-"""Frames that a new stream counts, as it costs as much work: a client may open and reset streams without end."""
+"""Frames that a new stream counts in addition, as it costs as much work: a client may open and reset streams without
+end."""
 
 LAST_STREAM = (1 << 31) - 1
 """The highest number of a stream, in the first GOAWAY of a server (RFC 9113, 6.8): all streams in flight are taken."""
@@ -57,13 +58,21 @@ class Http2:
         self.frames = 0
         self.has_output = True
         """Whether `output` may have something to send, or the peer ended the connection."""
+        self.error = ""
+        """The name of the error (RFC 9113, 7) with which the peer broke HTTP/2."""
         self._h2 = H2Connection(
-            H2Configuration(client_side=False, header_encoding=None, validate_outbound_headers=False)
+            H2Configuration(
+                client_side=False,
+                header_encoding=None,
+                validate_inbound_headers=False,  # `h2` would end all streams, where RFC 9113 (8.1.1) ends one
+                validate_outbound_headers=False,
+            )
         )
-        self._h2.local_settings.update(
-            {SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS, SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEADERS}
-        )
+        limits = {SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS, SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEADERS}
+        self._h2.local_settings = Settings(client=False, initial_values=limits)
         self._h2.initiate_connection()
+        # `h2` would end the connection with all its streams for one that is beyond the limits: its owner refuses that.
+        self._h2.local_settings = Settings(client=False)
         self._goodbye = b""  # a GOAWAY that waits to be sent
         self._processed = 0  # bytes of all streams that the peer does not know of yet
         self._tail = b""  # the start of a frame that is not complete yet
@@ -92,14 +101,14 @@ class Http2:
                 # Frame by frame, as `h2` returns nothing of what came before an error.
                 try:
                     events += self._h2.receive_data(buffer[at:end])
-                except ProtocolError:
-                    self._broken = True
+                except ProtocolError as error:
+                    self._break(error.error_code)
             # After the peer's GOAWAY `h2` would end its streams, but it only says that it opens no more of them.
             self._begun = True
+            self.frames += 1
             at = end
         self._tail = buffer[at:]
-        for event in events:
-            self.frames += REQUEST_COST if isinstance(event, RequestReceived) else 1
+        self.frames += REQUEST_COST * sum(isinstance(event, RequestReceived) for event in events)
         self.has_output = True
         return events
 
@@ -112,8 +121,12 @@ class Http2:
         length = int.from_bytes(buffer[at : at + 3], "big")
         if length > MAX_FRAME:
             self._h2.close_connection(ErrorCodes.FRAME_SIZE_ERROR)
-            self._broken = True
+            self._break(ErrorCodes.FRAME_SIZE_ERROR)
         return at + HEADER_SIZE + length
+
+    def _break(self, error: ErrorCodes) -> None:
+        self._broken = True
+        self.error = error.name
 
     def receive_eof(self) -> None:
         """Note that the peer sends no more bytes."""

@@ -7,9 +7,11 @@ from typing import Final, Protocol
 from flowcore.addresses import Address
 
 PORT_ADVICE: Final[dict[str, str]] = {
+    "bad_http2": "the detail is an error of HTTP/2 (RFC 9113, 7): update the proxy in front, or the client",
     "bad_request": "send a WebSocket upgrade: GET, HTTP/1.1; a proxy in front must pass it on unchanged",
     "bad_tls": "see the detail; openssl s_client -connect HOST:PORT shows more",
     "http2": "calls over gRPC need grpc among the transports of ringcx; else a proxy must speak HTTP/1.1 to this port",
+    "long_metadata": "headers may have 16 KiB together: remove those that a proxy in front adds",
     "no_page_access": "open the page with its key or token",
     "no_request": "see the detail; monitors should GET /healthz",
     "no_trusted_proxy": "add the proxy's network to behind_proxy, or give the port tls",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
 from flowcore import Host, Inlet, Refused, Report
 from nodes.ringcx.access_policy import Admission
+from nodes.ringcx.call_attributes import limit
 from nodes.ringcx.call_state import ProtocolError
 
 CHECK_INTERVAL = 0.25
@@ -45,7 +45,7 @@ class CallGuard(ABC):
         self._pace_checked = False
         self._check_at = 0.0  # the next check of time limits
         self._ended = False
-        self._ignored: Counter[str] = Counter()  # messages before the call started, by the reason to ignore them
+        self._ignored: dict[str, tuple[int, float]] = {}  # messages and their audio before the start, by reason
 
     @abstractmethod
     def _hang_up(self, cause: Cause | ProtocolError, text: str = "") -> None:
@@ -65,10 +65,16 @@ class CallGuard(ABC):
         return (self._inlet or self._host).report
 
     def _ignore(self, reason: str, seconds: float) -> None:
-        """Count a message that is ignored, with ``seconds`` of audio."""
-        self._report.dropped(reason, seconds)
-        if self._inlet is None:
-            self._ignored[reason] += 1
+        """Count a message that is ignored, with ``seconds`` of audio: for its call, even before that has started."""
+        if self._inlet is not None:
+            self._inlet.report.dropped(reason, seconds)
+        else:
+            messages, audio = self._ignored.get(reason, (0, 0.0))
+            self._ignored[reason] = messages + 1, audio + seconds
+
+    def _report_ignored(self) -> None:
+        for reason, (messages, audio) in self._ignored.items():
+            self._report.dropped(reason, audio, messages)
 
     def _check_limits(self, now: float, seconds: float) -> None:
         """Enforce the time limits. ``seconds`` is the length of the audio so far."""
@@ -93,7 +99,7 @@ class CallGuard(ABC):
 
     def _start_call(self, attributes: Mapping[str, str]) -> None:
         """Open the flow if the call is allowed and there is room."""
-        attributes = self._admission.redact(attributes)
+        attributes, cut = limit(self._admission.redact(attributes))
         objection = self._admission.objection(attributes)
         if objection:
             self._hang_up("not_allowed", objection)
@@ -101,6 +107,9 @@ class CallGuard(ABC):
         try:
             self._inlet = self._host.accept(attributes, self._admission.address)
             self._started_at = self._heard_at  # its arrival: it may be read late, with seconds of audio behind it
+            self._report_ignored()
+            if cut:
+                self._inlet.report.dropped("attributes_cut", 0.0, cut)
         except Refused as refused:  # there was room when the connection was admitted
             self._hang_up("no_room", refused.reason)
 
@@ -122,14 +131,16 @@ class CallGuard(ABC):
         self._admission.closed()
         if self._inlet is not None:
             self._inlet.end(reason)
-        elif not hung_up:
+            return
+        self._report_ignored()
+        if not hung_up:
             self._report_missing_start(reason)
 
     def _report_missing_start(self, reason: str) -> None:
         self._host.report.event(
             "start_missing",
             reason=reason,
-            detail=", ".join(f"{times} {why}" for why, times in self._ignored.items()),
+            detail=", ".join(f"{messages} {why}" for why, (messages, _) in self._ignored.items()),
             address=self._admission.address,
             advice=PROTOCOL_ADVICE,
         )

@@ -16,16 +16,20 @@ from flowcore import BadMessage, Packet
 from nodes.audio.codecs import FromLinear, ToMulaw, from_alaw, from_mulaw
 from nodes.audio.g711 import RATE
 from nodes.ringcx import ringcx_grpc_pb2 as pb
+from nodes.ringcx.call_attributes import MAX_TEXT
 from nodes.ringcx.call_state import MAX_BAD_IN_A_ROW, MIN_BAD_IN_ALL, Ignored, ProtocolError
 from nodes.ringcx.dialog_sender import ACCOUNT_FIELDS, DIALOG_FIELDS, SERVICE
-from nodes.ringcx.messages import MAX_FIELDS, MAX_TEXT, Start
+from nodes.ringcx.messages import Start
 from nodes.ringcx.segments import Dropped, Filled, Segment, TrackMixer
 
 MAX_SEGMENTS = 64
 """Segments of a dialog that are remembered."""
 
 MAX_EARLY = 2.0
-"""Seconds of audio that wait for the start of their segment at most."""
+"""Seconds of audio that wait for DialogInit and the start of their segment at most."""
+
+MAX_KEPT = 100
+"""Messages with such audio at most."""
 
 BotTrack = Literal["agent", "bot"]
 UII_KEYS = ("uii", "rcxuii", "calluii")
@@ -46,8 +50,8 @@ Result = Packet | Start | Note | Ignored | Dropped | Filled
 class DialogState:
     """The state of one stream: `receive` turns messages into packets and events.
 
-    `Start` comes with the first audio, as the agent is usually known by then. ``announced`` says that DialogInit has
-    come, ``started`` that `Start` was yielded.
+    `Start` comes with the first audio, as the agent is usually known by then; without a DialogInit, once `MAX_EARLY` of
+    it waits. ``announced`` says that DialogInit has come, ``started`` that `Start` was yielded.
 
     Contacts speak on the track ``customer``, agents on ``agent``, and a bot on the agent's track too, unless ``bot``
     gives it a track of its own. A participant of unknown type is one of the other legs, on the track ``customer``.
@@ -61,7 +65,8 @@ class DialogState:
         self._mixers = {track: TrackMixer(track, number) for number, track in enumerate(tracks, 1)}
         self._tracks = {pb.AGENT: "agent", pb.BOT: bot}
         self._segments: dict[str, Segment] = {}
-        self._early: list[tuple[str, pb.AudioContent, float]] = []  # media whose segment has not started, and arrival
+        self._awaits_init = True
+        self._early: list[tuple[str, pb.AudioContent, float]] = []  # such media, and when it arrived
         self._good = self._bad = self._bad_in_a_row = 0
 
     @property
@@ -89,16 +94,18 @@ class DialogState:
         if kind == "segment_media":
             media = event.segment_media
             segment = self._segments.get(media.segment_id)
-            if segment is None:
+            if segment is None or self._awaits_init:
                 yield from self._keep_early(media.segment_id, media.audio_content, now)
             else:
                 yield from self._receive_media(segment, media.audio_content, now)
         elif kind == "dialog_init":
             if self.announced:
                 yield Ignored("second_dialog_init")
+            elif self.started:
+                yield Ignored("late_dialog_init")
             else:
-                self.announced = True
                 self._attributes |= _attributes(event)
+            self.announced, self._awaits_init = True, False
         elif kind == "segment_start":
             yield from self._start_segment(event, now)
         elif kind == "segment_stop":
@@ -112,6 +119,7 @@ class DialogState:
 
     def end(self, now: float) -> Iterator[Result]:
         """End the stream; yield the media that waited."""
+        self._awaits_init = False
         yield from self._take_early()
         if self.announced and not self.started:  # a call without any media
             yield self._start()
@@ -123,7 +131,8 @@ class DialogState:
 
     def _start(self) -> Start:
         self.started = True
-        return Start(self._attributes, "mulaw", str(RATE))
+        attributes, self._attributes = self._attributes, {}
+        return Start(attributes, "mulaw", str(RATE))
 
     def _receive_media(self, segment: Segment, content: pb.AudioContent, now: float) -> Iterator[Result]:
         payload = content.payload
@@ -137,23 +146,29 @@ class DialogState:
             yield Ignored("empty_media")
             return
         taken = list(segment.mixer.take(segment, segment.place(content.seq, payload), data, now))
-        if not self.started:  # even without DialogInit, which cannot come late: a nameless call is better than none
+        if not self.started:  # even without DialogInit: a nameless call is better than none
             yield self._start()
         yield from taken
 
-    def _keep_early(self, segment_id: str, content: pb.AudioContent, now: float) -> Iterator[Ignored]:
-        """Keep audio of a segment that has not started: its start may be late."""
+    def _keep_early(self, segment_id: str, content: pb.AudioContent, now: float) -> Iterator[Result]:
+        """Keep audio before DialogInit or the start of its segment, which may be late."""
         self._early.append((segment_id, content, now))
-        while sum(len(one.payload) for _, one, _ in self._early) > MAX_EARLY * RATE or len(self._early) > 100:
+        if self._waited_enough():
+            self._awaits_init = False
+            yield from self._take_early()
+        while self._waited_enough():
             _, oldest, _ = self._early.pop(0)
             yield Ignored("media_without_segment", len(oldest.payload) / RATE)
+
+    def _waited_enough(self) -> bool:
+        return sum(len(one.payload) for _, one, _ in self._early) > MAX_EARLY * RATE or len(self._early) > MAX_KEPT
 
     def _take_early(self) -> Iterator[Result]:
         """Process media that waited for segments that have started since, in order of arrival.
 
         Segment by segment, the later ones would look as if they had joined after the first.
         """
-        early = [kept for kept in self._early if kept[0] in self._segments]
+        early = [] if self._awaits_init else [kept for kept in self._early if kept[0] in self._segments]
         if early:
             self._early = [kept for kept in self._early if kept[0] not in self._segments]
             for segment_id, content, arrived in early:
@@ -234,8 +249,8 @@ def _attributes(event: pb.StreamEvent) -> dict[str, str]:
     named = sorted(dialog.attributes.items())
     uiis = [value for key, value in named if key.lower() in UII_KEYS and value]
     known["call_id"] = uiis[0] if uiis else dialog.id
-    other = {f"dialog.{key}": value for key, value in named[:MAX_FIELDS]}
-    return {_text(name): _text(value) for name, value in (other | known).items() if value}
+    other = {f"dialog.{key}": value for key, value in named}
+    return {name: value for name, value in (other | known).items() if value}
 
 
 def _enum(names: Mapping[str, int] | object, value: int, prefix: str) -> str:

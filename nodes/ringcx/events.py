@@ -52,6 +52,7 @@ REASONS = (
     Reason("bad_message", "A message that is not RingCX's; the detail says why.", lost=False),
     Reason("empty_media", "Media without audio, of a party on hold.", lost=False),
     Reason("unknown_event", "A message of an unknown kind: the protocol may have grown.", lost=False),
+    Reason("attributes_cut", "Attributes of unknown name beyond 32, or characters of one beyond 256.", lost=False),
 )
 
 WEBSOCKET_EVENTS = (
@@ -99,6 +100,7 @@ GRPC_REASONS = (
     *REASONS,
     DUPLICATE,
     Reason("second_dialog_init", "Another DialogInit.", lost=False),
+    Reason("late_dialog_init", "A DialogInit after 2 s of audio, when the call had begun without its ids.", lost=False),
     Reason("second_segment_start", "A SegmentStart of a segment that runs.", lost=False),
     Reason("second_segment_stop", "A SegmentStop of a stopped segment.", lost=False),
     Reason("stop_without_segment", "A SegmentStop of an unknown segment.", lost=False),

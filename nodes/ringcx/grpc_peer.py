@@ -88,13 +88,15 @@ class GrpcPeer(CallGuard):
         self.end("stop")
         self.status = self.status or ("OK", "")
 
-    def end(self, reason: str) -> None:
-        """End the call with its stream, whichever side ended it."""
+    def end(self, reason: str, detail: str = "") -> None:
+        """End the call with its stream, whichever side ended it; ``detail`` says how the peer broke gRPC."""
         if self._ended:
             return
         if self.status is None:
             for result in self.dialog.end(self._host.now()):
                 self._act(result)
+            if detail:
+                self._reject(ProtocolError(1002, "broken_stream", detail))
         self._connection_closed(reason, hung_up=self.status is not None)
 
     def _act(self, result: Result) -> None:

@@ -18,20 +18,16 @@ import msgspec
 
 from flowcore import BadMessage
 from nodes.audio.g711 import RATE
+from nodes.ringcx.call_attributes import MAX_TEXT
 
 TRACKS = {"Participant": "agent", "Conference": "customer"}
 """RingCX's perspectives and our tracks. The conference is the caller and every other leg of the call."""
 PERSPECTIVES = {track: perspective for perspective, track in TRACKS.items()}
 
-MAX_TEXT = 256
-"""Characters of an attribute that are kept; the rest is cut."""
-
-MAX_FIELDS = 32
-"""Attributes without a known name that are kept of one message or query at most."""
-
 _KNOWN_NAMES = {
     "callid": "call_id",
     "uii": "call_id",
+    "dialogid": "dialog_id",
     "sessionid": "session_id",
     "ani": "ani",
     "callerani": "ani",
@@ -184,7 +180,8 @@ def _start(fields: Mapping[str, Any]) -> tuple[Start, tuple[str, ...]]:
     encoding = next((given[name] for name in _FORMAT_FIELDS[:3] if name in given), "")
     rate = next((given[name] for name in _FORMAT_FIELDS[3:] if name in given), RATE)
     empty = any(name in fields and name not in given for name in _FORMAT_FIELDS)
-    return Start(attributes(fields.items(), "start"), _text(encoding), _text(rate)), ("empty_format",) * empty
+    start = Start(attributes(fields.items(), "start"), _text(encoding)[:MAX_TEXT], _text(rate)[:MAX_TEXT])
+    return start, ("empty_format",) * empty
 
 
 def _media(fields: Mapping[str, Any]) -> Media | EmptyMedia:
@@ -218,7 +215,7 @@ def attributes(pairs: Iterable[tuple[str, object]], origin: str) -> dict[str, st
             name = _KNOWN_NAMES.get("".join(filter(str.isalnum, key)).lower())
             if name:
                 ours[name] = _text(value)
-            elif len(theirs) < MAX_FIELDS:
+            else:
                 theirs[_text(f"{origin}.{key}")] = _text(value)
     return theirs | ours
 
@@ -229,7 +226,7 @@ def _plain(key: str) -> str:
 
 def _text(value: object) -> str:
     # Raw bytes of a query have become lone surrogates, which neither terminals nor files accept.
-    return str(value)[:MAX_TEXT].encode(errors="replace").decode()
+    return str(value).encode(errors="replace").decode()
 
 
 def _number(value: object) -> float | None:

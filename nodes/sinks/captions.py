@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from flowcore import TEXT, Config, Duration, Resource, Session, Sink, Text, node
+from flowcore.call_ids import normalize_id
 from flowcore.events import EventType, Reason
 from nodes.captions.access import MIN_SECRET_CHARS, Mode
 from nodes.captions.site import CaptionsSite
@@ -63,8 +64,8 @@ class Captions(Sink[Text, CaptionsConfig]):
     call; a slow one gets fewer interim texts and delays no other. The feed of a page is a WebSocket of JSON,
     ``/client-ws?callId=…``.
 
-    In: ``Text`` of any tracks. Out: pages; beyond 1000, a call's oldest texts are dropped as ``page_full``; event
-    ``page_unavailable`` if the listener has no port.
+    In: ``Text`` of any tracks. Out: pages; beyond 1000, a call's oldest texts are dropped as ``page_full``; events
+    ``page_unavailable`` if the listener has no port, and ``call_id_taken`` if another account's call has the call id.
 
     Example::
 
@@ -73,7 +74,15 @@ class Captions(Sink[Text, CaptionsConfig]):
 
     caps = (TEXT,)
     loss = "allowed"
-    events = (EventType("page_unavailable", "The listener has no port for the page.", "warning", advice=""),)
+    events = (
+        EventType("page_unavailable", "The listener has no port for the page.", "warning", advice=""),
+        EventType(
+            "call_id_taken",
+            "A call of another account has this call id: this call has its own page, under its other ids.",
+            "warning",
+            advice="",
+        ),
+    )
     reasons = (Reason("page_full", "A call's oldest texts, when it has more than its page holds.", lost=False),)
 
     resource: CaptionsSite
@@ -89,7 +98,9 @@ class Captions(Sink[Text, CaptionsConfig]):
         if not self.resource.served:
             advice = "this graph's first node has no port to show it at: ringcx has one"
             self.report.event("page_unavailable", advice=advice)
-        self.resource.shared_calls.begin(session)
+        call = normalize_id(session.attributes.get("call_id", ""))
+        if self.resource.shared_calls.begin(session).call != call != "":
+            self.report.event("call_id_taken", advice="ids can be forged: set accounts on the listener to yours")
 
     def process(self, chunk: Text) -> None:
         pushed_out = self.resource.shared_calls.add_text(self._flow, chunk)

@@ -1,4 +1,4 @@
-"""Rows 5, 9 to 12, 17, 18, 34 over the other transport.
+"""Rows 1, 5, 9 to 12, 17, 18, 34, 79 over the other transport.
 
 Others stand with the listener's own tests: tests/nodes/sources/test_ringcx_grpc.py.
 """
@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from flowcore.tcp_proxy import Proxy
+from nodes.net.grpc_framing import MAX_MESSAGE
 from tests.support.live import Live, until
 from tests.support.phone import said, stereo
 from tests.support.phone_grpc import CHUNK, TRACKS, GrpcPhone, over_grpc
@@ -90,6 +91,23 @@ def test_connections_that_ask_for_no_stream_make_room_after_the_time_for_a_start
         idle.subscribe(lambda state: left.set() if state is grpc.ChannelConnectivity.IDLE else None)
         assert left.wait(30)
         assert whole_call(GrpcPhone(live.url)) == "OK"
+
+
+@pytest.mark.fault(1, 79)
+def test_attributes_longer_than_a_message_may_be_are_refused_with_a_line_that_says_so(tmp_path):
+    with recording(tmp_path, calls=1) as live:
+        good = GrpcPhone(live.url, "good")
+        good.start()
+        long = GrpcPhone(live.url, "long", note="x" * MAX_MESSAGE)
+        long.start()
+        assert long.answer() == "RESOURCE_EXHAUSTED"
+        good.talk(7, 0.3)
+        assert good.hang_up() == "OK"
+    (event,) = live.named("protocol_violated")
+    assert event.data["detail"] == f"a message is longer than {MAX_MESSAGE} bytes"
+    assert not live.named("start_missing")
+    assert [path.stem for path in (tmp_path / "calls").glob("*.wav")] == ["good"]
+    assert np.array_equal(stereo(tmp_path / "calls" / "good.wav"), said(7, 0.3))
 
 
 @pytest.mark.fault(9)

@@ -146,20 +146,20 @@ def test_another_protocol_within_tls_makes_one_line_that_names_it(tmp_path, tls,
 
 @pytest.mark.fault(64)
 @pytest.mark.parametrize(
-    ("sent", "detail"),
+    ("sent", "reason", "detail"),
     [
-        (PREFACE, "it opened no stream of HTTP/2"),
-        (PREFACE[:10], "it opened no stream of HTTP/2"),
-        (PREFACE + b"hello, who is there?", "it broke HTTP/2"),
+        (PREFACE, "no_request", "it opened no stream of HTTP/2"),
+        (PREFACE[:10], "no_request", "it opened no stream of HTTP/2"),
+        (PREFACE + b"hello, who is there?", "bad_http2", "FRAME_SIZE_ERROR"),
     ],
     ids=["preface", "half a preface", "garbage"],
 )
-def test_http2_without_a_stream_makes_a_line(tmp_path, sent, detail):
+def test_http2_without_a_stream_makes_a_line(tmp_path, sent, reason, detail):
     with recording(tmp_path) as live:
         with dial(live) as connection:
             connection.sendall(sent)
         until(lambda: live.named("caller_rejected"))
-    assert rejections(live) == [("no_request", "127.0.0.1", 1)]
+    assert rejections(live) == [(reason, "127.0.0.1", 1)]
     assert live.named("caller_rejected")[0].data["detail"] == detail
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from flowcore import Refused
@@ -30,7 +31,8 @@ class CountingReport:
 class Inlet:
     flow = "f"
 
-    def __init__(self) -> None:
+    def __init__(self, attributes: Mapping[str, str]) -> None:
+        self.attributes = attributes
         self.report = CountingReport()
         self.packets: list[Any] = []
         self.paused = False
@@ -66,7 +68,7 @@ class Host:
 
     def accept(self, attributes: dict[str, str], address: str = "") -> Inlet:
         self.admit()
-        self.inlet = Inlet()
+        self.inlet = Inlet(attributes)
         return self.inlet
 
 

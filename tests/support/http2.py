@@ -18,6 +18,11 @@ from tests.support.rig import Rig
 
 IDLE = 30.0
 METHOD = "/test.Service/Listen"
+USUAL = (
+    (":method", "POST"), (":path", METHOD), (":scheme", "http"), (":authority", "x"),
+    ("content-type", "application/grpc"),
+)  # fmt: skip
+"""The headers of a request of gRPC."""
 
 
 class Listener:
@@ -28,6 +33,7 @@ class Listener:
         self.answers: deque[bytes] = deque()
         self.heard: list[bytes] = []
         self.reasons: list[str] = []
+        self.details: list[str] = []
         self.reading = True
 
     def wants_read(self, now: float) -> bool:
@@ -44,8 +50,9 @@ class Listener:
     def finish(self) -> None:
         self.status = "OK", ""
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, detail: str = "") -> None:
         self.reasons.append(reason)
+        self.details.append(detail)
 
 
 class Stage:

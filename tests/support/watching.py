@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
+from websockets.sync.client import connect
 
 from flowcore import Text
-from tests.support.live import Live
+from tests.support.live import PATIENCE, Live
 from tests.support.phone import Phone
 
 SPOKEN = Path(__file__).parents[1] / "nodes" / "captions" / "spoken.py"
@@ -95,6 +98,21 @@ def desktop(frame: str) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def shown(live: Live, name: str, last: str = "ready") -> tuple[str, list[dict[str, Any]]]:
+    """The state and the texts of a page for a call of this name, once its feed says ``last``: an event or a state."""
+    feed = address(live, "", "127.0.0.1").replace("http", "ws", 1).replace("/client", "/client-ws")
+    state, texts = "", {}
+    with connect(f"{feed}?{urlencode({'callId': name})}") as page:
+        while True:
+            message = json.loads(page.recv(timeout=PATIENCE))
+            if message["event"] == "state":
+                state = message["state"]
+            elif message["event"] == "text":
+                texts[message["id"]] = message
+            if last in (message["event"], message.get("state")):
+                return state, list(texts.values())
 
 
 FEED = (

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
 from h2.errors import ErrorCodes
-from hyperframe.frame import GoAwayFrame
+from h2.settings import SettingCodes
+from hyperframe.frame import (
+    DataFrame,
+    ExtensionFrame,
+    GoAwayFrame,
+    PingFrame,
+    PriorityFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
 
 from flowcore import Refused
-from nodes.net.connection import PING_INTERVAL
+from nodes.net.connection import BURST, MIN_FRAME_COST, PING_INTERVAL
+from nodes.net.grpc_connection import ANSWER_TIMEOUT
 from nodes.net.grpc_framing import MAX_MESSAGE, GrpcError, frame
-from nodes.net.http2 import MAX_FRAME, PREFACE, WINDOW
-from tests.support.http2 import IDLE, METHOD, Client, Stage
-from tests.support.rig import Rig, text
+from nodes.net.http2 import MAX_FRAME, MAX_HEADERS, MAX_STREAMS, PREFACE, WINDOW
+from tests.support.http2 import IDLE, METHOD, USUAL, Client, Stage
+from tests.support.rig import RATE, Rig, text
 
 
 @pytest.fixture
@@ -159,6 +171,46 @@ def test_a_mistake_in_our_code_ends_one_stream_of_a_connection(stage: Stage) -> 
     assert client.headers[client.open()]["grpc-status"] == "13"
 
 
+def lose(client: Client, stream: int) -> None:
+    client.socket.close()
+    client.rig.slots(2)
+
+
+def cancel(client: Client, stream: int) -> None:
+    client.h2.reset_stream(stream)
+    client.pump()
+
+
+def break_framing(client: Client, stream: int) -> None:
+    client.h2.send_data(stream, b"\0\xff\xff\xff\xff")
+    client.pump()
+
+
+@pytest.mark.fault(30)
+@pytest.mark.parametrize("end", [lose, cancel, break_framing])
+def test_messages_that_wait_when_a_stream_ends_are_not_lost(stage: Stage, end) -> None:
+    client = Client(stage.rig)
+    stream = client.open()
+    (listener,) = stage.listeners
+    listener.reading = False
+    client.say(stream, b"one", b"two")
+    end(client, stream)
+    assert listener.heard == [b"one", b"two"]
+
+
+def test_a_mistake_with_a_message_that_waits_when_the_connection_is_lost_ends_its_stream(stage: Stage) -> None:
+    client = Client(stage.rig)
+    stage.rig.slots()
+    for _ in range(2):
+        client.open()
+    for listener in stage.listeners:
+        listener.reading = False
+    client.say(1, b"find a mistake")
+    client.socket.close()
+    stage.rig.slots(2)
+    assert [listener.reasons for listener in stage.listeners] == [["listener_failed"], ["peer_lost"]]
+
+
 def test_a_lost_connection_ends_all_its_streams(stage: Stage) -> None:
     client = Client(stage.rig)
     client.open()
@@ -168,6 +220,7 @@ def test_a_lost_connection_ends_all_its_streams(stage: Stage) -> None:
     assert [listener.reasons for listener in stage.listeners] == [["peer_lost"], ["peer_lost"]]
 
 
+@pytest.mark.fault(7)
 def test_bytes_that_are_no_http2_end_their_own_connection(stage: Stage) -> None:
     client, other = Client(stage.rig), Client(stage.rig)
     client.open()
@@ -178,6 +231,7 @@ def test_bytes_that_are_no_http2_end_their_own_connection(stage: Stage) -> None:
     assert stage.listeners[0].reasons == ["peer_broke_protocol"]
     assert stage.listeners[1].heard == [b"goes on"]
     assert not stage.rig.errors
+    assert (stage.rig.rejected, stage.rig.details) == (["bad_http2"], ["FRAME_SIZE_ERROR"])
 
 
 def test_messages_before_an_error_are_kept(stage: Stage) -> None:
@@ -199,6 +253,7 @@ def test_a_frame_too_long_is_refused_by_its_header(stage: Stage) -> None:
     assert stage.listeners[0].reasons == ["peer_broke_protocol"]
 
 
+@pytest.mark.fault(1)
 def test_a_message_too_long_ends_its_stream_after_those_before(stage: Stage) -> None:
     client = Client(stage.rig)
     stream = client.open()
@@ -222,7 +277,7 @@ def test_a_largest_message_passes_although_it_is_longer_than_a_window(stage: Sta
     client = Client(stage.rig)
     stream = client.open()
     rest = frame(b"x" * MAX_MESSAGE)
-    for _ in range(20):
+    while rest:
         room = min(len(rest), client.h2.local_flow_control_window(stream), 16_384)
         client.h2.send_data(stream, rest[:room]) if room else None
         rest = rest[room:]
@@ -268,6 +323,58 @@ def test_a_connection_without_a_stream_ends_after_its_time(stage: Stage) -> None
     assert client.lost
 
 
+@pytest.mark.fault(80)
+def test_a_stream_beyond_the_maximum_is_refused_and_the_others_go_on(stage: Stage) -> None:
+    hasty = Client(stage.rig, connect=False)  # does not wait for the limit that the port announces
+    first = [hasty.h2.get_next_available_stream_id()]
+    hasty.h2.send_headers(first[0], USUAL)
+    for _ in range(MAX_STREAMS):
+        hasty.h2.send_headers(hasty.h2.get_next_available_stream_id(), USUAL)
+    hasty.pump(100)
+    assert len(stage.listeners) == MAX_STREAMS
+    assert [head["grpc-status"] for head in hasty.headers.values()] == ["14"]
+    assert stage.rig.rejected == ["too_many_connections"]
+    hasty.say(first[0], b"goes on")
+    assert stage.listeners[0].heard == [b"goes on"]
+
+
+@pytest.mark.fault(6)
+def test_long_metadata_is_refused_and_the_other_streams_go_on(stage: Stage) -> None:
+    client = Client(stage.rig)
+    good = client.open()
+    refused = client.open([("x-long", "x" * MAX_HEADERS)])
+    client.say(good, b"goes on")
+    assert client.headers[refused]["grpc-status"] == "8"
+    assert stage.rig.rejected == ["long_metadata"]
+    assert stage.listeners[0].heard == [b"goes on"]
+
+
+@pytest.mark.fault(6)
+def test_headers_that_h2_would_end_the_connection_for_end_their_own_stream(stage: Stage) -> None:
+    client = Client(stage.rig)
+    good = client.open()
+    client.h2.config.validate_outbound_headers = False
+    without_path = client.h2.get_next_available_stream_id()
+    client.h2.send_headers(without_path, [field for field in USUAL if field[0] != ":path"])
+    client.say(good, b"goes on")
+    assert client.headers[without_path]["grpc-status"] == "12"
+    assert stage.listeners[0].heard == [b"goes on"]
+
+
+@pytest.mark.fault(80)
+def test_a_peer_that_takes_no_answer_holds_its_stream_for_a_few_seconds(stage: Stage) -> None:
+    client = Client(stage.rig)
+    client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    stream = client.open(end=True)
+    (listener,) = stage.listeners
+    assert not listener.reasons
+    stage.rig.now += ANSWER_TIMEOUT
+    client.pump()
+    assert listener.reasons == ["stop"]
+    assert client.headers[stream]["grpc-status"] == "0"
+
+
+@pytest.mark.fault(8)
 def test_a_silent_peer_is_gone_within_40_s(stage: Stage) -> None:
     client = Client(stage.rig)
     client.open()
@@ -277,6 +384,7 @@ def test_a_silent_peer_is_gone_within_40_s(stage: Stage) -> None:
     assert stage.listeners[0].reasons == ["peer_lost"]
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize("stage", [{"max_connections": 2}], indirect=True)
 def test_one_connection_too_many_is_turned_away(stage: Stage) -> None:
     first, second, third = Client(stage.rig), Client(stage.rig), Client(stage.rig)
@@ -287,6 +395,7 @@ def test_one_connection_too_many_is_turned_away(stage: Stage) -> None:
     assert [listener.heard for listener in stage.listeners] == [[b"one"], [b"two"]]
 
 
+@pytest.mark.fault(80)
 def test_streams_that_are_opened_and_reset_without_end_are_not_read_without_end(stage: Stage) -> None:
     client = Client(stage.rig)
     for _ in range(2000):
@@ -300,6 +409,38 @@ def test_streams_that_are_opened_and_reset_without_end_are_not_read_without_end(
     stage.rig.slots(100)
     assert 0 < first < 1000  # those of one read
     assert len(stage.listeners) == first
+
+
+@pytest.mark.fault(2, 3, 80)
+@pytest.mark.parametrize(
+    "frame",
+    [
+        PingFrame(0, opaque_data=b"12345678"),
+        SettingsFrame(0, settings={3: 100}),
+        PriorityFrame(1, depends_on=0),
+        WindowUpdateFrame(0, window_increment=1),
+        DataFrame(1),
+        RstStreamFrame(3, error_code=8),
+        ExtensionFrame(0x77, 0),
+    ],
+    ids=lambda frame: type(frame).__name__,
+)
+def test_small_frames_without_end_are_not_read_without_end(stage: Stage, frame) -> None:
+    client = Client(stage.rig)
+    client.open()
+    client.h2.reset_stream(client.open())
+    client.pump()
+    client.socket.setblocking(False)
+    flood = frame.serialize() * 200
+    for _ in range(100):
+        with contextlib.suppress(BlockingIOError):
+            client.socket.send(flood)
+        stage.rig.slots()
+        with contextlib.suppress(BlockingIOError):
+            client.socket.recv(1 << 20)
+    (connection,) = stage.rig.port.connections
+    seconds = 2 + BURST * 2
+    assert RATE / MIN_FRAME_COST < connection._protocol.frames < RATE / MIN_FRAME_COST * seconds + 16_384 / 9
 
 
 def test_a_preface_alone_is_no_stranger_to_the_clock(stage: Stage) -> None:

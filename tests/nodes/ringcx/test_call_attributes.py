@@ -7,7 +7,7 @@ from flowcore.scenario.load import load
 from flowcore.scenario.run import run
 from nodes.ringcx import dialog_state, messages
 from nodes.ringcx import ringcx_grpc_pb2 as pb
-from nodes.ringcx.call_attributes import ATTRIBUTES, WEBSOCKET_ATTRIBUTES
+from nodes.ringcx.call_attributes import ATTRIBUTES, MAX_FIELDS, MAX_TEXT, WEBSOCKET_ATTRIBUTES, limit
 
 GRAPH = """\
 flowcore: 1
@@ -61,3 +61,13 @@ def test_every_declared_attribute_may_stand_in_a_path(use):
     names = WEBSOCKET_ATTRIBUTES if use == "ringcx" else ATTRIBUTES
     graph = load_text(GRAPH.format(use=use, path="".join(f"{{{name}}}" for name in names)))
     assert graph.nodes["wav"].config.path.attributes == list(names)
+
+
+def test_a_flood_of_attributes_is_limited_and_counted_and_costs_no_known_one():
+    flood = {f"query.k{n}": "x" for n in range(10_000)}
+    kept, cut = limit(flood | {"call_id": "7"})
+    assert (kept["call_id"], len(kept), cut) == ("7", MAX_FIELDS + 1, 10_000 - MAX_FIELDS)
+
+
+def test_a_long_attribute_is_cut_and_counted():
+    assert limit({"ani": "5" * 999, "dnis": "6"}) == ({"ani": "5" * MAX_TEXT, "dnis": "6"}, 1)

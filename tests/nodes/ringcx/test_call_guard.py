@@ -1,6 +1,6 @@
 """The rules of a call that both peers share, each over its own transport."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from flowcore import Refused
 from flowcore.addresses import normalize_address
 from flowcore.engine.admission import LocalConnectionCounter
 from nodes.ringcx.access_policy import AccessPolicy, Admission
+from nodes.ringcx.call_attributes import MAX_FIELDS, MAX_TEXT
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.call_sender import CallSender
 from nodes.ringcx.dialog_sender import DialogSender
@@ -24,10 +25,12 @@ ATTRIBUTES = {"call_id": "c1", "account_id": "ours"}
 class WebSocketCall:
     """A `CallPeer`, its sender, and the close code that it sent."""
 
+    attributes: Mapping[str, str] = ATTRIBUTES
+
     def __init__(self, host: Any, rules: ListenerConfig, start: float, idle: float) -> None:
         admission = Admission(AccessPolicy(rules, host.report, LocalConnectionCounter()), normalize_address("::1"))
         self._peer = CallPeer(host, Request("/", Headers()), admission, start=start, idle=idle)
-        self._sender = CallSender(ATTRIBUTES)
+        self._sender = CallSender(self.attributes)
         self.code: object = None
         self.text = ""
         self._peer.opened(self)
@@ -44,6 +47,9 @@ class WebSocketCall:
     def garbage(self, now: float) -> None:
         self._peer.messages_received([b"garbage"] * 16, now)
 
+    def stray(self, now: float) -> None:
+        self._peer.messages_received([self._sender.stop(1, "")], now)
+
     def poll(self, now: float) -> None:
         self._peer.wants_read(now)
 
@@ -54,10 +60,12 @@ class WebSocketCall:
 class GrpcCall:
     """A `GrpcPeer`, its sender, and its status."""
 
+    attributes: Mapping[str, str] = ATTRIBUTES
+
     def __init__(self, host: Any, rules: ListenerConfig, start: float, idle: float) -> None:
         admission = Admission(AccessPolicy(rules, host.report, LocalConnectionCounter()), normalize_address("::1"))
         self._peer = GrpcPeer(host, admission, start=start, idle=idle, speed=4.0)
-        self._sender = DialogSender(ATTRIBUTES)
+        self._sender = DialogSender(self.attributes)
 
     @property
     def code(self) -> object:
@@ -78,6 +86,9 @@ class GrpcCall:
     def garbage(self, now: float) -> None:
         for _ in range(16):
             self._peer.receive(b"\xff", now)
+
+    def stray(self, now: float) -> None:
+        self._peer.receive(self._sender.segment_stop("agent"), now)
 
     def poll(self, now: float) -> None:
         self._peer.poll(now)
@@ -179,6 +190,35 @@ def test_a_call_faster_than_real_time_is_reported_once(make: Make, host: Host, t
         call.poll(host.time + number * took)
     assert host.inlet is not None
     assert host.inlet.report.events == ["pace_exceeded"] * reported
+
+
+def test_attributes_beyond_all_bounds_are_cut_and_counted(
+    make: Make, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = ATTRIBUTES | {f"k{number}": "x" for number in range(MAX_FIELDS + 7)} | {"dnis": "5" * 1000}
+    monkeypatch.setattr(WebSocketCall, "attributes", many)
+    monkeypatch.setattr(GrpcCall, "attributes", many)
+    make().start(host.time)
+    assert host.inlet is not None
+    assert host.inlet.attributes["call_id"] == "c1"
+    assert host.inlet.attributes["dnis"] == "5" * MAX_TEXT
+    assert host.inlet.report.counts["attributes_cut"] >= 8
+
+
+def test_what_was_ignored_before_the_start_counts_for_the_call(make: Make, host: Host) -> None:
+    call = make()
+    call.stray(host.time)
+    assert not host.report.counts
+    call.start(host.time)
+    assert host.inlet is not None
+    assert sum(host.inlet.report.counts.values()) == 1
+
+
+def test_what_was_ignored_counts_without_a_call_too(make: Make, host: Host) -> None:
+    call = make()
+    call.stray(host.time)
+    call.closed()
+    assert sum(host.report.counts.values()) == 1
 
 
 def test_a_call_that_breaks_the_protocol_is_reported_and_ends(make: Make, host: Host) -> None:

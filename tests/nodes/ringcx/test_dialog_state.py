@@ -129,6 +129,21 @@ def test_a_segment_that_starts_before_its_dialog_is_heard_and_has_the_dialogs_na
     assert heard(results, "agent") == noise()
 
 
+def test_a_dialog_init_behind_the_first_audio_still_names_the_call():
+    early = [SENDER.media("agent", noise(n)) for n in range(3)]
+    results = receive_all(SENDER.segment_start("agent"), *early, SENDER.dialog_init(), SENDER.media("agent", noise(3)))
+    assert results[0].attributes["dialog_id"] == "d1"
+    assert heard(results, "agent") == b"".join(map(noise, range(4)))
+
+
+def test_a_dialog_init_behind_2_s_of_audio_is_counted_and_all_is_heard():
+    media = [SENDER.media("agent", noise(n)) for n in range(25)]
+    results = receive_all(SENDER.segment_start("agent"), *media, SENDER.dialog_init(), SENDER.media("agent", noise(25)))
+    assert "dialog_id" not in results[0].attributes
+    assert reasons(results) == ["late_dialog_init"]
+    assert heard(results, "agent") == b"".join(map(noise, range(26)))
+
+
 def test_without_dialog_init_the_call_has_no_name_but_is_heard():
     results = receive_all(SENDER.segment_start("agent"), SENDER.media("agent", noise()))
     assert isinstance(results[0], Start)

@@ -155,3 +155,13 @@ def test_what_waits_to_be_mixed_at_the_end_is_not_lost():
     assert len(host.inlet.packets) == 1
     made.end("stop")
     assert [len(packet.data) for packet in host.inlet.packets] == [800, 800]
+
+
+def test_a_stream_that_broke_grpc_says_how_in_one_line():
+    host = Host()
+    talking(host).end("peer_broke_protocol", "a message is longer than 9 bytes")
+    assert host.inlet is not None
+    assert host.inlet.report.events == ["protocol_violated"]
+    host = Host()
+    peer(host).end("peer_broke_protocol", "the last message is cut")
+    assert host.report.events == ["protocol_violated"]

@@ -275,7 +275,7 @@ def test_other_methods_are_unimplemented(tmp_path):
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-@pytest.mark.fault(35)
+@pytest.mark.fault(64)
 def test_a_method_that_is_not_ringcxs_makes_a_line(tmp_path):
     with recording(tmp_path) as live:
         with grpc.insecure_channel(live.url.removeprefix("grpc://")) as channel, pytest.raises(grpc.RpcError):
@@ -330,6 +330,7 @@ def test_host_of_all_addresses_takes_calls_over_ipv4_and_ipv6(tmp_path):
         assert whole_call(f"grpc://[::1]:{port}", "six") == "OK"
 
 
+@pytest.mark.fault(35)
 def test_when_the_process_stops_calls_are_whole_and_get_unavailable(tmp_path):
     with recording(tmp_path) as live:
         phones = [GrpcPhone(live.url, f"call-{n}") for n in range(3)]

@@ -114,10 +114,10 @@ def test_live_grpc_call_with_losses_plays_again_to_the_same_bytes(monkeypatch, t
             self.recorder.message(data, now)
             super().receive(data, now)
 
-        def end(self, reason):
+        def end(self, reason, detail=""):
             if not self.closed:
                 assert self.recorder.close(reason, None, self._host.now())
-            super().end(reason)
+            super().end(reason, detail)
 
     monkeypatch.setattr("nodes.ringcx.grpc_service.GrpcPeer", RecordedPeer)
     live, again = tmp_path / "live", tmp_path / "again"
