@@ -51,9 +51,10 @@ fix: $(STAMP)-dev ## format, and apply ruff's automatic fixes
 	@$(BIN)/ruff check -q --fix .
 	@$(BIN)/ruff format -q .
 
-docs: $(STAMP)-dev ## write the generated pages: nodes, events, schema, a picture, the tests of each fault
+docs: $(STAMP)-dev ## write the generated pages: nodes, events, metrics, schema, a picture, the tests of each fault
 	@$(BIN)/flowcore nodes --markdown > docs/nodes.md
 	@$(BIN)/flowcore events --markdown > docs/events.md
+	@$(BIN)/flowcore metrics --markdown > docs/metrics.md
 	@$(BIN)/flowcore schema -o docs/graph.schema.json
 	@$(BIN)/flowcore graph graphs/transcribe.yaml -o docs/transcribe.svg
 	@$(BIN)/python -m tests.faults.table
@@ -104,7 +105,8 @@ test-oldest: debs $(BIN)/uv ## run all tests with the lower bounds of pyproject.
 
 # Debian packages that the tests use. Without root, a test fails if its package is missing.
 DEBS := sox graphviz chromium libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins \
-	asterisk-core-sounds-en-wav asterisk-core-sounds-en asterisk-moh-opsound-wav nginx haproxy caddy postgresql systemd iproute2
+	asterisk-core-sounds-en-wav asterisk-core-sounds-en asterisk-moh-opsound-wav nginx haproxy caddy postgresql systemd iproute2 \
+	prometheus
 DEBS += $(shell command -v npm >/dev/null || echo nodejs npm) # where Node.js is not installed in another way
 debs: ## install the Debian packages that the tests use, as root on Debian
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(DEBS) >/dev/null 2>&1; then \

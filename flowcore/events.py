@@ -265,6 +265,11 @@ class Declared:
         self._events |= {(node, event.name): event for event in events}
         self._reasons |= {(node, reason.name): reason for reason in reasons}
 
+    @property
+    def levels(self) -> dict[str, Level]:
+        """The declared level of each event, by name."""
+        return {name: event.level for (_, name), event in self._events.items()}
+
     def level(self, node: str, event: str) -> Level:
         """The declared level; ``info`` for an undeclared event."""
         kind = self._event(node, event)

@@ -22,6 +22,7 @@ from flowcore.errors import MissingExtra
 from flowcore.events import EventType, Level, Reason
 from flowcore.formats import Caps, Format
 from flowcore.losses import Loss
+from flowcore.metrics import Histogram, Metric
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -147,6 +148,10 @@ class Resource(ABC):
         """
         raise LookupError(request["ask"])
 
+    def measure(self) -> Mapping[Metric, float | Histogram]:
+        """Return the present values of the metrics that the node's class declares. From any thread; never waits."""
+        return {}
+
     def on_worker_message(self, worker: int, message: Any) -> None:  # noqa: B027  # most resources send no messages
         """Take a message of worker number ``worker``, in the order of sending; in the event loop's thread."""
 
@@ -180,6 +185,8 @@ class Node(Configured[ConfigT]):
     """The events of the node and of its resource."""
     reasons: ClassVar[tuple[Reason, ...]] = ()
     """The reasons for which the node drops audio or fills it in."""
+    metrics: ClassVar[tuple[Metric, ...]] = ()
+    """The metrics that the node's resource, or the listener itself, measures; the engine has others of every node."""
 
     report: Report = NoReport()
     resource: Any = None
@@ -482,6 +489,10 @@ class Listener(Node[ConfigT], ABC, Generic[Out, ConfigT]):
     def listens(cls, config: ConfigT) -> Sequence[tuple[str, int]]:
         """Return the addresses and ports that ``run`` passes to `Host.listen`, so that workers can share them."""
         return ()
+
+    def measure(self) -> Mapping[Metric, float | Histogram]:
+        """Return the present values of the metrics that the class declares. From any thread; never waits."""
+        return {}
 
     def reload(self) -> Sequence[Path] | None:
         """Read files such as a certificate again, while the listener runs. Sessions go on.

@@ -19,13 +19,14 @@ LAYERS = (
     "workers",
     "call_log",
     "control",
+    "telemetry",
     "engine",
     "graph",
     "files reference speech",
     "impairment paths registry",
     "node",
-    "addresses audio call_ids diagnostics environment errors events formats losses open_files stamps tcp_proxy text "
-    "tls units",
+    "addresses audio call_ids diagnostics environment errors events formats losses metrics open_files stamps tcp_proxy "
+    "text tls units",
 )
 """Folders and modules of flowcore, the highest first; a module imports from its own row and from the rows below."""
 NODES = ("nodes.sources", "nodes.transforms", "nodes.sinks")

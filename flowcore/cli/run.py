@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,7 @@ from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnel_settings
 from flowcore.control.address import directory
 from flowcore.control.handler import ControlHandler, engine_handler
 from flowcore.control.hub import Command, Hub
+from flowcore.control.run_metrics import RunMetrics
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
@@ -28,6 +30,7 @@ from flowcore.engine.slots import new_loop
 from flowcore.errors import CannotStart
 from flowcore.graph import compile_graph, load_graph
 from flowcore.graph.plan import Plan
+from flowcore.telemetry.engine_metrics import event_samples
 from flowcore.workers.notify import Notifier, SupervisorNotifier
 from flowcore.workers.supervisor import Supervisor
 
@@ -186,7 +189,9 @@ async def _until_done(engine: Engine, hub: Hub | None, seconds: float) -> None:
 
     _on_signals(engine, stop, lambda: finish(seconds))
     Notifier(engine)
-    async with _answering(hub, {1: engine_handler(engine)}, _commands(engine, finish)):
+    handlers = {1: engine_handler(engine)}
+    metrics = RunMetrics(engine.plan, handlers, engine.call_limit.share, lambda: engine.draining)
+    async with _answering(hub, handlers, _commands(engine, finish, metrics)):
         await engine.run()
 
 
@@ -205,11 +210,19 @@ async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None, seconds:
 
     _on_signals(supervisor, stop, lambda: finish(seconds))
     SupervisorNotifier(supervisor.silence, bus)
-    async with _answering(hub, supervisor.handlers, _commands(supervisor, finish)):
+    metrics = RunMetrics(
+        supervisor.plan,
+        supervisor.handlers,
+        supervisor.max_calls,
+        lambda: supervisor.draining,
+        partial(event_samples, bus),
+    )
+    supervisor.on_worker_end = metrics.worker_ended
+    async with _answering(hub, supervisor.handlers, _commands(supervisor, finish, metrics)):
         await supervisor.run()
 
 
-def _commands(runner: Engine | Supervisor, finish: Callable[[float], None]) -> dict[str, Command]:
+def _commands(runner: Engine | Supervisor, finish: Callable[[float], None], metrics: RunMetrics) -> dict[str, Command]:
     def drain(request: Mapping[str, Any]) -> bool:
         """Return whether it was not draining before; ``seconds`` is how long running calls may go on."""
         if runner.draining:
@@ -217,7 +230,12 @@ def _commands(runner: Engine | Supervisor, finish: Callable[[float], None]) -> d
         finish(float(request["seconds"]))
         return True
 
-    return {"drain": drain}
+    async def exposed(request: Mapping[str, Any]) -> str:
+        """Return the metrics as text, in the format that ``accept`` prefers."""
+        text, _ = await metrics.text(str(request.get("accept", "")))
+        return text.decode()
+
+    return {"drain": drain, "metrics": exposed}
 
 
 @asynccontextmanager

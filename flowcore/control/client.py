@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flowcore.control.hub import ANSWER_TIMEOUT, READ_TIMEOUT
+from flowcore.control.handler import ANSWER_TIMEOUT
+from flowcore.control.hub import READ_TIMEOUT
 from flowcore.diagnostics import printable
 from flowcore.errors import UsageError
 

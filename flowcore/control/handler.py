@@ -10,6 +10,10 @@ from typing import Any
 from flowcore.call_ids import match
 from flowcore.control.taps import Taps
 from flowcore.engine.engine import Engine
+from flowcore.telemetry.engine_metrics import read
+
+ANSWER_TIMEOUT = 2.0
+"""Seconds that a handler has to answer."""
 
 ControlHandler = Callable[[Mapping[str, Any]], Awaitable[Any]]
 """Answers a request, or raises `LookupError` when the request is for something unknown."""
@@ -22,6 +26,8 @@ def engine_handler(engine: Engine) -> ControlHandler:
     def answer(request: Mapping[str, Any]) -> Any:
         if request["ask"] == "calls":
             return calls(engine, request.get("name", ""))
+        if request["ask"] == "metrics":
+            return read(engine).to_message()
         if request["ask"] == "tap":
             return taps.open(request)
         for resource in engine.resources():
@@ -33,6 +39,24 @@ def engine_handler(engine: Engine) -> ControlHandler:
         return await asyncio.to_thread(answer, request)
 
     return handle
+
+
+async def ask_all(
+    handlers: Mapping[int, ControlHandler], request: Mapping[str, Any]
+) -> tuple[dict[int, Any], list[int]]:
+    """Ask all handlers at once. Returns the answers by worker, and the workers that gave none in time.
+
+    Raises `LookupError` when one does not know the request.
+    """
+    given = await asyncio.gather(
+        *(asyncio.wait_for(ask(request), ANSWER_TIMEOUT) for ask in handlers.values()), return_exceptions=True
+    )
+    replies = dict(zip(handlers, given, strict=True))
+    for reply in given:
+        if isinstance(reply, LookupError):
+            raise reply
+    answers = {number: reply for number, reply in replies.items() if not isinstance(reply, BaseException)}
+    return answers, sorted(replies.keys() - answers.keys())
 
 
 def calls(engine: Engine, name: str = "") -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import inspect
 import json
 import os
 import socket
@@ -20,11 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from flowcore.control.address import is_stale
-from flowcore.control.handler import ControlHandler
+from flowcore.control.handler import ControlHandler, ask_all
 from flowcore.errors import CannotStart
 
-ANSWER_TIMEOUT = 2.0
-"""Seconds that a handler has to answer."""
 MAX_CLIENTS = 16
 """Clients connected at once."""
 MAX_REQUEST = 64 * 1024
@@ -36,7 +35,7 @@ READ_TIMEOUT = 5.0
 
 
 Command = Callable[[Mapping[str, Any]], Any]
-"""Answers a request at once, in the event loop."""
+"""Answers a request in the event loop, at once or with an awaitable."""
 
 
 class Hub:
@@ -114,20 +113,16 @@ class Hub:
         if not isinstance(request, dict) or not isinstance(request.get("ask"), str):
             return [{"error": 'a request is one line of JSON, like {"ask": "calls"}'}]
         if command := self.commands.get(request["ask"]):
-            return [{"worker": 0, "answer": command(request)}, {"done": True, "missing": []}]
-        asked = dict(self.handlers)
-        given = await asyncio.gather(
-            *(asyncio.wait_for(ask(request), ANSWER_TIMEOUT) for ask in asked.values()), return_exceptions=True
-        )
-        if any(isinstance(one, LookupError) for one in given):
+            answer = command(request)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            return [{"worker": 0, "answer": answer}, {"done": True, "missing": []}]
+        try:
+            answers, missing = await ask_all(dict(self.handlers), request)
+        except LookupError:
             return [{"error": f"nothing is known of {request['ask']!r}: the running graph has no such node"}]
-        replies = [
-            {"worker": number, "answer": one}
-            for number, one in zip(asked, given, strict=True)
-            if not isinstance(one, BaseException)
-        ]
-        answered = {reply["worker"] for reply in replies}
-        return [*replies, {"done": True, "missing": sorted(asked.keys() - answered)}]
+        replies: list[dict[str, Any]] = [{"worker": number, "answer": one} for number, one in answers.items()]
+        return [*replies, {"done": True, "missing": missing}]
 
 
 def _close(connection: socket.socket, _: asyncio.Task[None]) -> None:

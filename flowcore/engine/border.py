@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from flowcore.engine.gaps import Gaps
 from flowcore.engine.stats import Reasons, Tally, unbalanced
 from flowcore.graph.plan import BorderPlan
+from flowcore.metrics import Histogram
 
 END: Final = object()
 """Returned by `Border.get` behind the last chunk, once for every producer that has ended."""
@@ -61,8 +62,8 @@ class Border:
     left: Tally = field(default_factory=Tally)
     dropped: Reasons = field(default_factory=Reasons)
     depth: float = 0.0
-    waited: float = 0.0
-    waits: int = 0
+    waits: Histogram = field(default_factory=Histogram)
+    """The measured waits: those of one chunk at a time."""
     longest: float = 0.0
     """The longest of the measured waits, in seconds."""
     _queue: deque[Any] = field(default_factory=deque)
@@ -141,8 +142,7 @@ class Border:
             self._gone += 1
             if self._probe is not None and self._gone >= self._probe[0]:
                 waited = self.now() - self._probe[1]
-                self.waited += waited
-                self.waits += 1
+                self.waits.observe(waited)
                 self.longest = max(self.longest, waited)
                 self._probe = None
             if self._blocking and self.depth <= self.plan.seconds * RESUME_AT:

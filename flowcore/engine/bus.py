@@ -7,7 +7,7 @@ the end of the slot, outside the audio's path. All events are declared in `flowc
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,13 +36,15 @@ class Bus:
 
     ``now`` returns monotonic seconds.
     ``lost`` counts the events that found the queue full, which the event ``events_lost`` reports; ``failed`` counts the
-    calls of subscribers that raised. A ``strict`` bus collects events without a declaration in ``undeclared``.
+    calls of subscribers that raised; ``delivered`` counts events by name and level, each of the merged ones. A
+    ``strict`` bus collects events without a declaration in ``undeclared``.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.now = now
         self.lost = 0
         self.failed = 0
+        self.delivered: Counter[tuple[str, str]] = Counter()
         self.declared = Declared()
         self.strict = False
         self.undeclared: dict[str, None] = {}  # a set that keeps its order
@@ -92,9 +94,10 @@ class Bus:
 
     def _deliver_merged(self, now: float) -> None:
         for event, times in self._throttle.due(now):
-            self._deliver(_merged(event, times))
+            self._deliver(_merged(event, times), times)
 
-    def _deliver(self, event: Event) -> None:
+    def _deliver(self, event: Event, times: int = 1) -> None:
+        self.delivered[event.name, event.level] += times
         for subscriber in self._subscribers:
             try:
                 subscriber(event)

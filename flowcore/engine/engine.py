@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from flowcore import open_files
@@ -26,6 +26,7 @@ from flowcore.engine.watchdog import Watchdog
 from flowcore.errors import AccountingError, CannotStart, Refused, Undeclared
 from flowcore.graph.plan import Plan
 from flowcore.graph.source import is_unchanged
+from flowcore.metrics import Histogram, Metric
 from flowcore.node import ConnectionCounter, Listener, Resource, Session
 from flowcore.paths import PathTemplate
 
@@ -133,6 +134,18 @@ class Engine:
     def resources(self) -> list[Resource]:
         return self._resources.opened
 
+    def measured(self) -> Iterator[tuple[str, Mapping[Metric, float | Histogram]]]:
+        """Yield what the listener and each resource measure, with the name of the first node. From any thread."""
+        measuring = {self.plan.listener.name: self._listener}
+        for name, resource in tuple(self._resources.by_node.items()):
+            if resource not in measuring.values():
+                measuring[name] = resource
+        for name, owner in measuring.items():
+            try:
+                yield name, owner.measure()
+            except Exception as error:  # a mistake in one node's code must not hide all other metrics
+                self.bus.emit("resource_failed", node=name, cause=error)
+
     def announce(self, what: str, address: str) -> None:
         address = seen_through(self.public, address)
         self.bus.emit("listener_opened", node=self.plan.listener.name, address=address, what=what)
@@ -147,7 +160,7 @@ class Engine:
             return STOPPING
         if self.call_limit.full:
             return BUSY
-        opening = sum(flow.state == OPENING for flow in self.flows.values())
+        opening = sum(flow.state == OPENING for flow in tuple(self.flows.values()))
         return OPEN_FILES if open_files.room().calls < (opening + 1) * self._files_per_call else ""
 
     @property
@@ -159,7 +172,7 @@ class Engine:
             self._refuse(reason, address)
 
     def _refuse(self, reason: str, address: str) -> NoReturn:
-        self.totals.refused += 1
+        self.totals.refusals[reason] = self.totals.refusals.get(reason, 0) + 1
         self.bus.emit("session_refused", reason=reason, address=address, advice=REFUSAL_ADVICE[reason])
         raise Refused(reason, retry_after=5)
 

@@ -296,11 +296,11 @@ class Flow:
     # Counters.
 
     def stats(self) -> dict[str, NodeStats]:
-        """Return the up-to-date counters of every node, by name."""
+        """Return copies of the up-to-date counters of every node, by name. From any thread."""
         counters = {}
-        for name, run in self.runs.items():
+        for name, run in tuple(self.runs.items()):  # a copy: `release` empties it
             node = run.plan
-            stats = counters[name] = run.settle().per_stream(
+            stats = counters[name] = run.counters().per_stream(
                 node.channels_in, node.channels_out if node.gives else node.channels_in
             )
             border = self.borders.get(name)
@@ -309,7 +309,8 @@ class Flow:
             stats.arrived = Tally(border.entered.chunks, border.entered.seconds)
             for reason, tally in tuple(border.dropped.items()):  # a chain that was given up may still put
                 stats.dropped.count(reason, tally.chunks, tally.seconds)
-            stats.waited, stats.waits, stats.depth = border.waited, border.waits, border.depth
+            stats.waits.add(border.waits)
+            stats.depth = border.depth
         return counters
 
     def losses(self, nodes: Container[str] | None = None) -> Losses:

@@ -9,7 +9,7 @@ seen before, which a closure made for each flow never is.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
@@ -320,9 +320,14 @@ class NodeRun:
 
     def settle(self) -> NodeStats:
         """Bring the counters up to date and return them."""
-        stats = self.stats
-        stats.arrived = Tally(sum(t.chunks for t in self._inlets), sum(t.seconds for t in self._inlets))
-        stats.left = Tally(sum(t.chunks for t in self._outlets), sum(t.seconds for t in self._outlets))
+        self.stats.arrived, self.stats.left = _sum(self._inlets), _sum(self._outlets)
+        return self.stats
+
+    def counters(self) -> NodeStats:
+        """Return a copy of the counters that is up to date. From any thread: `settle` would race with the engine's."""
+        stats = NodeStats()
+        stats.add(self.stats)
+        stats.arrived, stats.left = _sum(self._inlets), _sum(self._outlets)
         return stats
 
     def release(self) -> None:
@@ -347,6 +352,11 @@ class NodeRun:
         if not self.plan.cls.balanced or self.failed or self.chain.given_up:
             return []
         return list(unbalanced(f"node {self.plan.name}, channel-seconds", *self._balance(), 1e-3))
+
+
+def _sum(counted: Iterable[Tally | Hop]) -> Tally:
+    tallies = tuple(counted)
+    return Tally(sum(t.chunks for t in tallies), sum(t.seconds for t in tallies))
 
 
 def _tee(puts: Sequence[Put]) -> Put:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from flowcore.engine.clock import Clock
+from flowcore.metrics import Histogram
 
 PERIOD = 0.020
 """Length of a slot in seconds: one packet time of telephony."""
@@ -34,8 +35,8 @@ class Slots:
     """Calls every registered function once a slot, in the event loop's thread, in the order of registration.
 
     Under load slots are stretched, see ``STRETCH``. ``lag`` is the delay of the present slot's beginning and ``busy``
-    the duration of the last one, in seconds; ``beat`` is the clock's time at the end of the last one: an old ``beat``
-    means that the event loop is blocked.
+    the duration of the last one, in seconds, of which ``durations`` has all; ``beat`` is the clock's time at the end of
+    the last one: an old ``beat`` means that the event loop is blocked.
     """
 
     def __init__(self, clock: Clock, period: float = PERIOD) -> None:
@@ -44,6 +45,7 @@ class Slots:
         self.count = 0
         self.lag = 0.0
         self.busy = 0.0
+        self.durations = Histogram()
         self.beat = clock.now()
         self.stretched = False
         self._polls: list[Callable[[], None]] = []
@@ -89,6 +91,7 @@ class Slots:
             ended = self.clock.now()
             self.beat = ended
             self.busy = ended - began
+            self.durations.observe(self.busy)
             due = max(due + self._next_period(), ended)
 
     def _next_period(self) -> float:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowcore.metrics import Histogram
+
 
 @dataclass(slots=True, eq=False)
 class Tally:
@@ -43,9 +45,9 @@ class Reasons(dict[str, Tally]):
 class NodeStats:
     """One node's counters, of one flow or summed over flows.
 
-    ``own`` is the time spent in the node itself, in seconds, estimated from sampled slots; ``waited`` the time that
-    ``waits`` sampled chunks spent in the border before the node, in seconds; ``depth`` the border's present length in
-    seconds of audio. Only the thread that runs the node writes them.
+    ``own`` is the time spent in the node itself, in seconds, estimated from sampled slots; ``waits`` the times that
+    sampled chunks spent in the border before the node; ``depth`` the border's present length in seconds of audio. Only
+    the thread that runs the node writes them.
     """
 
     arrived: Tally = field(default_factory=Tally)
@@ -53,8 +55,7 @@ class NodeStats:
     dropped: Reasons = field(default_factory=Reasons)
     filled: Reasons = field(default_factory=Reasons)
     own: float = 0.0
-    waited: float = 0.0
-    waits: int = 0
+    waits: Histogram = field(default_factory=Histogram)
     depth: float = 0.0
 
     def add(self, other: NodeStats) -> None:
@@ -65,8 +66,7 @@ class NodeStats:
             for reason, tally in tuple(theirs.items()):  # a thread that was given up may still count
                 mine.count(reason, tally.chunks, tally.seconds)
         self.own += other.own
-        self.waited += other.waited
-        self.waits += other.waits
+        self.waits.add(other.waits)
         self.depth += other.depth
 
     def per_stream(self, channels_in: int, channels_out: int) -> NodeStats:
@@ -86,8 +86,8 @@ class NodeStats:
             "dropped": self.dropped.json(),
             "filled": self.filled.json(),
             "own_ms": round(self.own * 1000, 3),
-            "mean_wait_ms": round(self.waited / self.waits * 1000, 3) if self.waits else 0.0,
-            "waits": self.waits,
+            "mean_wait_ms": round(self.waits.mean * 1000, 3),
+            "waits": self.waits.count,
             "queue_ms": round(self.depth * 1000, 3),
         }
 

@@ -16,14 +16,14 @@ from flowcore.node import NoReport
 
 @dataclass
 class Totals:
-    """Flows, failures, refusals, losses and node counters of an engine since its start.
+    """Flows, failures, refusals by reason, losses and node counters of an engine since its start.
 
     ``lost`` and ``reasons``, the reasons of ends, are those of flows that have ended.
     """
 
     flows: int = 0
     failed: int = 0
-    refused: int = 0
+    refusals: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     lost: Losses = field(default_factory=Losses)
     nodes: dict[str, NodeStats] = field(default_factory=dict)
@@ -34,6 +34,11 @@ class Totals:
         return sum(self.reasons.values())
 
     @property
+    def refused(self) -> int:
+        """Sessions that were refused."""
+        return sum(self.refusals.values())
+
+    @property
     def exit_code(self) -> int:
         """The exit code of the process: 1 if a flow failed or lost anything, else 0."""
         return int(bool(self.failed or self.lost))
@@ -41,9 +46,9 @@ class Totals:
     def add(self, other: Totals) -> None:
         self.flows += other.flows
         self.failed += other.failed
-        self.refused += other.refused
-        for reason, count in other.reasons.items():
-            self.reasons[reason] = self.reasons.get(reason, 0) + count
+        for mine, theirs in ((self.refusals, other.refusals), (self.reasons, other.reasons)):
+            for reason, count in theirs.items():
+                mine[reason] = mine.get(reason, 0) + count
         self.lost.add(other.lost)
         for name, stats in other.nodes.items():
             self.nodes.setdefault(name, NodeStats()).add(stats)
@@ -51,7 +56,13 @@ class Totals:
     def json(self) -> dict[str, Any]:
         """Return JSON values for people: chunks, and milliseconds."""
         nodes = {name: stats.json() for name, stats in self.nodes.items()}
-        return {**vars(self), "lost_ms": round(self.lost.seconds * 1000), "lost": self.lost.json(), "nodes": nodes}
+        return {
+            **vars(self),
+            "refused": self.refused,
+            "lost_ms": round(self.lost.seconds * 1000),
+            "lost": self.lost.json(),
+            "nodes": nodes,
+        }
 
     def to_message(self) -> Any:
         """Return JSON values for `from_message`, exactly as they are."""

@@ -59,6 +59,8 @@ class Supervisor:
     draining: bool = field(default=False, init=False)
     handlers: dict[int, ControlHandler] = field(default_factory=dict, init=False)
     """Control handlers of the running workers, for a hub."""
+    on_worker_end: Callable[[int, Totals], None] = field(default=lambda number, totals: None, init=False)
+    """Called with the number of a worker that has ended, and with its totals."""
     _closed: int = field(default=0, init=False)
     _workers: dict[int, WorkerProcess] = field(default_factory=dict, init=False)
     _sockets: dict[Address, socket.socket] = field(default_factory=dict, init=False)
@@ -217,10 +219,11 @@ class Supervisor:
         self._relay(worker, None)
         lost = self._call_limit.clear(worker.number - 1)
         worker.totals.flows = worker.totals.ended  # the others are the lost ones, of which some may be newer
-        self.totals.add(worker.totals)
         if lost:
-            self.totals.add(Totals(flows=lost, failed=lost, reasons={WORKER_DIED: lost}))
+            worker.totals.add(Totals(flows=lost, failed=lost, reasons={WORKER_DIED: lost}))
             self._count_closed(lost)
+        self.totals.add(worker.totals)
+        self.on_worker_end(worker.number, worker.totals)
         for flow, call_id in worker.calls.items():
             self.bus.emit("flow_closed", flow, level="warning", call_id=call_id, reason=WORKER_DIED)
         return lost

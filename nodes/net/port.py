@@ -19,11 +19,14 @@ from websockets.http11 import Request
 
 from flowcore import Refused, open_files
 from flowcore.addresses import Address, normalize_address
+from flowcore.metrics import Metric
 from nodes.net.connection import Connection, HandshakeBudget
 from nodes.net.grpc_connection import Service
 from nodes.net.peer import LISTENER_FAILED, Page, Peer, Route
 from nodes.net.proxy_trust import ConflictingHeaders, ProxyTrust
 from nodes.net.rejection import OnRejected, ignore
+
+CONNECTIONS = Metric("flowcore_connections", "gauge", "Open connections of the port, also those that are no calls.")
 
 MAX_ACCEPTS = 64
 """Connections accepted in one slot at most, unless ``accept_limit`` says less."""

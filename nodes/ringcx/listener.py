@@ -14,10 +14,11 @@ from websockets.http11 import Request
 
 from flowcore import CannotStart, Format, Host, Listener, Packet
 from flowcore.addresses import Address
+from flowcore.metrics import Histogram, Metric
 from nodes.audio.g711 import RATE
 from nodes.net.grpc_connection import Service
 from nodes.net.peer import Page, Peer, Route
-from nodes.net.port import Limits, Port
+from nodes.net.port import CONNECTIONS, Limits, Port
 from nodes.net.proxy_trust import ProxyTrust
 from nodes.net.site import READY, announce_pages, collect_routes, health_routes
 from nodes.ringcx.access_policy import AccessPolicy
@@ -47,10 +48,12 @@ class RingCXListener(Listener[Packet, ConfigT]):
 
     call_ids = CALL_IDS
     personal = PERSONAL_IDS
+    metrics = (CONNECTIONS,)
 
     def __init__(self, config: ConfigT) -> None:
         super().__init__(config)
         self._proxy_trust = ProxyTrust()
+        self._port: Port | None = None
 
     @classmethod
     def gives(cls, config: ConfigT) -> Format:
@@ -74,7 +77,7 @@ class RingCXListener(Listener[Packet, ConfigT]):
         routes = health_routes(host) | collect_routes(host, config.exposed, policy.report_rejection)
         if config.path in routes:
             raise CannotStart(f"{config.path} has a page: choose another path for calls", field="path")
-        port = Port(
+        port = self._port = Port(
             routes,
             Limits(config.max_connections, config.handshake, config.max_speed * REAL_TIME),
             host.room,
@@ -98,6 +101,9 @@ class RingCXListener(Listener[Packet, ConfigT]):
         finally:
             cancel()
             port.close()
+
+    def measure(self) -> dict[Metric, float | Histogram]:
+        return {CONNECTIONS: len(self._port.connections) if self._port else 0}
 
     def reload(self) -> Sequence[Path]:
         return self._proxy_trust.reload(self.report)

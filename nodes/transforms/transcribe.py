@@ -19,6 +19,7 @@ from nodes.speech.engine_choice import SpeechEngine
 from nodes.speech.local.segmenter import SegmentLimits
 from nodes.speech.local.utterance_driver import DecoderResource, UtteranceDriver
 from nodes.speech.local.voice_detector import VoiceModel
+from nodes.speech.usage import AUDIO_SENT, DECODER_WAIT
 
 LAYOUTS = ("tracks", "stereo", "mono")
 LINEAR = Caps("audio", ("s16",), (DECODER_RATE,), LAYOUTS)
@@ -133,6 +134,7 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
         Reason("decode_failed", "Utterances that the engine could not decode."),
         Reason("untranscribed", "Speech that was not transcribed: the provider failed, or the call ended first."),
     )
+    metrics: ClassVar = (AUDIO_SENT, DECODER_WAIT)
     resource: DecoderResource | StreamerResource
 
     @classmethod
@@ -180,7 +182,13 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
         fallback = (lambda host: self._utterance_driver(local, host)) if local else None
         interim = bool(self.config.interim)
         self._driver = StreamingDriver(
-            self, self.resource.streamer, self.config.backlog, interim, self._transcripts, fallback
+            self,
+            self.resource.streamer,
+            self.config.backlog,
+            interim,
+            self._transcripts,
+            fallback,
+            self.resource.usage,
         )
 
     def _utterance_driver(self, resource: DecoderResource, host: DriverHost) -> UtteranceDriver:

@@ -22,7 +22,7 @@ def call(flow, since="2026-01-02T03:04:05+00:00", **more):
 def running(tmp_path, monkeypatch):
     """A hub whose workers hold the given calls, where `flowcore calls` looks for one; no worker hangs for long."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr("flowcore.control.hub.ANSWER_TIMEOUT", 0.05)
+    monkeypatch.setattr("flowcore.control.handler.ANSWER_TIMEOUT", 0.05)
     ends = []
 
     def start(*workers, name="1.sock"):

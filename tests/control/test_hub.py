@@ -52,7 +52,7 @@ def test_every_handler_answers(tmp_path):
 
 
 def test_a_handler_that_does_not_answer_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("flowcore.control.hub.ANSWER_TIMEOUT", 0.01)
+    monkeypatch.setattr("flowcore.control.handler.ANSWER_TIMEOUT", 0.01)
     assert asked(tmp_path / "hub", {"ask": "who"}, _1=deaf, _2=echo) == ({2: "who"}, [1])
 
 

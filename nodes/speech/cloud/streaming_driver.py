@@ -11,6 +11,7 @@ from math import inf
 from random import random
 
 from flowcore import Audio, Emit, Resource, Text
+from flowcore.metrics import Histogram, Metric
 from flowcore.speech import Streamer
 from nodes.speech.cloud.replay_buffer import ReplayBuffer
 from nodes.speech.cloud.retry import RetryPolicy
@@ -19,6 +20,7 @@ from nodes.speech.driver import Driver, DriverHost, Transcripts
 from nodes.speech.engine_choice import SpeechEngine
 from nodes.speech.local.converter import Converter
 from nodes.speech.local.utterance_driver import DecoderResource
+from nodes.speech.usage import AUDIO_SENT, Usage
 
 
 @dataclass(unsafe_hash=True)
@@ -28,6 +30,7 @@ class StreamerResource(Resource):
     engine: SpeechEngine
     fallback: DecoderResource | None
     streamer: Streamer = field(init=False, compare=False)
+    usage: Usage = field(default_factory=Usage, init=False, compare=False)
 
     def open(self) -> None:
         made = self.engine.make()
@@ -47,12 +50,17 @@ class StreamerResource(Resource):
         if self.fallback is not None:
             self.fallback.close()
 
+    def measure(self) -> dict[Metric, float | Histogram]:
+        measured = self.fallback.measure() if self.fallback is not None else {}
+        return {**measured, AUDIO_SENT: self.usage.seconds}
+
 
 @dataclass(eq=False)
 class StreamingDriver:
     """One `StreamingTrack` for each track of the node ``host``; ``make_fallback`` makes the driver for lost tracks.
 
-    ``backlog`` is how many seconds of each track's audio are kept until they have a final text.
+    ``backlog`` is how many seconds of each track's audio are kept until they have a final text; ``usage`` counts what
+    is sent.
     """
 
     host: DriverHost
@@ -61,6 +69,7 @@ class StreamingDriver:
     interim: bool
     transcripts: Transcripts
     make_fallback: Callable[[DriverHost], Driver] | None
+    usage: Usage = field(default_factory=Usage)
 
     def __post_init__(self) -> None:
         self.report = self.host.report
@@ -133,6 +142,7 @@ class StreamingDriver:
             RetryPolicy(random),
             self.interim,
             self.make_fallback is not None,
+            self.usage,
         )
         return track
 

@@ -10,7 +10,7 @@ without times of words, the cut is where the old stream's audio ends and the new
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 from queue import SimpleQueue
@@ -21,6 +21,7 @@ from nodes.speech.cloud.replay_buffer import ReplayBuffer
 from nodes.speech.cloud.retry import RetryPolicy
 from nodes.speech.cloud.rollover_stream import RolloverStream, WordAttribution
 from nodes.speech.driver import UNTRANSCRIBED, TrackTranscript
+from nodes.speech.usage import Usage
 
 RENEW_SHARE = 2 / 3  # of a stream's greatest age: from then on, the next final text or pause renews it
 FORCED_RENEW_SHARE = 29 / 30  # of a stream's greatest age: renewed in any case
@@ -54,6 +55,7 @@ class StreamingTrack:
     retry: RetryPolicy
     interim: bool
     has_fallback: bool
+    usage: Usage = field(default_factory=Usage)
     gave_up: bool = False
 
     def __post_init__(self) -> None:
@@ -261,6 +263,7 @@ class StreamingTrack:
         while stream.sent < upto:
             to = min(upto, stream.sent + most)
             stream.stream.send(self.buffer.read(stream.sent, to))
+            self.usage.add((to - stream.sent) / self._rate)
             stream.sent = to
 
     # State of the track.

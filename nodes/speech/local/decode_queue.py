@@ -22,6 +22,7 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
+from flowcore.metrics import Histogram
 from flowcore.speech import DECODER_RATE, Decoded, DecodeFailed, Rejected
 from nodes.speech.local.context import Context
 
@@ -55,6 +56,8 @@ class DecodeJob:
     refused: bool = False
     expires: float = inf
     """When a final job is refused, in seconds of the queue's clock."""
+    queued: float = 0.0
+    """When it became final, in seconds of the queue's clock."""
     hurried: bool = False
     """Its call has ended."""
     discarded: bool = False
@@ -77,10 +80,15 @@ class _Outcomes:
 
 
 class DecodeQueue:
-    """The jobs that wait: a final one for ``max_wait`` seconds at most. ``now`` gives seconds of real time."""
+    """The jobs that wait: a final one for ``max_wait`` seconds at most. ``now`` gives seconds of real time.
+
+    ``waits`` has the waits of final jobs that were taken; ``taken`` is the length of all audio that was, in seconds.
+    """
 
     def __init__(self, max_wait: float, now: Callable[[], float] = monotonic) -> None:
         self.max_wait = max_wait
+        self.waits = Histogram()
+        self.taken = 0.0
         self._now = now
         self._finals: deque[DecodeJob] = deque()
         self._interims: dict[object, DecodeJob] = {}  # by track; a dict keeps the place of a job that is replaced
@@ -140,8 +148,9 @@ class DecodeQueue:
                 job.hurried = job.hurried or job.owner is owner
 
     def _put_final(self, job: DecodeJob) -> None:
+        job.queued = self._now()
         if not job.patient:
-            job.expires = self._now() + self.max_wait
+            job.expires = job.queued + self.max_wait
         self._finals.append(job)
         self._refuse_expired()
 
@@ -162,6 +171,7 @@ class DecodeQueue:
                 job = self._next()
                 if job is not None:
                     self._decoding[job.track] = job
+                    self.taken += len(job.samples) / DECODER_RATE  # none once it is refused
                     return job
                 self._changed.wait()
             return None
@@ -177,6 +187,7 @@ class DecodeQueue:
             self._finals.remove(job)
             if not job.refused:
                 self._of(job).decoded += job.seconds
+            self.waits.observe(self._now() - job.queued)
             return job
         track = next((track for track in self._interims if track not in self._decoding), None)
         return None if track is None else self._interims.pop(track)

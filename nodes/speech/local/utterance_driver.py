@@ -20,6 +20,7 @@ from weakref import ref
 from flowcore import Audio, Emit, Resource, Text
 from flowcore.environment import worker_count
 from flowcore.events import DECODERS_STARTED
+from flowcore.metrics import Histogram, Metric
 from flowcore.speech import DECODER_RATE, Decoded, DecodeFailed, Decoder, Rejected
 from nodes.speech.driver import FLUSH_TIMEOUT, UNTRANSCRIBED, DriverHost, TrackTranscript, Transcripts
 from nodes.speech.local.context import Context
@@ -28,6 +29,7 @@ from nodes.speech.local.decoder_pool import DecoderPool
 from nodes.speech.local.decoder_process import DecoderProcess
 from nodes.speech.local.segmenter import Segment, Segmenter, SegmentLimits
 from nodes.speech.local.voice_detector import VoiceModel
+from nodes.speech.usage import AUDIO_SENT, DECODER_WAIT
 
 HOLD_TIMEOUT = 1.5  # seconds without audio after which an utterance is over: a track on hold has none
 MAX_LATENESS = 0.2  # seconds: a later alarm hints at a stall, and gives the audio that may be waiting this much time
@@ -70,6 +72,9 @@ class DecoderResource(Resource):
 
     def close(self) -> None:
         self.pool.close(CLOSE_TIMEOUT)
+
+    def measure(self) -> dict[Metric, float | Histogram]:
+        return {AUDIO_SENT: self.pool.queue.taken, DECODER_WAIT: self.pool.queue.waits}
 
 
 def cores() -> int:

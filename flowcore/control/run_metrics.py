@@ -1,0 +1,69 @@
+"""The metrics of a whole run: those of all its processes, added up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from flowcore.control.handler import ControlHandler, ask_all
+from flowcore.engine.totals import Totals
+from flowcore.graph.plan import Plan
+from flowcore.metrics import Metric
+from flowcore.telemetry.engine_metrics import BUILD, DRAINS, ENGINE_METRICS, LIMIT, WORKERS, totals_samples
+from flowcore.telemetry.exposition import render
+from flowcore.telemetry.samples import Samples
+
+
+@dataclass(eq=False)
+class RunMetrics:
+    """Adds up the metrics of the processes behind ``handlers``, which are known by worker number.
+
+    ``own`` returns those of the process that started them. Counters never go down: a process that does not answer
+    counts with its last answer, and one that has ended with that or with its last totals, whichever is more.
+    """
+
+    plan: Plan
+    handlers: Mapping[int, ControlHandler]
+    max_calls: int
+    draining: Callable[[], bool]
+    own: Callable[[], Samples] = Samples
+    _last: dict[int, Samples] = field(default_factory=dict)
+    _ended: Samples = field(default_factory=Samples)
+
+    def __post_init__(self) -> None:
+        nodes = {metric: None for node in self.plan.nodes.values() for metric in node.cls.metrics}
+        self.metrics: tuple[Metric, ...] = (*ENGINE_METRICS, *nodes)
+        self._counters = [metric.name for metric in self.metrics if metric.kind != "gauge"]
+
+    def worker_ended(self, number: int, totals: Totals) -> None:
+        """Keep the counters of worker ``number``, which has ended with these totals."""
+        counters = totals_samples(totals)
+        counters.raise_to(self._last.pop(number, Samples()).only(self._counters))
+        self._ended.add(counters)
+
+    async def read(self) -> Samples:
+        """Return the present values. In the event loop's thread; the handlers read in theirs."""
+        asked = dict(self.handlers)
+        answers, missing = await ask_all(asked, {"ask": "metrics"})
+        for number, answer in answers.items():
+            if self.handlers.get(number) is asked[number]:  # else it has ended meanwhile, and is counted
+                samples = Samples.from_message(answer)
+                samples.raise_to(self._last.get(number, Samples()).only(self._counters))
+                self._last[number] = samples
+        result = self.own()
+        result.add(self._ended)
+        for number, samples in self._last.items():
+            result.add(samples.only(self._counters) if number in missing else samples)
+        result.count(LIMIT, self.max_calls)
+        result.count(DRAINS, float(self.draining()))
+        result.count(WORKERS, len(answers), "answered")
+        result.count(WORKERS, len(missing), "silent")
+        result.count(BUILD, 1, version("flowcore"))
+        return result
+
+    async def text(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the text of all metrics and its content type, for a scraper with this ``Accept`` header."""
+        samples = await self.read()
+        return await asyncio.to_thread(render, samples, self.metrics, accept)
