@@ -61,7 +61,8 @@ def _secret(secret: Facts) -> Iterator[tuple[str, str]]:
     if secret["known"] and not secret["places"]:
         yield "found", "nowhere"
     for name in secret["fields_named_so"]:
-        yield "may be one", name
+        if name not in secret["places"]:
+            yield "may be one", name
 
 
 def _messages(facts: Facts) -> Iterator[tuple[str, str]]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import time
 
+import msgspec
 import pytest
 import trustme
 from playwright.sync_api import expect
 
+from flowcore import Text
 from flowcore.tcp_proxy import Proxy
 from nodes.captions.access import mint
 from tests.support.live import PATIENCE, until
 from tests.support.ports import free_port
 from tests.support.toxics import limit_data
+from tests.support.transports import dial, hang_up
 from tests.support.watching import Talk, address, browser, desktop, stage
 
 pytestmark = pytest.mark.slow
@@ -114,6 +117,19 @@ def test_a_page_for_a_callers_number_shows_his_call_and_says_when_there_are_two(
         state(page, "ambiguous")
         expect(page.locator("#empty")).to_contain_text("open the page with the id of one")
         expect(page.locator("li")).to_have_count(0)
+
+
+@pytest.mark.parametrize("query", ["?callId=20261130120001", "?dialogId=s-v-7", "?ani=+15550100123"])
+def test_a_page_opened_before_a_call_over_grpc_shows_it_by_any_of_its_ids(page, tmp_path, query):
+    with stage(tmp_path) as live:
+        page.goto(address(live, query))
+        state(page, "waiting")
+        phone = dial("grpc", live.url, "20261130120001", dialog_id="s-v-7", ani="15550100123")
+        phone.say(phone.sender.media("agent", msgspec.json.encode(Text("agent", 1.0, 2.0, "Hello.", True, 0))))
+        state(page, "live")
+        expect(page.locator("li p")).to_have_text("Hello.")
+        hang_up(phone)
+        state(page, "ended")
 
 
 def test_opened_in_the_middle_it_has_the_history_and_after_the_end_all_of_it(page, chromium, tmp_path):

@@ -28,7 +28,6 @@ from nodes.net import connection
 from nodes.net.grpc_framing import MAX_MESSAGE
 from nodes.net.http2 import PREFACE
 from nodes.ringcx import grpc_service
-from nodes.simulators.known_audio import voice
 from nodes.sources.ringcx_grpc import RingCXGrpc
 from tests.support.asking import hub
 from tests.support.live import PATIENCE, Live, until
@@ -36,7 +35,6 @@ from tests.support.phone import Phone, knock, said, stereo
 from tests.support.phone_grpc import TRACKS, GrpcPhone, over_grpc
 from tests.support.ports import free_port
 from tests.support.watching import SPOKEN
-from tools import voices
 
 pytestmark = pytest.mark.slow
 
@@ -470,33 +468,6 @@ def test_pages_and_calls_of_both_transports_share_a_port(tmp_path):
         other.stop()
         other.hang_up()
     assert live.engine.totals.nodes["page"].arrived.chunks == 2
-
-
-@pytest.mark.model
-@pytest.mark.slow
-def test_the_same_call_over_both_transports_gives_the_same_transcript(tmp_path, monkeypatch):
-    monkeypatch.setattr("nodes.transforms.transcribe.FLUSH_TIMEOUT", PATIENCE)  # seconds that a busy machine may need
-    voices.main(str(tmp_path))
-    said = {"agent": voice(tmp_path / "agent.wav")[: 8 * 8000], "customer": voice(tmp_path / "caller.wav")[: 8 * 8000]}
-    heard = {}
-    for transport, phone in (("websocket", Phone), ("grpc", GrpcPhone)):
-        name = "transcribe" if transport == "websocket" else over_grpc(tmp_path, "transcribe")
-        settings = [f"wav.path={tmp_path}/{transport}.wav", f"text.path={tmp_path}/{transport}.txt"]
-        settings += ["words.enough=0s"]  # no context, which depends on the load of the decoders
-        with Live(name, settings, calls=1, drain=PATIENCE) as live:
-            one = phone(live.url)
-            one.start()
-            size = {"websocket": 160, "grpc": 800}[transport]
-            sender = one.sender
-            places = range(0, 8 * 8000, size)
-            one.say(*(sender.media(track, said[track][at : at + size]) for at in places for track in said))
-            if transport == "websocket":
-                one.stop()
-            one.hang_up()
-        heard[transport] = (tmp_path / f"{transport}.txt").read_text()
-    assert filecmp.cmp(tmp_path / "grpc.wav", tmp_path / "websocket.wav", shallow=False)
-    assert heard["grpc"] == heard["websocket"]
-    assert len(heard["grpc"].split()) > 20
 
 
 def test_checking_a_graph_imports_no_grpc():
