@@ -21,8 +21,11 @@ from sqlalchemy import (
     delete,
     event,
     func,
+    inspect,
     or_,
     select,
+    text,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
@@ -75,6 +78,7 @@ CALLS: Final = Table(
     Column("words", Integer),
     Column("files", _JSON),
     Column("failures", _JSON),
+    Column("agents", _JSON),
     Column("flowcore", String),
     Column("graph", String),
     Column("graph_sha256", String),
@@ -82,7 +86,8 @@ CALLS: Final = Table(
 )
 """A row for each call; ``seconds``, ``lost``, ``lost_ms``, ``lost_between`` and ``delay_ms`` are as in ``flow_closed``.
 
-Of a call whose process died (``reason``: ``killed``), only what was known at its start is here.
+Of a call whose process died (``reason``: ``killed``), only what was known at its start is here. ``agents`` are added
+after the call, if at all.
 """
 _ended = func.coalesce(CALLS.c.ended, CALLS.c.started)
 
@@ -125,10 +130,19 @@ class Database:
                 if self.path:
                     self.path.parent.mkdir(parents=True, exist_ok=True)
                 CALLS.metadata.create_all(self._engine)
+                self._add_missing_columns()
                 self._made = True
             if complete:
                 with self._engine.begin() as connection:
                     connection.execute(statement, complete)
+
+    def add_agents(self, flow: str, agents: Sequence[dict[str, Any]]) -> bool:
+        """Add the agents of a call, if its row has none; return whether they were added."""
+        missing = (CALLS.c.flow == flow) & CALLS.c.agents.is_(None)
+        with _failures():
+            self._add_missing_columns()
+            with self._engine.begin() as connection:
+                return connection.execute(update(CALLS).where(missing).values(agents=list(agents))).rowcount > 0
 
     def remove_before(self, when: datetime) -> int:
         """Remove the calls that ended before ``when``; return how many."""
@@ -139,7 +153,8 @@ class Database:
         self, since: datetime | None = None, until: datetime | None = None, lost_ms: float | None = None
     ) -> list[dict[str, Any]]:
         """Return calls in the order of their ends: those of a time that lost so much, or an unknown length."""
-        query = select(CALLS).order_by(_ended)
+        with _failures():
+            query = select(*self._columns()[0]).order_by(_ended)
         if since is not None:
             query = query.where(_ended >= since)
         if until is not None:
@@ -148,6 +163,17 @@ class Database:
             query = query.where(or_(CALLS.c.lost_ms >= lost_ms, CALLS.c.lost_ms.is_(None)))
         with _failures(), self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+    def _columns(self) -> tuple[list[Column[Any]], list[Column[Any]]]:
+        """Return the columns that the table has, and those that it lacks: an earlier version made it."""
+        there = {column["name"] for column in inspect(self._engine).get_columns(CALLS.name)}
+        return [one for one in CALLS.c if one.name in there], [one for one in CALLS.c if one.name not in there]
+
+    def _add_missing_columns(self) -> None:
+        for column in self._columns()[1]:
+            with self._engine.begin() as connection:
+                kind = column.type.compile(self._engine.dialect)
+                connection.execute(text(f"ALTER TABLE {CALLS.name} ADD COLUMN {column.name} {kind}"))
 
     def close(self) -> None:
         """Close the connection."""

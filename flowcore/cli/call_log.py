@@ -20,7 +20,6 @@ NAME: Final = "calls.sqlite"
 """The database beside the recordings."""
 WAITING: Final = "calls.waiting"
 """The folder of the journals, beside the database or the recordings."""
-PLACE: Final = "FLOWCORE_CALL_LOG"
 KEY: Final = "FLOWCORE_CALL_LOG_KEY"
 
 

@@ -15,7 +15,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from flowcore.cli.call_log import PLACE
+from flowcore.call_log import PLACE
 from flowcore.cli.ended import show_ended
 from flowcore.cli.options import Control
 from flowcore.cli.show import UNLIMITED, show_result, whole_columns

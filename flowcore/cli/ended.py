@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from flowcore.call_log import open_call_log
 from flowcore.cli.call_log import NAME
 from flowcore.cli.options import parse_seconds
 from flowcore.cli.show import show_result, whole_columns
@@ -27,11 +28,7 @@ def show_ended(place: str, since: str, until: str, lost: str, as_json: bool) -> 
     now = datetime.now().astimezone()
     begin, end = (parse_time(text, now, option) for text, option in ((since, "--since"), (until, "--until")))
     lost_ms = parse_seconds(lost, "--lost") * 1000 if lost else None
-    from flowcore.call_log.database import Database
-
-    database = Database(place or str(_only_log()))
-    if database.path is not None and not database.path.is_file():
-        raise UsageError(f"no call log at {database.path}: flowcore run logs its path (call_log_opened)")
+    database = open_call_log(place or str(_only_log()))
     try:
         calls = database.find(begin, end, lost_ms)
     finally:

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from flowcore.cli.call_log import PLACE, CallLog, call_log, key
+from flowcore.call_log import PLACE
+from flowcore.cli.call_log import CallLog, call_log, key
 from flowcore.cli.log import Log
 from flowcore.cli.options import GraphFile, LogJson, Quiet, Settings, parse_seconds, try_to_write
 from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnel_settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from sqlalchemy import text
 
 from flowcore.call_log.database import Database, DatabaseFailed
 from flowcore.errors import UsageError
@@ -50,7 +51,26 @@ def test_a_row_comes_back_as_it_was_written(tmp_path, database):
     journalled(tmp_path / "waiting", EVERYTHING)
     (row,) = replayed(tmp_path / "waiting", database)
     times = {name: datetime.fromisoformat(EVERYTHING[name]) for name in ("started", "ended")}
-    assert row == EVERYTHING | times | {"files": []}
+    assert row == EVERYTHING | times | {"files": [], "agents": None}
+
+
+def test_agents_are_added_once(tmp_path, database):
+    journalled(tmp_path / "waiting", EVERYTHING)
+    replayed(tmp_path / "waiting", database)
+    assert database.add_agents("flow", [{"agent_id": "7"}])
+    assert not database.add_agents("flow", [{"agent_id": "8"}])
+    assert not database.add_agents("another", [])
+    assert [row["agents"] for row in database.find()] == [[{"agent_id": "7"}]]
+
+
+def test_a_table_of_an_earlier_version_is_read_and_gets_the_columns_that_it_lacks(tmp_path, database):
+    journalled(tmp_path / "waiting", EVERYTHING)
+    replayed(tmp_path / "waiting", database)
+    with database._engine.begin() as connection:
+        connection.execute(text("ALTER TABLE calls DROP COLUMN agents"))
+    assert "agents" not in database.find()[0]
+    assert database.add_agents("flow", [])
+    assert database.find()[0]["agents"] == []
 
 
 def test_calls_are_found_by_their_time_and_their_loss(tmp_path, database):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -43,6 +43,15 @@ class CallFile:
     ids: tuple[str, ...]
     began: float
     ended: float
+
+    def add(self, agents: Sequence[dict[str, Any]]) -> bool:
+        """Add the agents to the file: see `add_agents`."""
+        return add_agents(self.path, agents)
+
+
+def known_ids(session: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the ids among a session's attributes by which RingCX knows its call, the surest first."""
+    return tuple(dict.fromkeys(session[name] for name in ID_ATTRIBUTES if session.get(name)))
 
 
 def waiting(folders: Iterable[Path], sub_account: str, oldest: float) -> Iterator[CallFile]:
@@ -88,7 +97,7 @@ def _call_file(path: Path, changed: float, sub_account: str) -> CallFile | None:
     except _NOT_METADATA:
         return None  # another program's JSON
     session = about.session
-    known = tuple(dict.fromkeys(session[name] for name in ID_ATTRIBUTES if session.get(name)))
+    known = known_ids(session)
     if about.agents is not msgspec.UNSET or not known or session.get("sub_account_id", sub_account) != sub_account:
         return None
     began = about.started.timestamp()

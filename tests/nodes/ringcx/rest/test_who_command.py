@@ -6,10 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
 
+from flowcore.call_log.database import Database
+from tests.call_log.rig import ended, journalled, replayed
+from tests.nodes.ringcx.rest import calls
 from tests.nodes.ringcx.rest.calls import call_file, segment
 from tools.fake_platform import Answer
 
@@ -32,6 +36,35 @@ def test_agents_are_added_and_nothing_personal_is_printed(who, platform, recordi
     assert (agent["name"], agent["disposition"], agent["notes"]) == ("Agent 7", "SALE", "Broken leg.")
     assert who() == (0, "0 files completed\n", "")
     assert platform.count("/voice/") == 1
+
+
+@pytest.fixture
+def call_log(tmp_path):
+    began = datetime.fromtimestamp(calls.BEGAN, UTC)
+    times = {"started": began.isoformat(), "ended": (began + timedelta(seconds=60)).isoformat()}
+    database = Database(f"{tmp_path}/calls.sqlite")
+    rows = (ended("a", ids={"call_id": "uii-1"}, **times), ended("nameless", ids={}, **times))
+    journalled(tmp_path / "waiting", *rows)
+    replayed(tmp_path / "waiting", database)
+    yield database
+    database.close()
+
+
+def test_the_call_log_is_completed_with_the_same_request(who, platform, recording, call_log):
+    platform.interactions = [segment(1, 7)]
+    place = ("--call-log", str(call_log.path))
+    assert who(*place) == (0, "1 file and 1 row of the call log completed\n", "")
+    assert platform.count("/voice/") == 1
+    agents = {row["flow"]: row["agents"] for row in call_log.find()}
+    assert agents == {"a": json.loads(recording.read_text())["agents"], "nameless": None}
+    assert who(*place)[1] == "0 files completed\n"
+
+
+def test_a_call_log_that_is_not_there_is_told(who, platform, recording, tmp_path):
+    code, _, err = who("--call-log", str(tmp_path / "other.sqlite"))
+    assert code == 2
+    assert "no call log at" in err
+    assert not platform.seen
 
 
 def test_what_has_to_wait_is_counted(who, platform, recording):
