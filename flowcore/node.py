@@ -278,6 +278,13 @@ class _Working(Node[ConfigT]):
         """
         return False
 
+    def awaits_results(self) -> bool:
+        """Return whether a thread or process of the node works on a result now. From any thread, once it is open.
+
+        On the virtual clock of ``flowcore replay`` time stands still meanwhile, so that all runs are the same.
+        """
+        return False
+
 
 class Transform(_Working[ConfigT], ABC, Generic[In, Out, ConfigT]):
     """One input, one output, any number of chunks out for one in."""
@@ -464,6 +471,8 @@ class ListenerTools:
     """Settings with which the listener sees a caller's own address behind a tunnel that ends on this machine."""
     stand_in: str = ""
     """Module that replaces the listener's connections in ``flowcore test``: see `flowcore.scenario.standin`."""
+    player: str = ""
+    """Module that plays a recorded session for ``flowcore replay``: see `flowcore.scenario.replay`."""
 
 
 class Listener(Node[ConfigT], ABC, Generic[Out, ConfigT]):

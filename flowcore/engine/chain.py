@@ -66,6 +66,10 @@ class Chain:
             return not self.done
         return self._woken or (self.border is not None and len(self.border) > 0 and not self.blocked)
 
+    def awaits_results(self) -> bool:
+        """Whether a thread or process of a node works on a result now."""
+        return self._opened and not self.done and any(run.awaits_results() for run in self.runs)
+
     def work(self) -> None:
         """Do all work that is due. Called by the chain's strand."""
         if self.done or self.given_up:

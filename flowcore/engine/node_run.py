@@ -218,6 +218,10 @@ class NodeRun:
         """Whether the node has results pending."""
         return self.node is not None and not self.failed and bool(self._guard(self.node.busy))
 
+    def awaits_results(self) -> bool:
+        """Whether a thread or process of the node works on a result now."""
+        return self.node is not None and not self.failed and bool(self._guard(self.node.awaits_results))
+
     def close(self) -> None:
         """Close the node, failed or not."""
         if self.node is not None:

@@ -35,4 +35,5 @@ class RingCX(RingCXListener[ListenerConfig]):
         load_generator_settings=LOAD_GENERATOR_SETTINGS | {"path": "null"},
         tunnel_settings=TUNNEL_SETTINGS,
         stand_in="nodes.ringcx.standin",
+        player="nodes.sources.ringcx_recording",
     )

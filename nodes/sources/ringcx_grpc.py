@@ -39,4 +39,5 @@ class RingCXGrpc(RingCXListener[RingCXGrpcConfig]):
         load_generator_settings=LOAD_GENERATOR_SETTINGS,
         tunnel_settings=TUNNEL_SETTINGS,
         stand_in="nodes.ringcx.grpc_standin",
+        player="nodes.sources.ringcx_recording",
     )

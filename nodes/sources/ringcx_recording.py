@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, cast
@@ -23,6 +24,7 @@ from flowcore import (
     Refused,
     node,
 )
+from flowcore.errors import UsageError
 from nodes.audio.g711 import RATE
 from nodes.ringcx import call_recording as recording
 from nodes.ringcx.call_attributes import ATTRIBUTES, CALL_IDS, PERSONAL_IDS
@@ -78,7 +80,7 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
     personal = PERSONAL_IDS
     events = tuple(dict.fromkeys((*WEBSOCKET_EVENTS, *GRPC_EVENTS)))
     reasons = tuple(dict.fromkeys((*WEBSOCKET_REASONS, *GRPC_REASONS)))
-    tools = ListenerTools(stand_in="nodes.ringcx.standin")
+    tools = ListenerTools(stand_in="nodes.ringcx.standin", player="nodes.sources.ringcx_recording")
 
     @classmethod
     def gives(cls, config: RingCXRecordingConfig) -> Format:
@@ -162,3 +164,21 @@ class _RecordedTime:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._host, name)
+
+
+def play(path: Path, config: Any, speed: float) -> tuple[type[RingCXRecording], RingCXRecordingConfig, datetime]:
+    """Return what plays a recording for a graph whose listener has ``config``: a `flowcore.scenario.replay.Player`.
+
+    Raises `UsageError` for a file that is no recording.
+    """
+    try:
+        with path.open("rb") as file:
+            first = next(recording.read(file), None)
+    except (OSError, BadRecording) as error:
+        raise UsageError(f"{path} is no recording of a call: {getattr(error, 'strerror', None) or error}") from error
+    if not isinstance(first, Opened):
+        raise UsageError(f"{path} is empty: `flowcore doctor` makes recordings")
+    shared = RingCXRecordingConfig.model_fields.keys() & dict(config).keys() - {"path", "speed"}
+    values = {name: getattr(config, name) for name in shared}
+    made = RingCXRecordingConfig(path=LocalPath(str(path.resolve())), speed=speed, **values)
+    return RingCXRecording, made, datetime.fromisoformat(first.recorded)

@@ -28,6 +28,9 @@ class Driver(Protocol):
     def busy(self) -> bool:
         """Whether texts are still to come after `flush`."""
 
+    def awaits_results(self) -> bool:
+        """Whether a thread or process still works on a text: `flowcore.node.Transform.awaits_results`."""
+
     def collect(self, emit: Emit[Text]) -> None:
         """Do the work that is due, emit the texts, and set the node's alarm for the next call."""
 

@@ -208,6 +208,9 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     def busy(self) -> bool:
         return self._driver.busy()
 
+    def awaits_results(self) -> bool:
+        return self._driver.awaits_results()
+
     def collect(self, emit: Emit[Text]) -> None:
         self._driver.collect(emit)
 

@@ -97,6 +97,9 @@ class StreamingDriver:
         drivers: list[StreamingTrack | Driver] = [*self._tracks.values(), *([self._fallback] if self._fallback else [])]
         return any(driver.busy() for driver in drivers)
 
+    def awaits_results(self) -> bool:
+        return False  # a service answers when it likes
+
     def collect(self, emit: Emit[Text]) -> None:
         try:
             for track in list(self._tracks.values()):

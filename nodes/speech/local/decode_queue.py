@@ -50,7 +50,7 @@ class DecodeJob:
     on_death: Callable[[str], None] = lambda cause: None
     on_refused: Callable[[], None] = lambda: None
     context: Context | None = None
-    """Decoded together with ``samples`` if no other audio waits; only the text of ``samples`` counts."""
+    """Decoded together with ``samples`` if the job is patient or no other waits; the text of ``samples`` counts."""
     patient: bool = False
     deaths: int = 0
     refused: bool = False

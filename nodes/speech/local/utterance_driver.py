@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from math import inf
 from queue import SimpleQueue
 from time import monotonic
@@ -93,7 +94,7 @@ class _TrackState:
     requested_to: int = 0  # position up to which text was requested
     decoded_range: tuple[int, int] = (0, 0)  # start and end of the audio that was ``decoded`` last
     decoded: Decoded = NO_WORDS
-    early: _DecodeRequest | None = None  # the last request for an interim text
+    early: _DecodeRequest | None = None  # the last request for an interim text, until its outcome comes
     context: Context | None = None  # of the next utterance
 
 
@@ -104,6 +105,10 @@ class _DecodeRequest:
     track: _TrackState
     segment: Segment
     final: bool
+    number: int
+    """Of the call: texts that come together are emitted in the order of their requests."""
+    answered: bool = False
+    """Set once the node knows of the outcome."""
     find_job: Callable[[], DecodeJob | None] = lambda: None
     """Return the job; None once it has its outcome or was replaced. A weak reference: a cycle would keep the audio."""
 
@@ -128,6 +133,7 @@ class UtteranceDriver:
     def __post_init__(self) -> None:
         self._queue = self.resource.pool.queue
         self._tracks: dict[str, _TrackState] = {}
+        self._numbers = count()
         self._results: SimpleQueue[tuple[_DecodeRequest, Outcome]] = SimpleQueue()  # from the decoders' threads
         self._pending: dict[_DecodeRequest, None] = {}  # final texts still to come, in order
         self._close_by = inf
@@ -162,6 +168,10 @@ class UtteranceDriver:
 
     def busy(self) -> bool:
         return bool(self._pending)
+
+    def awaits_results(self) -> bool:
+        early = (track.early for track in self._tracks.values() if track.early is not None)
+        return not all(request.answered for request in (*self._pending, *early))
 
     def collect(self, emit: Emit[Text]) -> None:
         """Emit the texts that came, and end the utterances of tracks on hold.
@@ -250,11 +260,12 @@ class UtteranceDriver:
         return same and job is not None and self._queue.make_final(job)
 
     def _request(self, track: _TrackState, segment: Segment, *, final: bool) -> None:
-        request = _DecodeRequest(track, segment, final)
+        request = _DecodeRequest(track, segment, final, next(self._numbers))
 
         def done(outcome: Outcome) -> None:  # in a decoder's thread
             self._results.put((request, outcome))
             self.host.wake()
+            request.answered = True
 
         track.requested_to = segment.end
         context = self._context(track, segment)
@@ -277,11 +288,16 @@ class UtteranceDriver:
         self._pending[request] = None
 
     def _take_results(self) -> None:
+        came = []
         while not self._results.empty():
-            self._take(*self._results.get())
+            came.append(self._results.get())
+        for request, outcome in sorted(came, key=lambda result: result[0].number):  # whichever decoder was faster
+            self._take(request, outcome)
 
     def _take(self, request: _DecodeRequest, outcome: Outcome) -> None:
         track, segment = request.track, request.segment
+        if track.early is request:
+            track.early = None
         if isinstance(outcome, Rejected):
             self._rejected = outcome
         if request.final:
@@ -329,6 +345,8 @@ class UtteranceDriver:
     def _give_up(self) -> None:
         """Mark the final texts that are still pending as gaps."""
         self._queue.discard(self)
+        for track in self._tracks.values():
+            track.early = None
         for request in self._pending:
             self._drop(request, UNTRANSCRIBED)
         self._pending.clear()
