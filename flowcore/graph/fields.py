@@ -77,6 +77,8 @@ class _Errors:
         for error in errors:
             if self.problems.full:
                 return
+            if error["type"] == "default_factory_not_called":
+                continue  # a default that depends on other fields, of which one is wrong: that is reported
             path, key, tree = find(self.fields, self.at, error["loc"])
             if error["type"] == "missing":
                 name = ".".join([*path, str(error["loc"][-1])])
