@@ -35,7 +35,9 @@ def replay(
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Play a recorded call through a graph, in the place of its listener.
+    """Play a recorded call through a graph.
+
+    It takes the place of the graph's listener.
 
     At --speed max the same recording and the same graph give the same files, byte by byte. The files of each call go
     below --output, whatever path they have in the graph; no port is opened. Services that a graph asks are asked again.
