@@ -34,6 +34,8 @@ MAX_KEPT = 100
 BotTrack = Literal["agent", "bot"]
 UII_KEYS = ("uii", "rcxuii", "calluii")
 """Keys of a dialog's attributes that users of the protocol report to hold the UII, in lower case."""
+NUMBERS = ("contact_id", "participant_id")
+"""Attributes that may be phone numbers, which no log shows."""
 _ROLES = {pb.CONTACT: "contact", pb.AGENT: "agent", pb.BOT: "bot"}
 
 
@@ -190,7 +192,8 @@ class DialogState:
         added = _participant_attributes(start)
         self._attributes = added | self._attributes
         if again or "participant_id" in added:  # a transfer, a conference, or of a type that is not known
-            yield Note("participant_joined", added | {"track": mixer.track})
+            shown = {name: value for name, value in added.items() if name not in NUMBERS}
+            yield Note("participant_joined", shown | {"track": mixer.track})
 
     def _stop_segment(self, segment_id: str) -> Iterator[Result]:
         segment = self._segments.get(segment_id)

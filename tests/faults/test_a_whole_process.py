@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from nodes.ringcx import ringcx_grpc_pb2 as pb
 from nodes.sinks.wav_file import WavFile
 from tests.support.live import ROOT
 from tests.support.phone import Phone, knock, said, stereo
+from tests.support.phone_grpc import GrpcPhone
 from tools.load import mulaw
 
 pytestmark = pytest.mark.slow
@@ -193,6 +195,33 @@ def test_no_peer_can_forge_a_log_line_or_find_its_number_and_audio_there(tmp_pat
     assert not any("\x1b" in line for line in process.log)
     media = phone.sender.media("agent", bytes(range(160)))[60:120].decode()
     for marker in (*MARKERS.values(), media):
+        assert marker not in "".join(process.log)
+        assert marker not in out
+
+
+@pytest.mark.fault(19, 20)
+@pytest.mark.slow
+def test_no_peer_can_forge_a_log_line_or_find_its_number_and_audio_there_over_grpc(tmp_path, started):
+    process = started("--calls", "1")
+    forged = 'x\n{"event":"forged"}\x1b[2J'
+    number, secret = MARKERS["ani"], MARKERS["secret"]
+    ids = {"dialog_id": forged, "session_id": forged, "ani": number, "token": secret, "note": forged}
+    url = process.url.rstrip("/")
+    phone = GrpcPhone(url, forged, metadata=(("authorization", f"Bearer {secret}"),), **ids)
+    phone.start()
+    joined = pb.SegmentStartEvent(segment_id=forged, participant=pb.Participant(id=number, type=pb.CONTACT))
+    other = pb.SegmentStartEvent(segment_id="other", participant=pb.Participant(id=number, type=99))
+    phone.say(*(pb.StreamEvent(segment_start=start).SerializeToString() for start in (joined, other)))
+    phone.say(phone.sender.info("agent", forged))
+    phone.talk(7, 0.2)
+    phone.say(*[b"\xffno protobuf tok-SECRET-8842"] * 16)  # ends the call, with an event
+    assert phone.answer() == "INVALID_ARGUMENT"
+    code, out = process.end()
+    assert code == 0
+    events = [json.loads(line)["event"] for line in process.log]
+    assert {"participant_joined", "segment_reported", "protocol_violated", "flow_closed"} <= set(events)
+    assert "forged" not in events
+    for marker in (*MARKERS.values(), "\x1b", "no protobuf"):
         assert marker not in "".join(process.log)
         assert marker not in out
 
