@@ -25,6 +25,9 @@ a phone number, an address, a word or a token, so the number of series depends o
 grow later are 0 from the start. A metric's label `node` is the name of the node in the graph. A node of yours declares
 its own: see [node.md](node.md).
 
+`tools/deploy/prometheus/alerts.yml` has alert rules for Prometheus, and `tools/deploy/grafana/flowcore.json` is a
+dashboard for Grafana: import it, and choose the data source. The rules expect the job name `flowcore`.
+
 ## Metrics of every run
 
 """
