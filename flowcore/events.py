@@ -155,6 +155,24 @@ ENGINE_EVENTS: Final = (
         cause="",
         detail="What is not possible without it.",
     ),
+    EventType("admin_opened", "The admin API answers requests.", address=""),
+    EventType(
+        "admin_died",
+        "The process of the admin API ended; another takes its place.",
+        "error",
+        how="Signal or exit code.",
+    ),
+    EventType("admin_failed", "The admin API has an error; calls go on.", "error", detail=""),
+    EventType(
+        "admin_rejected",
+        "Clients of the admin API were turned away; at most one event a second for each reason.",
+        "warning",
+        reason="``no_token``, ``wrong_token``, ``foreign_site``, ``no_trusted_proxy``, ``too_many_readers`` or "
+        "``slow_reader``.",
+        address="The latest one's address.",
+        advice="",
+        times="",
+    ),
     EventType(
         "finish_requested",
         "The process was asked to end: it takes no new sessions, and ends with its last flow.",

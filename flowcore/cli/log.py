@@ -20,6 +20,7 @@ from flowcore.engine.event_fields import event_fields
 from flowcore.engine.totals import Totals
 from flowcore.errors import FlowcoreError
 from flowcore.events import FILES
+from flowcore.workers.channel import ANNOUNCED_EVENTS
 
 MAX_NAMED_FILES = 10
 ERASE_LINE = "\x1b[K"
@@ -50,7 +51,7 @@ class Log:
         )
 
     def event(self, event: Event) -> None:
-        if self._worker is not None and event.name in ("listener_opened", "page_opened"):
+        if self._worker is not None and event.name in ANNOUNCED_EVENTS:
             return  # all workers are at the same addresses
         fields: dict[str, Any] = {} if self._worker is None else {"worker": self._worker}
         fields |= event_fields(event)

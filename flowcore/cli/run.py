@@ -15,7 +15,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from flowcore.admin.process import AdminProcess
 from flowcore.call_log import PLACE
+from flowcore.cli import admin as admin_options
 from flowcore.cli.call_log import CallLog, call_log, key
 from flowcore.cli.log import Log
 from flowcore.cli.options import GraphFile, LogJson, Quiet, Settings, parse_seconds, try_to_write
@@ -87,6 +89,10 @@ def run(
         Literal["keep", "hash", "omit"],
         typer.Option("--call-log-personal", help="Phone numbers and other attributes of the call in these rows."),
     ] = "keep",
+    admin: admin_options.Address = "",
+    admin_cert: admin_options.Cert = None,
+    admin_key: admin_options.Key = None,
+    admin_behind_proxy: admin_options.Proxies = None,
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -108,6 +114,7 @@ def run(
     options["public"] = public_url(public)
     seconds = parse_seconds(finish, "--finish")
     processes = _processes(workers)
+    served = admin_options.admin_settings(admin, admin_cert, admin_key, admin_behind_proxy)
     loaded = load_graph(graph, settings or [])
     plan = compile_graph(loaded)
     if stats is not None:
@@ -121,11 +128,12 @@ def run(
     log = Log(as_json=log_json, quiet=quiet, stats=stats)
     bus = Bus()
     bus.subscribe(log.event)
-    hub = _hub(control, bus)
+    api = admin_options.admin_process(served, plan, loaded, settings or [], bus)
+    hub = _hub(control, bus, required=control is not None or api is not None)
     _raise_open_files()
     if processes == 1:
         options |= {"calls": calls, "max_calls": max_calls}
-        run_engine(plan, log, bus=bus, hub=hub, finish=seconds, ended=ended, **options)
+        run_engine(plan, log, bus=bus, hub=hub, finish=seconds, ended=ended, api=api, **options)
     job: dict[str, Any] = {
         "graph": loaded.source,
         "subgraphs": dict(loaded.subgraphs),
@@ -134,11 +142,14 @@ def run(
         "options": options,
         "finish": seconds,
         "call_log": ended and vars(ended.job),
+        "observed": api is not None,
         "log": {"as_json": log_json, "quiet": quiet},
     }
     supervisor = Supervisor(plan, processes, WORKER, job, bus=bus, on_file=log.wrote, calls=calls, max_calls=max_calls)
+    if api is not None:
+        supervisor.on_observed = api.publish
     with _replaying(ended, bus):
-        asyncio.run(_supervise(supervisor, bus, hub, seconds))  # it gains nothing from a faster loop
+        asyncio.run(_supervise(supervisor, bus, hub, seconds, api))  # it gains nothing from a faster loop
     log.close(supervisor.totals)
     raise typer.Exit(supervisor.code or supervisor.totals.exit_code)
 
@@ -151,6 +162,7 @@ def run_engine(
     hub: Hub | None = None,
     finish: float = 0.0,
     ended: CallLog | None = None,
+    api: AdminProcess | None = None,
     **options: Any,
 ) -> None:
     """Run a plan in this process, and log; ``finish`` is the time in seconds that calls have after SIGTERM.
@@ -164,7 +176,7 @@ def run_engine(
         asyncio.Runner(loop_factory=new_loop) as runner,
         collected_in_quiet_slots(engine.slots),
     ):
-        runner.run(_until_done(engine, hub, finish))
+        runner.run(_until_done(engine, hub, finish, api))
     log.close(engine.totals)
     raise typer.Exit(engine.totals.exit_code)
 
@@ -177,7 +189,7 @@ def _replaying(ended: CallLog | None, bus: Bus) -> AbstractContextManager[None]:
     return replaying(ended.folder, ended.database, ended.days, bus)
 
 
-async def _until_done(engine: Engine, hub: Hub | None, seconds: float) -> None:
+async def _until_done(engine: Engine, hub: Hub | None, seconds: float, api: AdminProcess | None) -> None:
     def stop() -> None:
         engine.bus.emit("stop_requested", calls=len(engine.flows))
         engine.stop()
@@ -192,11 +204,13 @@ async def _until_done(engine: Engine, hub: Hub | None, seconds: float) -> None:
     Notifier(engine)
     handlers = {1: engine_handler(engine)}
     metrics = RunMetrics(engine.plan, handlers, engine.call_limit.share, lambda: engine.draining)
-    async with _answering(hub, handlers, _commands(engine, finish, metrics)):
+    async with _answering(hub, handlers, _commands(engine, finish, metrics), api):
         await engine.run()
 
 
-async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None, seconds: float) -> None:
+async def _supervise(
+    supervisor: Supervisor, bus: Bus, hub: Hub | None, seconds: float, api: AdminProcess | None
+) -> None:
     def stop() -> None:
         bus.emit("stop_requested", workers=len(supervisor.handlers))
         bus.deliver()
@@ -219,7 +233,7 @@ async def _supervise(supervisor: Supervisor, bus: Bus, hub: Hub | None, seconds:
         partial(event_samples, bus),
     )
     supervisor.on_worker_end = metrics.worker_ended
-    async with _answering(hub, supervisor.handlers, _commands(supervisor, finish, metrics)):
+    async with _answering(hub, supervisor.handlers, _commands(supervisor, finish, metrics), api):
         await supervisor.run()
 
 
@@ -241,7 +255,7 @@ def _commands(runner: Engine | Supervisor, finish: Callable[[float], None], metr
 
 @asynccontextmanager
 async def _answering(
-    hub: Hub | None, handlers: dict[int, ControlHandler], commands: dict[str, Command]
+    hub: Hub | None, handlers: dict[int, ControlHandler], commands: dict[str, Command], api: AdminProcess | None
 ) -> AsyncIterator[None]:
     if hub is None:
         yield
@@ -249,7 +263,8 @@ async def _answering(
     hub.handlers, hub.commands = handlers, commands
     await hub.open()
     try:
-        yield
+        async with nullcontext() if api is None else api.serving(hub.path):
+            yield
     finally:
         await hub.close()
 
@@ -284,15 +299,15 @@ def _has_terminal() -> bool:
     return True
 
 
-def _hub(control: Path | None, bus: Bus) -> Hub | None:
-    """Return a hub at ``control``, or at a path of this process; None when the latter cannot be made.
+def _hub(control: Path | None, bus: Bus, *, required: bool) -> Hub | None:
+    """Return a hub at ``control``, or at a path of this process; None when that fails.
 
-    Raises `CannotStart` when ``control`` cannot be used.
+    Raises `CannotStart` instead where the hub is ``required``.
     """
     try:
         hub = Hub(control or directory() / f"{os.getpid()}.sock")
     except CannotStart as error:
-        if control is not None:
+        if required:
             raise
         bus.emit(
             "control_failed", cause=error, detail="calls are taken, but flowcore calls, tap and monitor cannot connect"

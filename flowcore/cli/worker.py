@@ -63,7 +63,7 @@ def _call_log(link: WorkerLink, engine: Engine) -> AbstractContextManager[None]:
 async def _until_done(link: WorkerLink, engine: Engine) -> None:
     # A service manager sends SIGTERM to all processes, and the supervisor says the same through the channel.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, engine.finish, link.job["finish"])
-    await link.run(engine)
+    await link.run(engine, link.job["observed"])
 
 
 if __name__ == "__main__":

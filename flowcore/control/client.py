@@ -52,8 +52,20 @@ def all_calls(path: Path, name: str = "") -> tuple[list[dict[str, Any]], list[in
     With a ``name``, each call has its `flowcore.call_ids.Match`.
     """
     answers, missing = ask(path, {"ask": "calls"} | ({"name": name} if name else {}))
+    return live_calls(answers), missing
+
+
+def live_calls(answers: Mapping[int, Any]) -> list[dict[str, Any]]:
+    """Return the calls in the answers to a request for ``calls``, oldest first, with the ``worker`` of each."""
     listed = [{**call, "worker": worker} for worker, calls in answers.items() for call in calls]
-    return sorted(listed, key=lambda call: (call["since"], call["flow"])), missing
+    return sorted(listed, key=lambda call: (call["since"], call["flow"]))
+
+
+def matching_calls(calls: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Return those of ``calls``, asked for with ``name``, that it means: the exact ones, else those it begins."""
+    if name == "newest":
+        return calls[-1:]
+    return [call for call in calls if call["match"] == "exact"] or [call for call in calls if call["match"]]
 
 
 def find_call(path: Path, name: str) -> dict[str, Any]:
@@ -65,9 +77,7 @@ def find_call(path: Path, name: str) -> dict[str, Any]:
     calls, missing = all_calls(path, name)
     if not calls and not missing:
         raise UsageError("there is no live call now: `flowcore calls --watch` shows when one comes")
-    if name == "newest" and calls:
-        return calls[-1]
-    found = [call for call in calls if call["match"] == "exact"] or [call for call in calls if call["match"]]
+    found = matching_calls(calls, name)
     if not found:
         raise UsageError(f"there is no live call {name!r}: `flowcore calls` lists them{without_answer(missing)}")
     if len({call["call_id"] or call["flow"] for call in found}) > 1:

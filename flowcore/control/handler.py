@@ -28,6 +28,8 @@ def engine_handler(engine: Engine) -> ControlHandler:
             return calls(engine, request.get("name", ""))
         if request["ask"] == "metrics":
             return read(engine).to_message()
+        if request["ask"] == "not_ready":
+            return engine.objection or engine.obstacle
         if request["ask"] == "tap":
             return taps.open(request)
         for resource in engine.resources():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ def event_fields(event: Event) -> dict[str, Any]:
     if isinstance(cause, BaseException):
         fields |= _explained(cause)
     return fields
+
+
+def event_record(event: Event) -> dict[str, Any]:
+    """Return an event as ``flowcore run --log-json`` logs it."""
+    timestamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"event": event.name, "level": event.level, "timestamp": timestamp, **event_fields(event)}
 
 
 def _explained(cause: BaseException) -> dict[str, Any]:

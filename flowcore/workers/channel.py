@@ -10,6 +10,7 @@ When the channel closes, the other side is dead. The supervisor sends:
 A worker sends:
 
 - ``{"event": {...}}``: an event of ``FORWARDED_EVENTS``
+- ``{"observed": {...}}``: an event as the log shows it, where the run is observed
 - ``{"totals": {...}}``: its counters, in place of those it sent before
 - ``{"messages": [[resource, message], ...]}``: messages for the same resources in all other workers
 - ``{"alive": true}``: a heartbeat
@@ -29,7 +30,9 @@ MAX_LINE: Final = 16 * 1024 * 1024
 """Bytes of a line at most: enough for the answer of a worker with thousands of calls."""
 MAX_BATCH: Final = 20
 """Messages of resources in one line at most."""
-FORWARDED_EVENTS: Final = frozenset({"listener_opened", "page_opened", "file_finished", "flow_opened", "flow_closed"})
+ANNOUNCED_EVENTS: Final = frozenset({"listener_opened", "page_opened"})
+"""Events that the supervisor emits once for all workers."""
+FORWARDED_EVENTS: Final = ANNOUNCED_EVENTS | {"file_finished", "flow_opened", "flow_closed"}
 """Events of a worker that it sends to its supervisor."""
 
 

@@ -14,11 +14,12 @@ from typing import Any
 from flowcore.control.handler import engine_handler
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import STOP_TIMEOUT, Engine
+from flowcore.engine.event_fields import event_record
 from flowcore.engine.sockets import Address
 from flowcore.engine.totals import Totals
 from flowcore.errors import UsageError
 from flowcore.workers.call_limit import SharedCallLimit
-from flowcore.workers.channel import FORWARDED_EVENTS, MAX_BATCH, Channel
+from flowcore.workers.channel import ANNOUNCED_EVENTS, FORWARDED_EVENTS, MAX_BATCH, Channel
 from flowcore.workers.messages import WorkerMessages
 from flowcore.workers.notify import is_stuck
 
@@ -55,11 +56,16 @@ class WorkerLink:
         self._channel: Channel
         self._published = 0  # ends of calls in the totals that the supervisor has
 
-    async def run(self, engine: Engine) -> None:
-        """Run the engine, report and answer; when the supervisor is dead, end the calls in order."""
+    async def run(self, engine: Engine, observed: bool = False) -> None:
+        """Run the engine, report and answer; when the supervisor is dead, end the calls in order.
+
+        Where the run is ``observed``, the supervisor gets all events, as the log shows them.
+        """
         self._channel = await Channel.open(self._socket)
         threading.Thread(target=_exit_after_hang_up, args=(os.dup(self._socket.fileno()),), daemon=True).start()
         self.bus.subscribe(self._forward)
+        if observed:
+            self.bus.subscribe(self._show)
         engine.slots.at_end(self._send_messages)
         engine.slots.at_end(lambda: self._publish(engine.totals))
         tasks = [asyncio.create_task(self._serve(engine)), asyncio.create_task(self._beat(engine))]
@@ -76,6 +82,10 @@ class WorkerLink:
     def _forward(self, event: Event) -> None:
         if event.name in FORWARDED_EVENTS:
             self._channel.send({"event": {**vars(event), "data": dict(event.data)}})
+
+    def _show(self, event: Event) -> None:
+        if event.name not in ANNOUNCED_EVENTS:
+            self._channel.send({"observed": event_record(event)})
 
     def _send_messages(self) -> None:
         messages = self.messages.take()

@@ -42,7 +42,8 @@ class Supervisor:
 
     ``job`` is what the worker's program needs to know, as JSON. ``calls`` and ``max_calls`` count over all workers.
     ``bus`` gets events of workers and repairs, and the addresses; the workers log all other events themselves.
-    ``on_file`` is called with the path of each file that they finish.
+    ``on_file`` is called with the path of each file that they finish; ``on_observed``, where the run is observed, with
+    each event of a worker, as its log shows it.
     """
 
     plan: Plan
@@ -53,6 +54,7 @@ class Supervisor:
     on_file: Callable[[str], None]
     calls: int | None = None
     max_calls: int = 2000
+    on_observed: Callable[[Mapping[str, Any]], None] = lambda record: None
     totals: Totals = field(default_factory=Totals, init=False)
     code: int = field(default=0, init=False)
     """Exit code of a first worker that could not start, and has logged why."""
@@ -169,6 +171,8 @@ class Supervisor:
     def _on_message(self, worker: WorkerProcess, message: Mapping[str, Any]) -> None:
         if "event" in message:
             self._on_event(worker, Event(**message["event"]))
+        elif "observed" in message:
+            self.on_observed({**message["observed"], "worker": worker.number})
         elif "totals" in message:
             worker.totals = Totals.from_message(message["totals"])
         elif "messages" in message:

@@ -43,7 +43,7 @@ def test_a_worker_runs_its_job_reports_and_answers(monkeypatch):
             recover=False,
         )
         here = await Channel.open(ours)
-        running = asyncio.create_task(link.run(engine))
+        running = asyncio.create_task(link.run(engine, observed=True))
         here.send({"reload": True})
         here.send({"from": 1, "messages": None})
         heard = [message async for message in here.messages()]
@@ -58,4 +58,7 @@ def test_a_worker_runs_its_job_reports_and_answers(monkeypatch):
     assert isinstance(answers[7]["answer"], list)
     assert answers[8] == {"id": 8}
     assert [message["event"]["name"] for message in heard if "event" in message][-1] == "flow_closed"
+    observed = [message["observed"]["event"] for message in heard if "observed" in message]
+    assert {"nothing_reloaded", "flow_opened", "flow_closed"} <= set(observed)
+    assert "listener_opened" not in observed
     assert heard[-1]["totals"]["flows"] == 1

@@ -1,0 +1,57 @@
+"""The application of the admin API: its operations, access rules and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import Depends, FastAPI
+
+from flowcore.admin import calls, problems, status, streams
+from flowcore.admin.access import Access, OnRejected, authorized, known_peer
+from flowcore.admin.engine_client import EngineClient
+from flowcore.admin.event_feed import EventFeed
+from flowcore.admin.settings import AdminSettings
+
+DESCRIPTION = "Live calls, health, metrics, events and taps of a running flowcore."
+
+
+def make_app(
+    settings: AdminSettings,
+    token: str,
+    engine: EngineClient,
+    feed: EventFeed,
+    graph: Mapping[str, Any],
+    on_rejected: OnRejected,
+) -> FastAPI:
+    """Build the application. ``graph`` is what `flowcore.admin.description.describe` made."""
+    app = FastAPI(
+        title="flowcore",
+        version=version("flowcore"),
+        description=DESCRIPTION,
+        docs_url=None,  # Swagger's page and ReDoc load their scripts from another site
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.access = Access(token, settings.proxies, bool(settings.cert), on_rejected)
+    app.state.engine = engine
+    app.state.feed = feed
+    app.state.graph = graph
+    app.state.taps = set()
+    app.state.tap_threads = ThreadPoolExecutor(streams.MAX_TAPS, "admin-tap")
+    problems.install(app)
+    app.include_router(
+        status.health, dependencies=[Depends(known_peer)], responses=problems.responses(HTTPStatus.FORBIDDEN)
+    )
+    errors = problems.responses(*problems.OF_ALL_OPERATIONS)
+    for router in (calls.router, streams.router, status.router):
+        app.include_router(router, dependencies=[Depends(authorized)], responses=errors)
+
+    @app.get("/openapi.json", include_in_schema=False, dependencies=[Depends(known_peer)])
+    async def document() -> dict[str, Any]:
+        return problems.documented(app.openapi())
+
+    return app

@@ -1,0 +1,113 @@
+"""The application in memory: its document, its errors, and the graph that it shows."""
+
+import asyncio
+import hashlib
+
+import httpx
+import pytest
+
+from flowcore.admin.app import make_app
+from flowcore.admin.description import describe
+from flowcore.admin.engine_client import EngineClient
+from flowcore.admin.event_feed import EventFeed
+from flowcore.admin.settings import AdminSettings
+from flowcore.graph.load import load
+from flowcore.graph.negotiate import compile_graph
+from tests.support.live import ROOT
+
+RECORD = ROOT / "graphs" / "record.yaml"
+SECRET = "t0ken-MARKER-4711-of-32-characters"
+OPEN = ("/healthz", "/readyz")
+"""Operations without a token."""
+PROTECTED = (
+    "/metrics",
+    "/v1/calls",
+    "/v1/calls/{call}",
+    "/v1/calls/{call}/tap",
+    "/v1/events",
+    "/v1/graph",
+    "/v1/graph/picture",
+    "/v1/version",
+)
+
+
+@pytest.fixture
+def get(tmp_path):
+    """Send a request to the API of a run that does not answer."""
+
+    def answer(path, token=SECRET):
+        async def main():
+            graph = load(RECORD)
+            app = make_app(
+                AdminSettings("127.0.0.1", 0),
+                SECRET,
+                EngineClient(tmp_path / "gone"),
+                EventFeed(lambda: None),
+                describe(compile_graph(graph), graph.source, []),
+                lambda reason, address: None,
+            )
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
+                return await client.get(path)
+
+        return asyncio.run(main())
+
+    return answer
+
+
+def test_the_document_names_every_operation_with_its_errors(get):
+    document = get("/openapi.json", token="").json()
+    operations = {path: operation["get"] for path, operation in document["paths"].items()}
+    assert set(operations) == {*OPEN, *PROTECTED}
+    for path, operation in operations.items():
+        assert operation["summary"], path
+        protected = {"401", "403", "422", "503"} <= set(operation["responses"])
+        assert protected == ("security" in operation) == (path in PROTECTED), path
+    assert document["components"]["schemas"]["ProblemDetails"]["example"]["status"] == 404
+
+
+@pytest.mark.fault(81)
+@pytest.mark.parametrize("path", PROTECTED)
+def test_every_operation_needs_the_token(get, path):
+    for token in ("", "wr0ng-MARKER-0815"):
+        answer = get(path.replace("{call}", "newest"), token=token)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert answer.headers["content-type"] == "application/problem+json"
+        problem = answer.json()
+        assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", "Unauthorized", 401)
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_a_run_that_does_not_answer_is_neither_alive_nor_ready(get, path):
+    answer = get(path, token="")
+    assert (answer.status_code, answer.text) == (503, "no_answer\n")
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/v1/calls", "/v1/calls/newest", "/v1/calls/newest/tap"])
+def test_questions_that_a_run_does_not_answer_are_503(get, path):
+    answer = get(path)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "no answer at" in answer.json()["detail"]
+
+
+def test_an_unknown_path_is_404_and_points_to_the_document(get):
+    answer = get("/v1/nothing")
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == "GET /v1/nothing: GET /openapi.json lists all operations"
+
+
+def test_a_wrong_parameter_is_422_and_named(get):
+    answer = get("/v1/calls/newest/tap?format=mp3")
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "format: Input should be 'lines' or 'wav'"
+
+
+def test_versions_graph_and_picture_are_those_of_the_run(get):
+    version, graph = get("/v1/version").json(), get("/v1/graph").json()
+    assert version["graph_sha256"] == hashlib.sha256(RECORD.read_bytes()).hexdigest()
+    assert graph["text"] == RECORD.read_text()
+    assert graph["plan"]["chains"][0]["nodes"][0]["name"] == "call"
+    picture = get("/v1/graph/picture")
+    assert picture.headers["content-type"] == "image/svg+xml"
+    assert picture.text.startswith("<svg")
