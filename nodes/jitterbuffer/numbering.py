@@ -7,7 +7,9 @@ count packets agree with the order and the pace in which these come; numbers tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from math import gcd
 from typing import NamedTuple
@@ -29,8 +31,12 @@ MAX_STRIDE = 2
 """The longest step from one packet's number to the next that counts packets."""
 
 MAX_IRREGULAR = 1 / 3
-"""The part of a counter's steps that may disagree with the order of arrival, or with its pace: in random numbers half
-go back, and all come too early."""
+"""The part of a counter's steps that may disagree with its pace, or with the order of arrival, before more packets are
+waited for: in random numbers all come too early, and half go back."""
+
+FEW_PACKETS = 12
+MAX_IRREGULAR_OF_FEW = 1 / 5
+"""The same for fewer packets of each track than this, where chance decides: then more of them are waited for."""
 
 MAX_OVERTAKING_PACKETS = 6
 MAX_OVERTAKING_SECONDS = 0.12
@@ -74,10 +80,14 @@ def learn(early: Sequence[Packet], repeats: Collection[Packet] = ()) -> Numberin
     new = [packet for packet in once if packet not in repeats]
     own = [[packet for packet in new if packet.track == track] for track in tracks]
     enough = max(map(len, own)) > CERTAIN_PACKETS or early[-1].arrived - early[0].arrived >= CERTAIN_SECONDS
-    regular = _is_regular(own, new, _in_reach if enough else _rises)
+    shared = len(numbers) > 1 and _one_counter(once, numbers)
+    few = max(Counter(packet.track for packet in early).values()) < FEW_PACKETS
+    tolerance = MAX_IRREGULAR_OF_FEW if few else MAX_IRREGULAR
+    in_order = _in_reach if enough else partial(_rises, tolerance=tolerance)
+    too_early = [_too_early(new, len(tracks))] if shared else [_too_early(packets, 1) for packets in own]
+    regular = max(too_early) <= tolerance and all(map(in_order, own))
     if not regular and enough:
         return Numbering(unknown="irregular", certain=False)
-    shared = len(numbers) > 1 and _one_counter(once, numbers)
     return Numbering(shared, _stride([union] if shared else numbers.values()), certain=regular)
 
 
@@ -103,18 +113,10 @@ def _media_counted(mine: Sequence[Packet], first: Mapping[int, Packet]) -> Numbe
     return None
 
 
-def _is_regular(
-    tracks: Collection[Sequence[Packet]], union: Sequence[Packet], in_order: Callable[[Sequence[Packet]], bool]
-) -> bool:
-    """Whether numbers that count packets explain most of these, each track's in the order of their arrival."""
-    one = in_order(union) and _keeps_pace(union, len(tracks))
-    return all(in_order(own) for own in tracks) and (one or all(_keeps_pace(own, 1) for own in tracks))
-
-
-def _rises(packets: Sequence[Packet]) -> bool:
+def _rises(packets: Sequence[Packet], tolerance: float) -> bool:
     """Whether few packets were overtaken by the one after them."""
     back = sum(after.seq <= before.seq for before, after in pairwise(packets))
-    return back < max(1, MAX_IRREGULAR * (len(packets) - 1))
+    return back < max(1, tolerance * (len(packets) - 1))
 
 
 def _in_reach(packets: Sequence[Packet]) -> bool:
@@ -127,13 +129,13 @@ def _in_reach(packets: Sequence[Packet]) -> bool:
     return too_late <= MAX_TOO_LATE * (len(packets) - 1)
 
 
-def _keeps_pace(packets: Sequence[Packet], tracks: int) -> bool:
-    """Whether the numbers of one counter of so many tracks rise with the clock.
+def _too_early(packets: Sequence[Packet], tracks: int) -> float:
+    """The part of the steps of one counter of so many tracks at which the numbers rise faster than the clock.
 
     A packet behind missing ones comes as much later as they were long: a network only ever adds to the least delay.
     """
     if len(packets) < 3:
-        return True
+        return 0.0
     ordered = sorted(packets, key=lambda packet: packet.seq)
     stride = _stride([[packet.seq for packet in ordered]])
     position, least, too_early = 0.0, float("inf"), 0
@@ -143,7 +145,7 @@ def _keeps_pace(packets: Sequence[Packet], tracks: int) -> bool:
         least = min(least, before.arrived - position)
         position += missing + seconds
         too_early += missing > 0 and after.arrived - position < least - missing / 2
-    return too_early <= MAX_IRREGULAR * (len(packets) - 1)
+    return too_early / (len(packets) - 1)
 
 
 def _steps(counts: Iterable[Sequence[int]]) -> list[int]:
@@ -181,8 +183,8 @@ def _one_counter(once: Sequence[Packet], numbers: Mapping[str, list[int]]) -> bo
 
 
 def _stride(counts: Iterable[Sequence[int]]) -> int:
-    """2 if every step within each of the counts is at least that, and one is just that; else 1."""
-    return MAX_STRIDE if min(_steps(counts), default=1) == MAX_STRIDE else 1
+    """2 if every step within each of the counts is a multiple of it; else 1."""
+    return MAX_STRIDE if gcd(*_steps(counts)) == MAX_STRIDE else 1
 
 
 def _seconds(packets: Iterable[Packet]) -> float:

@@ -38,7 +38,7 @@ IRREGULAR: dict[str, Callable[[random.Random, int], int]] = {  # the n-th number
 SCHEMES = (
     *(*PACKETS_COUNTED, "own 1", "shared 1"),
     *("constant", "samples", "milliseconds"),
-    *(scheme for scheme in IRREGULAR if scheme != "small irregular steps"),  # they may pass for losses at first
+    *IRREGULAR,
     *(f"{whose} {step}" for whose in ("own", "shared") for step in (3, 20, 160, 320)),
 )
 NOISE = random.Random(7).randbytes(1 << 22).replace(b"\xff", b"\x00")

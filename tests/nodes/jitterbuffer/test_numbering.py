@@ -58,6 +58,21 @@ def test_equal_numbers_of_both_parties_are_counters_of_their_own(step):
     assert learnt(turns(10, 10, step)) == Numbering(stride=step)
 
 
+def test_a_step_of_three_among_steps_of_two_is_no_counter_by_two():
+    assert learnt("a0 a2 a5 a7").stride == 1
+
+
+@pytest.mark.fault(69)
+@pytest.mark.parametrize(
+    "numbers", ["a0 c2 a7 a10", "a0 a7 c2 a10 c9 a15", "a4 a9 a12 a18 a22 a26 a34 c65531", "a3 c4 a7 c9 a12 c10"]
+)
+@pytest.mark.parametrize("length", [160, 800])
+def test_steps_that_are_too_long_for_the_pace_of_the_packets_wait_for_more(numbers, length):
+    scheme = learnt(numbers, length)
+    assert not scheme.certain
+    assert not scheme.unknown or scheme.unknown == "irregular"
+
+
 def test_repeats_of_a_unique_number_can_be_told_and_others_cannot():
     assert learnt("a7 a7 a7 a7") == Numbering(unknown="constant", unique=False)
     assert learnt(turns(0, 0, 320)).unique

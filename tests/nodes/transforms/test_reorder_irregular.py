@@ -42,7 +42,7 @@ def named_after(sent, since=0.0):
     return [name for name, _ in harness.events]
 
 
-@pytest.mark.parametrize("length", [80, 160, 480])
+@pytest.mark.parametrize("length", [80, 160, 480, 800, 1600])
 @pytest.mark.parametrize("numbering", IRREGULAR)
 @pytest.mark.fault(69)
 def test_numbers_that_count_nothing_are_named_and_the_order_is_that_of_arrival(numbering, length):
