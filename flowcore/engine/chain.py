@@ -6,6 +6,7 @@ A `flowcore.engine.node_run.Hop` leads from one node to the next. The chain open
 from __future__ import annotations
 
 from dataclasses import InitVar, dataclass, field
+from time import monotonic
 
 from flowcore.engine.border import EMPTY, END, Border
 from flowcore.engine.node_run import FlowContext, NodeRun, Put, no_op
@@ -93,6 +94,7 @@ class Chain:
                         self._flushing = True
                         break
                     continue
+                self.strand.since = monotonic()
                 entry(chunk)
         if self._flushing and not self.given_up:
             self.finish()

@@ -33,16 +33,18 @@ class Work(Protocol):
 class Strand:
     """Serialises the calls of one ``Work``. ``ready`` may be called from any thread, any number of times.
 
-    ``kind`` is the same for strands that would get stuck together: those of one node of the graph.
+    ``kind`` is the same for strands that would get stuck together: those of one node of the graph. ``since``, in
+    monotonic seconds, is when the strand began to run or, if later, took its latest chunk. The watchdog reads it.
     """
 
-    __slots__ = ("_lock", "_scheduled", "kind", "pool", "thread", "work")
+    __slots__ = ("_lock", "_scheduled", "kind", "pool", "since", "thread", "work")
 
     def __init__(self, pool: Pool, work: Work, kind: str = "") -> None:
         self.pool = pool
         self.kind = kind
         self.work = work
         self.thread = 0
+        self.since = 0.0
         self._lock = threading.Lock()
         self._scheduled = False
 
@@ -114,9 +116,8 @@ class ThreadPool:
         self.max_threads = max_threads
         self._max_of_kind = max(1, max_threads // KIND_SHARE)
         self.threads = 0
-        self.working_since: dict[int, float] = {}
-        """By thread that runs a strand: the time at which it began, in monotonic seconds. The watchdog reads it."""
-        self._kinds: dict[int, str] = {}  # the kind of strand that each of those threads runs
+        self.running: dict[int, Strand] = {}
+        """The strands that run, by thread."""
         self._parked: deque[Strand] = deque()  # strands whose kind already has its share of threads
         self._queue: deque[Strand] = deque()
         self._free = threading.Condition()
@@ -168,15 +169,14 @@ class ThreadPool:
             if self.threads > self._max_of_kind and self._is_at_limit(strand.kind):
                 self._parked.append(strand)
                 continue
-            self._kinds[me] = strand.kind
-            self.working_since[me] = time.monotonic()
+            strand.since = time.monotonic()
+            self.running[me] = strand
             strand.run()
-            del self.working_since[me]
-            del self._kinds[me]
+            del self.running[me]
             self._done += 1
 
     def _is_at_limit(self, kind: str) -> bool:
-        return tuple(self._kinds.values()).count(kind) >= self._max_of_kind
+        return sum(strand.kind == kind for strand in tuple(self.running.values())) >= self._max_of_kind
 
     def close(self) -> None:
         self._closed = True

@@ -26,7 +26,7 @@ CHECK_INTERVAL = 0.1
 LOOP_TIMEOUT: Final = 0.2
 """Seconds without a slot after which the event loop counts as blocked: every call waits for it."""
 STRAND_TIMEOUT: Final = 10.0
-"""Seconds in one strand after which its thread counts as stuck: only the strand's own flow waits for it."""
+"""Seconds with one chunk after which a thread counts as stuck: only the strand's own flow waits for it."""
 
 
 class Watchdog:
@@ -57,8 +57,8 @@ class Watchdog:
             if late:  # this thread got no CPU time either: the machine is overloaded, and no node is to blame
                 continue
             self._check("loop_blocked", self._loop_thread, self._slots.beat, now, LOOP_TIMEOUT + self._slots.period)
-            for thread, since in tuple(self._pool.working_since.items()):
-                self._check("thread_stuck", thread, since, now, STRAND_TIMEOUT)
+            for thread, strand in tuple(self._pool.running.items()):
+                self._check("thread_stuck", thread, strand.since, now, STRAND_TIMEOUT)
 
     def _check(self, event: str, thread: int, since: float, now: float, limit: float) -> None:
         if not since or now - since < limit or self._reported.get(thread) == since:

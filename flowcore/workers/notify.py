@@ -1,8 +1,8 @@
 """Notifies systemd that the process is ready, alive or stopping, with the datagrams of ``sd_notify(3)``.
 
-*Alive* means that slots go on and that no thread has been in one strand for longer than ``STUCK_TIMEOUT``. A service
-whose unit has ``WatchdogSec=`` is restarted when no heartbeat comes in time. Without ``NOTIFY_SOCKET`` nothing is
-sent. With workers, the supervisor speaks for all of them, because systemd listens only to the main process.
+*Alive* means that slots go on and that no thread has been busy with one chunk for longer than ``STUCK_TIMEOUT``. A
+service whose unit has ``WatchdogSec=`` is restarted when no heartbeat comes in time. Without ``NOTIFY_SOCKET`` nothing
+is sent. With workers, the supervisor speaks for all of them, because systemd listens only to the main process.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from flowcore.engine.engine import STOP_TIMEOUT, Engine
 from flowcore.engine.pool import ThreadPool
 
 STUCK_TIMEOUT: Final = 10.0
-"""Seconds in one strand, or without news of a worker, after which heartbeats stop."""
+"""Seconds with one chunk, or without news of a worker, after which heartbeats stop."""
 
 
 def is_stuck(engine: Engine) -> bool:
-    """Whether a thread has been in one strand for too long."""
+    """Whether a thread has been busy with one chunk for too long."""
     if not isinstance(engine.pool, ThreadPool):
         return False
     now = time.monotonic()
-    return now - min(tuple(engine.pool.working_since.values()), default=now) > STUCK_TIMEOUT
+    return now - min((strand.since for strand in tuple(engine.pool.running.values())), default=now) > STUCK_TIMEOUT
 
 
 class _ServiceManager:

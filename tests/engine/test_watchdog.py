@@ -2,14 +2,16 @@
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
 
-from flowcore import Audio, Sink, node
+from flowcore import Audio, Session, Sink, node
 from flowcore.engine import watchdog
 from flowcore.engine.bus import Bus
 from flowcore.engine.engine import Engine
+from flowcore.engine.pool import ThreadPool
 from tests.engine.nodes import Tones, plan, step
 
 FREED = threading.Event()
@@ -38,6 +40,31 @@ class BlocksInThread(Blocks):
 
     name = "blocks_in_thread"
     runs = "thread"
+
+
+@node("notes_age")
+class NotesAge(Sink[Audio]):
+    """Notes for how long its thread seems to have been busy, each time compared with the chunk before."""
+
+    runs = "thread"
+    engine: Engine
+    older_than_the_chunk_before: list[bool] = []
+
+    def open(self, session: Session) -> None:
+        self._done = 0.0
+
+    def process(self, chunk: Audio) -> None:
+        pool = self.engine.pool
+        assert isinstance(pool, ThreadPool)
+        self.older_than_the_chunk_before.append(pool.running[threading.get_ident()].since < self._done)
+        self._done = time.monotonic()
+
+
+def test_a_thread_that_goes_on_from_chunk_to_chunk_without_a_rest_is_not_stuck():
+    NotesAge.engine = Engine(plan(step("call", Tones), step("end", NotesAge, "call")))
+    asyncio.run(NotesAge.engine.run())
+    assert len(NotesAge.older_than_the_chunk_before) > 1
+    assert not any(NotesAge.older_than_the_chunk_before)
 
 
 @pytest.mark.fault(32)

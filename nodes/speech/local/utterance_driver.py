@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from math import inf
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 from weakref import ref
@@ -36,6 +37,7 @@ HOLD_TIMEOUT = 1.5  # seconds without audio after which an utterance is over: a 
 MAX_LATENESS = 0.2  # seconds: a later alarm hints at a stall, and gives the audio that may be waiting this much time
 MAX_LEAD = 10.0  # seconds that a call's audio may be ahead of real time before its source counts as able to wait
 MAX_WAITING_SECONDS = 30.0  # of audio that such sources, in equal shares, leave waiting: they go no faster than decoded
+MAX_BLOCKED_SECONDS = 5.0  # for which one chunk of them waits: the watchdog takes a thread for stuck after 10 s
 TELL_INTERVAL = 10.0  # seconds between two events about skipped utterances of a call
 REMOTE_DECODERS = 16  # in threads: at a second for each answer, 50 parties that talk half of the time
 CLOSE_TIMEOUT = 5.0  # seconds; a killed process ends at once
@@ -121,7 +123,8 @@ class _DecodeRequest:
 class UtteranceDriver:
     """The tracks of one node of one call. ``interim`` is the seconds of speech between interim texts; 0 for none.
 
-    `push` blocks while much audio of a call that comes faster than real time waits. `collect` emits the texts.
+    `push` blocks, for 5 s at most, while much audio of a call that comes faster than real time waits. `collect` emits
+    the texts.
     """
 
     host: DriverHost
@@ -219,8 +222,10 @@ class UtteranceDriver:
 
     def _wait_for_decoders(self) -> None:
         """Block while more than this call's share of audio waits."""
-        while self._pending_seconds > MAX_WAITING_SECONDS / max(1, self._queue.owners):
-            self._take(*self._results.get())
+        until = monotonic() + MAX_BLOCKED_SECONDS
+        while self._pending_seconds > MAX_WAITING_SECONDS / max(1, self._queue.owners) and monotonic() < until:
+            with suppress(Empty):
+                self._take(*self._results.get(timeout=max(0.0, until - monotonic())))
             for track in self._tracks.values():  # no track could deliver audio meanwhile
                 track.audio_at = self.host.now()
 

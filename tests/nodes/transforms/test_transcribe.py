@@ -222,7 +222,7 @@ def test_a_file_that_is_read_faster_than_decoded_waits_and_loses_nothing(resourc
     waited: list[float] = []
     results = call.node._driver._results
 
-    def get() -> Any:
+    def get(timeout: float | None = None) -> Any:
         """The node waits: only now the decoder goes on."""
         waited.append(sum(chunk.seconds for chunk in pushed))
         pitches.let.set()
@@ -235,6 +235,17 @@ def test_a_file_that_is_read_faster_than_decoded_waits_and_loses_nothing(resourc
         call.push(chunk)
         pushed.append(chunk)
     assert 3 < waited[0] < 8
+    assert [text.text for text in call.settle().finals] == ["2000"] * 10
+
+
+def test_a_file_does_not_wait_for_slow_decoders_until_its_thread_seems_stuck(resource, pitches, monkeypatch):
+    monkeypatch.setattr("nodes.speech.local.utterance_driver.MAX_BLOCKED_SECONDS", 0.0)
+    monkeypatch.setattr("nodes.speech.local.utterance_driver.MAX_WAITING_SECONDS", 3.0)
+    call = Call(QUICK, resource)
+    call.node.source_waits = lambda: True
+    pitches.let.clear()
+    call.push(*chunks(*[speech(2000), silence()] * 10))  # returns although no decoder goes on
+    pitches.let.set()
     assert [text.text for text in call.settle().finals] == ["2000"] * 10
 
 
