@@ -59,7 +59,7 @@ class TranscribeConfig(Config):
     pause: Annotated[Duration, Field(ge=0.1, le=3)] = Duration("100ms")
     """The pause that ends an utterance with twice ``enough`` speech or more."""
 
-    long_pause: Annotated[Duration, Field(ge=0.1, le=5)] = Duration("1s")
+    long_pause: Annotated[Duration, Field(ge=0.1, le=5)] = Duration("700ms")
     """The pause that ends one with less than ``enough``: engines recognise a few words alone less well."""
 
     enough: Duration = Duration("3500ms")

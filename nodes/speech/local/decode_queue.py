@@ -57,7 +57,7 @@ class DecodeJob:
     expires: float = inf
     """When a final job is refused, in seconds of the queue's clock."""
     queued: float = 0.0
-    """When it became final, in seconds of the queue's clock."""
+    """When a final job was put into the queue, in seconds of the queue's clock."""
     hurried: bool = False
     """Its call has ended."""
     discarded: bool = False
@@ -104,25 +104,16 @@ class DecodeQueue:
                 raise DecodeFailed("the engine is closed")
             if job.final:
                 stale = self._interims.pop(job.track, None)
-                self._put_final(job)
+                job.queued = self._now()
+                if not job.patient:
+                    job.expires = job.queued + self.max_wait
+                self._finals.append(job)
+                self._refuse_expired()
             else:
                 stale = self._interims.get(job.track)
                 self._interims[job.track] = job
             self._changed.notify()
             return stale is not None
-
-    def make_final(self, job: DecodeJob) -> bool:
-        """Turn an interim job into a final one; False if it was replaced or has its outcome already."""
-        with self._changed:
-            if self._interims.get(job.track) is job:
-                del self._interims[job.track]
-                job.final = True
-                self._put_final(job)
-                return True
-            if self._decoding.get(job.track) is job:
-                job.final = True
-                return True
-            return False
 
     @property
     def finals(self) -> int:
@@ -146,13 +137,6 @@ class DecodeQueue:
         with self._changed:
             for job in self._finals:
                 job.hurried = job.hurried or job.owner is owner
-
-    def _put_final(self, job: DecodeJob) -> None:
-        job.queued = self._now()
-        if not job.patient:
-            job.expires = job.queued + self.max_wait
-        self._finals.append(job)
-        self._refuse_expired()
 
     def _refuse_expired(self) -> None:
         now = self._now()

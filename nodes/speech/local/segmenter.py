@@ -92,7 +92,7 @@ class SegmentLimits:
 class Segmenter:
     """Takes the audio of one track and yields segments.
 
-    While ``speaking``, ``pausing``, ``reaches`` and ``so_far`` describe the open segment.
+    While ``speaking``, ``reaches``, ``voiced_to`` and ``so_far`` describe the open segment.
     """
 
     def __init__(self, voice: SileroDetector, limits: SegmentLimits) -> None:
@@ -121,17 +121,17 @@ class Segmenter:
         yield from self._hear(chunk.samples)
 
     @property
-    def pausing(self) -> bool:
-        """Whether `so_far` is the whole open segment unless more is said."""
-        return self.speaking and self._quiet >= TAIL_WINDOWS
-
-    @property
     def reaches(self) -> int:
         """Position at the end of `so_far`."""
         return self.start + self._spoken() * WINDOW_SAMPLES
 
+    @property
+    def voiced_to(self) -> int:
+        """Position after the last possible voice."""
+        return self.start + (len(self._windows) - self._quiet) * WINDOW_SAMPLES
+
     def so_far(self) -> Segment:
-        """Return the open segment up to now; in a pause, the segment as if it ended there."""
+        """Return the open segment up to now, as if it ended here."""
         return self._segment(self._spoken())
 
     def end(self) -> Segment | None:

@@ -1,15 +1,14 @@
 """Drive a `Decoder` for one node: cut each track into utterances, which the decoders that all calls share decode.
 
-The driver requests interim texts as often as the graph says, and one in every pause that could end the utterance: if
-the utterance ends there, its final text is ready at once. Final texts are never left out; if one cannot be had, the
-transcript marks a gap.
+The driver requests interim texts as often as the graph says, while there is new voice. Final texts are never left out;
+if one cannot be had, the transcript marks a gap.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -17,7 +16,6 @@ from math import inf
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
-from weakref import ref
 
 from flowcore import Audio, Emit, Resource, Text
 from flowcore.environment import worker_count
@@ -42,7 +40,7 @@ TELL_INTERVAL = 10.0  # seconds between two events about skipped utterances of a
 REMOTE_DECODERS = 16  # in threads: at a second for each answer, 50 parties that talk half of the time
 CLOSE_TIMEOUT = 5.0  # seconds; a killed process ends at once
 FIRST_INTERIM = 0.75  # seconds of audio for the first interim text: half of them are before the voice
-INTERIM_GROWTH = 0.5  # new audio for the next interim text, as a share of the audio before, which is decoded again
+INTERIM_GROWTH = 0.5  # audio with new voice for the next interim text, as a share of that before, decoded again
 MIN_SPEECH_SECONDS = 0.1  # models make up words for less
 UNSURE_VOICE = 0.75  # mean probability of voice below which `NOISE` is no speech: 0.6 in music, 0.9 in a lone "You"
 NO_WORDS = Decoded("")
@@ -94,9 +92,7 @@ class _TrackState:
     segmenter: Segmenter
     audio_at: float = 0.0  # monotonic time of its last audio
     requested_to: int = 0  # position up to which text was requested
-    decoded_range: tuple[int, int] = (0, 0)  # start and end of the audio that was ``decoded`` last
-    decoded: Decoded = NO_WORDS
-    early: _DecodeRequest | None = None  # the last request for an interim text, until its outcome comes
+    interim: _DecodeRequest | None = None  # the last request for an interim text, until its outcome comes
     context: Context | None = None  # of the next utterance
 
 
@@ -111,8 +107,6 @@ class _DecodeRequest:
     """Of the call: texts that come together are emitted in the order of their requests."""
     answered: bool = False
     """Set once the node knows of the outcome."""
-    find_job: Callable[[], DecodeJob | None] = lambda: None
-    """Return the job; None once it has its outcome or was replaced. A weak reference: a cycle would keep the audio."""
 
     def drop_samples(self) -> None:
         """Free the audio, 32 KB per second: it will not be decoded."""
@@ -157,8 +151,8 @@ class UtteranceDriver:
         self._patient = self.host.source_waits() or lead > MAX_LEAD
         self._take_results()
         for segment in track.segmenter.push(chunk):
-            self._finish(track, segment)
-        self._request_early(track)
+            self._request(track, segment, final=True)
+        self._request_interim(track)
         if self._patient:
             self._wait_for_decoders()
 
@@ -173,8 +167,8 @@ class UtteranceDriver:
         return bool(self._pending)
 
     def awaits_results(self) -> bool:
-        early = (track.early for track in self._tracks.values() if track.early is not None)
-        return not all(request.answered for request in (*self._pending, *early))
+        interim = (track.interim for track in self._tracks.values() if track.interim is not None)
+        return not all(request.answered for request in (*self._pending, *interim))
 
     def collect(self, emit: Emit[Text]) -> None:
         """Emit the texts that came, and end the utterances of tracks on hold.
@@ -234,35 +228,20 @@ class UtteranceDriver:
         """Seconds of audio whose final texts are still to come."""
         return sum(request.segment.seconds for request in self._pending)
 
-    def _request_early(self, track: _TrackState) -> None:
+    def _request_interim(self, track: _TrackState) -> None:
         segmenter = track.segmenter
-        if segmenter.speaking:
+        if self.interim and segmenter.speaking:
             known = max(0, track.requested_to - segmenter.start)
-            new = segmenter.reaches - segmenter.start - known
-            if (segmenter.pausing and new > 0) or (self.interim and new >= self._interim_step(known)):
+            if segmenter.voiced_to - segmenter.start - known >= self._interim_step(known):
                 self._request(track, segmenter.so_far(), final=False)
 
     def _interim_step(self, known: int) -> float:
-        """Return the samples of new audio that make an interim text due when ``known`` samples have one."""
+        """Return the samples with new voice that make an interim text due when ``known`` samples have one."""
         return max(self.interim * DECODER_RATE, INTERIM_GROWTH * known) if known else FIRST_INTERIM * DECODER_RATE
 
     def _end(self, track: _TrackState) -> None:
         if (segment := track.segmenter.end()) is not None:
-            self._finish(track, segment)
-
-    def _finish(self, track: _TrackState, segment: Segment) -> None:
-        early, track.early = track.early, None
-        if track.decoded_range == (segment.start, segment.end):
-            self._final(track, segment, track.decoded)
-        elif early is not None and self._make_final(early, segment):
-            self._await(early)
-        else:
             self._request(track, segment, final=True)
-
-    def _make_final(self, early: _DecodeRequest, segment: Segment) -> bool:
-        same = (early.segment.start, early.segment.end) == (segment.start, segment.end)
-        job = early.find_job()
-        return same and job is not None and self._queue.make_final(job)
 
     def _request(self, track: _TrackState, segment: Segment, *, final: bool) -> None:
         request = _DecodeRequest(track, segment, final, next(self._numbers))
@@ -273,24 +252,18 @@ class UtteranceDriver:
             request.answered = True
 
         track.requested_to = segment.end
-        context = self._context(track, segment)
+        context = self._context(track, segment) if final else None  # up to 10 s more to decode
         job = DecodeJob(
             self, track, segment.samples, final, done, self._report_death, request.drop_samples, context, self._patient
         )
-        request.find_job = ref(job)
-        if self._queue.put(job) and self.interim:
+        if self._queue.put(job):
             self.host.report.dropped("stale_interim")
+        track.interim = None if final else request
         if final:
-            self._await(request)
-        else:
-            track.early = request
+            self._pending[request] = None
 
     def _report_death(self, cause: str) -> None:
         self.host.report.event("decoder_replaced", cause=cause)
-
-    def _await(self, request: _DecodeRequest) -> None:
-        request.final = True
-        self._pending[request] = None
 
     def _take_results(self) -> None:
         came = []
@@ -301,8 +274,8 @@ class UtteranceDriver:
 
     def _take(self, request: _DecodeRequest, outcome: Outcome) -> None:
         track, segment = request.track, request.segment
-        if track.early is request:
-            track.early = None
+        if track.interim is request:
+            track.interim = None
         if isinstance(outcome, Rejected):
             self._rejected = outcome
         if request.final:
@@ -321,9 +294,7 @@ class UtteranceDriver:
             else:
                 self._drop(request, UNTRANSCRIBED)
         elif isinstance(outcome, Decoded) and segment.start >= track.segmenter.start:  # else the utterance has ended
-            track.decoded_range, track.decoded = (segment.start, segment.end), outcome
-            if self.interim:
-                track.transcript.interim(*segment.spoken, _without_invention(segment, outcome).text)
+            track.transcript.interim(*segment.spoken, _without_invention(segment, outcome).text)
 
     def _final(self, track: _TrackState, segment: Segment, decoded: Decoded) -> None:
         heard = _without_invention(segment, decoded)
@@ -351,7 +322,7 @@ class UtteranceDriver:
         """Mark the final texts that are still pending as gaps."""
         self._queue.discard(self)
         for track in self._tracks.values():
-            track.early = None
+            track.interim = None
         for request in self._pending:
             self._drop(request, UNTRANSCRIBED)
         self._pending.clear()

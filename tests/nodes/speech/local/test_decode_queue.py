@@ -263,51 +263,6 @@ def test_every_final_comes_out_once_and_in_the_order_of_its_track(puts, moves):
         assert [n for n in out if puts[n][0] == party] == [n for n in put if puts[n][0] == party]
 
 
-def test_an_interim_job_that_becomes_final_is_queued_once_and_before_other_interims():
-    queue = DecodeQueue(60)
-    early, other = job("early", "agent", final=False, seconds=2), job("other", "customer", final=False)
-    queue.put(other)
-    queue.put(early)
-    assert queue.make_final(early)
-    assert queue.finals == 1
-    assert queue.take() is early
-    assert queue.take() is other
-    assert not queue._interims
-    queue.finished(early)
-    assert not queue.make_final(early)  # its outcome is out
-
-
-def test_a_job_that_becomes_final_during_its_decoding_is_not_lost_with_its_decoder():
-    queue = DecodeQueue(60)
-    early, later = job("early", "agent", final=False), job("later", "agent", final=False)
-    queue.put(early)
-    assert queue.take() is early
-    queue.put(later)
-    assert queue.make_final(early)
-    queue.give_back(early)
-    assert queue.take() is early
-
-
-def test_a_replaced_job_cannot_become_final():
-    queue = DecodeQueue(60)
-    old = job("old", "agent", final=False)
-    queue.put(old)
-    queue.put(job("new", "agent", final=False))
-    assert not queue.make_final(old)
-
-
-def test_the_wait_of_a_job_that_becomes_final_counts_from_then_on():
-    clock = Clock()
-    queue = DecodeQueue(15, clock)
-    early = job("early", "agent", final=False)
-    queue.put(early)
-    clock.now = 14
-    assert queue.make_final(early)
-    clock.now = 28
-    assert queue.take() is early
-    assert not early.refused
-
-
 def test_it_is_idle_when_no_job_waits_or_is_decoded():
     queue = DecodeQueue(60)
     assert queue.idle

@@ -112,21 +112,6 @@ def test_a_lone_short_answer_ends_as_soon_as_others():
     assert 0.3 < pause_that_ends(0.3) < 0.9
 
 
-def test_in_a_pause_what_there_is_will_be_the_whole_segment():
-    segmenter, guesses, found = Segmenter(Loudness(), PATIENT), [], []
-    samples = sound(silence(1), speech(2), silence(0.7), speech(1), silence(2))
-    for at in range(0, len(samples), 1600):
-        found += segmenter.push(Audio(samples[at : at + 1600], "s16", DECODER_RATE, "agent", at))
-        if segmenter.pausing:
-            guess = segmenter.so_far()
-            assert segmenter.reaches == guess.end
-            guesses.append(guess)
-    assert len({guess.end for guess in guesses}) == 2
-    assert guesses[-1].end == found[0].end
-    assert np.array_equal(guesses[-1].samples, found[0].samples)
-    assert 0.6 < (found[0].end / DECODER_RATE) - 4.7 < 0.7
-
-
 def test_endless_speech_is_cut_at_its_quietest_place():
     samples = sound(speech(10), speech(0.2) // 3, speech(5))
     first, second = segments(samples)
@@ -171,8 +156,10 @@ def test_so_far_grows_while_somebody_speaks():
     list(segmenter.push(Audio(speech(1), "s16", DECODER_RATE, "agent", 0)))
     assert segmenter.speaking
     assert segmenter.so_far().seconds == pytest.approx(1, abs=WINDOW_SAMPLES / DECODER_RATE)
-    assert segmenter.reaches == segmenter.so_far().end
-    list(segmenter.push(Audio(silence(1), "s16", DECODER_RATE, "agent", DECODER_RATE)))
+    assert segmenter.voiced_to == segmenter.reaches == segmenter.so_far().end
+    list(segmenter.push(Audio(silence(0.2), "s16", DECODER_RATE, "agent", DECODER_RATE)))
+    assert segmenter.reaches - segmenter.voiced_to == pytest.approx(0.2 * DECODER_RATE, abs=2 * WINDOW_SAMPLES)
+    list(segmenter.push(Audio(silence(1), "s16", DECODER_RATE, "agent", round(1.2 * DECODER_RATE))))
     assert not segmenter.speaking
 
 
