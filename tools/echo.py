@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from nodes.audio import g711
+from tools.conditions import cancelled, echo, telephone
 from tools.error_rate import error_rate, normalised
 from tools.prompts import RATE, Prompt, monologue, prompts
 from tools.wer import Recognition
@@ -30,33 +30,10 @@ DELAYS = (0.0, 0.02, 0.12, 0.15, 0.3, 0.5)
 LEVELS = (-10, -15, -25, -40, -50, -60)
 
 
-def telephone(samples: Any) -> Any:
-    """Return the samples rounded to int16, through mu-law."""
-    return g711.decode(g711.encode(np.clip(np.rint(samples), -32768, 32767).astype(np.int16)))
-
-
-def echo(source: Any, delay: float, level: float, length: float = 0.006) -> Any:
-    """Return the echo of ``source``: ``delay`` seconds late, at ``level`` dB, through a path of ``length`` seconds."""
-    taps = max(1, round(length * RATE))
-    path = np.random.default_rng(3).normal(0, 1, taps) * np.exp(-4 * np.arange(taps) / taps)
-    path[0] = 2
-    path *= 10 ** (level / 20) / np.sqrt(np.sum(path**2))
-    late = np.concatenate((np.zeros(round(delay * RATE)), source))[: len(source)]
-    return np.convolve(late, path)[: len(source)]
-
-
-def cancelled(agent: Any, customer: Any) -> tuple[Any, float]:
+def behind_node(agent: Any, customer: Any) -> tuple[Any, float]:
     """Return the customer's channel behind ``echo_cancel``, and the CPU seconds for a second of the call."""
-    from flowcore import Audio
-    from flowcore.testing import NodeHarness, joined
-    from nodes.transforms.echo_cancel import EchoCancel
-
-    call = NodeHarness(EchoCancel)
     before = time.process_time()
-    for at in range(0, len(agent), 800):
-        for track, samples in (("agent", agent), ("customer", customer)):
-            call.push(Audio(samples[at : at + 800], "s16", RATE, track, at))
-    out = joined(call.end().out, "customer")
+    out = cancelled({"agent": agent, "customer": customer})["customer"]
     return out, (time.process_time() - before) / (len(agent) / RATE)
 
 
@@ -73,7 +50,7 @@ def single_talk(said: Sequence[Prompt], model: str) -> Iterator[str]:
     yield f"the agent says {sum(len(normalised(prompt.text).split()) for prompt in said)} words; the customer none"
     for delay in DELAYS:
         for level in LEVELS:
-            out, cpu = cancelled(agent, telephone(echo(agent, delay, level)))
+            out, cpu = behind_node(agent, telephone(echo(agent, delay, level)))
             words = len(normalised(heard(out, model)).split())
             yield f"{delay * 1000:4.0f} ms {level:4d} dB  {words:3d} words  {cpu:.4f} CPU s/s"
 
@@ -86,7 +63,7 @@ def double_talk(said: Sequence[Prompt], model: str) -> Iterator[str]:
     yield f"no echo:  {100 * error_rate(spoken, heard(customer, model)):.1f} %"
     for level in (-15, -25):
         both = telephone(customer + echo(agent, 0.13, level))
-        out, cpu = cancelled(agent, both)
+        out, cpu = behind_node(agent, both)
         rates = [100 * error_rate(spoken, heard(samples, model)) for samples in (both, out)]
         yield f"{level} dB:  {rates[0]:.1f} % with the echo, {rates[1]:.1f} % without  {cpu:.4f} CPU s/s"
 

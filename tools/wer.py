@@ -4,7 +4,7 @@
     python tools/wer.py --engine moonshine                  # of an engine on telephone speech, its lag, CPU and memory
     python tools/wer.py --engine moonshine --model tiny
     python tools/wer.py --engine whisper --model FOLDER
-    python tools/wer.py --conditions                        # in noise, from far away, with lost packets
+    python tools/wer.py --conditions                        # in noise, from far away, with losses and echo
     python tools/wer.py --silence 300                       # words invented in sounds without speech
 
 The word error rate is the share of words substituted, left out or put in. The reference is the text of the demo's two
@@ -37,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tools.conditions import CONDITIONS, Condition
 from tools.error_rate import error_rate, normalised
-from tools.prompts import monologue, prompts
+from tools.prompts import conversation, monologue, prompts
 from tools.wordless import wordless
 
 # Charles Dickens, A Tale of Two Cities (1859), the first sentence, as read in two_cities.wav.
@@ -157,7 +157,11 @@ def measure(
     """Return word error rate and number of words of the prompts ``first`` to ``last``, half in each channel."""
     said = prompts(first, last)[::every]
     halves = {"agent": said[::2], "customer": said[1::2]}
-    heard = Recognition(engine, {track: condition(monologue(half, PAUSE)) for track, half in halves.items()}, interim)
+    if condition.in_turn:
+        channels = dict(zip(halves, conversation(said, PAUSE), strict=True))
+    else:
+        channels = {track: monologue(half, PAUSE) for track, half in halves.items()}
+    heard = Recognition(engine, condition.change(channels), interim)
     spoken = [" ".join(prompt.text for prompt in half) for half in halves.values()]
     found = [heard.said(track) for track in halves]
     return error_rate(spoken, found), words_in(spoken), heard
@@ -207,9 +211,11 @@ def report(engine: Mapping[str, Any]) -> Iterable[str]:
 
 
 def in_conditions(engine: Mapping[str, Any]) -> Iterable[str]:
-    """Yield a line for each of `CONDITIONS`, on the prompts for the report."""
+    """Yield a line for each of `CONDITIONS`: word error rates of the prompts for tuning and of those for the report."""
+    yield f"{'':28}  a-m    n-z"
     for name, condition in CONDITIONS.items():
-        yield _row(name, *measure(engine, "n", "z", condition=condition))
+        rates = [measure(engine, *names, condition=condition)[0] for names in (("a", "m"), ("n", "z"))]
+        yield f"{name:28} {100 * rates[0]:4.1f} %  {100 * rates[1]:4.1f} %"
 
 
 def _row(what: str, rate: float, words: int, heard: Recognition | None = None) -> str:
@@ -234,7 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--silence", type=float, metavar="SECONDS", help="length of sounds without speech, instead of prompts"
     )
-    parser.add_argument("--conditions", action="store_true", help="prompts in noise, from far away, with losses")
+    parser.add_argument("--conditions", action="store_true", help="in noise, from far away, with losses, echo")
     options = parser.parse_args(arguments)
     engine = {"use": options.engine} | ({"model": options.model} if options.model else {})
     try:

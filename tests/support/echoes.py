@@ -1,4 +1,4 @@
-"""Sounds like voices, and calls of two of them; `tools.echo` has their echoes."""
+"""Sounds like voices, and calls of two of them; `tools.conditions` has their echoes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from flowcore import Audio
 from flowcore.audio import TELEPHONE_RATE, TRACKS
-from tools.echo import echo, telephone
+from tools.conditions import echo, telephone
 
 __all__ = ["call", "echo", "telephone", "voice"]
 
