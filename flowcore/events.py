@@ -224,6 +224,13 @@ ENGINE_EVENTS: Final = (
         "error",
         rows="How many were lost.",
     ),
+    EventType(
+        "spans_lost",
+        "Traces did not reach the collector. Calls go on.",
+        "warning",
+        reason="``export_failed``, ``queue_full`` or ``process_ended``.",
+        spans="How many calls have no trace.",
+    ),
     EventType("log_lines_lost", "Standard error did not take log lines in time.", "warning", lines="How many."),
 )
 """Events that flowcore emits for any graph."""

@@ -20,6 +20,7 @@ from flowcore.engine.event_fields import event_fields
 from flowcore.engine.totals import Totals
 from flowcore.errors import FlowcoreError
 from flowcore.events import FILES
+from flowcore.telemetry.trace_ids import trace_text, traces_wanted
 from flowcore.workers.channel import ANNOUNCED_EVENTS
 
 MAX_NAMED_FILES = 10
@@ -41,6 +42,7 @@ class Log:
         self.files: deque[str] = deque(maxlen=MAX_NAMED_FILES)
         self.written = 0
         self._worker = worker
+        self._traced = traces_wanted()
         self._stream = BackgroundWriter(sys.stderr)
         renderer = structlog.processors.JSONRenderer() if as_json else _for_people(sys.stderr)
         times = structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json)
@@ -55,6 +57,8 @@ class Log:
             return  # all workers are at the same addresses
         fields: dict[str, Any] = {} if self._worker is None else {"worker": self._worker}
         fields |= event_fields(event)
+        if self._traced and event.flow:
+            fields["trace_id"] = trace_text(event.flow)
         if event.name in FILES:
             self.wrote(str(event.data["path"]))
         if event.name == "flow_closed":
@@ -63,7 +67,7 @@ class Log:
 
     def _dropped(self, ended: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
         """Log what each node of a call dropped: a line for each reason."""
-        call = {key: value for key, value in fields.items() if key in ("worker", "flow", "call_id")}
+        call = {key: value for key, value in fields.items() if key in ("worker", "flow", "call_id", "trace_id")}
         for node, reasons in ended.get("dropped", {}).items():
             for reason, tally in reasons.items():
                 log = self._log.warning if reason in ended["lost"].get(node, {}) else self._log.info

@@ -21,6 +21,7 @@ from flowcore.cli import admin as admin_options
 from flowcore.cli.call_log import CallLog, call_log, key
 from flowcore.cli.log import Log
 from flowcore.cli.options import GraphFile, LogJson, Quiet, Settings, parse_seconds, try_to_write
+from flowcore.cli.traces import traces
 from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnel_settings
 from flowcore.control.address import directory
 from flowcore.control.handler import ControlHandler, engine_handler
@@ -148,7 +149,7 @@ def run(
     supervisor = Supervisor(plan, processes, WORKER, job, bus=bus, on_file=log.wrote, calls=calls, max_calls=max_calls)
     if api is not None:
         supervisor.on_observed = api.publish
-    with _replaying(ended, bus):
+    with _replaying(ended, bus), traces(bus, plan):
         asyncio.run(_supervise(supervisor, bus, hub, seconds, api))  # it gains nothing from a faster loop
     log.close(supervisor.totals)
     raise typer.Exit(supervisor.code or supervisor.totals.exit_code)
@@ -172,6 +173,7 @@ def run_engine(
     engine = Engine(plan, bus=bus, strict=sys.flags.dev_mode, **options)
     with (
         _replaying(ended, bus),
+        traces(bus, plan),
         ended.job.writing(engine, key()) if ended else nullcontext(),
         asyncio.Runner(loop_factory=new_loop) as runner,
         collected_in_quiet_slots(engine.slots),

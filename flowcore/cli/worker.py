@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from flowcore.cli.call_log import key
 from flowcore.cli.log import Log
 from flowcore.cli.show import show_error
+from flowcore.cli.traces import traces
 from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
 from flowcore.engine.slots import new_loop
@@ -42,6 +43,7 @@ def main(channel: int) -> int:
         link.bus.subscribe(Log(**job["log"], worker=link.number).event)
         with (
             _call_log(link, engine),
+            traces(link.bus, plan),
             asyncio.Runner(loop_factory=new_loop) as runner,
             collected_in_quiet_slots(engine.slots),
         ):
