@@ -81,7 +81,7 @@ ENGINE_EVENTS: Final = (
     EventType(
         "flow_closed",
         "A flow has ended; a warning if it lost audio or a node failed.",
-        reason="Why: ``stop``, ``peer_lost``, ``stopping``, ``node_failed``, ``drain_deadline``, …; "
+        reason="Why: ``stop``, ``peer_lost``, ``operator``, ``stopping``, ``node_failed``, ``drain_deadline``, …; "
         "``worker_died``, without figures.",
         seconds="Length of the flow.",
         failed="Names of the nodes that failed.",
@@ -92,10 +92,18 @@ ENGINE_EVENTS: Final = (
         lost_between="The first and the last second of the call that is missing, by node and reason, if known.",
         dropped="What was dropped, lost or not, in the same form.",
         filled="Audio that was filled in, in the same form.",
+        silenced="Stretches that an operator paused or muted: party (empty for all), first and last second.",
         holds="Pauses that ended.",
         hold_seconds="Their length.",
         files="Paths of the finished files, the last ten at most.",
         delay_ms="The longest time that a chunk waited in a queue.",
+    ),
+    EventType(
+        "call_silenced",
+        "An operator paused, resumed, muted or unmuted a call, or a further flow of such a call began.",
+        "warning",
+        paused="Whether the whole call is silent.",
+        muted="The parties that are silent.",
     ),
     EventType("flow_unbalanced", "The counters of a flow do not add up: a node lost audio.", "error", detail="Where."),
     EventType("node_failed", "A node raised, and was cut out of its flow.", "error", cause="", policy="``on_error``."),
@@ -260,12 +268,14 @@ DECODERS_STARTED: Final = EventType(
 FILES: Final = frozenset({FILE_FINISHED.name, FILE_REPAIRED.name})
 """Events whose ``path`` is a result of the run: ``flowcore run`` names the files at the end."""
 
+PAUSED: Final = Reason("paused", "Silence in the place of audio that an operator paused or muted.", lost=False)
 ENGINE_REASONS: Final = (
     Reason("queue_full", "The queue before the node was full, and its policy is not ``block``."),
     Reason("node_failed", "The node had failed."),
     Reason("node_closed", "The node was not open yet, or closed already."),
     Reason("after_end", "The listener sent it after the end of its flow.", lost=False),
     Reason("drain_deadline", "It was still queued, or held by the node, at the drain deadline of its flow."),
+    PAUSED,
 )
 """Reasons that the engine counts at any node."""
 

@@ -21,7 +21,7 @@ from typing_extensions import TypeVar
 from flowcore.errors import MissingExtra
 from flowcore.events import EventType, Level, Reason
 from flowcore.formats import Caps, Format
-from flowcore.losses import Loss
+from flowcore.losses import Gap, Loss
 from flowcore.metrics import Histogram, Metric
 
 In = TypeVar("In")
@@ -213,6 +213,12 @@ class Node(Configured[ConfigT]):
 
     Complete in ``flush``, where the input has ended. Behind a `Demux` that splits tracks, gaps of other tracks are
     left out."""
+
+    silenced: Callable[[], Sequence[Gap]] = staticmethod(lambda: ())
+    """Return the stretches of the flow that are silent because an operator paused the call or muted a party, in order.
+
+    Where the listener gives packets, the stretches are those of their arrival. Behind a `Demux` that splits tracks,
+    those of other tracks are left out. From any thread."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

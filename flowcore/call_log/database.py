@@ -74,6 +74,7 @@ CALLS: Final = Table(
     Column("lost_ms", Integer),
     Column("lost", _JSON),
     Column("lost_between", _JSON),
+    Column("silenced", _JSON),
     Column("delay_ms", Integer),
     Column("words", Integer),
     Column("files", _JSON),
@@ -84,7 +85,8 @@ CALLS: Final = Table(
     Column("graph_sha256", String),
     Column("host", String),
 )
-"""A row for each call; ``seconds``, ``lost``, ``lost_ms``, ``lost_between`` and ``delay_ms`` are as in ``flow_closed``.
+"""A row for each call. ``seconds``, ``lost``, ``lost_ms``, ``lost_between``, ``silenced`` and ``delay_ms`` are as in
+``flow_closed``.
 
 Of a call whose process died (``reason``: ``killed``), only what was known at its start is here. ``agents`` are added
 after the call, if at all.

@@ -113,6 +113,7 @@ class Recorder:
             | {name: outcome[name] for name in ("seconds", "lost_ms", "lost", "lost_between", "delay_ms")}
             | {
                 "parties": [plain(track) for track in outcome["parties"]],
+                "silenced": [(plain(track), start, end) for track, start, end in outcome["silenced"]],
                 "reason": plain(outcome["reason"]),
                 "ended": (flow.session.started.astimezone(UTC) + timedelta(seconds=outcome["seconds"])).isoformat(),
                 "words": sum(count.words for count in counts) if counts else None,

@@ -20,7 +20,7 @@ from flowcore.cli.ended import show_ended
 from flowcore.cli.options import Control
 from flowcore.cli.show import UNLIMITED, show_result, whole_columns
 from flowcore.control import all_calls, only_running, running
-from flowcore.diagnostics import counted
+from flowcore.diagnostics import counted, listed
 from flowcore.engine.event_fields import plain
 from flowcore.errors import UsageError
 
@@ -55,9 +55,9 @@ def calls(
 ) -> None:
     """List the live calls of a running flowcore, or ended ones.
 
-    Columns of live calls: flow, call id, worker, start, state, audio lost so far, and audio in queues, both in
-    milliseconds. Columns of ended calls: flow, call id, end, reason, length, lost audio, and the node and reason of
-    each loss; --json has all fields.
+    Columns of live calls: flow, call id, worker, start, state (with what is paused or muted), audio lost so far, and
+    audio in queues, both in milliseconds. Columns of ended calls: flow, call id, end, reason, length, lost audio, and
+    the node and reason of each loss; --json has all fields.
 
     Exit code: 0 done, 2 no process is running, or several are and --control is missing; no call log, or several.
     """
@@ -118,9 +118,16 @@ def _table(calls: Calls, missing: list[int], narrow: bool = False) -> Group:
     return Group(*lines)
 
 
+def state_of(call: Mapping[str, Any]) -> str:
+    """Return the state of a live call, with what an operator silenced of it."""
+    if call["paused"]:
+        return f"{call['state']}, paused"
+    return f"{call['state']}, {listed(map(plain, call['muted']))} muted" if call["muted"] else call["state"]
+
+
 def _row(call: Mapping[str, Any]) -> list[Text]:
     began = datetime.fromisoformat(call["since"])
     lost = "red" if call["lost_ms"] else ""
     call_id = plain(call["call_id"])  # chosen by the peer
-    texts = (call["flow"], call_id, str(call["worker"]), f"{began:%H:%M:%S}", call["state"])
+    texts = (call["flow"], call_id, str(call["worker"]), f"{began:%H:%M:%S}", state_of(call))
     return [*map(Text, texts), Text(f"{call['lost_ms']} ms", lost), Text(f"{call['queue_ms']} ms")]

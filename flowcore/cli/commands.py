@@ -19,9 +19,9 @@ GROUP = "flowcore.commands"
 
 COMMANDS = {
     name: EntryPoint(name, f"flowcore.cli.{name}:{'run_tests' if name == 'test' else name}", GROUP)
-    for name in (
-        "run calls drain metrics check explain graph nodes events schema new test simulate replay recover bench".split()  # noqa: SIM905
-    )
+    for name in (  # noqa: SIM905
+        "run calls call drain metrics check explain graph nodes events schema new test simulate replay recover bench"
+    ).split()
 }
 """The commands of flowcore, in the order of --help; each module holds a function or `typer.Typer` of that name."""
 

@@ -1,7 +1,8 @@
 """Control of a running flowcore from another process, on a local socket that only this user can open."""
 
 from flowcore.control.address import running
+from flowcore.control.call_request import control_call
 from flowcore.control.client import all_calls, ask, find_call, only_running
 from flowcore.control.tap_connection import TapConnection
 
-__all__ = ["TapConnection", "all_calls", "ask", "find_call", "only_running", "running"]
+__all__ = ["TapConnection", "all_calls", "ask", "control_call", "find_call", "only_running", "running"]

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from flowcore.call_ids import match
+from flowcore.control.call_control import answer as control_call
 from flowcore.control.taps import Taps
 from flowcore.engine.engine import Engine
 from flowcore.telemetry.engine_metrics import read
@@ -38,6 +39,8 @@ def engine_handler(engine: Engine) -> ControlHandler:
         raise LookupError(request["ask"])
 
     async def handle(request: Mapping[str, Any]) -> Any:
+        if request["ask"] == "control_call":
+            return control_call(engine, request)  # in the loop's thread, between two chunks
         return await asyncio.to_thread(answer, request)
 
     return handle
@@ -62,7 +65,9 @@ async def ask_all(
 
 
 def calls(engine: Engine, name: str = "") -> list[dict[str, Any]]:
-    """List the live calls: flow, call id, start, state, audio lost so far and audio queued now (in ms).
+    """List the live calls: flow, call id, start, state, parties, audio lost so far and audio queued now (in ms).
+
+    ``paused`` says whether an operator silenced the whole call, ``muted`` which parties.
 
     ``match`` says whether ``name`` means the call, so that its phone numbers stay in this process.
     """
@@ -72,6 +77,9 @@ def calls(engine: Engine, name: str = "") -> list[dict[str, Any]]:
             "call_id": flow.call_id,
             "since": flow.session.started.isoformat(timespec="seconds"),
             "state": flow.state,
+            "parties": flow.parties,
+            "paused": flow.silencing.paused,
+            "muted": sorted(flow.silencing.muted),
             "lost_ms": round(flow.losses().seconds * 1000),
             "queue_ms": round(flow.queued() * 1000),
             **({"match": match(name, (flow.id, flow.call_id, *flow.session.ids))} if name else {}),

@@ -18,6 +18,7 @@ from flowcore.engine.pool import InlinePool, Pool, ThreadPool
 from flowcore.engine.readiness import Readiness
 from flowcore.engine.recovery import start_recovery
 from flowcore.engine.resources import CLOSE_TIMEOUT, Resources
+from flowcore.engine.silencing import RESOURCE, SilencedCalls
 from flowcore.engine.slots import PERIOD, Slots
 from flowcore.engine.sockets import Address, listen, seen_through
 from flowcore.engine.stats import NodeStats, Sampler
@@ -85,6 +86,9 @@ class Engine:
         self.bus.now = self.clock.now
         self.slots = Slots(self.clock, slot)
         self.flows: dict[str, Flow] = {}
+        self.silenced = SilencedCalls()
+        if messages is not None:
+            messages.join(RESOURCE, self.silenced)
         self.totals = Totals()
         self.draining = False
         self.public = public
@@ -195,6 +199,7 @@ class Engine:
             sampler=self._sampler,
             alarms=self._alarms,
             resources=self._resources.by_node,
+            silencing=self.silenced.of(attributes.get("call_id", "")),
             drain=self._drain,
             needs_sweep=self._mark_for_sweep,
         )

@@ -16,6 +16,7 @@ from collections.abc import Callable, Container
 from functools import partial
 from typing import Any, Final
 
+from flowcore.audio import Packet
 from flowcore.engine.alarms import Alarms
 from flowcore.engine.border import Border
 from flowcore.engine.bus import Bus
@@ -25,13 +26,14 @@ from flowcore.engine.gaps import Gaps
 from flowcore.engine.losses import Losses
 from flowcore.engine.node_run import NodeRun, Put, Target, counted
 from flowcore.engine.pool import Pool
+from flowcore.engine.silencing import Silencer, Silencing
 from flowcore.engine.stats import NodeStats, Sampler, Tally
 from flowcore.engine.summary import Summary
 from flowcore.engine.watchdog import blamed_node
 from flowcore.errors import AccountingError, CannotStart, NodeFailed
 from flowcore.events import Level
 from flowcore.graph.plan import Plan
-from flowcore.losses import Loss
+from flowcore.losses import Gap, Loss
 from flowcore.node import Report, Session
 
 OPENING: Final = "opening"
@@ -43,6 +45,7 @@ NEXT = {OPENING: (RUNNING, DRAINING, CLOSED), RUNNING: (DRAINING, CLOSED), DRAIN
 NODE_FAILED: Final = "node_failed"
 DRAIN_DEADLINE: Final = "drain_deadline"
 STOPPING: Final = "stopping"
+OPERATOR: Final = "operator"
 
 
 class Flow:
@@ -63,6 +66,7 @@ class Flow:
         sampler: Sampler,
         alarms: Alarms,
         resources: dict[str, Any],
+        silencing: Silencing,
         drain: float,
         needs_sweep: Callable[[Flow], None],
     ) -> None:
@@ -98,6 +102,8 @@ class Flow:
         listener = self.runs[plan.listener.name]
         self.report: Report = listener
         self._put: Put = listener.emits[0]
+        self.silencing = silencing
+        self._silencer = Silencer(silencing, plan.listener.gives[0], listener, self._position)
         self.push: Put = self._push_of_party
         for run in self.runs.values():
             run.make()
@@ -162,6 +168,8 @@ class Flow:
     def start(self) -> None:
         """Open the nodes: those of the first chain now, the others in their threads."""
         self._bus.emit("flow_opened", self.id, call_id=self.call_id)
+        if self.silencing.active:
+            self.report_silencing()
         self._trunk.open()
         for chain in self.chains[1:]:
             chain.strand.ready()
@@ -186,7 +194,24 @@ class Flow:
     def _push_of_party(self, chunk: Any) -> None:
         if chunk.track not in self._parties:
             self._parties[chunk.track] = None
+        if self.silencing.active:
+            chunk = self._silencer.apply(chunk)
+            if chunk is None:
+                return
         self._put(chunk)
+
+    def _position(self, packet: Packet) -> float:
+        """Return the second of the call at which a packet began, by its arrival: its place is found behind here."""
+        return max(packet.arrived - packet.seconds - self.opened_at, 0.0)
+
+    @property
+    def parties(self) -> list[str]:
+        """Tracks on which audio came."""
+        return [track for track in tuple(self._parties) if track]
+
+    def report_silencing(self) -> None:
+        silencing = self.silencing
+        self._bus.emit("call_silenced", self.id, paused=silencing.paused, muted=sorted(silencing.muted))
 
     def _too_late(self, chunk: Any) -> None:
         self.report.dropped("after_end", chunk.seconds)
@@ -278,7 +303,7 @@ class Flow:
         stats, losses = self.stats(), self.losses()
         self.outcome = {
             "call_id": self.call_id,
-            "parties": [track for track in self._parties if track],
+            "parties": self.parties,
             "reason": self.reason,
             "seconds": round(self.now() - self.opened_at, 3),
             "failed": [error.node for error in self.failures],
@@ -287,6 +312,7 @@ class Flow:
             "lost_between": self._lost_between(losses),
             "dropped": {name: node.dropped.json() for name, node in stats.items() if node.dropped},
             "filled": {name: node.filled.json() for name, node in stats.items() if node.filled},
+            "silenced": [(span.track, round(span.start, 3), round(span.end, 3)) for span in self._silencer.spans()],
             "delay_ms": round(max((border.longest for border in self.borders.values()), default=0.0) * 1000),
             **self.summary.json(),
         }
@@ -351,6 +377,10 @@ class Flow:
                 if part is not None:
                     losses.append(part)
         return losses
+
+    def silenced_until(self, node: str) -> list[Gap]:
+        tracks = self._plan.way_to(node)[self._plan.listener.name]
+        return [gap for gap in self._silencer.spans() if tracks is None or not gap.track or gap.track in tracks]
 
     def queued(self) -> float:
         """Return the seconds of audio now queued in borders. From any thread."""

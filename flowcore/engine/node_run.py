@@ -69,6 +69,9 @@ class FlowContext(Protocol):
     def losses_until(self, node: str) -> Sequence[Loss]:
         """Return what was lost by a node, or on the way to it. From any thread."""
 
+    def silenced_until(self, node: str) -> Sequence[Gap]:
+        """Return the silenced stretches of the audio that comes to a node. From any thread."""
+
     def node_failed(self, run: NodeRun, error: NodeFailed) -> None:
         """Decide what else ends, now that a node raised and was cut out."""
 
@@ -127,6 +130,7 @@ class NodeRun:
         node.now = self.owner.now
         node.source_waits = self.owner.source_waits
         node.losses = partial(self.owner.losses_until, self.plan.name)
+        node.silenced = partial(self.owner.silenced_until, self.plan.name)
         node.audio_end = self.owner.audio_end
 
     # The node's report: see flowcore.node.Report.

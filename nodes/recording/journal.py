@@ -62,6 +62,14 @@ class Gap(msgspec.Struct, frozen=True, tag="gap"):
     seconds: float | None = None
 
 
+class Silenced(msgspec.Struct, frozen=True):
+    """A stretch in which an operator silenced a track, or all tracks where it is empty. Seconds of the call."""
+
+    track: str
+    start: float
+    end: float
+
+
 class Tail(msgspec.Struct, frozen=True, tag="tail"):
     """The last record: the reason for the file's end, and what is missing.
 
@@ -73,6 +81,7 @@ class Tail(msgspec.Struct, frozen=True, tag="tail"):
     dropped: dict[str, float]
     lost: dict[str, dict[str, float]] = {}
     gaps: list[Gap] = []
+    silenced: list[Silenced] = []
 
 
 JournalRecord = Head | SampleFormat | Hold | Gap | Tail
@@ -167,6 +176,8 @@ def metadata(journal: Journal, name: str, file: Path, container: str, seconds: f
         "gaps": [_about(gap) for gap in (*journal.gaps, *(tail.gaps if tail else ()))],
         "dropped": tail.dropped if tail else None,
     }
+    if tail and tail.silenced:
+        fields["silenced"] = tail.silenced
     if tail and tail.lost:
         fields["lost"] = tail.lost
     if journal.unreadable:

@@ -271,7 +271,7 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         until = self._position / self._format[1] if self._format and end != "call" else math.inf
         gaps, lost = self._loss_shares.take(self.losses(), file.start, until)
         dropped = {reason: round(seconds, 6) for reason, seconds in self._dropped.items()}
-        tail = journal.Tail(end, dropped, lost, gaps)
+        tail = journal.Tail(end, dropped, lost, gaps, self._silenced_in(file.start, until))
         self._dropped = {}
         try:
             done = file.finish(tail, self.report)
@@ -284,6 +284,14 @@ class Recorder(Sink[Audio, RecordingConfigT]):
                 self._drop("disk_full", missing, chunks=0)  # the encoder still held them
             self._previous, self._next_name = path.name, file.name_number + 1
             self.report.event("file_finished", path=str(path))
+
+    def _silenced_in(self, start: float, end: float) -> list[journal.Silenced]:
+        """Return what an operator silenced between two seconds of the call."""
+        return [
+            journal.Silenced(gap.track, round(max(gap.start, start), 6), round(min(gap.end, end), 6))
+            for gap in self.silenced()
+            if gap.start < end and gap.end > start
+        ]
 
     # Disk errors.
 

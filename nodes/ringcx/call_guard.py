@@ -22,7 +22,7 @@ PACE_TOLERANCE = 1.5
 
 PROTOCOL_ADVICE = "only a peer that speaks RingCX's protocol can call; `flowcore doctor` shows what a peer sends"
 
-Cause = Literal["no_start", "not_allowed", "no_room", "draining", "flow_failed"]
+Cause = Literal["no_start", "not_allowed", "no_room", "draining", "operator", "flow_failed"]
 """Reasons to hang up, beside a `ProtocolError`."""
 
 
@@ -82,7 +82,8 @@ class CallGuard(ABC):
         if inlet is None:
             self._check_start(now)
         elif inlet.ended:  # by its flow
-            self._hang_up("draining" if self._host.draining else "flow_failed")
+            by_operator = inlet.reason == "operator"
+            self._hang_up("operator" if by_operator else "draining" if self._host.draining else "flow_failed")
         elif now - self._heard_at >= self._idle_timeout:
             self._end_call("idle")
         elif not self._pace_checked and seconds >= PACE_AFTER:

@@ -16,7 +16,8 @@ from nodes.ringcx.call_state import ENDED, CallState, Ignored, ProtocolError, Re
 from nodes.ringcx.messages import Start, attributes
 
 CLOSE_CODES: dict[Cause, int] = {
-    "no_start": 1008, "not_allowed": 1008, "no_room": 1013, "draining": 1001, "flow_failed": 1011,
+    "no_start": 1008, "not_allowed": 1008, "no_room": 1013, "draining": 1001, "operator": 1000,
+    "flow_failed": 1011,
 }  # fmt: skip
 
 

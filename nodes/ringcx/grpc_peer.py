@@ -18,6 +18,7 @@ STATUS_CODES: dict[Cause, tuple[Code, str]] = {
     "not_allowed": ("PERMISSION_DENIED", ""),
     "no_room": ("UNAVAILABLE", ""),
     "draining": ("UNAVAILABLE", "the receiver stops"),
+    "operator": ("OK", ""),
     "flow_failed": ("INTERNAL", "the receiver failed"),
 }
 """The status for each cause, and the text if the cause brings none. RingCX documents only UNAUTHENTICATED."""

@@ -8,11 +8,14 @@ from typing import Literal
 from pydantic import ValidationInfo, field_validator
 
 from flowcore import TEXT, Config, PathTemplate, Report, Resource, Session, Sink, Text, node
-from flowcore.events import FILE_FINISHED, FILE_REMOVED, FILE_REPAIRED, REMOVED, REPAIR_FAILED
+from flowcore.events import FILE_FINISHED, FILE_REMOVED, FILE_REPAIRED, PAUSED, REMOVED, REPAIR_FAILED
 from flowcore.files import FileRemoved, Folder, NewFile, abandoned, publish_from, write_whole
 from nodes.transcripts import journal
 from nodes.transcripts.formats import FORMATS
 from nodes.transcripts.metadata import metadata
+
+SILENCED = -1
+"""Number of the utterance that stands for a stretch without audio from the party."""
 
 
 class Names(Config):
@@ -72,9 +75,9 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
     for each text in order of arrival. ``.srt`` and ``.vtt``: subtitles in order of start; cues of parties who speak at
     once overlap. ``.txt``: lines ``[00:01.2] Agent: hello``. Times are those of the recording, in seconds.
 
-    A stretch without a transcript reads ``[untranscribed 3.2 s]`` (in JSON: ``"gap"``). Words that are likely to be
-    wrong begin with ``[uncertain]`` (``"uncertain":true``). Words that never became final end in ``…``
-    (``"final":false``).
+    A stretch without a transcript reads ``[untranscribed 3.2 s]``, one that an operator paused or muted
+    ``[paused 3.2 s]`` (in JSON: ``"gap"``). Words that are likely to be wrong begin with ``[uncertain]``
+    (``"uncertain":true``). Words that never became final end in ``…`` (``"final":false``).
 
     During the call, each text is appended to ``….part`` as a line of JSON, so ``tail -f`` shows them. A killed process
     loses none: the next one makes the file from that. If the name is taken, the file gets ``-2``, …. Beside the file,
@@ -124,6 +127,9 @@ class TranscriptFile(Sink[Text, TranscriptFileConfig]):
         self._texts += 1
 
     def flush(self) -> None:
+        for gap in self.silenced():
+            silence = Text(gap.track, gap.start, gap.end, "", final=True, utterance=SILENCED, gap=PAUSED.name)
+            self._append(journal.entry(silence))
         self._append(journal.tail(max(self._end, self.audio_end()), self.losses()))
 
     def _begin(self, first: int = 1) -> None:

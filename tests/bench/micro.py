@@ -27,6 +27,7 @@ from flowcore.engine.bus import Bus
 from flowcore.engine.clock import SystemClock
 from flowcore.engine.flow import Flow
 from flowcore.engine.pool import InlinePool
+from flowcore.engine.silencing import Silencing
 from flowcore.engine.stats import Sampler
 from flowcore.graph.load import load
 from flowcore.graph.model import Graph, GraphNode, Input, QueueConfig
@@ -111,6 +112,7 @@ class Bench:
             alarms=Alarms(clock.now),
             bus=Bus(),
             sampler=Sampler(),
+            silencing=Silencing(),
             resources={},
             drain=10.0,
             needs_sweep=lambda flow: None,

@@ -20,6 +20,7 @@ EVERYTHING = ended(
     parties=["agent", "customer"],
     lost={"ordered": {"late": {"chunks": 2, "ms": 40.0}}},
     lost_between={"ordered": {"late": [1.0, 2.5]}},
+    silenced=[["agent", 1.0, 2.0]],
     delay_ms=3,
     words=12,
     failures=[{"node": "wav", "error": "OSError"}],

@@ -30,7 +30,7 @@ def test_a_row_has_the_figures_of_the_event_at_the_end(tmp_path):
     (event,) = result.named("flow_closed")
     assert "reason" not in begun
     assert ended["lost_ms"] > 0
-    for name in ("reason", "seconds", "lost_ms", "lost", "lost_between", "delay_ms", "parties", "call_id"):
+    for name in ("reason", "seconds", "lost_ms", "lost", "lost_between", "silenced", "delay_ms", "parties", "call_id"):
         assert ended[name] == event.data[name], name
     assert ended["flow"] == event.flow
     assert ended["words"] is None

@@ -15,6 +15,7 @@ from tests.support.asking import ended_by_sigterm
 
 def call(flow, since="2026-01-02T03:04:05+00:00", **more):
     fields = {"flow": flow, "call_id": f"id-{flow}", "since": since, "state": "running"}
+    fields |= {"parties": ["agent"], "paused": False, "muted": []}
     return {**fields, "lost_ms": 0, "queue_ms": 100, **more}
 
 
@@ -67,6 +68,13 @@ def test_calls_of_all_workers_the_oldest_first(running, flowcore):
     assert lines[2].split() == ["c", r"c\x1b[2J", "2", "03:04:05", "running", "40", "ms", "100", "ms"]
     assert lines[3].split()[:3] == ["b", "id-b", "1"]
     assert lines[4] == "3 calls"
+
+
+def test_what_is_silenced_stands_beside_the_state(running, flowcore):
+    running([call("a", paused=True), call("b", muted=["agent", "customer"])])
+    lines = flowcore("calls").out.splitlines()
+    assert "running, paused " in lines[1]
+    assert "running, agent and customer muted " in lines[2]
 
 
 def test_json_is_one_line(running, flowcore):

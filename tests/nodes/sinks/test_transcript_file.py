@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from flowcore import CannotStart, Text
+from flowcore import CannotStart, Gap, Text
 from flowcore.testing import FakeDisk, NodeHarness, run_graph
 from nodes.sinks.transcript_file import TranscriptFile
 from tests.support.failing_disks import killed_at, on_each_file_system, use_file_system
@@ -51,6 +51,15 @@ def recover(path: str, **config: object) -> list[tuple[str, str]]:
 
     TranscriptFile.recover(TranscriptFile.Config(path=path, **config), Told())
     return told
+
+
+def test_what_an_operator_silenced_is_marked_in_the_texts_and_in_the_metadata(tmp_path):
+    harness = node(f"{tmp_path}/x.txt").push(HELLO)
+    harness.node.silenced = lambda: (Gap("customer", 3.0, 6.25, 3.25),)
+    harness.end()
+    assert (tmp_path / "x.txt").read_text() == "[00:01.2] Agent: hello\n[00:03.0] Caller: [paused 3.2 s]\n"
+    (gap,) = json.loads((tmp_path / "x.txt.json").read_text())["gaps"]
+    assert gap == {"track": "customer", "start": 3.0, "end": 6.25, "reason": "paused"}
 
 
 @pytest.mark.fault(57)

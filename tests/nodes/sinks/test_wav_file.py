@@ -1,3 +1,4 @@
+import json
 import random
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from flowcore import Gap
 from flowcore.testing import NodeHarness, joined, tone
 from nodes.audio import wav
 from nodes.sinks.wav_file import WavFile
@@ -25,6 +27,20 @@ def test_recording_equals_the_audio_bit_by_bit(tmp_path):
 def test_stereo_keeps_agent_left_and_customer_right(tmp_path):
     harness = record(tmp_path, stereo(0, 100))
     assert (read(files(harness)[0]) == [1000, -1000]).all()
+
+
+def test_each_file_names_what_an_operator_silenced_within_it(tmp_path):
+    harness = NodeHarness(WavFile, {"path": f"{tmp_path}/x.wav", "length": "2s"})
+    harness.node.silenced = lambda: (Gap("agent", 0.5, 1.0, 0.5), Gap("", 1.5, 2.5, 1.0))
+    harness.push(*tone("3s")).end()
+    first, second = (json.loads(Path(f"{path}.json").read_text()) for path in files(harness))
+    assert first["silenced"] == [
+        {"track": "agent", "start": 0.5, "end": 1.0},
+        {"track": "", "start": 1.5, "end": 2.0},
+    ]
+    assert second["silenced"] == [{"track": "", "start": 2.0, "end": 2.5}]
+    assert first["complete"]
+    assert second["complete"]
 
 
 def test_call_without_sound_leaves_an_empty_recording(tmp_path):
