@@ -35,6 +35,7 @@ from flowcore.node import (
     node,
 )
 from flowcore.paths import LocalPath, PathTemplate
+from flowcore.session_text import SessionText
 from flowcore.text import Text, Word
 from flowcore.units import Decibels, Duration, Rate, Size
 
@@ -74,6 +75,7 @@ __all__ = [
     "Report",
     "Resource",
     "Session",
+    "SessionText",
     "Sink",
     "Size",
     "Text",

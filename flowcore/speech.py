@@ -43,6 +43,10 @@ class Engine(Configured[ConfigT], ABC):
     REQUIRES: ClassVar[Sequence[Extra]] = ()
     """The optional packages that the engine needs; import them in `open` or later, never with the module."""
 
+    takes_phrases: bool = False
+    """Whether the engine prefers given phrases: a class attribute, or set in ``__init__`` if it depends on the config.
+    Only then `Decoder.decode` or `Streamer.stream` gets any."""
+
     def __init__(self, config: ConfigT | None = None) -> None:
         """Keep the config; the default is the config of an engine that is only named. Touches no file or network."""
         self.config = config if config is not None else cast(ConfigT, self.Config())
@@ -85,8 +89,11 @@ class Decoder(Engine[ConfigT]):
         return type(self).__name__
 
     @abstractmethod
-    def decode(self, samples: NDArray[np.int16]) -> Decoded:
+    def decode(self, samples: NDArray[np.int16], phrases: Sequence[str] = ()) -> Decoded:
         """Return the words in ``samples``, s16 at 16 kHz, up to 30 s.
+
+        ``phrases`` are words of the call to expect, such as names; the parameter may be missing without
+        `Engine.takes_phrases`.
 
         Raises `DecodeFailed` for this utterance, or `Rejected` if a service will never accept any: a wrong key.
         """
@@ -196,8 +203,12 @@ class Streamer(Engine[ConfigT]):
     """Limits of the provider: a class attribute, or set in ``__init__`` if they depend on the config."""
 
     @abstractmethod
-    def stream(self, encoding: Encoding, rate: int, listener: Listener) -> Stream:
-        """Begin a stream of audio in one of `Limits.formats`. Neither waits for the provider nor raises."""
+    def stream(self, encoding: Encoding, rate: int, listener: Listener, phrases: Sequence[str] = ()) -> Stream:
+        """Begin a stream of audio in one of `Limits.formats`. Neither waits for the provider nor raises.
+
+        ``phrases`` are words of the call to expect, such as names; the parameter may be missing without
+        `Engine.takes_phrases`.
+        """
 
 
 class UnknownEngine(FlowcoreError):

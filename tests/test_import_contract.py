@@ -24,7 +24,7 @@ LAYERS = (
     "engine",
     "graph",
     "files reference speech",
-    "impairment paths registry",
+    "impairment paths registry session_text",
     "node",
     "addresses audio call_ids diagnostics environment errors events formats losses metrics open_files stamps tcp_proxy "
     "text tls units",

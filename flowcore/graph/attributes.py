@@ -1,4 +1,4 @@
-"""Checks that path templates use only attributes that the graph's listener declares."""
+"""Checks that templates of paths and texts use only attributes that the graph's listener declares."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from flowcore.graph.node_parser import ParsedNode
 from flowcore.graph.values import Values
 from flowcore.node import Listener
 from flowcore.paths import BUILT_IN, PathTemplate
+from flowcore.session_text import SessionText
 
 
 def check(nodes: Mapping[str, ParsedNode], values: Values) -> None:
-    """Add a problem for each attribute in a config's path template that the listener does not declare."""
+    """Add a problem for each attribute in a config's template that the listener does not declare."""
     listeners = [(node.name, node.cls) for node in nodes.values() if node.cls and issubclass(node.cls, Listener)]
     if len(listeners) != 1:
         return  # which is a problem of its own
     [(name, listener)] = listeners
-    known = [*BUILT_IN, *listener.attributes]
     for node in nodes.values():
         for field, template in _templates(node.config, ""):
             for attribute in template.attributes:
                 if attribute not in listener.attributes:
+                    known = [*(BUILT_IN if isinstance(template, PathTemplate) else ()), *listener.attributes]
                     _add(node, field, attribute, f"{name} ({listener.name})", known, values)
 
 
@@ -41,9 +42,9 @@ def _add(node: ParsedNode, field: str, attribute: str, listener: str, known: lis
     values.problems.add("unknown-attribute", message, values.inside(at, f"{{{attribute}"), help)
 
 
-def _templates(value: Any, name: str) -> Iterator[tuple[str, PathTemplate]]:
-    """The path templates in a config, each with the name of its field."""
-    if isinstance(value, PathTemplate):
+def _templates(value: Any, name: str) -> Iterator[tuple[str, PathTemplate | SessionText]]:
+    """The templates in a config, each with the name of its field."""
+    if isinstance(value, PathTemplate | SessionText):
         yield name, value
     elif isinstance(value, BaseModel):
         for field in type(value).model_fields:

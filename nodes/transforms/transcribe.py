@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from flowcore import Audio, Caps, Config, Duration, Emit, Extra, Format, Session, Text, Transform, node
+from flowcore import Audio, Caps, Config, Duration, Emit, Extra, Format, Session, SessionText, Text, Transform, node
 from flowcore.audio import TRACKS
 from flowcore.events import DECODERS_STARTED, EventType, Reason
 from flowcore.speech import DECODER_RATE, Streamer
@@ -50,6 +50,11 @@ class TranscribeConfig(Config):
     The first comes as early as there are words. ``0s`` gives final texts only: the default with a
     service for whole utterances, where each text is a request. With all other engines the default is ``1s``."""
 
+    phrases: Annotated[tuple[SessionText, ...], Field(max_length=500)] = ()
+    """Words to expect, such as names and products, which the engine prefers over similar sounds: for ``moonshine`` with
+    the model base, ``whisper``, ``google``, ``openai`` and ``openai_realtime``. With attributes of the call in braces,
+    such as ``{product_id}``; a phrase whose attribute has no value is left out."""
+
     uncertain_below: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Confidence (the expected share of right words) below which a final text is marked ``uncertain``; 0 marks none."""
 
@@ -87,6 +92,12 @@ class TranscribeConfig(Config):
     def _only_streams_fall_back(self) -> Self:
         if self.fallback is not None and not (self.engine.streams and self.fallback.is_local):
             raise ValueError("fallback is an engine on this machine, for one that streams to a service, such as google")
+        return self
+
+    @model_validator(mode="after")
+    def _engine_takes_phrases(self) -> Self:
+        if self.phrases and not self.engine.make().takes_phrases:
+            raise ValueError(f"{self.engine} takes no phrases: leave them out, or take another engine")
         return self
 
 
@@ -174,12 +185,16 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
 
     def open(self, session: Session) -> None:
         self._transcripts = Transcripts(self.now, self.config.uncertain_below)
+        resolved = (phrase.resolve(session) for phrase in self.config.phrases)
+        self._phrases = tuple(dict.fromkeys(filter(None, resolved)))
         self._driver: Driver
         if not isinstance(self.resource, StreamerResource):
-            self._driver = self._utterance_driver(self.resource, self)
+            self._driver = self._utterance_driver(self.resource, self, self._phrases)
             return
         local = self.resource.fallback
-        fallback = (lambda host: self._utterance_driver(local, host)) if local else None
+        backup = self.config.fallback
+        phrases = self._phrases if backup and backup.make().takes_phrases else ()
+        fallback = (lambda host: self._utterance_driver(local, host, phrases)) if local else None
         interim = bool(self.config.interim)
         self._driver = StreamingDriver(
             self,
@@ -189,12 +204,15 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
             self._transcripts,
             fallback,
             self.resource.usage,
+            self._phrases,
         )
 
-    def _utterance_driver(self, resource: DecoderResource, host: DriverHost) -> UtteranceDriver:
+    def _utterance_driver(
+        self, resource: DecoderResource, host: DriverHost, phrases: tuple[str, ...]
+    ) -> UtteranceDriver:
         c = self.config
         limits = SegmentLimits(c.threshold, c.pause, c.long_pause, c.enough, c.pre_roll, c.max_segment)
-        return UtteranceDriver(host, resource, limits, c.interim, self._transcripts)
+        return UtteranceDriver(host, resource, limits, c.interim, self._transcripts, phrases)
 
     def process(self, chunk: Audio, emit: Emit[Text]) -> None:
         for party in _parties(chunk):

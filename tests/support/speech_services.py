@@ -24,10 +24,10 @@ class Hand:
 class Talk:
     """One stream: sends audio, and keeps everything that comes back."""
 
-    def __init__(self, engine, encoding="mulaw", rate=8000):
+    def __init__(self, engine, encoding="mulaw", rate=8000, phrases=()):
         self.heard = Queue()
         self.results = []
-        self.stream = engine.stream(encoding, rate, self.heard.put)
+        self.stream = engine.stream(encoding, rate, self.heard.put, phrases)
 
     def say(self, sound, piece=800):
         for at in range(0, len(sound), piece):

@@ -60,7 +60,7 @@ class StreamingDriver:
     """One `StreamingTrack` for each track of the node ``host``; ``make_fallback`` makes the driver for lost tracks.
 
     ``backlog`` is how many seconds of each track's audio are kept until they have a final text; ``usage`` counts what
-    is sent.
+    is sent. ``phrases`` are words to expect; empty for an engine that takes none.
     """
 
     host: DriverHost
@@ -70,6 +70,7 @@ class StreamingDriver:
     transcripts: Transcripts
     make_fallback: Callable[[DriverHost], Driver] | None
     usage: Usage = field(default_factory=Usage)
+    phrases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.report = self.host.report
@@ -146,6 +147,7 @@ class StreamingDriver:
             self.interim,
             self.make_fallback is not None,
             self.usage,
+            self.phrases,
         )
         return track
 

@@ -56,6 +56,7 @@ class StreamingTrack:
     interim: bool
     has_fallback: bool
     usage: Usage = field(default_factory=Usage)
+    phrases: tuple[str, ...] = ()
     gave_up: bool = False
 
     def __post_init__(self) -> None:
@@ -231,7 +232,8 @@ class StreamingTrack:
         if found is None or self.buffer.lost > position:  # lost audio is marked after the texts before it
             return
         stream = RolloverStream(max(found[0], position - round(self._pre_roll * self._rate)), now)
-        stream.stream = self.engine.stream(self.buffer.encoding, self._rate, partial(self._receive, stream))
+        phrases = (self.phrases,) if self.phrases else ()
+        stream.stream = self.engine.stream(self.buffer.encoding, self._rate, partial(self._receive, stream), *phrases)
         self._streams.append(stream)
 
     def _receive(self, stream: RolloverStream, event: Result | Ended) -> None:  # in any thread

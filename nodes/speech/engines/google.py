@@ -7,6 +7,7 @@ them wait or fail unpredictably, so the engine opens connections as it needs the
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -67,11 +68,8 @@ class GoogleConfig(Config):
     model: str = ""
     """The model; empty for the one for telephone calls: ``telephony`` (v2) or ``phone_call`` (v1)."""
 
-    phrases: Annotated[tuple[str, ...], Field(max_length=500)] = ()
-    """Words to expect, such as names, products and places; Google prefers them over similar sounds."""
-
     boost: Annotated[float, Field(ge=0, le=20)] = 10.0
-    """Strength of the preference for ``phrases``."""
+    """Strength of the preference for ``phrases`` of `transcribe`."""
 
     punctuation: bool = True
     """Write commas, full stops and capitals."""
@@ -101,6 +99,7 @@ class Google(Streamer[GoogleConfig]):
     """Google Cloud Speech-to-Text; docs/speech-google.md has its prices and how to sign in."""
 
     REQUIRES: ClassVar = (Extra("google.cloud.speech_v2", "google"),)
+    takes_phrases = True
     limits: Limits
 
     def __init__(self, config: GoogleConfig | None = None) -> None:
@@ -127,9 +126,9 @@ class Google(Streamer[GoogleConfig]):
         if self._client is not None:
             self._client.close()
 
-    def stream(self, encoding: Encoding, rate: int, listener: Listener) -> Stream:
+    def stream(self, encoding: Encoding, rate: int, listener: Listener, phrases: Sequence[str] = ()) -> Stream:
         assert self._client is not None, "the engine is not open"  # noqa: S101
-        begin = self._version.initial_request(self.config, self._project, encoding, rate)
+        begin = self._version.initial_request(self.config, self._project, encoding, rate, phrases)
         return GoogleStream(self._client, self._version, begin, rate * SAMPLE_BYTES[encoding], listener)
 
     @property

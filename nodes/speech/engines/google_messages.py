@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -67,7 +67,7 @@ class ApiVersion(ABC):
         self._bare = self._request.pb()
 
     @abstractmethod
-    def initial_request(self, config: Any, project: str, encoding: Encoding, rate: int) -> Any:
+    def initial_request(self, config: Any, project: str, encoding: Encoding, rate: int, phrases: Sequence[str]) -> Any:
         """Make the first request of a stream, with its whole configuration."""
 
     def audio_request(self, samples: bytes) -> Any:
@@ -116,14 +116,14 @@ class V2(ApiVersion):
     needs_project = True
     _audio, _end, _word_start, _word_end = "audio", "result_end_offset", "start_offset", "end_offset"
 
-    def initial_request(self, config: Any, project: str, encoding: Encoding, rate: int) -> Any:
-        phrases = [{"value": phrase, "boost": config.boost} for phrase in config.phrases]
+    def initial_request(self, config: Any, project: str, encoding: Encoding, rate: int, phrases: Sequence[str]) -> Any:
+        preferred = [{"value": phrase, "boost": config.boost} for phrase in phrases]
         recognition = {
             "explicit_decoding_config": _sound(encoding, rate),
             "model": config.model or self.model,
             "language_codes": [config.language, *config.other_languages],
             "features": _features(config),
-            "adaptation": {"phrase_sets": [{"inline_phrase_set": {"phrases": phrases}}]} if phrases else None,
+            "adaptation": {"phrase_sets": [{"inline_phrase_set": {"phrases": preferred}}]} if phrases else None,
         }
         return self._request(
             recognizer=f"projects/{project}/locations/{config.location}/recognizers/{config.recognizer}",
@@ -141,14 +141,14 @@ class V1(ApiVersion):
     needs_project = False
     _audio, _end, _word_start, _word_end = "audio_content", "result_end_time", "start_time", "end_time"
 
-    def initial_request(self, config: Any, project: str, encoding: Encoding, rate: int) -> Any:
+    def initial_request(self, config: Any, project: str, encoding: Encoding, rate: int, phrases: Sequence[str]) -> Any:
         recognition = {
             **_sound(encoding, rate),
             **_features(config),
             "model": config.model or self.model,
             "language_code": config.language,
             "alternative_language_codes": config.other_languages,
-            "speech_contexts": [{"phrases": config.phrases, "boost": config.boost}] if config.phrases else [],
+            "speech_contexts": [{"phrases": phrases, "boost": config.boost}] if phrases else [],
         }
         return self._request(streaming_config={"config": recognition, "interim_results": True})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -42,6 +43,10 @@ class Moonshine(Decoder[MoonshineConfig]):
 
     _model: Base | Tiny | None = None
 
+    def __init__(self, config: MoonshineConfig | None = None) -> None:
+        super().__init__(config)
+        self.takes_phrases = self._choice == "base"
+
     @property
     def model(self) -> str:
         return f"moonshine {self._choice}"
@@ -55,9 +60,11 @@ class Moonshine(Decoder[MoonshineConfig]):
     def open(self) -> None:
         self._model = Base(moonshine_base.folder()) if self._choice == "base" else Tiny()
 
-    def decode(self, samples: NDArray[np.int16]) -> Decoded:
+    def decode(self, samples: NDArray[np.int16], phrases: Sequence[str] = ()) -> Decoded:
         assert self._model is not None  # noqa: S101  # opened
-        return self._model.decode(samples) if samples.any() else Decoded("")
+        if not samples.any():
+            return Decoded("")
+        return self._model.decode(samples, phrases) if isinstance(self._model, Base) else self._model.decode(samples)
 
     def close(self) -> None:
         if self._model is not None:

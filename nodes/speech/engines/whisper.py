@@ -20,6 +20,7 @@ from flowcore import CannotStart, Config, Extra
 from flowcore.audio import FULL_SCALE
 from flowcore.speech import DECODER_RATE, Decoded, DecodeFailed, Decoder
 from nodes.speech.confidence import logit, probability, repetition
+from nodes.speech.engines.prompt import echoes, with_phrases
 
 LANGUAGES = (
     "af", "am", "ar", "as", "az", "ba", "be", "bg", "bn", "bo", "br", "bs", "ca", "cs", "cy", "da", "de", "el",
@@ -65,6 +66,7 @@ class Whisper(Decoder[WhisperConfig]):
     """Whisper; ``tiny.en`` takes 150 MB, and about 0.6 CPU seconds for every utterance and interim text."""
 
     REQUIRES = (Extra("faster_whisper", "whisper"),)
+    takes_phrases = True
 
     _model: Any = None
 
@@ -97,9 +99,14 @@ class Whisper(Decoder[WhisperConfig]):
             return f"the model {model} is not on this machine yet: run  {command}"
         return f"there is no model {model}: give a folder, or one of {', '.join(available_models())}"
 
-    def decode(self, samples: NDArray[np.int16]) -> Decoded:
+    def decode(self, samples: NDArray[np.int16], phrases: Sequence[str] = ()) -> Decoded:
         if not len(samples):
             return Decoded("")
+        prompt = with_phrases("", phrases)
+        decoded = self._decode(samples, prompt)
+        return self._decode(samples, "") if echoes(prompt, decoded.text) else decoded
+
+    def _decode(self, samples: NDArray[np.int16], prompt: str) -> Decoded:
         identified = self.config.language == AUTO
         try:
             segments, info = self._model.transcribe(
@@ -109,6 +116,7 @@ class Whisper(Decoder[WhisperConfig]):
                 temperature=0.0,  # no retries at higher temperatures, which take up to six times the work
                 without_timestamps=True,
                 condition_on_previous_text=False,
+                hotwords=prompt or None,
             )
             heard = list(segments)
         except (RuntimeError, ValueError) as error:

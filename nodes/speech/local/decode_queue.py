@@ -52,6 +52,8 @@ class DecodeJob:
     context: Context | None = None
     """Decoded together with ``samples`` if the job is patient or no other waits; the text of ``samples`` counts."""
     patient: bool = False
+    phrases: tuple[str, ...] = ()
+    """Words to expect; empty for a decoder that takes none."""
     deaths: int = 0
     refused: bool = False
     expires: float = inf

@@ -88,12 +88,13 @@ class DecoderPool:
         if job.refused:
             return Overloaded("it waited too long")
         try:
+            phrases = (job.phrases,) if job.phrases else ()
             before = job.context
             if before is not None and (job.patient or not self.queue.finals):
-                both = decoder.decode(np.concatenate((before.samples, job.samples)))
+                both = decoder.decode(np.concatenate((before.samples, job.samples)), *phrases)
                 if new := before.words_after(both):
                     return new
-            return decoder.decode(job.samples)
+            return decoder.decode(job.samples, *phrases)
         except DecoderDied:
             raise
         except (DecodeFailed, Rejected) as error:

@@ -1,7 +1,8 @@
 """A decoder in a process of its own, which keeps its threads, memory and crashes away from the engine.
 
-Request and response are one message each: the samples, then the words. The process inherits one descriptor, its end of
-a socket. It ends with its parent: with the thread that started it (Linux), or when it next reads from the socket.
+Request and response are one message each: the samples and phrases, then the words. The process inherits one
+descriptor, its end of a socket. It ends with its parent: with the thread that started it (Linux), or when it next reads
+from the socket.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -75,11 +77,11 @@ class DecoderProcess(Decoder, Stoppable):
             error = json.loads(answer[1:])
             raise CannotStart(error["message"], field=error["field"])
 
-    def decode(self, samples: NDArray[np.int16]) -> Decoded:
+    def decode(self, samples: NDArray[np.int16], phrases: Sequence[str] = ()) -> Decoded:
         try:
             if self._connection is None:
                 raise DecoderDied("the decoder is closed")
-            self._connection.send_bytes(np.ascontiguousarray(samples, "<i2").data.cast("B"))
+            self._connection.send_bytes(msgspec.msgpack.encode((samples.astype("<i2").tobytes(), phrases)))
         except OSError as error:
             raise DecoderDied(self._cause()) from error
         answer = self._answer(DECODE_TIMEOUT)
@@ -137,9 +139,10 @@ def main(fd: int, job: dict[str, Any]) -> None:
     connection.send_bytes(READY)
     with suppress(EOFError, ConnectionError):
         while True:
-            samples = np.frombuffer(connection.recv_bytes(), "<i2")
+            audio, phrases = msgspec.msgpack.decode(connection.recv_bytes(), type=tuple[bytes, tuple[str, ...]])
+            samples = np.frombuffer(audio, "<i2")
             try:
-                answer = DECODED + msgspec.msgpack.encode(decoder.decode(samples))
+                answer = DECODED + msgspec.msgpack.encode(decoder.decode(samples, *([phrases] if phrases else [])))
             except DecodeFailed as error:
                 answer = FAILED + str(error).encode()
             except Exception as error:  # a bug in an engine costs this utterance, not the loaded model

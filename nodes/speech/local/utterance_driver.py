@@ -117,6 +117,8 @@ class _DecodeRequest:
 class UtteranceDriver:
     """The tracks of one node of one call. ``interim`` is the seconds of speech between interim texts; 0 for none.
 
+    ``phrases`` are words of the call to expect; empty for a decoder that takes none.
+
     `push` blocks, for 5 s at most, while much audio of a call that comes faster than real time waits. `collect` emits
     the texts.
     """
@@ -126,6 +128,7 @@ class UtteranceDriver:
     limits: SegmentLimits
     interim: float
     transcripts: Transcripts
+    phrases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._queue = self.resource.pool.queue
@@ -254,7 +257,16 @@ class UtteranceDriver:
         track.requested_to = segment.end
         context = self._context(track, segment) if final else None  # up to 10 s more to decode
         job = DecodeJob(
-            self, track, segment.samples, final, done, self._report_death, request.drop_samples, context, self._patient
+            self,
+            track,
+            segment.samples,
+            final,
+            done,
+            self._report_death,
+            request.drop_samples,
+            context,
+            self._patient,
+            self.phrases,
         )
         if self._queue.put(job):
             self.host.report.dropped("stale_interim")

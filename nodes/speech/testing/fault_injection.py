@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, Literal
 
@@ -48,10 +48,10 @@ class FaultInjector(Streamer):
     def close(self) -> None:
         self.inner.close()
 
-    def stream(self, encoding: Encoding, rate: int, listener: Listener) -> Stream:
+    def stream(self, encoding: Encoding, rate: int, listener: Listener, phrases: Sequence[str] = ()) -> Stream:
         if (encoding, rate) not in self.limits.formats:
             self.breaches.append(f"the driver sends {encoding} at {rate} Hz")
-        stream = _FaultyStream(self, len(self.streams) + 1, encoding, rate, listener)
+        stream = _FaultyStream(self, len(self.streams) + 1, encoding, rate, listener, phrases)
         self.streams.append(stream)
         return stream
 
@@ -62,7 +62,15 @@ class FaultInjector(Streamer):
 
 
 class _FaultyStream(Stream):
-    def __init__(self, owner: FaultInjector, number: int, encoding: Encoding, rate: int, listener: Listener) -> None:
+    def __init__(
+        self,
+        owner: FaultInjector,
+        number: int,
+        encoding: Encoding,
+        rate: int,
+        listener: Listener,
+        phrases: Sequence[str],
+    ) -> None:
         self.owner = owner
         self.number = number
         self.fault = owner.fault(number)
@@ -75,7 +83,7 @@ class _FaultyStream(Stream):
         self._listener = listener
         self._lock = Lock()
         self._fault_after = 1 + number % 7  # seconds of audio
-        self.inner: Stream | None = owner.inner.stream(encoding, rate, self._on_event)
+        self.inner: Stream | None = owner.inner.stream(encoding, rate, self._on_event, *([phrases] if phrases else []))
         if self.fault in ("refuse", "quota", "reject"):
             self._fail()
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from flowcore import Audio, Text, Word
+from flowcore.errors import GraphError
 from flowcore.graph.load import load_text
 from flowcore.graph.negotiate import compile_graph
 from flowcore.speech import Decoded, DecodeFailed, Decoder, Rejected
@@ -81,12 +82,14 @@ class Pitches(Decoder):
         self.began = threading.Event()
         self.says: dict[int, str | Decoded | Exception] = {}
         self.decoded = 0
+        self.phrases: set[tuple[str, ...]] = set()
         self.lengths: list[float] = []  # seconds
 
     def open(self) -> None: ...
     def close(self) -> None: ...
 
-    def decode(self, samples: np.ndarray) -> Decoded:
+    def decode(self, samples: np.ndarray, phrases: tuple[str, ...] = ()) -> Decoded:
+        self.phrases.add(phrases)
         self.began.set()
         assert self.let.wait(SOON)
         self.decoded += 1
@@ -603,6 +606,30 @@ def test_interim_texts_are_left_out_by_default_where_each_is_a_request(engine, s
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody")
     assert Transcribe.Config(engine=engine).interim == seconds
     assert Transcribe.Config(engine=engine, interim="2s").interim == 2
+
+
+def test_each_call_has_its_phrases_without_those_that_have_no_value(resource, pitches):
+    phrases = ["RingCX", "{call_id}", "Mr {ani}", "RingCX"]
+    Call({**QUICK, "phrases": phrases}, resource).push(*chunks(speech(2000), silence())).settle()
+    Call(QUICK, resource).push(*chunks(speech(2000), silence())).settle()
+    assert pitches.phrases == {("RingCX", "call-1"), ()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ('phrases: ["{agent_nam}"]', r"words: phrases uses \{agent_nam\}, which call \(ringcx\) does not give"),
+        ('engine: {use: moonshine, model: tiny}, phrases: ["RingCX"]', "moonshine takes no phrases: leave them out"),
+        ('phrases: ["{}"]', "write an attribute as its name alone"),
+        ("phrases: [7]", "needs a text; write a number in quotes"),
+    ],
+)
+def test_phrases_that_cannot_be_used_are_refused_by_check(settings, says):
+    with pytest.raises(GraphError, match=says):
+        load_text(
+            "flowcore: 1\nnodes:\n  call: {use: ringcx}\n  tracks: {use: reorder, from: call}\n"
+            f"  words: {{use: transcribe, from: tracks, with: {{{settings}}}}}\n  text: {{use: console, from: words}}\n"
+        )
 
 
 # With the model.

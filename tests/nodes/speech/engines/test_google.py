@@ -79,12 +79,11 @@ def test_what_the_config_says_reaches_google(engine, version):
     config = {
         "language": "de-DE",
         "other_languages": ["en-GB"],
-        "phrases": ["RingCX", "Engage"],
         "punctuation": False,
         "model": "latest_long",
     }
     with FakeGoogle() as google:
-        assert Talk(engine(google, version=version, **config)).end() is None
+        assert Talk(engine(google, version=version, **config), phrases=("RingCX", "Engage")).end() is None
         project = {"project": "my-project", "location": "eu", "recognizer": "calls"}
         assert Talk(engine(google, version=version, **project)).end() is None
     told, second = (stream.config for stream in google.streams)

@@ -128,6 +128,16 @@ def test_a_prompt_that_comes_back_for_silence_is_no_text():
         assert [request.fields.get("prompt") for request in service.requests] == [prompt, None]
 
 
+def test_phrases_are_part_of_the_prompt_also_for_the_guard_against_echo():
+    with FileService(says("hello")) as service, opened(service.url, prompt="Routers.") as engine:
+        engine.decode(SPEECH, ("Acme Router", "X200"))
+        assert service.requests[-1].fields["prompt"] == "Routers. Acme Router, X200"
+    echo = "Routers. Acme Router, X200"
+    with FileService(says("hello")) as service, opened(service.url) as engine:
+        assert engine.decode(np.zeros(16000, np.int16), (echo,)).text == ""
+        assert [request.fields.get("prompt") for request in service.requests] == [echo, None]
+
+
 def test_words_of_the_prompt_that_were_spoken_are_kept():
     with FileService(says("Acme Router and Acme Switch")) as service:
         with opened(service.url, prompt="Acme Router and Acme Switch") as engine:

@@ -60,13 +60,18 @@ def test_silence_is_not_sent_and_the_driver_learns_that_nothing_was_said(engine)
 
 def test_the_session_is_configured_as_documented(engine):
     with RealtimeService() as service:
-        Talk(engine(service.url, language="de", prompt="Erika Mustermann")).say(SENTENCE).end()
+        talker = engine(service.url, language="de", prompt="Erika Mustermann")
+        Talk(talker, phrases=("Acme", "X200")).say(SENTENCE).end()
     assert service.sessions[0].session == {
         "type": "transcription",
         "audio": {
             "input": {
                 "format": {"type": "audio/pcmu"},
-                "transcription": {"model": "gpt-live-transcribe", "language": "de", "prompt": "Erika Mustermann"},
+                "transcription": {
+                    "model": "gpt-live-transcribe",
+                    "language": "de",
+                    "prompt": "Erika Mustermann Acme, X200",
+                },
                 "turn_detection": None,
             }
         },

@@ -40,7 +40,9 @@ class Parrot(Decoder[ParrotConfig]):
         if self.config.broken:
             os._exit(7)
 
-    def decode(self, samples: np.ndarray) -> Decoded:
+    def decode(self, samples: np.ndarray, phrases: tuple[str, ...] = ()) -> Decoded:
+        if phrases:
+            return Decoded(" and ".join(phrases))
         if samples[0] == 1:
             raise DecodeFailed("no words")
         if samples[0] == 2:
@@ -84,6 +86,10 @@ def test_samples_go_there_and_words_come_back(parrot):
     assert heard == Decoded(f"hi 10000 {samples.sum()} ♪", 0.25, (Word("hi", 0.5, 0.75, 0.5),), "en")
     assert parrot.decode(samples[::2]).text == f"hi 5000 {samples[::2].sum()} ♪"
     assert parrot.pid != os.getpid()
+
+
+def test_phrases_go_there_too(parrot):
+    assert parrot.decode(audio(0), ("Erika", "Łódź")) == Decoded("Erika and Łódź")
 
 
 def test_an_error_there_is_an_error_here_and_the_next_is_decoded(parrot):
@@ -191,7 +197,7 @@ def test_the_process_answers_each_request_until_its_socket_closes(monkeypatch):
         assert connection.recv_bytes() == decoder_process.READY
         answers = []
         for first in (0, 1, 5):
-            connection.send_bytes(audio(first, 10).tobytes())
+            connection.send_bytes(msgspec.msgpack.encode((audio(first, 10).tobytes(), ())))
             answers.append(connection.recv_bytes())
     process.join(60)
     assert msgspec.msgpack.decode(answers[0][1:], type=Decoded).text == "hi 10 0 ♪"

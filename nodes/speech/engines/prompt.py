@@ -1,6 +1,8 @@
-"""Recognise a prompt that a model gives back as the words of audio without any."""
+"""Make the prompt of a model, and recognise one that the model gives back as the words of audio without any."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from nodes.speech.word_match import normalized
 
@@ -14,3 +16,8 @@ def echoes(prompt: str, text: str) -> bool:
     if not heard or (len(heard) < MIN_ECHO_WORDS and heard != asked):
         return False
     return any(asked[at : at + len(heard)] == heard for at in range(len(asked) - len(heard) + 1))
+
+
+def with_phrases(prompt: str, phrases: Sequence[str]) -> str:
+    """Return ``prompt`` with ``phrases`` after it, in a form that speech models follow: a list of names."""
+    return " ".join(filter(None, (prompt, ", ".join(phrases))))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nodes.speech.engines.prompt_echo import echoes
+from nodes.speech.engines.prompt import echoes, with_phrases
 
 PROMPT = "Acme Router X200, Acme Switch; Erika Mustermann"
 
@@ -26,3 +26,9 @@ def test_a_prompt_of_one_word_is_an_echo_as_a_whole():
     assert echoes("Acme", "acme.")
     assert not echoes("", "acme")
     assert not echoes("", "")
+
+
+def test_phrases_are_listed_after_the_prompt():
+    assert with_phrases("About routers.", ("Acme", "X200")) == "About routers. Acme, X200"
+    assert with_phrases("", ("Acme",)) == "Acme"
+    assert with_phrases("About routers.", ()) == "About routers."
