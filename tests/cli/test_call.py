@@ -55,6 +55,8 @@ def test_a_muted_party_is_silent_in_the_recording_for_exactly_its_length_and_the
         )
         assert command(service, "one", "end") == (0, "the call ends")
         (closed,) = service.heard("flow_closed")
+        received = b"".join(iter(lambda: phone.socket.recv(64), b""))
+        assert received.endswith(b"\x88\x02\x03\xe8")  # closed with 1000
         assert command(service, "one", "resume")[0] == 2
         service.stop()
     assert (closed["reason"], closed["lost_ms"]) == ("operator", 0)
