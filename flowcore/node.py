@@ -134,6 +134,9 @@ class Resource(ABC):
     With ``--workers`` each process has its own resource; ``tell`` sends messages between them.
     """
 
+    lasting: ClassVar[bool] = False
+    """True: the listener takes it at the start, so that a reload of the graph can neither add, change nor remove it."""
+
     tell: Callable[[Any], None] = staticmethod(lambda message: None)
     """Send a message of JSON values to this resource in all other workers. From any thread; never waits."""
     now: Callable[[], float] = staticmethod(lambda: 0.0)
@@ -509,11 +512,10 @@ class Listener(Node[ConfigT], ABC, Generic[Out, ConfigT]):
         """Return the present values of the metrics that the class declares. From any thread; never waits."""
         return {}
 
-    def reload(self) -> Sequence[Path] | None:
+    def reload(self) -> Sequence[Path]:
         """Read files such as a certificate again, while the listener runs. Sessions go on.
 
-        Return the paths of the files; None if they are not known.
-        Raises `CannotStart` for a wrong file; the listener then goes on with the old one.
+        Returns the paths of the files. Raises `CannotStart` for a wrong file; the listener goes on with the old one.
         """
         return ()
 

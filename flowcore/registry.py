@@ -120,13 +120,15 @@ def folder(module: str) -> Path | None:
     return Path(next(iter(places))) if places else None
 
 
-def from_file(path: Path) -> list[Entry]:
+def from_file(path: Path, source: bytes | None = None) -> list[Entry]:
     """The nodes of a Python file, in its order. Runs the file, once in a process as long as its text is the same.
+
+    ``source`` is the content of the file, if it was read before.
 
     A module that a test imported from this file is used as it is. Raises `BrokenImport`, and `NameClash` when two of
     its classes have one name.
     """
-    module = _run(path)
+    module = _run(path, source)
     found: dict[str, Entry] = {}
     for attribute, cls in vars(module).items():
         if not isinstance(cls, type) or not issubclass(cls, KINDS) or cls.__module__ != module.__name__ or not cls.name:
@@ -144,14 +146,20 @@ def from_file(path: Path) -> list[Entry]:
     return list(found.values())
 
 
-def _run(path: Path) -> ModuleType:
+def read_source(path: Path) -> bytes:
+    """Return the content of a Python file. Raises `BrokenImport`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BrokenImport(path.name, f"it cannot be read: {error.strerror or error}") from error
+
+
+def _run(path: Path, source: bytes | None) -> ModuleType:
     same = sys.modules.get(path.stem)
     if same is not None and getattr(same, "__file__", None) == str(path):
         return same
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise BrokenImport(path.name, f"it cannot be read: {error.strerror or error}") from error
+    if source is None:
+        source = read_source(path)
     # The name has a digest of the content, so a changed file is another module, and a file json.py beside a graph
     # cannot replace Python's own.
     name = f"{path.stem}-{hashlib.sha256(bytes(path) + source).hexdigest()[:12]}"

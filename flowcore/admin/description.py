@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from flowcore.call_log.rows import Versions
+from flowcore.call_log.rows import versions
 from flowcore.graph.explain import explain
 from flowcore.graph.plan import Plan
 from flowcore.graph.svg import svg
 
 
-def describe(plan: Plan, text: str, settings: list[str]) -> dict[str, Any]:
-    """Return versions, the ``text`` of the graph file, and the plan as data and as a picture (SVG)."""
+def describe(plan: Plan) -> dict[str, Any]:
+    """Return versions, the text of the graph file, and the plan as data and as a picture (SVG)."""
     explained = explain(plan)
-    return {**vars(Versions.of(plan, settings)), "text": text, "plan": asdict(explained), "picture": svg(explained)}
+    text = plan.sources[plan.name]
+    return {**versions(plan), "text": text, "plan": asdict(explained), "picture": svg(explained)}

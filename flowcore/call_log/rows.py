@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, timedelta
 from importlib.metadata import version
 from typing import Any, Final, Literal
@@ -23,22 +21,9 @@ Personal = Literal["keep", "hash", "omit"]
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Versions:
-    """The programs that handled a call: flowcore, the graph's path, and the SHA-256 of its files and settings."""
-
-    flowcore: str
-    graph: str
-    graph_sha256: str
-
-    @classmethod
-    def of(cls, plan: Plan, settings: list[str]) -> Versions:
-        """Return the versions of a run; a graph in one file without settings has the checksum of that file."""
-        texts = [*plan.sources.values(), *settings]
-        content = texts[0] if len(texts) == 1 else json.dumps(texts)
-        return cls(
-            version("flowcore"), plain(plan.name), hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()
-        )
+def versions(plan: Plan) -> dict[str, str]:
+    """Return the programs of a flow: flowcore, the graph's path, and the SHA-256 of its files and settings."""
+    return {"flowcore": version("flowcore"), "graph": plain(plan.name), "graph_sha256": plan.sha256}
 
 
 class WordCount:
@@ -60,11 +45,9 @@ class Recorder:
     that of the hashes (HMAC-SHA256). An opened row has no ``reason``.
     """
 
-    def __init__(
-        self, write: Callable[[str, Row, list[str]], None], versions: Versions, personal: Personal, key: bytes
-    ) -> None:
+    def __init__(self, write: Callable[[str, Row, list[str]], None], personal: Personal, key: bytes) -> None:
         self._write = write
-        self._versions = vars(versions) | {"host": socket.gethostname()}
+        self._host = socket.gethostname()
         self._personal = personal
         self._key = key
         self._rows: dict[str, tuple[Row, list[WordCount]]] = {}
@@ -85,7 +68,8 @@ class Recorder:
             "ids": ids,
             "attributes": self._protected({name: attributes[name] for name in attributes if name not in ids}),
             "started": flow.session.started.astimezone(UTC).isoformat(),
-            **self._versions,
+            "host": self._host,
+            **versions(flow.plan),
         }
         counts = []
         for run in flow.runs.values():

@@ -12,7 +12,6 @@ from flowcore.admin.description import describe
 from flowcore.admin.process import AdminProcess
 from flowcore.admin.settings import AdminSettings
 from flowcore.engine.bus import Bus
-from flowcore.graph.model import Graph
 from flowcore.graph.plan import Plan
 from flowcore.node import Extra
 
@@ -48,8 +47,6 @@ def admin_settings(
     return AdminSettings.parse(address, cert, key, proxies or ())
 
 
-def admin_process(
-    settings: AdminSettings | None, plan: Plan, loaded: Graph, changes: list[str], bus: Bus
-) -> AdminProcess | None:
+def admin_process(settings: AdminSettings | None, plan: Plan, bus: Bus) -> AdminProcess | None:
     """Return the admin API of a run; None without settings."""
-    return None if settings is None else AdminProcess(settings, describe(plan, loaded.source, changes), bus)
+    return None if settings is None else AdminProcess(settings, describe(plan), bus)

@@ -33,9 +33,7 @@ class CallLog:
     job: JournalJob
 
 
-def call_log(
-    plan: Plan, settings: list[str], place: str, days: float, personal: Literal["keep", "hash", "omit"]
-) -> CallLog | None:
+def call_log(plan: Plan, place: str, days: float, personal: Literal["keep", "hash", "omit"]) -> CallLog | None:
     """Return the call log at ``place``, or beside the plan's files; None for ``none``, and where there are no files.
 
     Raises `UsageError` and `MissingExtra`.
@@ -46,13 +44,11 @@ def call_log(
     # SQLAlchemy takes a while to import, and commands that only look at a graph do not need it.
     from flowcore.call_log.database import Database
     from flowcore.call_log.journal_job import JournalJob
-    from flowcore.call_log.rows import Versions
 
-    if personal != "keep":
-        _check_hidden(plan, personal)
+    check_hidden(plan, personal)
     database = Database(place or str((root or Path()) / NAME))
     folder = (database.path.parent if database.path else root or Path()) / WAITING
-    return CallLog(folder, database, days, JournalJob.of(folder, Versions.of(plan, settings), personal))
+    return CallLog(folder, database, days, JournalJob(str(folder), personal))
 
 
 def key() -> bytes:
@@ -60,8 +56,10 @@ def key() -> bytes:
     return os.environ.get(KEY, "").encode()
 
 
-def _check_hidden(plan: Plan, personal: str) -> None:
-    """Raise `UsageError` where values could not be hashed, or where paths of files show them."""
+def check_hidden(plan: Plan, personal: str) -> None:
+    """Raise `UsageError` where values are to be hidden, and cannot be hashed or are shown by paths of files."""
+    if personal == "keep":
+        return
     if personal == "hash" and not key():
         raise UsageError(f"--call-log-personal hash needs a key: set {KEY}, for example to `openssl rand -hex 32`")
     listener = plan.listener.cls

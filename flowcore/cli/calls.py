@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -56,8 +57,9 @@ def calls(
     """List the live calls of a running flowcore, or ended ones.
 
     Columns of live calls: flow, call id, worker, start, state (with what is paused or muted), audio lost so far, and
-    audio in queues, both in milliseconds. Columns of ended calls: flow, call id, end, reason, length, lost audio, and
-    the node and reason of each loss; --json has all fields.
+    audio in queues, both in milliseconds; the last line has the number of calls of each version of the graph. Columns
+    of ended calls: flow, call id, end, reason, length, lost audio, and the node and reason of each loss; --json has all
+    fields.
 
     Exit code: 0 done, 2 no process is running, or several are and --control is missing; no call log, or several.
     """
@@ -112,7 +114,9 @@ def _table(calls: Calls, missing: list[int], narrow: bool = False) -> Group:
         flow, call_id, *others = _row(call)
         table.add_row(*([Text("\n").join([flow, call_id])] if narrow else [flow, call_id]), *others)
     lines: list[Any] = [whole_columns(table)] if calls else []
-    lines.append(Text(counted(len(calls), "call")))
+    versions = Counter(call["version"] for call in calls)
+    shares = [f"{count} of version {version}" for version, count in versions.items()]
+    lines.append(Text(counted(len(calls), "call") + (f": {listed(shares)}" if calls else "")))
     if missing:
         lines.append(Text(f"no answer from worker {', '.join(map(str, missing))}", "bold red"))
     return Group(*lines)

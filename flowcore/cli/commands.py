@@ -17,11 +17,12 @@ from flowcore.errors import BrokenImport
 
 GROUP = "flowcore.commands"
 
+_NAMES = (
+    "run calls call reload drain metrics check explain graph nodes events schema new test simulate replay recover bench"
+)
 COMMANDS = {
     name: EntryPoint(name, f"flowcore.cli.{name}:{'run_tests' if name == 'test' else name}", GROUP)
-    for name in (  # noqa: SIM905
-        "run calls call drain metrics check explain graph nodes events schema new test simulate replay recover bench"
-    ).split()
+    for name in _NAMES.split()
 }
 """The commands of flowcore, in the order of --help; each module holds a function or `typer.Typer` of that name."""
 

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,9 +19,9 @@ import typer
 from flowcore.admin.process import AdminProcess
 from flowcore.call_log import PLACE
 from flowcore.cli import admin as admin_options
-from flowcore.cli.call_log import CallLog, call_log, key
+from flowcore.cli.call_log import CallLog, call_log, check_hidden, key
 from flowcore.cli.log import Log
-from flowcore.cli.options import GraphFile, LogJson, Quiet, Settings, parse_seconds, try_to_write
+from flowcore.cli.options import GraphFile, LogJson, Quiet, Settings, parse_seconds, plan_of, try_to_write
 from flowcore.cli.traces import traces
 from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnel_settings
 from flowcore.control.address import directory
@@ -30,13 +31,24 @@ from flowcore.control.run_metrics import RunMetrics
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
+from flowcore.engine.reloader import Reloader
 from flowcore.engine.slots import new_loop
 from flowcore.errors import CannotStart
 from flowcore.graph import compile_graph, load_graph
+from flowcore.graph.model import Graph
 from flowcore.graph.plan import Plan
 from flowcore.telemetry.engine_metrics import event_samples
 from flowcore.workers.notify import Notifier, SupervisorNotifier
 from flowcore.workers.supervisor import Supervisor
+
+
+@dataclass(frozen=True)
+class Reloading:
+    """How the graph is reloaded: ``read`` loads it, and ``watch`` says whether changed files are noticed."""
+
+    read: Callable[[], tuple[Graph, Plan]]
+    watch: bool
+
 
 WORKER = (sys.executable, "-m", "flowcore.cli.worker")
 SLOTS = (0.001, 1.0)
@@ -66,6 +78,9 @@ def run(
     tunnel: Annotated[
         Tunnel | None, typer.Option(help="Open a tunnel to the port; at --public-url, if that is given.")
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Reload the graph whenever one of its files has changed.")
+    ] = False,
     control: Annotated[
         Path | None,
         typer.Option(help="Control socket, for `flowcore calls` and others.", show_default="one per process"),
@@ -104,8 +119,7 @@ def run(
 
     SIGTERM, or `flowcore drain`, takes no more calls and ends the process with its last call or after --finish;
     /readyz on the port is 503 meanwhile. A second SIGTERM, Ctrl-C or a closed terminal ends the running calls in order,
-    within 20 seconds; another signal ends the process at once. Without a terminal, SIGHUP reads certificates again and
-    ends nothing.
+    within 20 seconds; another signal ends the process at once. Without a terminal, SIGHUP is `flowcore reload`.
 
     Exit code: 0 done and nothing lost, 1 a call failed or lost audio, 2 the graph or the command line is wrong.
     """
@@ -116,30 +130,33 @@ def run(
     seconds = parse_seconds(finish, "--finish")
     processes = _processes(workers)
     served = admin_options.admin_settings(admin, admin_cert, admin_key, admin_behind_proxy)
-    loaded = load_graph(graph, settings or [])
-    plan = compile_graph(loaded)
+    plan = plan_of(graph, settings)
     if stats is not None:
         try_to_write(stats, "--stats")
     if tunnel is not None:
         options["public"] = open_tunnel(plan, options["public"])
         settings = [*tunnel_settings(plan), *(settings or [])]
-        loaded = load_graph(graph, settings)
-        plan = compile_graph(loaded)
-    ended = call_log(plan, settings or [], place, days, personal)
+        plan = plan_of(graph, settings)
+    ended = call_log(plan, place, days, personal)
+
+    def read() -> tuple[Graph, Plan]:
+        loaded = load_graph(graph, settings or [])
+        compiled = compile_graph(loaded)
+        if ended is not None:
+            check_hidden(compiled, personal)
+        return loaded, compiled
+
     log = Log(as_json=log_json, quiet=quiet, stats=stats)
     bus = Bus()
     bus.subscribe(log.event)
-    api = admin_options.admin_process(served, plan, loaded, settings or [], bus)
+    api = admin_options.admin_process(served, plan, bus)
     hub = _hub(control, bus, required=control is not None or api is not None)
     _raise_open_files()
+    reloading = Reloading(read, watch)
     if processes == 1:
         options |= {"calls": calls, "max_calls": max_calls}
-        run_engine(plan, log, bus=bus, hub=hub, finish=seconds, ended=ended, api=api, **options)
+        run_engine(plan, log, bus=bus, hub=hub, finish=seconds, ended=ended, api=api, reloading=reloading, **options)
     job: dict[str, Any] = {
-        "graph": loaded.source,
-        "subgraphs": dict(loaded.subgraphs),
-        "path": loaded.path,
-        "settings": settings or [],
         "options": options,
         "finish": seconds,
         "call_log": ended and vars(ended.job),
@@ -150,7 +167,7 @@ def run(
     if api is not None:
         supervisor.on_observed = api.publish
     with _replaying(ended, bus), traces(bus, plan):
-        asyncio.run(_supervise(supervisor, bus, hub, seconds, api))  # it gains nothing from a faster loop
+        asyncio.run(_supervise(supervisor, bus, hub, seconds, api, reloading))  # it gains nothing from a faster loop
     log.close(supervisor.totals)
     raise typer.Exit(supervisor.code or supervisor.totals.exit_code)
 
@@ -164,6 +181,7 @@ def run_engine(
     finish: float = 0.0,
     ended: CallLog | None = None,
     api: AdminProcess | None = None,
+    reloading: Reloading | None = None,
     **options: Any,
 ) -> None:
     """Run a plan in this process, and log; ``finish`` is the time in seconds that calls have after SIGTERM.
@@ -178,7 +196,7 @@ def run_engine(
         asyncio.Runner(loop_factory=new_loop) as runner,
         collected_in_quiet_slots(engine.slots),
     ):
-        runner.run(_until_done(engine, hub, finish, api))
+        runner.run(_until_done(engine, hub, finish, api, reloading))
     log.close(engine.totals)
     raise typer.Exit(engine.totals.exit_code)
 
@@ -191,7 +209,9 @@ def _replaying(ended: CallLog | None, bus: Bus) -> AbstractContextManager[None]:
     return replaying(ended.folder, ended.database, ended.days, bus)
 
 
-async def _until_done(engine: Engine, hub: Hub | None, seconds: float, api: AdminProcess | None) -> None:
+async def _until_done(
+    engine: Engine, hub: Hub | None, seconds: float, api: AdminProcess | None, reloading: Reloading | None
+) -> None:
     def stop() -> None:
         engine.bus.emit("stop_requested", calls=len(engine.flows))
         engine.stop()
@@ -202,16 +222,22 @@ async def _until_done(engine: Engine, hub: Hub | None, seconds: float, api: Admi
         engine.bus.emit("finish_requested", calls=len(engine.flows), seconds=seconds)
         engine.finish(seconds)
 
-    _on_signals(engine, stop, lambda: finish(seconds))
-    Notifier(engine)
     handlers = {1: engine_handler(engine)}
     metrics = RunMetrics(engine.plan, handlers, engine.call_limit.share, lambda: engine.draining)
-    async with _answering(hub, handlers, _commands(engine, finish, metrics), api):
-        await engine.run()
+    async with _reloaded(engine, reloading, metrics) as reloader:
+        _on_signals(engine, stop, lambda: finish(seconds), reloader)
+        Notifier(engine)
+        async with _answering(hub, handlers, _commands(engine, finish, metrics, reloader), api):
+            await engine.run()
 
 
 async def _supervise(
-    supervisor: Supervisor, bus: Bus, hub: Hub | None, seconds: float, api: AdminProcess | None
+    supervisor: Supervisor,
+    bus: Bus,
+    hub: Hub | None,
+    seconds: float,
+    api: AdminProcess | None,
+    reloading: Reloading,
 ) -> None:
     def stop() -> None:
         bus.emit("stop_requested", workers=len(supervisor.handlers))
@@ -225,8 +251,6 @@ async def _supervise(
         bus.deliver()
         supervisor.finish(seconds)
 
-    _on_signals(supervisor, stop, lambda: finish(seconds))
-    SupervisorNotifier(supervisor.silence, bus)
     metrics = RunMetrics(
         supervisor.plan,
         supervisor.handlers,
@@ -235,11 +259,32 @@ async def _supervise(
         partial(event_samples, bus),
     )
     supervisor.on_worker_end = metrics.worker_ended
-    async with _answering(hub, supervisor.handlers, _commands(supervisor, finish, metrics), api):
-        await supervisor.run()
+    async with _reloaded(supervisor, reloading, metrics) as reloader:
+        _on_signals(supervisor, stop, lambda: finish(seconds), reloader)
+        SupervisorNotifier(supervisor.silence, bus)
+        async with _answering(hub, supervisor.handlers, _commands(supervisor, finish, metrics, reloader), api):
+            await supervisor.run()
 
 
-def _commands(runner: Engine | Supervisor, finish: Callable[[float], None], metrics: RunMetrics) -> dict[str, Command]:
+@asynccontextmanager
+async def _reloaded(
+    runner: Engine | Supervisor, reloading: Reloading | None, metrics: RunMetrics
+) -> AsyncIterator[Reloader | None]:
+    if reloading is None:
+        yield None
+        return
+    reloader = Reloader(runner, reloading.read, metrics.declare)
+    watching = asyncio.create_task(reloader.watch()) if reloading.watch else None
+    try:
+        yield reloader
+    finally:
+        if watching is not None:
+            watching.cancel()
+
+
+def _commands(
+    runner: Engine | Supervisor, finish: Callable[[float], None], metrics: RunMetrics, reloader: Reloader | None
+) -> dict[str, Command]:
     def drain(request: Mapping[str, Any]) -> bool:
         """Return whether it was not draining before; ``seconds`` is how long running calls may go on."""
         if runner.draining:
@@ -252,7 +297,8 @@ def _commands(runner: Engine | Supervisor, finish: Callable[[float], None], metr
         text, _ = await metrics.text(str(request.get("accept", "")))
         return text.decode()
 
-    return {"drain": drain, "metrics": exposed}
+    commands: dict[str, Command] = {"drain": drain, "metrics": exposed}
+    return commands | ({"reload": reloader.answer} if reloader is not None else {})
 
 
 @asynccontextmanager
@@ -271,7 +317,9 @@ async def _answering(
         await hub.close()
 
 
-def _on_signals(runner: Engine | Supervisor, stop: Callable[[], None], finish: Callable[[], None]) -> None:
+def _on_signals(
+    runner: Engine | Supervisor, stop: Callable[[], None], finish: Callable[[], None], reloader: Reloader | None
+) -> None:
     def asked_to_stop(number: int) -> None:
         if number == signal.SIGTERM and not runner.draining:
             finish()
@@ -289,8 +337,8 @@ def _on_signals(runner: Engine | Supervisor, stop: Callable[[], None], finish: C
         return
     if _has_terminal():  # the terminal has closed; both the shell and the kernel may send this signal
         loop.add_signal_handler(signal.SIGHUP, asked_to_stop, signal.SIGHUP)
-    else:  # a service: its manager sends this signal to reload files
-        loop.add_signal_handler(signal.SIGHUP, runner.reload)
+    elif reloader is not None:  # a service: its manager sends this signal to reload
+        loop.add_signal_handler(signal.SIGHUP, reloader.start)
 
 
 def _has_terminal() -> bool:

@@ -50,13 +50,13 @@ def markdown_table(header: str, rows: Iterable[Iterable[str]]) -> list[str]:
     return [header, "|" + "---|" * (header.count("|") - 1), *lines, ""] if lines else []
 
 
-def show_problems(problems: Iterable[Problem]) -> None:
+def show_problems(problems: Iterable[Problem | str]) -> None:
     """Print problems on standard error, with an empty line between two of them."""
     console = Console(stderr=True, highlight=False)
     for number, problem in enumerate(problems):
         if number:
             console.print()
-        console.print(coloured(problem), soft_wrap=True)
+        console.print(coloured(str(problem)), soft_wrap=True)
 
 
 def show_error(message: str) -> None:
@@ -64,9 +64,9 @@ def show_error(message: str) -> None:
     Console(stderr=True, highlight=False).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
 
 
-def coloured(problem: Problem) -> Text:
+def coloured(problem: str) -> Text:
     """Return the text of a problem with its parts in colour."""
-    text = Text(str(problem))
+    text = Text(problem)
     text.highlight_regex(r"\A.*?(?=: error\[)", "bold")
     text.highlight_regex(r"(?<=: )error\[[a-z0-9-]+\]", "bold red")
     text.highlight_regex(r"(?m)^ +\| +\^+$", "red")

@@ -15,8 +15,7 @@ from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
 from flowcore.engine.slots import new_loop
 from flowcore.errors import FlowcoreError
-from flowcore.graph.load import load_text
-from flowcore.graph.negotiate import compile_graph
+from flowcore.workers.graph_job import plan_of
 from flowcore.workers.link import WorkerLink
 from flowcore.workers.process import GROUP_SIGNALS
 
@@ -29,21 +28,20 @@ def main(channel: int) -> int:
     try:
         link = WorkerLink(channel)
         job = link.job
-        # From the text that the supervisor checked: the file may have changed since.
-        plan = compile_graph(load_text(job["graph"], job["path"], job["settings"], subgraphs=job["subgraphs"]))
         engine = Engine(
-            plan,
+            plan_of(job["graph"]),
             bus=link.bus,
             call_limit=link.call_limit,
             messages=link.messages,
             sockets=link.sockets,
             recover=False,
+            version=job["graph"]["version"],
             **job["options"],
         )
         link.bus.subscribe(Log(**job["log"], worker=link.number).event)
         with (
             _call_log(link, engine),
-            traces(link.bus, plan),
+            traces(link.bus, engine.plan),
             asyncio.Runner(loop_factory=new_loop) as runner,
             collected_in_quiet_slots(engine.slots),
         ):

@@ -65,7 +65,7 @@ async def ask_all(
 
 
 def calls(engine: Engine, name: str = "") -> list[dict[str, Any]]:
-    """List the live calls: flow, call id, start, state, parties, audio lost so far and audio queued now (in ms).
+    """List the live calls: flow, call id, start, state, version of the graph, parties; audio lost and queued, in ms.
 
     ``paused`` says whether an operator silenced the whole call, ``muted`` which parties.
 
@@ -77,6 +77,7 @@ def calls(engine: Engine, name: str = "") -> list[dict[str, Any]]:
             "call_id": flow.call_id,
             "since": flow.session.started.isoformat(timespec="seconds"),
             "state": flow.state,
+            "version": str(flow.version),
             "parties": flow.parties,
             "paused": flow.silencing.paused,
             "muted": sorted(flow.silencing.muted),

@@ -33,8 +33,13 @@ class RunMetrics:
     _ended: Samples = field(default_factory=Samples)
 
     def __post_init__(self) -> None:
-        nodes = {metric: None for node in self.plan.nodes.values() for metric in node.cls.metrics}
-        self.metrics: tuple[Metric, ...] = (*ENGINE_METRICS, *nodes)
+        self.metrics: tuple[Metric, ...] = ENGINE_METRICS
+        self.declare(self.plan)
+
+    def declare(self, plan: Plan) -> None:
+        """Take the metrics of the nodes of ``plan``, beside those known before."""
+        nodes = (metric for node in plan.nodes.values() for metric in node.cls.metrics)
+        self.metrics = tuple(dict.fromkeys((*self.metrics, *nodes)))
         self._counters = [metric.name for metric in self.metrics if metric.kind != "gauge"]
 
     def worker_ended(self, number: int, totals: Totals) -> None:

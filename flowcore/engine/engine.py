@@ -1,10 +1,15 @@
-"""The engine: opens resources, lets the listener accept sessions, keeps their flows, and ends in order."""
+"""The engine: opens resources, lets the listener accept sessions, keeps their flows, and ends in order.
+
+A reload gives new sessions another version of the graph (`flowcore.engine.version`): first `Engine.prepare`, then
+`Engine.activate`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -17,19 +22,18 @@ from flowcore.engine.flow import CLOSED, OPENING, STOPPING, Flow
 from flowcore.engine.pool import InlinePool, Pool, ThreadPool
 from flowcore.engine.readiness import Readiness
 from flowcore.engine.recovery import start_recovery
-from flowcore.engine.resources import CLOSE_TIMEOUT, Resources
+from flowcore.engine.resources import CLOSE_TIMEOUT
 from flowcore.engine.silencing import RESOURCE, SilencedCalls
 from flowcore.engine.slots import PERIOD, Slots
 from flowcore.engine.sockets import Address, listen, seen_through
 from flowcore.engine.stats import NodeStats, Sampler
 from flowcore.engine.totals import ProcessReport, Totals
+from flowcore.engine.version import Version, Versions
 from flowcore.engine.watchdog import Watchdog
 from flowcore.errors import AccountingError, CannotStart, Refused, Undeclared
 from flowcore.graph.plan import Plan
-from flowcore.graph.source import is_unchanged
 from flowcore.metrics import Histogram, Metric
 from flowcore.node import ConnectionCounter, Listener, Resource, Session
-from flowcore.paths import PathTemplate
 
 DRAIN_TIMEOUT = 10.0
 """Seconds that a flow may take to end by itself; then the nodes that hang are named and left behind."""
@@ -37,8 +41,6 @@ STOP_TIMEOUT = 20.0
 """Seconds that all flows together may take to end when the process stops."""
 RECOVERY_TIMEOUT = 5.0
 """Seconds that the end of the process waits for `start_recovery`'s thread, which runs beside the calls."""
-FILES_PER_PATH = 2
-"""Files that a node with a path for each call is expected to keep open: a recording and its journal."""
 BUSY = "busy"
 OPEN_FILES = "open_files"
 REFUSAL_ADVICE = {
@@ -49,13 +51,13 @@ REFUSAL_ADVICE = {
 
 
 class Engine:
-    """Runs one plan. Implements `flowcore.node.Host` towards the listener.
+    """Runs a plan. Implements `flowcore.node.Host` towards the listener.
 
     ``calls`` ends the engine after that many flows have closed; ``max_calls`` refuses more at once. A worker gets a
     shared ``call_limit`` instead of ``max_calls``, a port for ``messages`` to other workers, and the listening
     ``sockets`` that all workers share; its supervisor does the work of ``recover``. ``public`` is the address at which
     a proxy or tunnel shows this process. At its end a ``strict`` engine refuses events and reasons that no node
-    declares. Everything here happens in the event loop's thread.
+    declares. ``version`` is the number of the plan. Everything here happens in the event loop's thread.
     """
 
     def __init__(
@@ -76,12 +78,11 @@ class Engine:
         new_id: Callable[[], str] | None = None,
         public: str = "",
         strict: bool = False,
+        version: int = 1,
     ) -> None:
-        self.plan = plan
         self.clock = clock or SystemClock()
         self.pool = pool or ThreadPool()
         self.bus = bus or Bus()
-        self.bus.declare(plan.nodes.values())
         self.bus.strict = strict
         self.bus.now = self.clock.now
         self.slots = Slots(self.clock, slot)
@@ -109,10 +110,10 @@ class Engine:
         self._listener: Any = plan.listener.cls(plan.listener.config)
         self._sampler = Sampler()
         self._alarms = Alarms(self.clock.now)
-        values = (value for node in plan.nodes.values() for _, value in node.config)
-        self._files_per_call = FILES_PER_PATH * sum(isinstance(value, PathTemplate) for value in values)
+        self._recoveries: list[threading.Thread] = []
         self._unswept: dict[Flow, None] = {}  # a set that keeps its order: a replay closes flows as the call did
-        self._resources = Resources(self.totals, self.bus, self.clock.now, messages)
+        timeout = CLOSE_TIMEOUT if isinstance(self.pool, ThreadPool) else None  # none on a virtual clock
+        self._versions = Versions(Version(version, plan), self.totals, self.bus, self.clock.now, messages, timeout)
         self._finished = asyncio.Event()
         self._finish_by: float | None = None  # set by `finish`
         self._last_session_came = False
@@ -121,6 +122,16 @@ class Engine:
         self.slots.every(self._alarms.ring)
         self.slots.at_end(self._sweep)
         self.slots.at_end(self._stop_if_finished)
+
+    @property
+    def version(self) -> Version:
+        """The version of the graph that new sessions get."""
+        return self._versions.current
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that new sessions get."""
+        return self.version.plan
 
     # Called by the listener: see flowcore.node.Host.
 
@@ -136,12 +147,12 @@ class Engine:
         return self.call_limit.connections
 
     def resources(self) -> list[Resource]:
-        return self._resources.opened
+        return self._versions.resources
 
     def measured(self) -> Iterator[tuple[str, Mapping[Metric, float | Histogram]]]:
         """Yield what the listener and each resource measure, with the name of the first node. From any thread."""
         measuring = {self.plan.listener.name: self._listener}
-        for name, resource in tuple(self._resources.by_node.items()):
+        for name, resource in tuple(self.version.resources.items()):
             if resource not in measuring.values():
                 measuring[name] = resource
         for name, owner in measuring.items():
@@ -165,7 +176,7 @@ class Engine:
         if self.call_limit.full:
             return BUSY
         opening = sum(flow.state == OPENING for flow in tuple(self.flows.values()))
-        return OPEN_FILES if open_files.room().calls < (opening + 1) * self._files_per_call else ""
+        return OPEN_FILES if open_files.room().calls < (opening + 1) * self.version.files_per_call else ""
 
     @property
     def obstacle(self) -> str:
@@ -184,13 +195,13 @@ class Engine:
         self.admit(address)
         if not self.call_limit.take():
             self._refuse(BUSY, address)
-        started = self.clock.wall()
-        ids = dict.fromkeys(attributes.get(name, "") for name in self.plan.listener.cls.call_ids)
+        started, version = self.clock.wall(), self.version
+        ids = dict.fromkeys(attributes.get(name, "") for name in version.plan.listener.cls.call_ids)
         session = Session(
             f"{started:%Y%m%dT%H%M%S}-{self._new_id()}", started, dict(attributes), tuple(filter(None, ids))
         )
         flow = Flow(
-            self.plan,
+            version,
             session,
             clock=self.clock,
             pool=self.pool,
@@ -198,13 +209,13 @@ class Engine:
             bus=self.bus,
             sampler=self._sampler,
             alarms=self._alarms,
-            resources=self._resources.by_node,
             silencing=self.silenced.of(attributes.get("call_id", "")),
             drain=self._drain,
             needs_sweep=self._mark_for_sweep,
         )
         self.flows[flow.id] = flow
         self.totals.flows += 1
+        version.flows += 1
         for callback in self.on_opened:
             callback(flow)
         flow.start()
@@ -222,16 +233,15 @@ class Engine:
         listener.report = self.report
         beat = finished = listening = None
         watchdog = Watchdog(self.slots, self.pool, self.bus) if isinstance(self.pool, ThreadPool) else None
-        recovery = None
+        version = self.version
         try:
-            await self._resources.open(self.plan)
+            await self._versions.open()
             if watchdog is not None:
                 watchdog.start()
-            if self._recover:
-                recovery = start_recovery(self.plan, self.bus)
+            self._start_recovery(version.plan)
             self._check_open_files()
             self.call_limit.join()
-            listener.resource = self._resources.by_node.get(self.plan.listener.name)
+            listener.resource = version.resources.get(version.plan.listener.name)
             beat = asyncio.create_task(self.slots.run(), name="slots")
             finished = asyncio.create_task(self._finished.wait(), name="finished")
             listening = asyncio.create_task(self._listen(listener), name="listener")
@@ -250,10 +260,10 @@ class Engine:
                 if task is not None:
                     task.cancel()
                     await asyncio.gather(task, return_exceptions=True)
-            await self._resources.close(CLOSE_TIMEOUT if watchdog is not None else None)  # none on a virtual clock
+            await self._versions.close()
             if watchdog is not None:
                 watchdog.stop()
-            if recovery is not None:
+            for recovery in self._recoveries:
                 recovery.join(RECOVERY_TIMEOUT)
             self.report.conclude()
             self.bus.flush()
@@ -264,7 +274,7 @@ class Engine:
     def _check_open_files(self) -> None:
         """Report a limit of open files that is too low for the calls that this process has to expect."""
         found = open_files.room()
-        calls = found.calls // (1 + self._files_per_call)  # one is the connection
+        calls = found.calls // (1 + self.version.files_per_call)  # one is the connection
         if calls < self.call_limit.share and self.plan.listener.cls.listens(self.plan.listener.config):
             advice = f"raise the hard limit (ulimit -Hn, LimitNOFILE= of systemd), or give --max-calls {max(1, calls)}"
             self.bus.emit("open_files_limited", limit=found.limit, calls=max(0, calls), advice=advice)
@@ -276,22 +286,41 @@ class Engine:
         if wrong:
             raise Undeclared("; ".join(wrong))
 
-    def reload(self) -> None:
-        """Let the listener read its files again, for new sessions; an event reports success or the error."""
-        graph = self.plan.name
+    def _start_recovery(self, plan: Plan) -> None:
+        if self._recover:
+            self._recoveries = [one for one in self._recoveries if one.is_alive()]
+            self._recoveries.append(start_recovery(plan, self.bus))
+
+    async def prepare(self, plan: Plan, number: int) -> None:
+        """Prepare a plan to become version ``number``, and let the listener read its files again.
+
+        `activate` or `discard` follows. Raises `CannotStart`, and changes nothing.
+        """
+        try:
+            await self._versions.prepare(Version(number, plan))
+            self._reload_listener()
+        except BaseException:
+            self.discard()
+            raise
+
+    def _reload_listener(self) -> None:
         try:
             files = self._listener.reload()
         except CannotStart as error:
             error.node = error.node or self.plan.listener.name
-            self.bus.emit("reload_failed", cause=error)
-        else:
-            if files is not None and not files:
-                self.bus.emit("nothing_reloaded", kept=graph, advice="to use a new graph, restart")
-            else:
-                self.bus.emit("files_reloaded", files=[str(path) for path in files or ()], kept=graph)
-        for path, text in self.plan.sources.items():
-            if not is_unchanged(path, text):
-                self.bus.emit("graph_changed", path=path, advice=f"flowcore check {graph}, then restart")
+            raise
+        if files:
+            self.bus.emit("files_reloaded", files=[str(path) for path in files])
+
+    def activate(self) -> None:
+        """Give new sessions the plan of `prepare`."""
+        self._versions.activate()
+        self._start_recovery(self.plan)
+        self._check_open_files()
+
+    def discard(self) -> None:
+        """Forget the plan of `prepare`."""
+        self._versions.discard()
 
     def finish(self, seconds: float) -> None:
         """Take no more sessions; `stop` once no flow is left, or after ``seconds``."""
@@ -367,6 +396,7 @@ class Engine:
             totals.failed += not flow.failures
             self.bus.emit("flow_unbalanced", flow.id, detail=str(error))
         flow.release()
+        self._versions.flow_closed(flow.version)
         enough = self._calls is not None and totals.ended >= self._calls
         if enough or (self._last_session_came and not self.flows):
             self._finished.set()

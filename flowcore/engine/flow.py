@@ -29,6 +29,7 @@ from flowcore.engine.pool import Pool
 from flowcore.engine.silencing import Silencer, Silencing
 from flowcore.engine.stats import NodeStats, Sampler, Tally
 from flowcore.engine.summary import Summary
+from flowcore.engine.version import Version
 from flowcore.engine.watchdog import blamed_node
 from flowcore.errors import AccountingError, CannotStart, NodeFailed
 from flowcore.events import Level
@@ -56,7 +57,7 @@ class Flow:
 
     def __init__(
         self,
-        plan: Plan,
+        version: Version,
         session: Session,
         *,
         clock: Clock,
@@ -65,14 +66,15 @@ class Flow:
         bus: Bus,
         sampler: Sampler,
         alarms: Alarms,
-        resources: dict[str, Any],
         silencing: Silencing,
         drain: float,
         needs_sweep: Callable[[Flow], None],
     ) -> None:
         self.id = self.flow = session.flow
         self.session = session
-        self.resources = resources
+        self.version = version
+        self.plan = plan = version.plan
+        self.resources = version.resources
         self.sampler = sampler
         self.alarms = alarms
         self.now = clock.now
@@ -81,7 +83,6 @@ class Flow:
         self.reason = ""
         self.failures: list[NodeFailed] = []
         self.opened_at = clock.now()
-        self._plan = plan
         self._bus = bus
         self._drain = drain
         self._needs_sweep = needs_sweep
@@ -303,6 +304,7 @@ class Flow:
         stats, losses = self.stats(), self.losses()
         self.outcome = {
             "call_id": self.call_id,
+            "version": str(self.version),
             "parties": self.parties,
             "reason": self.reason,
             "seconds": round(self.now() - self.opened_at, 3),
@@ -367,7 +369,7 @@ class Flow:
         return self._source_waits
 
     def losses_until(self, node: str) -> list[Loss]:
-        way = self._plan.way_to(node)
+        way = self.plan.way_to(node)
         losses = []
         for name, reasons in self.losses(way).items():
             for reason, tally in reasons.items():
@@ -379,7 +381,7 @@ class Flow:
         return losses
 
     def silenced_until(self, node: str) -> list[Gap]:
-        tracks = self._plan.way_to(node)[self._plan.listener.name]
+        tracks = self.plan.way_to(node)[self.plan.listener.name]
         return [gap for gap in self._silencer.spans() if tracks is None or not gap.track or gap.track in tracks]
 
     def queued(self) -> float:

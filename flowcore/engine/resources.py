@@ -1,10 +1,10 @@
-"""Resources of a plan: each distinct one is opened once before the first flow, and closed after the last."""
+"""Resources of plans: each distinct one is opened once, before its first flow, and closed after its last."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,17 +23,24 @@ CLOSE_TIMEOUT = 5.0
 
 @dataclass
 class Resources:
-    """The open resources of one engine: all of them in ``opened``, and those of each node in ``by_node``."""
+    """The open resources of one engine, of all versions of its graph."""
 
     totals: Totals
     bus: Bus
     now: Callable[[], float]
     messages: MessagePort | None
     opened: list[Resource] = field(default_factory=list)
-    by_node: dict[str, Any] = field(default_factory=dict)
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def open(self, plan: Plan) -> None:
-        """Open each distinct resource, in threads: loading a model may take seconds. Raises `CannotStart`."""
+    async def open(self, plan: Plan, by_node: dict[str, Any]) -> None:
+        """Fill ``by_node`` with the resources of a plan. Raises `CannotStart`.
+
+        Those that are not open yet are opened in threads: loading a model may take seconds.
+        """
+        async with self._opening:
+            await self._open(plan, by_node)
+
+    async def _open(self, plan: Plan, by_node: dict[str, Any]) -> None:
         for node in plan.nodes.values():
             resource = node.cls.make_resource(node.config)
             if resource is None:
@@ -56,18 +63,23 @@ class Resources:
                     raise CannotStart(": ".join((message, *trace[-1:])), node=node.name) from error
                 self.opened.append(resource)
                 same = resource
-            self.by_node[node.name] = same
+            by_node[node.name] = same
 
-    async def close(self, limit: float | None) -> None:
-        """Close each resource, in a thread that is left behind if a model or a device hangs for ``limit`` seconds."""
-        names = {id(resource): name for name, resource in reversed(self.by_node.items())}
-        for resource in reversed(self.opened):
+    async def close(self, limit: float | None, used: Collection[Resource] = ()) -> None:
+        """Close all resources except the ``used`` ones, the last one first.
+
+        Each is closed in a thread, which is left behind if a model or a device hangs for ``limit`` seconds.
+        """
+        kept = {id(resource) for resource in used}
+        closing = [resource for resource in reversed(self.opened) if id(resource) not in kept]
+        self.opened = [resource for resource in self.opened if id(resource) in kept]
+        for resource in closing:
             closed = _in_thread(resource.close)
             done, _ = await asyncio.wait([closed], timeout=limit)
             cause = closed.exception() if done else TimeoutError(f"it did not close within {limit:g} s")
             if cause is not None:
                 self.totals.failed += 1
-                self.bus.emit("resource_failed", node=names[id(resource)], cause=cause)
+                resource.report.event("resource_failed", cause=cause)
 
 
 def _in_thread(call: Callable[[], None]) -> asyncio.Future[None]:

@@ -49,7 +49,7 @@ class GraphFile:
 
 
 class Reader:
-    """Reads the files of one graph; ``given`` holds texts of sub-graphs that were read before, by path."""
+    """Reads the files of one graph; ``given`` holds texts of its other files that were read before, by path."""
 
     def __init__(
         self, graph: Path, types: Mapping[str, NodeEntry], problems: Problems, given: Mapping[str, str] | None = None
@@ -59,7 +59,7 @@ class Reader:
         self.given = given or {}
         self.texts: dict[str, str] = {}
         """The texts of all sub-graphs, by path."""
-        self.imports = Imports(graph.parent.resolve(), types, problems)
+        self.imports = Imports(graph.parent.resolve(), types, problems, given)
         self._uses = 0
 
     def read(self, tree: Tree | None) -> GraphFile | None:

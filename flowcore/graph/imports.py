@@ -10,7 +10,7 @@ from flowcore.errors import BrokenImport, NameClash
 from flowcore.graph.problems import Problems
 from flowcore.graph.source import Entry, Invalid, Scalar, YamlList
 from flowcore.registry import Entry as NodeEntry
-from flowcore.registry import from_file
+from flowcore.registry import from_file, read_source
 
 NAME = re.compile("[a-z][a-z0-9_]{0,63}")
 """A name of a node, of a node type, or of a sub-graph's input or parameter."""
@@ -18,12 +18,20 @@ NAME_RULE = "a name is a small letter, then small letters, digits and _ (64 at m
 
 
 class Imports:
-    """Reads the key ``import``. ``root`` is the graph's directory, ``installed`` the node types without any import."""
+    """Reads the key ``import``. ``root`` is the graph's directory, ``installed`` the node types without any import.
 
-    def __init__(self, root: Path, installed: Mapping[str, NodeEntry], problems: Problems) -> None:
+    ``given`` holds texts of Python files that were read before, by path.
+    """
+
+    def __init__(
+        self, root: Path, installed: Mapping[str, NodeEntry], problems: Problems, given: Mapping[str, str] | None = None
+    ) -> None:
         self.root = root
         self.installed = installed
         self.problems = problems
+        self.given = given or {}
+        self.texts: dict[str, str] = {}
+        """The texts of all Python files, by path; bytes that are not UTF-8 are surrogates in them."""
         self.imported: dict[str, NodeEntry] = {}
         """The node types of all files that were imported so far, for suggestions."""
 
@@ -61,7 +69,10 @@ class Imports:
 
     def _add(self, item: Scalar, file: Path, found: dict[str, NodeEntry]) -> None:
         try:
-            imported = from_file(file)
+            text = self.given.get(str(file))
+            source = read_source(file) if text is None else text.encode(errors="surrogateescape")
+            self.texts[str(file)] = source.decode(errors="surrogateescape")
+            imported = from_file(file, source)
         except BrokenImport as error:
             self.problems.add("broken-import", str(error).replace(file.name, item.text, 1), item.at, trace=error.trace)
             return

@@ -51,16 +51,17 @@ def load_text(
     settings: Sequence[str] = (),
     environ: Mapping[str, str] = os.environ,
     registry: Mapping[str, Entry] | None = None,
-    subgraphs: Mapping[str, str] | None = None,
+    others: Mapping[str, str] | None = None,
 ) -> Graph:
     """Load a graph that is already in memory, like `load`; ``path`` is its name in problems.
 
-    ``subgraphs`` are the texts of the graph's sub-graphs by path, as `Graph.subgraphs` has them; others are read.
+    ``others`` are the texts of its sub-graphs and Python files by path, as `flowcore.graph.plan.Plan.sources` has them;
+    files that are not among them are read.
     """
     text = plain_text(text)
     problems = Problems(path, text)
     tree = read(text, problems)
-    reader = Reader(Path(path), installed.available() if registry is None else registry, problems, subgraphs)
+    reader = Reader(Path(path), installed.available() if registry is None else registry, problems, others)
     file = reader.read(tree) if tree is not None or not problems else None
     values = Values(environ, problems)
     parsed: dict[str, ParsedNode] = {}
@@ -77,7 +78,15 @@ def load_text(
             ordered = wires.check(parsed, file.at, problems, flat.subgraphs)
             attributes.check(parsed, values)
     problems.raise_if_any()
-    return Graph(path, text, {name: _finished(parsed[name]) for name in ordered}, reader.texts, values.held())
+    return Graph(
+        path,
+        text,
+        {name: _finished(parsed[name]) for name in ordered},
+        reader.texts,
+        reader.imports.texts,
+        tuple(settings),
+        values.held(),
+    )
 
 
 def _finished(node: ParsedNode) -> GraphNode:

@@ -64,11 +64,14 @@ class Graph:
     """A graph file without problems: nodes in topological order, the listener first.
 
     Nodes of a sub-graph that the graph uses as ``agent`` are called ``agent.speech``; ``subgraphs`` has the text
-    of each sub-graph by its path; ``secrets`` are values from the environment, which no message may show.
+    of each sub-graph by its path, ``imports`` that of each Python file. ``settings`` are those that win over the file.
+    ``secrets`` are values from the environment, which no message may show.
     """
 
     path: str
     source: str
     nodes: Mapping[str, GraphNode]
     subgraphs: Mapping[str, str] = field(default_factory=dict)
+    imports: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)

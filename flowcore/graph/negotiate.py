@@ -84,7 +84,9 @@ class _Compiler:
                 else:
                     self._report_short_wait(short)
         self.problems.raise_if_any()
-        return Plan(self.graph.path, self.done, {self.graph.path: self.graph.source, **self.graph.subgraphs})
+        graph = self.graph
+        sources = {graph.path: graph.source, **graph.subgraphs, **graph.imports}
+        return Plan(graph.path, self.done, sources, graph.settings)
 
     def _add_listener(self, node: GraphNode, cls: type[Listener[Any, Any]]) -> None:
         self.live = cls.live

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from flowcore.formats import Format
@@ -61,12 +64,21 @@ class PlanListener(PlanNode):
 class Plan:
     """A graph ready to run: its name, and its nodes in topological order, the listener first.
 
-    ``sources`` are the texts of the graph's file and its sub-graphs, by path.
+    ``sources`` are the texts of the graph's file, its sub-graphs and its Python files, by path; ``settings`` won over
+    them.
     """
 
     name: str
     nodes: Mapping[str, PlanNode]
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+    settings: tuple[str, ...] = ()
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of the sources and the settings; that of its file for a graph in one file without settings."""
+        texts = [*self.sources.values(), *self.settings]
+        content = texts[0] if len(texts) == 1 else json.dumps(texts)
+        return hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()
 
     @property
     def listener(self) -> PlanListener:

@@ -117,11 +117,6 @@ def read_file(
     return None
 
 
-def is_unchanged(path: str, text: str) -> bool:
-    """Return whether the file at ``path`` still has this text."""
-    return read_file(path, "the graph", Problems(path, "")) == text
-
-
 def plain_text(text: str) -> str:
     """``text`` without the byte order mark and the line ends of some editors."""
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")

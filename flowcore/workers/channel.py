@@ -5,7 +5,8 @@ When the channel closes, the other side is dead. The supervisor sends:
 - first the job: ``{"number": 1, "call_limit": {...}, "sockets": [[host, port, fd], ...], "job": {...}}``
 - ``{"id": 7, "ask": ..., ...}``: a request from the control socket
 - ``{"from": 2, "messages": [[resource, message], ...]}``: messages of worker 2, or ``null`` when that worker has ended
-- ``{"reload": true}``: read files such as certificates again
+- ``{"id": 8, "ask": "prepare", "graph": {...}}``: the same, for `Engine.prepare`; the answer is the error, if any
+- ``{"activate": true}`` or ``{"discard": true}``: what becomes of the graph that all workers, or not all, prepared
 
 A worker sends:
 

@@ -9,6 +9,7 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from flowcore.control.handler import engine_handler
@@ -17,9 +18,10 @@ from flowcore.engine.engine import STOP_TIMEOUT, Engine
 from flowcore.engine.event_fields import event_record
 from flowcore.engine.sockets import Address
 from flowcore.engine.totals import Totals
-from flowcore.errors import UsageError
+from flowcore.errors import FlowcoreError, UsageError
 from flowcore.workers.call_limit import SharedCallLimit
 from flowcore.workers.channel import ANNOUNCED_EVENTS, FORWARDED_EVENTS, MAX_BATCH, Channel
+from flowcore.workers.graph_job import plan_of
 from flowcore.workers.messages import WorkerMessages
 from flowcore.workers.notify import is_stuck
 
@@ -106,11 +108,16 @@ class WorkerLink:
 
     async def _serve(self, engine: Engine) -> None:
         handler = engine_handler(engine)
+        preparing: asyncio.Task[None] | None = None
         async for request in self._channel.messages():
             if "messages" in request:
                 self.messages.deliver(request["from"], request["messages"])
-            elif "reload" in request:
-                engine.reload()
+            elif request.get("ask") == "prepare":
+                preparing = asyncio.create_task(self._prepare(engine, request))  # it may load a model
+            elif "activate" in request:
+                engine.activate()
+            elif "discard" in request:
+                engine.discard()
             elif "finish" in request:
                 engine.finish(request["finish"])
             elif "stop" in request:
@@ -120,7 +127,18 @@ class WorkerLink:
                     self._channel.send({"id": request["id"], "answer": await handler(request)})
                 except LookupError:
                     self._channel.send({"id": request["id"]})
+        if preparing is not None:
+            preparing.cancel()
         engine.stop()
+
+    async def _prepare(self, engine: Engine, request: Mapping[str, Any]) -> None:
+        error = ""
+        try:
+            plan = await asyncio.to_thread(plan_of, request["graph"])
+            await engine.prepare(plan, request["graph"]["version"])
+        except FlowcoreError as failed:
+            error = str(failed)
+        self._channel.send({"id": request["id"], "answer": error})
 
 
 def _exit_after_hang_up(channel: int) -> None:

@@ -25,6 +25,7 @@ from flowcore.engine.totals import Totals
 from flowcore.errors import CannotStart, UsageError
 from flowcore.graph.plan import Plan
 from flowcore.workers.call_limit import SharedCallLimit
+from flowcore.workers.graph_job import graph_job
 from flowcore.workers.link import KILL_DELAY
 from flowcore.workers.process import WorkerProcess, describe_exit
 
@@ -40,10 +41,10 @@ WORKER_DIED: Final = "worker_died"
 class Supervisor:
     """Runs a plan in ``count`` processes. ``command`` starts a worker, given the descriptor of its channel.
 
-    ``job`` is what the worker's program needs to know, as JSON. ``calls`` and ``max_calls`` count over all workers.
-    ``bus`` gets events of workers and repairs, and the addresses; the workers log all other events themselves.
-    ``on_file`` is called with the path of each file that they finish; ``on_observed``, where the run is observed, with
-    each event of a worker, as its log shows it.
+    ``job`` is what the worker's program needs to know beside the graph, as JSON. ``calls`` and ``max_calls`` count over
+    all workers. ``bus`` gets events of workers and repairs, and the addresses; the workers log all other events
+    themselves. ``on_file`` is called with the path of each file that they finish; ``on_observed``, where the run is
+    observed, with each event of a worker, as its log shows it.
     """
 
     plan: Plan
@@ -63,6 +64,10 @@ class Supervisor:
     """Control handlers of the running workers, for a hub."""
     on_worker_end: Callable[[int, Totals], None] = field(default=lambda number, totals: None, init=False)
     """Called with the number of a worker that has ended, and with its totals."""
+    _version: int = field(default=1, init=False)
+    _next: tuple[Plan, int] = field(init=False)
+    _plans: list[Plan] = field(default_factory=list, init=False)  # whose files a dead worker may have left
+    _changing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)  # no worker starts during a reload
     _closed: int = field(default=0, init=False)
     _workers: dict[int, WorkerProcess] = field(default_factory=dict, init=False)
     _sockets: dict[Address, socket.socket] = field(default_factory=dict, init=False)
@@ -76,6 +81,7 @@ class Supervisor:
 
         Raises `CannotStart` or `UsageError` before the first worker starts.
         """
+        self._plans.append(self.plan)
         listener = self.plan.listener
         addresses = listener.cls.listens(listener.config)
         if not addresses:
@@ -115,10 +121,38 @@ class Supervisor:
                 worker.channel.send({"stop": True})
             asyncio.get_running_loop().call_later(STOP_TIMEOUT + KILL_DELAY, self.kill)
 
-    def reload(self) -> None:
-        """Let all workers read their files again."""
+    async def prepare(self, plan: Plan, number: int) -> None:
+        """Let all workers prepare a plan: see `flowcore.engine.engine.Engine.prepare`. Raises `CannotStart`."""
+        await self._changing.acquire()
+        self._next = plan, number
+        request = {"ask": "prepare", "graph": graph_job(plan, number)}
+        try:
+            asked = dict(self._workers)
+            answers = await asyncio.gather(*(one.ask(request) for one in asked.values()), return_exceptions=True)
+            for worker, answer in zip(asked, answers, strict=True):
+                if isinstance(answer, BaseException):
+                    raise CannotStart(f"worker {worker} died meanwhile: try again")
+                if answer:
+                    raise CannotStart(answer)
+        except BaseException:
+            self.discard()
+            raise
+
+    def activate(self) -> None:
+        """Let all workers give new sessions the plan of `prepare`."""
+        self.plan, self._version = self._next
+        self._plans.append(self.plan)
+        self._end_change("activate")
+
+    def discard(self) -> None:
+        """Let all workers forget the plan of `prepare`."""
+        self._end_change("discard")
+
+    def _end_change(self, end: str) -> None:
         for worker in self._workers.values():
-            worker.channel.send({"reload": True})  # no signal: it would kill a worker that is about to start
+            worker.channel.send({end: True})
+        if self._changing.locked():
+            self._changing.release()
 
     def silence(self) -> float:
         """Return how many seconds ago the most silent worker sent its last heartbeat."""
@@ -144,8 +178,10 @@ class Supervisor:
         delay = MIN_RESTART_DELAY
         while not self.draining:
             began = time.monotonic()
-            worker = await WorkerProcess.start(number, self.command, self.job, self._call_limit, self._sockets)
-            self._workers[number] = worker
+            async with self._changing:
+                job = {**self.job, "graph": graph_job(self.plan, self._version)}
+                worker = await WorkerProcess.start(number, self.command, job, self._call_limit, self._sockets)
+                self._workers[number] = worker
             if self.draining:
                 worker.signal(signal.SIGTERM)
             async for message in worker.channel.messages():
@@ -233,7 +269,8 @@ class Supervisor:
         return lost
 
     async def _recover(self) -> None:
-        await asyncio.to_thread(recover, self.plan, self.bus)
+        for plan in tuple(self._plans):
+            await asyncio.to_thread(recover, plan, self.bus)
         self.bus.deliver()
 
     def _emit(self, name: str, node: str = "", **data: Any) -> None:

@@ -17,6 +17,8 @@ from nodes.net.rejection import OnRejected, ignore
 class Site(Resource):
     """A resource with pages, which the graph's listener serves: see `flowcore.node.Host.resources`."""
 
+    lasting = True
+
     @abstractmethod
     def routes(self) -> Mapping[str, Route]:
         """Return the route of each path. Called in the event loop's thread, as all routes are."""

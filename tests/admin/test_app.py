@@ -43,7 +43,7 @@ def get(tmp_path):
                 SECRET,
                 EngineClient(tmp_path / "gone"),
                 EventFeed(lambda: None),
-                describe(compile_graph(graph), graph.source, []),
+                describe(compile_graph(graph)),
                 lambda reason, address: None,
             )
             headers = {"Authorization": f"Bearer {token}"} if token else {}

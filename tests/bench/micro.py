@@ -29,6 +29,7 @@ from flowcore.engine.flow import Flow
 from flowcore.engine.pool import InlinePool
 from flowcore.engine.silencing import Silencing
 from flowcore.engine.stats import Sampler
+from flowcore.engine.version import Version
 from flowcore.graph.load import load
 from flowcore.graph.model import Graph, GraphNode, Input, QueueConfig
 from flowcore.graph.negotiate import compile_graph
@@ -104,7 +105,7 @@ class Bench:
         clock = SystemClock()
         session = Session(flow, datetime(2026, 1, 2, 3, 4, 5), {"call_id": flow})
         self.flow = Flow(
-            plan,
+            Version(1, plan),
             session,
             clock=clock,
             pool=self.pool,
@@ -113,7 +114,6 @@ class Bench:
             bus=Bus(),
             sampler=Sampler(),
             silencing=Silencing(),
-            resources={},
             drain=10.0,
             needs_sweep=lambda flow: None,
         )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 import pytest
 
 from flowcore import Text
-from flowcore.call_log.rows import Recorder, Versions, WordCount, plain
+from flowcore.call_log.rows import Recorder, WordCount, plain
 from flowcore.testing import run_plan
 from tests.engine.nodes import Keep, Tones, plan, step
 from tests.faults.test_losses import over_a_line
@@ -18,7 +15,7 @@ def rows_of(plan, personal="keep", key=b"key"):
     written = []
 
     def prepare(engine):
-        recorder = Recorder(lambda *entry: written.append(entry), Versions.of(plan, []), personal, key)
+        recorder = Recorder(lambda *entry: written.append(entry), personal, key)
         recorder.attach(engine)
 
     return run_plan(plan, prepare=prepare), written
@@ -35,13 +32,6 @@ def test_a_row_has_the_figures_of_the_event_at_the_end(tmp_path):
     assert ended["flow"] == event.flow
     assert ended["words"] is None
     assert written[-1][2] == event.data["files"]
-
-
-def test_the_version_of_a_graph_in_one_file_is_its_checksum(tmp_path):
-    plan = over_a_line(tmp_path, "{}")
-    (path,) = plan.sources
-    assert Versions.of(plan, []).graph_sha256 == hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    assert Versions.of(plan, ["wav.length=1h"]).graph_sha256 != Versions.of(plan, []).graph_sha256
 
 
 NUMBERS = {"call_id": "uii-1", "dialog_id": "d-1", "ani": "+15550100", "dnis": "+15550101", "other": "+15550102"}

@@ -13,7 +13,7 @@ RECORD = "graphs/record.yaml"
 
 def of(*settings, graph=RECORD, place="", personal="keep"):
     plan = compile_graph(load_graph(graph, list(settings)))
-    log = call_log(plan, list(settings), place, 0, personal)
+    log = call_log(plan, place, 0, personal)
     if log is not None:
         log.database.close()
     return log

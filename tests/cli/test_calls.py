@@ -14,7 +14,7 @@ from tests.support.asking import ended_by_sigterm
 
 
 def call(flow, since="2026-01-02T03:04:05+00:00", **more):
-    fields = {"flow": flow, "call_id": f"id-{flow}", "since": since, "state": "running"}
+    fields = {"flow": flow, "call_id": f"id-{flow}", "since": since, "state": "running", "version": "1-3fa9c1d2"}
     fields |= {"parties": ["agent"], "paused": False, "muted": []}
     return {**fields, "lost_ms": 0, "queue_ms": 100, **more}
 
@@ -67,7 +67,12 @@ def test_calls_of_all_workers_the_oldest_first(running, flowcore):
     assert lines[1].split() == ["a", "id-a", "2", "03:04:05", "running", "0", "ms", "100", "ms"]
     assert lines[2].split() == ["c", r"c\x1b[2J", "2", "03:04:05", "running", "40", "ms", "100", "ms"]
     assert lines[3].split()[:3] == ["b", "id-b", "1"]
-    assert lines[4] == "3 calls"
+    assert lines[4] == "3 calls: 3 of version 1-3fa9c1d2"
+
+
+def test_after_a_reload_the_last_line_has_the_calls_of_each_version(running, flowcore):
+    running([call("a"), call("b", version="2-7b41e09c"), call("c", version="2-7b41e09c")])
+    assert flowcore("calls").out.splitlines()[-1] == "3 calls: 1 of version 1-3fa9c1d2 and 2 of version 2-7b41e09c"
 
 
 def test_what_is_silenced_stands_beside_the_state(running, flowcore):
@@ -92,7 +97,7 @@ def test_no_calls_is_an_answer(running, flowcore):
 
 def test_a_worker_that_does_not_answer_is_named(running, flowcore):
     running([call("a")], None)
-    assert flowcore("calls").out.splitlines()[-2:] == ["1 call", "no answer from worker 2"]
+    assert flowcore("calls").out.splitlines()[-2:] == ["1 call: 1 of version 1-3fa9c1d2", "no answer from worker 2"]
 
 
 def test_watch_ends_when_the_process_does(running, flowcore, monkeypatch):

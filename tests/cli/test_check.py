@@ -111,7 +111,7 @@ def test_help_and_version(flowcore):
 
 def test_colours_change_nothing_in_the_text():
     problem = Problem("x-y", "no", "g.yaml", Position(1, 3, 2), "a bc | ^^", "help")
-    text = coloured(problem)
+    text = coloured(str(problem))
     assert text.plain == str(problem)
     assert [(text.plain[span.start : span.end], str(span.style)) for span in text.spans] == [
         ("g.yaml:1:3", "bold"),

@@ -1,10 +1,10 @@
-"""The engine: stops, reloads, refusals, the end after so many calls, and real clocks and threads."""
+"""The engine: stops, refusals, the end after so many calls, and real clocks and threads."""
 
 from typing import Any
 
 import pytest
 
-from flowcore import Audio, CannotStart, Config, Format, Host, Listener, PathTemplate, Reason, Sink, node, open_files
+from flowcore import Audio, Config, Format, Host, Listener, PathTemplate, Reason, Sink, node, open_files
 from flowcore.engine.clock import SystemClock
 from flowcore.engine.engine import Engine
 from flowcore.errors import Refused
@@ -111,30 +111,19 @@ def test_a_call_for_whose_files_there_is_no_room_is_refused(monkeypatch):
     assert RefusedTones.refusals == ["open_files"] * 2
 
 
-@node("reloadable")
-class Reloadable(Tones):
-    """Reads a file again that the second time is wrong; reports and drops on behalf of no flow."""
+@node("uncounted")
+class Uncounted(Tones):
+    """Drops and fills in on behalf of no flow."""
 
     reasons = (Reason("too_late", "Late."), Reason("lost", "Lost."))
-    wrong = False
-
-    def reload(self) -> None:
-        if Reloadable.wrong:
-            raise CannotStart("that file is wrong")
-        Reloadable.wrong = True
 
     async def run(self, host: Host) -> None:
         self.report.dropped("too_late", 0.5)
         self.report.filled("lost", 0.25)
-        host.reload()  # type: ignore[attr-defined]  # the engine itself, as a signal handler has it
-        host.reload()  # type: ignore[attr-defined]
         await super().run(host)
 
 
-def test_a_reload_and_its_error_are_reported_and_counts_of_no_flow_go_to_the_totals():
-    Reloadable.wrong = False
-    result = run_plan(plan(step("call", Reloadable), step("end", Keep, "call")))
-    assert len(result.named("files_reloaded")) == 1
-    assert str(result.named("reload_failed")[0].data["cause"]) == "call: that file is wrong"
+def test_counts_of_no_flow_go_to_the_totals():
+    result = run_plan(plan(step("call", Uncounted), step("end", Keep, "call")))
     stats = result.engine.totals.nodes["call"]
     assert (stats.dropped["too_late"].seconds, stats.filled["lost"].seconds) == (0.5, 0.25)

@@ -384,10 +384,10 @@ def test_a_new_certificate_is_read_without_ending_a_call_and_a_bad_one_is_told(t
         phone.start()
         phone.talk(7, 0.1)
         (tmp_path / "cert.pem").write_text("in the middle of a renewal")
-        live.call(live.engine.reload)
+        live.reload()
         whole_call(live.url, "old certificate", tls=trusting(authority))
         certificate(tmp_path, authority, "renewed.example")
-        live.call(live.engine.reload)
+        live.reload()
         with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
             Phone(live.url, tls=trusting(authority))
         phone.stop()
@@ -403,31 +403,16 @@ def test_an_expired_certificate_is_named_at_the_start_and_at_every_reload(tmp_pa
         tmp_path, authority, not_before=today - timedelta(days=90), not_after=today - timedelta(days=1)
     )
     with recording(tmp_path / "wav", expired) as live:
-        live.call(live.engine.reload)
+        live.reload()
         certificate(tmp_path, authority, not_after=today + timedelta(days=13))
-        live.call(live.engine.reload)
+        live.reload()
         certificate(tmp_path, authority, not_after=today + timedelta(days=15))
-        live.call(live.engine.reload)
+        live.reload()
     told = [(event.data["reason"], event.level, event.data["path"]) for event in live.named("certificate_outdated")]
     path = f"{tmp_path}/cert.pem"
     assert told == [("expired", "error", path), ("expired", "error", path), ("expires_soon", "warning", path)]
     assert all("renew" in event.data["advice"] for event in live.named("certificate_outdated"))
     assert [event.data["files"] for event in live.named("files_reloaded")] == [[path, f"{tmp_path}/key.pem"]] * 3
-
-
-@pytest.mark.fault(65)
-def test_a_reload_says_what_was_and_what_was_not_reloaded(tmp_path):
-    graph = tmp_path / "my.yaml"
-    graph.write_text((ROOT / "graphs" / "record.yaml").read_text())
-    with Live(graph.with_suffix(""), [f"wav.path={tmp_path}/{{flow}}.wav"]) as live:
-        live.call(live.engine.reload)
-        graph.write_text("no graph at all")
-        live.call(live.engine.reload)
-    assert not live.named("files_reloaded")
-    assert [event.data["kept"] for event in live.named("nothing_reloaded")] == [str(graph)] * 2
-    (changed,) = live.named("graph_changed")
-    assert changed.data["path"] == str(graph)
-    assert "flowcore check" in changed.data["advice"]
 
 
 def test_host_of_all_addresses_takes_calls_over_ipv4_and_ipv6(tmp_path):

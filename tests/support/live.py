@@ -11,7 +11,9 @@ from typing import Any
 
 from flowcore.engine.bus import Event
 from flowcore.engine.engine import Engine
+from flowcore.engine.reloader import Reloader
 from flowcore.graph.load import load
+from flowcore.graph.model import Graph
 from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
 
@@ -51,7 +53,13 @@ class Live:
     ) -> None:
         path = ROOT / "graphs" / f"{graph}.yaml"
         timeless = ["ordered.hold=collapse"] * ("\n  ordered:" in path.read_text())
-        self.plan = change(compile_graph(load(path, ["call.port=0", *timeless, *settings])))
+
+        def read() -> tuple[Graph, Plan]:
+            graph = load(path, ["call.port=0", *timeless, *settings])
+            return graph, change(compile_graph(graph))
+
+        self._read = read
+        self.plan = read()[1]
         self.calls = calls
         self.options = options
         self.events: list[Event] = []
@@ -93,6 +101,7 @@ class Live:
         self._loop = asyncio.get_running_loop()
         self.engine = Engine(self.plan, calls=self.calls, strict=True, **self.options)
         self.engine.bus.subscribe(self._heard)
+        self._reloader = Reloader(self.engine, self._read)
         await self.engine.run()
 
     def _heard(self, event: Event) -> None:
@@ -111,6 +120,10 @@ class Live:
         done = threading.Event()
         self._loop.call_soon_threadsafe(lambda: (function(), done.set()))
         assert done.wait(PATIENCE)
+
+    def reload(self) -> dict[str, Any]:
+        """Reload the graph, and return the answer."""
+        return asyncio.run_coroutine_threadsafe(self._reloader.reload(), self._loop).result(PATIENCE)
 
     def named(self, name: str) -> list[Event]:
         """The events of one name so far."""

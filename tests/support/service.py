@@ -18,21 +18,24 @@ from urllib.parse import urlsplit
 from flowcore.control.client import ask
 from tests.support.live import ROOT
 
+RECORD = ROOT / "graphs" / "record.yaml"
 FLOWCORE = Path(sys.executable).with_name("flowcore")
 PATIENCE = 60
 
 
 class Service:
-    """``flowcore run graphs/record.yaml --workers 2`` in a folder of its own; what it logs is kept in ``events``."""
+    """``flowcore run graphs/record.yaml --workers 2``, which writes to ``folder``; its log is in ``events``."""
 
-    def __init__(self, folder: Path, *options: str, workers: int = 2) -> None:
+    def __init__(self, folder: Path, *options: str, workers: int = 2, graph: Path = RECORD) -> None:
         self._workers = workers
         self.control = folder / "control"
-        settings = ["--set", "call.port=0", "--set", f"wav.path={folder}/{{call_id}}.wav"]
-        settings += ["--set", "ordered.hold=collapse"]  # what a busy machine is late with is no pause of the callers
+        settings = ["call.port=0"]
+        settings += ["ordered.hold=collapse"]  # what a busy machine is late with is no pause of the callers
+        settings += [f"wav.path={folder}/{{call_id}}.wav"] * (graph == RECORD)
         if "--finish" not in options:
             options = (*options, "--finish", "0s")  # a test ends its calls itself, or wants them ended
-        command = [FLOWCORE, "run", ROOT / "graphs" / "record.yaml", "--workers", str(workers), *settings, *options]
+        set_ = [word for setting in settings for word in ("--set", setting)]
+        command = [FLOWCORE, "run", graph, "--workers", str(workers), *set_, *options]
         self.process = subprocess.Popen(
             [*map(str, command), "--log-json", "--control", str(self.control)],
             stdout=subprocess.PIPE,

@@ -16,7 +16,7 @@ async def pair():
 def test_messages_arrive_in_order_until_the_other_side_hangs_up():
     async def talk():
         here, there = await pair()
-        here.send({"reload": True})
+        here.send({"activate": True})
         here.send({"id": 1, "ask": "calls"})
         here.close()
         await here.wait_closed()
@@ -25,7 +25,7 @@ def test_messages_arrive_in_order_until_the_other_side_hangs_up():
         await there.wait_closed()
         return heard
 
-    assert asyncio.run(talk()) == [{"reload": True}, {"id": 1, "ask": "calls"}]
+    assert asyncio.run(talk()) == [{"activate": True}, {"id": 1, "ask": "calls"}]
 
 
 def test_a_line_that_was_cut_by_a_kill_is_dropped():

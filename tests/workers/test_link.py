@@ -44,7 +44,6 @@ def test_a_worker_runs_its_job_reports_and_answers(monkeypatch):
         )
         here = await Channel.open(ours)
         running = asyncio.create_task(link.run(engine, observed=True))
-        here.send({"reload": True})
         here.send({"from": 1, "messages": None})
         heard = [message async for message in here.messages()]
         await running
@@ -59,6 +58,6 @@ def test_a_worker_runs_its_job_reports_and_answers(monkeypatch):
     assert answers[8] == {"id": 8}
     assert [message["event"]["name"] for message in heard if "event" in message][-1] == "flow_closed"
     observed = [message["observed"]["event"] for message in heard if "observed" in message]
-    assert {"nothing_reloaded", "flow_opened", "flow_closed"} <= set(observed)
+    assert {"flow_opened", "flow_closed"} <= set(observed)
     assert "listener_opened" not in observed
     assert heard[-1]["totals"]["flows"] == 1

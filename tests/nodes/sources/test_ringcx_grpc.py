@@ -390,10 +390,10 @@ def test_a_call_over_tls_and_a_certificate_that_is_renewed_meanwhile(tmp_path):
         until(lambda: live.engine.flows)
         assert names_of(live.url) == ["127.0.0.1"]
         files(tmp_path, "call", "127.0.0.1", "renewed.example")
-        live.call(live.engine.reload)
+        live.reload()
         assert names_of(live.url) == ["127.0.0.1", "renewed.example"]
         key.write_text("no key")
-        live.call(live.engine.reload)
+        live.reload()
         until(lambda: live.named("reload_failed"))
         assert names_of(live.url) == ["127.0.0.1", "renewed.example"]
         phone.talk(7, 1.0, since=0.5)
@@ -406,7 +406,7 @@ def test_an_expired_certificate_is_named_at_the_start_and_at_every_reload(tmp_pa
     dates = {"not_before": yesterday - timedelta(days=90), "not_after": yesterday}
     cert, key = files(tmp_path, "call", "127.0.0.1", **dates)
     with recording(tmp_path, f"call.tls.cert={cert}", f"call.tls.key={key}") as live:
-        live.call(live.engine.reload)
+        live.reload()
     assert [event.data["reason"] for event in live.named("certificate_outdated")] == ["expired"] * 2
     assert [event.data["files"] for event in live.named("files_reloaded")] == [[str(cert), str(key)]]
 
