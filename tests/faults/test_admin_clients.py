@@ -1,4 +1,4 @@
-"""Row 84: clients of the admin API that hang, do not read or ask all the time cost no call anything."""
+"""Row 86: clients of the admin API that hang, do not read or ask all the time cost no call anything."""
 
 import resource
 import select
