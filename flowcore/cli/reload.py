@@ -11,7 +11,7 @@ from flowcore.engine.reloader import PREPARE_TIMEOUT
 
 
 def reload(control: Control = None) -> None:
-    """Let a running flowcore read its graph and its certificates again.
+    """Let a running flowcore read its graph and certificates again.
 
     New calls get the new version of the graph; running calls finish with theirs. A wrong graph changes nothing: its
     problems are shown as `flowcore check` shows them. What a reload cannot change, such as the port, is named.

@@ -181,7 +181,8 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
 
     @classmethod
     def typical_latency(cls, config: TranscribeConfig, given: Format) -> float:
-        return config.interim or config.long_pause  # the first words of an utterance; an engine's own time comes to it
+        # The first words of an utterance; an engine's own time comes to it.
+        return min(config.interim, config.long_pause) if config.interim else config.long_pause
 
     def open(self, session: Session) -> None:
         self._transcripts = Transcripts(self.now, self.config.uncertain_below)

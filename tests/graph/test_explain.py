@@ -81,7 +81,7 @@ def test_latency_adds_up_along_the_slowest_way_to_each_end():
 def test_typical_latency_of_words_is_that_of_the_first_ones_and_not_of_the_longest_utterance():
     paths = {path.to: path for path in explained("transcribe").latency}
     assert paths["page"].seconds > 12
-    assert 1 < paths["page"].typical < 1.5
+    assert 0.7 < paths["page"].typical < 1.2  # the pause that ends an utterance, and what comes before it
     assert paths["wav"].typical < 0.2
     later = {path.to: path for path in explained("transcribe", "words.interim=0s").latency}
     assert later["page"].typical == pytest.approx(paths["page"].typical)  # the pause that ends an utterance
