@@ -56,8 +56,7 @@ class Api:
 def api(control: Path, token: str = "", graph: Path = RECORD, **settings: Any) -> Iterator[Api]:
     """Serve the API of the run whose hub is at ``control``; ``described`` replaces what it knows of the graph."""
     verify = settings.pop("verify", True)
-    loaded = load(graph)
-    described = settings.pop("described", describe(compile_graph(loaded), loaded.source, []))
+    described = settings.pop("described", describe(compile_graph(load(graph))))
     ours, theirs = socket.socketpair()
     ours.settimeout(PATIENCE)
     listening = listen("127.0.0.1", 0)
