@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,33 @@ def test_all_files_mean_the_same_port_and_user(pod, dockerfile):
     assert container["ports"][0]["containerPort"] == port
     assert f"EXPOSE {port}" in dockerfile
     assert f"USER {pod['securityContext']['runAsUser']}" in dockerfile
+
+
+@pytest.mark.slow
+def test_prometheus_accepts_its_configuration():
+    program = shutil.which("promtool")
+    assert program, "run  make debs"
+    passes(program, "check", "config", "--syntax-only", DEPLOY / "prometheus" / "prometheus.yml")
+
+
+def test_the_compose_file_serves_the_admin_port_that_prometheus_asks(dockerfile):
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    scraped = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    (target,) = scraped[0]["static_configs"][0]["targets"]
+    name, _, port = target.partition(":")
+    assert name in services
+    assert f"--admin=0.0.0.0:{port}" in services[name]["command"]
+    assert scraped[0]["job_name"] == "flowcore"  # as the alert rules expect
+    for volume in (volume for service in services.values() for volume in service["volumes"]):
+        source = volume.partition(":")[0]
+        assert not source.startswith(".") or (DEPLOY / source).exists()
+
+
+def test_the_image_has_the_extras_of_its_options(dockerfile):
+    (extras,) = re.findall(r"^ARG EXTRAS=(.+)$", dockerfile, re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(extras.split(",")) <= project["optional-dependencies"].keys()
+    assert "admin" in extras.split(",")
 
 
 def test_the_image_is_built_from_files_that_exist_and_are_sent(dockerfile):
