@@ -50,3 +50,9 @@ def admin_settings(
 def admin_process(settings: AdminSettings | None, plan: Plan, bus: Bus) -> AdminProcess | None:
     """Return the admin API of a run; None without settings."""
     return None if settings is None else AdminProcess(settings, describe(plan), bus)
+
+
+def show_graph(api: AdminProcess | None, plan: Plan) -> None:
+    """Let the admin API, if there is one, show the graph of a new plan."""
+    if api is not None:
+        api.show_graph(describe(plan))

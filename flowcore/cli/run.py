@@ -224,7 +224,7 @@ async def _until_done(
 
     handlers = {1: engine_handler(engine)}
     metrics = RunMetrics(engine.plan, handlers, engine.call_limit.share, lambda: engine.draining)
-    async with _reloaded(engine, reloading, metrics) as reloader:
+    async with _reloaded(engine, reloading, metrics, api) as reloader:
         _on_signals(engine, stop, lambda: finish(seconds), reloader)
         Notifier(engine)
         async with _answering(hub, handlers, _commands(engine, finish, metrics, reloader), api):
@@ -259,7 +259,7 @@ async def _supervise(
         partial(event_samples, bus),
     )
     supervisor.on_worker_end = metrics.worker_ended
-    async with _reloaded(supervisor, reloading, metrics) as reloader:
+    async with _reloaded(supervisor, reloading, metrics, api) as reloader:
         _on_signals(supervisor, stop, lambda: finish(seconds), reloader)
         SupervisorNotifier(supervisor.silence, bus)
         async with _answering(hub, supervisor.handlers, _commands(supervisor, finish, metrics, reloader), api):
@@ -268,12 +268,17 @@ async def _supervise(
 
 @asynccontextmanager
 async def _reloaded(
-    runner: Engine | Supervisor, reloading: Reloading | None, metrics: RunMetrics
+    runner: Engine | Supervisor, reloading: Reloading | None, metrics: RunMetrics, api: AdminProcess | None
 ) -> AsyncIterator[Reloader | None]:
     if reloading is None:
         yield None
         return
-    reloader = Reloader(runner, reloading.read, metrics.declare)
+
+    def replaced(plan: Plan) -> None:
+        metrics.declare(plan)
+        admin_options.show_graph(api, plan)
+
+    reloader = Reloader(runner, reloading.read, replaced)
     watching = asyncio.create_task(reloader.watch()) if reloading.watch else None
     try:
         yield reloader

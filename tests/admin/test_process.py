@@ -9,8 +9,9 @@ import psutil
 import pytest
 
 from flowcore.admin.settings import TOKEN
+from flowcore.control import ask
 from tests.support.admin_api import SECRET
-from tests.support.live import PATIENCE, until
+from tests.support.live import PATIENCE, ROOT, until
 from tests.support.phone import Phone, said, stereo
 from tests.support.service import Service, gone
 
@@ -115,3 +116,14 @@ def test_no_token_gets_into_the_log(tmp_path):
     told = json.dumps(service.events)
     assert SECRET not in told
     assert "wr0ng-MARKER-0815" not in told
+
+
+def test_the_graph_that_a_reload_brought_is_shown(tmp_path):
+    graph = tmp_path / "my.yaml"
+    graph.write_text((ROOT / "graphs" / "record.yaml").read_text())
+    with Service(tmp_path, "--admin", "0", workers=1, graph=graph) as service, client(service) as api:
+        before = api.get("/v1/version").json()["graph_sha256"]
+        graph.write_text(graph.read_text() + "# changed\n")
+        assert ask(service.control, {"ask": "reload"})[0][0]["changed"]
+        until(lambda: api.get("/v1/version").json()["graph_sha256"] != before)
+        assert api.get("/v1/graph").json()["text"].endswith("# changed\n")
