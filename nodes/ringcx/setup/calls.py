@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
-from websockets.sync.client import connect
 
 from nodes.ringcx.setup.check import NO_FLOWCORE, Check, Failed, explain_status
 from nodes.ringcx.setup.network import trust
@@ -21,23 +22,28 @@ LOGGED = "the graph's log has a start_missing of this test"
 
 def check_websocket(host: str, port: int, ca: Path | None, secret: str) -> Iterator[Check]:
     """Open a WebSocket as RingCX does, with the secret, and close it. Raises `Failed`."""
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     try:
-        with connect(
-            f"wss://{host}:{port}/",
-            ssl=trust(ca),
-            additional_headers=headers,
-            compression=None,
-            proxy=None,
-            open_timeout=TIMEOUT,
-            close_timeout=TIMEOUT,
-        ):
-            pass
+        asyncio.run(_open_and_close(f"wss://{host}:{port}/", ca, secret))
     except InvalidStatus as error:
         raise Failed(explain_status(error.response.status_code)) from None
     except (InvalidHandshake, OSError, EOFError) as error:
         raise Failed(f"no WebSocket ({error}): {NO_FLOWCORE}") from None
     yield Check("ok", "WebSocket", f"a call is let in; {LOGGED}")
+
+
+async def _open_and_close(url: str, ca: Path | None, secret: str) -> None:
+    # Not with websockets.sync: its two threads use one TLS connection at once, and now and then no answer came.
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    async with connect(
+        url,
+        ssl=trust(ca),
+        additional_headers=headers,
+        compression=None,
+        proxy=None,
+        open_timeout=TIMEOUT,
+        close_timeout=TIMEOUT,
+    ):
+        pass
 
 
 def check_grpc(host: str, port: int, ca: Path | None, secret: str) -> Iterator[Check]:
