@@ -31,7 +31,7 @@ def spelled(tokens: Sequence[Token], taken: Collection[int]) -> Iterator[Edit]:
         while (
             number not in taken
             and (letters := _letters(tokens, number))
-            and (number == first or _continues(tokens[number]))
+            and (_continues(tokens[number]) if number > first else tokens[number].gap != ".")  # not the m of p.m.
         ):
             text += letters.text
             number = letters.after
@@ -63,4 +63,4 @@ def _letters(tokens: Sequence[Token], first: int) -> _Letters | None:
 
 
 def _continues(token: Token) -> bool:
-    return token.listed or token.gap == ". "  # not p.m.
+    return token.listed or token.gap == ". "

@@ -31,6 +31,7 @@ from nodes.simulators.load import LoadGenerator, Result, call_id, command
 
 STAGES = {
     "nodes.net.port": "socket",
+    "nodes.ringcx.listener": "socket",
     "nodes.net.connection": "socket",
     "nodes.net.websocket": "frame",
     "nodes.ringcx.call_state": "JSON",
