@@ -1,4 +1,4 @@
-"""Who may use the admin API: the token, the hosts of a port without one, and trusted proxies."""
+"""Access to the admin API: the token, the hosts of a port without one, and trusted proxies."""
 
 from __future__ import annotations
 

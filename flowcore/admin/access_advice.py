@@ -1,4 +1,4 @@
-"""What would help a client that the admin API turned away, for the log and for the client itself."""
+"""Advice for a client that the admin API turned away, in the log and in the answer."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ UNAUTHORIZED: Final = "the header  Authorization: Bearer TOKEN  is missing, or i
 
 
 class ProblemDetails(BaseModel):
-    """What is wrong, and what would help."""
+    """An error of a request, with what would help."""
 
     model_config = ConfigDict(
         json_schema_extra={

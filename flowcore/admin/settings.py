@@ -1,4 +1,4 @@
-"""Where the admin API listens, and the rules for an address that other machines reach."""
+"""The address of the admin API, and the rules for one that other machines reach."""
 
 from __future__ import annotations
 

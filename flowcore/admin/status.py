@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, Field
 
 from flowcore.admin.calls import Engine, ask
+from flowcore.admin.engine_client import EngineClient
 from flowcore.errors import UsageError
 
 health = APIRouter(tags=["health"])
@@ -25,7 +26,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 
 
 class Version(BaseModel):
-    """What runs."""
+    """Versions of flowcore and of the graph."""
 
     flowcore: str = Field(description="Version of flowcore.", examples=["0.1.0"])
     graph: str = Field(description="Path of the graph file.", examples=["graphs/record.yaml"])
@@ -42,22 +43,23 @@ class Graph(Version):
 @health.get("/healthz", summary="Is the process alive?", response_class=PlainTextResponse, responses=_REFUSED)
 async def alive(engine: Engine) -> PlainTextResponse:
     """Return 200 while the engine, or a worker at least, answers requests."""
-    try:
-        answers, _ = await engine.ask({"ask": "not_ready"})
-    except UsageError:
-        answers = {}
-    return _answer("" if answers else "no_answer")
+    return _answer("" if await _objections(engine) else "no_answer")
 
 
 @health.get("/readyz", summary="Would it take a call?", response_class=PlainTextResponse, responses=_REFUSED)
 async def ready(engine: Engine) -> PlainTextResponse:
     """Return 200 while a new call would be taken, and could be recorded; else 503 with the reason in one word."""
+    reasons = await _objections(engine) or ["no_answer"]
+    return _answer("" if "" in reasons else reasons[0])
+
+
+async def _objections(engine: EngineClient) -> list[str]:
+    """Return why each worker that answers would take no call; empty strings for those that would."""
     try:
         answers, _ = await engine.ask({"ask": "not_ready"})
     except UsageError:
-        answers = {}
-    reasons = list(answers.values()) or ["no_answer"]
-    return _answer("" if "" in reasons else reasons[0])
+        return []
+    return list(answers.values())
 
 
 def _answer(reason: str) -> PlainTextResponse:

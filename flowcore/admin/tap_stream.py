@@ -19,7 +19,7 @@ WAIT: Final = 1.0
 
 
 class TapStream:
-    """What ``node`` of ``flow`` gives, of one ``track`` or of all. ``wav`` selects the audio instead of lines."""
+    """The output of ``node`` of ``flow``, of one ``track`` or of all. ``wav`` selects the audio instead of lines."""
 
     def __init__(self, control: Path, flow: str, node: str, track: str, wav: bool) -> None:
         """Open the tap through the hub at ``control``. Raises `UsageError`; may take seconds."""

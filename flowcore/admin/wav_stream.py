@@ -1,4 +1,4 @@
-"""The chunks of a tap as a WAV file whose length nobody knows before its end."""
+"""The chunks of a tap as a WAV file whose length is not known before its end."""
 
 from __future__ import annotations
 

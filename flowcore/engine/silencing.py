@@ -26,7 +26,7 @@ RESOURCE: Final = "silenced calls"
 
 
 class Silencing:
-    """What is silenced of one call, shared by its flows. Changed in the event loop's thread."""
+    """The silenced parties of one call, shared by its flows. Changed in the event loop's thread."""
 
     def __init__(self) -> None:
         self.paused = False

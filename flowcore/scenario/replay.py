@@ -42,8 +42,10 @@ class Player(Protocol):
 def with_recording(plan: Plan, path: Path, folder: Path, speed: float) -> tuple[Plan, datetime]:
     """Return the plan with a player of the recording, whose files go to ``folder``; and the time of the recording.
 
-    Raises `UsageError` for a listener without recordings, and for a file that is no recording.
+    Raises `UsageError` for a listener without recordings, a file that is no recording, and a folder with braces.
     """
+    if set("{}") & set(str(folder)):
+        raise UsageError(f"{folder}: files are named by templates, so give --output a folder without braces")
     listener = plan.listener
     if not listener.cls.tools.player:
         raise UsageError(
@@ -91,7 +93,7 @@ def _while_working(engine: Engine) -> Callable[[], bool]:
 
 
 def _into(folder: Path, config: Any) -> Any:
-    """Return a config whose files for each session go below ``folder``, whatever path they have in the graph."""
+    """Return the config with the paths of its files for each session below ``folder``."""
     paths = {name: value for name, value in dict(config).items() if isinstance(value, PathTemplate)}
     return config.model_copy(update={name: PathTemplate(f"{folder}/{_below(path)}") for name, path in paths.items()})
 

@@ -92,8 +92,15 @@ def test_what_cannot_be_replayed_is_one_line(tmp_path, text, graph, message):
     assert done.stderr.count("\n") == 1
 
 
-def test_a_wrong_speed_is_refused(tmp_path):
+@pytest.mark.parametrize("speed", ["0", "fast", "-1", "inf", "nan"])
+def test_a_wrong_speed_is_refused(tmp_path, flowcore, speed):
     (tmp_path / "call.jsonl").touch()
-    for speed in ("0", "fast", "-1", "inf", "nan"):
-        done = replay(tmp_path / "call.jsonl", ROOT / "graphs" / "record.yaml", "--speed", speed)
-        assert (done.returncode, "give a number above 0, or max" in done.stderr) == (2, True), speed
+    done = flowcore("replay", tmp_path / "call.jsonl", ROOT / "graphs" / "record.yaml", "--speed", speed)
+    assert (done.code, "give a number above 0, or max" in done.err) == (2, True)
+
+
+def test_an_output_that_would_be_a_template_is_refused(tmp_path, flowcore):
+    recording = websocket_call(tmp_path / "call.jsonl", ATTRIBUTES, noise(1, 0.1))
+    done = flowcore("replay", recording, ROOT / "graphs" / "record.yaml", "-o", tmp_path / "{out}")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "braces" in done.err

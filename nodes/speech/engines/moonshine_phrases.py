@@ -29,7 +29,7 @@ MAX_EXTRA_STEPS = 3
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the model says about the next token.
+    """The model's output for the next token.
 
     ``scores`` are the logarithms of the probabilities of all tokens, ``attention`` that to each frame of the audio, and
     ``past`` the state of the decoder, with which the step after it begins.

@@ -39,7 +39,7 @@ class SpokenWord:
 
 
 class StreamingConformance:
-    """Tests that no word is lost and none comes twice, whatever happens between two streams."""
+    """Tests of streaming engines: no word is lost and none comes twice when one stream follows another."""
 
     engine: ClassVar[str]
     """Name of the engine in graphs."""
