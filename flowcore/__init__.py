@@ -16,25 +16,12 @@ from flowcore.audio import Audio, Encoding, Packet
 from flowcore.errors import BadMessage, CannotStart, FlowcoreError, MissingExtra, Refused
 from flowcore.events import EventType, Reason, ThrottledEventType
 from flowcore.formats import ANY_AUDIO, LINEAR, PACKETS, TEXT, Caps, Format
+from flowcore.listener import ConnectionCounter, Host, Inlet, Listener, ListenerTools
 from flowcore.losses import Gap, Loss
-from flowcore.node import (
-    Config,
-    ConnectionCounter,
-    Demux,
-    Emit,
-    Extra,
-    Host,
-    Inlet,
-    Listener,
-    ListenerTools,
-    Report,
-    Resource,
-    Session,
-    Sink,
-    Transform,
-    node,
-)
+from flowcore.node import Config, Demux, Emit, Extra, Session, Sink, Transform, node
 from flowcore.paths import LocalPath, PathTemplate
+from flowcore.report import Report
+from flowcore.resource import Resource
 from flowcore.session_text import SessionText
 from flowcore.text import Text, Word
 from flowcore.units import Decibels, Duration, Rate, Size

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from flowcore.node import Demux, Listener, Node, Sink
+from flowcore.listener import Listener
+from flowcore.node import Demux, Node, Sink
 from flowcore.units import Quantity
 
 

@@ -24,7 +24,9 @@ from types import ModuleType
 from pydantic import PydanticUserError
 
 from flowcore.errors import BrokenImport, FlowcoreError, NameClash, safe_str
-from flowcore.node import Demux, Listener, Node, Resource, Sink, Transform
+from flowcore.listener import Listener
+from flowcore.node import Demux, Node, Sink, Transform
+from flowcore.resource import Resource
 
 GROUP = "flowcore.nodes"
 FAMILIES = ("sources", "transforms", "sinks")

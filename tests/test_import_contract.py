@@ -25,7 +25,10 @@ LAYERS = (
     "graph",
     "files reference speech",
     "impairment paths registry session_text",
+    "listener",
     "node",
+    "resource",
+    "report",
     "addresses audio call_ids diagnostics environment errors events formats losses metrics open_files stamps tcp_proxy "
     "text tls units",
 )
@@ -73,7 +76,7 @@ def test_the_engine_imports_no_node():
 
 
 @pytest.mark.parametrize(
-    "place", ["engine", "graph", "workers", "control", "testing", "scenario", "node.py", "paths.py"]
+    "place", ["engine", "graph", "workers", "control", "testing", "scenario", "node.py", "listener.py", "paths.py"]
 )
 def test_the_engine_names_no_vendor(place):
     """In its code; a docstring may show a vendor as an example."""

@@ -23,7 +23,7 @@ from flowcore.diagnostics import counted
 from flowcore.errors import FlowcoreError, UsageError
 from flowcore.graph import compile_graph, load_graph
 from flowcore.graph.model import Graph
-from flowcore.node import Listener
+from flowcore.listener import Listener
 from flowcore.paths import PathTemplate
 
 START = 25

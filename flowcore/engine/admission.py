@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final, Protocol
 
-from flowcore.node import ConnectionCounter, Resource
+from flowcore.listener import ConnectionCounter
+from flowcore.resource import Resource
 
 MAX_CONNECTIONS_PER_SLOT: Final = 64
 """Connections that a single process accepts in one slot at most."""
@@ -80,7 +81,7 @@ class LocalCallLimit:
 
 
 class LocalConnectionCounter:
-    """Counts the connections of a single process; implements `flowcore.node.ConnectionCounter`."""
+    """Counts the connections of a single process; implements `flowcore.listener.ConnectionCounter`."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()

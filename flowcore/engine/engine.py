@@ -32,8 +32,10 @@ from flowcore.engine.version import Version, Versions
 from flowcore.engine.watchdog import Watchdog
 from flowcore.errors import AccountingError, CannotStart, Refused, Undeclared
 from flowcore.graph.plan import Plan
+from flowcore.listener import ConnectionCounter, Listener
 from flowcore.metrics import Histogram, Metric
-from flowcore.node import ConnectionCounter, Listener, Resource, Session
+from flowcore.node import Session
+from flowcore.resource import Resource
 
 DRAIN_TIMEOUT = 10.0
 """Seconds that a flow may take to end by itself; then the nodes that hang are named and left behind."""
@@ -51,7 +53,7 @@ REFUSAL_ADVICE = {
 
 
 class Engine:
-    """Runs a plan. Implements `flowcore.node.Host` towards the listener.
+    """Runs a plan. Implements `flowcore.listener.Host` towards the listener.
 
     ``calls`` ends the engine after that many flows have closed; ``max_calls`` refuses more at once. A worker gets a
     shared ``call_limit`` instead of ``max_calls``, a port for ``messages`` to other workers, and the listening
@@ -133,7 +135,7 @@ class Engine:
         """The plan that new sessions get."""
         return self.version.plan
 
-    # Called by the listener: see flowcore.node.Host.
+    # Called by the listener: see flowcore.listener.Host.
 
     async def sleep(self, seconds: float) -> None:
         await self.clock.sleep_until(self.clock.now() + seconds)

@@ -35,7 +35,8 @@ from flowcore.errors import AccountingError, CannotStart, NodeFailed
 from flowcore.events import Level
 from flowcore.graph.plan import Plan
 from flowcore.losses import Gap, Loss
-from flowcore.node import Report, Session
+from flowcore.node import Session
+from flowcore.report import Report
 
 OPENING: Final = "opening"
 RUNNING: Final = "running"
@@ -50,7 +51,7 @@ OPERATOR: Final = "operator"
 
 
 class Flow:
-    """Implements `flowcore.node.Inlet` towards the listener, and `FlowContext` towards its chains and nodes.
+    """Implements `flowcore.listener.Inlet` towards the listener, and `FlowContext` towards its chains and nodes.
 
     ``needs_sweep`` is called, from any thread, when `sweep` has work.
     """

@@ -23,8 +23,9 @@ from flowcore.engine.stats import NodeStats, Sampler, Tally, unbalanced
 from flowcore.errors import NodeFailed
 from flowcore.events import Level
 from flowcore.graph.plan import PlanNode
+from flowcore.listener import Listener
 from flowcore.losses import Gap, Loss
-from flowcore.node import Demux, Listener, Session, Sink
+from flowcore.node import Demux, Session, Sink
 
 Put = Callable[[Any], None]
 Target = tuple[Put, "Tally | Hop"]
@@ -133,7 +134,7 @@ class NodeRun:
         node.silenced = partial(self.owner.silenced_until, self.plan.name)
         node.audio_end = self.owner.audio_end
 
-    # The node's report: see flowcore.node.Report.
+    # The node's report: see flowcore.report.Report.
 
     def dropped(self, reason: str, seconds: float = 0.0, chunks: int = 1) -> None:
         self.stats.dropped.count(reason, chunks, seconds)

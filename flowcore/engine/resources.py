@@ -14,8 +14,8 @@ from flowcore.engine.bus import Bus
 from flowcore.engine.totals import ProcessReport, Totals
 from flowcore.errors import CannotStart, FlowcoreError
 from flowcore.graph.plan import Plan
-from flowcore.node import Resource
 from flowcore.registry import describe_error
+from flowcore.resource import Resource
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that a resource may take to close, before the process ends without it."""

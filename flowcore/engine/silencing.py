@@ -17,7 +17,8 @@ from flowcore.audio import SILENCE, Audio, Packet
 from flowcore.events import PAUSED
 from flowcore.formats import Format
 from flowcore.losses import Gap
-from flowcore.node import Report, Resource
+from flowcore.report import Report
+from flowcore.resource import Resource
 
 MAX_REMEMBERED: Final = 10_000
 """Silenced calls that a process remembers after their flows; the oldest is forgotten first."""

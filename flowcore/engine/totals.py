@@ -11,7 +11,7 @@ from flowcore.engine.bus import Bus
 from flowcore.engine.losses import Losses
 from flowcore.engine.stats import NodeStats, Reasons, Tally
 from flowcore.events import Level
-from flowcore.node import NoReport
+from flowcore.report import NoReport
 
 
 @dataclass

@@ -16,8 +16,8 @@ from flowcore.engine.bus import Bus
 from flowcore.engine.resources import Resources
 from flowcore.engine.totals import Totals
 from flowcore.graph.plan import Plan
-from flowcore.node import Resource
 from flowcore.paths import PathTemplate
+from flowcore.resource import Resource
 
 FILES_PER_PATH: Final = 2
 """Files that a node with a path for each call is expected to keep open: a recording and its journal."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from flowcore.environment import WORKER_COUNT
 from flowcore.errors import CannotStart
 from flowcore.files.disk import cannot_write, is_at, make_directory, try_lock
-from flowcore.node import Resource
+from flowcore.resource import Resource
 
 LOCK_NAME = ".flowcore.lock"
 """File in a folder that only one run may write to; all processes of that run lock it."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from flowcore.diagnostics import did_you_mean, listed
 from flowcore.graph.node_parser import ParsedNode
 from flowcore.graph.values import Values
-from flowcore.node import Listener
+from flowcore.listener import Listener
 from flowcore.paths import BUILT_IN, PathTemplate
 from flowcore.session_text import SessionText
 

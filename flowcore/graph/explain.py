@@ -10,7 +10,7 @@ from flowcore.audio import SAMPLE_BYTES, TELEPHONE_RATE
 from flowcore.formats import Format
 from flowcore.graph.model import OnError, OnFull
 from flowcore.graph.plan import Plan, PlanNode
-from flowcore.node import Resource
+from flowcore.resource import Resource
 from flowcore.units import Duration
 
 SLOT = Duration("20ms")

@@ -20,7 +20,8 @@ from flowcore.graph.model import Graph, GraphNode, Input, OnError, OnFull
 from flowcore.graph.plan import BorderPlan, Plan, PlanListener, PlanNode
 from flowcore.graph.problems import Problems
 from flowcore.graph.waits import ShortWait, short_waits
-from flowcore.node import Listener, Node, Sink
+from flowcore.listener import Listener
+from flowcore.node import Node, Sink
 from flowcore.registry import describe_error, is_node_error
 
 RECORDER_QUEUE = 30.0

@@ -15,7 +15,8 @@ from flowcore.graph.model import Input, OnError, QueueConfig
 from flowcore.graph.source import Invalid, Scalar, Tree, YamlMapping, mapping_of
 from flowcore.graph.subgraphs import FlatNode
 from flowcore.graph.values import Values
-from flowcore.node import Config, Listener, Node
+from flowcore.listener import Listener
+from flowcore.node import Config, Node
 from flowcore.registry import Entry, describe_error
 
 KEYS = ("use", "from", "with", "queue", "on_error")

@@ -11,7 +11,8 @@ from typing import Any
 
 from flowcore.formats import Format
 from flowcore.graph.model import OnError, OnFull
-from flowcore.node import Config, Demux, Listener, Node
+from flowcore.listener import Listener
+from flowcore.node import Config, Demux, Node
 
 
 @dataclass(frozen=True)

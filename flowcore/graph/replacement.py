@@ -8,7 +8,7 @@ from flowcore.diagnostics import Position
 from flowcore.graph.model import Graph
 from flowcore.graph.plan import Plan
 from flowcore.graph.problems import Problems
-from flowcore.node import Resource
+from flowcore.resource import Resource
 
 HELP = "restart flowcore for that; nothing was changed"
 

@@ -14,7 +14,8 @@ from flowcore.graph.imports import NAME
 from flowcore.graph.model import OnError, QueueConfig
 from flowcore.graph.node_parser import KEYS
 from flowcore.graph.subgraphs import USE_KEYS
-from flowcore.node import Config, Listener, Node
+from flowcore.listener import Listener
+from flowcore.node import Config, Node
 from flowcore.reference import reference
 
 Schema = dict[str, Any]

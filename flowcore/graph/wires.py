@@ -10,7 +10,8 @@ from flowcore.diagnostics import Position, closest, did_you_mean, listed
 from flowcore.graph.model import Input
 from flowcore.graph.node_parser import ParsedNode
 from flowcore.graph.problems import Problems
-from flowcore.node import Demux, Listener, Sink
+from flowcore.listener import Listener
+from flowcore.node import Demux, Sink
 
 
 def check(

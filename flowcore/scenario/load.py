@@ -16,7 +16,8 @@ from flowcore.graph.plan import Plan
 from flowcore.graph.problems import Problems
 from flowcore.graph.source import Tree, YamlMapping, find, read, read_file
 from flowcore.graph.values import Values
-from flowcore.node import Listener, Sink
+from flowcore.listener import Listener
+from flowcore.node import Sink
 from flowcore.scenario.model import Test, TestFile
 
 

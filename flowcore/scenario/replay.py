@@ -20,7 +20,8 @@ from flowcore.engine.clock import VirtualClock
 from flowcore.engine.engine import Engine
 from flowcore.errors import UsageError
 from flowcore.graph.plan import Plan
-from flowcore.node import Config, Listener
+from flowcore.listener import Listener
+from flowcore.node import Config
 from flowcore.paths import PathTemplate
 from flowcore.testing.graphs import GraphResult, run_plan
 from flowcore.testing.threads import VirtualPool

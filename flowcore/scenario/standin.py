@@ -21,7 +21,7 @@ from flowcore.audio import TRACKS, Audio
 from flowcore.errors import UsageError
 from flowcore.formats import Format
 from flowcore.graph.plan import Plan
-from flowcore.node import Host, Inlet, Listener
+from flowcore.listener import Host, Inlet, Listener
 from flowcore.scenario.model import Fault, Input, Piece
 from flowcore.scenario.outcome import read_wav
 from flowcore.scenario.timeline import RESET, Sent, impaired

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from flowcore.graph.plan import Plan, PlanListener, PlanNode
-from flowcore.node import Config, Listener, Node, Session, Sink
+from flowcore.listener import Listener
+from flowcore.node import Config, Node, Session, Sink
 from flowcore.testing.graphs import run_plan
 
 

@@ -15,7 +15,9 @@ from flowcore.engine.alarms import Alarm, Alarms
 from flowcore.engine.slots import PERIOD
 from flowcore.errors import AccountingError, Undeclared
 from flowcore.events import Declared, Level
-from flowcore.node import Demux, Listener, Node, NoReport, Session, Sink
+from flowcore.listener import Listener
+from flowcore.node import Demux, Node, Session, Sink
+from flowcore.report import NoReport
 from flowcore.units import Duration
 
 SESSION = Session("test-flow", datetime(2026, 1, 2, 3, 4, 5), {"call_id": "call-1", "session_id": "1"})

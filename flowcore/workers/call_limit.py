@@ -126,7 +126,7 @@ def _file_size(rows: int) -> int:
 
 
 class SharedConnectionCounter:
-    """Implements `flowcore.node.ConnectionCounter` on ``cells``, of which this worker's begin at ``row * CELLS``.
+    """Implements `flowcore.listener.ConnectionCounter` on ``cells``, of which this worker's begin at ``row * CELLS``.
 
     The other workers see a new connection at once, so a race of microseconds may pass a limit by one.
     """

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flowcore.engine.bus import Bus
-from flowcore.node import Resource
+from flowcore.resource import Resource
 
 MAX_WAITING = 10_000
 """Messages that wait for the end of the slot at most."""

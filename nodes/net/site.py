@@ -15,7 +15,7 @@ from nodes.net.rejection import OnRejected, ignore
 
 
 class Site(Resource):
-    """A resource with pages, which the graph's listener serves: see `flowcore.node.Host.resources`."""
+    """A resource with pages, which the graph's listener serves: see `flowcore.listener.Host.resources`."""
 
     lasting = True
 

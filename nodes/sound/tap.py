@@ -19,8 +19,8 @@ from flowcore.cli.options import Control
 from flowcore.control import TapConnection, only_running, running
 from flowcore.diagnostics import printable
 from flowcore.events import Level
-from flowcore.node import NoReport
 from flowcore.registry import available
+from flowcore.report import NoReport
 from nodes.sound.meter import Meter
 from nodes.sound.tap_audio import by_party, levels_db, to_int16
 
