@@ -73,7 +73,7 @@ class EchoSearch:
         if present:
             better = path.left < WELL_FITTED and path.left * present.before < BETTER * present.after
         else:
-            soft = np.square(near).reshape(-1, self._block).mean(axis=1).max() < MARGIN * FLOOR
+            soft = float(np.square(near).reshape(-1, self._block).mean(axis=1).max()) < MARGIN * FLOOR
             better = path.left < WELL_FITTED or soft  # mu-law distorts a soft echo; the gate silences it
         self._failed_fits = 0 if better else self._failed_fits + 1
         return path if better else None
