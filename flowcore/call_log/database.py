@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
 from flowcore.errors import FlowcoreError, UsageError
@@ -97,7 +98,8 @@ _ended = func.coalesce(CALLS.c.ended, CALLS.c.started)
 class Database:
     """The table at ``place``: a path of SQLite, or a URL ``postgresql://…``.
 
-    Raises `UsageError` for another URL, and `MissingExtra`. All methods raise `DatabaseFailed`, and may block.
+    Raises `UsageError` for another URL, and `MissingExtra`. Each use has its own connection. All methods raise
+    `DatabaseFailed`, and may block.
     """
 
     def __init__(self, place: str) -> None:
@@ -107,7 +109,7 @@ class Database:
         if self._url.get_backend_name() == "postgresql":
             options = {"connect_timeout": CONNECT_TIMEOUT, "tcp_user_timeout": NETWORK_TIMEOUT_MS}
         # Without parameters, the text of an error has no phone number.
-        self._engine = create_engine(self._url, connect_args=options, pool_pre_ping=True, hide_parameters=True)
+        self._engine = create_engine(self._url, connect_args=options, poolclass=NullPool, hide_parameters=True)
         if self._url.get_backend_name() == "sqlite":
             event.listen(self._engine, "connect", _use_wal)
 
@@ -125,10 +127,7 @@ class Database:
         statement = dialect.insert(CALLS).on_conflict_do_nothing(index_elements=["flow"])
         complete = [{column.name: None for column in CALLS.c} | row for row in rows]
         with _failures():
-            if self.path and not self.path.exists():  # removed since: its connections write to a file without a name
-                self._engine.dispose()
-                self._made = False
-            if not self._made:
+            if not self._made or (self.path and not self.path.exists()):  # a file may be removed at any time
                 if self.path:
                     self.path.parent.mkdir(parents=True, exist_ok=True)
                 CALLS.metadata.create_all(self._engine)

@@ -24,15 +24,18 @@ set -e
 mount --make-rprivate /
 for place in lib cache; do mount --bind "$0/$place" "/var/$place"; done
 mount -t tmpfs tmpfs /run
-mkdir /run/test /run/upper /run/work
+mkdir /run/test
 mount --bind "$0" /run/test
 mount -o remount,ro,bind /
-mount -t overlay -o lowerdir=/tmp,upperdir=/run/upper,workdir=/run/work overlay /tmp
+for place in /tmp /var/tmp; do
+  mkdir -p "/run/upper$place" "/run/work$place"
+  mount -t overlay -o "lowerdir=$place,upperdir=/run/upper$place,workdir=/run/work$place" overlay "$place"
+done
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
 exec env -i PATH="$PATH" container=test SYSTEMD_UNIT_PATH=/run/test/units "$1" --system --unit=alone.target
 """
-"""Only the folder of the test can be written to: /run/test, /var/lib and /var/cache. /tmp forgets what is written."""
+"""Only the folder of the test can be written to: /run/test, /var/lib and /var/cache. /tmp and /var/tmp forget what is written."""
 
 
 @dataclass

@@ -31,30 +31,41 @@ _UNTRUSTED = {
 def check_name(host: str, port: int, *, private: bool) -> Iterator[Check]:
     """Check that the name leads to this port from the internet. ``private`` allows an address that it does not reach.
 
-    Raises `Failed` when there is no connection.
+    Raises `Failed` when one of the public addresses takes no connection, or none of the private ones.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):
         raise Failed(f"{host} has no address: create an A record (IPv6: AAAA) at the domain's name server") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    public = [address for address in addresses if ip_address(address.partition("%")[0]).is_global]
     for address in addresses:
-        if not ip_address(address.partition("%")[0]).is_global:
+        if address in public:
+            yield Check("ok", "DNS", f"{host} is {address}")
+        else:
             text = f"{host} is {address}, which RingCX cannot reach from the internet"
             yield Check("warning" if private else "failed", "DNS", text)
-        else:
-            yield Check("ok", "DNS", f"{host} is {address}")
+    closed: list[Failed] = []
     for address in addresses:
         try:
-            socket.create_connection((address, port), TIMEOUT).close()
-        except TimeoutError:
-            raise Failed(f"no answer of {address} at port {port}: open it in the firewall and at the router") from None
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise Failed(f"port {port} of {address} is closed ({why}): start the proxy or flowcore there") from None
+            _connect(address, port)
+        except Failed as failed:
+            closed.append(failed)
+            if address in public or len(closed) == len(addresses):
+                raise
     own = [address for address in addresses if _is_own(address)]
     hint = "; it is this machine's own address, so no firewall or router in front was crossed" if own else ""
     yield Check("ok", "port", f"{port} answers{hint}")
+
+
+def _connect(address: str, port: int) -> None:
+    try:
+        socket.create_connection((address, port), TIMEOUT).close()
+    except TimeoutError:
+        raise Failed(f"no answer of {address} at port {port}: open it in the firewall and at the router") from None
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise Failed(f"port {port} of {address} is closed ({why}): start the proxy or flowcore there") from None
 
 
 def check_certificate(host: str, port: int, ca: Path | None) -> Iterator[Check]:

@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowcore import Word
@@ -76,8 +76,8 @@ def test_there_is_one_word_with_its_times_for_each_word_of_the_text(said):
 @given(SENTENCES)
 def test_a_text_whose_numbers_are_all_written_stays_so(said):
     once = written(said)[0]
-    assume(not SPOKEN & set(re.findall(r"[^\W\d_]+", once.lower())))  # else they may belong to the written ones
-    assert written(once)[0] == once
+    left = SPOKEN & set(re.findall(r"[^\W\d_]+", once.lower()))  # may belong to the written ones
+    assert left or written(once)[0] == once
 
 
 @pytest.mark.parametrize("text", ["", "…", "Ünïcödé 三 ٣", "a\n\tb", "1,234.50 12:30 1.2.3", "''"])
