@@ -35,7 +35,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
 exec env -i PATH="$PATH" container=test SYSTEMD_UNIT_PATH=/run/test/units "$1" --system --unit=alone.target
 """
-"""Only the folder of the test can be written to: /run/test, /var/lib and /var/cache. /tmp and /var/tmp forget what is written."""
+"""Only the folder of the test can be written to: /run/test, /var/lib and /var/cache. /tmp and /var/tmp forget."""
 
 
 @dataclass
