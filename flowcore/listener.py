@@ -39,6 +39,9 @@ class Inlet(Protocol):
     def reason(self) -> str:
         """The reason of the end; empty before."""
 
+    def silences(self, track: str) -> bool:
+        """Return whether an operator keeps this party from the graph now: its chunks become silence."""
+
     def push(self, chunk: Any, /) -> None:
         """Run one chunk through the flow. Never raises: a failing node ends its branch or its flow."""
 

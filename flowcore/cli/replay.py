@@ -20,7 +20,7 @@ def replay(
     recording: Annotated[
         Path,
         typer.Argument(
-            metavar="RECORDING", help="A call that `flowcore doctor` recorded.", exists=True, dir_okay=False
+            metavar="RECORDING", help="A file of `flowcore capture` or `flowcore doctor`.", exists=True, dir_okay=False
         ),
     ],
     graph: GraphFile,

@@ -167,6 +167,9 @@ class Flow:
     def paused(self) -> bool:
         return bool(self._blocked)
 
+    def silences(self, track: str) -> bool:
+        return self.silencing.covers(track)
+
     def start(self) -> None:
         """Open the nodes: those of the first chain now, the others in their threads."""
         self._bus.emit("flow_opened", self.id, call_id=self.call_id)

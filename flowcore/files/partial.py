@@ -48,12 +48,14 @@ class NewFile:
 
     The first free name is taken: ``x.wav``, ``x-2.wav``, ``x-3.wav``, …. With ``partial``, ``.part`` follows the name
     until `publish`, and the file is locked until `close`, so that `abandoned` leaves it alone. Without it, readers see
-    the file while it grows. A kill of this process loses nothing that `append` has written.
+    the file while it grows. Only this user can open a ``private`` one. A kill of this process loses nothing that
+    `append` has written.
     """
 
-    def __init__(self, wanted: Path, *, partial: bool = False, first: int = 1) -> None:
+    def __init__(self, wanted: Path, *, partial: bool = False, private: bool = False, first: int = 1) -> None:
         """Create the file and the directories above it; try the names from number ``first`` on. Raises OSError."""
         make_directory(wanted.parent)
+        mode = 0o600 if private else 0o666
         self.number: int
         """Number in the name; 1 for the name without one."""
         for number, name in enumerate(numbered(wanted, first), first):
@@ -61,7 +63,7 @@ class NewFile:
                 continue
             try:
                 self.number, self.path = number, partial_path(name) if partial else name
-                self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
+                self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, mode)
             except FileExistsError:
                 continue  # another flow was faster
             if not partial or _lock(self._fd, self.path):

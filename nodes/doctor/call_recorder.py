@@ -8,10 +8,10 @@ from pathlib import Path
 from websockets.http11 import Request
 
 from flowcore.files import NewFile, publish
-from nodes.doctor.redact import Redactor
 from nodes.doctor.redact_grpc import redact_event
 from nodes.ringcx.call_recording import VERSION, Closed, Message, Opened, Record, encode
 from nodes.ringcx.listener_config import Transport
+from nodes.ringcx.redact import Redactor
 
 MAX_SIZE = 1 << 30
 """Bytes of a recording at most: some 9 hours."""

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from websockets.http11 import Request
 
 from nodes.doctor.media import Party, Tally
-from nodes.doctor.redact import MAX_NAME, SAFE_HEADERS, Redactor, meaning, query_pairs, summarize
 from nodes.ringcx.credentials import SENSITIVE_NAME, Credentials
 from nodes.ringcx.listener_config import Transport
+from nodes.ringcx.redact import MAX_NAME, SAFE_HEADERS, Redactor, meaning, query_pairs, summarize
 
 MAX_LISTED = 8
 """Entries of each list in the report at most, such as the opening messages."""

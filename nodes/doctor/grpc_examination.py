@@ -11,13 +11,13 @@ from websockets.http11 import Request
 from nodes.audio.g711 import RATE
 from nodes.doctor.examination import MAX_FIELDS, MAX_LISTED, Examination
 from nodes.doctor.media import describe_segment_counting
-from nodes.doctor.redact import MAX_NAME, summarize
 from nodes.doctor.redact_grpc import attribute_meaning
 from nodes.ringcx import ringcx_grpc_pb2 as pb
 from nodes.ringcx.credentials import SENSITIVE_NAME, Credentials
 from nodes.ringcx.dialog_sender import ACCOUNT_FIELDS, DIALOG_FIELDS
 from nodes.ringcx.dialog_state import MAX_SEGMENTS
 from nodes.ringcx.dialog_text import to_text
+from nodes.ringcx.redact import MAX_NAME, summarize
 
 UNKNOWN = "(unknown event)"
 

@@ -1,14 +1,14 @@
-"""Redaction of gRPC messages before they are recorded, by the rule of `nodes.doctor.redact`."""
+"""Redaction of gRPC messages before they are recorded, by the rule of `nodes.ringcx.redact`."""
 
 from __future__ import annotations
 
 from google.protobuf.message import DecodeError, Message
 
-from nodes.doctor.redact import MAX_NAME, Redactor, meaning
 from nodes.ringcx import ringcx_grpc_pb2 as pb
 from nodes.ringcx.credentials import MASK
 from nodes.ringcx.dialog_state import UII_KEYS
 from nodes.ringcx.dialog_text import NO_MESSAGE, to_text
+from nodes.ringcx.redact import MAX_NAME, Redactor, meaning
 
 FREE_TEXTS = (("Participant", "name"), ("SegmentInfoEvent", "data"))
 """Fields that may hold anything, such as a person's name; all others are ids, numbers and names of kinds."""

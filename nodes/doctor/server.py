@@ -14,7 +14,6 @@ from flowcore.addresses import Address
 from nodes.doctor.call_recorder import CallRecorder
 from nodes.doctor.grpc_probe import GrpcProbe
 from nodes.doctor.probe import Probe, Setup
-from nodes.doctor.redact import Redactor
 from nodes.doctor.remarks import remarks
 from nodes.doctor.websocket_probe import WebSocketProbe
 from nodes.net.grpc_connection import Service
@@ -24,6 +23,7 @@ from nodes.net.proxy_trust import ConflictingHeaders, ProxyTrust
 from nodes.net.rejection import PORT_ADVICE
 from nodes.ringcx.credentials import Credentials
 from nodes.ringcx.dialog_sender import METHOD
+from nodes.ringcx.redact import Redactor
 
 LIMITS = Limits(connections=64, handshake=10.0, rate=4e6)
 

@@ -12,9 +12,9 @@ from flowcore import BadMessage
 from nodes.audio.g711 import RATE
 from nodes.doctor.examination import MAX_FIELDS, MAX_LISTED, Examination
 from nodes.doctor.media import Party, Tally, describe_counting
-from nodes.doctor.redact import MAX_NAME, meaning, summarize
 from nodes.ringcx.credentials import SENSITIVE_NAME, Credentials
 from nodes.ringcx.messages import Media, Start, parse
+from nodes.ringcx.redact import MAX_NAME, meaning, summarize
 
 SHOWN_FIELDS = {
     "audiocontenttype", "contenttype", "encoding", "perspective", "protocol", "samplerate", "sampleratehertz",

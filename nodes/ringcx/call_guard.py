@@ -10,6 +10,7 @@ from flowcore import Host, Inlet, Refused, Report
 from nodes.ringcx.access_policy import Admission
 from nodes.ringcx.call_attributes import limit
 from nodes.ringcx.call_state import ProtocolError
+from nodes.ringcx.capture.call_edge import NO_EDGE, CallEdge
 
 CHECK_INTERVAL = 0.25
 """Seconds between two checks of the time limits of an ordinary call."""
@@ -30,13 +31,17 @@ class CallGuard(ABC):
     """The common base of `CallPeer` and `GrpcPeer`: one call between its connection and its flow.
 
     ``start`` is the time in seconds until the call must start, ``idle`` the time without a message after which it is
-    ended. ``admission`` is the access policy's record of it. Raises `Refused` when no call can be admitted now.
+    ended. ``admission`` is the access policy's record of it, and ``edge`` takes its messages for captures. Raises
+    `Refused` when no call can be admitted now.
     """
 
-    def __init__(self, host: Host, admission: Admission, *, start: float, idle: float) -> None:
+    def __init__(
+        self, host: Host, admission: Admission, *, start: float, idle: float, edge: CallEdge = NO_EDGE
+    ) -> None:
         host.admit(admission.address)
         self._host = host
         self._admission = admission
+        self._edge = edge
         self._start_timeout = start
         self._idle_timeout = idle
         self._inlet: Inlet | None = None
@@ -111,6 +116,7 @@ class CallGuard(ABC):
             self._report_ignored()
             if cut:
                 self._inlet.report.dropped("attributes_cut", 0.0, cut)
+            self._edge.started(self._inlet, attributes)
         except Refused as refused:  # there was room when the connection was admitted
             self._hang_up("no_room", refused.reason)
 
@@ -126,12 +132,17 @@ class CallGuard(ABC):
             self._inlet.end("peer_broke_protocol")
         self._hang_up(error, error.detail)
 
-    def _connection_closed(self, reason: str, *, hung_up: bool) -> None:
-        """Release the admission and end the flow. ``hung_up`` says whether this end closed the connection."""
+    def _connection_closed(self, reason: str, *, hung_up: bool, code: int | None = None, answer: str = "") -> None:
+        """Release the admission and end the flow. ``hung_up`` says whether this end closed the connection.
+
+        ``code`` is the peer's close code, ``answer`` what this end said at last.
+        """
         self._ended = True
         self._admission.closed()
         if self._inlet is not None:
             self._inlet.end(reason)
+        self._edge.close(self._inlet.reason if self._inlet else reason, self._host.now(), code, answer)
+        if self._inlet is not None:
             return
         self._report_ignored()
         if not hung_up:

@@ -13,6 +13,7 @@ from nodes.ringcx.access_policy import Admission
 from nodes.ringcx.arrival_times import estimate_arrivals
 from nodes.ringcx.call_guard import CHECK_INTERVAL, CallGuard, Cause
 from nodes.ringcx.call_state import ENDED, CallState, Ignored, ProtocolError, Repaired
+from nodes.ringcx.capture.call_edge import NO_EDGE, CallEdge
 from nodes.ringcx.messages import Start, attributes
 
 CLOSE_CODES: dict[Cause, int] = {
@@ -24,13 +25,23 @@ CLOSE_CODES: dict[Cause, int] = {
 class CallPeer(CallGuard):
     """One connection of RingCX, from its upgrade request to its last message. A `nodes.net.peer.Peer`."""
 
-    def __init__(self, host: Host, request: Request, admission: Admission, *, start: float, idle: float) -> None:
-        super().__init__(host, admission, start=start, idle=idle)
+    def __init__(
+        self,
+        host: Host,
+        request: Request,
+        admission: Admission,
+        *,
+        start: float,
+        idle: float,
+        edge: CallEdge = NO_EDGE,
+    ) -> None:
+        super().__init__(host, admission, start=start, idle=idle, edge=edge)
         self._searching = admission.searching  # checked for each message
         self._query = request.path.partition("?")[2]
         self._call = CallState()
         self._connection: Closable | None = None
         self._closing = False
+        self._answer = ""  # the code and text with which this end closed
         self._close_at = float("inf")
 
     def opened(self, connection: Closable) -> None:
@@ -61,7 +72,7 @@ class CallPeer(CallGuard):
 
     def messages_received(self, messages: list[bytes], now: float) -> None:
         self._heard_at = now
-        receive, inlet = self._call.receive, self._inlet
+        receive, inlet, edge = self._call.receive, self._inlet, self._edge
         push = inlet.push if inlet is not None else None
         try:
             for data in messages:
@@ -69,6 +80,8 @@ class CallPeer(CallGuard):
                     return  # messages that the peer sent before it received our close frame
                 if self._searching:
                     self._search(data)
+                if edge.wants:
+                    edge.message(data, now)
                 event = receive(data, now)
                 if type(event) is Packet:
                     push(event)  # type: ignore[misc]  # no media passes the table before Start
@@ -112,7 +125,10 @@ class CallPeer(CallGuard):
     def closed(self, reason: str) -> None:
         if self._inlet is not None and self._admission.observing and self._searching:
             self._inlet.report.event("secret_missing")
-        self._connection_closed(reason, hung_up=self._closing)
+        websocket = getattr(self._connection, "websocket", None)  # a stand-in has none
+        received = websocket.close_received if websocket is not None else None
+        code = received.code if received is not None else None
+        self._connection_closed(reason, hung_up=self._closing, code=code, answer=self._answer)
 
     def _end_call(self, reason: str) -> None:
         inlet, call = self._inlet, self._call
@@ -129,5 +145,6 @@ class CallPeer(CallGuard):
 
     def _close(self, code: int, reason: str = "") -> None:
         self._closing = True
+        self._answer = f"{code} {reason}".strip()
         if self._connection is not None:
             self._connection.close(code, reason)

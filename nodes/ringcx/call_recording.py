@@ -1,10 +1,11 @@
 """The file format of a recorded RingCX connection: its request, each message with its arrival, and its end.
 
 One JSON object a line: `Opened` first, then each `Message`, `Closed` last. Times are seconds of the recording machine's
-monotonic clock, exactly as the listener saw them, so that a replay decides the same. Values that could be a secret are
-masked, and a message that could not be read is ``?``: see `nodes.doctor.redact`.
+monotonic clock, exactly as the listener saw them, so that a replay decides the same.
 
-Both transports have the same format. A message of gRPC is in protobuf's JSON form, with the names of the .proto file.
+``flowcore doctor`` writes what is known to be no secret: a message that could not be read is ``?``, and one of gRPC is
+in protobuf's JSON form, with the names of the .proto file (`nodes.ringcx.redact`). ``flowcore capture`` writes messages
+as they came, without what may be a secret (`nodes.ringcx.capture.secret_mask`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import msgspec
 
 from nodes.ringcx.listener_config import Transport
 
-VERSION = 2
-"""Written into recordings. Version 1 knew no gRPC, and is read too."""
+VERSION = 3
+"""Written into recordings. Version 1 knew no gRPC, and 2 no bytes; both are read too."""
 
 MAX_LINE = 1 << 20
 """Bytes of a line at most; a message has 64 KiB, and JSON within JSON may take several times as many."""
@@ -27,7 +28,11 @@ class BadRecording(ValueError):
 
 
 class Opened(msgspec.Struct, frozen=True, tag_field="is", tag="opened"):
-    """The request: ``path`` with its query, ``headers`` (gRPC: metadata) in their order; ``recorded`` is wall time."""
+    """The request: ``path`` with its query, ``headers`` (gRPC: metadata) in their order; ``recorded`` is wall time.
+
+    ``joined`` is the second of the connection at which the recording began. What began the call before that stands
+    in it as if it had come then.
+    """
 
     version: int
     at: float
@@ -35,21 +40,27 @@ class Opened(msgspec.Struct, frozen=True, tag_field="is", tag="opened"):
     path: str
     headers: list[tuple[str, str]]
     transport: Transport = "websocket"
+    joined: float = 0.0
 
 
-class Message(msgspec.Struct, frozen=True, tag_field="is", tag="message"):
-    """One whole message."""
+class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is", tag="message"):
+    """One whole message: ``text``, or its bytes as ``data``, in base64, where they are no text."""
 
     at: float
-    text: str
+    text: str = ""
+    data: bytes | None = None
 
 
-class Closed(msgspec.Struct, frozen=True, tag_field="is", tag="closed"):
-    """The end of the connection (gRPC: stream): the reason of the flow's end, and a WebSocket's close code, if any."""
+class Closed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is", tag="closed"):
+    """The end of the connection (gRPC: stream): the reason of the flow's end, and a WebSocket's close code, if any.
+
+    ``answer`` is what this end said at last: a close code or a status, and its text.
+    """
 
     at: float
     reason: str
     code: int | None = None
+    answer: str = ""
 
 
 Record = Opened | Message | Closed

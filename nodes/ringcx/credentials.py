@@ -71,6 +71,10 @@ class Credentials:
         """Return whether a value contains the secret, so that it must not be kept."""
         return self._secret in value.encode(errors="replace") or self._is(value)
 
+    def hide(self, data: bytes) -> bytes:
+        """Return the bytes without the secret, with a star for each of its own."""
+        return data.replace(self._secret, b"*" * len(self._secret))
+
     def _is(self, value: str) -> bool:
         return any(hmac.compare_digest(piece.encode(errors="replace"), self._secret) for piece in _pieces(value))
 

@@ -62,6 +62,8 @@ class DialogState:
     def __init__(self, bot: BotTrack = "agent") -> None:
         self.announced = False
         self.started = False
+        self.kind: str | None = None
+        """The kind of the latest message, by the name of its field; None if it has none."""
         self._attributes: dict[str, str] = {}
         tracks = ("agent", "customer", "bot")
         self._mixers = {track: TrackMixer(track, number) for number, track in enumerate(tracks, 1)}
@@ -86,11 +88,12 @@ class DialogState:
         try:
             event = pb.StreamEvent.FromString(data)
         except DecodeError:
+            self.kind = None
             yield self._count_bad("not_protobuf")
             return
         self._bad_in_a_row = 0
         self._good += 1
-        kind = event.WhichOneof("event")
+        self.kind = kind = event.WhichOneof("event")
         if self._early and kind not in ("dialog_init", "segment_start"):  # starts come in a row
             yield from self._take_early()
         if kind == "segment_media":

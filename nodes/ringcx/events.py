@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowcore.events import DUPLICATE, EventType, Reason, ThrottledEventType
+from flowcore.events import DUPLICATE, REPAIR_FAILED, EventType, Reason, ThrottledEventType
 from nodes.net.certificate_dates import CERTIFICATE_EVENT
 from nodes.ringcx.access_policy import ADVICE
 
@@ -21,6 +21,17 @@ PORT_EVENTS = (
     ),
     EventType("secret_found", "The secret came with the call (``secret_mode: observe``).", place="Where."),
     EventType("secret_missing", "The secret did not come with the call (``secret_mode: observe``)."),
+    EventType("capture_opened", "The messages of a call are being written to a file for ``flowcore replay``.", path=""),
+    EventType(
+        "capture_closed",
+        "A capture has ended; a warning if it is not whole. The call is not affected.",
+        path="",
+        reason="Why: ``complete`` with the connection, ``stopped`` by an operator or the end of the process, ``size``, "
+        "``length``, ``disk_full``, ``disk_failed``, ``disk_slow``; ``killed``: the next process found it.",
+        messages="How many are in the file.",
+        bytes="Its size.",
+    ),
+    REPAIR_FAILED,
 )
 CALL_EVENTS = (
     ThrottledEventType(

@@ -9,6 +9,7 @@ from nodes.net.grpc_framing import Code
 from nodes.ringcx.access_policy import Admission
 from nodes.ringcx.call_guard import CHECK_INTERVAL, CallGuard, Cause
 from nodes.ringcx.call_state import Ignored, ProtocolError
+from nodes.ringcx.capture.call_edge import NO_EDGE, CallEdge
 from nodes.ringcx.dialog_state import BotTrack, DialogState, Note, Result
 from nodes.ringcx.messages import Start
 from nodes.ringcx.segments import Dropped, Filled
@@ -34,9 +35,17 @@ class GrpcPeer(CallGuard):
     """
 
     def __init__(
-        self, host: Host, admission: Admission, *, start: float, idle: float, speed: float, bot: BotTrack = "agent"
+        self,
+        host: Host,
+        admission: Admission,
+        *,
+        start: float,
+        idle: float,
+        speed: float,
+        bot: BotTrack = "agent",
+        edge: CallEdge = NO_EDGE,
     ) -> None:
-        super().__init__(host, admission, start=start, idle=idle)
+        super().__init__(host, admission, start=start, idle=idle, edge=edge)
         self.status: tuple[Code, str] | None = None
         """The status with which to end the stream, once it is not to be read any more, and a text for the peer."""
         self.answers: deque[bytes] = deque()  # RingCX expects none but the empty one at the end
@@ -69,6 +78,9 @@ class GrpcPeer(CallGuard):
     def receive(self, data: bytes, now: float) -> None:
         """Process one message."""
         self._heard_at = now
+        edge = self._edge
+        if wanted := edge.wants:
+            edge.message(data, now)
         try:
             for result in self.dialog.receive(data, now):
                 self._act(result)
@@ -76,6 +88,8 @@ class GrpcPeer(CallGuard):
                     return
         except ProtocolError as error:
             self._reject(error)
+        if not wanted and self.dialog.kind != "segment_media":
+            edge.keep(data, now)
         self._credit -= self.dialog.seconds - self._charged
         self._charged = self.dialog.seconds
 
@@ -98,7 +112,8 @@ class GrpcPeer(CallGuard):
                 self._act(result)
             if detail:
                 self._reject(ProtocolError(1002, "broken_stream", detail))
-        self._connection_closed(reason, hung_up=self.status is not None)
+        answer = " ".join(self.status or ()).strip()
+        self._connection_closed(reason, hung_up=self.status is not None, answer=answer)
 
     def _act(self, result: Result) -> None:
         if type(result) is Packet:

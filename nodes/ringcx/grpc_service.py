@@ -15,6 +15,7 @@ from nodes.net.peer import Page
 from nodes.net.proxy_trust import ConflictingHeaders, ProxyTrust
 from nodes.net.site import health_routes, not_ready
 from nodes.ringcx.access_policy import AccessPolicy
+from nodes.ringcx.capture.call_edge import CallEdge, Captures
 from nodes.ringcx.dialog_sender import METHOD, SERVICE
 from nodes.ringcx.grpc_peer import GrpcPeer
 from nodes.ringcx.listener_config import ListenerConfig
@@ -29,9 +30,10 @@ def ringcx_service(
     policy: AccessPolicy,
     proxy_trust: ProxyTrust,
     on_error: Callable[[Exception], None],
+    captures: Captures | None,
 ) -> Service:
     """Return the gRPC side of a listener's port."""
-    streams = _Streams(host, config, policy)
+    streams = _Streams(host, config, policy, captures)
 
     def client_address(request: Request, remote_address: Address) -> Address:
         try:
@@ -55,10 +57,11 @@ def ringcx_service(
 class _Streams:
     """The streams of a listener, of which there may be ``config.max_connections``."""
 
-    def __init__(self, host: Host, config: ListenerConfig, policy: AccessPolicy) -> None:
+    def __init__(self, host: Host, config: ListenerConfig, policy: AccessPolicy, captures: Captures | None) -> None:
         self._host = host
         self._config = config
         self._policy = policy
+        self._captures = captures
         self._running: set[GrpcPeer] = set()
 
     def open(self, request: Request, client: Address) -> Handler:
@@ -76,7 +79,13 @@ class _Streams:
             admission.objection({})  # which counts the rejection
             raise GrpcError("UNAUTHENTICATED", "The metadata has no valid authorization.")
         peer = GrpcPeer(
-            self._host, admission, start=config.start, idle=config.idle, speed=config.max_speed, bot=config.bot
+            self._host,
+            admission,
+            start=config.start,
+            idle=config.idle,
+            speed=config.max_speed,
+            bot=config.bot,
+            edge=CallEdge(self._captures, request, "grpc", self._host.now()),
         )
         self._running.add(peer)
         return peer

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from websockets.http11 import Request
 
-from flowcore import CannotStart, Format, Host, Listener, Packet
+from flowcore import CannotStart, Format, Host, Listener, Packet, Report
 from flowcore.addresses import Address
 from flowcore.metrics import Histogram, Metric
 from nodes.audio.g711 import RATE
@@ -24,6 +24,9 @@ from nodes.net.site import READY, announce_pages, collect_routes, health_routes
 from nodes.ringcx.access_policy import AccessPolicy
 from nodes.ringcx.call_attributes import CALL_IDS, PERSONAL_IDS
 from nodes.ringcx.call_peer import CallPeer
+from nodes.ringcx.capture.call_edge import CallEdge
+from nodes.ringcx.capture.capture_file import recover_captures
+from nodes.ringcx.capture.captures import Captures
 from nodes.ringcx.listener_config import ListenerConfig, Transport
 
 ConfigT = TypeVar("ConfigT", bound=ListenerConfig)
@@ -63,8 +66,17 @@ class RingCXListener(Listener[Packet, ConfigT]):
     def listens(cls, config: ConfigT) -> tuple[tuple[str, int], ...]:
         return ((config.host, config.port),)
 
+    @classmethod
+    def make_resource(cls, config: ConfigT) -> Captures:
+        return Captures(config.capture, config.secret)
+
+    @classmethod
+    def recover(cls, config: ConfigT, report: Report) -> None:
+        recover_captures(config.capture, report)
+
     async def run(self, host: Host) -> None:
         config = self.config
+        captures = self.resource or self.make_resource(config)  # a host of a test has no resources
         if "grpc" in config.transports and GRPC_MODULE not in sys.modules:
             await asyncio.to_thread(importlib.import_module, GRPC_MODULE)  # protobuf takes a second on a busy machine
         policy = AccessPolicy(config, host.report, host.connections)
@@ -84,12 +96,16 @@ class RingCXListener(Listener[Packet, ConfigT]):
             failed,
             self._proxy_trust,
             policy.report_rejection,
-            fallback=self._calls(host, policy),
-            service=self._service(host, policy, failed) if over_grpc else None,
+            fallback=self._calls(host, policy, captures),
+            service=self._service(host, policy, failed, captures) if over_grpc else None,
         )
         number = port.listen(host.listen(config.host, config.port))
 
-        cancel = host.every_slot(lambda: port.poll(host.now))
+        def poll() -> None:
+            captures.poll()
+            port.poll(host.now)
+
+        cancel = host.every_slot(poll)
         config.warn(host)
         self._proxy_trust.report_dates(host.report)
         what = NAMES.get(config.transports, "RingCX call streaming (WebSocket and gRPC)")
@@ -108,7 +124,7 @@ class RingCXListener(Listener[Packet, ConfigT]):
     def reload(self) -> Sequence[Path]:
         return self._proxy_trust.reload(self.report)
 
-    def _calls(self, host: Host, policy: AccessPolicy) -> Route:
+    def _calls(self, host: Host, policy: AccessPolicy, captures: Captures) -> Route:
         """Return the route of calls over WebSocket, and of requests for no page."""
         config = self.config
         ready = health_routes(host)[READY]
@@ -127,12 +143,15 @@ class RingCXListener(Listener[Packet, ConfigT]):
             admission = policy.admit(request, client)
             if isinstance(admission, Page):
                 return admission
-            return CallPeer(host, request, admission, start=config.start, idle=config.idle)
+            edge = CallEdge(captures, request, "websocket", host.now())
+            return CallPeer(host, request, admission, start=config.start, idle=config.idle, edge=edge)
 
         return call
 
-    def _service(self, host: Host, policy: AccessPolicy, on_error: Callable[[Exception], None]) -> Service:
+    def _service(
+        self, host: Host, policy: AccessPolicy, on_error: Callable[[Exception], None], captures: Captures
+    ) -> Service:
         """Return the gRPC side of the port. Only a running listener imports protobuf."""
         from nodes.ringcx.grpc_service import ringcx_service
 
-        return ringcx_service(host, self.config, policy, self._proxy_trust, on_error)
+        return ringcx_service(host, self.config, policy, self._proxy_trust, on_error, captures)

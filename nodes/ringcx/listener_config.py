@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, IPvAnyNetwork, field_validator, mode
 from flowcore import Config, Duration, Host
 from flowcore.addresses import is_loopback, normalize_network
 from nodes.net.tls import TlsFiles
+from nodes.ringcx.capture.capture_config import CaptureConfig
 from nodes.ringcx.credentials import Secret
 
 Transport = Literal["websocket", "grpc"]
@@ -83,6 +84,10 @@ class ListenerConfig(Config):
 
     max_speed: float = Field(default=4, gt=0)
     """Multiple of real time that one call may send in the long run; TCP holds the rest back."""
+
+    capture: CaptureConfig = CaptureConfig()
+    """Captures: files with the messages of calls as they came, for ``flowcore replay``. None until they are asked
+    for."""
 
     @field_validator("path")
     @classmethod

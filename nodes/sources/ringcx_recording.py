@@ -1,4 +1,4 @@
-"""Play a RingCX connection that `flowcore doctor` recorded, at its own pace or faster."""
+"""Play a captured or recorded RingCX connection, at its own pace or faster."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
             try:
                 await self._play(host, recording.read(file))
             except BadRecording as error:
-                raise self._error(f"{error}; `flowcore doctor` makes recordings") from error
+                raise self._error(f"{error}; `flowcore capture` makes recordings") from error
 
     def _open(self) -> BinaryIO:
         try:
@@ -120,7 +120,7 @@ class RingCXRecording(Listener[Packet, RingCXRecordingConfig]):
                 if connection.over:
                     break
                 if isinstance(event, Message):
-                    connection.receive(to_bytes(event.text), at)
+                    connection.receive(to_bytes(event.text) if event.data is None else event.data, at)
                 elif isinstance(event, Closed):
                     reason = event.reason
         connection.end(reason)
@@ -177,7 +177,7 @@ def play(path: Path, config: Any, speed: float) -> tuple[type[RingCXRecording], 
     except (OSError, BadRecording) as error:
         raise UsageError(f"{path} is no recording of a call: {getattr(error, 'strerror', None) or error}") from error
     if not isinstance(first, Opened):
-        raise UsageError(f"{path} is empty: `flowcore doctor` makes recordings")
+        raise UsageError(f"{path} is empty: `flowcore capture` makes recordings")
     shared = RingCXRecordingConfig.model_fields.keys() & dict(config).keys() - {"path", "speed"}
     values = {name: getattr(config, name) for name in shared}
     made = RingCXRecordingConfig(path=LocalPath(str(path.resolve())), speed=speed, **values)

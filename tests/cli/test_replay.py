@@ -77,7 +77,7 @@ def test_files_go_below_the_output_whatever_path_the_graph_has(tmp_path):
 @pytest.mark.parametrize(
     ("text", "graph", "message"),
     [
-        ("", "record", "is empty: `flowcore doctor` makes recordings"),
+        ("", "record", "is empty: `flowcore capture` makes recordings"),
         ("RIFF\n", "record", "is no recording of a call: line 1 is not valid in a recording"),
         ("", "simulate", "voices (wav_source) has no recordings: replay a graph that begins with ringcx"),
     ],

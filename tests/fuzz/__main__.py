@@ -104,11 +104,11 @@ def doctor() -> tuple[Target, list[bytes]]:
     from websockets.datastructures import Headers
     from websockets.http11 import Request
 
-    from nodes.doctor.redact import Redactor
     from nodes.doctor.remarks import remarks
     from nodes.doctor.report import page
     from nodes.doctor.websocket_examination import WebSocketExamination
     from nodes.ringcx.credentials import Credentials
+    from nodes.ringcx.redact import Redactor
 
     secret = "s3cr3t-0f-all"
     credentials = Credentials(secret)
@@ -139,12 +139,12 @@ def grpc_doctor() -> tuple[Target, list[bytes]]:
     from websockets.http11 import Request
 
     from nodes.doctor.grpc_examination import GrpcExamination
-    from nodes.doctor.redact import Redactor
     from nodes.doctor.redact_grpc import redact_event
     from nodes.doctor.report import page
     from nodes.ringcx.credentials import Credentials
     from nodes.ringcx.dialog_sender import METHOD, DialogSender
     from nodes.ringcx.dialog_text import to_bytes
+    from nodes.ringcx.redact import Redactor
 
     secret = "s3cr3t-0f-all"
     credentials = Credentials(secret)

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nodes.doctor.redact import Redactor
 from nodes.doctor.redact_grpc import redact_event
 from nodes.ringcx.call_recording import VERSION, Closed, Message, Opened, encode
 from nodes.ringcx.call_sender import CallSender
 from nodes.ringcx.dialog_sender import METHOD, DialogSender
+from nodes.ringcx.redact import Redactor
 from nodes.ringcx.standin import cut
 
 RECORDED = "2026-01-02T03:04:05+01:00"

@@ -7,8 +7,8 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from nodes.doctor.call_recorder import CallRecorder
-from nodes.doctor.redact import Redactor
 from nodes.ringcx.call_recording import Closed, Message, Opened, read
+from nodes.ringcx.redact import Redactor
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.audio.g711 import RATE
-from nodes.doctor.redact import Redactor
 from nodes.doctor.redact_grpc import redact_event
 from nodes.ringcx import ringcx_grpc_pb2 as pb
 from nodes.ringcx.credentials import Credentials
 from nodes.ringcx.dialog_sender import DialogSender
 from nodes.ringcx.dialog_text import NO_MESSAGE, to_bytes
+from nodes.ringcx.redact import Redactor
 
 SECRET = "s3cr3t-of-the-account"
 TEXTS = st.sampled_from(["", "1", SECRET, f"Bearer {SECRET}", f"x{SECRET}y"])

@@ -42,7 +42,7 @@ def test_recordings_of_version_1_are_of_websockets():
         ([encode(OPENED), b"{}\n", encode(Message(1.0, ""))], "line 2 is not valid in a recording"),
         ([encode(Message(1.0, ""))], "line 1 is out of place"),
         ([encode(OPENED), encode(OPENED)], "line 2 is out of place"),
-        ([encode(Opened(9, 0.0, "", "/", []))], "version is 9, and 2 is the newest known: update flowcore"),
+        ([encode(Opened(9, 0.0, "", "/", []))], "version is 9, and 3 is the newest known: update flowcore"),
         ([encode(OPENED), b'{"is":"message","at":1,"text":"' + b"x" * MAX_LINE + b'"}\n'], "line 2 is too long"),
     ],
 )

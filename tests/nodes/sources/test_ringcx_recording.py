@@ -15,13 +15,13 @@ from flowcore.graph.load import load, load_text
 from flowcore.graph.negotiate import compile_graph
 from flowcore.testing import run_listener, run_plan
 from nodes.doctor.call_recorder import CallRecorder
-from nodes.doctor.redact import Redactor
 from nodes.doctor.redact_grpc import redact_event
 from nodes.ringcx.call_peer import CallPeer
 from nodes.ringcx.call_recording import VERSION, Closed, Message, Opened, encode
 from nodes.ringcx.call_sender import CallSender
 from nodes.ringcx.dialog_sender import METHOD, DialogSender
 from nodes.ringcx.grpc_peer import GrpcPeer
+from nodes.ringcx.redact import Redactor
 from nodes.simulators.known_audio import mulaw
 from nodes.sources.ringcx_recording import RingCXRecording
 from tests.support.live import Live
@@ -242,7 +242,7 @@ def test_recording_without_a_call_says_so(tmp_path):
     ("content", "why"),
     [
         (None, "No such file or directory; give the path of a recording"),
-        (b"", "it is empty; `flowcore doctor` makes recordings"),
+        (b"", "it is empty; `flowcore capture` makes recordings"),
         (b"RIFF\x00\x00WAVE\n", "line 1 is not valid in a recording"),
     ],
 )

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from websockets.datastructures import Headers
 
 from flowcore import BadMessage
-from nodes.doctor.redact import MASK, Redactor, meaning, summarize
 from nodes.ringcx.call_sender import CallSender
 from nodes.ringcx.credentials import Credentials
 from nodes.ringcx.messages import Media, Start, parse
+from nodes.ringcx.redact import MASK, Redactor, meaning, summarize
 
 SECRET = "s3cr3t-of-the-profile"
 NAMES = st.sampled_from(
