@@ -29,6 +29,7 @@ chain 0, in the event loop, without a queue
   wav (wav_file)         ← voices~interleave
 
 opened once, for all calls
+  Captures for call
   Folder for wav
 
 latency added, typically and at most, while every node keeps up

@@ -20,7 +20,7 @@ class CaptureConfig(Config):
     """Path of the file, with fields of the session; missing directories are made. Only this user can read it."""
 
     max: Size = Field(Size("256MiB"), ge=Size("4KiB"), le=Size("1GiB"))
-    """Size at which a capture ends; the call goes on. Both parties take about 150 MiB an hour."""
+    """Size at which a capture ends; the call goes on. Both parties take about 120 MiB an hour."""
 
     length: Duration = Field(Duration("2h"), ge=Duration("1s"))
     """Length at which a capture ends; the call goes on."""
