@@ -183,5 +183,5 @@ class Conversation(RuleBasedStateMachine):
         assert self.call.poll(self.now) == expected
 
 
-TestConversation = pytest.mark.fault(23)(Conversation.TestCase)
+TestConversation = pytest.mark.slow(pytest.mark.fault(23)(Conversation.TestCase))
 TestConversation.settings = settings(max_examples=150, stateful_step_count=40)

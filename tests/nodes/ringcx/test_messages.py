@@ -209,6 +209,7 @@ def test_any_bytes_are_an_event_or_a_bad_message(text: bytes) -> None:
     assert type(event) in (Connected, Start, Media, Stop, Unknown)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(21)
 def test_a_hundred_thousand_damaged_messages_are_events_or_bad_messages() -> None:
     rng = random.Random(7)

@@ -154,6 +154,7 @@ def test_waiting_audio_is_bounded_and_repeats_are_dropped():
     assert told(mixer, two, 0, noise(0), 0.0) == [Dropped("duplicate", 0.1)]
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_whatever_two_participants_do_each_chunk_comes_out_once_in_order_and_bounded(data):
     """Any order, pauses and stops: the track's numbers are a count, and it is as long as what was taken."""

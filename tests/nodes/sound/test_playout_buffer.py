@@ -82,6 +82,7 @@ def test_ten_minutes_with_clocks_that_differ_neither_run_dry_nor_pile_up(ppm, ch
     assert (abs(waits - DEPTH) < WAIT_TOLERANCE + 0.003).all()  # noticed a second later at most
 
 
+@pytest.mark.slow
 def test_without_correction_the_same_clocks_would_run_dry(monkeypatch):
     monkeypatch.setattr("nodes.sound.playout_buffer.SPEED_CORRECTION", 0.0)
     clocks = Clocks(ppm=-200).run(300)
@@ -107,6 +108,7 @@ def test_a_pause_leaves_silence_and_the_voice_comes_back_with_the_same_delay():
     assert abs(clocks.buffer.wait - DEPTH) < WAIT_TOLERANCE
 
 
+@pytest.mark.slow
 def test_late_audio_increases_the_depth_for_a_while():
     clocks = Clocks(jitter=0.0).run(2)
     for _ in range(20):
