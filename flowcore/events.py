@@ -170,11 +170,21 @@ ENGINE_EVENTS: Final = (
     ),
     EventType("admin_failed", "The admin API has an error; calls go on.", "error", detail=""),
     EventType(
+        "admin_command",
+        "An operator gave a command through the admin API.",
+        operation="``end``, ``pause``, ``resume``, ``mute``, ``unmute``, ``drain`` or ``reload``.",
+        status="HTTP status of the answer.",
+        changed="Whether something changed.",
+        party="The party, of ``mute`` and ``unmute``.",
+        token="Name of the token: ``admin``.",  # noqa: S106  # its meaning
+        address="The client's address, or that of the proxy in front.",
+    ),
+    EventType(
         "admin_rejected",
         "Clients of the admin API were turned away; at most one event a second for each reason.",
         "warning",
-        reason="``no_token``, ``wrong_token``, ``foreign_site``, ``no_trusted_proxy``, ``too_many_readers`` or "
-        "``slow_reader``.",
+        reason="``no_token``, ``wrong_token``, ``read_token``, ``token_unset``, ``foreign_site``, ``foreign_page``, "
+        "``no_trusted_proxy``, ``too_many_commands``, ``too_many_readers`` or ``slow_reader``.",
         address="The latest one's address.",
         advice="",
         times="",

@@ -1,11 +1,12 @@
-"""Access to the admin API: the token, the hosts of a port without one, and trusted proxies."""
+"""Access to the admin API: tokens and what each may do, the hosts of a port without one, and trusted proxies."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
@@ -14,23 +15,43 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from flowcore.addresses import Network, in_networks, is_loopback, normalize_address
 from flowcore.admin.access_advice import ADVICE
 from flowcore.admin.problems import UNAUTHORIZED, ApiError
+from flowcore.admin.settings import ADMIN, READ
 
 OnRejected = Callable[[str, str], None]
 """Called with the reason and the client's address for each request that is turned away."""
 PROXY_HEADERS: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 """Headers of a request that came through a proxy, so perhaps from another machine."""
+SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing."""
+
+Scope = Literal["read", "listen", "control"]
+SCOPES: Final[Mapping[str, tuple[Scope, ...]]] = {ADMIN: ("read", "listen", "control"), READ: ("read",), "": ("read",)}
+"""What a client may do, by the name of its token; empty is a client of this machine where no token is set."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client that was let in, with the name of its token."""
+
+    token: str
+    address: str
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        return SCOPES[self.token]
 
 
 class Access:
-    """Lets a request in, or raises `ApiError`.
+    """Lets a request in, or raises `ApiError`. ``tokens`` are known by name: see `SCOPES`.
 
-    Without a ``token`` only this machine reaches the port. Then a page of another site that is open in a browser of
+    Without a token only this machine reaches the port. Then a page of another site that is open in a browser of
     this machine must not: the request's Host, and its Origin if it has one, must be names of this machine.
     """
 
-    def __init__(self, token: str, proxies: Sequence[Network], encrypted: bool, on_rejected: OnRejected) -> None:
-        self.has_token = bool(token)
-        self._token = token.encode()
+    def __init__(
+        self, tokens: Mapping[str, str], proxies: Sequence[Network], encrypted: bool, on_rejected: OnRejected
+    ) -> None:
+        self._tokens = {name: token.encode() for name, token in tokens.items()}
         self._proxies = proxies
         self._encrypted = encrypted
         self._on_rejected = on_rejected
@@ -41,16 +62,26 @@ class Access:
             address = normalize_address(_peer(request))
             if not address.is_loopback and not in_networks(address, self._proxies):
                 raise self.rejection("no_trusted_proxy", request, HTTPStatus.FORBIDDEN)
-        if not self.has_token and not _is_local(request):
+        if not self._tokens and not _is_local(request):
             raise self.rejection("foreign_site", request, HTTPStatus.FORBIDDEN)
+        if request.method not in SAFE_METHODS and _is_cross_origin(request):
+            raise self.rejection("foreign_page", request, HTTPStatus.FORBIDDEN)
 
-    def check_token(self, request: Request, given: HTTPAuthorizationCredentials | None) -> None:
-        """Refuse a request without the right token."""
-        if not self.has_token:
-            return
-        if given is None or not secrets.compare_digest(given.credentials.encode(), self._token):
+    def check_token(self, request: Request, given: HTTPAuthorizationCredentials | None) -> Client:
+        """Return the client. Refuse a request without one of the tokens."""
+        if not self._tokens:
+            return Client("", _peer(request))
+        credentials = given.credentials.encode() if given is not None else b""
+        names = [name for name, token in self._tokens.items() if secrets.compare_digest(credentials, token)]
+        if not names:
             reason = "no_token" if given is None else "wrong_token"
             raise self.rejection(reason, request, HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
+        return Client(names[0], _peer(request))
+
+    def check_scope(self, request: Request, client: Client, scope: Scope) -> None:
+        """Refuse a client whose token may not do this."""
+        if scope not in client.scopes:
+            raise self.rejection("read_token" if client.token else "token_unset", request, HTTPStatus.FORBIDDEN)
 
     def rejection(
         self, reason: str, request: Request, status: HTTPStatus, headers: dict[str, str] | None = None
@@ -61,14 +92,35 @@ class Access:
         return ApiError(status, detail, headers)
 
 
-_bearer = HTTPBearer(auto_error=False, description="The token of FLOWCORE_ADMIN_TOKEN, if that is set.")
+_bearer = HTTPBearer(
+    auto_error=False, description="The token of FLOWCORE_ADMIN_TOKEN or FLOWCORE_ADMIN_READ_TOKEN, if one is set."
+)
 
 
-async def authorized(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
-    """Dependency of every operation that needs the token."""
+async def authorized(
+    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Client:
+    """Dependency of every operation that needs a token: returns the client."""
     access: Access = request.app.state.access
     access.check_peer(request)
-    access.check_token(request, given)
+    return access.check_token(request, given)
+
+
+Authorized = Annotated[Client, Depends(authorized)]
+
+
+async def may_listen(request: Request, client: Authorized) -> Client:
+    """Dependency of operations that give the audio or the words of a call."""
+    access: Access = request.app.state.access
+    access.check_scope(request, client, "listen")
+    return client
+
+
+async def may_control(request: Request, client: Authorized) -> Client:
+    """Dependency of operations that change a call or the run."""
+    access: Access = request.app.state.access
+    access.check_scope(request, client, "control")
+    return client
 
 
 async def known_peer(request: Request) -> None:
@@ -94,3 +146,14 @@ def _names_this_machine(url: str) -> bool:
         return is_loopback(urlsplit(url).hostname or "")
     except ValueError:  # brackets without an IPv6 address
         return False
+
+
+def _is_cross_origin(request: Request) -> bool:
+    """Whether a browser sends the request for a page of another origin, by the rules of Go's CrossOriginProtection.
+
+    Browsers have sent ``Sec-Fetch-Site`` since 2023, to this machine or over TLS; else ``Origin`` must fit ``Host``.
+    """
+    if site := request.headers.get("sec-fetch-site"):
+        return site not in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != request.headers.get("host")

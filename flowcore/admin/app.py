@@ -10,19 +10,21 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 
-from flowcore.admin import calls, problems, status, streams
+from flowcore.admin import calls, controls, problems, status, streams
 from flowcore.admin.access import Access, OnRejected, authorized, known_peer
+from flowcore.admin.command_runner import CommandRunner
 from flowcore.admin.engine_client import EngineClient
 from flowcore.admin.event_feed import EventFeed
 from flowcore.admin.settings import AdminSettings
 
-DESCRIPTION = "Live calls, health, metrics, events and taps of a running flowcore."
+DESCRIPTION = "Live calls, health, metrics, events, taps and control of a running flowcore."
 
 
 def make_app(
     settings: AdminSettings,
-    token: str,
+    tokens: Mapping[str, str],
     engine: EngineClient,
+    commands: CommandRunner,
     feed: EventFeed,
     graph: Mapping[str, Any],
     on_rejected: OnRejected,
@@ -36,8 +38,9 @@ def make_app(
         redoc_url=None,
         openapi_url=None,
     )
-    app.state.access = Access(token, settings.proxies, bool(settings.cert), on_rejected)
+    app.state.access = Access(tokens, settings.proxies, bool(settings.cert), on_rejected)
     app.state.engine = engine
+    app.state.commands = commands
     app.state.feed = feed
     app.state.graph = graph
     app.state.taps = set()
@@ -47,7 +50,7 @@ def make_app(
         status.health, dependencies=[Depends(known_peer)], responses=problems.responses(HTTPStatus.FORBIDDEN)
     )
     errors = problems.responses(*problems.OF_ALL_OPERATIONS)
-    for router in (calls.router, streams.router, status.router):
+    for router in (calls.router, controls.router, streams.router, status.router):
         app.include_router(router, dependencies=[Depends(authorized)], responses=errors)
 
     @app.get("/openapi.json", include_in_schema=False, dependencies=[Depends(known_peer)])

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowcore.admin.engine_client import EngineClient
-from flowcore.admin.problems import ApiError, responses
-from flowcore.control.client import live_calls, matching_calls, without_answer
+from flowcore.admin.problems import api_error, responses
+from flowcore.control.client import live_calls, only_call
 from flowcore.errors import UsageError
 
 CallId = Annotated[
@@ -34,6 +34,8 @@ class Call(BaseModel):
     call_id: str = Field(description="Id of the call, chosen by the peer; empty if it has none.", examples=["c-4711"])
     since: datetime = Field(description="Start, in local time.")
     state: str = Field(description="State of the flow.", examples=["running"])
+    paused: bool = Field(description="Whether an operator silenced the whole call.")
+    muted: list[str] = Field(description="The parties that an operator silenced.")
     lost_ms: int = Field(description="Audio lost so far, of each party, in milliseconds.")
     queue_ms: int = Field(description="Audio that waits in queues now, in milliseconds.")
     worker: int = Field(description="Number of the worker that holds the call.")
@@ -63,20 +65,16 @@ async def ask(engine: EngineClient, request: Mapping[str, Any]) -> tuple[dict[in
     try:
         return await engine.ask(request)
     except UsageError as error:
-        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "1"}) from None
+        raise api_error(error) from None
 
 
 async def find_call(engine: EngineClient, name: str) -> dict[str, Any]:
     """Return the live call that `flowcore.control.find_call` finds. Raises `ApiError` for none and for several."""
     answers, missing = await ask(engine, {"ask": "calls", "name": name})
-    found = matching_calls(live_calls(answers), name)
-    if not found:
-        status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.NOT_FOUND
-        raise ApiError(status, f"there is no live call {name!r}: GET /v1/calls lists them{without_answer(missing)}")
-    if len({call["call_id"] or call["flow"] for call in found}) > 1:
-        flows = ", ".join(call["flow"] for call in found)
-        raise ApiError(HTTPStatus.CONFLICT, f"{len(found)} live calls match {name!r}: give the flow of one: {flows}")
-    return found[-1]
+    try:
+        return only_call(live_calls(answers), missing, name)
+    except UsageError as error:
+        raise api_error(error, name) from None
 
 
 @router.get("", summary="List the live calls")

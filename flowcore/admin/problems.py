@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -10,6 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+
+from flowcore.control.errors import NoAnswer, NoSuchCall, NoSuchParty, SeveralCalls, without_answer
+from flowcore.errors import UsageError
 
 MEDIA_TYPE: Final = "application/problem+json"
 UNAUTHORIZED: Final = "the header  Authorization: Bearer TOKEN  is missing, or its token is wrong"
@@ -33,13 +37,41 @@ class ProblemDetails(BaseModel):
     title: str = Field(description="The phrase of the status.")
     status: int = Field(description="The status of the response.")
     detail: str = Field(description="One line for people.")
+    problems: list[str] | None = Field(default=None, description="All problems of a graph, as `flowcore check` shows.")
 
 
 class ApiError(HTTPException):
-    """A request cannot be answered; ``detail`` says in one line what would help."""
+    """A request cannot be answered; ``detail`` says in one line what would help. ``problems`` are those of a graph."""
 
-    def __init__(self, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        headers: dict[str, str] | None = None,
+        problems: Sequence[str] | None = None,
+    ) -> None:
         super().__init__(status, detail, headers)
+        self.problems = problems
+
+
+def api_error(error: UsageError, call: str = "") -> ApiError:
+    """Return the error for one of the control hub; ``call`` is the client's name for a call."""
+    match error:
+        case SeveralCalls(flows=flows):
+            detail = f"{len(flows)} live calls match {call!r}: give the flow of one: {', '.join(flows)}"
+            return ApiError(HTTPStatus.CONFLICT, detail)
+        case NoSuchCall(missing=missing):
+            detail = f"there is no live call {call!r}: GET /v1/calls lists them{without_answer(missing)}"
+            return _try_again(detail) if missing else ApiError(HTTPStatus.NOT_FOUND, detail)
+        case NoSuchParty():
+            return ApiError(HTTPStatus.NOT_FOUND, str(error))
+        case NoAnswer():
+            return _try_again(str(error))
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+
+
+def _try_again(detail: str) -> ApiError:
+    return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
 
 
 OF_ALL_OPERATIONS: Final = (
@@ -63,11 +95,14 @@ def documented(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem(
+    status: int, detail: str, headers: dict[str, str] | None = None, problems: Sequence[str] | None = None
+) -> JSONResponse:
     """Return the response of an error."""
     title = HTTPStatus(status).phrase
-    body = ProblemDetails(type="about:blank", title=title, status=status, detail=detail)
-    return JSONResponse(body.model_dump(), status, headers, media_type=MEDIA_TYPE)
+    shown = None if problems is None else list(problems)
+    body = ProblemDetails(type="about:blank", title=title, status=status, detail=detail, problems=shown)
+    return JSONResponse(body.model_dump(exclude_none=True), status, headers, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -78,7 +113,8 @@ def install(app: FastAPI) -> None:
         detail = error.detail
         if not isinstance(error, ApiError):  # the router's own: no such path, or another method
             detail = f"{request.method} {request.url.path}: GET /openapi.json lists all operations"
-        return problem(error.status_code, detail, dict(error.headers or {}))
+        problems = error.problems if isinstance(error, ApiError) else None
+        return problem(error.status_code, detail, dict(error.headers or {}), problems)
 
     @app.exception_handler(RequestValidationError)
     async def on_wrong_parameter(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -7,7 +7,8 @@ channel (`flowcore.workers.channel`) joins the two. The run sends:
 - ``{"event": {...}, "missed": 0}``: an event, and how many before it the channel did not take
 - ``{"graph": {...}}``: a new graph
 
-The admin process sends ``{"rejected": [reason, address, clients]}`` and ``{"failed": text}``.
+The admin process sends ``{"rejected": [reason, address, clients]}``, ``{"command": {...}}`` after each command of an
+operator, and ``{"failed": text}``.
 """
 
 from __future__ import annotations
@@ -135,6 +136,8 @@ class AdminProcess:
         if "rejected" in message:
             reason, address, clients = message["rejected"]
             self._emit("admin_rejected", reason=reason, address=address, advice=ADVICE[reason], times=clients)
+        elif "command" in message:
+            self._emit("admin_command", **message["command"])
         else:
             self._emit("admin_failed", detail=message["failed"])
 

@@ -20,10 +20,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from flowcore import open_files
 from flowcore.admin.app import make_app
 from flowcore.admin.certificate import ReloadedCertificate
+from flowcore.admin.command_runner import CommandRunner
 from flowcore.admin.engine_client import EngineClient
 from flowcore.admin.event_feed import MAX_READERS, EventFeed
 from flowcore.admin.rejections import Rejections
-from flowcore.admin.settings import AdminSettings, token
+from flowcore.admin.settings import AdminSettings, tokens
 from flowcore.engine.slots import new_loop
 from flowcore.workers.channel import Channel
 
@@ -63,14 +64,17 @@ class ErrorHandler(logging.Handler):
         self._report(f"{record.getMessage().strip().splitlines()[0]} {type(cause).__name__ if cause else ''}".strip())
 
 
-async def serve(channel: Channel, listening: socket.socket, token: str) -> None:
-    """Serve the API on ``listening`` until the other end of the channel is closed. ``token`` is empty for none."""
+async def serve(channel: Channel, listening: socket.socket, tokens: Mapping[str, str]) -> None:
+    """Serve the API on ``listening`` until the other end of the channel is closed. ``tokens`` are known by name."""
     messages = channel.messages()
     job = await anext(messages)
     settings = AdminSettings(**job["settings"])
 
     def on_rejected(reason: str, address: str, clients: int) -> None:
         channel.send({"rejected": [reason, address, clients]})
+
+    def on_command(fields: Mapping[str, Any]) -> None:
+        channel.send({"command": fields})
 
     def on_failed(text: str) -> None:
         channel.send({"failed": text})
@@ -79,7 +83,8 @@ async def serve(channel: Channel, listening: socket.socket, token: str) -> None:
     logging.getLogger().addHandler(errors)
     rejections = Rejections(on_rejected)
     feed = EventFeed(on_dropped=lambda: rejections.add("slow_reader", ""))
-    app = make_app(settings, token, EngineClient(Path(job["control"])), feed, job["graph"], rejections.add)
+    engine, commands = EngineClient(Path(job["control"])), CommandRunner(Path(job["control"]), on_command)
+    app = make_app(settings, tokens, engine, commands, feed, job["graph"], rejections.add)
     certificate = ReloadedCertificate(Path(settings.cert), Path(settings.key), on_failed) if settings.cert else None
     config = uvicorn.Config(
         app,
@@ -110,7 +115,8 @@ async def serve(channel: Channel, listening: socket.socket, token: str) -> None:
         server.should_exit = True
         with suppress(TimeoutError):
             await asyncio.wait_for(serving, 2 * END_TIMEOUT)
-        app.state.engine.close()
+        engine.close()
+        commands.close()
         app.state.tap_threads.shutdown(wait=False)
 
 
@@ -125,7 +131,7 @@ async def _take(messages: AsyncIterator[Mapping[str, Any]], app: FastAPI, feed: 
 async def _main(channel: int, port: int) -> None:
     opened = await Channel.open(socket.socket(fileno=channel))
     try:
-        await serve(opened, socket.socket(fileno=port), token())
+        await serve(opened, socket.socket(fileno=port), tokens())
     except Exception as error:
         opened.send({"failed": f"{type(error).__name__}: {error}"})
         raise

@@ -15,6 +15,12 @@ from flowcore.tls import server_context
 
 TOKEN: Final = "FLOWCORE_ADMIN_TOKEN"  # noqa: S105  # a name, no secret
 """The environment variable with the token that clients send as ``Authorization: Bearer TOKEN``."""
+READ_TOKEN: Final = "FLOWCORE_ADMIN_READ_TOKEN"  # noqa: S105  # a name, no secret
+"""The environment variable with the token of clients that only read."""
+ADMIN: Final = "admin"
+READ: Final = "read"
+TOKENS: Final = {ADMIN: TOKEN, READ: READ_TOKEN}
+"""The variable of each token, by the name of the token in the log."""
 MIN_TOKEN_CHARS: Final = 16
 """Characters of a token at least: 16 of base64 are 96 random bits."""
 
@@ -33,7 +39,7 @@ class AdminSettings:
     def parse(
         cls, address: str, cert: Path | None = None, key: Path | None = None, behind_proxy: Sequence[str] = ()
     ) -> AdminSettings:
-        """Check ``[HOST:]PORT`` with the other options, and the token in the environment.
+        """Check ``[HOST:]PORT`` with the other options, and the tokens in the environment.
 
         Raises `UsageError`, and `CannotStart` for a certificate that cannot be used.
         """
@@ -48,11 +54,14 @@ class AdminSettings:
         return settings
 
     def _check(self) -> None:
-        secret = token()
-        if secret and len(secret) < MIN_TOKEN_CHARS:
-            raise UsageError(f"{TOKEN} is too short: give it {MIN_TOKEN_CHARS} characters or more")
-        if not secret.isascii() or not secret.isprintable() or " " in secret:
-            raise UsageError(f"{TOKEN} must be printable ASCII without spaces, as a header has it")
+        given = tokens()
+        for name, secret in given.items():
+            if len(secret) < MIN_TOKEN_CHARS:
+                raise UsageError(f"{TOKENS[name]} is too short: give it {MIN_TOKEN_CHARS} characters or more")
+            if not secret.isascii() or not secret.isprintable() or " " in secret:
+                raise UsageError(f"{TOKENS[name]} must be printable ASCII without spaces, as a header has it")
+        if given.get(ADMIN, "") == given.get(READ):
+            raise UsageError(f"{READ_TOKEN} has the token of {TOKEN}: give them different ones")
         try:
             proxies = self.proxies
         except ValueError as error:
@@ -61,7 +70,7 @@ class AdminSettings:
             server_context(Path(self.cert), Path(self.key), ["http/1.1"])
         if is_loopback(self.host) and not proxies:
             return
-        if not secret:
+        if not given:
             raise UsageError(f"--admin {self.host}: other machines reach it, so set {TOKEN} in the environment")
         if not self.cert and not proxies:
             raise UsageError(
@@ -80,6 +89,6 @@ class AdminSettings:
         return "https" if self.cert else "http"
 
 
-def token() -> str:
-    """Return the token from the environment; empty when there is none."""
-    return os.environ.get(TOKEN, "")
+def tokens() -> dict[str, str]:
+    """Return the tokens in the environment, by name."""
+    return {name: token for name, variable in TOKENS.items() if (token := os.environ.get(variable))}

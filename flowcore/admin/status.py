@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, Field
 
+from flowcore.admin.access import Authorized, Scope
 from flowcore.admin.calls import Engine, ask
 from flowcore.admin.engine_client import EngineClient
 from flowcore.errors import UsageError
@@ -31,6 +32,13 @@ class Version(BaseModel):
     flowcore: str = Field(description="Version of flowcore.", examples=["0.1.0"])
     graph: str = Field(description="Path of the graph file.", examples=["graphs/record.yaml"])
     graph_sha256: str = Field(description="SHA-256 of the graph's files and settings, as in the call log.")
+
+
+class Rights(BaseModel):
+    """What a client may do."""
+
+    token: str = Field(description="Name of its token: `admin` or `read`; empty where the run has no token.")
+    scopes: list[Scope] = Field(description="`read`; `listen`: taps; `control`: end, pause, mute, drain, reload.")
 
 
 class Graph(Version):
@@ -74,6 +82,12 @@ async def metrics(request: Request, engine: Engine) -> Response:
     answers, _ = await ask(engine, {"ask": "metrics", "accept": accepted})
     version = "1.0.0" if accepted else "0.0.4"  # of the two formats that prometheus-client writes
     return Response(answers[0], media_type=f"{accepted or 'text/plain'}; version={version}; charset=utf-8")
+
+
+@router.get("/v1/access", summary="What may the token do?")
+async def access(client: Authorized) -> Rights:
+    """Return what the token of this request may do, so that a page shows no more."""
+    return Rights(token=client.token, scopes=list(client.scopes))
 
 
 @router.get("/v1/version", summary="Show the versions")

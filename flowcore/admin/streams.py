@@ -8,11 +8,11 @@ from concurrent.futures import Executor
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from flowcore.admin.access import Access
+from flowcore.admin.access import Access, may_listen
 from flowcore.admin.calls import CallId, Engine, find_call
 from flowcore.admin.event_feed import EventFeed
 from flowcore.admin.problems import ApiError, responses
@@ -79,6 +79,7 @@ async def events(
     "/calls/{call}/tap",
     summary="Listen to a node of a call",
     response_class=StreamingResponse,
+    dependencies=[Depends(may_listen)],
     responses=_TAP | responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.BAD_REQUEST),
 )
 async def tap(
@@ -99,10 +100,6 @@ async def tap(
 
     The call never waits for the client: chunks that it does not take in time are left out, and `lost` counts them.
     """
-    access: Access = request.app.state.access
-    if not access.has_token:
-        text = "other users of this machine could listen: set FLOWCORE_ADMIN_TOKEN, or use  flowcore tap"
-        raise ApiError(HTTPStatus.FORBIDDEN, text)
     taps: set[TapStream] = request.app.state.taps
     if len(taps) >= MAX_TAPS:
         raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, f"{MAX_TAPS} taps are open already", {"Retry-After": "5"})

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from flowcore.cli.options import Control, parse_seconds
-from flowcore.control import all_calls, ask, only_running, running
+from flowcore.control import all_calls, drain_run, only_running, running
 from flowcore.diagnostics import counted
 from flowcore.errors import UsageError
 
@@ -30,8 +30,8 @@ def drain(
     missing.
     """
     path = control or only_running(running())
-    answers, _ = ask(path, {"ask": "drain", "seconds": parse_seconds(finish, "--finish")})
-    typer.echo("it takes no more calls" if answers[0] else "it was draining already; its first time limit stays")
+    begun = drain_run(path, parse_seconds(finish, "--finish"))
+    typer.echo("it takes no more calls" if begun else "it was draining already; its first time limit stays")
     told = None
     while True:
         try:

@@ -6,8 +6,7 @@ import typer
 
 from flowcore.cli.options import Control
 from flowcore.cli.show import show_error, show_problems
-from flowcore.control import all_calls, ask, only_running, running
-from flowcore.engine.reloader import PREPARE_TIMEOUT
+from flowcore.control import all_calls, only_running, reload_run, running
 
 
 def reload(control: Control = None) -> None:
@@ -20,8 +19,7 @@ def reload(control: Control = None) -> None:
     are and --control is missing.
     """
     path = control or only_running(running())
-    answers, _ = ask(path, {"ask": "reload"}, timeout=2 * PREPARE_TIMEOUT)
-    answer = answers[0]
+    answer = reload_run(path)
     if "problems" in answer:
         show_problems(answer["problems"])
         raise typer.Exit(2)

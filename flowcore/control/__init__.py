@@ -3,6 +3,17 @@
 from flowcore.control.address import running
 from flowcore.control.call_request import control_call
 from flowcore.control.client import all_calls, ask, find_call, only_running
+from flowcore.control.run_request import drain_run, reload_run
 from flowcore.control.tap_connection import TapConnection
 
-__all__ = ["TapConnection", "all_calls", "ask", "control_call", "find_call", "only_running", "running"]
+__all__ = [
+    "TapConnection",
+    "all_calls",
+    "ask",
+    "control_call",
+    "drain_run",
+    "find_call",
+    "only_running",
+    "reload_run",
+    "running",
+]

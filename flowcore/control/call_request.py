@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from flowcore.control.call_control import Action, check_party
-from flowcore.control.client import ask, find_call, without_answer
-from flowcore.errors import UsageError
+from flowcore.control.client import ask, find_call
+from flowcore.control.errors import NoAnswer, NoSuchCall, NoSuchParty, without_answer
 
 
 def control_call(path: Path, name: str, action: Action, party: str = "") -> dict[str, Any]:
     """Do ``action`` with the live call that `flowcore.control.find_call` finds. Raises `UsageError`.
 
-    Returns ``changed`` (False: it was so already), ``paused``, ``muted`` and ``parties``.
+    Returns its ``flow``, ``changed`` (False: it was so already), ``paused``, ``muted`` and ``parties``.
     """
     check_party(action, party)
     call = find_call(path, name)
     answers, missing = ask(path, request(call, action, party))
-    return result(answers, missing)
+    return {"flow": call["flow"], **result(answers, missing)}
 
 
 def request(call: Mapping[str, Any], action: Action, party: str = "") -> dict[str, Any]:
@@ -32,9 +32,9 @@ def result(answers: Mapping[int, Any], missing: list[int]) -> dict[str, Any]:
     given = [answer for answer in answers.values() if answer]
     done = [answer for answer in given if "error" not in answer]
     if missing and not any(answer["changed"] for answer in done):
-        raise UsageError(f"the call may be elsewhere{without_answer(missing)}")
+        raise NoAnswer(f"the call may be elsewhere{without_answer(missing)}")
     if not given:
-        raise UsageError("the call has ended")
+        raise NoSuchCall("the call has ended")
     if not done:
-        raise UsageError(given[0]["error"])
+        raise NoSuchParty(given[0]["error"])
     return max(done, key=lambda answer: bool(answer["changed"]))

@@ -8,16 +8,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from flowcore.control.errors import NoAnswer, NoSuchCall, SeveralCalls, without_answer
 from flowcore.control.handler import ANSWER_TIMEOUT
 from flowcore.control.hub import READ_TIMEOUT
-from flowcore.diagnostics import printable
 from flowcore.errors import UsageError
 
 
 def ask(
     path: Path, request: Mapping[str, Any], timeout: float = ANSWER_TIMEOUT + READ_TIMEOUT
 ) -> tuple[dict[int, Any], list[int]]:
-    """Ask the hub at ``path``. Returns the answers by worker, and the workers without one. Raises `UsageError`."""
+    """Ask the hub at ``path``. Returns the answers by worker, and the workers without one.
+
+    Raises `NoAnswer`, and `UsageError` for a request that the hub refuses.
+    """
     answers: dict[int, Any] = {}
     try:
         with socket.socket(socket.AF_UNIX) as client, client.makefile("rb") as replies:
@@ -32,8 +35,8 @@ def ask(
                     return answers, reply["missing"]
                 answers[reply["worker"]] = reply["answer"]
     except (OSError, ValueError) as error:
-        raise UsageError(f"no answer at {path}: {getattr(error, 'strerror', None) or error}") from error
-    raise UsageError(f"no answer at {path}: it hung up")
+        raise NoAnswer(f"no answer at {path}: {getattr(error, 'strerror', None) or error}") from error
+    raise NoAnswer(f"no answer at {path}: it hung up")
 
 
 def only_running(paths: Iterable[Path]) -> Path:
@@ -71,22 +74,24 @@ def matching_calls(calls: list[dict[str, Any]], name: str) -> list[dict[str, Any
 def find_call(path: Path, name: str) -> dict[str, Any]:
     """Return the live call with the id ``name``, or with an id that begins with it, or the ``newest``.
 
-    Ids are those of `flowcore.call_ids`. Of a call with several sessions this is the latest. Raises `UsageError` for no
-    call and for several.
+    Ids are those of `flowcore.call_ids`. Of a call with several sessions this is the latest. Raises `NoSuchCall`,
+    `SeveralCalls` and `NoAnswer`.
     """
     calls, missing = all_calls(path, name)
     if not calls and not missing:
-        raise UsageError("there is no live call now: `flowcore calls --watch` shows when one comes")
+        raise NoSuchCall("there is no live call now: `flowcore calls --watch` shows when one comes")
+    return only_call(calls, missing, name)
+
+
+def only_call(calls: list[dict[str, Any]], missing: list[int], name: str) -> dict[str, Any]:
+    """Return the call that ``name`` means, of all live calls; ``missing`` are the workers without an answer.
+
+    Raises `NoSuchCall` and `SeveralCalls`.
+    """
     found = matching_calls(calls, name)
     if not found:
-        raise UsageError(f"there is no live call {name!r}: `flowcore calls` lists them{without_answer(missing)}")
+        told = f"there is no live call {name!r}: `flowcore calls` lists them{without_answer(missing)}"
+        raise NoSuchCall(told, missing)
     if len({call["call_id"] or call["flow"] for call in found}) > 1:
-        listed = [f"  {call['flow']}  {printable(call['call_id'])}" for call in found]
-        raise UsageError("\n".join([f"{len(found)} live calls match {name!r}: give the flow of one", *listed]))
+        raise SeveralCalls(name, [(call["flow"], call["call_id"]) for call in found])
     return found[-1]
-
-
-def without_answer(missing: Iterable[int]) -> str:
-    """Return a caveat for a message: these workers gave no answer, and may hold the call."""
-    workers = ", ".join(map(str, missing))
-    return f"; no answer from worker {workers}: ask again" if workers else ""

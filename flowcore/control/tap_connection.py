@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flowcore.control.client import ask, find_call, without_answer
+from flowcore.control.client import ask, find_call
+from flowcore.control.errors import NoSuchCall, without_answer
 from flowcore.errors import UsageError
 
 HELLO_TIMEOUT = 5.0
@@ -32,7 +33,7 @@ class TapConnection:
         answers, missing = ask(path, {"ask": "tap", "flow": flow, "node": name, "port": port})
         answer = next((one for one in answers.values() if one), None)
         if answer is None:
-            raise UsageError(f"call {flow} has just ended{without_answer(missing)}")
+            raise NoSuchCall(f"call {flow} has just ended{without_answer(missing)}", missing)
         if "error" in answer:
             raise UsageError(answer["error"])
         self.lost = 0

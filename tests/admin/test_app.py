@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from flowcore.admin.app import make_app
+from flowcore.admin.command_runner import CommandRunner
 from flowcore.admin.description import describe
 from flowcore.admin.engine_client import EngineClient
 from flowcore.admin.event_feed import EventFeed
@@ -21,6 +22,7 @@ OPEN = ("/healthz", "/readyz")
 """Operations without a token."""
 PROTECTED = (
     "/metrics",
+    "/v1/access",
     "/v1/calls",
     "/v1/calls/{call}",
     "/v1/calls/{call}/tap",
@@ -29,19 +31,30 @@ PROTECTED = (
     "/v1/graph/picture",
     "/v1/version",
 )
+COMMANDS = (
+    "/v1/calls/{call}/end",
+    "/v1/calls/{call}/pause",
+    "/v1/calls/{call}/resume",
+    "/v1/calls/{call}/mute",
+    "/v1/calls/{call}/unmute",
+    "/v1/drain",
+    "/v1/reload",
+)
+"""Operations that change something."""
 
 
 @pytest.fixture
 def get(tmp_path):
     """Send a request to the API of a run that does not answer."""
 
-    def answer(path, token=SECRET):
+    def answer(path, token=SECRET, method="GET"):
         async def main():
             graph = load(RECORD)
             app = make_app(
                 AdminSettings("127.0.0.1", 0),
-                SECRET,
+                {"admin": SECRET},
                 EngineClient(tmp_path / "gone"),
+                CommandRunner(tmp_path / "gone", lambda fields: None),
                 EventFeed(lambda: None),
                 describe(compile_graph(graph)),
                 lambda reason, address: None,
@@ -49,7 +62,7 @@ def get(tmp_path):
             headers = {"Authorization": f"Bearer {token}"} if token else {}
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
-                return await client.get(path)
+                return await client.request(method, path)
 
         return asyncio.run(main())
 
@@ -58,20 +71,23 @@ def get(tmp_path):
 
 def test_the_document_names_every_operation_with_its_errors(get):
     document = get("/openapi.json", token="").json()
-    operations = {path: operation["get"] for path, operation in document["paths"].items()}
-    assert set(operations) == {*OPEN, *PROTECTED}
+    operations = {path: operation for path, of_path in document["paths"].items() for operation in of_path.values()}
+    assert set(operations) == {*OPEN, *PROTECTED, *COMMANDS}
+    assert {path for path, of_path in document["paths"].items() if set(of_path) == {"post"}} == set(COMMANDS)
     for path, operation in operations.items():
         assert operation["summary"], path
         protected = {"401", "403", "422", "503"} <= set(operation["responses"])
-        assert protected == ("security" in operation) == (path in PROTECTED), path
+        assert protected == ("security" in operation) == (path not in OPEN), path
     assert document["components"]["schemas"]["ProblemDetails"]["example"]["status"] == 404
 
 
 @pytest.mark.fault(81)
-@pytest.mark.parametrize("path", PROTECTED)
-def test_every_operation_needs_the_token(get, path):
+@pytest.mark.parametrize(
+    ("path", "method"), [(path, "POST" if path in COMMANDS else "GET") for path in PROTECTED + COMMANDS]
+)
+def test_every_operation_needs_the_token(get, path, method):
     for token in ("", "wr0ng-MARKER-0815"):
-        answer = get(path.replace("{call}", "newest"), token=token)
+        answer = get(path.replace("{call}", "newest"), token=token, method=method)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
         assert answer.headers["content-type"] == "application/problem+json"
         problem = answer.json()
@@ -84,9 +100,20 @@ def test_a_run_that_does_not_answer_is_neither_alive_nor_ready(get, path):
     assert (answer.status_code, answer.text) == (503, "no_answer\n")
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/v1/calls", "/v1/calls/newest", "/v1/calls/newest/tap"])
-def test_questions_that_a_run_does_not_answer_are_503(get, path):
-    answer = get(path)
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/metrics", "GET"),
+        ("/v1/calls", "GET"),
+        ("/v1/calls/newest", "GET"),
+        ("/v1/calls/newest/tap", "GET"),
+        ("/v1/calls/newest/end", "POST"),
+        ("/v1/drain", "POST"),
+        ("/v1/reload", "POST"),
+    ],
+)
+def test_what_a_run_does_not_answer_is_503(get, path, method):
+    answer = get(path, method=method)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert "no answer at" in answer.json()["detail"]
 

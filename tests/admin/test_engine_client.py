@@ -5,8 +5,8 @@ import time
 
 from flowcore.admin import engine_client
 from flowcore.admin.engine_client import EngineClient
+from flowcore.control.errors import NoAnswer
 from flowcore.control.hub import Hub
-from flowcore.errors import UsageError
 
 
 def with_hub(path, use):
@@ -75,4 +75,4 @@ def test_a_run_that_is_gone_is_an_error_for_all_that_ask(tmp_path):
         client = EngineClient(tmp_path / "gone")
         return await asyncio.gather(*(client.ask({"ask": "calls"}) for _ in range(3)), return_exceptions=True)
 
-    assert [type(error) for error in asyncio.run(main())] == [UsageError] * 3
+    assert [type(error) for error in asyncio.run(main())] == [NoAnswer] * 3

@@ -106,6 +106,34 @@ def test_the_admin_process_ends_with_a_killed_run(tmp_path):
         assert gone([pid])
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_command_reaches_the_worker_that_holds_the_call_and_the_log_says_who_gave_it(tmp_path, workers):
+    with Service(tmp_path, "--admin", "0", "--finish", "2h", workers=workers) as service, client(service) as api:
+        phones = talk(service, ["one", "two", "three"])
+        flows = {one["call_id"]: one["flow"] for one in service.calls()}
+        assert api.post("/v1/calls/two/mute?party=agent").json()["muted"] == ["agent"]
+        assert api.post("/v1/calls/one/end").json() == {
+            "flow": flows["one"],
+            "changed": True,
+            "paused": False,
+            "muted": [],
+            "parties": ["agent", "customer"],
+        }
+        assert [one["call_id"] for one in service.heard("flow_closed")] == ["one"]
+        assert api.post("/v1/drain").json() == {"changed": True}
+        assert api.post("/v1/drain").json() == {"changed": False}
+        until(lambda: api.get("/readyz").text == "stopping\n")
+        for phone in phones[1:]:
+            phone.stop()
+            phone.hang_up()
+        assert service.ended() == 0
+    told = [
+        (one["operation"], one.get("flow", ""), one["token"], one["address"]) for one in service.named("admin_command")
+    ]
+    who = ("admin", "127.0.0.1")
+    assert told == [("mute", flows["two"], *who), ("end", flows["one"], *who), ("drain", "", *who), ("drain", "", *who)]
+
+
 @pytest.mark.fault(20, 81)
 def test_no_token_gets_into_the_log(tmp_path):
     with Service(tmp_path, "--admin", "0", workers=1) as service, client(service, "wr0ng-MARKER-0815") as stranger:

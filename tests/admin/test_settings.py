@@ -6,7 +6,7 @@ import pytest
 import trustme
 
 from flowcore import CannotStart
-from flowcore.admin.settings import TOKEN, AdminSettings
+from flowcore.admin.settings import READ_TOKEN, TOKEN, AdminSettings, tokens
 from flowcore.errors import UsageError
 
 SECRET = "0123456789abcdef"
@@ -23,6 +23,7 @@ def certificate(tmp_path):
 @pytest.fixture(autouse=True)
 def _without_token(monkeypatch):
     monkeypatch.delenv(TOKEN, raising=False)
+    monkeypatch.delenv(READ_TOKEN, raising=False)
 
 
 @pytest.mark.parametrize(
@@ -66,14 +67,28 @@ def test_the_token_crosses_no_network_in_the_clear(monkeypatch, certificate):
     assert AdminSettings.parse("0.0.0.0:9090", behind_proxy=["10.0.0.0/8"]).scheme == "http"
 
 
+@pytest.mark.parametrize("variable", [TOKEN, READ_TOKEN])
 @pytest.mark.parametrize(
     ("token", "text"), [("0123456789abcde", "too short"), ("0123456789 abcdef", "ASCII"), ("é" * 16, "ASCII")]
 )
-def test_a_token_that_can_be_guessed_or_not_sent_is_refused_without_showing_it(monkeypatch, token, text):
-    monkeypatch.setenv(TOKEN, token)
+def test_a_token_that_can_be_guessed_or_not_sent_is_refused_without_showing_it(monkeypatch, token, text, variable):
+    monkeypatch.setenv(variable, token)
     with pytest.raises(UsageError, match=text) as error:
         AdminSettings.parse("9090")
+    assert str(error.value).startswith(variable)
     assert token not in str(error.value)
+
+
+def test_a_token_that_only_reads_may_be_the_only_one_and_is_not_the_other_one(monkeypatch, certificate):
+    monkeypatch.setenv(READ_TOKEN, SECRET)
+    AdminSettings.parse("0.0.0.0:9090", *certificate)
+    assert tokens() == {"read": SECRET}
+    monkeypatch.setenv(TOKEN, SECRET)
+    with pytest.raises(UsageError, match="give them different ones"):
+        AdminSettings.parse("9090")
+    monkeypatch.setenv(TOKEN, SECRET[::-1])
+    AdminSettings.parse("9090")
+    assert tokens() == {"admin": SECRET[::-1], "read": SECRET}
 
 
 def test_a_network_that_is_none_is_named(monkeypatch):

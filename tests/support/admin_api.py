@@ -15,7 +15,7 @@ import httpx
 
 from flowcore.admin.description import describe
 from flowcore.admin.server import serve
-from flowcore.admin.settings import AdminSettings
+from flowcore.admin.settings import ADMIN, AdminSettings
 from flowcore.engine.sockets import listen
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph
@@ -39,6 +39,9 @@ class Api:
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.client.get(path, **options)
 
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.client.post(path, **options)
+
     def send(self, **message: Any) -> None:
         """Send a message as the process of the run does."""
         self._channel.sendall(json.dumps(message).encode() + b"\n")
@@ -54,7 +57,11 @@ class Api:
 
 @contextmanager
 def api(control: Path, token: str = "", graph: Path = RECORD, **settings: Any) -> Iterator[Api]:
-    """Serve the API of the run whose hub is at ``control``; ``described`` replaces what it knows of the graph."""
+    """Serve the API of the run whose hub is at ``control``; ``described`` replaces what it knows of the graph.
+
+    The client has the ``token``, which is also that of the run, unless ``tokens`` are given.
+    """
+    tokens = settings.pop("tokens", {ADMIN: token} if token else {})
     verify = settings.pop("verify", True)
     described = settings.pop("described", describe(compile_graph(load(graph))))
     ours, theirs = socket.socketpair()
@@ -65,7 +72,7 @@ def api(control: Path, token: str = "", graph: Path = RECORD, **settings: Any) -
 
     async def main() -> None:
         channel = await Channel.open(theirs)
-        await serve(channel, listening, token)
+        await serve(channel, listening, tokens)
         channel.close()
         await channel.wait_closed()
 

@@ -14,19 +14,23 @@ from pathlib import Path
 
 from flowcore.control.address import directory
 from flowcore.control.handler import engine_handler
-from flowcore.control.hub import Hub
+from flowcore.control.hub import Command, Hub
 from tests.support.live import PATIENCE, Live, until
 from tests.support.phone import Phone
 
 
 @contextmanager
-def hub(live: Live) -> Iterator[Path]:
-    """The control socket of ``live``; set XDG_RUNTIME_DIR to a folder of the test before."""
+def hub(live: Live, **commands: Command) -> Iterator[Path]:
+    """The control socket of ``live``; set XDG_RUNTIME_DIR to a folder of the test before.
+
+    ``commands`` are requests that the process answers itself; ``reload`` is there.
+    """
     ready, stop = threading.Event(), threading.Event()
 
     async def serve() -> None:
         opened = Hub(directory() / "1.sock")
         opened.handlers[1] = engine_handler(live.engine)
+        opened.commands = {"reload": lambda request: asyncio.to_thread(live.reload), **commands}
         await opened.open()
         ready.set()
         await asyncio.to_thread(stop.wait)

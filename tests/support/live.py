@@ -54,8 +54,11 @@ class Live:
         path = ROOT / "graphs" / f"{graph}.yaml"
         timeless = ["ordered.hold=collapse"] * ("\n  ordered:" in path.read_text())
 
+        self.settings = tuple(settings)
+        """Settings of the graph, also of the next `reload`."""
+
         def read() -> tuple[Graph, Plan]:
-            graph = load(path, ["call.port=0", *timeless, *settings])
+            graph = load(path, ["call.port=0", *timeless, *self.settings])
             return graph, change(compile_graph(graph))
 
         self._read = read

@@ -10,7 +10,7 @@ import typer
 
 from flowcore.cli.options import Control, parse_seconds
 from flowcore.control import ask, find_call, only_running, running
-from flowcore.control.client import without_answer
+from flowcore.control.errors import without_answer
 from flowcore.diagnostics import counted
 from flowcore.errors import UsageError
 from nodes.ringcx.capture.captures import CONTROL_REQUEST
