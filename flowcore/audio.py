@@ -26,6 +26,29 @@ FULL_SCALE = {"s16": 32768.0, "f32": 1.0}
 """The magnitude that is 0 dB, by linear encoding."""
 
 
+def _mulaw_samples() -> NDArray[np.int16]:
+    """Return the sample of each code: bits 0-3 are the place in a segment, 4-6 the segment, 7 the sign, inverted."""
+    code = ~np.arange(256, dtype=np.uint8)
+    segment = (code >> 4) & 7
+    bias = 33  # G.711 shifts the 14-bit magnitude so that segment n starts at 2**(n + 5)
+    magnitude = ((2 * (code & 15).astype(np.int32) + bias) << segment) - bias
+    return np.where(code & 0x80, -4 * magnitude, 4 * magnitude).astype(np.int16)
+
+
+MULAW_SAMPLES = _mulaw_samples()
+"""The 16-bit sample of each code of G.711 mu-law."""
+
+
+def level_db(samples: NDArray[Any], encoding: Encoding) -> float:
+    """Return the root mean square in dB full scale, -inf for digital silence and for no samples."""
+    if not len(samples):
+        return float("-inf")
+    if encoding == "mulaw":
+        samples, encoding = MULAW_SAMPLES.take(samples), "s16"
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    return 10 * float(np.log10(power / FULL_SCALE[encoding] ** 2)) if power else float("-inf")
+
+
 class Packet(msgspec.Struct, frozen=True, gc=False):
     """One party's encoded audio from a transport, which may lose and reorder packets.
 
@@ -85,8 +108,5 @@ class Audio(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, **changes)
 
     def level_db(self) -> float:
-        """Return the root mean square in dB full scale, -inf for digital silence. Linear encodings only."""
-        if not len(self.samples):
-            return float("-inf")
-        power = float(np.mean(np.square(self.samples, dtype=np.float64)))
-        return 10 * float(np.log10(power / FULL_SCALE[self.encoding] ** 2)) if power else float("-inf")
+        """Return the root mean square in dB full scale, -inf for digital silence."""
+        return level_db(self.samples, self.encoding)

@@ -252,7 +252,13 @@ ENGINE_EVENTS: Final = (
 """Events that flowcore emits for any graph."""
 
 FILE_FINISHED: Final = EventType("file_finished", "A file is complete under its final name.", path="")
-HOLD_ENDED: Final = EventType("hold_ended", "A pause of a track, or of the whole call, is over.", track="", seconds="")
+HOLD_ENDED: Final = EventType(
+    "hold_ended",
+    "A pause of a track, or of the whole call, is over.",
+    track="",
+    start="Second of the call at which it began.",
+    seconds="",
+)
 FILE_REPAIRED: Final = EventType(
     "file_repaired", "A file that a killed process left was completed.", "warning", path="", seconds="Its length."
 )

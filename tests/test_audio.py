@@ -33,6 +33,8 @@ def test_level_is_relative_to_full_scale():
     assert audio(full).level_db() == pytest.approx(0.0, abs=0.001)
     assert audio((full / FULL_SCALE["s16"]).astype(np.float32), "f32").level_db() == pytest.approx(0.0, abs=0.001)
     assert tone("100ms")[0].level_db() == pytest.approx(-9.03, abs=0.01)
+    codes = g711.encode(tone("100ms")[0].samples)
+    assert audio(codes, "mulaw").level_db() == pytest.approx(-9.03, abs=0.05)
 
 
 def test_digital_silence_and_no_samples_have_no_level():

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 
-from flowcore.admin import calls, controls, problems, status, streams
+from flowcore.admin import calls, controls, live, problems, status, streams
 from flowcore.admin.access import Access, OnRejected, authorized, known_peer
 from flowcore.admin.command_runner import CommandRunner
 from flowcore.admin.engine_client import EngineClient
@@ -50,7 +50,7 @@ def make_app(
         status.health, dependencies=[Depends(known_peer)], responses=problems.responses(HTTPStatus.FORBIDDEN)
     )
     errors = problems.responses(*problems.OF_ALL_OPERATIONS)
-    for router in (calls.router, controls.router, streams.router, status.router):
+    for router in (calls.router, controls.router, live.router, streams.router, status.router):
         app.include_router(router, dependencies=[Depends(authorized)], responses=errors)
 
     @app.get("/openapi.json", include_in_schema=False, dependencies=[Depends(known_peer)])

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from flowcore.admin.wav_stream import WavStream, to_audio
-from flowcore.audio import FULL_SCALE
 from flowcore.control import TapConnection
 from flowcore.errors import UsageError
 
@@ -54,7 +53,7 @@ class TapStream:
 def _line(head: Mapping[str, Any], data: bytes) -> bytes:
     if "encoding" in head:
         audio = to_audio(head, data)
-        level = audio.level_db() if audio.encoding in FULL_SCALE else math.nan
+        level = audio.level_db()
         times = {"start": round(audio.start / audio.rate, 4), "end": round(audio.end / audio.rate, 4)}
         rms = round(level, 1) if math.isfinite(level) else None
         head = {"track": audio.track, **times, "rms_db": rms, "lost": head["lost"]}

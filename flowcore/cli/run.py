@@ -27,6 +27,8 @@ from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnel_settings
 from flowcore.control.address import directory
 from flowcore.control.handler import ControlHandler, engine_handler
 from flowcore.control.hub import Command, Hub
+from flowcore.control.recent_events import RecentEvents
+from flowcore.control.run_live import RunLive
 from flowcore.control.run_metrics import RunMetrics
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import Engine
@@ -224,10 +226,11 @@ async def _until_done(
 
     handlers = {1: engine_handler(engine)}
     metrics = RunMetrics(engine.plan, handlers, engine.call_limit.share, lambda: engine.draining)
+    live = RunLive(engine, handlers, engine.call_limit.share)
     async with _reloaded(engine, reloading, metrics, api) as reloader:
         _on_signals(engine, stop, lambda: finish(seconds), reloader)
         Notifier(engine)
-        async with _answering(hub, handlers, _commands(engine, finish, metrics, reloader), api):
+        async with _answering(hub, handlers, _commands(engine, finish, metrics, live, reloader), api):
             await engine.run()
 
 
@@ -259,10 +262,13 @@ async def _supervise(
         partial(event_samples, bus),
     )
     supervisor.on_worker_end = metrics.worker_ended
+    live = RunLive(
+        supervisor, supervisor.handlers, supervisor.max_calls, lambda: supervisor.totals, RecentEvents(supervisor.bus)
+    )
     async with _reloaded(supervisor, reloading, metrics, api) as reloader:
         _on_signals(supervisor, stop, lambda: finish(seconds), reloader)
         SupervisorNotifier(supervisor.silence, bus)
-        async with _answering(hub, supervisor.handlers, _commands(supervisor, finish, metrics, reloader), api):
+        async with _answering(hub, supervisor.handlers, _commands(supervisor, finish, metrics, live, reloader), api):
             await supervisor.run()
 
 
@@ -288,7 +294,11 @@ async def _reloaded(
 
 
 def _commands(
-    runner: Engine | Supervisor, finish: Callable[[float], None], metrics: RunMetrics, reloader: Reloader | None
+    runner: Engine | Supervisor,
+    finish: Callable[[float], None],
+    metrics: RunMetrics,
+    live: RunLive,
+    reloader: Reloader | None,
 ) -> dict[str, Command]:
     def drain(request: Mapping[str, Any]) -> bool:
         """Return whether it was not draining before; ``seconds`` is how long running calls may go on."""
@@ -302,7 +312,7 @@ def _commands(
         text, _ = await metrics.text(str(request.get("accept", "")))
         return text.decode()
 
-    commands: dict[str, Command] = {"drain": drain, "metrics": exposed}
+    commands: dict[str, Command] = {"drain": drain, "metrics": exposed, "live": live.page, "live_call": live.call}
     return commands | ({"reload": reloader.answer} if reloader is not None else {})
 
 

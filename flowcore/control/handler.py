@@ -9,6 +9,8 @@ from typing import Any
 
 from flowcore.call_ids import match
 from flowcore.control.call_control import answer as control_call
+from flowcore.control.live_calls import LiveCalls, describe
+from flowcore.control.live_query import LiveQuery
 from flowcore.control.taps import Taps
 from flowcore.engine.engine import Engine
 from flowcore.telemetry.engine_metrics import read
@@ -22,11 +24,17 @@ ControlHandler = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
 def engine_handler(engine: Engine) -> ControlHandler:
     """Return the control handler of an engine in this process."""
-    taps = Taps(engine)
+    taps, live = Taps(engine), LiveCalls(engine)
 
     def answer(request: Mapping[str, Any]) -> Any:
         if request["ask"] == "calls":
             return calls(engine, request.get("name", ""))
+        if request["ask"] == "live_ranks":
+            return live.ranks(LiveQuery.parse(request))
+        if request["ask"] == "live_rows":
+            return live.rows(request["flows"], request["levels"])
+        if request["ask"] == "live_call":
+            return live.call(str(request.get("flow")))
         if request["ask"] == "metrics":
             return read(engine).to_message()
         if request["ask"] == "not_ready":
@@ -65,24 +73,13 @@ async def ask_all(
 
 
 def calls(engine: Engine, name: str = "") -> list[dict[str, Any]]:
-    """List the live calls: flow, call id, start, state, version of the graph, parties; audio lost and queued, in ms.
+    """List the live calls: see `flowcore.control.live_calls.describe`.
 
-    ``paused`` says whether an operator silenced the whole call, ``muted`` which parties.
-
-    ``match`` says whether ``name`` means the call, so that its phone numbers stay in this process.
+    With a ``name``, each has its `flowcore.call_ids.Match`.
     """
     return [
         {
-            "flow": flow.id,
-            "call_id": flow.call_id,
-            "since": flow.session.started.isoformat(timespec="seconds"),
-            "state": flow.state,
-            "version": str(flow.version),
-            "parties": flow.parties,
-            "paused": flow.silencing.paused,
-            "muted": sorted(flow.silencing.muted),
-            "lost_ms": round(flow.losses().seconds * 1000),
-            "queue_ms": round(flow.queued() * 1000),
+            **describe(flow, flow.losses()),
             **({"match": match(name, (flow.id, flow.call_id, *flow.session.ids))} if name else {}),
         }
         for flow in tuple(engine.flows.values())

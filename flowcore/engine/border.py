@@ -66,6 +66,8 @@ class Border:
     """The measured waits: those of one chunk at a time."""
     longest: float = 0.0
     """The longest of the measured waits, in seconds."""
+    latest: float = 0.0
+    """The latest of them."""
     _queue: deque[Any] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _blocking: bool = False
@@ -144,12 +146,24 @@ class Border:
                 waited = self.now() - self._probe[1]
                 self.waits.observe(waited)
                 self.longest = max(self.longest, waited)
+                self.latest = waited
                 self._probe = None
             if self._blocking and self.depth <= self.plan.seconds * RESUME_AT:
                 self._blocking = False
                 for producer in self.producers:
                     producer.unblock(self)
         return chunk
+
+    @property
+    def wait(self) -> float:
+        """Seconds that the latest measured chunk waited, or waits by now. From any thread."""
+        probe = self._probe
+        return self.latest if probe is None else max(self.latest, self.now() - probe[1])
+
+    @property
+    def fullness(self) -> float:
+        """The used fraction of the bound. From any thread."""
+        return max(self.depth / self.plan.seconds, len(self._queue) / self.plan.chunks)
 
     def abandon(self, reason: str) -> None:
         """Drop and count all queued chunks, and unblock the producers: the consumer has gone."""

@@ -25,17 +25,17 @@ def event_fields(event: Event) -> dict[str, Any]:
         fields["where"] = plain(_where(event.data["stack"]))
     cause = event.data.get("cause")
     if isinstance(cause, BaseException):
-        fields |= _explained(cause)
+        fields |= explained(cause)
     return fields
 
 
-def event_record(event: Event) -> dict[str, Any]:
-    """Return an event as ``flowcore run --log-json`` logs it."""
-    timestamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def event_record(event: Event, at: datetime | None = None) -> dict[str, Any]:
+    """Return an event as ``flowcore run --log-json`` logs it; ``at`` is when it happened, now by default."""
+    timestamp = (at or datetime.now(UTC)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {"event": event.name, "level": event.level, "timestamp": timestamp, **event_fields(event)}
 
 
-def _explained(cause: BaseException) -> dict[str, Any]:
+def explained(cause: BaseException) -> dict[str, Any]:
     """Return the cause in one line; for an error in a node's code also its place."""
     if isinstance(cause, FlowcoreError | OSError):
         return {"cause": plain(system_message(cause) if isinstance(cause, OSError) else safe_str(cause))}

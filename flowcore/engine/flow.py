@@ -318,7 +318,7 @@ class Flow:
             "lost_between": self._lost_between(losses),
             "dropped": {name: node.dropped.json() for name, node in stats.items() if node.dropped},
             "filled": {name: node.filled.json() for name, node in stats.items() if node.filled},
-            "silenced": [(span.track, round(span.start, 3), round(span.end, 3)) for span in self._silencer.spans()],
+            "silenced": [(span.track, round(span.start, 3), round(span.end, 3)) for span in self.silenced()],
             "delay_ms": round(max((border.longest for border in self.borders.values()), default=0.0) * 1000),
             **self.summary.json(),
         }
@@ -384,9 +384,13 @@ class Flow:
                     losses.append(part)
         return losses
 
+    def silenced(self) -> tuple[Gap, ...]:
+        """Return the silenced stretches so far, in order. From any thread."""
+        return self._silencer.spans()
+
     def silenced_until(self, node: str) -> list[Gap]:
         tracks = self.plan.way_to(node)[self.plan.listener.name]
-        return [gap for gap in self._silencer.spans() if tracks is None or not gap.track or gap.track in tracks]
+        return [gap for gap in self.silenced() if tracks is None or not gap.track or gap.track in tracks]
 
     def queued(self) -> float:
         """Return the seconds of audio now queued in borders. From any thread."""

@@ -54,6 +54,14 @@ class Gaps:
                 found += [Gap(track, *values[at : at + 3]) for at in range(0, len(values), 3)]
         return tuple(sorted(found, key=lambda gap: gap.start))
 
+    def latest(self, count: int) -> list[tuple[str, str, Gap]]:
+        """Return the latest gaps of all nodes, each with its node and reason, in order."""
+        found = []
+        for (node, reason, track), gaps in tuple(self._gaps.items()):
+            values = gaps[-3 * count :]  # a copy: another thread may add one
+            found += [(node, reason, Gap(track, *values[at : at + 3])) for at in range(0, len(values), 3)]
+        return sorted(found, key=lambda each: each[2].start)[-count:]
+
     def between(self, node: str, reason: str) -> tuple[float, float] | None:
         """Return the first and the last second that are missing, to the millisecond; None where no place is known."""
         gaps = self.of(node, reason)

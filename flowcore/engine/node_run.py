@@ -336,8 +336,12 @@ class NodeRun:
         """Return a copy of the counters that is up to date. From any thread: `settle` would race with the engine's."""
         stats = NodeStats()
         stats.add(self.stats)
-        stats.arrived, stats.left = _sum(self._inlets), _sum(self._outlets)
+        stats.arrived, stats.left = _sum(self._inlets), self.left()
         return stats
+
+    def left(self) -> Tally:
+        """Return what left the node at all outputs. From any thread."""
+        return _sum(self._outlets)
 
     def release(self) -> None:
         """Settle the counters, and drop all references to the rest of the flow."""

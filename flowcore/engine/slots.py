@@ -94,7 +94,12 @@ class Slots:
             self.durations.observe(self.busy)
             due = max(due + self._next_period(), ended)
 
+    @property
+    def length(self) -> float:
+        """Seconds from the present slot to the next one."""
+        return self.period * STRETCH if self.stretched else self.period
+
     def _next_period(self) -> float:
         longer = self.period * STRETCH
         self.stretched = self.busy > (SHRINK_BELOW * longer if self.stretched else STRETCH_ABOVE * self.period)
-        return longer if self.stretched else self.period
+        return self.length

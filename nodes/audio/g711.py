@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcore.audio import TELEPHONE_RATE
+from flowcore.audio import MULAW_SAMPLES, TELEPHONE_RATE
 
 RATE = TELEPHONE_RATE
 """Sample rate of telephone audio, in Hz; mu-law has one byte a sample."""
@@ -22,7 +22,7 @@ _BIAS = 33  # G.711 shifts the 14-bit magnitude so that segment n starts at 2**(
 
 def decode(codes: NDArray[np.uint8]) -> NDArray[np.int16]:
     """Return the int16 samples of mu-law ``codes``, in the same shape."""
-    return _LINEAR.take(codes)
+    return MULAW_SAMPLES.take(codes)
 
 
 def decode_alaw(codes: NDArray[np.uint8]) -> NDArray[np.int16]:
@@ -36,14 +36,6 @@ def encode(samples: NDArray[np.int16]) -> NDArray[np.uint8]:
     ``encode(decode(code)) == code`` except for 0x7F, the negative zero, which becomes 0xFF.
     """
     return _CODES.take(samples.view(np.uint16))
-
-
-def _linear_table() -> NDArray[np.int16]:
-    """Return the sample of each code: bits 0-3 are the place in a segment, 4-6 the segment, 7 the sign, inverted."""
-    code = ~np.arange(256, dtype=np.uint8)
-    segment = (code >> 4) & 7
-    magnitude = ((2 * (code & 15).astype(np.int32) + _BIAS) << segment) - _BIAS
-    return np.where(code & 0x80, -4 * magnitude, 4 * magnitude).astype(np.int16)
 
 
 def _alaw_table() -> NDArray[np.int16]:
@@ -65,6 +57,5 @@ def _code_table() -> NDArray[np.uint8]:
     return code
 
 
-_LINEAR = _linear_table()
 _ALAW = _alaw_table()
 _CODES = _code_table()

@@ -260,7 +260,12 @@ class Timeline:
             if of_all:
                 self._hold = (start, hold)
                 self._jump()
-            self._report.event("hold_ended", track="" if of_all else track.name, seconds=hold * SAMPLE_SECONDS)
+            self._report.event(
+                "hold_ended",
+                track="" if of_all else track.name,
+                start=(start - track.collapsed) * SAMPLE_SECONDS,
+                seconds=hold * SAMPLE_SECONDS,
+            )
             self._drift.restart(tuple(self._running()), forget=not of_all)
         if self._collapse:
             track.collapsed += hold

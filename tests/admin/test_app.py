@@ -29,6 +29,8 @@ PROTECTED = (
     "/v1/events",
     "/v1/graph",
     "/v1/graph/picture",
+    "/v1/live",
+    "/v1/live/{call}",
     "/v1/version",
 )
 COMMANDS = (

@@ -170,3 +170,23 @@ def test_an_abandoned_border_unblocks_its_producers():
         full.put(chunk(number))
     full.abandon("drain_deadline")
     assert producer.said == ["block", "unblock"]
+
+
+def test_the_wait_is_that_of_the_latest_measured_chunk_also_while_it_waits():
+    times = iter([1.0, 1.25, 1.5, 2.0])
+    queue = Border("node", BorderPlan(1.0, "block"), lambda: next(times))
+    assert queue.wait == 0.0
+    queue.put(chunk(0))
+    assert queue.wait == 0.25
+    queue.get()
+    assert (queue.wait, queue.latest, queue.longest) == (0.5, 0.5, 0.5)
+
+
+def test_fullness_is_that_of_the_nearer_bound():
+    full = border(seconds=0.1, chunks=100)
+    assert full.fullness == 0.0
+    full.put(chunk(0))
+    assert full.fullness == pytest.approx(0.2)
+    few = border(seconds=10.0, chunks=2)
+    few.put(chunk(0))
+    assert few.fullness == pytest.approx(0.5)

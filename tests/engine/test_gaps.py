@@ -25,6 +25,18 @@ def test_the_gaps_of_two_parties_come_in_order_of_time():
     assert [gap.track for gap in gaps.of("ordered", "lost")] == ["customer", "agent"]
 
 
+def test_the_latest_gaps_are_those_of_all_nodes():
+    gaps = Gaps()
+    for number in range(5):
+        gaps.add("ordered", "lost", Gap("agent", number, number + 0.02, 0.02))
+    gaps.add("wav", "queue_full", Gap("", 3.5, 3.6, 0.1))
+    latest = gaps.latest(3)
+    assert [(node, reason, gap.start) for node, reason, gap in latest] == [
+        ("ordered", "lost", 3.0), ("wav", "queue_full", 3.5), ("ordered", "lost", 4.0),
+    ]  # fmt: skip
+    assert len(gaps.latest(100)) == 6
+
+
 def test_of_very_many_gaps_the_closest_are_joined_and_no_loss_goes_missing():
     gaps, count = Gaps(), 20 * MAX_GAPS
     for number in range(count):

@@ -15,6 +15,7 @@ from pathlib import Path
 from flowcore.control.address import directory
 from flowcore.control.handler import engine_handler
 from flowcore.control.hub import Command, Hub
+from flowcore.control.run_live import RunLive
 from tests.support.live import PATIENCE, Live, until
 from tests.support.phone import Phone
 
@@ -30,7 +31,10 @@ def hub(live: Live, **commands: Command) -> Iterator[Path]:
     async def serve() -> None:
         opened = Hub(directory() / "1.sock")
         opened.handlers[1] = engine_handler(live.engine)
-        opened.commands = {"reload": lambda request: asyncio.to_thread(live.reload), **commands}
+        calls = RunLive(live.engine, opened.handlers, live.engine.call_limit.share)
+        own: dict[str, Command] = {"live": calls.page, "live_call": calls.call}
+        own["reload"] = lambda request: asyncio.to_thread(live.reload)
+        opened.commands = {**own, **commands}
         await opened.open()
         ready.set()
         await asyncio.to_thread(stop.wait)

@@ -59,4 +59,6 @@ def test_a_hold_of_1_s_sent_as_empty_media_is_a_hold_and_no_loss() -> None:
     harness.end()
     assert harness.filled == {}
     assert harness.dropped == {}
-    assert harness.events == [("hold_ended", {"track": "agent", "seconds": pytest.approx(1.0)})]
+    assert harness.events == [
+        ("hold_ended", {"track": "agent", "start": pytest.approx(1.0), "seconds": pytest.approx(1.0)})
+    ]

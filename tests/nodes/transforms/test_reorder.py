@@ -363,7 +363,7 @@ def test_hold_of_both_is_a_hole_in_both(scheme):
     for track in BOTH:
         assert holes(harness, track) == [(1.96, 31.96)]
         assert heard(harness, track) == media(packets[:196], track) + b"\xff" * 240_000 + media(packets[196:], track)
-    assert harness.events == [("hold_ended", {"track": "", "seconds": 30.0})]
+    assert harness.events == [("hold_ended", {"track": "", "start": 1.96, "seconds": 30.0})]
     starts = [chunk.start for chunk in harness.out]
     assert starts == sorted(starts)  # what was said before a hold leaves before what was said after it
 
@@ -421,7 +421,7 @@ def test_hold_of_one_is_a_hole_in_that_one(scheme):
     assert holes(harness, "agent") == []
     assert holes(harness, "customer") == [(2.0, 5.0)]
     assert heard(harness, "customer").replace(b"\xff" * 24_000, b"", 1) == media(packets, "customer")
-    assert harness.events == [("hold_ended", {"track": "customer", "seconds": 3.0})]
+    assert harness.events == [("hold_ended", {"track": "customer", "start": 2.0, "seconds": 3.0})]
     assert_whole(play(packets, hold="collapse"), packets)
 
 
