@@ -50,7 +50,7 @@ class Histogram:
     """Sum of all durations."""
 
     def observe(self, seconds: float) -> None:
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.counts[bucket_of(seconds)] += 1
         self.total += seconds
 
     @property
@@ -67,3 +67,8 @@ class Histogram:
         """Add the durations of another histogram."""
         self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
         self.total += other.total
+
+
+def bucket_of(seconds: float) -> int:
+    """Return the index of the bucket that counts a duration."""
+    return bisect_left(BOUNDS, seconds)

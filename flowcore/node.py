@@ -191,6 +191,14 @@ class Node(Configured[ConfigT]):
         return ""
 
     @classmethod
+    def room(cls, config: ConfigT) -> Mapping[str, float]:
+        """Return how many flows the node could do its work for, live ones included, by what is used up then: ``disk``.
+
+        Asked for the metric "calls until full", from a thread beside the flows: it may block.
+        """
+        return {}
+
+    @classmethod
     def latency(cls, config: ConfigT, given: Format) -> float:
         """Return the longest delay in seconds of input in the format ``given``, while the node keeps up."""
         return 0.0

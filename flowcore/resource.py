@@ -40,6 +40,14 @@ class Resource(ABC):
         """Return the present values of the metrics that the node's class declares. From any thread; never waits."""
         return {}
 
+    def load(self) -> Mapping[str, float]:
+        """Return, by the name of what does the work, how many seconds so far it was fully used by live calls.
+
+        From it follows how many more calls fit (`flowcore.telemetry.calls_until_full`). Work that may wait for ever, or
+        is left out under load, does not count. In the event loop's thread; never waits.
+        """
+        return {}
+
     def on_worker_message(self, worker: int, message: Any) -> None:  # noqa: B027  # most resources send no messages
         """Take a message of worker number ``worker``, in the order of sending; in the event loop's thread."""
 

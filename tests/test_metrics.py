@@ -6,7 +6,7 @@ import pytest
 
 from flowcore.metrics import BOUNDS, Histogram
 from flowcore.registry import available
-from flowcore.telemetry.engine_metrics import ENGINE_METRICS
+from flowcore.telemetry.declared import ENGINE_METRICS
 
 NODES = [entry.load() for _, entry in sorted(available().items()) if entry.module.startswith("nodes.")]
 METRICS = dict.fromkeys([*ENGINE_METRICS, *(metric for cls in NODES for metric in cls.metrics)])

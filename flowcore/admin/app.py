@@ -43,6 +43,7 @@ def make_app(
     app.state.commands = commands
     app.state.feed = feed
     app.state.graph = graph
+    app.state.metrics_texts = {}
     app.state.taps = set()
     app.state.tap_threads = ThreadPoolExecutor(streams.MAX_TAPS, "admin-tap")
     problems.install(app)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
@@ -12,12 +14,15 @@ from pydantic import BaseModel, Field
 from flowcore.admin.access import Authorized, Scope
 from flowcore.admin.calls import Engine, ask
 from flowcore.admin.engine_client import EngineClient
+from flowcore.admin.problems import ApiError
+from flowcore.control.run_metrics import MAX_AGE
+from flowcore.control.shared_answer import SharedAnswer
 from flowcore.errors import UsageError
+from flowcore.telemetry.exposition import OPENMETRICS, text_of
 
 health = APIRouter(tags=["health"])
 router = APIRouter(tags=["run"])
 
-OPENMETRICS: Final = "application/openmetrics-text"
 _REFUSED: dict[int | str, dict[str, Any]] = {
     HTTPStatus.SERVICE_UNAVAILABLE.value: {
         "description": "No; the body is the reason.",
@@ -46,6 +51,29 @@ class Graph(Version):
 
     text: str = Field(description="The graph file, without the values of the environment.")
     plan: dict[str, Any] = Field(description="The plan, as `flowcore explain --json` prints it.")
+
+
+class ProcessCapacity(BaseModel):
+    """How many more calls a process could take."""
+
+    worker: int = Field(description="Number of the worker.")
+    calls: int = Field(description="Its live calls.")
+    until_full: int = Field(description="Calls that it could still take: the least of `room`; 0 while it drains.")
+    limited_by: str = Field(description="The resource that would be full first.", examples=["decoders"])
+    room: dict[str, int] = Field(
+        description="Calls that each resource has still room for; absent where nothing is known yet.",
+        examples=[{"call_limit": 1988, "event_loop": 410, "decoders": 30}],
+    )
+
+
+class Capacity(BaseModel):
+    """How many more calls the run could take."""
+
+    calls: int = Field(description="Live calls.")
+    until_full: int = Field(description="Calls that it could still take: the sum of its processes.")
+    limited_by: str = Field(description="The resource that would be full first, of the process with the least room.")
+    workers: list[ProcessCapacity]
+    missing: list[int] = Field(description="Workers that did not answer within 2 seconds: they are not counted.")
 
 
 @health.get("/healthz", summary="Is the process alive?", response_class=PlainTextResponse, responses=_REFUSED)
@@ -79,9 +107,32 @@ def _answer(reason: str) -> PlainTextResponse:
 async def metrics(request: Request, engine: Engine) -> Response:
     """Return the metrics of all workers together, in the text format of Prometheus or in OpenMetrics."""
     accepted = OPENMETRICS if OPENMETRICS in request.headers.get("accept", "") else ""
-    answers, _ = await ask(engine, {"ask": "metrics", "accept": accepted})
-    version = "1.0.0" if accepted else "0.0.4"  # of the two formats that prometheus-client writes
-    return Response(answers[0], media_type=f"{accepted or 'text/plain'}; version={version}; charset=utf-8")
+    texts: dict[str, SharedAnswer[tuple[bytes, str]]] = request.app.state.metrics_texts
+    if accepted not in texts:
+        texts[accepted] = SharedAnswer(partial(_metrics_text, engine, accepted), MAX_AGE)
+    text, media_type = await texts[accepted].get()
+    return Response(text, media_type=media_type)
+
+
+async def _metrics_text(engine: EngineClient, accept: str) -> tuple[bytes, str]:
+    answers, _ = await ask(engine, {"ask": "metrics"})
+    return await asyncio.to_thread(text_of, answers[0], accept)
+
+
+@router.get("/v1/capacity", summary="How many more calls could it take?")
+async def capacity(engine: Engine) -> Capacity:
+    """Return the calls until full, estimated from what live calls use, by process and resource."""
+    answers, missing = await ask(engine, {"ask": "capacity"})
+    if not answers:
+        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "no worker gave an answer", {"Retry-After": "1"})
+    workers = [ProcessCapacity(worker=number, **answer) for number, answer in sorted(answers.items())]
+    return Capacity(
+        calls=sum(one.calls for one in workers),
+        until_full=sum(one.until_full for one in workers),
+        limited_by=min(workers, key=lambda one: one.until_full).limited_by,
+        workers=workers,
+        missing=missing,
+    )
 
 
 @router.get("/v1/access", summary="What may the token do?")

@@ -193,7 +193,7 @@ def run_engine(
     engine = Engine(plan, bus=bus, strict=sys.flags.dev_mode, **options)
     with (
         _replaying(ended, bus),
-        traces(bus, plan),
+        traces(bus, plan) as engine.trace_of,
         ended.job.writing(engine, key()) if ended else nullcontext(),
         asyncio.Runner(loop_factory=new_loop) as runner,
         collected_in_quiet_slots(engine.slots),
@@ -307,12 +307,12 @@ def _commands(
         finish(float(request["seconds"]))
         return True
 
-    async def exposed(request: Mapping[str, Any]) -> str:
-        """Return the metrics as text, in the format that ``accept`` prefers."""
-        text, _ = await metrics.text(str(request.get("accept", "")))
-        return text.decode()
-
-    commands: dict[str, Command] = {"drain": drain, "metrics": exposed, "live": live.page, "live_call": live.call}
+    commands: dict[str, Command] = {
+        "drain": drain,
+        "metrics": lambda request: metrics.answer.get(),
+        "live": live.page,
+        "live_call": live.call,
+    }
     return commands | ({"reload": reloader.answer} if reloader is not None else {})
 
 

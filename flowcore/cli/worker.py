@@ -41,7 +41,7 @@ def main(channel: int) -> int:
         link.bus.subscribe(Log(**job["log"], worker=link.number).event)
         with (
             _call_log(link, engine),
-            traces(link.bus, engine.plan),
+            traces(link.bus, engine.plan) as engine.trace_of,
             asyncio.Runner(loop_factory=new_loop) as runner,
             collected_in_quiet_slots(engine.slots),
         ):

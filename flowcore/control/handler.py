@@ -13,7 +13,9 @@ from flowcore.control.live_calls import LiveCalls, describe
 from flowcore.control.live_query import LiveQuery
 from flowcore.control.taps import Taps
 from flowcore.engine.engine import Engine
+from flowcore.telemetry.calls_until_full import CapacityEstimate
 from flowcore.telemetry.engine_metrics import read
+from flowcore.telemetry.exemplars import Exemplars
 
 ANSWER_TIMEOUT = 2.0
 """Seconds that a handler has to answer."""
@@ -25,6 +27,7 @@ ControlHandler = Callable[[Mapping[str, Any]], Awaitable[Any]]
 def engine_handler(engine: Engine) -> ControlHandler:
     """Return the control handler of an engine in this process."""
     taps, live = Taps(engine), LiveCalls(engine)
+    exemplars, capacity = Exemplars(engine), CapacityEstimate(engine)
 
     def answer(request: Mapping[str, Any]) -> Any:
         if request["ask"] == "calls":
@@ -36,7 +39,12 @@ def engine_handler(engine: Engine) -> ControlHandler:
         if request["ask"] == "live_call":
             return live.call(str(request.get("flow")))
         if request["ask"] == "metrics":
-            return read(engine).to_message()
+            samples = read(engine)
+            exemplars.add_to(samples)
+            samples.add(capacity.read().samples())
+            return samples.to_message()
+        if request["ask"] == "capacity":
+            return capacity.read().json()
         if request["ask"] == "not_ready":
             return engine.objection or engine.obstacle
         if request["ask"] == "tap":

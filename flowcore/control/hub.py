@@ -20,6 +20,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from flowcore.control.address import is_stale
 from flowcore.control.handler import ControlHandler, ask_all
 from flowcore.errors import CannotStart
@@ -93,7 +95,7 @@ class Hub:
         try:
             while line := await reader.readline():
                 for reply in await self._replies(line):
-                    writer.write(json.dumps(reply).encode() + b"\n")
+                    writer.write(msgspec.json.encode(reply) + b"\n")
                 await asyncio.wait_for(writer.drain(), READ_TIMEOUT)
         except (OSError, TimeoutError, ValueError):  # the client left, does not read, or sends an endless line
             pass

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from typing import Final
+
+from msgspec import Raw
 
 from flowcore.control.handler import ControlHandler, ask_all
+from flowcore.control.shared_answer import SharedAnswer
 from flowcore.engine.totals import Totals
 from flowcore.graph.plan import Plan
 from flowcore.metrics import Metric
-from flowcore.telemetry.engine_metrics import BUILD, DRAINS, ENGINE_METRICS, LIMIT, WORKERS, totals_samples
-from flowcore.telemetry.exposition import render
+from flowcore.telemetry.declared import BUILD, DRAINS, ENGINE_METRICS, LIMIT, WORKERS
+from flowcore.telemetry.engine_metrics import totals_samples
+from flowcore.telemetry.exposition import answer
 from flowcore.telemetry.samples import Samples
+
+MAX_AGE: Final = 1.0
+"""Seconds for which scrapers share an answer: one each 10 ms costs the calls no more than one each second."""
 
 
 @dataclass(eq=False)
@@ -29,33 +37,37 @@ class RunMetrics:
     max_calls: int
     draining: Callable[[], bool]
     own: Callable[[], Samples] = Samples
+    now: Callable[[], float] = time.monotonic
     _last: dict[int, Samples] = field(default_factory=dict)
     _ended: Samples = field(default_factory=Samples)
 
     def __post_init__(self) -> None:
         self.metrics: tuple[Metric, ...] = ENGINE_METRICS
+        self.answer = SharedAnswer(self._read_answer, MAX_AGE, self.now)
+        """The message for `flowcore.telemetry.exposition.text_of`, with values at most `MAX_AGE` old."""
+        self._version = version("flowcore")  # reads files
         self.declare(self.plan)
 
     def declare(self, plan: Plan) -> None:
         """Take the metrics of the nodes of ``plan``, beside those known before."""
         nodes = (metric for node in plan.nodes.values() for metric in node.cls.metrics)
         self.metrics = tuple(dict.fromkeys((*self.metrics, *nodes)))
-        self._counters = [metric.name for metric in self.metrics if metric.kind != "gauge"]
+        self._counters = frozenset(metric.name for metric in self.metrics if metric.kind != "gauge")
 
     def worker_ended(self, number: int, totals: Totals) -> None:
         """Keep the counters of worker ``number``, which has ended with these totals."""
         counters = totals_samples(totals)
-        counters.raise_to(self._last.pop(number, Samples()).only(self._counters))
+        counters.raise_to(self._last.pop(number, Samples()), self._counters)
         self._ended.add(counters)
 
     async def read(self) -> Samples:
         """Return the present values. In the event loop's thread; the handlers read in theirs."""
         asked = dict(self.handlers)
         answers, missing = await ask_all(asked, {"ask": "metrics"})
-        for number, answer in answers.items():
+        for number, given in answers.items():
             if self.handlers.get(number) is asked[number]:  # else it has ended meanwhile, and is counted
-                samples = Samples.from_message(answer)
-                samples.raise_to(self._last.get(number, Samples()).only(self._counters))
+                samples = Samples.from_message(given)
+                samples.raise_to(self._last.get(number, Samples()), self._counters)
                 self._last[number] = samples
         result = self.own()
         result.add(self._ended)
@@ -65,10 +77,8 @@ class RunMetrics:
         result.count(DRAINS, float(self.draining()))
         result.count(WORKERS, len(answers), "answered")
         result.count(WORKERS, len(missing), "silent")
-        result.count(BUILD, 1, version("flowcore"))
+        result.count(BUILD, 1, self._version)
         return result
 
-    async def text(self, accept: str = "") -> tuple[bytes, str]:
-        """Return the text of all metrics and its content type, for a scraper with this ``Accept`` header."""
-        samples = await self.read()
-        return await asyncio.to_thread(render, samples, self.metrics, accept)
+    async def _read_answer(self) -> Raw:
+        return answer(await self.read(), self.metrics)

@@ -24,6 +24,14 @@ class CallLimit(Protocol):
         """Whether a call that came now would be refused."""
 
     @property
+    def left(self) -> int:
+        """Calls that this process may still take: its part of those that are left."""
+
+    @property
+    def takers(self) -> int:
+        """Processes that take calls, at least 1."""
+
+    @property
     def connections(self) -> ConnectionCounter:
         """Connections by address, over all processes of a run."""
 
@@ -53,6 +61,8 @@ class MessagePort(Protocol):
 class LocalCallLimit:
     """A `CallLimit` for a single process: at most ``limit`` calls."""
 
+    takers = 1
+
     def __init__(self, limit: int) -> None:
         self.connections = LocalConnectionCounter()
         self.share = limit
@@ -61,6 +71,10 @@ class LocalCallLimit:
     @property
     def full(self) -> bool:
         return self._held >= self.share
+
+    @property
+    def left(self) -> int:
+        return max(0, self.share - self._held)
 
     def take(self) -> bool:
         if self.full:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from flowcore.engine.gaps import Gaps
-from flowcore.engine.stats import Reasons, Tally, unbalanced
+from flowcore.engine.stats import NodeStats, Reasons, Tally, unbalanced
 from flowcore.graph.plan import BorderPlan
 from flowcore.metrics import Histogram
 
@@ -177,6 +177,13 @@ class Border:
                 self._blocking = False
                 for producer in self.producers:
                     producer.unblock(self)
+
+    def add_to(self, stats: NodeStats) -> None:
+        """Add what happened in the queue to the counters of the node behind it. From any thread."""
+        if self.dropped:
+            stats.dropped.add(self.dropped)
+        stats.waits.add(self.waits)
+        stats.depth += self.depth
 
     def imbalances(self) -> Iterator[str]:
         """Yield a line for each counter that does not balance."""

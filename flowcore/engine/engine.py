@@ -26,7 +26,7 @@ from flowcore.engine.resources import CLOSE_TIMEOUT
 from flowcore.engine.silencing import RESOURCE, SilencedCalls
 from flowcore.engine.slots import PERIOD, Slots
 from flowcore.engine.sockets import Address, listen, seen_through
-from flowcore.engine.stats import NodeStats, Sampler
+from flowcore.engine.stats import Sampler
 from flowcore.engine.totals import ProcessReport, Totals
 from flowcore.engine.version import Version, Versions
 from flowcore.engine.watchdog import Watchdog
@@ -102,6 +102,8 @@ class Engine:
         self.room = self.call_limit.room
         self.on_opened: list[Callable[[Flow], None]] = []
         self.on_closed: list[Callable[[Flow], None]] = []
+        self.trace_of: Callable[[str], str] = lambda flow: ""
+        """Returns the id of a flow's trace; nothing where no trace of it is sent."""
         self._drain = drain
         self._calls = calls
         self._sockets = sockets or {}
@@ -153,11 +155,11 @@ class Engine:
 
     def measured(self) -> Iterator[tuple[str, Mapping[Metric, float | Histogram]]]:
         """Yield what the listener and each resource measure, with the name of the first node. From any thread."""
-        measuring = {self.plan.listener.name: self._listener}
+        measuring = [(self.plan.listener.name, self._listener)]  # a listener may have a resource, too
         for name, resource in tuple(self.version.resources.items()):
-            if resource not in measuring.values():
-                measuring[name] = resource
-        for name, owner in measuring.items():
+            if all(resource != owner for _, owner in measuring):
+                measuring.append((name, resource))
+        for name, owner in measuring:
             try:
                 yield name, owner.measure()
             except Exception as error:  # a mistake in one node's code must not hide all other metrics
@@ -183,6 +185,11 @@ class Engine:
     @property
     def obstacle(self) -> str:
         return self._readiness.obstacle()
+
+    @property
+    def node_room(self) -> Mapping[str, float]:
+        """How many flows the nodes could do their work for, by what is used up then, as far as known."""
+        return self._readiness.room()
 
     def admit(self, address: str = "") -> None:
         if reason := self.objection:
@@ -388,8 +395,7 @@ class Engine:
         totals.reasons[flow.reason] = totals.reasons.get(flow.reason, 0) + 1
         totals.failed += bool(flow.failures)
         totals.lost.add(flow.losses())
-        for name, stats in flow.stats().items():
-            totals.nodes.setdefault(name, NodeStats()).add(stats)
+        flow.add_to(totals.nodes)
         for callback in self.on_closed:
             callback(flow)
         try:

@@ -27,7 +27,7 @@ from flowcore.engine.losses import Losses
 from flowcore.engine.node_run import NodeRun, Put, Target, counted
 from flowcore.engine.pool import Pool
 from flowcore.engine.silencing import Silencer, Silencing
-from flowcore.engine.stats import NodeStats, Sampler, Tally
+from flowcore.engine.stats import NodeStats, Sampler
 from flowcore.engine.summary import Summary
 from flowcore.engine.version import Version
 from flowcore.engine.watchdog import blamed_node
@@ -329,21 +329,22 @@ class Flow:
 
     def stats(self) -> dict[str, NodeStats]:
         """Return copies of the up-to-date counters of every node, by name. From any thread."""
-        counters = {}
+        counters: dict[str, NodeStats] = {}
+        self.add_to(counters)
+        return counters
+
+    def add_to(self, nodes: dict[str, NodeStats]) -> None:
+        """Add the up-to-date counters of every node to those of its name. From any thread."""
         for name, run in tuple(self.runs.items()):  # a copy: `release` empties it
-            node = run.plan
-            stats = counters[name] = run.counters().per_stream(
-                node.channels_in, node.channels_out if node.gives else node.channels_in
-            )
+            stats = nodes.get(name)
+            if stats is None:
+                stats = nodes[name] = NodeStats()
             border = self.borders.get(name)
             if border is None:
-                continue
-            stats.arrived = Tally(border.entered.chunks, border.entered.seconds)
-            for reason, tally in tuple(border.dropped.items()):  # a chain that was given up may still put
-                stats.dropped.count(reason, tally.chunks, tally.seconds)
-            stats.waits.add(border.waits)
-            stats.depth = border.depth
-        return counters
+                run.add_to(stats, None)
+            else:
+                run.add_to(stats, border.entered)
+                border.add_to(stats)
 
     def losses(self, nodes: Container[str] | None = None) -> Losses:
         """Return what all nodes, or some of them, and the borders before them lost so far. From any thread."""
@@ -352,6 +353,8 @@ class Flow:
             if nodes is not None and name not in nodes:
                 continue
             node, border = run.plan, self.borders.get(name)
+            if not (run.stats.dropped or run.stats.filled or (border is not None and border.dropped)):
+                continue
             counted = [(run.stats.dropped, node.channels_in)]
             counted.append((run.stats.filled, node.channels_out if node.gives else node.channels_in))
             if border is not None:

@@ -332,12 +332,22 @@ class NodeRun:
         self.stats.arrived, self.stats.left = _sum(self._inlets), _sum(self._outlets)
         return self.stats
 
-    def counters(self) -> NodeStats:
-        """Return a copy of the counters that is up to date. From any thread: `settle` would race with the engine's."""
-        stats = NodeStats()
-        stats.add(self.stats)
-        stats.arrived, stats.left = _sum(self._inlets), self.left()
-        return stats
+    def add_to(self, stats: NodeStats, entered: Tally | None) -> None:
+        """Add the up-to-date counters to ``stats``, in seconds of streams; ``entered`` is what came to its border.
+
+        From any thread: `settle` would race with the engine's. A scrape does this for each node of each call, so it
+        copies nothing.
+        """
+        plan, mine = self.plan, self.stats
+        for taken in tuple(self._inlets) if entered is None else (entered,):
+            stats.arrived.add(taken.chunks, taken.seconds)
+        for given in tuple(self._outlets):
+            stats.left.add(given.chunks, given.seconds)
+        if mine.dropped:
+            stats.dropped.add(mine.dropped, plan.channels_in)
+        if mine.filled:
+            stats.filled.add(mine.filled, plan.channels_out if plan.gives else plan.channels_in)
+        stats.own += mine.own
 
     def left(self) -> Tally:
         """Return what left the node at all outputs. From any thread."""

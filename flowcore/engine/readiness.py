@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -23,6 +23,7 @@ class Readiness:
         self._plan = plan
         self._now = now
         self._found = ""
+        self._room: dict[str, float] = {}
         self._began = -CHECK_INTERVAL
         self._running: threading.Thread | None = None
 
@@ -37,9 +38,17 @@ class Readiness:
             self._running.start()
         return found
 
+    def room(self) -> Mapping[str, float]:
+        """Return the least `flowcore.node.Node.room` of each kind in the last check, and begin the next one."""
+        self.obstacle()
+        return self._room
+
     def _check(self) -> None:
         found = ""
+        room: dict[str, float] = {}
         for node in self._plan.nodes.values():
             with suppress(Exception):  # a check that fails says nothing of the calls
                 found = found or node.cls.obstacle(node.config)
-        self._found = found
+                for kind, flows in node.cls.room(node.config).items():
+                    room[kind] = min(flows, room.get(kind, flows))
+        self._found, self._room = found, room

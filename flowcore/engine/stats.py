@@ -33,6 +33,11 @@ class Reasons(dict[str, Tally]):
             self[reason] = Tally()
         self[reason].add(chunks, seconds)
 
+    def add(self, other: Reasons, channels: int = 1) -> None:
+        """Add other tallies. A node reports seconds of channels: a stereo stream has two for each of its seconds."""
+        for reason, tally in tuple(other.items()):  # another thread may be counting
+            self.count(reason, tally.chunks, tally.seconds / channels)
+
     def total(self) -> Tally:
         tallies = tuple(self.values())  # in one step: another thread may be counting
         return Tally(sum(t.chunks for t in tallies), sum(t.seconds for t in tallies))
@@ -62,21 +67,11 @@ class NodeStats:
         """Add another node's counters, for the totals of a graph."""
         self.arrived.add(other.arrived.chunks, other.arrived.seconds)
         self.left.add(other.left.chunks, other.left.seconds)
-        for mine, theirs in ((self.dropped, other.dropped), (self.filled, other.filled)):
-            for reason, tally in tuple(theirs.items()):  # a thread that was given up may still count
-                mine.count(reason, tally.chunks, tally.seconds)
+        self.dropped.add(other.dropped)
+        self.filled.add(other.filled)
         self.own += other.own
         self.waits.add(other.waits)
         self.depth += other.depth
-
-    def per_stream(self, channels_in: int, channels_out: int) -> NodeStats:
-        """Return a copy in seconds of streams. A node reports seconds of channels, of which a stereo stream has two."""
-        stats = NodeStats()
-        stats.add(self)
-        for reasons, channels in ((stats.dropped, channels_in), (stats.filled, channels_out)):
-            for tally in reasons.values():
-                tally.seconds /= channels
-        return stats
 
     def json(self) -> dict[str, Any]:
         """Return JSON values."""

@@ -1,4 +1,4 @@
-"""The metrics of an engine and of the run: each declared once, and read from counters that the engine has anyway.
+"""The metrics of an engine, read from counters that it has anyway.
 
 `read` is for a thread beside the event loop. It takes no lock and changes nothing, so a call that ends meanwhile may be
 missing for a moment: `flowcore.control.run_metrics` lets no counter go down.
@@ -16,78 +16,29 @@ from flowcore.engine.totals import Totals
 from flowcore.events import ENGINE_REASONS
 from flowcore.graph.plan import Plan
 from flowcore.metrics import Histogram, Metric
+from flowcore.telemetry.declared import (
+    BUSY,
+    CALLS,
+    DROPPED,
+    DROPPED_CHUNKS,
+    ENDED,
+    EVENTS,
+    FAILED,
+    FILLED,
+    IN,
+    LOST,
+    LOST_CHUNKS,
+    OPEN_FILES,
+    OPEN_FILES_LIMIT,
+    OUT,
+    QUEUE,
+    QUEUE_WAIT,
+    READY,
+    REFUSED,
+    SLOT,
+    STARTED,
+)
 from flowcore.telemetry.samples import Samples
-
-STARTED = Metric("flowcore_calls_started_total", "counter", "Calls that were accepted.", ())
-ENDED = Metric("flowcore_calls_ended_total", "counter", "Calls that ended, by the reason of their end.", ("reason",))
-FAILED = Metric(
-    "flowcore_calls_failed_total", "counter", "Ended calls in which a node failed, or whose worker died.", ()
-)
-REFUSED = Metric("flowcore_calls_refused_total", "counter", "Calls that were turned away, by reason.", ("reason",))
-CALLS = Metric("flowcore_calls", "gauge", "Live calls, by state: opening, running or draining.", ("state",))
-LIMIT = Metric("flowcore_call_limit", "gauge", "Live calls that the run takes at most (`--max-calls`).", ())
-READY = Metric(
-    "flowcore_ready_processes", "gauge", "Processes that would take a call now; 0: the run is not ready.", ()
-)
-DRAINS = Metric(
-    "flowcore_draining", "gauge", "1 while the run takes no more calls and waits for the end of live ones.", ()
-)
-WORKERS = Metric(
-    "flowcore_workers", "gauge", "Processes that take calls: those that answered this scrape, or silent.", ("state",)
-)
-LOST = Metric(
-    "flowcore_audio_lost_seconds_total",
-    "counter",
-    "Audio that the peer sent, or should have sent, and that is missing from the result; each party's counted.",
-    ("node", "reason"),
-)
-LOST_CHUNKS = Metric(
-    "flowcore_chunks_lost_total", "counter", "Chunks lost in the same way; texts have no length.", ("node", "reason")
-)
-DROPPED = Metric(
-    "flowcore_audio_dropped_seconds_total", "counter", "Audio that a node dropped, lost or not.", ("node", "reason")
-)
-DROPPED_CHUNKS = Metric(
-    "flowcore_chunks_dropped_total",
-    "counter",
-    "Chunks or messages that a node dropped, lost or not.",
-    ("node", "reason"),
-)
-FILLED = Metric(
-    "flowcore_audio_filled_seconds_total", "counter", "Audio that a node filled in, lost or not.", ("node", "reason")
-)
-IN = Metric("flowcore_node_audio_in_seconds_total", "counter", "Audio that came to a node.")
-OUT = Metric("flowcore_node_audio_out_seconds_total", "counter", "Audio that a node passed on.")
-BUSY = Metric(
-    "flowcore_node_busy_seconds_total", "counter", "Time spent in the node itself, estimated from samples.", ("node",)
-)
-QUEUE = Metric("flowcore_queue_seconds", "gauge", "Audio that waits now in the queues before a node.")
-QUEUE_WAIT = Metric(
-    "flowcore_queue_wait_seconds",
-    "histogram",
-    "Latency that the queue before a node added, of sampled chunks.",
-)
-SLOT = Metric(
-    "flowcore_slot_busy_seconds",
-    "histogram",
-    "Work of the event loop in one slot; a slot has 0.02 s, and 0.04 s under load.",
-    (),
-)
-OPEN_FILES = Metric("flowcore_open_files", "gauge", "Open files and connections of all processes that take calls.", ())
-OPEN_FILES_LIMIT = Metric("flowcore_open_files_limit", "gauge", "How many they may have open.", ())
-EVENTS = Metric(
-    "flowcore_events_total",
-    "counter",
-    "Events of the log, merged ones too; a stall of the event loop is `loop_blocked`.",
-    ("event", "level"),
-)
-BUILD = Metric("flowcore_build_info", "gauge", "1, with the version.", ("version",))
-
-ENGINE_METRICS = (
-    STARTED, ENDED, FAILED, REFUSED, CALLS, LIMIT, READY, DRAINS, WORKERS, LOST, LOST_CHUNKS, DROPPED, DROPPED_CHUNKS,
-    FILLED, IN, OUT, BUSY, QUEUE, QUEUE_WAIT, SLOT, OPEN_FILES, OPEN_FILES_LIMIT, EVENTS, BUILD,
-)  # fmt: skip
-"""All metrics that every run has, in the order of the documentation."""
 
 UNDECLARED = "undeclared"
 """Label value of events that no class declares: their names could be any number."""
@@ -98,13 +49,17 @@ def read(engine: Engine) -> Samples:
     samples = totals_samples(engine.totals)  # first: calls that end meanwhile are not counted twice
     samples.add(event_samples(engine.bus))
     samples.add(_zeros(engine.plan))
+    nodes: dict[str, NodeStats] = {}
+    lost = Losses()
     for flow in tuple(engine.flows.values()):
         samples.count(CALLS, 1, flow.state)
-        _count_losses(samples, flow.losses())
-        for name, stats in flow.stats().items():
-            _count_node(samples, name, stats)
-            if stats.depth:
-                samples.count(QUEUE, stats.depth, name)
+        lost.add(flow.losses())
+        flow.add_to(nodes)
+    _count_losses(samples, lost)
+    for name, stats in nodes.items():
+        _count_node(samples, name, stats)
+        if stats.depth:
+            samples.count(QUEUE, stats.depth, name)
     samples.count(SLOT, engine.slots.durations)
     samples.count(READY, float(not engine.objection))
     room = open_files.room()

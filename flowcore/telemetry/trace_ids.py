@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """Variables of OpenTelemetry that name the collector; without one there are no traces."""
+
+TraceOf = Callable[[str], str]
+"""Returns the id of a flow's trace, as `trace_text` does; nothing where no trace of it is sent."""
 
 
 def traces_wanted() -> bool:

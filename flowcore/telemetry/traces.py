@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -27,9 +28,11 @@ from opentelemetry.trace import SpanKind, StatusCode
 from flowcore.engine.bus import Bus, Event
 from flowcore.errors import UsageError
 from flowcore.events import SEPARATE_FIELDS
-from flowcore.telemetry.trace_ids import trace_id
+from flowcore.telemetry.trace_ids import TraceOf, trace_id, trace_text
 
 PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+SPAN: Final = "call"
+"""Name of the span of a call."""
 END_TIMEOUT: Final = 3.0
 """Seconds that the end of the process waits for a collector."""
 MAX_WAITING: Final = 2048
@@ -37,8 +40,12 @@ MAX_WAITING: Final = 2048
 
 
 @contextmanager
-def traced(bus: Bus, graph: str) -> Iterator[None]:
-    """Send a span for each call whose events come over ``bus``. Raises `UsageError` for a protocol other than HTTP."""
+def traced(bus: Bus, graph: str) -> Iterator[TraceOf]:
+    """Send a span for each call whose events come over ``bus``.
+
+    Yields what returns the id of a flow's trace; nothing for a flow that the sampler leaves out. Raises `UsageError`
+    for a protocol other than HTTP.
+    """
     protocol = next((os.environ[name] for name in PROTOCOLS if os.environ.get(name)), "http/protobuf")
     if protocol != "http/protobuf":
         name = next(name for name in PROTOCOLS if os.environ.get(name))
@@ -57,8 +64,14 @@ def traced(bus: Bus, graph: str) -> Iterator[None]:
     provider.add_span_processor(sending)
     calls = _Calls(provider, ids)
     bus.subscribe(calls.event)
+
+    @lru_cache(maxsize=MAX_WAITING)
+    def trace_of(flow: str) -> str:
+        sampled = provider.sampler.should_sample(None, trace_id(flow), SPAN).decision.is_sampled()  # type: ignore[no-untyped-call]
+        return trace_text(flow) if sampled else ""
+
     try:
-        yield
+        yield trace_of
     finally:
         calls.end()
         sending.shutdown()
@@ -97,7 +110,7 @@ class _Calls:
         """Begin a span; that of a worker that died begins here with its end."""
         self._ids.flow = flow
         span = self._spans[flow] = self._tracer.start_span(
-            "call", Context(), kind=SpanKind.SERVER, attributes={"flowcore.flow": flow}
+            SPAN, Context(), kind=SpanKind.SERVER, attributes={"flowcore.flow": flow}
         )
         return span
 

@@ -71,6 +71,15 @@ class SharedCallLimit:
     def full(self) -> bool:
         return self.held >= self.limit
 
+    @property
+    def takers(self) -> int:
+        return max(1, sum(self._cells[_OPEN : self.rows * _ROW : _ROW]))
+
+    @property
+    def left(self) -> int:
+        before_mine = sum(self._cells[_OPEN : self._mine : _ROW])
+        return max(0, self.limit - self.held + before_mine) // self.takers  # the parts of all add up to what is left
+
     def take(self) -> bool:
         fcntl.lockf(self.fd, fcntl.LOCK_EX)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal, TypeVar
 from zlib import crc32
@@ -35,6 +36,7 @@ from nodes.recording.recording_file import RecordingFile
 
 SILENCE_FRAMES = 1 << 14  # frames of silence written at once, so that a long hold needs no large array
 RETRY_INTERVAL = 5.0  # seconds of the call between two attempts to write to a disk that refused
+PLANNED_BYTES = 600 * 32_000  # kept free for each call: ten minutes of stereo WAV at 8 kHz, the largest usual file
 DISK_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -122,6 +124,10 @@ class Recorder(Sink[Audio, RecordingConfigT]):
             return "disk_failed" if not is_writable(root) else "disk_full" if free_space(root) < config.min_free else ""
         except OSError:
             return "disk_failed"
+
+    @classmethod
+    def room(cls, config: RecordingConfigT) -> Mapping[str, float]:
+        return {"disk": (free_space(config.path.root) - config.min_free) / PLANNED_BYTES}
 
     @classmethod
     @abstractmethod

@@ -23,6 +23,7 @@ OPEN = ("/healthz", "/readyz")
 PROTECTED = (
     "/metrics",
     "/v1/access",
+    "/v1/capacity",
     "/v1/calls",
     "/v1/calls/{call}",
     "/v1/calls/{call}/tap",

@@ -30,6 +30,23 @@ def test_a_run_that_does_not_answer_is_neither_alive_nor_ready(tmp_path, path):
         assert (answer.status_code, answer.text) == (503, "no_answer\n")
 
 
+def test_the_capacity_is_the_sum_of_the_processes_and_names_what_is_full_first(live, served):
+    call(live, "one")
+    found = served.get("/v1/capacity").json()
+    (worker,) = found["workers"]
+    assert (found["calls"], worker["calls"], worker["worker"]) == (1, 1, 1)
+    assert found["until_full"] == worker["until_full"] == min(worker["room"].values())
+    assert worker["room"][found["limited_by"]] == found["until_full"]
+    assert worker["room"]["call_limit"] == 1999
+
+
+def test_a_run_that_drains_has_no_room(live, served):
+    call(live, "one")
+    live.call(lambda: live.engine.finish(3600))
+    found = served.get("/v1/capacity").json()
+    assert (found["until_full"], found["limited_by"]) == (0, "stopping")
+
+
 def test_the_version_is_that_of_the_call_log(served):
     version = served.get("/v1/version").json()
     assert version["graph_sha256"] == hashlib.sha256(RECORD.read_bytes()).hexdigest()

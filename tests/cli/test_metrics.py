@@ -8,9 +8,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from flowcore.cli.metrics import page
-from flowcore.control import ask
 from flowcore.registry import available
+from flowcore.telemetry.exposition import OPENMETRICS
 from tests.support.phone import Phone
+from tests.support.prometheus import metrics_text
 from tests.support.service import Service
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +60,7 @@ def test_calls_of_all_processes_are_counted_also_those_of_one_that_was_killed(fl
         if workers > 1:
             os.kill(service.pids()[0], signal.SIGKILL)
             service.heard("worker_started", 3)
-            found = values(ask(service.control, {"ask": "metrics", "accept": "application/openmetrics-text"})[0][0])
+            found = values(metrics_text(service.control, OPENMETRICS))
             assert found["flowcore_calls_started_total",] == found["flowcore_calls_ended_total", "stop"] == 4
             assert found["flowcore_events_total", "worker_died", "error"] == 1
         service.stop()

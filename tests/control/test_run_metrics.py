@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -9,18 +10,9 @@ from flowcore.control.handler import engine_handler
 from flowcore.control.run_metrics import RunMetrics
 from flowcore.engine.engine import Engine
 from flowcore.engine.totals import Totals
-from flowcore.telemetry.engine_metrics import (
-    CALLS,
-    DRAINS,
-    ENDED,
-    FAILED,
-    LIMIT,
-    LOST,
-    REFUSED,
-    STARTED,
-    WORKERS,
-    totals_samples,
-)
+from flowcore.telemetry.declared import CALLS, DRAINS, ENDED, FAILED, LIMIT, LOST, REFUSED, STARTED, WORKERS
+from flowcore.telemetry.engine_metrics import totals_samples
+from flowcore.telemetry.exposition import text_of
 from flowcore.telemetry.samples import Samples
 from tests.engine.nodes import Keep, Tones, plan, step
 
@@ -125,12 +117,33 @@ def test_a_call_that_is_missing_for_a_moment_lowers_no_counter():
     assert value(read(metrics), LOST, "wav", "disk_full") == 0.5
 
 
-@pytest.mark.parametrize("accept", ["", "application/openmetrics-text"])
-def test_the_text_has_the_metrics_of_the_engine(accept):
+def test_the_answer_is_text_for_prometheus_once_it_is_read():
     engine = Engine(PLAN)
-    text, kind = asyncio.run(run_metrics({1: engine_handler(engine)}).text(accept))
-    assert accept in kind
-    if not accept:
-        families = {family.name: family.type for family in text_string_to_metric_families(text.decode())}
-        assert families["flowcore_calls_started"] == "counter"
-        assert families["flowcore_queue_wait_seconds"] == "histogram"
+
+    async def answered():
+        return await run_metrics({1: engine_handler(engine)}).answer.get()
+
+    text, _ = text_of(msgspec.json.decode(asyncio.run(answered())))
+    families = {family.name: family.type for family in text_string_to_metric_families(text.decode())}
+    assert families["flowcore_calls_started"] == "counter"
+    assert families["flowcore_queue_wait_seconds"] == "histogram"
+
+
+@pytest.mark.fault(91)
+def test_a_scraper_each_10_ms_lets_the_processes_read_once_a_second():
+    asked = []
+    clock = [0.0]
+
+    class Counting(Worker):
+        async def __call__(self, request):
+            asked.append(clock[0])
+            return await super().__call__(request)
+
+    async def scrape():
+        metrics = run_metrics({1: Counting(flows=1)}, now=lambda: clock[0])
+        for number in range(300):
+            clock[0] = number / 100
+            await metrics.answer.get()
+
+    asyncio.run(scrape())
+    assert asked == [0.0, 1.0, 2.0]

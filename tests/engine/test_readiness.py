@@ -25,6 +25,26 @@ class NeedsDisk(Sink[Audio]):
         """Take it."""
 
 
+class HasRoom(NeedsDisk):
+    """Has room for ten flows."""
+
+    name = "has_room"
+
+    @classmethod
+    def room(cls, config):
+        return {"disk": 10, "licences": 7}
+
+
+class HasLessRoom(NeedsDisk):
+    """Has room for four."""
+
+    name = "has_less_room"
+
+    @classmethod
+    def room(cls, config):
+        return {"disk": 4}
+
+
 class RaisesInCheck(NeedsDisk):
     """Has a defect."""
 
@@ -96,3 +116,9 @@ def test_a_check_that_hangs_is_an_obstacle_and_is_not_repeated_meanwhile(ask):
     GOES_ON.set()
     ask(HangsInCheck, 106.0)
     assert ask(HangsInCheck, 107.0) == ""
+
+
+def test_the_room_of_each_kind_is_that_of_the_node_with_the_least():
+    two = plan(step("call", Tones), step("one", HasRoom, "call"), step("two", HasLessRoom, "call"))
+    readiness = Readiness(two, lambda: 100.0)
+    until(lambda: readiness.room() == {"disk": 4, "licences": 7})

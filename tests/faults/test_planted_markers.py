@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from flowcore.control import ask
 from tests.support.collector import collector
 from tests.support.phone import Phone
+from tests.support.prometheus import metrics_text
 from tests.support.service import Service
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ def test_no_number_and_no_token_is_in_the_log_the_metrics_or_the_traces(tmp_path
             phone.stop()
             phone.hang_up()
             service.heard("flow_closed")
-            text = ask(service.control, {"ask": "metrics"})[0][0]
+            text = metrics_text(service.control)
             service.stop()
     assert 'flowcore_calls_ended_total{reason="stop"} 1.0' in text
     assert len(traces.spans) == 1

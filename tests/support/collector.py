@@ -14,12 +14,15 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Collector:
-    """``spans`` and ``requests`` that came to ``url``; it answers with ``status``."""
+    """``spans`` and ``requests`` that came to ``url``; it answers with ``status`` once it ``may_answer``."""
 
     def __init__(self) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
         self.bodies: list[bytes] = []
         self.status = 200
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.asked = threading.Event()
         self.url = ""
 
     @property
@@ -46,7 +49,9 @@ def collector() -> Iterator[Collector]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            running.asked.set()
             body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+            running.may_answer.wait()
             if running.status == 200:
                 assert self.path == "/v1/traces"
                 running.bodies.append(body)
@@ -64,5 +69,6 @@ def collector() -> Iterator[Collector]:
         try:
             yield running
         finally:
+            running.may_answer.set()
             server.shutdown()
             thread.join()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import shutil
 import subprocess
-import threading
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,9 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.exposition import choose_encoder
-
 from flowcore.control import ask
+from flowcore.telemetry.exposition import text_of
 from tests.support.live import until
 from tests.support.ports import free_port
 
@@ -29,29 +27,9 @@ scrape_configs:
 """
 
 
-@contextmanager
-def metrics_page(control: Path) -> Iterator[int]:
-    """Serve what the control socket answers, at the yielded port."""
-
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            accept = self.headers.get("Accept", "")
-            text = ask(control, {"ask": "metrics", "accept": accept})[0][0]
-            self.send_response(200)
-            self.send_header("Content-Type", choose_encoder(accept)[1])
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None: ...
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+def metrics_text(control: Path, accept: str = "") -> str:
+    """The metrics of the run whose hub is at ``control``, as a scraper with this ``Accept`` header reads them."""
+    return text_of(ask(control, {"ask": "metrics"})[0][0], accept)[0].decode()
 
 
 class Prometheus:
@@ -70,6 +48,16 @@ class Prometheus:
         """Return the values of an instant query, one for each series."""
         return [float(found["value"][1]) for found in self.get("query", query=expression)["result"]]
 
+    def exemplars(self, expression: str) -> list[dict[str, Any]]:
+        """Return the exemplars of the series of an expression."""
+        found = self.get("query_exemplars", query=expression, start="0", end=str(time.time() + 60))
+        return [exemplar for series in found for exemplar in series["exemplars"]]
+
+    def until_exemplars(self, expression: str) -> list[dict[str, Any]]:
+        """Wait until a series of an expression has exemplars, and return them."""
+        until(lambda: self.exemplars(expression))
+        return self.exemplars(expression)
+
     def rules(self) -> list[dict[str, Any]]:
         """Return the state of each alert rule."""
         return [rule for group in self.get("rules")["groups"] for rule in group["rules"]]
@@ -87,6 +75,7 @@ def prometheus(folder: Path, rules: Path, scraped: int) -> Iterator[Prometheus]:
     (folder / "prometheus.yml").write_text(CONFIG.format(rules=rules, port=scraped))
     port = free_port()
     command = [program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+    command.append("--enable-feature=exemplar-storage")
     process = subprocess.Popen(
         [*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -9,13 +9,15 @@ import pytest
 from flowcore import Audio, Config, Emit, Reason, Resource, Transform
 from flowcore.engine.engine import Engine
 from flowcore.metrics import Histogram, Metric
-from flowcore.telemetry import engine_metrics as metrics
-from flowcore.telemetry.engine_metrics import ENGINE_METRICS, read
+from flowcore.telemetry import declared as metrics
+from flowcore.telemetry.declared import ENGINE_METRICS
+from flowcore.telemetry.engine_metrics import UNDECLARED, read
 from flowcore.telemetry.samples import Samples
 from flowcore.testing import GraphResult, run_plan
 from tests.engine.nodes import Keep, KeepInThread, Tones, plan, step
 
 LEVEL = Metric("acme_level", "gauge", "Level of the meter.")
+CALLERS = Metric("acme_callers", "gauge", "Callers of the listener.")
 
 
 class Meter(Resource):
@@ -137,12 +139,30 @@ def test_what_can_be_lost_or_refused_is_0_from_the_start():
 def test_a_peer_chooses_no_label():
     samples, _ = read_in_slots(CALL, SPILL, WAV)
     assert not [key for key in samples[-1] if "word" in "".join(key)]
-    assert value(samples[-1], metrics.EVENTS, metrics.UNDECLARED, "info") == 2
+    assert value(samples[-1], metrics.EVENTS, UNDECLARED, "info") == 2
 
 
 def test_a_resource_measures_for_the_first_node_that_has_it():
     samples, _ = read_in_slots(CALL, step("m", Metered, "call"))
     assert value(samples[-1], LEVEL, "m") == 3
+
+
+def test_a_listener_with_a_resource_measures_and_so_does_the_resource():
+    class Counting(Tones):
+        """A listener with a meter of its own."""
+
+        name = "counting"
+        metrics = (CALLERS, LEVEL)
+
+        @classmethod
+        def make_resource(cls, config: Any) -> Resource:
+            return Meter()
+
+        def measure(self) -> dict[Metric, float | Histogram]:
+            return {CALLERS: 7.0}
+
+    samples, _ = read_in_slots(step("call", Counting, pace=True), step("wav", Keep, "call"))
+    assert (value(samples[0], CALLERS, "call"), value(samples[0], LEVEL, "call")) == (7, 3)
 
 
 def test_a_resource_that_raises_is_named_and_hides_no_other_metric():

@@ -1,7 +1,9 @@
 """Values of several processes add up, and never go down."""
 
+import json
+
 from flowcore.metrics import Histogram, Metric
-from flowcore.telemetry.samples import Samples
+from flowcore.telemetry.samples import Exemplar, Samples
 
 CALLS = Metric("flowcore_calls_total", "counter", "Calls.", ("reason",))
 WAIT = Metric("flowcore_wait_seconds", "histogram", "Wait.", ())
@@ -33,8 +35,14 @@ def test_adding_leaves_the_other_as_it_was():
 
 def test_a_lower_value_is_raised_and_a_higher_one_stays():
     now = samples(3, 0.5)
-    now.raise_to(samples(5))
+    now.raise_to(samples(5), {CALLS.name, WAIT.name})
     assert now == samples(5, 0.5)
+
+
+def test_what_is_no_counter_may_go_down():
+    now = samples(3, 0.5)
+    now.raise_to(samples(5), {WAIT.name})
+    assert now == samples(3, 0.5)
 
 
 def test_only_some_metrics_can_be_kept():
@@ -43,4 +51,15 @@ def test_only_some_metrics_can_be_kept():
 
 def test_they_come_through_a_channel_of_json_as_they_were():
     one = samples(1, 0.5)
-    assert Samples.from_message(one.to_message()) == one
+    one.explain(WAIT, Exemplar("4bf9", 0.5, 8))
+    read = Samples.from_message(json.loads(json.dumps(one.to_message())))
+    assert (read, read.exemplars) == (one, one.exemplars)
+
+
+def test_a_sum_has_one_exemplar_for_each_bucket():
+    one, two = samples(1, 0.5), samples(1, 0.5, 0.7)
+    one.explain(WAIT, Exemplar("a", 0.5, 8))
+    two.explain(WAIT, Exemplar("b", 0.5, 8))
+    two.explain(WAIT, Exemplar("b", 0.7, 9))
+    one.add(two)
+    assert [found.trace_id for found in one.exemplars.values()] == ["b", "b"]

@@ -50,6 +50,20 @@ def test_the_manifests_follow_the_schemas_of_kubernetes():
     passes(BIN / "kubernetes-validate", "--strict", DEPLOY / "kubernetes.yaml")
 
 
+def test_the_autoscaler_follows_the_schemas_and_the_metric_that_the_adapter_makes_of_a_rule(pod):
+    path = DEPLOY / "kubernetes-autoscaling.yaml"
+    passes(BIN / "kubernetes-validate", "--strict", path)
+    scaler = yaml.safe_load(path.read_text())["spec"]
+    deployments = [
+        one for one in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()) if one["spec"].get("template")
+    ]
+    assert [one["metadata"]["name"] for one in deployments] == [scaler["scaleTargetRef"]["name"]]
+    (rule,) = yaml.safe_load((DEPLOY / "prometheus" / "adapter.yaml").read_text())["rules"]["external"]
+    assert [one["external"]["metric"]["name"] for one in scaler["metrics"]] == [rule["name"]["as"]]
+    groups = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"]
+    assert rule["seriesQuery"] in [one.get("record") for group in groups for one in group["rules"]]
+
+
 def test_the_graph_is_valid_with_its_secret():
     passes(BIN / "flowcore", "check", DEPLOY / "graph.yaml", RINGCX_SECRET="a-secret-of-a-test")
 

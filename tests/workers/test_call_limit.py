@@ -45,6 +45,18 @@ def test_a_worker_expects_its_part_of_the_calls():
     assert [worker.share for worker in workers_with(0, 0, 0)] == [34] * 3
 
 
+@pytest.mark.parametrize("held", [(0, 0, 0), (1, 0, 0), (9, 1, 30), (60, 40, 0)])
+def test_the_parts_of_what_is_left_add_up_to_it(held):
+    assert sum(worker.left for worker in workers_with(*held)) == 100 - sum(held)
+
+
+def test_a_worker_that_takes_no_more_calls_leaves_its_part_to_the_others():
+    workers = workers_with(5, 5, 5)
+    workers[1].leave()
+    assert workers[0].left + workers[2].left == 85
+    assert workers[0].takers == 2
+
+
 def test_idle_workers_take_few_connections_each():
     assert [worker.room() for worker in workers_with(0, 0, 0)] == [FULL_SHARE] * 3
 

@@ -13,14 +13,20 @@ from concurrent.futures import Future
 from time import monotonic
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flowcore import CannotStart
-from flowcore.speech import DecodeFailed, Decoder, Rejected
+from flowcore.speech import Decoded, DecodeFailed, Decoder, Rejected
 from nodes.speech.local.decode_queue import DecodeJob, DecodeQueue, Outcome, Overloaded
+from nodes.speech.usage import Usage
 
 MIN_RETRY_DELAY = 0.5  # seconds before the second attempt to open a decoder again; doubled up to ``MAX_RETRY_DELAY``
 MAX_RETRY_DELAY = 30.0
+FULL = 0.9  # share of time in which the decoders work when they are full: beyond it utterances wait for long
 MAX_DEATHS = 3  # decoders that may die of one utterance before the utterance is blamed and given up
+
+
+Samples = NDArray[np.int16]
 
 
 class DecoderDied(DecodeFailed):
@@ -38,6 +44,7 @@ class DecoderPool:
 
     def __init__(self, decoders: Sequence[Decoder], max_wait: float) -> None:
         self.queue = DecodeQueue(max_wait)
+        self._needed = Usage()
         self._closed = threading.Event()
         self._decoders = decoders
         opened: list[Future[None]] = [Future() for _ in decoders]
@@ -91,10 +98,10 @@ class DecoderPool:
             phrases = (job.phrases,) if job.phrases else ()
             before = job.context
             if before is not None and (job.patient or not self.queue.finals):
-                both = decoder.decode(np.concatenate((before.samples, job.samples)), *phrases)
+                both = self._decode_samples(decoder, job, np.concatenate((before.samples, job.samples)), *phrases)
                 if new := before.words_after(both):
                     return new
-            return decoder.decode(job.samples, *phrases)
+            return self._decode_samples(decoder, job, job.samples, *phrases)
         except DecoderDied:
             raise
         except (DecodeFailed, Rejected) as error:
@@ -103,6 +110,19 @@ class DecoderPool:
             failed = DecodeFailed(f"{type(error).__name__}: {error}")
             failed.__cause__ = error
             return failed
+
+    def _decode_samples(self, decoder: Decoder, job: DecodeJob, samples: Samples, *phrases: Sequence[str]) -> Decoded:
+        began = monotonic()
+        try:
+            return decoder.decode(samples, *phrases)
+        finally:
+            if job.final and not job.patient:  # interim texts and contexts take only time that is left
+                self._needed.add((monotonic() - began) * len(job.samples) / max(1, len(samples)))
+
+    @property
+    def load(self) -> float:
+        """Seconds so far for which final texts of live calls took all that the decoders can give."""
+        return self._needed.seconds / len(self._decoders) / FULL
 
     def _on_death(self, job: DecodeJob, error: DecoderDied) -> None:
         """Give back or fail the job of a decoder that died."""

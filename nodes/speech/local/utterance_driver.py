@@ -77,6 +77,9 @@ class DecoderResource(Resource):
     def measure(self) -> dict[Metric, float | Histogram]:
         return {AUDIO_SENT: self.pool.queue.taken, DECODER_WAIT: self.pool.queue.waits}
 
+    def load(self) -> dict[str, float]:
+        return {"decoders": self.pool.load}
+
 
 def cores() -> int:
     """Return this worker process's share of the usable cores, at least 1."""

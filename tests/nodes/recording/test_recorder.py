@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from flowcore import Audio, CannotStart
 from flowcore.testing import FakeDisk, NodeHarness, run_plan, silence, tone
+from nodes.recording import recorder
 from nodes.sinks.audio_file import AudioFile
 from nodes.sinks.wav_file import WavFile
 from tests.engine.nodes import Tones, plan, step
@@ -299,3 +300,9 @@ def test_a_file_that_cannot_be_completed_is_reported(tmp_path):
     (tmp_path / "x.wav.part").write_bytes(b"another program's file" * 10)
     harness.end()
     assert [event for event, _ in harness.events] == ["file_unfinished"]
+
+
+def test_the_disk_has_room_for_calls_of_ten_minutes_beside_the_free_space(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorder, "free_space", lambda path: 100 * recorder.PLANNED_BYTES + (200 << 20))
+    config = WavFile.Config(path=f"{tmp_path}/{{flow}}.wav", min_free="200MiB")
+    assert WavFile.room(config) == {"disk": 100}

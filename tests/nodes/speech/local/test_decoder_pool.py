@@ -220,3 +220,33 @@ def test_while_other_jobs_wait_context_is_not_decoded(rig):
     rig.submit("second", 2, before=said("5", 3))
     rig.submit("third", 3)
     assert rig.finish(3) == {"first": "1 samples", "second": "2 samples", "third": "3 samples"}
+
+
+class Timed(Decoder):
+    """Takes a second of the test's clock for each sample."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def open(self) -> None: ...
+
+    def decode(self, samples: np.ndarray) -> Decoded:
+        self.time += len(samples)
+        return Decoded(f"{len(samples)} samples")
+
+    def close(self) -> None: ...
+
+
+def test_the_load_is_the_time_that_final_texts_need(monkeypatch):
+    decoder = Timed()
+    monkeypatch.setattr(decoder_pool, "monotonic", lambda: decoder.time)
+    rig = Rig(decoder)  # type: ignore[arg-type]
+    try:
+        rig.submit("final", 9)
+        rig.submit("interim", 5, final=False)
+        rig.submit("context", 2, before=said("5", 3))
+        for _ in range(3):
+            assert rig.reported.acquire(timeout=SOON)
+        assert rig.pool.load == pytest.approx((9 + 2) / decoder_pool.FULL)
+    finally:
+        assert rig.pool.close(SOON)
