@@ -34,6 +34,11 @@ class FromLinear:
     def __init__(self) -> None:
         self._order = ""
 
+    @property
+    def order(self) -> str:
+        """The order of bytes as numpy writes it, ``>`` or ``<`` first; empty as long as all was silent."""
+        return self._order
+
     def __call__(self, payload: bytes) -> bytes:
         if len(payload) % 2:
             raise BadMessage("odd_payload")
