@@ -34,6 +34,7 @@ from flowcore.errors import FlowcoreError
 from flowcore.graph.load import load
 from flowcore.graph.negotiate import compile_graph
 from flowcore.graph.plan import Plan
+from flowcore.telemetry.calls_until_full import CapacityEstimate
 
 SAMPLE_INTERVAL = 0.5
 """Seconds between two samples of CPU and memory."""
@@ -48,6 +49,8 @@ class Report:
 
     samples: list[tuple[float, float, int]] = field(default_factory=list)
     """Monotonic time in s, CPU of all threads in s, resident memory in bytes."""
+    capacities: list[int] = field(default_factory=list)
+    """For each sample, how many calls it could take in all by the estimate of `flowcore.telemetry.calls_until_full`."""
     flows: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     """Flows by the reason of their end."""
@@ -93,6 +96,7 @@ class Receiver:
         self._profile = profile
         self._events: Counter[str] = Counter()
         self._sample_at = 0.0
+        self._capacity = CapacityEstimate(engine)
         self._reader = select.poll()
         self._reader.register(pipe, 0)  # a hang-up is always reported
         engine.bus.subscribe(self._event)
@@ -110,6 +114,8 @@ class Receiver:
             if self._reader.poll(0):  # the bench was killed and cannot end this process
                 self.engine.stop()
             self.report.samples.append((now, time.process_time(), resident()))
+            estimate = self._capacity.read()
+            self.report.capacities.append(estimate.calls + estimate.until_full)
             if self._profile is not None:
                 self.report.profiles.append(self._profile.spent())
 

@@ -57,6 +57,8 @@ class Outcome:
     ages: list[float] = field(default_factory=list)
     profile: dict[str, float] = field(default_factory=dict)
     """CPU time by part of the receiver, in cores, if requested; the sum is ``cpu``."""
+    capacity: float = math.nan
+    """Calls that the receiver could take in all, by its own estimate near the end of the load."""
     damage: str = ""
     """Defect that a check of the resulting files found; empty when there is none."""
 
@@ -186,7 +188,9 @@ def outcome(calls: int, load: dict[str, Any], report: dict[str, Any]) -> Outcome
         used = {part: after[part] - before.get(part, 0.0) for part in after}
         by_share = sorted(used.items(), key=lambda item: -item[1])
         profile = {part: spent / (ended - began) for part, spent in by_share if spent > 0}  # 0: it has only started
-    return Outcome(calls, load, report, cpu, cpu / (calls * MESSAGES_PER_SECOND) * 1e6, resident, ages, profile)
+    capacity = report["capacities"][last] if report.get("capacities") else math.nan
+    us = cpu / (calls * MESSAGES_PER_SECOND) * 1e6
+    return Outcome(calls, load, report, cpu, us, resident, ages, profile, capacity)
 
 
 @dataclass(frozen=True)

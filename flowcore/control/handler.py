@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from flowcore import open_files
 from flowcore.call_ids import match
 from flowcore.control.call_control import answer as control_call
 from flowcore.control.live_calls import LiveCalls, describe
@@ -39,9 +40,10 @@ def engine_handler(engine: Engine) -> ControlHandler:
         if request["ask"] == "live_call":
             return live.call(str(request.get("flow")))
         if request["ask"] == "metrics":
-            samples = read(engine)
+            files = open_files.room()
+            samples = read(engine, files)
             exemplars.add_to(samples)
-            samples.add(capacity.read().samples())
+            samples.add(capacity.read(files).samples())
             return samples.to_message()
         if request["ask"] == "capacity":
             return capacity.read().json()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from flowcore.engine.admission import MessagePort
@@ -35,7 +36,7 @@ class Version:
     def __str__(self) -> str:
         return version_name(self.number, self.plan)
 
-    @property
+    @cached_property
     def files_per_call(self) -> int:
         """Files that a call is expected to keep open."""
         values = (value for node in self.plan.nodes.values() for _, value in node.config)

@@ -96,8 +96,8 @@ class CapacityEstimate:
         self._before = self._now()
         engine.slots.at_end(self._sample)
 
-    def read(self) -> CallsUntilFull:
-        """Return the present estimate. From any thread."""
+    def read(self, files: open_files.Room | None = None) -> CallsUntilFull:
+        """Return the present estimate; ``files`` is the room for open files, if it was looked up. From any thread."""
         engine = self._engine
         limit, calls = engine.call_limit, len(engine.flows)
         room = {"call_limit": limit.left}
@@ -106,7 +106,7 @@ class CapacityEstimate:
                 room[name] = _whole(capacity - calls)
             elif self._idle is not None:  # capacity: calls that a core can take
                 room[name] = _whole(capacity * self._idle / limit.takers)
-        room["open_files"] = _whole(open_files.room().calls / (1 + engine.version.files_per_call))
+        room["open_files"] = _whole((files or open_files.room()).calls / (1 + engine.version.files_per_call))
         for name, left in engine.node_room.items():
             room[name] = _whole(left / limit.takers - calls)
         return CallsUntilFull(calls, room, stopping=engine.draining)
@@ -121,7 +121,7 @@ class CapacityEstimate:
         used = {"event_loop": (after.loop - before.loop) / seconds / FULL_LOOP, "queues": self._level() / FULL_QUEUE}
         used["cpu"] = (after.cpu - before.cpu) / seconds
         for name, load in after.loads.items():
-            used[name] = (load - before.loads.get(name, load)) / seconds
+            used[name] = max(0.0, load - before.loads.get(name, load)) / seconds  # a reload begins at 0 again
         self._headroom.sample(used, calls, seconds)
         if after.machine is not None and before.machine is not None:
             idle = max(0.0, FULL_CPU * self._cores - (after.machine - before.machine) / seconds)

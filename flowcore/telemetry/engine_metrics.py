@@ -6,6 +6,9 @@ missing for a moment: `flowcore.control.run_metrics` lets no counter go down.
 
 from __future__ import annotations
 
+from typing import Final
+from weakref import WeakKeyDictionary
+
 from flowcore import open_files
 from flowcore.engine.bus import Bus
 from flowcore.engine.engine import REFUSAL_ADVICE, Engine
@@ -13,6 +16,7 @@ from flowcore.engine.flow import DRAINING, OPENING, RUNNING
 from flowcore.engine.losses import Losses
 from flowcore.engine.stats import NodeStats, Reasons
 from flowcore.engine.totals import Totals
+from flowcore.engine.version import Version
 from flowcore.events import ENGINE_REASONS
 from flowcore.graph.plan import Plan
 from flowcore.metrics import Histogram, Metric
@@ -42,13 +46,17 @@ from flowcore.telemetry.samples import Samples
 
 UNDECLARED = "undeclared"
 """Label value of events that no class declares: their names could be any number."""
+_ZEROS: Final[WeakKeyDictionary[Version, Samples]] = WeakKeyDictionary()
 
 
-def read(engine: Engine) -> Samples:
-    """Return the present values of an engine's metrics. From any thread."""
+def read(engine: Engine, files: open_files.Room | None = None) -> Samples:
+    """Return the present values of an engine's metrics; ``files`` is the room for open files, if it was looked up.
+
+    From any thread.
+    """
     samples = totals_samples(engine.totals)  # first: calls that end meanwhile are not counted twice
     samples.add(event_samples(engine.bus))
-    samples.add(_zeros(engine.plan))
+    samples.add(_zeros_of(engine.version))
     nodes: dict[str, NodeStats] = {}
     lost = Losses()
     for flow in tuple(engine.flows.values()):
@@ -62,7 +70,7 @@ def read(engine: Engine) -> Samples:
             samples.count(QUEUE, stats.depth, name)
     samples.count(SLOT, engine.slots.durations)
     samples.count(READY, float(not engine.objection))
-    room = open_files.room()
+    room = files or open_files.room()
     samples.count(OPEN_FILES, room.limit - room.free)
     samples.count(OPEN_FILES_LIMIT, room.limit)
     for name, values in engine.measured():
@@ -95,6 +103,14 @@ def event_samples(bus: Bus) -> Samples:
     for (event, logged), count in tuple(bus.delivered.items()):
         samples.count(EVENTS, count, event if event in declared else UNDECLARED, logged)
     return samples
+
+
+def _zeros_of(version: Version) -> Samples:
+    """Return `_zeros` of the graph of a version, made once."""
+    found = _ZEROS.get(version)
+    if found is None:
+        found = _ZEROS[version] = _zeros(version.plan)
+    return found
 
 
 def _zeros(plan: Plan) -> Samples:

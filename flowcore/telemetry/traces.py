@@ -74,7 +74,7 @@ def traced(bus: Bus, graph: str) -> Iterator[TraceOf]:
         yield trace_of
     finally:
         calls.end()
-        sending.shutdown()
+        sending.end()
 
 
 class _FlowIds(RandomIdGenerator):
@@ -145,6 +145,7 @@ class _Sending(SpanProcessor, SpanExporter):
         self._bus = bus
         self._waiting = 0
         self._refused = 0
+        self._ended = False
         self._lock = threading.Lock()
         self._room = int(os.environ.get(OTEL_BSP_MAX_QUEUE_SIZE) or MAX_WAITING)
         self._batches = BatchSpanProcessor(self)
@@ -162,6 +163,8 @@ class _Sending(SpanProcessor, SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
         with self._lock:
+            if self._ended:  # `end` has given these spans up
+                return result
             self._waiting -= len(spans)
             refused, self._refused = self._refused, 0
         if result is not SpanExportResult.SUCCESS:
@@ -169,15 +172,21 @@ class _Sending(SpanProcessor, SpanExporter):
         self._report("queue_full", refused)
         return result
 
-    def shutdown(self) -> None:
-        """Send what waits, for ``END_TIMEOUT`` seconds at most."""
-        given_up = threading.Timer(END_TIMEOUT, self._exporter.shutdown)
-        given_up.daemon = True
-        given_up.start()
-        self._batches.shutdown()  # type: ignore[no-untyped-call]
-        given_up.cancel()
-        self._report("process_ended", self._waiting)
+    def end(self) -> None:
+        """Send what waits, for ``END_TIMEOUT`` seconds at most: a collector that hangs takes longer for one request."""
+        sending = threading.Thread(target=self._batches.shutdown, name="traces-end", daemon=True)
+        sending.start()
+        sending.join(END_TIMEOUT)
+        with self._lock:
+            self._ended = True
+            waiting, refused = self._waiting, self._refused
+        self._report("process_ended", waiting)
+        self._report("queue_full", refused)
         self._bus.deliver()
+
+    def shutdown(self) -> None:
+        """Called by the batches, once they are sent."""
+        self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         return self._batches.force_flush(timeout_millis)

@@ -2,8 +2,8 @@
 
     python -m tests.bench [PART…] [--quick] [--json FILE] [--gate | --expect]
 
-Parts: micro, cost, paced, capacity, grpc, growth; all of them when none is named. ``--gate`` compares ratios with
-``expected.json`` and exits 1 when one is more than a fifth higher; ``--expect`` writes that file.
+Parts: micro, cost, metrics, paced, capacity, estimate, grpc, growth; all of them when none is named. ``--gate``
+compares ratios with ``expected.json`` and exits 1 when one is more than a fifth higher; ``--expect`` writes that file.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from rich.table import Table
 
 from flowcore.bench.trial import Outcome
 from tests.bench import calls, machine, micro
+from tests.bench.metrics_cost import BARE, Costs, metrics_cost
 
-PARTS = ("micro", "cost", "paced", "capacity", "grpc", "growth")
+PARTS = ("micro", "cost", "metrics", "paced", "capacity", "estimate", "grpc", "growth")
 EXPECTED = Path(__file__).with_name("expected.json")
 TOLERANCE = 1.2
 """A ratio may be this many times the expected one."""
@@ -120,6 +121,22 @@ class Bench:
         self.at_most("  the same, in bare readers", cost.ratio["record"], "x", 2, "median of rounds", doubt)
         self.at_most("  with resampling to 16 kHz", cost.us["record_16k"], "µs", 18, "", doubt)
 
+    def metrics(self) -> None:
+        """What metrics and traces cost: a call of this load has a fortieth of the usual length, and so of its audio."""
+        done: Any = None
+        for done in metrics_cost(calls.FEW // 2, 2 if self.quick else 5, 15.0 if self.quick else 30.0):
+            if isinstance(done, str):
+                self.tell(done)
+        assert isinstance(done, Costs)
+        doubt = f"generator late in {done.late} of {done.rounds} rounds" if done.late else ""
+        self.rows.append(
+            Row(f"{calls.FEW // 2} calls, four runs at once: a message", f"{done.us[BARE]:.3g} µs", note=doubt)
+        )
+        for kind, more in done.more.items():
+            note = f"of the record path; the admin process {done.admin_us[kind] - done.admin_us[BARE]:.2g} µs a message"
+            self.at_most(f"  {kind}", more * 100, "%", 1.0, note)
+        self.figures["metrics"] = {"us": done.us, "admin_us": done.admin_us, "more": done.more, "late": done.late}
+
     def paced(self) -> None:
         seconds = 3.0 if self.quick else 5.0
         found = {}
@@ -189,6 +206,23 @@ class Bench:
         if not done.in_time:
             self.rows.append(Row("  (the generator was late)", _late(done)))
         self.figures["stages"] = {"calls": count, "p50_ms": p50, "p99_ms": p99, "late_p99_ms": done.load["lag_p99_ms"]}
+
+    def estimate(self) -> None:
+        """How near "calls until full" comes, at a quarter and at half of what a core really holds."""
+        seconds = 5.0 if self.quick else 10.0
+        held = self.figures.get("capacity", {}).get("held")
+        if not held:
+            held = calls.capacity(3.0 if self.quick else 5.0, 200 if self.quick else 400, self.tell).held
+        found = {}
+        for share in (0.25, 0.5) if held else ():
+            count = max(1, round(held * share))
+            self.tell(f"calls until full, estimated at {count} calls")
+            done = calls.receive(calls.RECORD, count, seconds, probe=False, together=True)
+            found[count] = done.capacity
+            error = abs(done.capacity / held - 1)
+            what = f"calls until full, estimated at {share:.0%} of {held} calls"
+            self.at_most(what, error * 100, "% off", 30, f"{count} calls and {done.capacity - count:.0f} more")
+        self.figures["estimate"] = {"held": held, "estimated": found}
 
     def grpc(self) -> None:
         """Both transports side by side: what a second of one call's audio costs, as their messages differ in length."""

@@ -99,6 +99,11 @@ def test_a_resource_tells_how_busy_its_workers_are(monkeypatch):
     assert found.limited_by in ("decoders", "disk")
 
 
+def test_a_resource_that_begins_again_at_0_as_after_a_reload_is_no_negative_load(monkeypatch):
+    monkeypatch.setattr(Workers, "load", lambda self: {"decoders": 0.2 * (Workers.clock() % 10)})
+    assert estimate(monkeypatch, CALL, step("words", Decoded, "call")).room["decoders"] == pytest.approx(40, abs=10)
+
+
 def test_a_resource_that_raises_hides_no_other(monkeypatch):
     found = estimate(monkeypatch, CALL, step("words", BrokenDecoded, "call"), busy=0.1)
     assert "event_loop" in found.room

@@ -4,6 +4,7 @@ import pytest
 
 from flowcore.engine.bus import Bus
 from flowcore.errors import UsageError
+from flowcore.telemetry import traces
 from flowcore.telemetry.trace_ids import trace_id, trace_text, traces_wanted
 from flowcore.telemetry.traces import traced
 from flowcore.testing import run_plan
@@ -92,6 +93,16 @@ def test_a_collector_that_refuses_loses_the_spans_and_they_are_counted(gathering
     assert len(result.flows) == 2
     lost = [event.data for event in events if event.name == "spans_lost"]
     assert lost == [{"reason": "export_failed", "spans": 2}]
+
+
+def test_the_end_does_not_wait_for_a_collector_that_hangs(gathering, monkeypatch):
+    monkeypatch.setattr(traces, "END_TIMEOUT", 0.1)
+    gathering.may_answer.clear()
+    result, events = run()
+    assert gathering.asked.is_set()
+    lost = [event.data for event in events if event.name == "spans_lost"]
+    assert lost == [{"reason": "process_ended", "spans": len(result.flows)}]
+    assert not gathering.requests
 
 
 def test_spans_beyond_the_queue_are_counted(gathering, monkeypatch):
