@@ -96,10 +96,22 @@ def test_all_files_mean_the_same_port_and_user(pod, dockerfile):
 
 
 @pytest.mark.slow
-def test_prometheus_accepts_its_configuration():
+@pytest.mark.parametrize("name", ["prometheus.yml", "kubernetes.yml"])
+def test_prometheus_accepts_its_configuration(name):
     program = shutil.which("promtool")
     assert program, "run  make debs"
-    passes(program, "check", "config", "--syntax-only", DEPLOY / "prometheus" / "prometheus.yml")
+    passes(program, "check", "config", "--syntax-only", DEPLOY / "prometheus" / name)
+
+
+def test_prometheus_asks_the_port_on_which_pods_serve_metrics(pod):
+    (container,) = pod["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert f"--admin=0.0.0.0:{ports['admin']}" in container["args"]
+    config = yaml.safe_load((DEPLOY / "prometheus" / "kubernetes.yml").read_text())
+    (found,) = config["scrape_configs"][0]["dns_sd_configs"]
+    documents = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    headless = [one["metadata"]["name"] for one in documents if one["spec"].get("clusterIP") == "None"]
+    assert (found["names"], found["port"]) == (headless, ports["admin"])
 
 
 def test_the_compose_file_serves_the_admin_port_that_prometheus_asks(dockerfile):
