@@ -17,6 +17,7 @@ from flowcore.errors import BadMessage, CannotStart, FlowcoreError, MissingExtra
 from flowcore.events import EventType, Reason, ThrottledEventType
 from flowcore.formats import ANY_AUDIO, LINEAR, PACKETS, TEXT, Caps, Format
 from flowcore.listener import ConnectionCounter, Host, Inlet, Listener, ListenerTools
+from flowcore.live import Live
 from flowcore.losses import Gap, Loss
 from flowcore.node import Config, Demux, Emit, Extra, Session, Sink, Transform, node
 from flowcore.paths import LocalPath, PathTemplate
@@ -51,6 +52,7 @@ __all__ = [
     "Inlet",
     "Listener",
     "ListenerTools",
+    "Live",
     "LocalPath",
     "Loss",
     "MissingExtra",

@@ -32,6 +32,10 @@ class GilbertLoss:
         """``ratio`` is the share of packets that is lost, ``burst`` the mean number of packets lost in a row."""
         self._rng = rng
         self._losing = False
+        self.change(ratio, burst)
+
+    def change(self, ratio: float, burst: float) -> None:
+        """Lose another share of the packets from the next one on."""
         self._stop = 1 / burst if ratio < 1 else 0.0
         self._start = min(1.0, ratio / burst / (1 - ratio)) if ratio < 1 else 1.0
 

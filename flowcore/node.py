@@ -211,6 +211,14 @@ class Node(Configured[ConfigT]):
     def open(self, session: Session) -> None:
         """Get ready for the first chunk; called once, in the thread of ``process``. Raises `CannotStart`."""
 
+    def on_config(self, config: ConfigT) -> None:
+        """Take another config, which differs from ``self.config`` in live fields only (`flowcore.live.Live`).
+
+        Called between two chunks, in the thread of ``process``, once the node is open. By default ``self.config`` is
+        replaced: enough for a node that reads its fields in ``process``.
+        """
+        self.config = config
+
     def close(self) -> None:
         """Close everything; called once after the last chunk, also after a failure of this node or another."""
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from flowcore.listener import Listener
+from flowcore.live import LIVE
 from flowcore.node import Demux, Node, Sink
 from flowcore.units import Quantity
 
@@ -25,6 +26,8 @@ class Field:
     required: bool
     default: str
     description: str
+    live: bool = False
+    """Whether ``flowcore set`` changes it in running calls."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,14 @@ def _outputs(cls: type[Node]) -> Iterator[tuple[str, str]]:
 def _fields(model: type[BaseModel], prefix: str) -> Iterator[Field]:
     for name, info in model.model_fields.items():
         default = "" if info.is_required() else _plain(info.get_default(call_default_factory=True, validated_data={}))
-        yield Field(f"{prefix}{name}", described(info), info.is_required(), default, info.description or "")
+        yield Field(
+            f"{prefix}{name}",
+            described(info),
+            info.is_required(),
+            default,
+            info.description or "",
+            LIVE in info.metadata,
+        )
         for inner in (info.annotation, *get_args(info.annotation)):
             if isinstance(inner, type) and issubclass(inner, BaseModel):
                 yield from _fields(inner, f"{prefix}{name}.")

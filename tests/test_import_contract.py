@@ -29,8 +29,8 @@ LAYERS = (
     "node",
     "resource",
     "report",
-    "addresses audio call_ids diagnostics environment errors events formats losses metrics open_files stamps tcp_proxy "
-    "text tls units",
+    "addresses audio call_ids diagnostics environment errors events formats live losses metrics open_files stamps "
+    "tcp_proxy text tls units",
 )
 """Folders and modules of flowcore, the highest first; a module imports from its own row and from the rows below."""
 NODES = ("nodes.sources", "nodes.transforms", "nodes.sinks")

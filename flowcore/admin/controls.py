@@ -9,19 +9,22 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flowcore.admin.access import Access, Client, may_control
 from flowcore.admin.calls import CallId
 from flowcore.admin.command_runner import Busy, CommandRunner
 from flowcore.admin.problems import ApiError, responses
-from flowcore.control import control_call, drain_run, reload_run
+from flowcore.control import control_call, drain_run, reload_run, set_of_all, set_of_call
 from flowcore.control.call_control import Action
 from flowcore.diagnostics import listed, printable
 
 FINISH: Final = 2 * 3600.0
 """Seconds that running calls may go on after a drain, unless the client says otherwise: as `flowcore drain`."""
 MAX_FINISH: Final = 7 * 24 * 3600.0
+JSON: Final = "application/json"
+MAX_BODY: Final = 10_000
+"""Bytes of settings: they fit into a request to the hub, however they are escaped."""
 
 OF_A_CALL: Final = responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
@@ -44,6 +47,39 @@ Party = Annotated[
 ]
 
 
+class Settings(BaseModel):
+    """Values of live fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    settings: list[str] = Field(
+        description="`node.key=value` for each field.", min_length=1, max_length=100, examples=[["louder.level=-6dB"]]
+    )
+
+
+async def settings_of_body(request: Request, client: Operator) -> list[str]:
+    """Dependency: the settings in the body, of which no more is read than may be, and nothing of a stranger's."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send the settings as {JSON}")
+    body = bytearray()
+    async for data in request.stream():
+        body += data
+        if len(body) > MAX_BODY:
+            raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the settings have more than {MAX_BODY} bytes")
+    try:
+        return Settings.model_validate_json(bytes(body)).settings
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "body"
+        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{place}: {first['msg']}") from None
+
+
+Given = Annotated[list[str], Depends(settings_of_body)]
+WITH_SETTINGS: Final[dict[str, Any]] = {
+    "openapi_extra": {"requestBody": {"required": True, "content": {JSON: {"schema": Settings.model_json_schema()}}}}
+}
+
+
 class CallState(BaseModel):
     """What a command did to a call, and what is silent of it now."""
 
@@ -52,6 +88,24 @@ class CallState(BaseModel):
     paused: bool = Field(description="Whether the whole call is silent.")
     muted: list[str] = Field(description="The parties that are silent.")
     parties: list[str] = Field(description="The parties that have sent audio so far.")
+
+
+class CallSet(BaseModel):
+    """What a change of live fields did to a call."""
+
+    flow: str = Field(description="Id of the flow that was found; the change holds for all running flows of its call.")
+    changed: bool = Field(description="False: it was so already.")
+
+
+class AllSet(BaseModel):
+    """What a change of live fields did to all calls."""
+
+    took: list[str] = Field(description="Ids of the flows that took it.")
+    same: list[str] = Field(description="Ids of the flows of which it was so already.")
+    refused: dict[str, list[str]] = Field(
+        description="The problems of all other flows, by id: their version of the graph has no such node, for example."
+    )
+    missing: list[int] = Field(description="Workers that did not answer in time: their calls may have taken it.")
 
 
 class Draining(BaseModel):
@@ -95,6 +149,30 @@ async def mute(request: Request, call: CallId, party: Party, client: Operator) -
 async def unmute(request: Request, call: CallId, party: Party, client: Operator) -> CallState:
     """Let a muted party be heard again; a paused call stays silent."""
     return await _control(request, client, call, "unmute", party)
+
+
+@router.post("/calls/{call}/set", summary="Change live fields of a call", responses=OF_A_CALL, **WITH_SETTINGS)
+async def set_of_one(request: Request, call: CallId, client: Operator, settings: Given) -> CallSet:
+    """Change fields that are live, such as a volume: the nodes take them between two chunks, within a slot.
+
+    Settings are those of `flowcore run --set`. A wrong one, or one of a field that is not live, changes nothing: 409,
+    with `problems` as `flowcore check` shows them.
+    """
+    command = partial(set_of_call, name=call, settings=settings)
+    return CallSet(**await _run(request, client, "set", command, call))
+
+
+@router.post(
+    "/set", summary="Change live fields of all calls", responses=responses(HTTPStatus.CONFLICT), **WITH_SETTINGS
+)
+async def set_of_every(request: Request, client: Operator, settings: Given) -> AllSet:
+    """Change live fields of all running calls, and of new ones until the next reload."""
+
+    def command(path: Path) -> dict[str, Any]:
+        done = set_of_all(path, settings)
+        return {**done, "changed": bool(done["took"])}
+
+    return AllSet(**await _run(request, client, "set", command))
 
 
 @router.post("/drain", summary="Take no more calls, and end with the last one")

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from flowcore.control import WrongSettings
 from flowcore.control.errors import NoAnswer, NoSuchCall, NoSuchParty, SeveralCalls, without_answer
 from flowcore.errors import UsageError
 
@@ -63,6 +64,9 @@ def api_error(error: UsageError, call: str = "") -> ApiError:
         case NoSuchCall(missing=missing):
             detail = f"there is no live call {call!r}: GET /v1/calls lists them{without_answer(missing)}"
             return _try_again(detail) if missing else ApiError(HTTPStatus.NOT_FOUND, detail)
+        case WrongSettings(problems=problems):
+            detail = problems[0].partition("\n")[0]
+            return ApiError(HTTPStatus.CONFLICT, detail, problems=problems)
         case NoSuchParty():
             return ApiError(HTTPStatus.NOT_FOUND, str(error))
         case NoAnswer():

@@ -17,14 +17,16 @@ from flowcore.errors import BrokenImport
 
 GROUP = "flowcore.commands"
 
-_NAMES = (
-    "run calls call reload drain metrics check explain graph nodes events schema new test simulate replay recover bench"
-)
+_NAMES = """
+    run calls call set reload drain metrics
+    check explain graph nodes events schema new test simulate replay recover bench
+"""
+_FUNCTIONS = {"test": "run_tests", "set": "set_fields"}
+"""Functions that cannot have the name of their command."""
 COMMANDS = {
-    name: EntryPoint(name, f"flowcore.cli.{name}:{'run_tests' if name == 'test' else name}", GROUP)
-    for name in _NAMES.split()
+    name: EntryPoint(name, f"flowcore.cli.{name}:{_FUNCTIONS.get(name, name)}", GROUP) for name in _NAMES.split()
 }
-"""The commands of flowcore, in the order of --help; each module holds a function or `typer.Typer` of that name."""
+"""The commands of flowcore, in the order of --help; each module holds a function or `typer.Typer` for it."""
 
 
 class Commands(TyperGroup):

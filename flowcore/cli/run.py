@@ -30,6 +30,7 @@ from flowcore.control.hub import Command, Hub
 from flowcore.control.recent_events import RecentEvents
 from flowcore.control.run_live import RunLive
 from flowcore.control.run_metrics import RunMetrics
+from flowcore.control.set_all import SetAll
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
@@ -230,7 +231,7 @@ async def _until_done(
     async with _reloaded(engine, reloading, metrics, api) as reloader:
         _on_signals(engine, stop, lambda: finish(seconds), reloader)
         Notifier(engine)
-        async with _answering(hub, handlers, _commands(engine, finish, metrics, live, reloader), api):
+        async with _answering(hub, handlers, _commands(engine, handlers, finish, metrics, live, reloader), api):
             await engine.run()
 
 
@@ -268,7 +269,8 @@ async def _supervise(
     async with _reloaded(supervisor, reloading, metrics, api) as reloader:
         _on_signals(supervisor, stop, lambda: finish(seconds), reloader)
         SupervisorNotifier(supervisor.silence, bus)
-        async with _answering(hub, supervisor.handlers, _commands(supervisor, finish, metrics, live, reloader), api):
+        commands = _commands(supervisor, supervisor.handlers, finish, metrics, live, reloader)
+        async with _answering(hub, supervisor.handlers, commands, api):
             await supervisor.run()
 
 
@@ -295,6 +297,7 @@ async def _reloaded(
 
 def _commands(
     runner: Engine | Supervisor,
+    handlers: dict[int, ControlHandler],
     finish: Callable[[float], None],
     metrics: RunMetrics,
     live: RunLive,
@@ -313,7 +316,10 @@ def _commands(
         "live": live.page,
         "live_call": live.call,
     }
-    return commands | ({"reload": reloader.answer} if reloader is not None else {})
+    if reloader is not None:
+        set_all = SetAll(runner, handlers, reloader.alone)
+        commands |= {"reload": reloader.answer, "set_all": set_all.answer}
+    return commands
 
 
 @asynccontextmanager

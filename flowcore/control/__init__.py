@@ -4,10 +4,12 @@ from flowcore.control.address import running
 from flowcore.control.call_request import control_call
 from flowcore.control.client import all_calls, ask, find_call, only_running
 from flowcore.control.run_request import drain_run, reload_run
+from flowcore.control.set_request import WrongSettings, set_of_all, set_of_call
 from flowcore.control.tap_connection import TapConnection
 
 __all__ = [
     "TapConnection",
+    "WrongSettings",
     "all_calls",
     "ask",
     "control_call",
@@ -16,4 +18,6 @@ __all__ = [
     "only_running",
     "reload_run",
     "running",
+    "set_of_all",
+    "set_of_call",
 ]

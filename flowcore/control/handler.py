@@ -11,6 +11,7 @@ from flowcore import open_files
 from flowcore.call_ids import match
 from flowcore.control.call_control import answer as control_call
 from flowcore.control.live_calls import LiveCalls, describe
+from flowcore.control.live_config import LiveConfig
 from flowcore.control.live_query import LiveQuery
 from flowcore.control.taps import Taps
 from flowcore.engine.engine import Engine
@@ -27,7 +28,7 @@ ControlHandler = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
 def engine_handler(engine: Engine) -> ControlHandler:
     """Return the control handler of an engine in this process."""
-    taps, live = Taps(engine), LiveCalls(engine)
+    taps, live, live_config = Taps(engine), LiveCalls(engine), LiveConfig(engine)
     exemplars, capacity = Exemplars(engine), CapacityEstimate(engine)
 
     def answer(request: Mapping[str, Any]) -> Any:
@@ -59,6 +60,8 @@ def engine_handler(engine: Engine) -> ControlHandler:
     async def handle(request: Mapping[str, Any]) -> Any:
         if request["ask"] == "control_call":
             return control_call(engine, request)  # in the loop's thread, between two chunks
+        if request["ask"] == "set_fields":
+            return await live_config.answer(request)
         return await asyncio.to_thread(answer, request)
 
     return handle

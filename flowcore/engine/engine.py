@@ -331,6 +331,10 @@ class Engine:
         """Forget the plan of `prepare`."""
         self._versions.discard()
 
+    def change_plan(self, plan: Plan) -> None:
+        """Give new sessions a plan that differs from the current one in live fields only, until the next version."""
+        self.version.plan = plan
+
     def finish(self, seconds: float) -> None:
         """Take no more sessions; `stop` once no flow is left, or after ``seconds``."""
         self.draining = True

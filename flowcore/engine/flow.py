@@ -12,6 +12,7 @@ chunk. *Closed* is reached when every chain has closed its nodes, or at the dead
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Container
 from functools import partial
 from typing import Any, Final
@@ -34,6 +35,7 @@ from flowcore.engine.watchdog import blamed_node
 from flowcore.errors import AccountingError, CannotStart, NodeFailed
 from flowcore.events import Level
 from flowcore.graph.plan import Plan
+from flowcore.live import changed_fields
 from flowcore.losses import Gap, Loss
 from flowcore.node import Session
 from flowcore.report import Report
@@ -48,6 +50,8 @@ NODE_FAILED: Final = "node_failed"
 DRAIN_DEADLINE: Final = "drain_deadline"
 STOPPING: Final = "stopping"
 OPERATOR: Final = "operator"
+MAX_CHANGES: Final = 100
+"""Changes of live fields that the end of a call names at most: the last ones."""
 
 
 class Flow:
@@ -94,6 +98,7 @@ class Flow:
         self.gaps = Gaps()
         self.summary = Summary()
         self.outcome: dict[str, Any] = {}  # the fields of `flow_closed`, once it is closed
+        self._changes: deque[tuple[float, list[str]]] = deque(maxlen=MAX_CHANGES)
         self._parties: dict[str, None] = {}  # a set that keeps its order
         self.runs: dict[str, NodeRun] = {}
         self.borders: dict[str, Border] = {}
@@ -221,6 +226,22 @@ class Flow:
     def _too_late(self, chunk: Any) -> None:
         self.report.dropped("after_end", chunk.seconds)
 
+    def change(self, plan: Plan) -> list[str]:
+        """Give the nodes their configs of ``plan``, which differs in live fields only, at the end of the slot.
+
+        In the event loop's thread. Returns what changes, as ``node.field``.
+        """
+        changed: list[str] = []
+        for name, run in self.runs.items():
+            before, config = run.config, plan.nodes[name].config
+            if names := changed_fields(before, config):
+                run.change_config(config)
+                changed += [f"{name}.{field}" for field in names]
+        self.plan = plan
+        if changed:
+            self._changes.append((round(self.now() - self.opened_at, 3), changed))
+        return changed
+
     # Called by the chains.
 
     def event(self, name: str, node: str, *, level: Level | None = None, **data: Any) -> None:
@@ -318,6 +339,7 @@ class Flow:
             "lost_between": self._lost_between(losses),
             "dropped": {name: node.dropped.json() for name, node in stats.items() if node.dropped},
             "filled": {name: node.filled.json() for name, node in stats.items() if node.filled},
+            "changed": list(self._changes),
             "silenced": [(span.track, round(span.start, 3), round(span.end, 3)) for span in self.silenced()],
             "delay_ms": round(max((border.longest for border in self.borders.values()), default=0.0) * 1000),
             **self.summary.json(),

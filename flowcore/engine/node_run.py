@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import attrgetter
 from time import perf_counter
@@ -25,7 +25,7 @@ from flowcore.events import Level
 from flowcore.graph.plan import PlanNode
 from flowcore.listener import Listener
 from flowcore.losses import Gap, Loss
-from flowcore.node import Demux, Session, Sink
+from flowcore.node import Config, Demux, Session, Sink
 
 Put = Callable[[Any], None]
 Target = tuple[Put, "Tally | Hop"]
@@ -111,6 +111,7 @@ class NodeRun:
     _probes: tuple[tuple[int, Put], ...] = ()  # asked for, from any thread
     _active_probes: tuple[tuple[int, Put], ...] = ()  # in place
     _bare_emits: tuple[Put, ...] = ()  # ``emits`` as they were before the first probe
+    _config: Config | None = None  # asked for last; the node may still have the one of ``plan``
     _restarts: int = 0
     _restart_at: float = float("inf")
 
@@ -160,6 +161,29 @@ class NodeRun:
     def _connect(self) -> None:
         if self.node is not None and not self.failed:
             self.work = self._probed_work if self._active_probes and not self.emits else self.node.process
+
+    # Another config.
+
+    @property
+    def config(self) -> Config:
+        """The config that the node has, or will have at the end of the slot. In the event loop's thread."""
+        return self._config or self.plan.config
+
+    def change_config(self, config: Config) -> None:
+        """Give the node another config at the end of the slot: in its thread, and between two chunks.
+
+        In the event loop's thread.
+        """
+        self._config = config
+        self.chain.wake()
+
+    def _take_config(self) -> None:
+        config = self._config
+        if config is None or config is self.plan.config:
+            return
+        self.plan = replace(self.plan, config=config)  # also for a restart of the node
+        if self.node is not None and not self.failed:
+            self._guard(lambda: self.node.on_config(config))
 
     # Probes.
 
@@ -212,10 +236,11 @@ class NodeRun:
             self._guard(lambda: self.node.flush(*self._outputs()))
 
     def collect(self) -> None:
-        """Take results that came in since, and place probes that were asked for."""
+        """Take results that came in since; before, place probes and take a config that were asked for."""
         if self._active_probes is not self._probes:
             self._place_probes()
             self._connect()
+        self._take_config()
         if self.node is not None and not self.failed:
             self._guard(lambda: self.node.collect(*self._outputs()))
 

@@ -38,6 +38,9 @@ class Runner(Protocol):
     def discard(self) -> None:
         """See `flowcore.engine.engine.Engine.discard`."""
 
+    def change_plan(self, plan: Plan) -> None:
+        """See `flowcore.engine.engine.Engine.change_plan`."""
+
 
 class Reloader:
     """Reloads the graph of ``runner``, one time after the other.
@@ -55,7 +58,8 @@ class Reloader:
         self._read = read
         self._on_reload = on_reload
         self._number = 1
-        self._alone = asyncio.Lock()
+        self.alone = asyncio.Lock()
+        """Held during a reload, and by others that change the plan."""
         self._running: set[asyncio.Task[Any]] = set()
         self._wrong_files: list[str] = []  # those in which the last reload found problems
 
@@ -75,7 +79,7 @@ class Reloader:
         Returns the ``version`` that is current now, and whether it ``changed``. Where nothing was changed, returns the
         ``problems`` of the graph, or another ``error``.
         """
-        async with self._alone:
+        async with self.alone:
             try:
                 changed = await self._replace()
             except GraphError as error:

@@ -16,6 +16,7 @@ from flowcore.engine.slots import PERIOD
 from flowcore.errors import AccountingError, Undeclared
 from flowcore.events import Declared, Level
 from flowcore.listener import Listener
+from flowcore.live import live_fields
 from flowcore.node import Demux, Node, Session, Sink
 from flowcore.report import NoReport
 from flowcore.units import Duration
@@ -42,7 +43,8 @@ class NodeHarness:
     ) -> None:
         if issubclass(cls, Listener):
             raise TypeError("a listener needs an engine: use run_listener or run_graph")
-        self.node: Any = cls(cls.Config(**(config or {})))
+        self._given = dict(config or {})
+        self.node: Any = cls(cls.Config(**self._given))
         if resource is not None:
             self.node.resource = resource
         self.ports: dict[str, list[Any]] = {port: [] for port in cls.outputs or ("",)}
@@ -77,6 +79,15 @@ class NodeHarness:
     def collect(self) -> NodeHarness:
         """Call the node's ``collect``, as the engine does after ``wake``."""
         self.node.collect(*self._outputs)
+        return self
+
+    def set(self, **fields: Any) -> NodeHarness:
+        """Change live fields of the node's config, as ``flowcore set`` does. Raises `TypeError` for other fields."""
+        cls = type(self.node).Config
+        if others := fields.keys() - set(live_fields(cls)):
+            raise TypeError(f"these fields are not live: {', '.join(sorted(others))}")
+        self._given |= fields
+        self.node.on_config(cls(**self._given))
         return self
 
     def wait(self, seconds: float) -> NodeHarness:

@@ -148,6 +148,10 @@ class Supervisor:
         """Let all workers forget the plan of `prepare`."""
         self._end_change("discard")
 
+    def change_plan(self, plan: Plan) -> None:
+        """Start workers with a plan that differs in live fields only; running ones change theirs themselves."""
+        self.plan = plan
+
     def _end_change(self, end: str) -> None:
         for worker in self._workers.values():
             worker.channel.send({end: True})

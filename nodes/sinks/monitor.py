@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from flowcore import Audio, Caps, Config, Decibels, Duration, Extra, Format, Rate, Resource, Session, Sink, node
+from flowcore import Audio, Caps, Config, Decibels, Duration, Extra, Format, Live, Rate, Resource, Session, Sink, node
 from flowcore.events import LATE, EventType, Reason
 from nodes.sound.card import LATENCY_SECONDS
 from nodes.sound.mixer import Call, Channels, Choice
@@ -17,13 +17,13 @@ from nodes.sound.tap_audio import by_party
 class MonitorConfig(Config):
     """Calls, parties, volume and device; `flowcore monitor` changes the first three at run time."""
 
-    select: str = Field("newest", min_length=1)
+    select: Live[str] = Field("newest", min_length=1)
     """Calls to play: ``newest``, ``all``, ``off``, or the id of one call."""
 
-    channels: Channels = "mix"
+    channels: Live[Channels] = "mix"
     """``mix``: both parties in both ears; ``stereo``: agent left, customer right; or one party only."""
 
-    volume: Decibels = Field(Decibels(0), ge=-60, le=20)
+    volume: Live[Decibels] = Field(Decibels(0), ge=-60, le=20)
     """Gain of the audio; samples beyond full scale are clipped."""
 
     device: str = ""
@@ -83,10 +83,14 @@ class Monitor(Sink[Audio, MonitorConfig]):
         return config.delay + LATENCY_SECONDS
 
     def open(self, session: Session) -> None:
-        config = self.config
-        choice = Choice(config.select, config.channels, 10 ** (config.volume / 20))
-        self._call = Call(session.flow, session.attributes.get("call_id", ""), session.started, choice)
+        call_id = session.attributes.get("call_id", "")
+        self._call = Call(session.flow, call_id, session.started, _choice(self.config))
         self.resource.mixer.join(self._call)
+
+    def on_config(self, config: MonitorConfig) -> None:
+        super().on_config(config)
+        if self._call is not None:
+            self.resource.mixer.change(self._call, _choice(config))
 
     def process(self, chunk: Audio) -> None:
         call = self._call
@@ -103,3 +107,7 @@ class Monitor(Sink[Audio, MonitorConfig]):
         if self._call is not None:
             self.resource.mixer.leave(self._call)
             self._call = None
+
+
+def _choice(config: MonitorConfig) -> Choice:
+    return Choice(config.select, config.channels, 10 ** (config.volume / 20))

@@ -72,6 +72,11 @@ class Mixer:
         call.ended = True
         self._select()
 
+    def change(self, call: Call, choice: Choice) -> None:
+        """Change what the graph says of a call."""
+        call.choice = choice
+        self._select()
+
     def choose(self, choice: Choice | None) -> None:
         """Override the selection of the graph; None restores it."""
         self.override = choice

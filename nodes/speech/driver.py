@@ -10,6 +10,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from flowcore import Audio, Emit, Report, Text, Word
+from nodes.speech.local.segmenter import SegmentLimits
 
 FLUSH_TIMEOUT = 8.0  # seconds after the last sample in which texts may still come; the engine's own deadline is 10 s
 UNTRANSCRIBED = "untranscribed"  # the ``gap`` of a text for a stretch without a transcript
@@ -21,6 +22,9 @@ class Driver(Protocol):
 
     def push(self, chunk: Audio) -> None:
         """Take the next audio of its track; the node calls `collect` after this."""
+
+    def change(self, limits: SegmentLimits, interim: float, phrases: tuple[str, ...]) -> None:
+        """Take other settings: limits at once, phrases for the next utterance or stream."""
 
     def flush(self, by: float) -> None:
         """End all tracks. Audio without a final text at the monotonic time ``by`` is marked ``untranscribed``."""
@@ -60,7 +64,7 @@ class TrackTranscript:
     def __init__(self, track: str, now: Callable[[], float], uncertain_below: float = 0.0) -> None:
         self.track = track
         self.now = now
-        self._uncertain_below = uncertain_below
+        self.uncertain_below = uncertain_below
         self._utterance = 0
         self._interim = ""  # the interim text that the final one will replace
         self._out: list[Text] = []
@@ -119,7 +123,7 @@ class TrackTranscript:
         if end > last:
             start, end = min(start, last), last
             words = tuple(replace(word, start=min(word.start, last), end=min(word.end, last)) for word in words)
-        uncertain = final and bool(text) and confidence is not None and confidence < self._uncertain_below
+        uncertain = final and bool(text) and confidence is not None and confidence < self.uncertain_below
         self._out.append(
             Text(
                 self.track,
@@ -157,6 +161,12 @@ class Transcripts(dict[str, TrackTranscript]):
         super().__init__()
         self._now = now
         self._uncertain_below = uncertain_below
+
+    def change(self, uncertain_below: float) -> None:
+        """Mark further final texts by another confidence."""
+        self._uncertain_below = uncertain_below
+        for transcript in self.values():
+            transcript.uncertain_below = uncertain_below
 
     def __missing__(self, track: str) -> TrackTranscript:
         return self.setdefault(track, TrackTranscript(track, self._now, self._uncertain_below))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowcore import Audio, Caps, Config, Duration, Emit, Format, Transform, node
+from flowcore import Audio, Caps, Config, Duration, Emit, Format, Live, Transform, node
 from flowcore.audio import SILENCE, TRACKS
 from flowcore.events import LATE, UNKNOWN_TRACK, Reason
 
@@ -21,7 +21,7 @@ ABSENT_AFTER = 20.0
 class InterleaveConfig(Config):
     """Patience with a late party."""
 
-    wait: Duration = Duration("5s")
+    wait: Live[Duration] = Duration("5s")
     """How far one party may be ahead of the other before the other's audio becomes silence: at most 2 s where the other
     has sent nothing for 20 s, and at least the length of two chunks."""
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowcore import Audio, Caps, Config, Emit, Format, Transform, node
+from flowcore import Audio, Caps, Config, Emit, Format, Live, Transform, node
 
 
 class MixConfig(Config):
     """Level of the mix."""
 
-    halve: bool = False
+    halve: Live[bool] = False
     """Halve each party, so that two loud parties are not clipped; a single party is then 6 dB softer."""
 
 

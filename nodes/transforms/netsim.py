@@ -8,47 +8,47 @@ from random import Random
 import msgspec
 from pydantic import Field
 
-from flowcore import PACKETS, Config, Duration, Emit, Format, Packet, Session, Transform, impairment, node
+from flowcore import PACKETS, Config, Duration, Emit, Format, Live, Packet, Session, Transform, impairment, node
 from flowcore.events import EventType, Reason
 
 
 class NetsimConfig(Config):
     """Effects of the network, and the seed of their randomness."""
 
-    corrupt: float = Field(0.0, ge=0, le=1)
+    corrupt: Live[float] = Field(0.0, ge=0, le=1)
     """Share of the packets whose audio is changed."""
 
-    corrupt_bytes: int = Field(16, ge=1)
+    corrupt_bytes: Live[int] = Field(16, ge=1)
     """Bytes that are changed in such a packet; all bytes of a shorter packet."""
 
-    loss: float = Field(0.0, ge=0, le=1)
+    loss: Live[float] = Field(0.0, ge=0, le=1)
     """Share of the packets that is lost in the long run."""
 
-    loss_burst: int = Field(1, ge=1)
+    loss_burst: Live[int] = Field(1, ge=1)
     """Mean number of packets that are lost in a row."""
 
-    duplicate: float = Field(0.0, ge=0, le=1)
+    duplicate: Live[float] = Field(0.0, ge=0, le=1)
     """Share of the packets that is sent twice."""
 
     duplicate_within: int = Field(3, ge=0, le=1000)
     """Maximum number of packets between a packet and its repeat."""
 
-    reorder: float = Field(0.0, ge=0, le=1)
+    reorder: Live[float] = Field(0.0, ge=0, le=1)
     """Share of the packets that is held back."""
 
-    reorder_window: Duration = Field(Duration("60ms"), le=Duration("1min"))
+    reorder_window: Live[Duration] = Field(Duration("60ms"), le=Duration("1min"))
     """The longest time for which a packet is held back."""
 
-    delay: Duration = Field(Duration(0), le=Duration("1min"))
+    delay: Live[Duration] = Field(Duration(0), le=Duration("1min"))
     """Delay of every packet."""
 
-    jitter: Duration = Field(Duration(0), le=Duration("1min"))
+    jitter: Live[Duration] = Field(Duration(0), le=Duration("1min"))
     """The longest additional delay; all shorter ones are equally likely."""
 
-    freeze: Duration = Field(Duration(0), le=Duration("1min"))
+    freeze: Live[Duration] = Field(Duration(0), le=Duration("1min"))
     """Length of each freeze."""
 
-    freeze_every: Duration = Field(Duration("10s"), ge=Duration("10ms"))
+    freeze_every: Live[Duration] = Field(Duration("10s"), ge=Duration("10ms"))
     """Mean time from the end of a freeze to the next one, which takes between 0.5 and 1.5 times as long."""
 
     seed: int = 0
@@ -121,6 +121,10 @@ class Netsim(Transform[Packet, Packet, NetsimConfig]):
         self._corrupt_rng, self._duplicate_rng, self._freeze_rng = rng("corrupt"), rng("duplicate"), rng("freeze")
         self._rngs = rng("reorder"), rng("jitter")
         self._repeat_rngs = rng("reorder of repeats"), rng("jitter of repeats")
+
+    def on_config(self, config: NetsimConfig) -> None:
+        super().on_config(config)
+        self._loss.change(config.loss, config.loss_burst)
 
     def process(self, packet: Packet, emit: Emit[Packet]) -> None:
         self._now = packet.arrived

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from flowcore import Audio, Caps, Config, Duration, Emit, Extra, Format, Session, SessionText, Text, Transform, node
+from flowcore import (
+    Audio,
+    Caps,
+    Config,
+    Duration,
+    Emit,
+    Extra,
+    Format,
+    Live,
+    Session,
+    SessionText,
+    Text,
+    Transform,
+    node,
+)
 from flowcore.audio import TRACKS
 from flowcore.events import DECODERS_STARTED, EventType, Reason
 from flowcore.speech import DECODER_RATE, Streamer
@@ -45,35 +60,35 @@ class TranscribeConfig(Config):
     """An engine on this machine that takes over for the rest of the call after an engine in the network has failed
     for 10 s, or has reported a used-up quota three times in a row."""
 
-    interim: Duration = Field(default_factory=_default_interim)
+    interim: Live[Duration] = Field(default_factory=_default_interim)
     """Time between interim texts of an utterance, more in a long one: each is decoded from the start of the utterance.
     The first comes as early as there are words. ``0s`` gives final texts only: the default with a
     service for whole utterances, where each text is a request. With all other engines the default is ``1s``."""
 
-    phrases: Annotated[tuple[SessionText, ...], Field(max_length=500)] = ()
+    phrases: Live[Annotated[tuple[SessionText, ...], Field(max_length=500)]] = ()
     """Words to expect, such as names and products, which the engine prefers over similar sounds: for ``moonshine`` with
     the model base, ``whisper``, ``google``, ``openai`` and ``openai_realtime``. With attributes of the call in braces,
     such as ``{product_id}``; a phrase whose attribute has no value is left out."""
 
-    uncertain_below: Annotated[float, Field(ge=0, le=1)] = 0.5
+    uncertain_below: Live[Annotated[float, Field(ge=0, le=1)]] = 0.5
     """Confidence (the expected share of right words) below which a final text is marked ``uncertain``; 0 marks none."""
 
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    threshold: Live[Annotated[float, Field(gt=0, lt=1)]] = 0.3
     """Mean probability of voice above which there is speech."""
 
-    pause: Annotated[Duration, Field(ge=0.1, le=3)] = Duration("100ms")
+    pause: Live[Annotated[Duration, Field(ge=0.1, le=3)]] = Duration("100ms")
     """The pause that ends an utterance with twice ``enough`` speech or more."""
 
-    long_pause: Annotated[Duration, Field(ge=0.1, le=5)] = Duration("700ms")
+    long_pause: Live[Annotated[Duration, Field(ge=0.1, le=5)]] = Duration("700ms")
     """The pause that ends one with less than ``enough``: engines recognise a few words alone less well."""
 
-    enough: Duration = Duration("3500ms")
+    enough: Live[Duration] = Duration("3500ms")
     """Amount of speech from which the ending pause gets shorter; ``0s`` gives the quickest final texts."""
 
-    pre_roll: Annotated[Duration, Field(le=3)] = Duration("500ms")
+    pre_roll: Live[Annotated[Duration, Field(le=3)]] = Duration("500ms")
     """Audio before the detection of a voice that belongs to an utterance."""
 
-    max_segment: Annotated[Duration, Field(ge=2, le=30)] = Duration("12s")
+    max_segment: Live[Annotated[Duration, Field(ge=2, le=30)]] = Duration("12s")
     """Length at which an utterance is cut at its last quiet place, although the voice goes on."""
 
     max_wait: Annotated[Duration, Field(ge=1)] = Duration("15s")
@@ -113,7 +128,8 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     In: ``Audio`` of both parties, as tracks or as stereo (agent left, customer right), or of one party; in a format of
     the engine: s16 at 16 kHz, or mulaw as it came. Out: ``Text`` of each party with the times of its voice: interim
     ones while an utterance is spoken, then a final one, which is empty if there were no words after all. For parties
-    with different engines, put `split` before two nodes.
+    with different engines, put `split` before two nodes. A change of a live field holds for the next utterance, or the
+    next stream to a provider; for one of the voice detector (``threshold``, ``pause``, …) at once.
 
     Example::
 
@@ -185,35 +201,52 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
         return min(config.interim, config.long_pause) if config.interim else config.long_pause
 
     def open(self, session: Session) -> None:
+        self._session = session
         self._transcripts = Transcripts(self.now, self.config.uncertain_below)
-        resolved = (phrase.resolve(session) for phrase in self.config.phrases)
-        self._phrases = tuple(dict.fromkeys(filter(None, resolved)))
         self._driver: Driver
+        self._fallback: UtteranceDriver | None = None
         if not isinstance(self.resource, StreamerResource):
-            self._driver = self._utterance_driver(self.resource, self, self._phrases)
+            self._driver = self._utterance_driver(self.resource, self, self._phrases())
             return
         local = self.resource.fallback
-        backup = self.config.fallback
-        phrases = self._phrases if backup and backup.make().takes_phrases else ()
-        fallback = (lambda host: self._utterance_driver(local, host, phrases)) if local else None
-        interim = bool(self.config.interim)
         self._driver = StreamingDriver(
             self,
             self.resource.streamer,
             self.config.backlog,
-            interim,
+            bool(self.config.interim),
             self._transcripts,
-            fallback,
+            partial(self._make_fallback, local) if local else None,
             self.resource.usage,
-            self._phrases,
+            self._phrases(),
         )
+
+    def on_config(self, config: TranscribeConfig) -> None:
+        super().on_config(config)
+        self._transcripts.change(config.uncertain_below)
+        self._driver.change(self._limits(), config.interim, self._phrases())
+        if self._fallback is not None:
+            self._fallback.change(self._limits(), config.interim, self._fallback_phrases())
+
+    def _phrases(self) -> tuple[str, ...]:
+        resolved = (phrase.resolve(self._session) for phrase in self.config.phrases)
+        return tuple(dict.fromkeys(filter(None, resolved)))
+
+    def _fallback_phrases(self) -> tuple[str, ...]:
+        backup = self.config.fallback
+        return self._phrases() if backup and backup.make().takes_phrases else ()
+
+    def _make_fallback(self, resource: DecoderResource, host: DriverHost) -> UtteranceDriver:
+        self._fallback = self._utterance_driver(resource, host, self._fallback_phrases())
+        return self._fallback
 
     def _utterance_driver(
         self, resource: DecoderResource, host: DriverHost, phrases: tuple[str, ...]
     ) -> UtteranceDriver:
+        return UtteranceDriver(host, resource, self._limits(), self.config.interim, self._transcripts, phrases)
+
+    def _limits(self) -> SegmentLimits:
         c = self.config
-        limits = SegmentLimits(c.threshold, c.pause, c.long_pause, c.enough, c.pre_roll, c.max_segment)
-        return UtteranceDriver(host, resource, limits, c.interim, self._transcripts, phrases)
+        return SegmentLimits(c.threshold, c.pause, c.long_pause, c.enough, c.pre_roll, c.max_segment)
 
     def process(self, chunk: Audio, emit: Emit[Text]) -> None:
         for party in _parties(chunk):
@@ -236,6 +269,7 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     def close(self) -> None:
         if hasattr(self, "_driver"):
             self._driver.close()
+            self._fallback = None
 
 
 def _parties(chunk: Audio) -> Iterator[Audio]:

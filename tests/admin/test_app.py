@@ -40,8 +40,10 @@ COMMANDS = (
     "/v1/calls/{call}/resume",
     "/v1/calls/{call}/mute",
     "/v1/calls/{call}/unmute",
+    "/v1/calls/{call}/set",
     "/v1/drain",
     "/v1/reload",
+    "/v1/set",
 )
 """Operations that change something."""
 

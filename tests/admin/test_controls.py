@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.admin_api import SECRET, api
-from tests.support.asking import call
-from tests.support.live import PATIENCE, until
+from tests.support.asking import call, hub
+from tests.support.live import PATIENCE, ROOT, Live, until
 
 READ_SECRET = "r3ad-MARKER-4711-of-32-characters"
 WHO = {"token": "admin", "address": "127.0.0.1"}
@@ -137,3 +137,73 @@ def test_a_client_that_leaves_takes_its_command_not_back_and_it_is_carried_out_o
     (flow,) = live.engine.flows.values()
     assert flow.silencing.paused
     until(lambda: len(live.named("call_silenced")) == 1)
+
+
+@pytest.fixture
+def mixing(tmp_path, monkeypatch):
+    """A run of a graph with a live field."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    graph = (ROOT / "graphs" / "record.yaml").read_text()
+    graph = graph.replace("  wav:", "  both: {use: mix, from: voices}\n  wav:").replace(
+        "wav_file, from: voices", "wav_file, from: both"
+    )
+    (tmp_path / "mixing.yaml").write_text(graph)
+    with Live(str(tmp_path / "mixing"), [f"wav.path={tmp_path}/{{call_id}}.wav"]) as running:
+        yield running
+
+
+@pytest.fixture
+def api_of_mixing(mixing):
+    with hub(mixing) as control, api(control, SECRET) as opened:
+        yield opened
+
+
+def test_live_fields_of_a_call_and_of_all_calls_are_set(mixing, api_of_mixing):
+    for name in ("one", "two"):
+        call(mixing, name)
+    flows = {flow.call_id: flow for flow in mixing.engine.flows.values()}
+    halve = {"settings": ["both.halve=true"]}
+    answer = api_of_mixing.post("/v1/calls/one/set", json=halve)
+    assert answer.json() == {"flow": flows["one"].id, "changed": True}
+    assert api_of_mixing.post("/v1/calls/one/set", json=halve).json()["changed"] is False
+    answer = api_of_mixing.post("/v1/set", json=halve).json()
+    assert answer == {"took": [flows["two"].id], "same": [flows["one"].id], "refused": {}, "missing": []}
+    assert all(flow.runs["both"].config.halve for flow in flows.values())
+    assert mixing.engine.plan.nodes["both"].config.halve
+    report = api_of_mixing.reported()["command"]
+    assert (report["operation"], report["flow"], report["changed"]) == ("set", flows["one"].id, True)
+    assert "halve" not in str(report)
+
+
+@pytest.mark.parametrize("path", ["/v1/calls/one/set", "/v1/set"])
+@pytest.mark.parametrize(
+    ("body", "status", "text"),
+    [
+        ({"settings": ["both.halve=maybe"]}, 409, "both (mix): halve"),
+        ({"settings": ["ordered.window=1s"]}, 409, "window of ordered (reorder) stays as it is during a call"),
+        ({"settings": []}, 422, "settings: List should have at least 1 item"),
+        ({"settings": "both.halve=true"}, 422, "settings: Input should be a valid"),
+        ({"settings": [7]}, 422, "settings.0: Input should be a valid string"),
+        ({"setting": ["both.halve=true"]}, 422, "settings: Field required"),
+        ({"settings": ["x" * 10_000]}, 413, "the settings have more than 10000 bytes"),
+    ],
+)
+def test_settings_that_cannot_be_are_named_and_change_nothing(mixing, api_of_mixing, path, body, status, text):
+    call(mixing, "one")
+    answer = api_of_mixing.post(path, json=body)
+    assert (answer.status_code, text in answer.json()["detail"]) == (status, True), answer.text
+    assert not any(flow.runs["both"].config.halve for flow in mixing.engine.flows.values())
+
+
+def test_a_body_of_another_type_is_415_and_of_a_stranger_is_not_read(mixing, api_of_mixing):
+    call(mixing, "one")
+    text = api_of_mixing.post(
+        "/v1/set", content='{"settings": ["both.halve=true"]}', headers={"Content-Type": "text/plain"}
+    )
+    assert text.status_code == 415
+    address = urlsplit(api_of_mixing.url)
+    with socket.create_connection((address.hostname, address.port), PATIENCE) as stranger:
+        stranger.sendall(
+            b"POST /v1/set HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
+        )
+        assert stranger.recv(4096).startswith(b"HTTP/1.1 401 ")

@@ -25,7 +25,7 @@ def test_any_request_is_answered_as_the_document_says(live, served, mode, monkey
     operations = [found.ok() for found in schema.exclude(path=list(EXCLUDED)).get_all_operations()]
     if mode is schemathesis.GenerationMode.NEGATIVE:  # probes have no parameters, not even a token
         operations = [one for one in operations if list(one.iter_parameters())]
-    assert len(operations) == (18 if mode is schemathesis.GenerationMode.POSITIVE else 16)
+    assert len(operations) == (21 if mode is schemathesis.GenerationMode.POSITIVE else 19)
     for operation in sorted(operations, key=lambda one: one.method):  # "get" before "post"
         if operation.method == "post" and not live.engine.flows:
             call(live, "one")  # not before: a tap on a call has no end

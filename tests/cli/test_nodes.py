@@ -144,6 +144,7 @@ def test_json_has_what_the_reference_says(flowcore, acme):
         "required": False,
         "default": "1h",
         "description": "How long.",
+        "live": False,
     }
     assert fields["box.size"]["default"] == "64KiB"
     [bell] = [one for one in json.loads(flowcore("nodes", "--json").out) if one["name"] == "acme_bell"]

@@ -16,6 +16,7 @@ from flowcore.control.address import directory
 from flowcore.control.handler import engine_handler
 from flowcore.control.hub import Command, Hub
 from flowcore.control.run_live import RunLive
+from flowcore.control.set_all import SetAll
 from tests.support.live import PATIENCE, Live, until
 from tests.support.phone import Phone
 
@@ -24,7 +25,7 @@ from tests.support.phone import Phone
 def hub(live: Live, **commands: Command) -> Iterator[Path]:
     """The control socket of ``live``; set XDG_RUNTIME_DIR to a folder of the test before.
 
-    ``commands`` are requests that the process answers itself; ``reload`` is there.
+    ``commands`` are requests that the process answers itself; ``reload`` and ``set_all`` are there.
     """
     ready, stop = threading.Event(), threading.Event()
 
@@ -33,6 +34,7 @@ def hub(live: Live, **commands: Command) -> Iterator[Path]:
         opened.handlers[1] = engine_handler(live.engine)
         calls = RunLive(live.engine, opened.handlers, live.engine.call_limit.share)
         own: dict[str, Command] = {"live": calls.page, "live_call": calls.call}
+        own["set_all"] = SetAll(live.engine, opened.handlers, asyncio.Lock()).answer
         own["reload"] = lambda request: asyncio.to_thread(live.reload)
         opened.commands = {**own, **commands}
         await opened.open()

@@ -19,6 +19,7 @@ from nodes.speech.cloud.streaming_track import StreamingTrack
 from nodes.speech.driver import Driver, DriverHost, Transcripts
 from nodes.speech.engine_choice import SpeechEngine
 from nodes.speech.local.converter import Converter
+from nodes.speech.local.segmenter import SegmentLimits
 from nodes.speech.local.utterance_driver import DecoderResource
 from nodes.speech.usage import AUDIO_SENT, Usage
 
@@ -87,6 +88,11 @@ class StreamingDriver:
         track = self._tracks.get(chunk.track) or self._new_track(chunk)
         track.transcript.arrived(chunk)
         track.push(chunk)
+
+    def change(self, limits: SegmentLimits, interim: float, phrases: tuple[str, ...]) -> None:
+        self.interim, self.phrases = bool(interim), phrases
+        for track in self._tracks.values():
+            track.interim, track.phrases = self.interim, phrases
 
     def flush(self, by: float) -> None:
         self._close_by = by

@@ -97,11 +97,8 @@ class Segmenter:
 
     def __init__(self, voice: SileroDetector, limits: SegmentLimits) -> None:
         self._voice = voice
-        self._limits = limits
-        self._pre_roll = _windows(limits.pre_roll)
-        self._longest = max(4 * CUT_WINDOWS, _windows(limits.longest))
-        memory = max(ONSET_WINDOWS, _windows(max(limits.pause, limits.long_pause)))
-        self._recent: deque[float] = deque([0.0] * memory, maxlen=memory)
+        self._recent: deque[float] = deque()
+        self.change(limits)
         self._windows: list[Samples] = []  # the open segment, or the pre-roll of the next one
         self._voices: list[float] = []
         self._speech = 0.0  # seconds of speech in those
@@ -110,6 +107,15 @@ class Segmenter:
         self.start = 0  # position of the first sample held, in samples on the flow's clock
         self._end: int | None = None  # position where the next chunk should start
         self.speaking = False  # whether there is an open segment
+
+    def change(self, limits: SegmentLimits) -> None:
+        """Take other limits, also for an open segment."""
+        self._limits = limits
+        self._pre_roll = _windows(limits.pre_roll)
+        self._longest = max(4 * CUT_WINDOWS, _windows(limits.longest))
+        memory = max(ONSET_WINDOWS, _windows(max(limits.pause, limits.long_pause)))
+        unknown = [0.0] * (memory - len(self._recent))
+        self._recent = deque([*unknown, *self._recent], maxlen=memory)
 
     def push(self, chunk: Audio) -> Iterator[Segment]:
         """Take a chunk and yield the segments that end in it."""
@@ -182,7 +188,7 @@ class Segmenter:
         if not self.speaking:
             self.speaking = self._above(ONSET_WINDOWS)
             if not self.speaking and len(self._windows) > self._pre_roll:
-                self._drop(1)
+                self._drop(len(self._windows) - self._pre_roll)
             return None
         needed = self._needed()
         if not self._above(min(needed, ONSET_WINDOWS)) and not self._above(needed):

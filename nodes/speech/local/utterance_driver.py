@@ -162,6 +162,11 @@ class UtteranceDriver:
         if self._patient:
             self._wait_for_decoders()
 
+    def change(self, limits: SegmentLimits, interim: float, phrases: tuple[str, ...]) -> None:
+        self.limits, self.interim, self.phrases = limits, interim, phrases
+        for track in self._tracks.values():
+            track.segmenter.change(limits)
+
     def flush(self, by: float) -> None:
         """End all utterances with their last sample."""
         self._close_by = by

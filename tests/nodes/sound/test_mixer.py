@@ -168,3 +168,15 @@ def test_unselected_calls_keep_no_audio():
     room.hear(1)
     assert not first.wanted
     assert not first.buffers
+
+
+def test_the_choice_of_one_call_changes_while_it_is_heard():
+    room = Room()
+    call = room.join(agent=1000, customer=0)
+    other = room.join(agent=0, customer=500)
+    assert room.level() == (500, 500)  # the newest
+    room.mixer.change(call, Choice("all", volume=0.5))
+    assert room.level() == (1000, 1000)
+    room.mixer.change(call, Choice("off"))
+    assert room.level() == (500, 500)
+    assert other.choice == Choice()

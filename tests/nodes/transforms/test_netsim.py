@@ -268,3 +268,19 @@ def test_freezes_come_at_the_same_times_whatever_else_is_on():
 
     assert ends() == ends(loss=0.1, duplicate=0.1, reorder=0.2) == ends(jitter="40ms")
     assert len(ends()) > 5
+
+
+def test_a_line_gets_worse_and_better_during_the_call():
+    packets = sent(300)
+    harness = NodeHarness(Netsim).push(*packets[:100]).set(loss=1.0).push(*packets[100:200])
+    harness.set(loss=0.0, freeze="50ms", freeze_every="100ms").push(*packets[200:])
+    out = harness.set(freeze="0s").end().out
+    assert [packet.seq for packet in out] == [packet.seq for packet in (*packets[:100], *packets[200:])]
+    assert harness.dropped_chunks == {"simulated_loss": 100}
+
+
+def test_a_shorter_delay_lets_no_packet_overtake():
+    packets = sent(100)
+    harness = NodeHarness(Netsim, {"delay": "500ms"}).push(*packets[:50]).set(delay="0s").push(*packets[50:]).end()
+    assert [packet.seq for packet in harness.out] == [packet.seq for packet in packets]
+    assert harness.out == sorted(harness.out, key=lambda packet: packet.arrived)

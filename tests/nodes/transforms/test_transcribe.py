@@ -599,6 +599,16 @@ def test_limits_without_sense_are_refused():
             Transcribe.Config(**wrong)
 
 
+def test_live_fields_hold_for_the_next_utterance(resource, pitches):
+    pitches.says |= {2000: Decoded("well then", 0.4)}
+    call = Call({**QUICK, "phrases": ["Acme {call_id}"]}, resource)
+    call.push(*chunks(speech(2000), silence(2))).catch_up()
+    call.set(phrases=["RingCX"], uncertain_below=0.3)
+    call.push(*chunks(speech(2000), silence(2), start=3)).settle()
+    assert [text.uncertain for text in call.finals] == [True, False]
+    assert pitches.phrases == {("Acme call-1",), ("RingCX",)}
+
+
 @pytest.mark.parametrize(
     ("engine", "seconds"), [("moonshine", 1), ("google", 1), ("openai_realtime", 1), ("openai", 0)]
 )

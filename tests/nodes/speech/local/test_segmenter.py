@@ -1,5 +1,7 @@
 """The segmenter with a detector that takes loud windows for speech."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -194,3 +196,33 @@ def test_every_spoken_sample_is_in_one_segment_however_the_audio_is_cut(pattern,
     assert heard[spoken].all()
     whole = segments(samples, limits)
     assert [(s.start, len(s.samples)) for s in found] == [(s.start, len(s.samples)) for s in whole]
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
+@given(PATTERN, st.lists(st.sampled_from([LIMITS, PATIENT]), min_size=2, max_size=6))
+def test_every_spoken_sample_is_in_one_segment_however_the_limits_change(pattern, limits):
+    samples = sound(*(part for loud, quiet in pattern for part in (silence(quiet), speech(loud))))
+    segmenter, found, step = Segmenter(Loudness(), limits[0]), [], len(samples) // len(limits) + 1
+    for number, others in enumerate(limits):
+        segmenter.change(others)
+        at = number * step
+        found += segmenter.push(Audio(samples[at : at + step], "s16", DECODER_RATE, "agent", at))
+    last = segmenter.end()
+    heard = np.zeros(len(samples), int)
+    for segment in (*found, *([last] if last else [])):
+        at = slice(segment.start, segment.start + len(segment.samples))
+        assert np.array_equal(segment.samples, samples[at])
+        heard[at] += 1
+    assert heard.max() <= 1
+    spoken = np.convolve(samples > 0, np.ones(2 * WINDOW_SAMPLES), "same") >= 2 * WINDOW_SAMPLES
+    assert heard[spoken].all()
+
+
+def test_a_shorter_pause_and_pre_roll_hold_at_once():
+    segmenter = Segmenter(Loudness(), PATIENT)
+    assert not list(segmenter.push(Audio(silence(2), "s16", DECODER_RATE, "agent", 0)))
+    segmenter.change(replace(PATIENT, pre_roll=0.064, long_pause=0.2))
+    audio = sound(speech(1), silence(0.7))
+    (segment,) = segmenter.push(Audio(audio, "s16", DECODER_RATE, "agent", 2 * DECODER_RATE))
+    assert segment.start >= 2 * DECODER_RATE  # with the other limits: 0.5 s before the voice was noticed
