@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flowcore.cli.log import Log
-from flowcore.cli.options import GraphFile, LogJson, Quiet, Settings, parse_seconds, plan_of
+from flowcore.cli.options import GraphFile, LogJson, Quiet, Settings, parse_seconds, plan_of, try_to_write
 from flowcore.cli.run import run_engine
 from flowcore.engine.bus import Bus
+from flowcore.engine.engine import Engine
 from flowcore.scenario.replay import run_virtual, with_recording
+from flowcore.scenario.replay_record import record_work
+from flowcore.telemetry.perfetto_file import PerfettoFile
 
 MAX_SPEED = "max"
 
@@ -31,6 +36,12 @@ def replay(
     speed: Annotated[
         str, typer.Option(metavar="max|N", help="Times the recorded pace; max: on a virtual clock, without waiting.")
     ] = MAX_SPEED,
+    perfetto: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write what each node did and when, for https://ui.perfetto.dev.", dir_okay=False
+        ),
+    ] = None,
     drain: Annotated[str, typer.Option(help="How long the call may take to finish after it ended.")] = "10s",
     log_json: LogJson = False,
     quiet: Quiet = False,
@@ -50,11 +61,23 @@ def replay(
     log = Log(as_json=log_json, quiet=quiet)
     bus = Bus()
     bus.subscribe(log.event)
-    if real:
-        run_engine(plan, log, bus=bus, drain=seconds)
-    totals = run_virtual(plan, bus, recorded, seconds).engine.totals
+    with _recorded_work(perfetto, virtual=not real) as observe:
+        if real:
+            run_engine(plan, log, bus=bus, drain=seconds, observe=observe)
+        totals = run_virtual(plan, bus, recorded, seconds, observe).engine.totals
     log.close(totals)
     raise typer.Exit(totals.exit_code)
+
+
+@contextmanager
+def _recorded_work(path: Path | None, *, virtual: bool) -> Iterator[Callable[[Engine], None]]:
+    """Yield what lets an engine write its work to a file, if one is given."""
+    if path is None:
+        yield lambda engine: None
+        return
+    try_to_write(path, "--perfetto")
+    with PerfettoFile(path) as file:
+        yield lambda engine: record_work(engine, file, virtual=virtual)
 
 
 def _pace(text: str) -> float:

@@ -185,13 +185,17 @@ def run_engine(
     ended: CallLog | None = None,
     api: AdminProcess | None = None,
     reloading: Reloading | None = None,
+    observe: Callable[[Engine], None] = lambda engine: None,
     **options: Any,
 ) -> None:
     """Run a plan in this process, and log; ``finish`` is the time in seconds that calls have after SIGTERM.
 
+    ``observe`` is called with the engine before it runs.
+
     Raises `typer.Exit` with code 1 if a call failed or lost audio, else 0.
     """
     engine = Engine(plan, bus=bus, strict=sys.flags.dev_mode, **options)
+    observe(engine)
     with (
         _replaying(ended, bus),
         traces(bus, plan) as engine.trace_of,

@@ -14,6 +14,7 @@ from flowcore.control.live_calls import LiveCalls, describe
 from flowcore.control.live_config import LiveConfig
 from flowcore.control.live_query import LiveQuery
 from flowcore.control.taps import Taps
+from flowcore.control.work_records import WorkRecords
 from flowcore.engine.engine import Engine
 from flowcore.telemetry.calls_until_full import CapacityEstimate
 from flowcore.telemetry.engine_metrics import read
@@ -29,6 +30,7 @@ ControlHandler = Callable[[Mapping[str, Any]], Awaitable[Any]]
 def engine_handler(engine: Engine) -> ControlHandler:
     """Return the control handler of an engine in this process."""
     taps, live, live_config = Taps(engine), LiveCalls(engine), LiveConfig(engine)
+    records = WorkRecords(engine)
     exemplars, capacity = Exemplars(engine), CapacityEstimate(engine)
 
     def answer(request: Mapping[str, Any]) -> Any:
@@ -52,6 +54,8 @@ def engine_handler(engine: Engine) -> ControlHandler:
             return engine.objection or engine.obstacle
         if request["ask"] == "tap":
             return taps.open(request)
+        if request["ask"] == "work_record":
+            return records.answer(request)
         for resource in engine.resources():
             with suppress(LookupError):
                 return resource.on_control_request(request)

@@ -83,6 +83,16 @@ class FlowContext(Protocol):
         """Let the listener push into ``put`` from now on. In the event loop's thread."""
 
 
+class WorkObserver(Protocol):
+    """Is told when a node works: see `NodeRun.observe`. Called by the thread that works."""
+
+    def now(self) -> float:
+        """Return the time."""
+
+    def worked(self, run: NodeRun, what: str, began: float, chunk: Any) -> None:
+        """Take note of a piece of work that has just ended: a ``chunk`` that was processed, or None."""
+
+
 class ChainContext(Protocol):
     """A chain, as its nodes see it."""
 
@@ -112,6 +122,8 @@ class NodeRun:
     _active_probes: tuple[tuple[int, Put], ...] = ()  # in place
     _bare_emits: tuple[Put, ...] = ()  # ``emits`` as they were before the first probe
     _config: Config | None = None  # asked for last; the node may still have the one of ``plan``
+    _observer: WorkObserver | None = None  # asked for, from any thread
+    _active_observer: WorkObserver | None = None  # in place
     _restarts: int = 0
     _restart_at: float = float("inf")
 
@@ -154,13 +166,16 @@ class NodeRun:
     def open(self) -> None:
         """Open the node, and connect it to its hops."""
         self._place_probes()
+        self._active_observer = self._observer
         if self.node is not None and not self.failed:
             self._guard(lambda: self.node.open(self.owner.session))
             self._connect()
 
     def _connect(self) -> None:
         if self.node is not None and not self.failed:
-            self.work = self._probed_work if self._active_probes and not self.emits else self.node.process
+            work = self._probed_work if self._active_probes and not self.emits else self.node.process
+            observer = self._active_observer
+            self.work = work if observer is None else partial(self._observed, observer, "process", work)
 
     # Another config.
 
@@ -228,21 +243,47 @@ class NodeRun:
             probe(chunk)
         self.node.process(chunk)
 
+    # Observation of the node's work.
+
+    def observe(self, observer: WorkObserver | None) -> None:
+        """Tell the observer of each piece of work from the end of a slot on, or none any more. From any thread.
+
+        It costs nothing while there is none, as with probes.
+        """
+        self._observer = observer
+        self.chain.wake()
+
+    def _observed(self, observer: WorkObserver, what: str, work: Callable[..., Any], chunk: Any, *emits: Any) -> None:
+        began = observer.now()
+        try:
+            work(chunk, *emits)
+        finally:
+            observer.worked(self, what, began, chunk)
+
+    def _do(self, what: str, work: Callable[..., Any]) -> None:
+        """Flush the node or collect its results."""
+        observer = self._active_observer
+        if observer is None:
+            self._guard(lambda: work(*self._outputs()))
+        else:
+            self._guard(lambda: self._observed(observer, what, lambda chunk: work(*self._outputs()), None))
+
     # The end of the node's work.
 
     def flush(self) -> None:
         """Flush the node: its input has ended."""
         if self.node is not None and not self.failed:
-            self._guard(lambda: self.node.flush(*self._outputs()))
+            self._do("flush", self.node.flush)
 
     def collect(self) -> None:
         """Take results that came in since; before, place probes and take a config that were asked for."""
-        if self._active_probes is not self._probes:
+        if self._active_probes is not self._probes or self._active_observer is not self._observer:
             self._place_probes()
+            self._active_observer = self._observer
             self._connect()
         self._take_config()
         if self.node is not None and not self.failed:
-            self._guard(lambda: self.node.collect(*self._outputs()))
+            self._do("collect", self.node.collect)
 
     def busy(self) -> bool:
         """Whether the node has results pending."""
@@ -384,6 +425,7 @@ class NodeRun:
         for ways in (self.emits, self._inlets, self._outlets):
             ways.clear()
         self._probes = self._active_probes = ()
+        self._observer = self._active_observer = None
         self._bare_emits = ()
         self.node = None
         self.work = no_op

@@ -59,13 +59,19 @@ def with_recording(plan: Plan, path: Path, folder: Path, speed: float) -> tuple[
     return replace(plan, nodes=nodes), recorded
 
 
-def run_virtual(plan: Plan, bus: Bus, recorded: datetime, drain: float) -> GraphResult:
-    """Run the plan of a replay as fast as possible, on a clock that begins at ``recorded``. See `run_plan`."""
+def run_virtual(
+    plan: Plan, bus: Bus, recorded: datetime, drain: float, observe: Callable[[Engine], None] = lambda engine: None
+) -> GraphResult:
+    """Run the plan of a replay as fast as possible, on a clock that begins at ``recorded``. See `run_plan`.
+
+    ``observe`` is called with the engine before it runs.
+    """
     clock = VirtualClock(wall=recorded)
     numbers = itertools.count(1)
 
     def prepare(engine: Engine) -> None:
         clock.hold(_while_working(engine))
+        observe(engine)
 
     return run_plan(
         plan,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support.live import ROOT
+from tests.support.perfetto import read as read_perfetto
 from tests.support.phone import said, stereo
 from tests.support.recorded_calls import grpc_call, websocket_call
 from tools.voices import RECORDINGS, telephone
@@ -104,3 +105,22 @@ def test_an_output_that_would_be_a_template_is_refused(tmp_path, flowcore):
     done = flowcore("replay", recording, ROOT / "graphs" / "record.yaml", "-o", tmp_path / "{out}")
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "braces" in done.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("speed", ["max", "100"])
+def test_the_work_of_a_replay_is_written_for_perfetto_and_changes_no_file(tmp_path, speed):
+    recording = websocket_call(tmp_path / "call.jsonl", {"call_id": "planted-id", "ani": "+14155550142"}, noise(1, 3.0))
+    graph, trace = ROOT / "graphs" / "record.yaml", tmp_path / "call.json"
+    done = replay(recording, graph, "-o", tmp_path / "one", "--speed", speed, "--perfetto", trace)
+    assert done.returncode == 0, done.stderr
+    assert replay(recording, graph, "-o", tmp_path / "two").returncode == 0
+    sound = [next(iter((tmp_path / name).rglob("*.wav"))).read_bytes() for name in ("one", "two")]
+    assert sound[0] == sound[1]
+    events = read_perfetto(trace)
+    work = [event for event in events if event["ph"] == "X"]
+    assert {event["name"] for event in work} == {"ordered", "voices", "voices~interleave", "wav"}
+    assert sum(event["args"]["audio_ms"] for event in work if event["name"] == "ordered" and "args" in event) == 6000
+    assert not {"planted-id", "14155550142"} & set(trace.read_text().replace('"', " ").split())
+    if speed == "max":  # in the time of the call
+        assert max(event["ts"] for event in work) == pytest.approx(3e6, abs=0.5e6)

@@ -34,12 +34,12 @@ def capture(
     ] = False,
     control: Control = None,
 ) -> None:
-    """Write the messages of one call to a file, as they come, for `flowcore replay`.
+    """Write the messages of one call to a file.
 
-    A capture of a live call begins with what began the call and goes on from now on, until the call ends. It has the
-    audio and the numbers of the call, no secrets, and silence where an operator paused the call or muted a party; only
-    this user can read it. `flowcore scrub` removes what was said, numbers and names. Place and limits of captures:
-    `capture` of the graph's listener.
+    They are written as they come, for `flowcore replay`. A capture of a live call begins with what began the call and
+    goes on from now on, until the call ends. It has the audio and the numbers of the call, no secrets, and silence
+    where an operator paused the call or muted a party; only this user can read it. `flowcore scrub` removes what was
+    said, numbers and names. Place and limits of captures: `capture` of the graph's listener.
 
     The call does not notice: a capture that the disk cannot take ends, and the call goes on.
 

@@ -26,12 +26,12 @@ def scrub(
         typer.Option("--output", "-o", metavar="FILE", help="Where it goes.", show_default="FILE.scrubbed.…"),
     ] = None,
 ) -> None:
-    """Remove speech, numbers, names and ids from a recorded call, so that it can be sent with a bug report.
+    """Remove speech, numbers, names and ids from a call.
 
-    Speech becomes noise with the level of each 20 ms; numbers, ids and names become fictional ones of the same form,
-    the same in all messages; other texts become letters. What makes a fault stays: the form, order and length of
-    messages, sequence numbers, arrival times, levels, and what is wrong with a malformed message. `flowcore replay`
-    plays the result, with the same losses. It is the same each time.
+    The result can be sent with a bug report. Speech becomes noise with the level of each 20 ms; numbers, ids and names
+    become fictional ones of the same form, the same in all messages; other texts become letters. What makes a fault
+    stays: the form, order and length of messages, sequence numbers, arrival times, levels, and what is wrong with a
+    malformed message. `flowcore replay` plays the result, with the same losses. It is the same each time.
 
     Exit code: 0 done, 2 the file is no recording of a call, or the output cannot be written.
     """
