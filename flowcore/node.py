@@ -151,6 +151,10 @@ class Node(Configured[ConfigT]):
     Where the listener gives packets, the stretches are those of their arrival. Behind a `Demux` that splits tracks,
     those of other tracks are left out. From any thread."""
 
+    silent: Callable[[], frozenset[str]] = staticmethod(lambda: frozenset())
+    """Return the parties that an operator silences now; the empty name stands for all. Each change is followed by a
+    `collect`. From any thread."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if cls.waits and cls.waits not in cls.Config.model_fields:

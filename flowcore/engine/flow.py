@@ -114,6 +114,7 @@ class Flow:
         self.push: Put = self._push_of_party
         for run in self.runs.values():
             run.make()
+        silencing.on_change.add(self._wake_nodes)
 
     def _build(self, plan: Plan, pool: Pool, loop_pool: Pool) -> None:
         for node in plan.nodes.values():
@@ -234,7 +235,7 @@ class Flow:
         changed: list[str] = []
         for name, run in self.runs.items():
             before, config = run.config, plan.nodes[name].config
-            if names := changed_fields(before, config):
+            if before is not config and (names := changed_fields(before, config)):
                 run.change_config(config)
                 changed += [f"{name}.{field}" for field in names]
         self.plan = plan
@@ -326,6 +327,7 @@ class Flow:
 
     def _close(self) -> None:
         self._move(CLOSED)
+        self.silencing.on_change.discard(self._wake_nodes)
         stats, losses = self.stats(), self.losses()
         self.outcome = {
             "call_id": self.call_id,
@@ -412,6 +414,17 @@ class Flow:
     def silenced(self) -> tuple[Gap, ...]:
         """Return the silenced stretches so far, in order. From any thread."""
         return self._silencer.spans()
+
+    def silent_until(self, node: str) -> frozenset[str]:
+        """Return the parties of the audio that comes to a node that are silent now; the empty name: all."""
+        if self.silencing.paused:
+            return frozenset({""})
+        tracks = self.plan.way_to(node)[self.plan.listener.name]
+        return self.silencing.muted if tracks is None else self.silencing.muted & tracks
+
+    def _wake_nodes(self) -> None:
+        for chain in self.chains:
+            chain.wake()
 
     def silenced_until(self, node: str) -> list[Gap]:
         tracks = self.plan.way_to(node)[self.plan.listener.name]

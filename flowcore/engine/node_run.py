@@ -70,6 +70,9 @@ class FlowContext(Protocol):
     def losses_until(self, node: str) -> Sequence[Loss]:
         """Return what was lost by a node, or on the way to it. From any thread."""
 
+    def silent_until(self, node: str) -> frozenset[str]:
+        """Return the parties that are silent now of the audio that comes to a node. From any thread."""
+
     def silenced_until(self, node: str) -> Sequence[Gap]:
         """Return the silenced stretches of the audio that comes to a node. From any thread."""
 
@@ -144,6 +147,7 @@ class NodeRun:
         node.now = self.owner.now
         node.source_waits = self.owner.source_waits
         node.losses = partial(self.owner.losses_until, self.plan.name)
+        node.silent = partial(self.owner.silent_until, self.plan.name)
         node.silenced = partial(self.owner.silenced_until, self.plan.name)
         node.audio_end = self.owner.audio_end
 

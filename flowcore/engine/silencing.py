@@ -33,6 +33,8 @@ class Silencing:
         self.paused = False
         self.muted: frozenset[str] = frozenset()
         self.period = 0  # grows when something is heard again
+        self.on_change: set[Callable[[], None]] = set()
+        """Called after each change."""
 
     @property
     def active(self) -> bool:
@@ -48,6 +50,8 @@ class Silencing:
         if paused < self.paused or not muted >= self.muted:
             self.period += 1
         self.paused, self.muted = paused, muted
+        for callback in tuple(self.on_change):
+            callback()
         return True
 
 

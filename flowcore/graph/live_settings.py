@@ -27,7 +27,9 @@ def with_settings(plan: Plan, settings: Sequence[str]) -> Plan:
     for name, node in changed.nodes.items():
         _check(plan.nodes.get(name), node, graph, problems)
     problems.raise_if_any()
-    return changed
+    # What is the same stays the same object: that tells at once, for each of many flows, which nodes do not change.
+    nodes = {name: plan.nodes[name] if plan.nodes[name] == node else node for name, node in changed.nodes.items()}
+    return replace(changed, nodes=nodes)
 
 
 def _merged(before: Sequence[str], settings: Sequence[str]) -> list[str]:

@@ -15,8 +15,9 @@ from typing import Any
 
 import msgspec
 
-from flowcore import Session, Text
+from flowcore import Gap, Session, Text
 from flowcore.call_ids import normalize_id
+from flowcore.events import PAUSED
 
 MAX_CAPTIONS = 1000  # captions kept per call, more than an hour of talk; the oldest are dropped first
 MAX_SESSIONS = 50  # sessions of one call whose starts are kept
@@ -64,6 +65,7 @@ class CaptionedCall:
     revision: int = 0  # number of changes so far
     sessions: dict[str, float] = field(default_factory=dict)  # second of the call in which each began, by flow
     live: set[str] = field(default_factory=set)  # flows that have not ended
+    silent: dict[str, frozenset[str]] = field(default_factory=dict)  # parties that an operator silences, by flow
     ended: float = 0.0  # when the last flow ended, on the engine's clock
     last: float = 0.0  # second of the call at which the last caption ends
     _captions: dict[str, tuple[int, Caption]] = field(default_factory=dict)  # in the order of their last change
@@ -79,6 +81,10 @@ class CaptionedCall:
         self.sessions.setdefault(flow, at)
         if len(self.sessions) > MAX_SESSIONS:
             del self.sessions[next(iter(self.sessions))]
+
+    def silence(self, flow: str, parties: Iterable[str]) -> None:
+        self.revision += 1
+        self.silent[flow] = frozenset(parties)
 
     def put(self, caption: Caption) -> int:
         """Add or replace a caption; return how many captions were dropped for it."""
@@ -169,6 +175,13 @@ class CallStore:
             found = self._calls.get(call)
             return found.put(caption) if found else 0
 
+    def silence(self, call: str, flow: str, parties: Iterable[str]) -> None:
+        """Show that these parties are silenced by an operator; the empty name stands for all."""
+        with self._lock:
+            found = self._calls.get(call)
+            if found is not None and flow in found.live:
+                found.silence(flow, parties)
+
     def end(self, call: str, flow: str, now: float) -> None:
         """End a session."""
         with self._lock:
@@ -176,6 +189,7 @@ class CallStore:
             if found is not None and flow in found.live:
                 found.revision += 1
                 found.live.discard(flow)
+                found.silent.pop(flow, None)
                 if not found.live:
                     found.ended = now
                     self._over[call] = found
@@ -194,7 +208,14 @@ class CallStore:
     def changes(self, call: CaptionedCall, revision: int) -> tuple[Mapping[str, Any], list[tuple[int, Caption]]]:
         """Return the state of a call, and its captions since a revision."""
         with self._lock:
-            state = {"call": call.id, "state": call.state, "sessions": sorted(call.sessions.values())}
+            silent = frozenset().union(*call.silent.values())
+            state = {
+                "call": call.id,
+                "state": call.state,
+                "sessions": sorted(call.sessions.values()),
+                "paused": "" in silent,
+                "muted": sorted(silent - {""}),
+            }
             return state, call.since(revision)
 
     def drop_ended(self, now: float) -> None:
@@ -209,6 +230,12 @@ class CallStore:
                     self._by_id[each] = tuple(other for other in self._by_id[each] if other != id)
                     if not self._by_id[each]:
                         del self._by_id[each]
+
+
+def silence_caption(flow: str, at: float, gap: Gap) -> Caption:
+    """Make the caption of a stretch that an operator paused or muted, in a session that began at second ``at``."""
+    id = f"{flow}.silenced.{gap.track}.{gap.start:.2f}"
+    return Caption(id, gap.track, round(at + gap.start, 3), round(at + gap.end, 3), "", True, PAUSED.name)
 
 
 def caption_of(flow: str, at: float, text: Text) -> Caption:

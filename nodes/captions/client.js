@@ -8,6 +8,7 @@ const MAX_LINES = 1000; // on the page, as many as the server keeps
 const MAX_READ_ALOUD = 20; // lines queued for a screen reader
 
 const NAMES = { agent: "Agent", customer: "Customer" };
+const GAPS = { paused: "paused" }; // all others could not be transcribed
 const STATES = {
   connecting: "Connecting",
   waiting: "Waiting for the call",
@@ -77,7 +78,7 @@ function remove(id) {
 }
 
 function show(text) {
-  const words = text.gap ? "not transcribed" : text.text;
+  const words = text.gap ? GAPS[text.gap] ?? "not transcribed" : text.text;
   if (!words) return remove(text.id);
   let item = shown.get(text.id);
   if (!item) {
@@ -126,8 +127,16 @@ function state(news) {
   call = news.call;
   at("call").textContent = at("call").title = call;
   sessions(news.sessions);
+  showSilent(news);
   current = news.state;
   if (caughtUp) showCurrent();
+}
+
+function showSilent(news) {
+  const muted = news.muted.map((track) => NAMES[track] ?? track).join(", ");
+  const told = news.paused ? "Paused" : muted ? `${muted} muted` : "";
+  if (at("silent").textContent !== told) at("silent").textContent = told;
+  at("silent").hidden = !told;
 }
 
 function showCurrent() {

@@ -19,7 +19,8 @@ class CaptionFeed:
 
     ``call`` is a normalized id; an empty one follows the newest call. ``count`` gets 1 at the start and -1 at the end.
     A message is one JSON object:
-    ``{"event": "state", "call": …, "state": "waiting" | "ambiguous" | "live" | "ended", "sessions": [0.0, …]}``,
+    ``{"event": "state", "call": …, "state": "waiting" | "ambiguous" | "live" | "ended", "sessions": [0.0, …],
+    "paused": false, "muted": []}``,
     ``{"event": "text", "id": …}`` with the fields of a `Caption`, which replaces the text of the same id,
     ``{"event": "ready"}`` after the texts of the past, and ``{"event": "alive"}``.
 
@@ -82,7 +83,7 @@ class CaptionFeed:
     def _missing(self) -> Mapping[str, Any]:
         """Return the state before there is a call, or while the id fits several."""
         state = "ambiguous" if self._calls.is_ambiguous(self._id) else "waiting"
-        return {"call": self._id, "state": state, "sessions": []}
+        return {"call": self._id, "state": state, "sessions": [], "paused": False, "muted": []}
 
     def _send_state(self, state: Mapping[str, Any], now: float) -> None:
         if state != self._sent_state:

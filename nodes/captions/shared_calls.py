@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec.structs import astuple
 
-from flowcore import Session, Text
-from nodes.captions.call_store import CallStore, Caption, SessionStart, caption_of
+from flowcore import Gap, Session, Text
+from nodes.captions.call_store import CallStore, Caption, SessionStart, caption_of, silence_caption
 
 MAX_CAPTIONS_PER_MESSAGE = 20  # most captions in one message to the other workers
 
@@ -58,6 +58,16 @@ class SharedCalls:
             self._broadcast(["put", start.call, [astuple(caption)]])
             return self._calls.put(start.call, caption)
 
+    def silence(self, flow: str, parties: frozenset[str], stretches: Iterable[Gap]) -> int:
+        """Show which parties an operator silences now, and when there were any; return how many captions dropped."""
+        with self._lock:
+            start = self._own[flow]
+            captions = [silence_caption(flow, start.at, stretch) for stretch in stretches]
+            self._broadcast(["silent", start.call, flow, sorted(parties)])
+            self._broadcast(["put", start.call, [astuple(caption) for caption in captions]])
+            self._calls.silence(start.call, flow, parties)
+            return sum(self._calls.put(start.call, caption) for caption in captions)
+
     def end(self, flow: str) -> None:
         """End a session of this process, once for each `begin`; it ends with the last."""
         with self._lock:
@@ -82,6 +92,8 @@ class SharedCalls:
             case ["past", fields, captions]:
                 theirs[fields[1]] = start = SessionStart(*fields)
                 self._calls.add_past(start, (Caption(*caption) for caption in captions), self._now())
+            case ["silent", call, flow, parties]:
+                self._calls.silence(call, flow, parties)
             case ["put", call, captions]:
                 for fields in captions:
                     self._calls.put(call, Caption(*fields))
@@ -109,6 +121,8 @@ class SharedCalls:
                 ]
                 if flow in call.live:
                     self._broadcast(["begin", *astuple(start)])
+                    if flow in call.silent:
+                        self._broadcast(["silent", start.call, flow, sorted(call.silent[flow])])
                     for piece in pieces:
                         self._broadcast(["put", start.call, piece])
                 else:

@@ -64,6 +64,8 @@ class Captions(Sink[Text, CaptionsConfig]):
     call; a slow one gets fewer interim texts and delays no other. The feed of a page is a WebSocket of JSON,
     ``/client-ws?callId=…``.
 
+    The page says while an operator pauses the call or mutes a party, and marks these stretches.
+
     In: ``Text`` of any tracks. Out: pages; beyond 1000, a call's oldest texts are dropped as ``page_full``; events
     ``page_unavailable`` if the listener has no port, and ``call_id_taken`` if another account's call has the call id.
 
@@ -87,6 +89,7 @@ class Captions(Sink[Text, CaptionsConfig]):
 
     resource: CaptionsSite
     _flow = ""
+    _silent: frozenset[str] = frozenset()
 
     @classmethod
     def make_resource(cls, config: CaptionsConfig) -> Resource:
@@ -101,9 +104,21 @@ class Captions(Sink[Text, CaptionsConfig]):
         call = normalize_id(session.attributes.get("call_id", ""))
         if self.resource.shared_calls.begin(session).call != call != "":
             self.report.event("call_id_taken", advice="ids can be forged: set accounts on the listener to yours")
+        self.collect()  # a call that was paused before it connected again
 
     def process(self, chunk: Text) -> None:
-        pushed_out = self.resource.shared_calls.add_text(self._flow, chunk)
+        self._count(self.resource.shared_calls.add_text(self._flow, chunk))
+
+    def collect(self) -> None:
+        if (silent := self.silent()) != self._silent:
+            self._silent = silent
+            self._count(self.resource.shared_calls.silence(self._flow, silent, self.silenced()))
+
+    def flush(self) -> None:
+        if stretches := self.silenced():
+            self._count(self.resource.shared_calls.silence(self._flow, frozenset(), stretches))
+
+    def _count(self, pushed_out: int) -> None:
         if pushed_out:
             self.report.dropped("page_full", chunks=pushed_out)
 

@@ -34,7 +34,7 @@ def test_a_plan_with_other_values_is_the_same_but_for_these():
     assert changed.sha256 != plan.sha256
     assert plan.nodes["louder"].config.level == 6
     for name in plan.nodes.keys() - {"louder", "both"}:
-        assert changed.nodes[name] == plan.nodes[name]
+        assert changed.nodes[name] is plan.nodes[name]
 
 
 def test_settings_of_the_start_stay_and_changes_of_one_field_do_not_pile_up():

@@ -19,6 +19,8 @@ class Spoken(Transform[Packet, Text]):
         self._open = {}
 
     def process(self, chunk: Packet, emit: Emit[Text]) -> None:
+        if not chunk.data.startswith(b"{"):  # an operator silenced it
+            return
         text = msgspec.json.decode(chunk.data, type=Text)
         self._open[text.track] = text
         emit(text)

@@ -43,7 +43,7 @@ def test_a_session_that_follows_goes_on_where_the_call_is():
     worker.shared_calls.begin(session(" one", "second", NOON + timedelta(seconds=7.5)))
     worker.shared_calls.add_text("second", text(0, "again", start=1.0))
     assert worker.shown("one") == (
-        {"call": "one", "state": "live", "sessions": [0.0, 7.5]},
+        {"call": "one", "state": "live", "sessions": [0.0, 7.5], "paused": False, "muted": []},
         [("first.agent.0", 2.0, "hello", True), ("second.agent.0", 8.5, "again", True)],
     )
     worker.shared_calls.end("second")

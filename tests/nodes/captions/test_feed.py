@@ -81,13 +81,13 @@ def text(utterance: int, words: str, final: bool = True) -> Text:
 def test_the_messages_are_what_the_page_of_docs_says(rig):
     client = rig.watch("one")
     assert rig.read(client) == [
-        {"event": "state", "call": "one", "state": "waiting", "sessions": []},
+        {"event": "state", "call": "one", "state": "waiting", "sessions": [], "paused": False, "muted": []},
         {"event": "ready"},
     ]
     rig.site.shared_calls.begin(session("One", "flow", NOON))
     rig.site.shared_calls.add_text("flow", text(0, "hello"))
     assert rig.read(client) == [
-        {"event": "state", "call": "one", "state": "live", "sessions": [0.0]},
+        {"event": "state", "call": "one", "state": "live", "sessions": [0.0], "paused": False, "muted": []},
         {
             "event": "text",
             "id": "flow.agent.0",
@@ -105,7 +105,9 @@ def test_the_messages_are_what_the_page_of_docs_says(rig):
     rig.now += KEEPALIVE_INTERVAL
     assert rig.read(client) == [{"event": "alive"}]
     rig.site.shared_calls.end("flow")
-    assert rig.read(client) == [{"event": "state", "call": "one", "state": "ended", "sessions": [0.0]}]
+    assert rig.read(client) == [
+        {"event": "state", "call": "one", "state": "ended", "sessions": [0.0], "paused": False, "muted": []}
+    ]
 
 
 def test_a_page_for_a_number_of_two_calls_says_so_and_one_that_has_its_call_keeps_it(rig):
@@ -114,7 +116,14 @@ def test_a_page_for_a_number_of_two_calls_says_so_and_one_that_has_its_call_keep
     assert rig.read(early)[0]["call"] == "one"
     rig.site.shared_calls.begin(session("two", "other", NOON, ("555",)))
     late = rig.watch("555")
-    assert rig.read(late)[0] == {"event": "state", "call": "555", "state": "ambiguous", "sessions": []}
+    assert rig.read(late)[0] == {
+        "event": "state",
+        "call": "555",
+        "state": "ambiguous",
+        "sessions": [],
+        "paused": False,
+        "muted": [],
+    }
     rig.site.shared_calls.add_text("flow", text(0, "hello"))
     assert [message["text"] for message in rig.read(early)] == ["hello"]
     assert rig.read(late) == []

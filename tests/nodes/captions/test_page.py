@@ -11,6 +11,7 @@ import trustme
 from playwright.sync_api import expect
 
 from flowcore import Text
+from flowcore.control.call_control import answer as control_call
 from flowcore.tcp_proxy import Proxy
 from nodes.captions.access import mint
 from tests.support.live import PATIENCE, until
@@ -392,3 +393,39 @@ def test_without_a_call_id_the_newest_call_is_shown(page, tmp_path):
             Talk(live.url, name).words("agent", 1.0, f"this is {name}")
             expect(page.locator("#call")).to_have_text(name)
             expect(page.locator("li p")).to_have_text([f"this is {name}"])
+
+
+def operate(live, action, party=""):
+    """Do what `flowcore call` does with the call ``one``."""
+    request = {"call_id": "one", "flow": "", "do": action, "party": party}
+    live.call(lambda: control_call(live.engine, request))
+
+
+def test_what_an_operator_silences_is_shown_while_it_is_and_as_a_stretch_afterwards(tmp_path, page):
+    with stage(tmp_path) as live:
+        talk = Talk(live.url, "one")
+        talk.words("customer", 1.0, "my card number is")
+        talk.words("agent", 2.0, "one moment")
+        page.goto(address(live))
+        silent, lines = page.locator("#silent"), page.locator("#lines li")
+        expect(lines).to_have_count(2)
+        expect(silent).to_be_hidden()
+        operate(live, "mute", "customer")
+        expect(silent).to_have_text("Customer muted")
+        operate(live, "pause")
+        expect(silent).to_have_text("Paused")
+        assert page.evaluate(f"({CONTRAST})(document.getElementById('silent'))") >= 4.5
+        talk.words("customer", 3.0, "4711 0815")
+        until(lambda: any(flow.silenced() for flow in live.engine.flows.values()))
+        operate(live, "resume")
+        expect(silent).to_have_text("Customer muted")
+        expect(page.locator("li.gap p")).to_have_text("paused")
+        operate(live, "unmute", "customer")
+        expect(silent).to_be_hidden()
+        talk.words("customer", 9.0, "thank you")
+        expect(lines).to_have_count(4)
+        assert "4711" not in page.content()
+        talk.stop()
+        talk.hang_up()
+        expect(page.locator("#state")).to_have_text("Call ended")
+        expect(page.locator("li.gap")).to_have_count(1)

@@ -8,13 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowcore import Gap
 from nodes.captions.call_store import MAX_CAPTIONS
 from tests.support.captioning import NOON, CaptionWorker, session, text
 
 pytestmark = pytest.mark.slow
 
 STEP = st.tuples(
-    st.sampled_from(["begin", "say", "end", "pass on"]), st.integers(0, 2), st.integers(0, 3), st.text(max_size=3)
+    st.sampled_from(["begin", "say", "silence", "end", "pass on"]),
+    st.integers(0, 2),
+    st.integers(0, 3),
+    st.text(max_size=3),
 )
 
 
@@ -41,6 +45,9 @@ def test_all_workers_know_the_same_in_the_end_also_one_that_came_late(steps, cha
             worker.shared_calls.begin(session(f"call {flow}", name, NOON))
         elif what == "say" and begun.get((number, flow)):
             worker.shared_calls.add_text(name, text(len(words), words))
+        elif what == "silence" and begun.get((number, flow)):
+            stretches = [Gap("agent", float(at), at + 1.0, 1.0) for at in range(len(words))]
+            worker.shared_calls.silence(name, frozenset({"agent"} if words else ()), stretches)
         elif what == "end" and begun.get((number, flow)):
             begun[number, flow] = False
             worker.shared_calls.end(name)
@@ -63,7 +70,7 @@ def test_calls_of_a_worker_that_has_gone_have_ended():
     here.shared_calls.on_worker_exit(2)
     here.shared_calls.on_worker_exit(3)
     assert here.shown("one") == (
-        {"call": "one", "state": "ended", "sessions": [0.0]},
+        {"call": "one", "state": "ended", "sessions": [0.0], "paused": False, "muted": []},
         [("theirs.agent.0", 0.0, "half a", True)],
     )
     assert here.calls.find("two").state == "live"
