@@ -60,6 +60,7 @@ def piecewise(levels):
     return np.concatenate(out)
 
 
+@pytest.mark.fault(92)
 @settings(max_examples=40, deadline=None)
 @given(CHANGES, st.sampled_from([Keep, KeepInThread]))
 def test_random_changes_of_the_volume_give_exactly_the_piecewise_result(changes, sink):
@@ -142,6 +143,7 @@ def test_the_same_config_again_is_no_change(hooked):
     assert [fields for _, fields in result.named("flow_closed")[0].data["changed"]] == [["hook.key"]]
 
 
+@pytest.mark.fault(92)
 def test_a_hook_that_raises_ends_its_branch_as_a_chunk_would(hooked):
     result = run_hook([(5, "hook", {"fails": True})])
     (failed,) = result.named("node_failed")
@@ -166,6 +168,7 @@ def test_a_change_after_the_end_reaches_nothing(hooked):
     assert not result.flows[0].failures
 
 
+@pytest.mark.fault(92)
 def test_many_changes_are_bounded_in_the_end_of_the_call(hooked):
     changes = [(slot, "hook", {"key": f"{slot}-{number}"}) for slot in range(5, 90) for number in range(3)]
     told = run_hook(changes).named("flow_closed")[0].data["changed"]

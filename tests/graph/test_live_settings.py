@@ -44,6 +44,7 @@ def test_settings_of_the_start_stay_and_changes_of_one_field_do_not_pile_up():
     assert plan.settings == ("ordered.window=200ms", "louder.level=9dB")
 
 
+@pytest.mark.fault(92)
 @pytest.mark.parametrize(
     ("setting", "code", "text"),
     [
