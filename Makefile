@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test coverage check lint fix docs site proto bench fuzz conformance again upgrade test-oldest debs clean
+.PHONY: help demo test coverage check lint fix docs picture site proto bench fuzz conformance again upgrade test-oldest debs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -58,6 +58,9 @@ docs: $(STAMP)-dev ## write the generated pages: nodes, events, metrics, schema,
 	@$(BIN)/flowcore schema -o docs/graph.schema.json
 	@$(BIN)/flowcore graph graphs/transcribe.yaml -o docs/transcribe.svg
 	@$(BIN)/python -m tests.faults.table
+
+picture: $(STAMP)-dev ## draw docs/top.svg: a real run with ten calls
+	@$(BIN)/python -m tests.top.picture
 
 site: $(STAMP)-dev ## build the pages as a site in build/site; a dead link or a page outside the index is an error
 	@$(BIN)/python tools/build_site.py

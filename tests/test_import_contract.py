@@ -14,6 +14,7 @@ GRAPH = grimp.build_graph("flowcore", "nodes")
 IMPORTS = {module: GRAPH.find_modules_directly_imported_by(module) for module in GRAPH.modules}
 LAYERS = (
     "cli",
+    "top",
     "admin",
     "bench scenario",
     "testing",

@@ -27,7 +27,7 @@ def words(line):
 @pytest.mark.slow
 def test_commands_print_what_the_page_says(tmp_path, monkeypatch):
     monkeypatch.setenv(TOKEN, SECRET)
-    assert len(COMMANDS) == 11
+    assert len(COMMANDS) == 13
     with Service(tmp_path, "--admin", "0", workers=1) as service:
         address = service.heard("admin_opened")[0]["address"]
         phone = Phone(service.url, "uii-17")

@@ -1,0 +1,1 @@
+"""`flowcore top`: the live calls in a terminal. Only modules named ``…_screen`` import textual (extra ``top``)."""
