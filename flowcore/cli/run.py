@@ -321,7 +321,7 @@ def _commands(
         "live_call": live.call,
     }
     if reloader is not None:
-        set_all = SetAll(runner, handlers, reloader.alone)
+        set_all = SetAll(runner, handlers, reloader.alone, reloader.on_reload)
         commands |= {"reload": reloader.answer, "set_all": set_all.answer}
     return commands
 

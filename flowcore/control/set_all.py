@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flowcore.control.handler import ControlHandler, ask_all
 from flowcore.engine.reloader import Runner
 from flowcore.errors import GraphError
 from flowcore.graph.live_settings import with_settings
+from flowcore.graph.plan import Plan
 
 
 class SetAll:
-    """Answers for the process of the run, whose engines have ``handlers``. ``alone`` keeps reloads out meanwhile."""
+    """Answers for the process of the run, whose engines have ``handlers``.
 
-    def __init__(self, runner: Runner, handlers: Mapping[int, ControlHandler], alone: asyncio.Lock) -> None:
+    ``alone`` keeps reloads out meanwhile; ``on_plan`` is called with the plan that new sessions get.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        handlers: Mapping[int, ControlHandler],
+        alone: asyncio.Lock,
+        on_plan: Callable[[Plan], None] = lambda plan: None,
+    ) -> None:
         self._runner = runner
         self._handlers = handlers
         self._alone = alone
+        self._on_plan = on_plan
 
     async def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Set ``settings`` in all running flows, and in new ones until the next reload.
@@ -37,6 +48,7 @@ class SetAll:
             )
             if self._runner.plan.sha256 != plan.sha256:  # in a single process its engine has changed it
                 self._runner.change_plan(plan)
+            self._on_plan(plan)
         return {**merged(answers), "missing": missing}
 
 

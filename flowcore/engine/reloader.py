@@ -56,7 +56,7 @@ class Reloader:
     ) -> None:
         self._runner = runner
         self._read = read
-        self._on_reload = on_reload
+        self.on_reload = on_reload
         self._number = 1
         self.alone = asyncio.Lock()
         """Held during a reload, and by others that change the plan."""
@@ -110,7 +110,7 @@ class Reloader:
         if changed:
             self._number += 1
             runner.activate()
-            self._on_reload(plan)
+            self.on_reload(plan)
         else:
             runner.discard()
         return changed

@@ -146,6 +146,22 @@ def test_no_token_gets_into_the_log(tmp_path):
     assert "wr0ng-MARKER-0815" not in told
 
 
+def test_the_version_shown_is_that_of_what_was_set_for_all_calls(tmp_path):
+    graph = tmp_path / "my.yaml"
+    text = (ROOT / "graphs" / "record.yaml").read_text()
+    graph.write_text(
+        text.replace("  wav:", "  loud: {use: volume, from: voices}\n  wav:").replace(
+            "wav_file, from: voices", "wav_file, from: loud"
+        )
+    )
+    with Service(tmp_path, "--admin", "0", workers=2, graph=graph) as service, client(service) as api:
+        before = api.get("/v1/version").json()["graph_sha256"]
+        assert api.post("/v1/set", json={"settings": ["loud.level=1dB"]}).json()["missing"] == []
+        until(lambda: api.get("/v1/version").json()["graph_sha256"] != before)
+        assert api.post("/v1/reload").json()["version"].startswith("2-")
+        until(lambda: api.get("/v1/version").json()["graph_sha256"] == before)
+
+
 def test_the_graph_that_a_reload_brought_is_shown(tmp_path):
     graph = tmp_path / "my.yaml"
     graph.write_text((ROOT / "graphs" / "record.yaml").read_text())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -120,6 +122,23 @@ def test_a_change_of_one_call_reaches_no_other(tmp_path, monkeypatch, graph):
         assert service.stop() == 0
     for name, level in (("one", 0), ("two", -6), ("three", 0)):
         assert begins_and_ends_with(tmp_path / f"{name}.wav", 3, 0, level)
+
+
+def test_a_worker_that_is_replaced_has_what_was_set_for_all(tmp_path, monkeypatch, graph):
+    monkeypatch.chdir(tmp_path)
+    with Service(tmp_path, workers=2, graph=graph) as service:
+        assert command(service, "all", "loud.level=-6dB")[0] == 0
+        for pid in service.pids():
+            os.kill(pid, signal.SIGKILL)
+        service.heard("worker_started", 4)
+        phone = Phone(service.url, "one")
+        phone.start()
+        talk(phone)
+        phone.stop()
+        phone.hang_up()
+        service.heard("flow_closed")
+        service.stop()
+    assert begins_and_ends_with(tmp_path / "one.wav", 1, -6, -6)
 
 
 @pytest.mark.fault(92)
