@@ -3,8 +3,9 @@
 from itertools import combinations
 from xml.etree import ElementTree
 
+from flowcore.graph.drawing import NAME, SMALL, WIDE
 from flowcore.graph.picture import bound
-from flowcore.graph.svg import NAME, SMALL, WIDE, svg
+from flowcore.graph.svg import svg
 from tests.graph.test_picture import EXPLAINED, each
 
 
