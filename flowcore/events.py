@@ -179,8 +179,8 @@ ENGINE_EVENTS: Final = (
     EventType("admin_failed", "The admin API has an error; calls go on.", "error", detail=""),
     EventType(
         "admin_command",
-        "An operator gave a command through the admin API.",
-        operation="``end``, ``pause``, ``resume``, ``mute``, ``unmute``, ``drain``, ``reload`` or ``set``.",
+        "An operator gave a command through the admin API, or listens to a call.",
+        operation="``end``, ``pause``, ``resume``, ``mute``, ``unmute``, ``listen``, ``drain``, ``reload`` or ``set``.",
         status="HTTP status of the answer.",
         changed="Whether something changed.",
         party="The party, of ``mute`` and ``unmute``.",
@@ -192,7 +192,7 @@ ENGINE_EVENTS: Final = (
         "Clients of the admin API were turned away; at most one event a second for each reason.",
         "warning",
         reason="``no_token``, ``wrong_token``, ``read_token``, ``token_unset``, ``foreign_site``, ``foreign_page``, "
-        "``no_trusted_proxy``, ``too_many_commands``, ``too_many_readers`` or ``slow_reader``.",
+        "``listen_token``, ``no_trusted_proxy``, ``too_many_commands``, ``too_many_readers`` or ``slow_reader``.",
         address="The latest one's address.",
         advice="",
         times="",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,6 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from flowcore.addresses import Network, in_networks, is_loopback, normalize_address
 from flowcore.admin.access_advice import ADVICE
 from flowcore.admin.problems import UNAUTHORIZED, ApiError
+from flowcore.admin.sessions import Sessions
 from flowcore.admin.settings import ADMIN, READ
 
 OnRejected = Callable[[str, str], None]
@@ -52,6 +54,7 @@ class Access:
         self, tokens: Mapping[str, str], proxies: Sequence[Network], encrypted: bool, on_rejected: OnRejected
     ) -> None:
         self._tokens = {name: token.encode() for name, token in tokens.items()}
+        self.sessions = Sessions(tokens)
         self._proxies = proxies
         self._encrypted = encrypted
         self._on_rejected = on_rejected
@@ -67,10 +70,32 @@ class Access:
         if request.method not in SAFE_METHODS and _is_cross_origin(request):
             raise self.rejection("foreign_page", request, HTTPStatus.FORBIDDEN)
 
+    @property
+    def has_tokens(self) -> bool:
+        """Whether clients need a token."""
+        return bool(self._tokens)
+
+    def is_encrypted(self, request: Request) -> bool:
+        """Whether the client's connection is encrypted, here or by a proxy: all but those of this machine are."""
+        return self._encrypted or not _is_local(request)
+
+    def session_of(self, request: Request) -> str | None:
+        """Return the name of the token with which this browser signed in; None without, empty where none is needed."""
+        if not self._tokens:
+            return ""
+        return self.sessions.token_of(request.cookies.get(self.sessions.cookie, ""), time.time()) or None
+
     def check_token(self, request: Request, given: HTTPAuthorizationCredentials | None) -> Client:
-        """Return the client. Refuse a request without one of the tokens."""
+        """Return the client. Refuse a request without one of the tokens, or the session of one.
+
+        A browser sends the cookie also for pages of other origins: these are refused, even if they only read.
+        """
         if not self._tokens:
             return Client("", _peer(request))
+        if given is None and (name := self.session_of(request)):
+            if _is_cross_origin(request):
+                raise self.rejection("foreign_page", request, HTTPStatus.FORBIDDEN)
+            return Client(name, _peer(request))
         credentials = given.credentials.encode() if given is not None else b""
         names = [name for name, token in self._tokens.items() if secrets.compare_digest(credentials, token)]
         if not names:

@@ -10,11 +10,13 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 
-from flowcore.admin import calls, controls, live, problems, status, streams
+from flowcore.admin import calls, controls, dashboard, ended_calls, listening, live, problems, status, streams
 from flowcore.admin.access import Access, OnRejected, authorized, known_peer
+from flowcore.admin.call_history import CallHistory
 from flowcore.admin.command_runner import CommandRunner
 from flowcore.admin.engine_client import EngineClient
 from flowcore.admin.event_feed import EventFeed
+from flowcore.admin.listen_tokens import ListenTokens
 from flowcore.admin.settings import AdminSettings
 
 DESCRIPTION = "Live calls, health, metrics, events, taps and control of a running flowcore."
@@ -26,6 +28,7 @@ def make_app(
     engine: EngineClient,
     commands: CommandRunner,
     feed: EventFeed,
+    history: CallHistory,
     graph: Mapping[str, Any],
     on_rejected: OnRejected,
 ) -> FastAPI:
@@ -42,6 +45,8 @@ def make_app(
     app.state.engine = engine
     app.state.commands = commands
     app.state.feed = feed
+    app.state.history = history
+    app.state.listen_tokens = ListenTokens()
     app.state.graph = graph
     app.state.metrics_texts = {}
     app.state.taps = set()
@@ -51,8 +56,20 @@ def make_app(
         status.health, dependencies=[Depends(known_peer)], responses=problems.responses(HTTPStatus.FORBIDDEN)
     )
     errors = problems.responses(*problems.OF_ALL_OPERATIONS)
-    for router in (calls.router, controls.router, live.router, streams.router, status.router):
+    for router in (
+        calls.router,
+        controls.router,
+        ended_calls.router,
+        listening.issuing,
+        live.router,
+        streams.router,
+        status.router,
+    ):
         app.include_router(router, dependencies=[Depends(authorized)], responses=errors)
+
+    app.include_router(listening.router, dependencies=[Depends(known_peer)], responses=errors)
+    app.include_router(dashboard.data, dependencies=[Depends(authorized)])
+    app.include_router(dashboard.router, dependencies=[Depends(known_peer)])
 
     @app.get("/openapi.json", include_in_schema=False, dependencies=[Depends(known_peer)])
     async def document() -> dict[str, Any]:

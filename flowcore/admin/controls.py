@@ -159,7 +159,7 @@ async def set_of_one(request: Request, call: CallId, client: Operator, settings:
     with `problems` as `flowcore check` shows them.
     """
     command = partial(set_of_call, name=call, settings=settings)
-    return CallSet(**await _run(request, client, "set", command, call))
+    return CallSet(**await run_command(request, client, "set", command, call))
 
 
 @router.post(
@@ -172,7 +172,7 @@ async def set_of_every(request: Request, client: Operator, settings: Given) -> A
         done = set_of_all(path, settings)
         return {**done, "changed": bool(done["took"])}
 
-    return AllSet(**await _run(request, client, "set", command))
+    return AllSet(**await run_command(request, client, "set", command))
 
 
 @router.post("/drain", summary="Take no more calls, and end with the last one")
@@ -190,7 +190,7 @@ async def drain(
     ] = FINISH,
 ) -> Draining:
     """Take no more calls, and end the process with its last one. This cannot be undone."""
-    return Draining(**await _run(request, client, "drain", lambda path: {"changed": drain_run(path, seconds)}))
+    return Draining(**await run_command(request, client, "drain", lambda path: {"changed": drain_run(path, seconds)}))
 
 
 @router.post("/reload", summary="Reload the graph", responses=responses(HTTPStatus.CONFLICT))
@@ -199,7 +199,7 @@ async def reload(request: Request, client: Operator) -> Reloaded:
 
     A wrong graph changes nothing: 409, with `problems` as `flowcore check` shows them.
     """
-    return Reloaded(**await _run(request, client, "reload", _reload))
+    return Reloaded(**await run_command(request, client, "reload", _reload))
 
 
 def _reload(path: Path) -> dict[str, Any]:
@@ -213,10 +213,10 @@ def _reload(path: Path) -> dict[str, Any]:
 
 async def _control(request: Request, client: Client, call: str, action: Action, party: str = "") -> CallState:
     command = partial(control_call, name=call, action=action, party=party)
-    return CallState(**await _run(request, client, action, command, call, party))
+    return CallState(**await run_command(request, client, action, command, call, party))
 
 
-async def _run(
+async def run_command(
     request: Request,
     client: Client,
     operation: str,
@@ -224,6 +224,7 @@ async def _run(
     call: str = "",
     party: str = "",
 ) -> dict[str, Any]:
+    """Carry out a command, and report it. Raises `ApiError`."""
     runner: CommandRunner = request.app.state.commands
     access: Access = request.app.state.access
     try:

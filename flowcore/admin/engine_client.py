@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from flowcore.admin.shared_answers import SharedAnswers
 from flowcore.control import ask
 
 MAX_AGE: Final = 0.1
@@ -30,19 +30,11 @@ class EngineClient:
         self.path = path
         self._threads = ThreadPoolExecutor(MAX_ASKING, "admin-ask")
         self._pace = asyncio.Lock()
-        self._latest: dict[str, tuple[float, asyncio.Task[Answers]]] = {}
+        self._answers: SharedAnswers[Answers] = SharedAnswers(MAX_AGE)
 
     async def ask(self, request: Mapping[str, Any]) -> Answers:
         """Return an answer that is at most `MAX_AGE` seconds old. Raises `UsageError` when there is none."""
-        key, now = json.dumps(request, sort_keys=True), time.monotonic()
-        self._latest = {
-            name: (began, task)
-            for name, (began, task) in self._latest.items()
-            if not task.done() or now - began < MAX_AGE
-        }
-        if key not in self._latest:
-            self._latest[key] = now, asyncio.create_task(self._ask(request))
-        return await asyncio.shield(self._latest[key][1])  # a client that leaves takes no answer away from the others
+        return await self._answers.get(json.dumps(request, sort_keys=True), lambda: self._ask(request))
 
     async def _ask(self, request: Mapping[str, Any]) -> Answers:
         async with self._pace:

@@ -3,7 +3,7 @@
 It is a process of its own, so that no client of the API takes time, memory or file descriptors from the calls. A
 channel (`flowcore.workers.channel`) joins the two. The run sends:
 
-- first the job: ``{"settings": {...}, "control": path, "graph": {...}}``
+- first the job: ``{"settings": {...}, "control": path, "call_log": place, "graph": {...}}``
 - ``{"event": {...}, "missed": 0}``: an event, and how many before it the channel did not take
 - ``{"graph": {...}}``: a new graph
 
@@ -42,10 +42,14 @@ END_TIMEOUT: Final = 3.0
 
 
 class AdminProcess:
-    """The admin API of a run, at the address of ``settings``. ``graph`` is what `flowcore.admin.description` made."""
+    """The admin API of a run, at the address of ``settings``. ``graph`` is what `flowcore.admin.description` made.
 
-    def __init__(self, settings: AdminSettings, graph: Mapping[str, Any], bus: Bus) -> None:
+    ``call_log`` is the place of the call log; empty for none.
+    """
+
+    def __init__(self, settings: AdminSettings, graph: Mapping[str, Any], call_log: str, bus: Bus) -> None:
         self._settings = settings
+        self._call_log = call_log
         self._graph = graph
         self._bus = bus
         self._listening: socket.socket
@@ -96,7 +100,7 @@ class AdminProcess:
             self._bus.emit("admin_opened", address=self.address)
 
     async def _serve(self, control: Path) -> None:
-        job = {"settings": vars(self._settings), "control": str(control)}
+        job = {"settings": vars(self._settings), "control": str(control), "call_log": self._call_log}
         while True:
             process, channel = await self._start()
             channel.send({**job, "graph": self._graph})

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from flowcore import open_files
 from flowcore.admin.app import make_app
+from flowcore.admin.call_history import CallHistory
 from flowcore.admin.certificate import ReloadedCertificate
 from flowcore.admin.command_runner import CommandRunner
 from flowcore.admin.engine_client import EngineClient
@@ -84,7 +85,8 @@ async def serve(channel: Channel, listening: socket.socket, tokens: Mapping[str,
     rejections = Rejections(on_rejected)
     feed = EventFeed(on_dropped=lambda: rejections.add("slow_reader", ""))
     engine, commands = EngineClient(Path(job["control"])), CommandRunner(Path(job["control"]), on_command)
-    app = make_app(settings, tokens, engine, commands, feed, job["graph"], rejections.add)
+    history = CallHistory(job["call_log"])
+    app = make_app(settings, tokens, engine, commands, feed, history, job["graph"], rejections.add)
     certificate = ReloadedCertificate(Path(settings.cert), Path(settings.key), on_failed) if settings.cert else None
     config = uvicorn.Config(
         app,
@@ -117,6 +119,7 @@ async def serve(channel: Channel, listening: socket.socket, tokens: Mapping[str,
             await asyncio.wait_for(serving, 2 * END_TIMEOUT)
         engine.close()
         commands.close()
+        history.close()
         app.state.tap_threads.shutdown(wait=False)
 
 

@@ -14,9 +14,10 @@ from starlette.types import Receive, Scope, Send
 
 from flowcore.admin.access import Access, may_listen
 from flowcore.admin.calls import CallId, Engine, find_call
+from flowcore.admin.engine_client import EngineClient
 from flowcore.admin.event_feed import EventFeed
 from flowcore.admin.problems import ApiError, responses
-from flowcore.admin.tap_stream import TapStream
+from flowcore.admin.tap_stream import Form, TapStream
 from flowcore.errors import UsageError
 
 MAX_TAPS: Final = 16
@@ -100,13 +101,22 @@ async def tap(
 
     The call never waits for the client: chunks that it does not take in time are left out, and `lost` counts them.
     """
+    flow = (await find_call(engine, call))["flow"]
+    return await open_tap(
+        request, engine, flow, node, track, form, "audio/wav" if form == "wav" else "application/x-ndjson"
+    )
+
+
+async def open_tap(
+    request: Request, engine: EngineClient, flow: str, node: str, track: str, form: Form, media_type: str
+) -> Stream:
+    """Return the stream of a tap. Raises `ApiError` for a node that gives no such stream, and for one tap too many."""
     taps: set[TapStream] = request.app.state.taps
     if len(taps) >= MAX_TAPS:
         raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, f"{MAX_TAPS} taps are open already", {"Retry-After": "5"})
     threads: Executor = request.app.state.tap_threads
-    flow = (await find_call(engine, call))["flow"]
     try:
-        stream = await _in_thread(threads, TapStream, engine.path, flow, node, track, form == "wav")
+        stream = await _in_thread(threads, TapStream, engine.path, flow, node, track, form)
     except UsageError as error:
         raise ApiError(HTTPStatus.BAD_REQUEST, str(error)) from None
     taps.add(stream)
@@ -115,7 +125,7 @@ async def tap(
         taps.discard(stream)
         threads.submit(stream.close)  # it waits for a `read` that goes on
 
-    return Stream(_follow(threads, stream), close, "audio/wav" if form == "wav" else "application/x-ndjson")
+    return Stream(_follow(threads, stream), close, media_type)
 
 
 async def _follow(threads: Executor, stream: TapStream) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""A tap on a call as a stream of bytes: lines of JSON, or a WAV file."""
+"""A tap on a call as a stream of bytes: lines of JSON, a WAV file, or lines of JSON with the samples behind each."""
 
 from __future__ import annotations
 
@@ -7,28 +7,37 @@ import math
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from flowcore.admin.wav_stream import WavStream, to_audio
 from flowcore.control import TapConnection
 from flowcore.errors import UsageError
 
+Form = Literal["lines", "wav", "samples"]
 WAIT: Final = 1.0
 """Seconds until `TapStream.read` returns without a chunk."""
 
 
 class TapStream:
-    """The output of ``node`` of ``flow``, of one ``track`` or of all. ``wav`` selects the audio instead of lines."""
+    """The output of ``node`` of ``flow``, of one ``track`` or of all.
 
-    def __init__(self, control: Path, flow: str, node: str, track: str, wav: bool) -> None:
+    ``form`` selects lines with times and levels or words, a WAV file, or lines that describe the samples behind them
+    and, at last, the end.
+    """
+
+    def __init__(self, control: Path, flow: str, node: str, track: str, form: Form) -> None:
         """Open the tap through the hub at ``control``. Raises `UsageError`; may take seconds."""
         self._tap = TapConnection(control, flow, node)
         self._track = track
         self._reading = threading.Lock()
-        self._wav = WavStream(self._tap.hello["format"], track) if wav else None
+        self._wav = WavStream(self._tap.hello["format"], track) if form == "wav" else None
+        self._samples = form == "samples"
+        self._ended = False
         try:
             if self._wav is not None:
                 self._wav.check()
+            if self._samples and self._tap.hello["format"].get("kind") != "audio":
+                raise UsageError("this node gives no audio: choose another one to listen to")
         except UsageError:
             self.close()
             raise
@@ -42,12 +51,23 @@ class TapStream:
         """Return the bytes of the chunks that came within `WAIT` seconds, perhaps none; None after the end."""
         with self._reading:
             if self._tap.end is not None:
-                return None
+                return self._last()
             return b"".join(
-                _line(head, data) if self._wav is None else self._wav.encode(head, data)
+                self._encode(head, data)
                 for head, data in self._tap.messages(WAIT)
                 if self._track in ("", head["track"])
             )
+
+    def _encode(self, head: Mapping[str, Any], data: bytes) -> bytes:
+        if self._samples:
+            return json.dumps({**head, "bytes": len(data)}).encode() + b"\n" + data
+        return _line(head, data) if self._wav is None else self._wav.encode(head, data)
+
+    def _last(self) -> bytes | None:
+        if not self._samples or self._ended:
+            return None
+        self._ended = True
+        return json.dumps({"end": self._tap.end}).encode() + b"\n"
 
 
 def _line(head: Mapping[str, Any], data: bytes) -> bytes:

@@ -96,13 +96,14 @@ _ended = func.coalesce(CALLS.c.ended, CALLS.c.started)
 
 
 class Database:
-    """The table at ``place``: a path of SQLite, or a URL ``postgresql://…``.
+    """The table at ``place``: a path of SQLite, or a URL ``postgresql://…``, which may hold a password.
 
     Raises `UsageError` for another URL, and `MissingExtra`. Each use has its own connection. All methods raise
     `DatabaseFailed`, and may block.
     """
 
     def __init__(self, place: str) -> None:
+        self.place = place
         self._url = _url(place)
         self._made = False
         options: dict[str, Any] = {"timeout": CONNECT_TIMEOUT}
@@ -151,19 +152,30 @@ class Database:
             return connection.execute(delete(CALLS).where(_ended < when)).rowcount
 
     def find(
-        self, since: datetime | None = None, until: datetime | None = None, lost_ms: float | None = None
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        lost_ms: float | None = None,
+        newest: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Return calls in the order of their ends: those of a time that lost so much, or an unknown length."""
+        """Return calls in the order of their ends: those of a time that lost so much, or an unknown length.
+
+        With ``newest`` these are the last ones only, the newest first.
+        """
+        conditions = [] if since is None else [_ended >= since]
+        conditions += [] if until is None else [_ended < until]
+        conditions += [] if lost_ms is None else [or_(CALLS.c.lost_ms >= lost_ms, CALLS.c.lost_ms.is_(None))]
         with _failures():
-            query = select(*self._columns()[0]).order_by(_ended)
-        if since is not None:
-            query = query.where(_ended >= since)
-        if until is not None:
-            query = query.where(_ended < until)
-        if lost_ms is not None:
-            query = query.where(or_(CALLS.c.lost_ms >= lost_ms, CALLS.c.lost_ms.is_(None)))
+            query = select(*self._columns()[0]).where(*conditions)
+            query = query.order_by(_ended) if newest is None else query.order_by(_ended.desc()).limit(newest)
+            with self._engine.connect() as connection:
+                return [dict(row) for row in connection.execute(query).mappings()]
+
+    def get(self, flow: str) -> dict[str, Any] | None:
+        """Return the call of a flow; None where it has no row."""
         with _failures(), self._engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            found = connection.execute(select(*self._columns()[0]).where(CALLS.c.flow == flow)).mappings().first()
+            return None if found is None else dict(found)
 
     def _columns(self) -> tuple[list[Column[Any]], list[Column[Any]]]:
         """Return the columns that the table has, and those that it lacks: an earlier version made it."""

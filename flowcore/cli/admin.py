@@ -11,6 +11,7 @@ import typer
 from flowcore.admin.description import describe
 from flowcore.admin.process import AdminProcess
 from flowcore.admin.settings import AdminSettings
+from flowcore.cli.call_log import CallLog
 from flowcore.engine.bus import Bus
 from flowcore.graph.plan import Plan
 from flowcore.node import Extra
@@ -47,9 +48,10 @@ def admin_settings(
     return AdminSettings.parse(address, cert, key, proxies or ())
 
 
-def admin_process(settings: AdminSettings | None, plan: Plan, bus: Bus) -> AdminProcess | None:
-    """Return the admin API of a run; None without settings."""
-    return None if settings is None else AdminProcess(settings, describe(plan), bus)
+def admin_process(settings: AdminSettings | None, plan: Plan, ended: CallLog | None, bus: Bus) -> AdminProcess | None:
+    """Return the admin API of a run with the call log ``ended``; None without settings."""
+    place = ended.database.place if ended is not None else ""
+    return None if settings is None else AdminProcess(settings, describe(plan), place, bus)
 
 
 def show_graph(api: AdminProcess | None, plan: Plan) -> None:

@@ -152,7 +152,7 @@ def run(
     log = Log(as_json=log_json, quiet=quiet, stats=stats)
     bus = Bus()
     bus.subscribe(log.event)
-    api = admin_options.admin_process(served, plan, bus)
+    api = admin_options.admin_process(served, plan, ended, bus)
     hub = _hub(control, bus, required=control is not None or api is not None)
     _raise_open_files()
     reloading = Reloading(read, watch)

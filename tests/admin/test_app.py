@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from flowcore.admin.app import make_app
+from flowcore.admin.call_history import CallHistory
 from flowcore.admin.command_runner import CommandRunner
 from flowcore.admin.description import describe
 from flowcore.admin.engine_client import EngineClient
@@ -23,10 +24,14 @@ OPEN = ("/healthz", "/readyz")
 PROTECTED = (
     "/metrics",
     "/v1/access",
+    "/v1/audio",
     "/v1/capacity",
     "/v1/calls",
     "/v1/calls/{call}",
     "/v1/calls/{call}/tap",
+    "/v1/ended",
+    "/v1/ended/{flow}",
+    "/v1/ended/{flow}/words",
     "/v1/events",
     "/v1/graph",
     "/v1/graph/picture",
@@ -36,6 +41,7 @@ PROTECTED = (
 )
 COMMANDS = (
     "/v1/calls/{call}/end",
+    "/v1/calls/{call}/listen",
     "/v1/calls/{call}/pause",
     "/v1/calls/{call}/resume",
     "/v1/calls/{call}/mute",
@@ -61,6 +67,7 @@ def get(tmp_path):
                 EngineClient(tmp_path / "gone"),
                 CommandRunner(tmp_path / "gone", lambda fields: None),
                 EventFeed(lambda: None),
+                CallHistory(""),
                 describe(compile_graph(graph)),
                 lambda reason, address: None,
             )
@@ -92,7 +99,7 @@ def test_the_document_names_every_operation_with_its_errors(get):
 )
 def test_every_operation_needs_the_token(get, path, method):
     for token in ("", "wr0ng-MARKER-0815"):
-        answer = get(path.replace("{call}", "newest"), token=token, method=method)
+        answer = get(path.replace("{call}", "newest").replace("{flow}", "f"), token=token, method=method)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
         assert answer.headers["content-type"] == "application/problem+json"
         problem = answer.json()

@@ -63,6 +63,7 @@ def api(control: Path, token: str = "", graph: Path = RECORD, **settings: Any) -
     """
     tokens = settings.pop("tokens", {ADMIN: token} if token else {})
     verify = settings.pop("verify", True)
+    call_log = settings.pop("call_log", "")
     described = settings.pop("described", describe(compile_graph(load(graph))))
     ours, theirs = socket.socketpair()
     ours.settimeout(PATIENCE)
@@ -80,7 +81,7 @@ def api(control: Path, token: str = "", graph: Path = RECORD, **settings: Any) -
     thread.start()
     opened = Api(url, ours, token, verify)
     try:
-        opened.send(settings=vars(chosen), control=str(control), graph=described)
+        opened.send(settings=vars(chosen), control=str(control), call_log=str(call_log), graph=described)
         yield opened
     finally:
         opened.client.close()
