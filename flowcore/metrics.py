@@ -43,15 +43,22 @@ class Metric:
 
 @dataclass(slots=True, eq=False)
 class Histogram:
-    """Durations in seconds, counted by bucket. Only one thread at a time may `observe`."""
+    """Durations in seconds, counted by bucket. Only one thread at a time may `observe`.
+
+    ``flows`` has the flow of the last duration of each bucket, and the duration, where `observe` was told the flow.
+    """
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     total: float = 0.0
     """Sum of all durations."""
+    flows: dict[int, tuple[str, float]] = field(default_factory=dict)
 
-    def observe(self, seconds: float) -> None:
-        self.counts[bucket_of(seconds)] += 1
+    def observe(self, seconds: float, flow: str = "") -> None:
+        bucket = bucket_of(seconds)
+        self.counts[bucket] += 1
         self.total += seconds
+        if flow:
+            self.flows[bucket] = flow, seconds
 
     @property
     def count(self) -> int:

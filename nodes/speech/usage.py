@@ -18,6 +18,12 @@ DECODER_WAIT: Final = Metric(
     "Time that ended utterances waited for a decoder; it is refused after `max_wait`.",
 )
 
+DECODER_LOAD: Final = Metric(
+    "flowcore_speech_decoder_load_seconds_total",
+    "counter",
+    "Time for which final texts of live calls took all that the decoders can give; its rate is their utilisation.",
+)
+
 
 class Usage:
     """Seconds of audio, counted from several threads."""

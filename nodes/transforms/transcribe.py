@@ -34,7 +34,7 @@ from nodes.speech.engine_choice import SpeechEngine
 from nodes.speech.local.segmenter import SegmentLimits
 from nodes.speech.local.utterance_driver import DecoderResource, UtteranceDriver
 from nodes.speech.local.voice_detector import VoiceModel
-from nodes.speech.usage import AUDIO_SENT, DECODER_WAIT
+from nodes.speech.usage import AUDIO_SENT, DECODER_LOAD, DECODER_WAIT
 
 LAYOUTS = ("tracks", "stereo", "mono")
 LINEAR = Caps("audio", ("s16",), (DECODER_RATE,), LAYOUTS)
@@ -161,7 +161,7 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
         Reason("decode_failed", "Utterances that the engine could not decode."),
         Reason("untranscribed", "Speech that was not transcribed: the provider failed, or the call ended first."),
     )
-    metrics: ClassVar = (AUDIO_SENT, DECODER_WAIT)
+    metrics: ClassVar = (AUDIO_SENT, DECODER_WAIT, DECODER_LOAD)
     resource: DecoderResource | StreamerResource
 
     @classmethod
@@ -242,7 +242,8 @@ class Transcribe(Transform[Audio, Text, TranscribeConfig]):
     def _utterance_driver(
         self, resource: DecoderResource, host: DriverHost, phrases: tuple[str, ...]
     ) -> UtteranceDriver:
-        return UtteranceDriver(host, resource, self._limits(), self.config.interim, self._transcripts, phrases)
+        interim, flow = self.config.interim, self._session.flow
+        return UtteranceDriver(host, resource, self._limits(), interim, self._transcripts, phrases, flow)
 
     def _limits(self) -> SegmentLimits:
         c = self.config

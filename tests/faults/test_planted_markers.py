@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from flowcore.control import ask
+from flowcore.telemetry.exposition import OPENMETRICS
 from tests.support.collector import collector
 from tests.support.phone import Phone
 from tests.support.prometheus import metrics_text
@@ -32,9 +34,13 @@ def test_no_number_and_no_token_is_in_the_log_the_metrics_or_the_traces(tmp_path
             phone.hang_up()
             service.heard("flow_closed")
             text = metrics_text(service.control)
+            shown = metrics_text(service.control, OPENMETRICS) + json.dumps(
+                ask(service.control, {"ask": "capacity"})[0]
+            )
             service.stop()
     assert 'flowcore_calls_ended_total{reason="stop"} 1.0' in text
     assert len(traces.spans) == 1
-    told = json.dumps(service.events) + text + b"".join(traces.bodies).decode(errors="replace")
+    assert "trace_id" in shown
+    told = json.dumps(service.events) + text + shown + b"".join(traces.bodies).decode(errors="replace")
     for planted in (NUMBER, CALLED, TOKEN, NUMBER[1:], CALLED[1:]):
         assert planted not in told

@@ -54,6 +54,8 @@ class DecodeJob:
     patient: bool = False
     phrases: tuple[str, ...] = ()
     """Words to expect; empty for a decoder that takes none."""
+    flow: str = ""
+    """Id of the call's flow, for the metric of its wait."""
     deaths: int = 0
     refused: bool = False
     expires: float = inf
@@ -173,7 +175,7 @@ class DecodeQueue:
             self._finals.remove(job)
             if not job.refused:
                 self._of(job).decoded += job.seconds
-            self.waits.observe(self._now() - job.queued)
+            self.waits.observe(self._now() - job.queued, job.flow)
             return job
         track = next((track for track in self._interims if track not in self._decoding), None)
         return None if track is None else self._interims.pop(track)

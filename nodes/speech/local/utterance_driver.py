@@ -29,7 +29,7 @@ from nodes.speech.local.decoder_pool import DecoderPool
 from nodes.speech.local.decoder_process import DecoderProcess
 from nodes.speech.local.segmenter import Segment, Segmenter, SegmentLimits
 from nodes.speech.local.voice_detector import VoiceModel
-from nodes.speech.usage import AUDIO_SENT, DECODER_WAIT
+from nodes.speech.usage import AUDIO_SENT, DECODER_LOAD, DECODER_WAIT
 
 HOLD_TIMEOUT = 1.5  # seconds without audio after which an utterance is over: a track on hold has none
 MAX_LATENESS = 0.2  # seconds: a later alarm hints at a stall, and gives the audio that may be waiting this much time
@@ -75,7 +75,11 @@ class DecoderResource(Resource):
         self.pool.close(CLOSE_TIMEOUT)
 
     def measure(self) -> dict[Metric, float | Histogram]:
-        return {AUDIO_SENT: self.pool.queue.taken, DECODER_WAIT: self.pool.queue.waits}
+        return {
+            AUDIO_SENT: self.pool.queue.taken,
+            DECODER_WAIT: self.pool.queue.waits,
+            DECODER_LOAD: self.pool.load,
+        }
 
     def load(self) -> dict[str, float]:
         return {"decoders": self.pool.load}
@@ -120,7 +124,7 @@ class _DecodeRequest:
 class UtteranceDriver:
     """The tracks of one node of one call. ``interim`` is the seconds of speech between interim texts; 0 for none.
 
-    ``phrases`` are words of the call to expect; empty for a decoder that takes none.
+    ``phrases`` are words of the call to expect; empty for a decoder that takes none. ``flow`` is the id of the flow.
 
     `push` blocks, for 5 s at most, while much audio of a call that comes faster than real time waits. `collect` emits
     the texts.
@@ -132,6 +136,7 @@ class UtteranceDriver:
     interim: float
     transcripts: Transcripts
     phrases: tuple[str, ...] = ()
+    flow: str = ""
 
     def __post_init__(self) -> None:
         self._queue = self.resource.pool.queue
@@ -275,6 +280,7 @@ class UtteranceDriver:
             context,
             self._patient,
             self.phrases,
+            self.flow,
         )
         if self._queue.put(job):
             self.host.report.dropped("stale_interim")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowcore.metrics import bucket_of
 from flowcore.speech import DECODER_RATE, DecodeFailed
 from nodes.speech.local.decode_queue import DecodeJob, DecodeQueue, Outcome
 
@@ -273,3 +274,14 @@ def test_it_is_idle_when_no_job_waits_or_is_decoded():
         assert not queue.idle
         queue.finished(taken)
         assert queue.idle
+
+
+def test_a_wait_is_known_with_the_flow_of_its_call():
+    time = [0.0]
+    queue = DecodeQueue(60, lambda: time[0])
+    waiting = job("final")
+    waiting.flow = "20261224T181500-1f0c9a2e"
+    queue.put(waiting)
+    time[0] = 3.0
+    assert drain(queue, 1) == ["final"]
+    assert queue.waits.flows == {bucket_of(3.0): (waiting.flow, 3.0)}
