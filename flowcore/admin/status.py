@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
@@ -15,7 +15,6 @@ from flowcore.admin.access import Authorized, Scope
 from flowcore.admin.calls import Engine, ask
 from flowcore.admin.engine_client import EngineClient
 from flowcore.admin.problems import ApiError
-from flowcore.control.run_metrics import MAX_AGE
 from flowcore.control.shared_answer import SharedAnswer
 from flowcore.errors import UsageError
 from flowcore.telemetry.exposition import OPENMETRICS, text_of
@@ -23,6 +22,8 @@ from flowcore.telemetry.exposition import OPENMETRICS, text_of
 health = APIRouter(tags=["health"])
 router = APIRouter(tags=["run"])
 
+TEXT_MAX_AGE: Final = 1.0
+"""Seconds for which scrapers share a text. The values in it may be older: `flowcore.control.run_metrics.MAX_AGE`."""
 _REFUSED: dict[int | str, dict[str, Any]] = {
     HTTPStatus.SERVICE_UNAVAILABLE.value: {
         "description": "No; the body is the reason.",
@@ -109,7 +110,7 @@ async def metrics(request: Request, engine: Engine) -> Response:
     accepted = OPENMETRICS if OPENMETRICS in request.headers.get("accept", "") else ""
     texts: dict[str, SharedAnswer[tuple[bytes, str]]] = request.app.state.metrics_texts
     if accepted not in texts:
-        texts[accepted] = SharedAnswer(partial(_metrics_text, engine, accepted), MAX_AGE)
+        texts[accepted] = SharedAnswer(partial(_metrics_text, engine, accepted), TEXT_MAX_AGE)
     text, media_type = await texts[accepted].get()
     return Response(text, media_type=media_type)
 

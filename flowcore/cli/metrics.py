@@ -26,10 +26,10 @@ a phone number, an address, a word or a token, so the number of series depends o
 grow later are 0 from the start. A metric's label `node` is the name of the node in the graph. A node of yours declares
 its own: see [node.md](node.md).
 
-Prometheus reads them from the [admin API](admin-api.md). Scrapers share an answer for a second: a scraper every 10 ms
-costs the calls what one every second does. A scrape takes 6.5 µs for each live call, and a millisecond. In OpenMetrics
-(`--openmetrics`), losses and waits in queues name the [trace](traces.md) of a call, where calls are traced.
-[operations.md](operations.md#calls-until-full) explains the metric for autoscaling.
+Prometheus reads them from the [admin API](admin-api.md). Scrapers share an answer for 5 seconds: a scraper every 10 ms
+costs the calls what one every 5 seconds does. In OpenMetrics (`--openmetrics`), losses and waits name the
+[trace](traces.md) of a call, where calls are traced. [operations.md](operations.md#calls-until-full) explains the
+metric for autoscaling.
 
 `tools/deploy/prometheus/alerts.yml` has alert rules for Prometheus, and `tools/deploy/grafana/flowcore.json` is a
 dashboard for Grafana: import it, and choose the data source. The rules expect the job name `flowcore`.

@@ -20,8 +20,8 @@ from flowcore.telemetry.engine_metrics import totals_samples
 from flowcore.telemetry.exposition import answer
 from flowcore.telemetry.samples import Samples
 
-MAX_AGE: Final = 1.0
-"""Seconds for which scrapers share an answer: one each 10 ms costs the calls no more than one each second."""
+MAX_AGE: Final = 5.0
+"""Seconds for which scrapers share an answer: one each 10 ms costs the calls no more than one every 5 s."""
 
 
 @dataclass(eq=False)

@@ -161,7 +161,8 @@ class _Counters:
 def machine_busy() -> float | None:
     """Return the CPU seconds of the machine so far, without those of niced processes; None if it does not tell."""
     try:
-        user, _nice, system, _idle, _wait, irq, softirq = map(int, STAT.read_text().split(maxsplit=8)[1:8])
+        with STAT.open() as file:  # its further lines take the kernel a while
+            user, _nice, system, _idle, _wait, irq, softirq = map(int, file.readline().split()[1:8])
     except (OSError, ValueError):
         return None
     return (user + system + irq + softirq) / os.sysconf("SC_CLK_TCK")

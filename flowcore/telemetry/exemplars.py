@@ -6,13 +6,17 @@ that know the flow. There is one for each series and bucket: that of the call th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from flowcore.engine.engine import Engine
 from flowcore.engine.flow import Flow
+from flowcore.engine.losses import Losses
 from flowcore.metrics import Histogram, Metric, bucket_of
 from flowcore.telemetry.declared import LOST, LOST_CHUNKS, QUEUE_WAIT
-from flowcore.telemetry.samples import Exemplar, Samples
+from flowcore.telemetry.samples import Exemplar, Key, Samples
+
+Found = dict[tuple[Key, int], tuple[str, float]]
+"""Flow and value for a key and a bucket."""
 
 
 class Exemplars:
@@ -20,37 +24,41 @@ class Exemplars:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._ended = Samples()
-        engine.on_closed.append(lambda flow: self._explain(self._ended, flow))
+        self._ended: Found = {}
+        engine.on_closed.append(lambda flow: self._look(self._ended, flow))
 
     def add_to(self, samples: Samples) -> None:
-        """Add the exemplars of ended and of live calls. From any thread."""
-        samples.exemplars.update(tuple(self._ended.exemplars.items()))
+        """Add the exemplars of ended and of live calls, and of resources. From any thread."""
+        found = dict(tuple(self._ended.items()))
         for flow in tuple(self._engine.flows.values()):
-            self._explain(samples, flow)
+            self._look(found, flow)
         for node, values in self._engine.measured():
-            for metric, value in values.items():
-                if isinstance(value, Histogram):
-                    self._explain_durations(samples, metric, value, node)
+            _look_at_durations(found, node, values)
+        for (key, bucket), (flow_id, value) in found.items():
+            if trace_id := self._engine.trace_of(flow_id):
+                samples.exemplars[key, bucket] = Exemplar(trace_id, value, bucket)
 
-    def _explain(self, samples: Samples, flow: Flow) -> None:
-        if trace_id := self._engine.trace_of(flow.id):
-            for metric, value, bucket, labels in _found(flow):
-                samples.explain(metric, Exemplar(trace_id, value, bucket), *labels)
+    def _look(self, found: Found, flow: Flow) -> None:
+        """Note what a flow lost, and its longest wait before each node. A scrape does this for each live call."""
+        if not self._engine.trace_of(flow.id):
+            return
+        for node, border in tuple(flow.borders.items()):
+            if wait := border.longest:
+                found[(QUEUE_WAIT.name, node), bucket_of(wait)] = flow.id, wait
+        if losses := flow.losses():
+            _look_at_losses(found, flow.id, losses)
 
-    def _explain_durations(self, samples: Samples, metric: Metric, durations: Histogram, node: str) -> None:
-        for bucket, (flow, seconds) in tuple(durations.flows.items()):
-            if trace_id := self._engine.trace_of(flow):
-                samples.explain(metric, Exemplar(trace_id, seconds, bucket), node)
 
-
-def _found(flow: Flow) -> Iterator[tuple[Metric, float, int, tuple[str, ...]]]:
-    """Yield what a flow lost, and its longest wait before each node."""
-    for node, reasons in flow.losses().items():
+def _look_at_losses(found: Found, flow: str, losses: Losses) -> None:
+    for node, reasons in losses.items():
         for reason, tally in reasons.items():
-            labels = node, reason.partition(":")[0]  # the rest may come from the peer
-            yield LOST, tally.seconds, 0, labels
-            yield LOST_CHUNKS, tally.chunks, 0, labels
-    for node, border in tuple(flow.borders.items()):
-        if border.longest:
-            yield QUEUE_WAIT, border.longest, bucket_of(border.longest), (node,)
+            label = reason.partition(":")[0]  # the rest may come from the peer
+            found[(LOST.name, node, label), 0] = flow, tally.seconds
+            found[(LOST_CHUNKS.name, node, label), 0] = flow, tally.chunks
+
+
+def _look_at_durations(found: Found, node: str, values: Mapping[Metric, float | Histogram]) -> None:
+    for metric, value in values.items():
+        if isinstance(value, Histogram):
+            for bucket, measured in tuple(value.flows.items()):
+                found[(metric.name, node), bucket] = measured

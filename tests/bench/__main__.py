@@ -2,8 +2,9 @@
 
     python -m tests.bench [PART…] [--quick] [--json FILE] [--gate | --expect]
 
-Parts: micro, cost, metrics, paced, capacity, estimate, grpc, growth; all of them when none is named. ``--gate``
-compares ratios with ``expected.json`` and exits 1 when one is more than a fifth higher; ``--expect`` writes that file.
+Parts: micro, cost, metrics, paced, capacity, estimate, grpc, growth; all of them when none is named. ``speech``, the
+estimate for transcription, takes many minutes and runs only when it is named. ``--gate`` compares ratios with
+``expected.json`` and exits 1 when one is more than a fifth higher; ``--expect`` writes that file.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -27,6 +29,8 @@ from tests.bench import calls, machine, micro
 from tests.bench.metrics_cost import BARE, Costs, metrics_cost
 
 PARTS = ("micro", "cost", "metrics", "paced", "capacity", "estimate", "grpc", "growth")
+SLOW_PARTS = ("speech",)
+"""They run only when they are named."""
 EXPECTED = Path(__file__).with_name("expected.json")
 TOLERANCE = 1.2
 """A ratio may be this many times the expected one."""
@@ -122,7 +126,7 @@ class Bench:
         self.at_most("  with resampling to 16 kHz", cost.us["record_16k"], "µs", 18, "", doubt)
 
     def metrics(self) -> None:
-        """What metrics and traces cost: a call of this load has a fortieth of the usual length, and so of its audio."""
+        """What metrics and traces cost; the calls are shorter than usual, which makes a trace dearer than it is."""
         done: Any = None
         for done in metrics_cost(calls.FEW // 2, 2 if self.quick else 5, 15.0 if self.quick else 30.0):
             if isinstance(done, str):
@@ -213,16 +217,28 @@ class Bench:
         held = self.figures.get("capacity", {}).get("held")
         if not held:
             held = calls.capacity(3.0 if self.quick else 5.0, 200 if self.quick else 400, self.tell).held
+        self._estimate(
+            "recorded", held, lambda count: calls.receive(calls.RECORD, count, seconds, probe=False, together=True)
+        )
+
+    def speech(self) -> None:
+        """The same for the transcription of all words."""
+        seconds = 30.0 if self.quick else 60.0
+        held = calls.speech_capacity(seconds, self.tell).held
+        self.rows.append(Row("calls transcribed by one core", f"{held}", note="no word waits for more than 3 s"))
+        self._estimate("transcribed", held, lambda count: calls.transcribe(count, seconds))
+
+    def _estimate(self, what: str, held: int, run: Callable[[int], Outcome]) -> None:
         found = {}
         for share in (0.25, 0.5) if held else ():
             count = max(1, round(held * share))
             self.tell(f"calls until full, estimated at {count} calls")
-            done = calls.receive(calls.RECORD, count, seconds, probe=False, together=True)
+            done = run(count)
             found[count] = done.capacity
             error = abs(done.capacity / held - 1)
-            what = f"calls until full, estimated at {share:.0%} of {held} calls"
-            self.at_most(what, error * 100, "% off", 30, f"{count} calls and {done.capacity - count:.0f} more")
-        self.figures["estimate"] = {"held": held, "estimated": found}
+            where = f"calls until full, estimated at {share:.0%} of {held} calls, {what}"
+            self.at_most(where, error * 100, "% off", 30, f"{count} calls and {done.capacity - count:.0f} more")
+        self.figures.setdefault("estimate", {})[what] = {"held": held, "estimated": found}
 
     def grpc(self) -> None:
         """Both transports side by side: what a second of one call's audio costs, as their messages differ in length."""
@@ -316,12 +332,13 @@ def main() -> int:
     parser.add_argument("--gate", action="store_true", help="exit 1 when a ratio is a fifth above the expected one")
     parser.add_argument("--expect", action="store_true", help="make this run's ratios the expected ones")
     options = parser.parse_args()
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"there is no part {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
+    known = (*PARTS, *SLOW_PARTS)
+    if unknown := set(options.parts) - set(known):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}: choose from {', '.join(known)}")
     bench = Bench(options.quick, Console(highlight=False, width=None if sys.stdout.isatty() else 160))
     about = machine.describe()
     began, busy, own = time.monotonic(), machine.busy(), sum(os.times()[:4])
-    for part in PARTS:
+    for part in known:
         if part in (options.parts or PARTS):
             getattr(bench, part)()
     own = sum(os.times()[:4]) - own
@@ -333,9 +350,9 @@ def main() -> int:
         whole = {"machine": about, "rows": rows, "figures": bench.figures, "ratios": bench.ratios}
         options.json.write_text(json.dumps(whole, indent=2) + "\n")
     if options.expect:
-        known = json.loads(EXPECTED.read_text()) if EXPECTED.exists() else {}
-        known |= {name: round(ratio, 2) for name, ratio in bench.ratios.items()}
-        EXPECTED.write_text(json.dumps(known, indent=2) + "\n")
+        ratios = json.loads(EXPECTED.read_text()) if EXPECTED.exists() else {}
+        ratios |= {name: round(ratio, 2) for name, ratio in bench.ratios.items()}
+        EXPECTED.write_text(json.dumps(ratios, indent=2) + "\n")
     return 1 if options.gate and gate(bench) else 0
 
 

@@ -6,6 +6,7 @@ sender's `send` to the node behind the listener.
 
 from __future__ import annotations
 
+import math
 import tempfile
 import wave
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from flowcore.engine.slots import PERIOD, STRETCH
 from nodes.simulators.known_audio import RATE, samples
 from nodes.simulators.load import call_id
 from tests.support.recordings import stamped
+from tools.speech_load import write_voices
 
 ROOT = Path(__file__).parents[2]
 __all__ = ["GENERATOR_LATE"]
@@ -28,6 +30,7 @@ LOAD_GENERATOR = "nodes.simulators.ringcx"
 GRPC_LOAD_GENERATOR = "nodes.simulators.ringcx_grpc"
 RECORD = str(ROOT / "graphs" / "record.yaml")
 RECORD_16K = str(Path(__file__).parent / "graphs" / "record_16k.yaml")
+TRANSCRIBE = str(ROOT / "graphs" / "transcribe.yaml")
 BARE = str(Path(__file__).parent / "bare_reader.py")
 STAGES = str(Path(__file__).parent / "stages.py")
 FEW = 200
@@ -161,6 +164,31 @@ def capacity(seconds: float, start: int, told: Callable[[str], None]) -> Search:
         return verdict(receive(RECORD, calls, seconds, probe=True, together=True), HELD_MS)
 
     search = Search(attempt, start)
+    search.run()
+    return search
+
+
+def transcribe(calls: int, seconds: float, max_wait: str = "3s") -> Outcome:
+    """One trial of graphs/transcribe.yaml with voices that pause little, on one core with one decoder.
+
+    Words that wait longer than ``max_wait`` are lost: a load that is too high shows within the trial.
+    """
+    with tempfile.TemporaryDirectory(prefix="flowcore-bench-") as name:
+        folder = Path(name)
+        voices = [str(path) for path in write_voices(folder)]
+        settings = ["call.port=0", "call.max_connections=10000", f"words.max_wait={max_wait}"]
+        settings += [f"wav.path={folder}/{{call_id}}.wav", f"text.path={folder}/{{call_id}}.jsonl"]
+        return trial(TRANSCRIBE, settings, LOAD_GENERATOR, calls, seconds, Cores.share(1), probe=False, voices=voices)
+
+
+def speech_capacity(seconds: float, told: Callable[[str], None]) -> Search:
+    """The most calls of graphs/transcribe.yaml in which one core transcribes all words in time."""
+
+    def attempt(calls: int) -> str:
+        told(f"calls transcribed: {calls}")
+        return verdict(transcribe(calls, seconds), math.inf)
+
+    search = Search(attempt, start=4)
     search.run()
     return search
 

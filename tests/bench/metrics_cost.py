@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from flowcore.bench.trial import MESSAGES_PER_SECOND
+from flowcore.telemetry.exposition import OPENMETRICS
 from flowcore.telemetry.trace_ids import ENDPOINTS
 from tests.bench.calls import LOAD_GENERATOR
 from tests.support.collector import collector
@@ -84,12 +85,14 @@ def _round(kinds: list[str], calls: int, seconds: float) -> Round:
             with _started(first, traces.url if KINDS[kind][1] else ""):
                 options = ("--admin", "0", "--max-calls", "10000", "--set", "call.max_connections=10000")
                 runs[kind] = stack.enter_context(Service(folder, *options, workers=1))
+        urls = {kind: run.heard("admin_opened")[0]["address"] for kind, run in runs.items()}
+        for url in urls.values():
+            _get(f"{url}/metrics")  # once it answers, all modules are loaded
         admin = {kind: _child(run.process.pid) for kind, run in runs.items()}
         stop = threading.Event()
-        for kind, run in runs.items():
+        for kind in runs:
             if pause := KINDS[kind][0]:
-                url = run.heard("admin_opened")[0]["address"] + "/metrics"
-                scraper = threading.Thread(target=_scrape, args=(url, pause, stop), daemon=True)
+                scraper = threading.Thread(target=_scrape, args=(f"{urls[kind]}/metrics", pause, stop), daemon=True)
                 stack.callback(scraper.join)
                 scraper.start()
         stack.callback(stop.set)
@@ -132,12 +135,14 @@ def _started(core: int, collector_url: str) -> Iterator[None]:
 
 
 def _scrape(url: str, pause: float, stop: threading.Event) -> None:
-    headers = {"Accept": "application/openmetrics-text"}
-    while True:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
-            answer.read()
-        if stop.wait(pause):
-            return
+    while not stop.wait(pause):
+        _get(url)
+
+
+def _get(url: str) -> None:
+    request = urllib.request.Request(url, headers={"Accept": OPENMETRICS})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        answer.read()
 
 
 def _cpu(pid: int) -> float:

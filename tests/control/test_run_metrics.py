@@ -130,7 +130,7 @@ def test_the_answer_is_text_for_prometheus_once_it_is_read():
 
 
 @pytest.mark.fault(91)
-def test_a_scraper_each_10_ms_lets_the_processes_read_once_a_second():
+def test_a_scraper_each_10_ms_lets_the_processes_read_once_in_5_s():
     asked = []
     clock = [0.0]
 
@@ -141,9 +141,9 @@ def test_a_scraper_each_10_ms_lets_the_processes_read_once_a_second():
 
     async def scrape():
         metrics = run_metrics({1: Counting(flows=1)}, now=lambda: clock[0])
-        for number in range(300):
+        for number in range(1200):
             clock[0] = number / 100
             await metrics.answer.get()
 
     asyncio.run(scrape())
-    assert asked == [0.0, 1.0, 2.0]
+    assert asked == [0.0, 5.0, 10.0]
