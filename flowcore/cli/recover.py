@@ -18,7 +18,8 @@ from flowcore.engine.totals import ProcessReport, Totals
 from flowcore.errors import UsageError
 from flowcore.events import FILE_REPAIRED
 from flowcore.files import PARTIAL_SUFFIX
-from flowcore.node import Node
+from flowcore.node import Config, Node
+from flowcore.paths import PathTemplate
 from flowcore.registry import available
 
 JOURNAL = f".json{PARTIAL_SUFFIX}"
@@ -75,11 +76,21 @@ def _who_can(root: Path) -> Iterator[tuple[type[Node], Any]]:
     for folder, suffix in kinds:
         template = f"{folder.as_posix().replace('{', '{{').replace('}', '}}')}/{{flow}}{suffix}"
         for cls in able:
-            if "path" in cls.Config.model_fields:
+            for fields in _with_path(cls.Config, template):
                 try:
-                    yield cls, cls.Config(path=template)  # type: ignore[call-arg]  # it has that field
+                    yield cls, cls.Config(**fields)
                 except ValidationError:
                     continue  # another node writes files of this kind
+
+
+def _with_path(config: type[Config], template: str) -> Iterator[dict[str, Any]]:
+    """Yield the fields of a config that name the files: its ``path``, or that of one of its parts."""
+    for name, field in config.model_fields.items():
+        kind: Any = field.annotation
+        if name == "path" and kind is PathTemplate:
+            yield {name: template}
+        elif isinstance(kind, type) and issubclass(kind, Config):
+            yield from ({name: inner} for inner in _with_path(kind, template))
 
 
 def _suffix(part: Path) -> str:

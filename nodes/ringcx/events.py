@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowcore.events import DUPLICATE, REPAIR_FAILED, EventType, Reason, ThrottledEventType
+from flowcore.events import DUPLICATE, FILE_REPAIRED, REPAIR_FAILED, EventType, Reason, ThrottledEventType
 from nodes.net.certificate_dates import CERTIFICATE_EVENT
 from nodes.ringcx.access_policy import ADVICE
 
@@ -27,10 +27,11 @@ PORT_EVENTS = (
         "A capture has ended; a warning if it is not whole. The call is not affected.",
         path="",
         reason="Why: ``complete`` with the connection, ``stopped`` by an operator or the end of the process, ``size``, "
-        "``length``, ``disk_full``, ``disk_failed``, ``disk_slow``; ``killed``: the next process found it.",
+        "``length``, ``disk_full``, ``disk_failed``, ``disk_slow``.",
         messages="How many are in the file.",
         bytes="Its size.",
     ),
+    FILE_REPAIRED,
     REPAIR_FAILED,
 )
 CALL_EVENTS = (

@@ -77,6 +77,7 @@ class RingCXListener(Listener[Packet, ConfigT]):
     async def run(self, host: Host) -> None:
         config = self.config
         captures = self.resource or self.make_resource(config)  # a host of a test has no resources
+        edges = captures if config.capture.calls != "none" else None
         if "grpc" in config.transports and GRPC_MODULE not in sys.modules:
             await asyncio.to_thread(importlib.import_module, GRPC_MODULE)  # protobuf takes a second on a busy machine
         policy = AccessPolicy(config, host.report, host.connections)
@@ -96,8 +97,8 @@ class RingCXListener(Listener[Packet, ConfigT]):
             failed,
             self._proxy_trust,
             policy.report_rejection,
-            fallback=self._calls(host, policy, captures),
-            service=self._service(host, policy, failed, captures) if over_grpc else None,
+            fallback=self._calls(host, policy, edges),
+            service=self._service(host, policy, failed, edges) if over_grpc else None,
         )
         number = port.listen(host.listen(config.host, config.port))
 
@@ -124,7 +125,7 @@ class RingCXListener(Listener[Packet, ConfigT]):
     def reload(self) -> Sequence[Path]:
         return self._proxy_trust.reload(self.report)
 
-    def _calls(self, host: Host, policy: AccessPolicy, captures: Captures) -> Route:
+    def _calls(self, host: Host, policy: AccessPolicy, captures: Captures | None) -> Route:
         """Return the route of calls over WebSocket, and of requests for no page."""
         config = self.config
         ready = health_routes(host)[READY]
@@ -149,7 +150,7 @@ class RingCXListener(Listener[Packet, ConfigT]):
         return call
 
     def _service(
-        self, host: Host, policy: AccessPolicy, on_error: Callable[[Exception], None], captures: Captures
+        self, host: Host, policy: AccessPolicy, on_error: Callable[[Exception], None], captures: Captures | None
     ) -> Service:
         """Return the gRPC side of the port. Only a running listener imports protobuf."""
         from nodes.ringcx.grpc_service import ringcx_service

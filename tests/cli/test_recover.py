@@ -49,6 +49,14 @@ def test_twice_is_once_and_json_is_for_machines(flowcore, left):
     assert before == {path: path.read_bytes() for path in left.rglob("*") if path.is_file()}
 
 
+def test_a_capture_that_a_kill_left_gets_its_name(flowcore, tmp_path):
+    (tmp_path / "c.capture.part").write_bytes(b"{}\n")
+    (tmp_path / "other.jsonc.part").write_bytes(b"{}\n")
+    outcome = flowcore("recover", str(tmp_path))
+    assert outcome.out.splitlines()[0] == f"file repaired {tmp_path}/c.capture"
+    assert (outcome.code, sorted(path.name for path in tmp_path.iterdir())) == (0, ["c.capture", "other.jsonc.part"])
+
+
 def test_what_is_being_written_is_left_alone(flowcore, tmp_path):
     session = Session("live", SESSION.started)
     harness = NodeHarness(WavFile, {"path": f"{tmp_path}/{{flow}}.wav"}, session=session).push(*tone("1s"))

@@ -183,7 +183,7 @@ def recover_captures(config: CaptureConfig, report: Report) -> None:
     for partial in abandoned(config.path):
         try:
             if partial.stat().st_size:
-                report.event("capture_closed", level="warning", path=str(publish(partial)), reason="killed")
+                report.event("file_repaired", path=str(publish(partial)))
             else:
                 partial.unlink()
         except OSError as error:
