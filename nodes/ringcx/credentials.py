@@ -31,6 +31,7 @@ SENSITIVE_NAME = re.compile("secret|token|password|assertion|authorization|crede
 """Matches names of fields whose values must neither be shown nor kept."""
 
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.encode
 
 
 def _check_length(secret: SecretStr) -> SecretStr:
@@ -72,8 +73,10 @@ class Credentials:
         return self._secret in value.encode(errors="replace") or self._is(value)
 
     def hide(self, data: bytes) -> bytes:
-        """Return the bytes without the secret, with a star for each of its own."""
-        return data.replace(self._secret, b"*" * len(self._secret))
+        """Return the bytes without the secret, also as a string of JSON, with a star for each of its own."""
+        for written in (_encode(self._secret.decode())[1:-1], self._secret):
+            data = data.replace(written, b"*" * len(written))
+        return data
 
     def _is(self, value: str) -> bool:
         return any(hmac.compare_digest(piece.encode(errors="replace"), self._secret) for piece in _pieces(value))

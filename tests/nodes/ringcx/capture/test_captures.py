@@ -13,6 +13,7 @@ from nodes.ringcx.call_recording import Closed, Message, Opened
 from tests.support.captured_calls import Calls, played, records
 from tests.support.live import until
 from tests.support.phone import Phone, said, stereo
+from tests.support.phone_grpc import GrpcPhone
 
 SECRET = "planted-secret-9f"
 
@@ -138,6 +139,17 @@ def test_no_secret_is_in_a_capture_wherever_it_came(tmp_path, place):
     (capture,) = running.captures()
     assert SECRET.encode() not in capture.read_bytes()
     assert b"one" in capture.read_bytes()
+
+
+def test_no_secret_of_a_grpc_call_is_in_its_capture(tmp_path):
+    with Calls(tmp_path, "grpc", calls="all") as running:
+        phone = GrpcPhone(running.live.url, "one", metadata=(("authorization", f"Bearer {SECRET}"),))
+        phone.start()
+        phone.talk(1, 0.2)
+        running.hang_up(phone, "one")
+    (capture,) = running.captures()
+    assert SECRET.encode() not in capture.read_bytes()
+    assert ("authorization", "***") in records(capture)[0].headers
 
 
 def test_messages_without_a_secret_are_written_byte_for_byte(tmp_path):
