@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
 
 class LiveField:
     """Marks a field in its annotation; see `Live`."""
+
+
+class LiveChange(NamedTuple):
+    """A change of live fields, ``node.field``, in second ``at`` of the call. Their values may be private."""
+
+    at: float
+    fields: tuple[str, ...]
 
 
 LIVE: Final = LiveField()

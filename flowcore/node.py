@@ -19,6 +19,7 @@ from typing_extensions import TypeVar
 from flowcore.errors import MissingExtra
 from flowcore.events import EventType, Reason
 from flowcore.formats import Caps, Format
+from flowcore.live import LiveChange
 from flowcore.losses import Gap, Loss
 from flowcore.metrics import Metric
 from flowcore.report import NoReport, Report
@@ -150,6 +151,9 @@ class Node(Configured[ConfigT]):
 
     Where the listener gives packets, the stretches are those of their arrival. Behind a `Demux` that splits tracks,
     those of other tracks are left out. From any thread."""
+
+    changes: Callable[[], Sequence[LiveChange]] = staticmethod(lambda: ())
+    """Return the changes of live fields (`on_config`) in this node, and on the way to it, so far. From any thread."""
 
     silent: Callable[[], frozenset[str]] = staticmethod(lambda: frozenset())
     """Return the parties that an operator silences now; the empty name stands for all. Each change is followed by a

@@ -35,7 +35,7 @@ from flowcore.engine.watchdog import blamed_node
 from flowcore.errors import AccountingError, CannotStart, NodeFailed
 from flowcore.events import Level
 from flowcore.graph.plan import Plan
-from flowcore.live import changed_fields
+from flowcore.live import LiveChange, changed_fields
 from flowcore.losses import Gap, Loss
 from flowcore.node import Session
 from flowcore.report import Report
@@ -98,7 +98,7 @@ class Flow:
         self.gaps = Gaps()
         self.summary = Summary()
         self.outcome: dict[str, Any] = {}  # the fields of `flow_closed`, once it is closed
-        self._changes: deque[tuple[float, list[str]]] = deque(maxlen=MAX_CHANGES)
+        self._changes: deque[LiveChange] = deque(maxlen=MAX_CHANGES)
         self._parties: dict[str, None] = {}  # a set that keeps its order
         self.runs: dict[str, NodeRun] = {}
         self.borders: dict[str, Border] = {}
@@ -240,7 +240,7 @@ class Flow:
                 changed += [f"{name}.{field}" for field in names]
         self.plan = plan
         if changed:
-            self._changes.append((round(self.now() - self.opened_at, 3), changed))
+            self._changes.append(LiveChange(round(self.now() - self.opened_at, 3), tuple(changed)))
         return changed
 
     # Called by the chains.
@@ -341,7 +341,7 @@ class Flow:
             "lost_between": self._lost_between(losses),
             "dropped": {name: node.dropped.json() for name, node in stats.items() if node.dropped},
             "filled": {name: node.filled.json() for name, node in stats.items() if node.filled},
-            "changed": list(self._changes),
+            "changed": [tuple(change) for change in self._changes],
             "silenced": [(span.track, round(span.start, 3), round(span.end, 3)) for span in self.silenced()],
             "delay_ms": round(max((border.longest for border in self.borders.values()), default=0.0) * 1000),
             **self.summary.json(),
@@ -414,6 +414,12 @@ class Flow:
     def silenced(self) -> tuple[Gap, ...]:
         """Return the silenced stretches so far, in order. From any thread."""
         return self._silencer.spans()
+
+    def changes_until(self, node: str) -> list[LiveChange]:
+        """Return the changes of live fields in a node, and on the way to it. From any thread."""
+        way = self.plan.way_to(node)
+        found = ((at, tuple(name for name in fields if name.rpartition(".")[0] in way)) for at, fields in self._changes)
+        return [LiveChange(at, fields) for at, fields in found if fields]
 
     def silent_until(self, node: str) -> frozenset[str]:
         """Return the parties of the audio that comes to a node that are silent now; the empty name: all."""

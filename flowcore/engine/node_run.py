@@ -24,6 +24,7 @@ from flowcore.errors import NodeFailed
 from flowcore.events import Level
 from flowcore.graph.plan import PlanNode
 from flowcore.listener import Listener
+from flowcore.live import LiveChange
 from flowcore.losses import Gap, Loss
 from flowcore.node import Config, Demux, Session, Sink
 
@@ -69,6 +70,9 @@ class FlowContext(Protocol):
 
     def losses_until(self, node: str) -> Sequence[Loss]:
         """Return what was lost by a node, or on the way to it. From any thread."""
+
+    def changes_until(self, node: str) -> Sequence[LiveChange]:
+        """Return the changes of live fields in a node, and on the way to it. From any thread."""
 
     def silent_until(self, node: str) -> frozenset[str]:
         """Return the parties that are silent now of the audio that comes to a node. From any thread."""
@@ -147,6 +151,7 @@ class NodeRun:
         node.now = self.owner.now
         node.source_waits = self.owner.source_waits
         node.losses = partial(self.owner.losses_until, self.plan.name)
+        node.changes = partial(self.owner.changes_until, self.plan.name)
         node.silent = partial(self.owner.silent_until, self.plan.name)
         node.silenced = partial(self.owner.silenced_until, self.plan.name)
         node.audio_end = self.owner.audio_end

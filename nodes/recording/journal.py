@@ -70,6 +70,13 @@ class Silenced(msgspec.Struct, frozen=True):
     end: float
 
 
+class Changed(msgspec.Struct, frozen=True):
+    """Live fields, ``node.field``, that an operator changed in second ``at`` of the call."""
+
+    at: float
+    fields: tuple[str, ...]
+
+
 class Tail(msgspec.Struct, frozen=True, tag="tail"):
     """The last record: the reason for the file's end, and what is missing.
 
@@ -82,6 +89,7 @@ class Tail(msgspec.Struct, frozen=True, tag="tail"):
     lost: dict[str, dict[str, float]] = {}
     gaps: list[Gap] = []
     silenced: list[Silenced] = []
+    changed: list[Changed] = []
 
 
 JournalRecord = Head | SampleFormat | Hold | Gap | Tail
@@ -178,6 +186,8 @@ def metadata(journal: Journal, name: str, file: Path, container: str, seconds: f
     }
     if tail and tail.silenced:
         fields["silenced"] = tail.silenced
+    if tail and tail.changed:
+        fields["changed"] = tail.changed
     if tail and tail.lost:
         fields["lost"] = tail.lost
     if journal.unreadable:

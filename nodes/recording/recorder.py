@@ -277,7 +277,9 @@ class Recorder(Sink[Audio, RecordingConfigT]):
         until = self._position / self._format[1] if self._format and end != "call" else math.inf
         gaps, lost = self._loss_shares.take(self.losses(), file.start, until)
         dropped = {reason: round(seconds, 6) for reason, seconds in self._dropped.items()}
-        tail = journal.Tail(end, dropped, lost, gaps, self._silenced_in(file.start, until))
+        tail = journal.Tail(
+            end, dropped, lost, gaps, self._silenced_in(file.start, until), self._changed_in(file.start, until)
+        )
         self._dropped = {}
         try:
             done = file.finish(tail, self.report)
@@ -298,6 +300,10 @@ class Recorder(Sink[Audio, RecordingConfigT]):
             for gap in self.silenced()
             if gap.start < end and gap.end > start
         ]
+
+    def _changed_in(self, start: float, end: float) -> list[journal.Changed]:
+        """Return which live fields an operator changed between two seconds of the call."""
+        return [journal.Changed(*change) for change in self.changes() if start <= change.at < end]
 
     # Disk errors.
 

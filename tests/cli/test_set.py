@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -121,6 +122,8 @@ def test_a_change_of_one_call_reaches_no_other(tmp_path, monkeypatch, graph):
         service.heard("flow_closed", 3)
         assert service.stop() == 0
     for name, level in (("one", 0), ("two", -6), ("three", 0)):
+        about = json.loads((tmp_path / f"{name}.wav.json").read_text())
+        assert [change["fields"] for change in about.get("changed", [])] == [["loud.level"]] * (name == "two")
         assert begins_and_ends_with(tmp_path / f"{name}.wav", 3, 0, level)
 
 

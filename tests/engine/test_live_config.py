@@ -82,7 +82,7 @@ def test_random_changes_of_the_volume_give_exactly_the_piecewise_result(changes,
     assert any(np.array_equal(heard, piecewise(shifted)) for shifted in shifts)
     assert not result.flows[0].failures
     told = result.named("flow_closed")[0].data["changed"]
-    assert [fields for _, fields in told] == [["volume.level"]] * len(told)
+    assert [fields for _, fields in told] == [("volume.level",)] * len(told)
     assert len(told) == sum(a != b for a, b in itertools.pairwise(levels))
 
 
@@ -140,7 +140,7 @@ def test_only_the_last_of_several_changes_in_a_slot_reaches_the_node(hooked):
 def test_the_same_config_again_is_no_change(hooked):
     result = run_hook([(5, "hook", {"key": "a"}), (9, "hook", {"key": "a"})])
     assert [key for key, _ in hooked.seen] == ["a"]
-    assert [fields for _, fields in result.named("flow_closed")[0].data["changed"]] == [["hook.key"]]
+    assert [fields for _, fields in result.named("flow_closed")[0].data["changed"]] == [("hook.key",)]
 
 
 @pytest.mark.fault(92)
@@ -169,6 +169,27 @@ def test_a_change_after_the_end_reaches_nothing(hooked):
 
 
 @pytest.mark.fault(92)
+def test_a_node_knows_the_changes_on_the_way_to_it(hooked):
+    found = {}
+
+    def prepare(engine):
+        changing([(5, "hook", {"key": "a"}), (9, "volume", {"level": Decibels(-6)})])(engine)
+        engine.on_closed.append(
+            lambda flow: found.update({n: flow.changes_until(n) for n in ("hook", "end", "volume")})
+        )
+
+    steps = [
+        step("call", Tones, length="1s", pace=True),
+        step("hook", Hook, "call"),
+        step("end", Keep, "hook"),
+        step("volume", Volume, "call"),
+        step("other", KeepInThread, "volume"),
+    ]
+    run_plan(plan(*steps), prepare=prepare)
+    fields = {name: [change.fields for change in changes] for name, changes in found.items()}
+    assert fields == {"hook": [("hook.key",)], "end": [("hook.key",)], "volume": [("volume.level",)]}
+
+
 def test_many_changes_are_bounded_in_the_end_of_the_call(hooked):
     changes = [(slot, "hook", {"key": f"{slot}-{number}"}) for slot in range(5, 90) for number in range(3)]
     told = run_hook(changes).named("flow_closed")[0].data["changed"]
