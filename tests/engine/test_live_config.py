@@ -168,7 +168,6 @@ def test_a_change_after_the_end_reaches_nothing(hooked):
     assert not result.flows[0].failures
 
 
-@pytest.mark.fault(92)
 def test_a_node_knows_the_changes_on_the_way_to_it(hooked):
     found = {}
 
@@ -190,6 +189,7 @@ def test_a_node_knows_the_changes_on_the_way_to_it(hooked):
     assert fields == {"hook": [("hook.key",)], "end": [("hook.key",)], "volume": [("volume.level",)]}
 
 
+@pytest.mark.fault(92)
 def test_many_changes_are_bounded_in_the_end_of_the_call(hooked):
     changes = [(slot, "hook", {"key": f"{slot}-{number}"}) for slot in range(5, 90) for number in range(3)]
     told = run_hook(changes).named("flow_closed")[0].data["changed"]
