@@ -86,6 +86,11 @@ class Monitor(Sink[Audio, MonitorConfig]):
         call_id = session.attributes.get("call_id", "")
         self._call = Call(session.flow, call_id, session.started, _choice(self.config))
         self.resource.mixer.join(self._call)
+        self.collect()
+
+    def collect(self) -> None:
+        if self._call is not None:
+            self._call.silent = self.silent()
 
     def on_config(self, config: MonitorConfig) -> None:
         super().on_config(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -77,12 +78,19 @@ def monitor(
     for worker, answer in answers.items():
         where = f"on {answer['device']}" if answer["device"] else "nowhere: there is no sound output now"
         show_result(Text(f"worker {worker} plays {where}" if len(answers) > 1 else f"plays {where}"))
-        table = _table("", "flow", "call id", "select", "channels", "volume")
+        silenced = any(map(_silenced, answer["calls"]))
+        table = _table("", "flow", "call id", "select", "channels", "volume", *["silenced"] * silenced)
         for one in answer["calls"]:
             shown = printable(one["call_id"])  # the peer chose it
             mark, volume = "♪" if one["heard"] else "", f"{one['volume_db']:g} dB"
-            table.add_row(mark, one["flow"], Text(shown), Text(one["select"]), one["channels"], volume)
+            row = (mark, one["flow"], Text(shown), Text(one["select"]), one["channels"], volume)
+            table.add_row(*row, *([Text(_silenced(one))] if silenced else []))
         show_result(whole_columns(table) if answer["calls"] else Text("no calls"))
+
+
+def _silenced(call: Mapping[str, Any]) -> str:
+    """Return what an operator silences of a call, which is why nothing is heard."""
+    return "paused" if call["paused"] else printable(", ".join(call["muted"]))
 
 
 def _table(*columns: str) -> Table:

@@ -45,6 +45,8 @@ class Call:
     wanted: bool = False
     heard: bool = False
     ended: bool = False
+    silent: frozenset[str] = frozenset()
+    """Parties that an operator silences; the empty name stands for all."""
     buffers: dict[str, PlayoutBuffer] = field(default_factory=dict)
     gains: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
@@ -111,6 +113,8 @@ class Mixer:
                 "flow": call.flow,
                 "call_id": call.call_id,
                 "heard": call.heard,
+                "paused": "" in call.silent,
+                "muted": sorted(call.silent - {""}),
                 "select": self.choice(call).select,
                 "channels": self.choice(call).channels,
                 "volume_db": round(20 * float(np.log10(max(self.choice(call).volume, 1e-6))), 1),

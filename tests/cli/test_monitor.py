@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.asking import call, hub
-from tests.support.live import Live
+from tests.support.live import Live, until
 from tools.card import Card
 
 pytestmark = pytest.mark.slow
@@ -53,6 +53,16 @@ def test_monitor_prints_a_table(engine, flowcore):
     assert lines[1].split() == ["flow", "call", "id", "select", "channels", "volume"]
     assert lines[3].split()[0] == "♪"
     assert lines[3].split()[2:] == ["second", "newest", "mix", "0", "dB"]
+
+
+def test_monitor_says_why_a_call_is_not_heard(engine, flowcore):
+    assert flowcore("call", "second", "pause").code == 0
+    until(lambda: state(flowcore)["second"]["paused"])
+    head, first, second = flowcore("monitor").out.splitlines()[1:4]
+    assert head.split()[-1] == "silenced"
+    assert (first.split()[-1], second.split()[-1]) == ("dB", "paused")
+    assert flowcore("call", "second", "resume").code == 0
+    until(lambda: not state(flowcore)["second"]["paused"])
 
 
 @pytest.mark.parametrize(
