@@ -31,7 +31,7 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
+    "Cache-Control": "no-store",  # after signing out, no page comes back from the memory of the browser
 }
 NO_STORE: Final = {"Cache-Control": "no-store"}
 MAX_TOKEN: Final = 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final, TypeVar
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypeVar
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from flowcore.admin.access import may_listen
+from flowcore.admin.access import Authorized, Client, may_listen
 from flowcore.admin.call_history import CallHistory, HistoryFailed
 from flowcore.admin.problems import ApiError, responses
 
@@ -98,11 +98,14 @@ def call_history(request: Request) -> CallHistory:
 
 
 History = Annotated[CallHistory, Depends(call_history)]
+PERSONAL: Final = ("attributes", "agents")
+"""Columns with phone numbers and names, which a client that only reads does not get."""
 
 
 @router.get("", summary="List ended calls")
 async def list_ended(
     history: History,
+    client: Authorized,
     since: Annotated[AwareDatetime | None, Query(description="Only calls that ended at this time or later.")] = None,
     until: Annotated[AwareDatetime | None, Query(description="Only calls that ended before this time.")] = None,
     lost_ms: Annotated[
@@ -110,26 +113,33 @@ async def list_ended(
     ] = None,
     limit: Annotated[int, Query(description="Calls in the answer at most.", ge=1, le=MAX_CALLS)] = 50,
 ) -> EndedCalls:
-    """Return the last ended calls, the newest first. A call is here some seconds after its end."""
+    """Return the last ended calls, the newest first. A call is here some seconds after its end.
+
+    Phone numbers and names of agents are left out for a token that only reads.
+    """
     if not history.place:
         return EndedCalls(log=False, calls=[])
     rows = await _asked(history.latest(since, until, lost_ms, limit))
-    return EndedCalls(log=True, calls=[EndedCall(**row) for row in rows])
+    return EndedCalls(log=True, calls=[EndedCall(**_shown(row, client)) for row in rows])
 
 
 @router.get("/{flow}", summary="Show an ended call", responses=responses(HTTPStatus.NOT_FOUND))
-async def show_ended(flow: Flow, history: History) -> EndedCallDetails:
+async def show_ended(flow: Flow, history: History, client: Authorized) -> EndedCallDetails:
     """Return an ended call with its files."""
     row = await _asked(history.show(flow)) if history.place else None
     if row is None:
         raise ApiError(HTTPStatus.NOT_FOUND, "the call log has no such call (yet): GET /v1/ended lists them")
-    return EndedCallDetails(**row)
+    return EndedCallDetails(**_shown(row, client))
 
 
 @router.get("/{flow}/words", summary="Show the words of an ended call", dependencies=[Depends(may_listen)])
 async def show_words(flow: Flow, history: History) -> Words:
     """Return the texts of a call, from its transcript in JSON lines."""
     return Words.model_validate({"texts": await _asked(history.words(flow)) if history.place else None})
+
+
+def _shown(row: Mapping[str, Any], client: Client) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in PERSONAL or "listen" in client.scopes}
 
 
 async def _asked(answer: Awaitable[Found]) -> Found:

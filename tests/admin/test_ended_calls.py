@@ -75,6 +75,16 @@ def test_words_need_a_token_that_may_listen(tmp_path, log):
         assert served.get("/v1/ended/a/words").json() == {"texts": None}
 
 
+def test_phone_numbers_and_names_need_a_token_that_may_listen(tmp_path, log):
+    database = Database(str(log))
+    database.add([row("e", 5) | {"attributes": {"ani": "MARKER"}, "agents": [{"name": "MARKER"}]}])
+    database.close()
+    with api(tmp_path / "gone", READ, tokens={"admin": SECRET, "read": READ}, call_log=log) as served:
+        for path in ("/v1/ended", "/v1/ended/e"):
+            assert "MARKER" not in served.get(path).text
+            assert served.get(path, headers={"Authorization": f"Bearer {SECRET}"}).text.count("MARKER") == 2
+
+
 def test_a_run_without_a_call_log_says_so(tmp_path):
     with api(tmp_path / "gone", SECRET) as served:
         assert served.get("/v1/ended").json() == {"log": False, "calls": []}

@@ -33,7 +33,7 @@ function show({ live, ended }) {
     liveCall.show(live);
   } else {
     if (wasLive) liveCall.end();
-    showState("ended", ended || !wasLive ? "" : "The call has ended. Its record appears here in some seconds.");
+    showState("ended", ended || !wasLive ? "" : "The call has ended. Where this run keeps a call log, its record appears here in some seconds.");
     if (ended) endedCall.show(ended);
     if (ended) updates.stop();
   }

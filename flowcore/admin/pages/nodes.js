@@ -45,7 +45,7 @@ class Row {
     setText(this.use, node.state && node.state !== "ok" ? `${node.use}, ${node.state}` : node.use);
     this.name.classList.toggle("bad", Boolean(node.state) && node.state !== "ok");
     const busy = node.rates("busy");
-    const reasons = [reasonsText(node.dropped), node.filled && Object.keys(node.filled).length && `filled: ${reasonsText(node.filled)}`];
+    const reasons = [node.error, reasonsText(node.dropped), node.filled && Object.keys(node.filled).length && `filled: ${reasonsText(node.filled)}`];
     const values = [
       rate(node.rates("in")),
       rate(node.rates("out")),

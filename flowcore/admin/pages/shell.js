@@ -36,7 +36,6 @@ export function say(text, bad = false) {
   const told = at("told");
   told.className = bad ? "bad" : "";
   setText(told, text);
-  told.hidden = !text;
 }
 
 /** Return what the session of this browser may do, once there is one. */

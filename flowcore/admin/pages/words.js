@@ -4,6 +4,7 @@ import { element, KeyedList, setAttribute, setHidden, setText } from "./dom.js";
 import { clock, partyName } from "./format.js";
 
 const MAX_LINES = 2000;
+const GAPS = { paused: "paused by an operator" }; // why there are no words
 
 export class Words {
   #texts = new Map();
@@ -42,7 +43,7 @@ class Line {
     setAttribute(this.element, "data-track", text.track);
     setText(this.time, clock(text.start));
     setText(this.who, partyName(text.track));
-    setText(this.said, text.gap ? "not transcribed" : text.text);
+    setText(this.said, text.gap ? GAPS[text.gap] ?? "not transcribed" : text.text);
     setAttribute(this.said, "lang", text.language || null);
     setHidden(this.mark, !text.uncertain);
     this.element.classList.toggle("interim", !text.final);
