@@ -217,8 +217,10 @@ def test_an_engine_that_is_away_is_told_and_the_page_recovers_by_itself(page, li
         sign_in(page, served)
         state(page, "lost")
         expect(page.get_by_role("alert")).to_contain_text("This page tries again by itself.")
+        expect(page.locator("main")).to_have_class("stale")
         with hub(live):
             state(page, "live")
+            expect(page.locator("main")).not_to_have_class("stale")
             expect(page.get_by_role("alert")).to_be_hidden()
 
 

@@ -16,6 +16,7 @@ export function showState(wanted, detail = "") {
   if (wanted !== state) {
     state = wanted;
     at("state").dataset.state = wanted;
+    at("main").classList.toggle("stale", wanted === "lost");
     setText(at("state"), STATES[wanted]);
   }
   at("notice").hidden = !detail;
@@ -86,8 +87,8 @@ export function confirmed(question, yes) {
 }
 
 export function sentence(text) {
-  const whole = text.trim();
-  return `${whole[0]?.toUpperCase() ?? ""}${whole.slice(1)}${/[.!?:]$/.test(whole) ? "" : "."}`;
+  const whole = text.trim(), first = whole.startsWith("flowcore") ? "f" : whole[0]?.toUpperCase() ?? "";
+  return `${first}${whole.slice(1)}${/[.!?:]$/.test(whole) ? "" : "."}`;
 }
 
 async function signOut() {
