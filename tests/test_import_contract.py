@@ -124,6 +124,21 @@ def test_production_code_imports_no_test_kit():
             assert not kit or module in virtual, module
 
 
+def test_only_screens_import_textual():
+    """So that all else of `flowcore top` works without the extra."""
+    users = [path for path in sorted((ROOT / "flowcore").rglob("*.py")) if "textual" in _external(path)]
+    assert users
+    assert all(path.stem.endswith("_screen") for path in users), users
+
+
+def _external(path: Path) -> set[str]:
+    """The first names of the modules that a file imports."""
+    statements = list(ast.walk(ast.parse(path.read_text())))
+    names = {alias.name for one in statements if isinstance(one, ast.Import) for alias in one.names}
+    names |= {one.module or "" for one in statements if isinstance(one, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names}
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "flowcore").rglob("*.py")) + sorted((ROOT / "nodes").rglob("*.py")), ids=str
 )

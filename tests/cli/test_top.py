@@ -90,14 +90,6 @@ def test_without_its_package_it_says_what_to_install(flowcore, monkeypatch):
     assert done.err == "error: `flowcore top` needs textual: run  pip install 'flowcore[top]'\n"
 
 
-def test_nothing_but_the_screens_imports_textual():
-    code = (
-        "import sys, flowcore.cli.top, flowcore.top.feed, flowcore.top.words, flowcore.top.columns, "
-        "flowcore.top.listening; sys.exit('textual' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 @pytest.mark.slow
 def test_calls_of_all_workers_are_in_one_table(tmp_path):
     with Service(tmp_path) as service:
