@@ -15,6 +15,8 @@ from tests.support.live import until
 from tests.support.phone import Phone, said, stereo
 from tests.support.service import FLOWCORE, Service
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 3.0
 
 
@@ -70,7 +72,6 @@ def test_a_disk_that_hangs_ends_the_capture_and_not_the_call(tmp_path, monkeypat
     assert 0 < sum(len(record.text or record.data) for record in records(running.captures()[0])[1:-1]) < 25_000
 
 
-@pytest.mark.slow
 @pytest.mark.fault(87)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_kill_leaves_a_capture_that_the_next_process_names_and_that_can_be_played(tmp_path, workers):

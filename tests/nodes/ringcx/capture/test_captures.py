@@ -23,6 +23,7 @@ def calls(request, tmp_path) -> Callable[..., Calls]:
     return lambda **capture: Calls(tmp_path, request.param, **capture)
 
 
+@pytest.mark.slow
 def test_one_call_of_twenty_is_captured_and_plays_twice_to_the_bytes_of_its_recording(calls, tmp_path):
     with calls() as running:
         assert running.ask(do="next", name="w", source="+1 (415) 555-0107", within=60) == {"waiting": 1}
