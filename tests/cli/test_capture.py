@@ -46,6 +46,11 @@ def test_a_call_that_has_just_ended_is_one_line(tmp_path, flowcore, hub):
     assert (done.code, done.err.strip()) == (2, "error: the call has ended")
 
 
+def test_a_call_is_waited_for_a_day_at_most(flowcore, tmp_path):
+    done = flowcore("capture", "next", "--within", "25h", "--control", tmp_path / "none")
+    assert (done.code, "give at most 24h" in done.err) == (2, True)
+
+
 def test_from_is_for_the_next_call(flowcore, tmp_path):
     done = flowcore("capture", "newest", "--from", "7", "--control", tmp_path / "none")
     assert (done.code, "flowcore capture next --from 7" in done.err) == (2, True)

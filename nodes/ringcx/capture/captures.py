@@ -38,6 +38,9 @@ SLOT_TIMEOUT = 1.0
 MAX_WISHES = 100
 """Calls that are waited for at once; the oldest is forgotten first."""
 
+MAX_WAIT = 24 * 3600.0
+"""Seconds for which a call is waited for at most."""
+
 NO_START = "no-start"
 """Stands for the flow in the name of a connection that never became a call."""
 
@@ -87,7 +90,10 @@ class Captures(Resource):
         while self._requests:
             request, answer = self._requests.popleft()
             if answer.set_running_or_notify_cancel():
-                answer.set_result(self._answer(request))
+                try:
+                    answer.set_result(self._answer(request))
+                except Exception as error:  # a request must not end the calls of this process
+                    answer.set_exception(error)
 
     def started(self, edge: CallEdge) -> None:
         """Begin the capture of a call that is wanted."""
@@ -145,6 +151,8 @@ class Captures(Resource):
     def on_control_request(self, request: Mapping[str, Any]) -> Any:
         if request["ask"] != CONTROL_REQUEST:
             return super().on_control_request(request)
+        if objection := _objection(request):
+            return {"error": objection}
         answer: Future[Any] = Future()
         self._requests.append((request, answer))
         try:
@@ -194,6 +202,18 @@ class Captures(Resource):
                 if not self._writing:
                     self._thread = None
                     return
+
+
+def _objection(request: Mapping[str, Any]) -> str:
+    """Return what is wrong with a request; empty if nothing is."""
+    if request.get("do") not in ("begin", "stop", "next", "forget"):
+        return "unknown action: choose begin, stop, next or forget"
+    if request["do"] != "next":
+        return ""
+    within = request.get("within")
+    if not isinstance(within, int | float) or not 0 <= within <= MAX_WAIT or not request.get("name"):
+        return "the next call needs a name for the request, and up to 24 hours to come"
+    return ""
 
 
 def _is_meant(edge: CallEdge, request: Mapping[str, Any]) -> bool:

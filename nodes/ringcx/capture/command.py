@@ -13,7 +13,7 @@ from flowcore.control import ask, find_call, only_running, running
 from flowcore.control.errors import without_answer
 from flowcore.diagnostics import counted
 from flowcore.errors import UsageError
-from nodes.ringcx.capture.captures import CONTROL_REQUEST
+from nodes.ringcx.capture.captures import CONTROL_REQUEST, MAX_WAIT
 
 NEXT = "next"
 
@@ -51,6 +51,8 @@ def capture(
         raise typer.BadParameter(f"--from is for the next call: flowcore capture next --from {source}")
     if name == NEXT:
         seconds = parse_seconds(within, "--within")
+        if seconds > MAX_WAIT:
+            raise typer.BadParameter("give at most 24h", param_hint="--within")
         wish = {"do": "next", "name": secrets.token_hex(8), "source": source, "within": seconds}
         answers = _ask(path, {"do": "forget"} if stop else wish)
         if stop:

@@ -73,9 +73,23 @@ def test_nothing_is_captured_unless_asked_for(calls):
     with calls() as running:
         running.ask(do="next", name="w", source="", within=60)
         assert running.ask(do="forget") == {"waiting": 1}
-        running.ask(do="next", name="w", source="", within=-1)
+        running.ask(do="next", name="w", source="", within=0)
         phone = running.phone("one")
         phone.talk(1, 0.2)
+        running.hang_up(phone, "one")
+    assert running.captures() == []
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [{}, {"do": "all"}, {"do": "next"}, *({"do": "next", "name": "w", "within": each} for each in (-1, "1h", 1e9))],
+)
+def test_a_wrong_request_is_answered_and_costs_no_call_anything(calls, request_):
+    with calls() as running:
+        phone = running.phone("one")
+        phone.talk(1, 0.2)
+        until(lambda: running.running("one"))
+        assert "error" in running.ask(**request_)
         running.hang_up(phone, "one")
     assert running.captures() == []
 
