@@ -132,8 +132,10 @@ class TopScreen(Screen[None]):
             with self.app.suspend():
                 self.app.poller.stop()
                 show_levels(path, flow)
-        except (UsageError, SuspendNotSupported):
-            self.notify("to play calls: pip install 'flowcore[monitor]'", severity="warning")
+        except UsageError as error:
+            self.notify(str(error), severity="error", markup=False)
+        except SuspendNotSupported:
+            self.notify("to play calls: pip install 'flowcore[monitor]'", severity="warning", markup=False)
         self.app.poller.start()
 
     def _command(self, call: Mapping[str, Any], action: Action, party: str = "") -> None:

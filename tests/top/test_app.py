@@ -8,6 +8,7 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import threading
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -346,7 +347,7 @@ def test_listening_plays_the_call_and_says_why_it_cannot(live, monkeypatch):
                 await top.until(lambda: top.app.listening is None)
                 monkeypatch.setattr(base_screen, "can_play", lambda: False)
                 await top.press("l")
-                assert "to play calls: pip install 'flowcore[monitor]'" in top.notes()
+                await top.sees("'flowcore[monitor]'")
                 await top.press("p")
                 await top.until(lambda: "paused" in top.row("one"))
 
@@ -367,25 +368,72 @@ def test_ctrl_c_and_sigterm_end_it_silently(live, end):
     assert asyncio.run(main()) == (0 if end == "ctrl+c" else 128 + signal.SIGTERM)
 
 
+class Terminal:
+    """A real terminal of 80 x 24 in which ``command`` runs, and what came out of it."""
+
+    def __init__(self, *command):
+        self.terminal, theirs = pty.openpty()
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.before = termios.tcgetattr(self.terminal)
+        self.output = b""
+        self.process = subprocess.Popen(
+            list(map(str, command)),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        self._theirs = theirs
+
+    def sees(self, text):
+        """Wait until this comes out, after all that was seen before."""
+        while text not in self.output:
+            assert select.select([self.terminal], [], [], PATIENCE)[0], self.output[-500:]
+            self.output += os.read(self.terminal, 65536)
+        self.output = self.output.partition(text)[2]
+
+    def types(self, keys):
+        os.write(self.terminal, keys)
+
+    def ended(self):
+        """The exit code, and the last output."""
+        while self.process.poll() is None or select.select([self.terminal], [], [], 0)[0]:
+            if select.select([self.terminal], [], [], POLL)[0]:
+                self.output += os.read(self.terminal, 65536)
+        os.close(self._theirs)
+        return self.process.returncode, self.output
+
+
 @pytest.mark.parametrize(("end", "code"), [(b"\x03", 0), (b"q", 0), (signal.SIGTERM, 143)])
 def test_a_real_terminal_is_as_before_afterwards(live, end, code):
     call(live, "one")
-    terminal, theirs = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    before = termios.tcgetattr(terminal)
-    command = [str(FLOWCORE), "top", "--control", str(live.control)]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
-        output = b""
-        while b"flow_opened" not in output:
-            output += os.read(terminal, 65536)
-        process.send_signal(end) if isinstance(end, signal.Signals) else os.write(terminal, end)
-        while process.poll() is None or select.select([terminal], [], [], 0)[0]:
-            if select.select([terminal], [], [], POLL)[0]:
-                output += os.read(terminal, 65536)
-    assert process.returncode == code
-    assert output.rindex(b"\x1b[?1049l") > output.rindex(b"\x1b[?1049h")  # the alternate screen is left
+    shown = Terminal(FLOWCORE, "top", "--control", live.control)
+    shown.sees(b"\x1b[?1049h")  # the alternate screen
+    shown.sees(b"flow_opened")
+    shown.process.send_signal(end) if isinstance(end, signal.Signals) else shown.types(end)
+    exit_code, output = shown.ended()
+    assert exit_code == code
+    left = output.rpartition(b"\x1b[?1049l")[2]
+    assert left != output
     assert b"Traceback" not in output
-    assert b"error" not in output.rpartition(b"\x1b[?1049l")[2]
-    assert termios.tcgetattr(terminal)[:4] == before[:4]
-    os.close(terminal)
-    os.close(theirs)
+    assert b"error" not in left
+    assert termios.tcgetattr(shown.terminal)[:4] == shown.before[:4]
+
+
+WITHOUT_SOUND = "import sys; sys.modules['sounddevice'] = None; from flowcore.cli import main; main(sys.argv[1:])"
+
+
+def test_without_a_sound_card_listening_shows_the_meter_and_ctrl_c_goes_back(live):
+    with talking(live, "one"):
+        shown = Terminal(sys.executable, "-c", WITHOUT_SOUND, "top", "--control", live.control)
+        shown.sees(b"flow_opened")
+        shown.types(b"l")
+        shown.sees(b"-60")  # the scale of the meter
+        shown.types(b"\x03")
+        shown.sees(b"\x1b[?1049h")
+        shown.sees(b"flow_opened")
+        shown.types(b"q")
+        code, output = shown.ended()
+        assert code == 0
+        assert b"Traceback" not in output
