@@ -212,6 +212,29 @@ ENGINE_EVENTS: Final = (
         calls="Running flows, in a single process.",
         workers="Running workers.",
     ),
+    EventType(
+        "takeover_requested", "Another process is to take the port over, once it is ready.", pid="The other process."
+    ),
+    EventType(
+        "takeover_given_up",
+        "The process that was to take the port over ended before it was ready; nothing has changed.",
+        "warning",
+        pid="The other process.",
+    ),
+    EventType(
+        "handed_over",
+        "Another process accepts connections from now on; this one ends with its last flow.",
+        pid="The other process.",
+        seconds="Time after which it ends the flows that still run.",
+    ),
+    EventType(
+        "taken_over",
+        "This process accepts connections in place of another one, which ends with its last flow.",
+        pid="The other process.",
+    ),
+    EventType(
+        "predecessor_ended", "The process from which this one took the port over has ended.", pid="The other process."
+    ),
     EventType("worker_started", "A worker takes calls.", worker="", pid=""),
     EventType(
         "worker_died",

@@ -156,6 +156,8 @@ class Listener(Node[ConfigT], ABC, Generic[Out, ConfigT]):
     """The attributes by which people ask for a call, such as its phone numbers: see `flowcore.call_ids`."""
     personal: ClassVar[Sequence[str]] = ()
     """Those of ``call_ids`` that identify a person, such as a phone number: the call log can hash or omit them."""
+    hands_over: ClassVar[bool] = False
+    """Whether `leave_port` and `expecting` let another process take the port over (``flowcore run --takeover``)."""
     tools: ClassVar[ListenerTools] = ListenerTools()
     """The modules and settings that ``flowcore bench``, ``flowcore test`` and ``flowcore run --tunnel`` use."""
 
@@ -172,6 +174,14 @@ class Listener(Node[ConfigT], ABC, Generic[Out, ConfigT]):
     def measure(self) -> Mapping[Metric, float | Histogram]:
         """Return the present values of the metrics that the class declares. From any thread; never waits."""
         return {}
+
+    def leave_port(self) -> None:
+        """Close the sockets of `Host.listen`: another process accepts connections now. Sessions go on."""
+
+    @property
+    def expecting(self) -> bool:
+        """Whether a session may still come on a connection that is open, after `leave_port`."""
+        return False
 
     def reload(self) -> Sequence[Path]:
         """Read files such as a certificate again, while the listener runs. Sessions go on.

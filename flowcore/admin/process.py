@@ -52,7 +52,9 @@ class AdminProcess:
         self._call_log = call_log
         self._graph = graph
         self._bus = bus
-        self._listening: socket.socket
+        self.listening: socket.socket | None = None
+        """The port's socket; `serving` opens it unless another process did."""
+        self._serving: asyncio.Task[None] | None = None
         self._channel: Channel | None = None
         self._missed = 0
         self._announced = False
@@ -61,23 +63,35 @@ class AdminProcess:
     @property
     def address(self) -> str:
         """The URL of the API."""
-        host, port = self._settings.host, self._listening.getsockname()[1]
+        assert self.listening is not None  # noqa: S101  # for mypy
+        host, port = self._settings.host, self.listening.getsockname()[1]
         return f"{self._settings.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """The host and the port of the settings."""
+        return self._settings.host, self._settings.port
+
     @asynccontextmanager
-    async def serving(self, control: Path) -> AsyncIterator[None]:
-        """Bind the port, and serve while the block runs. ``control`` is the path of the control hub.
+    async def serving(self, control: Path, start: asyncio.Event | None = None) -> AsyncIterator[None]:
+        """Bind the port, and serve while the block runs, or from ``start`` on. ``control`` is the path of the hub.
 
         Raises `CannotStart`.
         """
-        self._listening = _listen(self._settings)
-        serving = asyncio.create_task(self._serve(control), name="admin")
+        self.listening = self.listening or _listen(self._settings)
+        self._serving = asyncio.create_task(self._serve(control, start), name="admin")
         try:
             yield
         finally:
-            serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
-            self._listening.close()
+            self.leave()
+            await asyncio.gather(self._serving, return_exceptions=True)
+
+    def leave(self) -> None:
+        """End the admin process and close the port, at which that of another run may serve."""
+        if self._serving is not None:
+            self._serving.cancel()
+        if self.listening is not None:
+            self.listening.close()
 
     def publish(self, record: Mapping[str, Any]) -> None:
         """Pass on an event, as `flowcore.engine.event_fields.event_record` makes one, to all readers of events."""
@@ -99,7 +113,9 @@ class AdminProcess:
             self._announced = True
             self._bus.emit("admin_opened", address=self.address)
 
-    async def _serve(self, control: Path) -> None:
+    async def _serve(self, control: Path, start: asyncio.Event | None) -> None:
+        if start is not None:
+            await start.wait()
         job = {"settings": vars(self._settings), "control": str(control), "call_log": self._call_log}
         while True:
             process, channel = await self._start()
@@ -118,7 +134,8 @@ class AdminProcess:
 
     async def _start(self) -> tuple[asyncio.subprocess.Process, Channel]:
         ours, theirs = socket.socketpair()
-        fds = theirs.fileno(), self._listening.fileno()
+        assert self.listening is not None  # noqa: S101  # for mypy
+        fds = theirs.fileno(), self.listening.fileno()
         with theirs:
             signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)  # the new process inherits this
             try:

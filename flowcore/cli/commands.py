@@ -18,7 +18,7 @@ from flowcore.errors import BrokenImport
 GROUP = "flowcore.commands"
 
 _NAMES = """
-    run top calls call set perfetto reload drain metrics
+    run top calls call set perfetto reload upgrade drain metrics
     check explain graph nodes events schema new test simulate replay recover bench
 """
 _FUNCTIONS = {"test": "run_tests", "set": "set_fields"}

@@ -22,6 +22,7 @@ from flowcore.cli import admin as admin_options
 from flowcore.cli.call_log import CallLog, call_log, check_hidden, key
 from flowcore.cli.log import Log
 from flowcore.cli.options import GraphFile, LogJson, Quiet, Settings, parse_seconds, plan_of, try_to_write
+from flowcore.cli.succession import Succession
 from flowcore.cli.traces import traces
 from flowcore.cli.tunnel import Tunnel, open_tunnel, public_url, tunnel_settings
 from flowcore.control.address import directory
@@ -31,6 +32,7 @@ from flowcore.control.recent_events import RecentEvents
 from flowcore.control.run_live import RunLive
 from flowcore.control.run_metrics import RunMetrics
 from flowcore.control.set_all import SetAll
+from flowcore.control.takeover import Takeover
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import Engine
 from flowcore.engine.garbage import collected_in_quiet_slots
@@ -81,6 +83,12 @@ def run(
     tunnel: Annotated[
         Tunnel | None, typer.Option(help="Open a tunnel to the port; at --public-url, if that is given.")
     ] = None,
+    takeover: Annotated[
+        bool,
+        typer.Option(
+            "--takeover", help="Take the port over from a running flowcore, which ends with its last call; if one runs."
+        ),
+    ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Reload the graph whenever one of its files has changed.")
     ] = False,
@@ -124,6 +132,10 @@ def run(
     /readyz on the port is 503 meanwhile. A second SIGTERM, Ctrl-C or a closed terminal ends the running calls in order,
     within 20 seconds; another signal ends the process at once. Without a terminal, SIGHUP is `flowcore reload`.
 
+    With --takeover a new process gets the listening sockets of the running one, so that no connection is refused or
+    lost: once it takes calls, the other one takes none any more and ends with its last call. If it cannot start, the
+    other one goes on as if nothing had happened. `flowcore upgrade` does this with the command line of the running one.
+
     Exit code: 0 done and nothing lost, 1 a call failed or lost audio, 2 the graph or the command line is wrong.
     """
     options: dict[str, Any] = {"slot": parse_seconds(slot, "--slot"), "drain": parse_seconds(drain, "--drain")}
@@ -137,6 +149,8 @@ def run(
     if stats is not None:
         try_to_write(stats, "--stats")
     if tunnel is not None:
+        if takeover:
+            raise typer.BadParameter("a tunnel ends with its process: leave out --takeover", param_hint="--tunnel")
         options["public"] = open_tunnel(plan, options["public"])
         settings = [*tunnel_settings(plan), *(settings or [])]
         plan = plan_of(graph, settings)
@@ -153,12 +167,14 @@ def run(
     bus = Bus()
     bus.subscribe(log.event)
     api = admin_options.admin_process(served, plan, ended, bus)
-    hub = _hub(control, bus, required=control is not None or api is not None)
+    succession = Succession.wanted(plan, control, api) if takeover else Succession()
+    hub = _hub(control, succession, bus, required=control is not None or api is not None)
     _raise_open_files()
     reloading = Reloading(read, watch)
     if processes == 1:
-        options |= {"calls": calls, "max_calls": max_calls}
-        run_engine(plan, log, bus=bus, hub=hub, finish=seconds, ended=ended, api=api, reloading=reloading, **options)
+        options |= {"calls": calls, "max_calls": max_calls, "sockets": succession.sockets(plan)}
+        options |= {"hub": hub, "finish": seconds, "ended": ended, "api": api, "reloading": reloading}
+        run_engine(plan, log, bus=bus, succession=succession, **options)
     job: dict[str, Any] = {
         "options": options,
         "finish": seconds,
@@ -166,11 +182,23 @@ def run(
         "observed": api is not None,
         "log": {"as_json": log_json, "quiet": quiet},
     }
-    supervisor = Supervisor(plan, processes, WORKER, job, bus=bus, on_file=log.wrote, calls=calls, max_calls=max_calls)
+    supervisor = Supervisor(
+        plan,
+        processes,
+        WORKER,
+        job,
+        bus=bus,
+        on_file=log.wrote,
+        calls=calls,
+        max_calls=max_calls,
+        first=succession.before.first_number(processes),
+        sockets=succession.sockets(plan),
+    )
     if api is not None:
         supervisor.on_observed = api.publish
     with _replaying(ended, bus), traces(bus, plan):
-        asyncio.run(_supervise(supervisor, bus, hub, seconds, api, reloading))  # it gains nothing from a faster loop
+        # It gains nothing from a faster loop.
+        asyncio.run(_supervise(supervisor, bus, hub, seconds, api, reloading, succession))
     log.close(supervisor.totals)
     raise typer.Exit(supervisor.code or supervisor.totals.exit_code)
 
@@ -186,6 +214,7 @@ def run_engine(
     api: AdminProcess | None = None,
     reloading: Reloading | None = None,
     observe: Callable[[Engine], None] = lambda engine: None,
+    succession: Succession | None = None,
     **options: Any,
 ) -> None:
     """Run a plan in this process, and log; ``finish`` is the time in seconds that calls have after SIGTERM.
@@ -203,7 +232,7 @@ def run_engine(
         asyncio.Runner(loop_factory=new_loop) as runner,
         collected_in_quiet_slots(engine.slots),
     ):
-        runner.run(_until_done(engine, hub, finish, api, reloading))
+        runner.run(_until_done(engine, hub, finish, api, reloading, succession or Succession()))
     log.close(engine.totals)
     raise typer.Exit(engine.totals.exit_code)
 
@@ -217,25 +246,38 @@ def _replaying(ended: CallLog | None, bus: Bus) -> AbstractContextManager[None]:
 
 
 async def _until_done(
-    engine: Engine, hub: Hub | None, seconds: float, api: AdminProcess | None, reloading: Reloading | None
+    engine: Engine,
+    hub: Hub | None,
+    seconds: float,
+    api: AdminProcess | None,
+    reloading: Reloading | None,
+    succession: Succession,
 ) -> None:
+    before = succession.before
+
     def stop() -> None:
         engine.bus.emit("stop_requested", calls=len(engine.flows))
         engine.stop()
+        before.stop()
 
     def finish(seconds: float) -> None:
-        if not engine.flows or not seconds:
+        if not (engine.flows or before.live) or not seconds:
             return stop()
         engine.bus.emit("finish_requested", calls=len(engine.flows), seconds=seconds)
         engine.finish(seconds)
 
-    handlers = {1: engine_handler(engine)}
-    metrics = RunMetrics(engine.plan, handlers, engine.call_limit.share, lambda: engine.draining)
-    live = RunLive(engine, handlers, engine.call_limit.share)
+    handlers = {before.first_number(1): engine_handler(engine)}
+    everyone = succession.everyone(handlers)
+    metrics = RunMetrics(engine.plan, everyone, engine.call_limit.share, lambda: engine.draining)
+    live = RunLive(engine, everyone, engine.call_limit.share)
     async with _reloaded(engine, reloading, metrics, api) as reloader:
-        _on_signals(engine, stop, lambda: finish(seconds), reloader)
+        _on_signals(engine, stop, lambda: finish(seconds), reloader, before)
         Notifier(engine)
-        async with _answering(hub, handlers, _commands(engine, handlers, finish, metrics, live, reloader), api):
+        commands = _commands(engine, everyone, finish, metrics, live, reloader)
+        async with (
+            _answering(hub, everyone, commands, api, before),
+            succession.running(engine, hub, handlers, seconds, stop, metrics.run_ended),
+        ):
             await engine.run()
 
 
@@ -246,11 +288,15 @@ async def _supervise(
     seconds: float,
     api: AdminProcess | None,
     reloading: Reloading,
+    succession: Succession,
 ) -> None:
+    before = succession.before
+
     def stop() -> None:
         bus.emit("stop_requested", workers=len(supervisor.handlers))
         bus.deliver()
         supervisor.stop()
+        before.stop()
 
     def finish(seconds: float) -> None:
         if not seconds:
@@ -259,22 +305,26 @@ async def _supervise(
         bus.deliver()
         supervisor.finish(seconds)
 
+    everyone = succession.everyone(supervisor.handlers)
     metrics = RunMetrics(
         supervisor.plan,
-        supervisor.handlers,
+        everyone,
         supervisor.max_calls,
         lambda: supervisor.draining,
         partial(event_samples, bus),
     )
     supervisor.on_worker_end = metrics.worker_ended
     live = RunLive(
-        supervisor, supervisor.handlers, supervisor.max_calls, lambda: supervisor.totals, RecentEvents(supervisor.bus)
+        supervisor, everyone, supervisor.max_calls, lambda: supervisor.totals, RecentEvents(supervisor.bus)
     )
     async with _reloaded(supervisor, reloading, metrics, api) as reloader:
-        _on_signals(supervisor, stop, lambda: finish(seconds), reloader)
-        SupervisorNotifier(supervisor.silence, bus)
-        commands = _commands(supervisor, supervisor.handlers, finish, metrics, live, reloader)
-        async with _answering(hub, supervisor.handlers, commands, api):
+        _on_signals(supervisor, stop, lambda: finish(seconds), reloader, before)
+        SupervisorNotifier(supervisor.quiet_for, bus)
+        commands = _commands(supervisor, everyone, finish, metrics, live, reloader)
+        async with (
+            _answering(hub, everyone, commands, api, before),
+            succession.running(supervisor, hub, supervisor.handlers, seconds, stop, metrics.run_ended),
+        ):
             await supervisor.run()
 
 
@@ -328,7 +378,11 @@ def _commands(
 
 @asynccontextmanager
 async def _answering(
-    hub: Hub | None, handlers: dict[int, ControlHandler], commands: dict[str, Command], api: AdminProcess | None
+    hub: Hub | None,
+    handlers: Mapping[int, ControlHandler],
+    commands: dict[str, Command],
+    api: AdminProcess | None,
+    before: Takeover,
 ) -> AsyncIterator[None]:
     if hub is None:
         yield
@@ -336,19 +390,23 @@ async def _answering(
     hub.handlers, hub.commands = handlers, commands
     await hub.open()
     try:
-        async with nullcontext() if api is None else api.serving(hub.path):
+        async with nullcontext() if api is None else api.serving(before.control or hub.path, before.in_charge):
             yield
     finally:
         await hub.close()
 
 
 def _on_signals(
-    runner: Engine | Supervisor, stop: Callable[[], None], finish: Callable[[], None], reloader: Reloader | None
+    runner: Engine | Supervisor,
+    stop: Callable[[], None],
+    finish: Callable[[], None],
+    reloader: Reloader | None,
+    before: Takeover,
 ) -> None:
     def asked_to_stop(number: int) -> None:
         if number == signal.SIGTERM and not runner.draining:
             finish()
-        elif not runner.stopping:
+        elif not (runner.stopping and (before.stopping or not before.live)):
             stop()
         elif number != signal.SIGHUP:  # asked again: end at once, without waiting for anything that may hang
             if isinstance(runner, Supervisor):
@@ -374,13 +432,13 @@ def _has_terminal() -> bool:
     return True
 
 
-def _hub(control: Path | None, bus: Bus, *, required: bool) -> Hub | None:
+def _hub(control: Path | None, succession: Succession, bus: Bus, *, required: bool) -> Hub | None:
     """Return a hub at ``control``, or at a path of this process; None when that fails.
 
     Raises `CannotStart` instead where the hub is ``required``.
     """
     try:
-        hub = Hub(control or directory() / f"{os.getpid()}.sock")
+        hub = Hub(succession.hub_path(control or directory() / f"{os.getpid()}.sock"))
     except CannotStart as error:
         if required:
             raise
@@ -394,7 +452,7 @@ def _hub(control: Path | None, bus: Bus, *, required: bool) -> Hub | None:
         nonlocal announced
         if event.name == "listener_opened" and not announced:  # not before: the log of a failed start begins with why
             announced = True
-            bus.emit("control_opened", path=str(hub.path))
+            bus.emit("control_opened", path=str(control or hub.path))
 
     bus.subscribe(announce)
     return hub

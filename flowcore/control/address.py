@@ -15,6 +15,21 @@ SERVICE_DIRECTORY = Path("/run/flowcore")
 """The folder of a service whose unit says ``RuntimeDirectory=flowcore`` (systemd.exec(5)). Root finds it there."""
 
 
+FINISHING = ".finishing"
+"""Ends the name of the socket of a process whose port another one has taken over, until its last call has ended."""
+
+
+def finishing_path(path: Path) -> Path:
+    """Return the path to which this process moves its socket at ``path`` when another process takes over."""
+    name, pid = path.name.removesuffix(".sock"), str(os.getpid())
+    return path.with_name(f"{name if name == pid else f'{name}.{pid}'}{FINISHING}")
+
+
+def finishing(path: Path) -> list[Path]:
+    """Return the sockets of living processes that stepped aside from ``path``, or from any path of a folder."""
+    return _living(path, f"*{FINISHING}") if path.is_dir() else _living(path.parent, f"{path.name}.*{FINISHING}")
+
+
 def is_stale(path: Path) -> bool:
     """Whether ``path`` is the socket of a dead process."""
     try:
@@ -57,11 +72,25 @@ def _private(folder: Path) -> Path:
 
 
 def running() -> Iterator[Path]:
-    """Yield the sockets of this user's running processes, for root also of a service's; remove stale ones."""
+    """Yield the sockets of this user's running processes, for root also of a service's; remove stale ones.
+
+    A process that has been taken over is found through the one that followed it; by itself only when that is gone.
+    """
     folders = dict.fromkeys([directory(), *([SERVICE_DIRECTORY] if os.access(SERVICE_DIRECTORY, os.W_OK) else [])])
     for folder in folders:
-        for path in sorted(folder.glob("*.sock")):
-            if is_stale(path):
-                path.unlink(missing_ok=True)
-            else:
-                yield path
+        yield from running_in(folder) or finishing(folder)
+
+
+def running_in(folder: Path) -> list[Path]:
+    """Return the sockets of the processes that run in a folder of `directory`; remove stale ones."""
+    return _living(folder, "*.sock")
+
+
+def _living(folder: Path, pattern: str) -> list[Path]:
+    found = []
+    for path in sorted(folder.glob(pattern)):
+        if is_stale(path):
+            path.unlink(missing_ok=True)
+        else:
+            found.append(path)
+    return found

@@ -16,13 +16,13 @@ import inspect
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from flowcore.control.address import is_stale
+from flowcore.control.address import finishing_path, is_stale
 from flowcore.control.handler import ControlHandler, ask_all
 from flowcore.errors import CannotStart
 
@@ -36,6 +36,9 @@ READ_TIMEOUT = 5.0
 """Seconds that a client may leave an answer unread."""
 
 
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Conversation = Callable[[socket.socket, Streams, Mapping[str, Any]], Awaitable[None]]
+"""Takes a connection over from its first request on; its socket too, to pass descriptors."""
 Command = Callable[[Mapping[str, Any]], Any]
 """Answers a request in the event loop, at once or with an awaitable."""
 
@@ -43,15 +46,18 @@ Command = Callable[[Mapping[str, Any]], Any]
 class Hub:
     """Listens at ``path`` and asks its ``handlers``, which are known by worker number. Only this user can connect.
 
-    ``commands`` are requests that the process answers itself, as worker 0.
+    ``commands`` are requests that the process answers itself, as worker 0; ``conversations`` take the connection over.
+    A request with ``"only": 2`` is for that handler alone.
     """
 
     def __init__(self, path: Path) -> None:
         """Bind the path. Raises `CannotStart`."""
         self.path = path
-        self.handlers: dict[int, ControlHandler] = {}
+        self.handlers: Mapping[int, ControlHandler] = {}
         self.commands: Mapping[str, Command] = {}
+        self.conversations: Mapping[str, Conversation] = {}
         self._listening = _listen(path)
+        self._inode = path.stat().st_ino
         self._clients: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -65,7 +71,28 @@ class Hub:
             client.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
         self._listening.close()
-        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if self.path.stat().st_ino == self._inode:  # not that of another process
+                self.path.unlink()
+
+    def step_aside(self, *, replaced: bool) -> None:
+        """Go on at another path, because the process that has taken over is to be found at the usual one.
+
+        ``replaced`` says that the other process puts its socket at this path.
+        """
+        path = finishing_path(self.path)
+        try:
+            path.unlink(missing_ok=True)
+            os.link(self.path, path)
+            if not replaced:
+                self.path.unlink()
+        except OSError:  # somebody removed the socket: then it is found through the other process only
+            return
+        self.path = path
+
+    def move(self, path: Path) -> None:
+        """Take the place of the socket at ``path``, of a process that has stepped aside or is dead."""
+        self.path = self.path.rename(path)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._listening.fileno() >= 0:  # not closed meanwhile
@@ -94,7 +121,11 @@ class Hub:
         reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_REQUEST)
         try:
             while line := await reader.readline():
-                for reply in await self._replies(line):
+                request = _request(line)
+                if request and (converse := self.conversations.get(request["ask"])):
+                    await converse(connection, (reader, writer), request)
+                    break
+                for reply in await self._replies(request):
                     writer.write(msgspec.json.encode(reply) + b"\n")
                 await asyncio.wait_for(writer.drain(), READ_TIMEOUT)
         except (OSError, TimeoutError, ValueError):  # the client left, does not read, or sends an endless line
@@ -107,24 +138,31 @@ class Hub:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async def _replies(self, line: bytes) -> list[dict[str, Any]]:
-        try:
-            request = json.loads(line)
-        except ValueError:
-            request = None
-        if not isinstance(request, dict) or not isinstance(request.get("ask"), str):
+    async def _replies(self, request: dict[str, Any] | None) -> list[dict[str, Any]]:
+        if request is None:
             return [{"error": 'a request is one line of JSON, like {"ask": "calls"}'}]
-        if command := self.commands.get(request["ask"]):
+        only = request.pop("only", None)
+        if only is None and (command := self.commands.get(request["ask"])):
             answer = command(request)
             if inspect.isawaitable(answer):
                 answer = await answer
             return [{"worker": 0, "answer": answer}, {"done": True, "missing": []}]
         try:
-            answers, missing = await ask_all(dict(self.handlers), request)
+            asked = {number: one for number, one in self.handlers.items() if only in (None, number)}
+            answers, missing = await ask_all(asked, request)
         except LookupError:
             return [{"error": f"nothing is known of {request['ask']!r}: the running graph has no such node"}]
         replies: list[dict[str, Any]] = [{"worker": number, "answer": one} for number, one in answers.items()]
         return [*replies, {"done": True, "missing": missing}]
+
+
+def _request(line: bytes) -> dict[str, Any] | None:
+    """Return the request of a line; None for a wrong one."""
+    try:
+        request = json.loads(line)
+    except ValueError:
+        return None
+    return request if isinstance(request, dict) and isinstance(request.get("ask"), str) else None
 
 
 def _close(connection: socket.socket, _: asyncio.Task[None]) -> None:

@@ -60,6 +60,10 @@ class RunMetrics:
         counters.raise_to(self._last.pop(number, Samples()), self._counters)
         self._ended.add(counters)
 
+    def run_ended(self, number: int) -> None:
+        """Keep the counters of worker ``number``, of a run before this one, which has ended."""
+        self.worker_ended(number, Totals())
+
     async def read(self) -> Samples:
         """Return the present values. In the event loop's thread; the handlers read in theirs."""
         asked = dict(self.handlers)

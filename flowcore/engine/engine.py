@@ -23,7 +23,7 @@ from flowcore.engine.pool import InlinePool, Pool, ThreadPool
 from flowcore.engine.readiness import Readiness
 from flowcore.engine.recovery import start_recovery
 from flowcore.engine.resources import CLOSE_TIMEOUT
-from flowcore.engine.silencing import RESOURCE, SilencedCalls
+from flowcore.engine.silencing import RESOURCE, SilencedCall, SilencedCalls
 from flowcore.engine.slots import PERIOD, Slots
 from flowcore.engine.sockets import Address, listen, seen_through
 from flowcore.engine.stats import Sampler
@@ -106,7 +106,7 @@ class Engine:
         """Returns the id of a flow's trace; nothing where no trace of it is sent."""
         self._drain = drain
         self._calls = calls
-        self._sockets = sockets or {}
+        self.sockets = dict(sockets or {})
         self._recover = recover
         self._readiness = Readiness(plan, self.clock.now)
         self._new_id = new_id or (lambda: secrets.token_hex(4))
@@ -119,7 +119,7 @@ class Engine:
         timeout = CLOSE_TIMEOUT if isinstance(self.pool, ThreadPool) else None  # none on a virtual clock
         self._versions = Versions(Version(version, plan), self.totals, self.bus, self.clock.now, messages, timeout)
         self._finished = asyncio.Event()
-        self._finish_by: float | None = None  # set by `finish`
+        self._finish_by: float | None = None  # set by `finish` and `hand_over`
         self._last_session_came = False
         self.report = ProcessReport(self.totals, self.bus, plan.listener.name)
         self.slots.every(self._sampler.tick)
@@ -143,8 +143,9 @@ class Engine:
         await self.clock.sleep_until(self.clock.now() + seconds)
 
     def listen(self, address: str, port: int) -> socket.socket:
-        shared = self._sockets.get((address, port))
-        return listen(address, port) if shared is None else shared
+        if (address, port) not in self.sockets:
+            self.sockets[address, port] = listen(address, port)
+        return self.sockets[address, port]
 
     @property
     def connections(self) -> ConnectionCounter:
@@ -341,10 +342,32 @@ class Engine:
         self.call_limit.leave()
         self._finish_by = self.now() + seconds
 
+    def hand_over(self, seconds: float) -> None:
+        """Let another process accept from ``sockets``; `finish` once no session can come on an open connection.
+
+        ``seconds`` is the time that running flows have from now on.
+        """
+        self._listener.leave_port()
+        self.call_limit.leave()
+        by = self.now() + seconds
+        self._finish_by = by if self._finish_by is None else min(by, self._finish_by)
+
     def _stop_if_finished(self) -> None:
-        if self._finish_by is not None and (not self.flows or self.now() >= self._finish_by):
+        if self._finish_by is None:
+            return
+        late = self.now() >= self._finish_by
+        self.draining = self.draining or late or not self._listener.expecting
+        if late or (self.draining and not self.flows):
             self._finish_by = None
             self.stop()
+
+    def silence(self, entry: SilencedCall) -> None:
+        """Silence a call as another process does."""
+        self.silenced.on_worker_message(0, entry)
+
+    def repair(self) -> None:
+        """Repair files of a process that has ended."""
+        self._start_recovery(self.plan)
 
     @property
     def stopping(self) -> bool:

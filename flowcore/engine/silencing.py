@@ -6,7 +6,7 @@ the nodes behind it see the same stream.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -22,6 +22,8 @@ from flowcore.resource import Resource
 
 MAX_REMEMBERED: Final = 10_000
 """Silenced calls that a process remembers after their flows; the oldest is forgotten first."""
+SilencedCall = Sequence[Any]
+"""A call id, whether the call is paused, and its muted parties: JSON values."""
 RESOURCE: Final = "silenced calls"
 """Name under which workers tell each other of silenced calls: no node has a space in its name."""
 
@@ -64,6 +66,12 @@ class SilencedCalls(Resource):
     def __init__(self) -> None:
         self._known: WeakValueDictionary[str, Silencing] = WeakValueDictionary()
         self._silenced: dict[str, Silencing] = {}
+        self.on_change: list[Callable[[SilencedCall], None]] = []
+        """Called with each change, in the event loop's thread."""
+
+    def entries(self) -> list[SilencedCall]:
+        """Return what is silenced now, for a process that starts later: see `on_worker_message`."""
+        return [_entry(call_id, silencing) for call_id, silencing in self._silenced.items()]
 
     def open(self) -> None:
         """Do nothing: there is nothing to open."""
@@ -83,7 +91,7 @@ class SilencedCalls(Resource):
             return False
         if call_id:
             self._remember(call_id, silencing)
-            self.tell([call_id, paused, sorted(muted)])
+            self.tell(_entry(call_id, silencing))
         return True
 
     def on_worker_message(self, worker: int, message: Any) -> None:
@@ -98,6 +106,12 @@ class SilencedCalls(Resource):
             self._silenced[call_id] = silencing
             if len(self._silenced) > MAX_REMEMBERED:
                 del self._silenced[next(iter(self._silenced))]
+        for callback in self.on_change:
+            callback(_entry(call_id, silencing))
+
+
+def _entry(call_id: str, silencing: Silencing) -> SilencedCall:
+    return [call_id, silencing.paused, sorted(silencing.muted)]
 
 
 class Silencer:

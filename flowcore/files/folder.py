@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import socket
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowcore.environment import WORKER_COUNT
+from flowcore.environment import run_name
 from flowcore.errors import CannotStart
 from flowcore.files.disk import cannot_write, is_at, make_directory, try_lock
 from flowcore.resource import Resource
@@ -51,10 +50,10 @@ def _lock_run(path: Path) -> int:
     """Lock the file ``path`` for this run and return its descriptor. Raises OSError and `CannotStart`.
 
     All processes of a run hold a shared lock on the file, which names the run. A process that gets an exclusive lock is
-    the first of its run and writes that name.
+    the first of its run and writes that name. A run that takes over from another keeps its name, and so shares its
+    folders: names are taken by the kernel one at a time, and each growing file has a lock of its own.
     """
-    process = os.getppid() if WORKER_COUNT in os.environ else os.getpid()
-    run = f"{process} on {socket.gethostname()}"  # containers that share a folder all have a process 1
+    run = run_name()
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
@@ -74,7 +73,9 @@ def _lock_run(path: Path) -> int:
         os.close(fd)
         if exists:  # otherwise its last holder has just removed it: try again
             text = f"{path.parent} is in use by another flowcore (process {holder})"
-            raise CannotStart(f"{text}: stop it, or give one of the two another folder", field="path")
+            raise CannotStart(
+                f"{text}: stop it, or give one of the two another folder; --takeover takes its place", field="path"
+            )
 
 
 def _unlock_run(path: Path, fd: int) -> None:

@@ -6,6 +6,7 @@ When the channel closes, the other side is dead. The supervisor sends:
 - ``{"id": 7, "ask": ..., ...}``: a request from the control socket
 - ``{"from": 2, "messages": [[resource, message], ...]}``: messages of worker 2, or ``null`` when that worker has ended
 - ``{"id": 8, "ask": "prepare", "graph": {...}}``: the same, for `Engine.prepare`; the answer is the error, if any
+- ``{"finish": 7200}``, ``{"hand_over": 7200}`` or ``{"stop": true}``: the methods of `Engine` with these names
 - ``{"activate": true}`` or ``{"discard": true}``: what becomes of the graph that all workers, or not all, prepared
 
 A worker sends:

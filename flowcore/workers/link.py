@@ -120,6 +120,8 @@ class WorkerLink:
                 engine.discard()
             elif "finish" in request:
                 engine.finish(request["finish"])
+            elif "hand_over" in request:
+                engine.hand_over(request["hand_over"])
             elif "stop" in request:
                 engine.stop()
             else:

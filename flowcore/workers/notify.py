@@ -32,7 +32,7 @@ def is_stuck(engine: Engine) -> bool:
 
 
 class _ServiceManager:
-    """Passes the events ``listener_opened`` and ``stopping`` of ``bus`` on to systemd, which set ``environ``."""
+    """Passes the events of ``bus`` for start, takeover and end on to systemd, which set ``environ``."""
 
     def __init__(self, bus: Bus, environ: Mapping[str, str]) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
@@ -49,6 +49,10 @@ class _ServiceManager:
             self._send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={extended}")
         elif event.name == "stop_requested":
             self._send("STOPPING=1")
+        elif event.name == "handed_over":  # only the main process may name another one
+            self._send(f"MAINPID={event.data['pid']}")
+        elif event.name == "taken_over":  # now that this is the main process; before it nobody listened
+            self._send("READY=1\nWATCHDOG=1")
 
     def _send(self, text: str) -> None:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:

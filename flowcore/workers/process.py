@@ -38,12 +38,16 @@ class WorkerProcess:
     async def start(
         cls,
         number: int,
+        row: int,
         command: Sequence[str],
         job: Mapping[str, Any],
         call_limit: SharedCallLimit,
         sockets: Mapping[Address, socket.socket],
     ) -> WorkerProcess:
-        """Start ``command`` with the descriptor of its channel as last argument, and send the job."""
+        """Start ``command`` with the descriptor of its channel as last argument, and send the job.
+
+        ``row`` is that of `call_limit`.
+        """
         ours, theirs = socket.socketpair()
         fds = [theirs.fileno(), call_limit.fd, *(listening.fileno() for listening in sockets.values())]
         environment = {**os.environ, WORKER_COUNT: str(call_limit.rows)}
@@ -56,7 +60,7 @@ class WorkerProcess:
             finally:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
         worker = cls(number, process, await Channel.open(ours))
-        limit = {"limit": call_limit.limit, "rows": call_limit.rows, "row": number - 1, "fd": call_limit.fd}
+        limit = {"limit": call_limit.limit, "rows": call_limit.rows, "row": row, "fd": call_limit.fd}
         addresses = [[*address, listening.fileno()] for address, listening in sockets.items()]
         worker.channel.send({"number": number, "call_limit": limit, "sockets": addresses, "job": job})
         return worker

@@ -20,6 +20,7 @@ from flowcore.control.handler import ControlHandler
 from flowcore.engine.bus import Bus, Event
 from flowcore.engine.engine import STOP_TIMEOUT
 from flowcore.engine.recovery import recover
+from flowcore.engine.silencing import RESOURCE, SilencedCall, SilencedCalls
 from flowcore.engine.sockets import Address, listen
 from flowcore.engine.totals import Totals
 from flowcore.errors import CannotStart, UsageError
@@ -55,7 +56,13 @@ class Supervisor:
     on_file: Callable[[str], None]
     calls: int | None = None
     max_calls: int = 2000
+    first: int = 1
+    """Number of the first worker; above those of a run before this one, whose calls go on."""
+    sockets: dict[Address, socket.socket] = field(default_factory=dict)
+    """Listening sockets that another process opened; `run` opens the others."""
     on_observed: Callable[[Mapping[str, Any]], None] = lambda record: None
+    silenced: SilencedCalls = field(default_factory=SilencedCalls, init=False)
+    """What the workers know, for those that start later."""
     totals: Totals = field(default_factory=Totals, init=False)
     code: int = field(default=0, init=False)
     """Exit code of a first worker that could not start, and has logged why."""
@@ -70,11 +77,16 @@ class Supervisor:
     _changing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)  # no worker starts during a reload
     _closed: int = field(default=0, init=False)
     _workers: dict[int, WorkerProcess] = field(default_factory=dict, init=False)
-    _sockets: dict[Address, socket.socket] = field(default_factory=dict, init=False)
     _announced: set[str] = field(default_factory=set, init=False)
     _call_limit: SharedCallLimit = field(init=False)
+    _repairs: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _ready: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the workers."""
+        return range(self.first, self.first + self.count)
 
     async def run(self) -> None:
         """Run until `stop` was called or ``calls`` calls have ended.
@@ -88,7 +100,8 @@ class Supervisor:
             raise UsageError(f"{listener.name} ({listener.cls.name}) listens on no port to share: leave out --workers")
         try:
             for address in addresses:
-                self._sockets[address] = listen(*address)
+                if address not in self.sockets:
+                    self.sockets[address] = listen(*address)
             with SharedCallLimit.shared(self.max_calls, self.count) as self._call_limit:
                 recovery = asyncio.create_task(self._recover())
                 await self._run_workers()
@@ -97,15 +110,36 @@ class Supervisor:
             error.node = error.node or listener.name
             raise
         finally:
-            for listening in self._sockets.values():
-                listening.close()
+            self._close_sockets()
             self.bus.deliver()
+
+    def _close_sockets(self) -> None:
+        while self.sockets:
+            self.sockets.popitem()[1].close()
 
     def finish(self, seconds: float) -> None:
         """Let all workers take no more calls, and end with their last one or after ``seconds``."""
         self.draining = True
         for worker in self._workers.values():
             worker.channel.send({"finish": seconds})
+
+    def hand_over(self, seconds: float) -> None:
+        """Let the workers of another process accept from ``sockets``: see `flowcore.engine.engine.Engine.hand_over`."""
+        self.draining = True
+        for worker in self._workers.values():
+            worker.channel.send({"hand_over": seconds})
+        self._close_sockets()
+
+    def silence(self, entry: SilencedCall) -> None:
+        """Silence a call in all workers, as another process does."""
+        self.silenced.on_worker_message(0, entry)
+        for worker in self._workers.values():
+            worker.channel.send({"from": 0, "messages": [[RESOURCE, entry]]})
+
+    def repair(self) -> None:
+        """Repair files of a process that has ended."""
+        self._repairs.add(task := asyncio.create_task(self._recover()))
+        task.add_done_callback(self._repairs.discard)
 
     @property
     def stopping(self) -> bool:
@@ -158,7 +192,7 @@ class Supervisor:
         if self._changing.locked():
             self._changing.release()
 
-    def silence(self) -> float:
+    def quiet_for(self) -> float:
         """Return how many seconds ago the most silent worker sent its last heartbeat."""
         now = time.monotonic()
         return now - min((self._workers[number].alive_at for number in self.handlers), default=now)
@@ -170,11 +204,11 @@ class Supervisor:
 
     async def _run_workers(self) -> None:
         # The first worker starts alone: an error that all would meet is then logged once.
-        first = asyncio.create_task(self._keep_running(1))
+        first = asyncio.create_task(self._keep_running(self.first))
         ready = asyncio.create_task(self._ready.wait())
         await asyncio.wait({first, ready}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
-        others = [] if first.done() else [self._keep_running(number) for number in range(2, self.count + 1)]
+        others = [] if first.done() else [self._keep_running(number) for number in self.numbers[1:]]
         await asyncio.gather(first, *others)
 
     async def _keep_running(self, number: int) -> None:
@@ -184,8 +218,11 @@ class Supervisor:
             began = time.monotonic()
             async with self._changing:
                 job = {**self.job, "graph": graph_job(self.plan, self._version)}
-                worker = await WorkerProcess.start(number, self.command, job, self._call_limit, self._sockets)
+                row = number - self.first
+                worker = await WorkerProcess.start(number, row, self.command, job, self._call_limit, self.sockets)
                 self._workers[number] = worker
+                if known := self.silenced.entries():  # a worker that took their calls may have died
+                    worker.channel.send({"from": 0, "messages": [[RESOURCE, entry] for entry in known]})
             if self.draining:
                 worker.signal(signal.SIGTERM)
             async for message in worker.channel.messages():
@@ -224,6 +261,9 @@ class Supervisor:
 
     def _relay(self, worker: WorkerProcess, messages: list[Any] | None) -> None:
         """Send messages of ``worker`` to all others; a worker that is stuck misses messages beyond its buffer."""
+        for name, message in messages or ():
+            if name == RESOURCE:
+                self.silenced.on_worker_message(worker.number, message)
         for other in self._workers.values():
             if other is not worker and not other.channel.congested:
                 other.channel.send({"from": worker.number, "messages": messages})
@@ -261,7 +301,7 @@ class Supervisor:
         self.handlers.pop(worker.number, None)
         del self._workers[worker.number]
         self._relay(worker, None)
-        lost = self._call_limit.clear(worker.number - 1)
+        lost = self._call_limit.clear(worker.number - self.first)
         worker.totals.flows = worker.totals.ended  # the others are the lost ones, of which some may be newer
         if lost:
             worker.totals.add(Totals(flows=lost, failed=lost, reasons={WORKER_DIED: lost}))

@@ -26,6 +26,10 @@ CONTENT_TYPE = "application/grpc"
 HEADER_OVERHEAD = 32
 """Bytes that HTTP/2 adds to the length of each header (RFC 9113, 6.5.2)."""
 
+GOAWAY_GRACE = 1.0
+"""Seconds after the GOAWAY in which a connection without streams stays: streams that the peer opened before it has read
+the GOAWAY are on their way (RFC 9113, 6.8)."""
+
 ANSWER_TIMEOUT = 5.0
 """Seconds that the peer has to make room for the last answers; then the stream ends without them."""
 
@@ -92,6 +96,7 @@ class GrpcConnection:
         self._streams: dict[int, _Stream] = {}
         self._idle_since = self._now = now
         self._going = False
+        self._going_since = 0.0
         self._explained = False  # a request came, or the connection was rejected
         self._connection: PeerConnection
 
@@ -108,9 +113,10 @@ class GrpcConnection:
         for number, stream in tuple(self._streams.items()):
             self._run(number, stream.poll, now)
         if not self._going and self._service.draining():
-            self._going = True
+            self._going, self._going_since = True, now
             self._http2.announce_end()
-        if not self._streams and (self._going or now - self._idle_since >= self._service.idle_timeout):
+        leaves = self._going and now - self._going_since >= GOAWAY_GRACE
+        if not self._streams and (leaves or now - self._idle_since >= self._service.idle_timeout):
             self._connection.close(1001)
         return True
 

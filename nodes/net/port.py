@@ -85,6 +85,7 @@ class Port:
         self._accept_limit = accept_limit
         self._on_error = on_error
         self._listening: socket.socket | None = None
+        self._left = False
         self._handshaking: list[Connection] = []  # few, of the many connections that are polled
 
     def listen(self, listening: socket.socket) -> int:
@@ -93,10 +94,22 @@ class Port:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # connections inherit it
         return int(listening.getsockname()[1])
 
+    def leave(self) -> None:
+        """Close the listening socket, from which another process accepts now. Open connections stay."""
+        self._left = True
+        if self._listening is not None:
+            self._listening.close()
+
+    @property
+    def handshaking(self) -> bool:
+        """Whether there are connections whose request has not come yet."""
+        return any(not (one.answered or one.gone) for one in self._handshaking)
+
     def poll(self, now: Callable[[], float]) -> None:
         """Run one slot: accept connections, then read and write all. ``now`` returns monotonic seconds."""
         self._budget.steps = HANDSHAKE_STEPS
-        self._accept(now())
+        if not self._left:
+            self._accept(now())
         if len(self._handshaking) > HANDSHAKE_STEPS:
             # Established calls first, then handshakes, least-crowded address first.
             crowd = Counter(one.remote_address for one in self._handshaking)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qsl
+from weakref import WeakSet
 
 from websockets.http11 import Request
 
@@ -47,6 +48,12 @@ class AccessPolicy:
         self.credentials = Credentials(config.secret.get_secret_value()) if config.secret else None
         self._origins = {origin.lower().rstrip("/") for origin in config.origins}
         self._report = report
+        self._admissions: WeakSet[Admission] = WeakSet()
+
+    @property
+    def expecting(self) -> bool:
+        """Whether a call of an admitted connection has not started yet."""
+        return any(admission.expecting for admission in self._admissions)
 
     def admit(self, request: Request, client: Address) -> Admission | Page:
         """Admit a request for now, or answer it with an error. Raises `Refused` when there are too many calls."""
@@ -69,7 +76,9 @@ class AccessPolicy:
         if limit is not None and self.connections.count(str(client)) >= limit:
             self.report_rejection("too_many_of_address", client)
             raise Refused("too many calls from this address", retry_after=RETRY_AFTER)
-        return Admission(self, client, place)
+        admission = Admission(self, client, place)
+        self._admissions.add(admission)
+        return admission
 
     def is_account_allowed(self, call: Mapping[str, str]) -> bool:
         """Return whether one of the accounts that a call names is listed."""
@@ -89,6 +98,8 @@ class Admission:
 
     def __init__(self, policy: AccessPolicy, client: Address, secret_place: str = "") -> None:
         self.secret_place = secret_place
+        self.expecting = True
+        """Whether the call may still start: neither has it, nor has the connection ended."""
         self._policy = policy
         self._client = client
 
@@ -114,6 +125,7 @@ class Admission:
 
     def closed(self) -> None:
         """Stop counting the connection for its address."""
+        self.expecting = False
         if self._policy.config.max_calls_per_ip is not None:
             self._policy.connections.remove(str(self._client))
 

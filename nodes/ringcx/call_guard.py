@@ -105,6 +105,7 @@ class CallGuard(ABC):
 
     def _start_call(self, attributes: Mapping[str, str]) -> None:
         """Open the flow if the call is allowed and there is room."""
+        self._admission.expecting = False
         attributes, cut = limit(self._admission.redact(attributes))
         objection = self._admission.objection(attributes)
         if objection:

@@ -31,8 +31,9 @@ def ringcx_service(
     proxy_trust: ProxyTrust,
     on_error: Callable[[Exception], None],
     captures: Captures | None,
+    draining: Callable[[], bool],
 ) -> Service:
-    """Return the gRPC side of a listener's port."""
+    """Return the gRPC side of a listener's port. ``draining`` is that of `nodes.net.grpc_connection.Service`."""
     streams = _Streams(host, config, policy, captures)
 
     def client_address(request: Request, remote_address: Address) -> Address:
@@ -48,7 +49,7 @@ def ringcx_service(
         client_address,
         policy.report_rejection,
         on_error,
-        lambda: host.draining,
+        draining,
         max_connections=min(config.max_connections + SPARE_CONNECTIONS, max(1, open_files.room().strangers // 2)),
         idle_timeout=config.start,
     )

@@ -16,7 +16,7 @@ from flowcore import CannotStart, Format, Host, Listener, Packet, Report
 from flowcore.addresses import Address
 from flowcore.metrics import Histogram, Metric
 from nodes.audio.g711 import RATE
-from nodes.net.grpc_connection import Service
+from nodes.net.grpc_connection import GOAWAY_GRACE, Service
 from nodes.net.peer import Page, Peer, Route
 from nodes.net.port import CONNECTIONS, Limits, Port
 from nodes.net.proxy_trust import ProxyTrust
@@ -37,6 +37,9 @@ REAL_TIME = 32_000
 TUNNEL_SETTINGS = {"behind_proxy": "['127.0.0.1', '::1']"}
 """Settings with which such a listener sees a caller's own address behind a tunnel that ends on this machine."""
 
+LEAVING_GRACE = GOAWAY_GRACE + 0.5
+"""Seconds after `RingCXListener.leave_port` in which peers over gRPC learn to open their next stream elsewhere."""
+
 GRPC_MODULE = "nodes.ringcx.grpc_service"
 
 NAMES: dict[tuple[Transport, ...], str] = {
@@ -52,9 +55,14 @@ class RingCXListener(Listener[Packet, ConfigT]):
     call_ids = CALL_IDS
     personal = PERSONAL_IDS
     metrics = (CONNECTIONS,)
+    hands_over = True
 
     def __init__(self, config: ConfigT) -> None:
         super().__init__(config)
+        self._policy: AccessPolicy | None = None
+        self._left = False
+        self._left_at = 0.0
+        self._now: Callable[[], float] = lambda: 0.0
         self._proxy_trust = ProxyTrust()
         self._port: Port | None = None
 
@@ -75,12 +83,12 @@ class RingCXListener(Listener[Packet, ConfigT]):
         recover_captures(config.capture, report)
 
     async def run(self, host: Host) -> None:
-        config = self.config
+        config, self._now = self.config, host.now
         captures = self.resource or self.make_resource(config)  # a host of a test has no resources
         edges = captures if config.capture.calls != "none" else None
         if "grpc" in config.transports and GRPC_MODULE not in sys.modules:
             await asyncio.to_thread(importlib.import_module, GRPC_MODULE)  # protobuf takes a second on a busy machine
-        policy = AccessPolicy(config, host.report, host.connections)
+        policy = self._policy = AccessPolicy(config, host.report, host.connections)
         over_websocket, over_grpc = ("websocket" in config.transports), ("grpc" in config.transports)
         self._proxy_trust = ProxyTrust.load(config.tls, config.behind_proxy, http2=over_grpc)
 
@@ -101,6 +109,8 @@ class RingCXListener(Listener[Packet, ConfigT]):
             service=self._service(host, policy, failed, edges) if over_grpc else None,
         )
         number = port.listen(host.listen(config.host, config.port))
+        if self._left:
+            port.leave()
 
         def poll() -> None:
             captures.poll()
@@ -118,6 +128,18 @@ class RingCXListener(Listener[Packet, ConfigT]):
         finally:
             cancel()
             port.close()
+
+    def leave_port(self) -> None:
+        self._left, self._left_at = True, self._now()
+        if self._port is not None:
+            self._port.leave()
+
+    @property
+    def expecting(self) -> bool:
+        if self._port is None or self._policy is None:
+            return False
+        announcing = self._now() - self._left_at <= LEAVING_GRACE
+        return announcing or self._port.handshaking or self._policy.expecting
 
     def measure(self) -> dict[Metric, float | Histogram]:
         return {CONNECTIONS: len(self._port.connections) if self._port else 0}
@@ -155,4 +177,7 @@ class RingCXListener(Listener[Packet, ConfigT]):
         """Return the gRPC side of the port. Only a running listener imports protobuf."""
         from nodes.ringcx.grpc_service import ringcx_service
 
-        return ringcx_service(host, self.config, policy, self._proxy_trust, on_error, captures)
+        def draining() -> bool:
+            return host.draining or self._left
+
+        return ringcx_service(host, self.config, policy, self._proxy_trust, on_error, captures, draining)

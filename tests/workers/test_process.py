@@ -28,7 +28,7 @@ def with_worker(talk):
 
     async def run():
         with SharedCallLimit.shared(10, 3) as limit:
-            worker = await WorkerProcess.start(2, [sys.executable, "-c", ECHO], {"graph": "x"}, limit, {})
+            worker = await WorkerProcess.start(2, 1, [sys.executable, "-c", ECHO], {"graph": "x"}, limit, {})
 
             async def read():
                 async for message in worker.channel.messages():

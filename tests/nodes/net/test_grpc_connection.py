@@ -21,7 +21,7 @@ from hyperframe.frame import (
 
 from flowcore import Refused
 from nodes.net.connection import BURST, MIN_FRAME_COST, PING_INTERVAL
-from nodes.net.grpc_connection import ANSWER_TIMEOUT
+from nodes.net.grpc_connection import ANSWER_TIMEOUT, GOAWAY_GRACE
 from nodes.net.grpc_framing import MAX_MESSAGE, GrpcError, frame
 from nodes.net.http2 import MAX_FRAME, MAX_HEADERS, MAX_STREAMS, PREFACE, WINDOW
 from tests.support.http2 import IDLE, METHOD, USUAL, Client, Stage
@@ -128,6 +128,12 @@ def test_while_the_process_stops_streams_go_on_and_the_connection_ends_with_the_
     client.say(stream, b"goes on", end=True)
     assert stage.listeners[0].heard == [b"goes on"]
     assert client.headers[stream]["grpc-status"] == "0"
+    client.pump()
+    assert not client.lost
+    late = client.open()  # which the peer opened before it read the GOAWAY
+    client.say(late, b"on its way", end=True)
+    assert client.headers[late]["grpc-status"] == "0"
+    stage.rig.slots(round(GOAWAY_GRACE / 0.020) + 1)
     client.pump()
     assert client.lost
 
