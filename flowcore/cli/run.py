@@ -272,11 +272,11 @@ async def _until_done(
     live = RunLive(engine, everyone, engine.call_limit.share)
     async with _reloaded(engine, reloading, metrics, api) as reloader:
         _on_signals(engine, stop, lambda: finish(seconds), reloader, before)
-        Notifier(engine)
+        notifier = Notifier(engine)
         commands = _commands(engine, everyone, finish, metrics, live, reloader)
         async with (
             _answering(hub, everyone, commands, api, before),
-            succession.running(engine, hub, handlers, seconds, stop, metrics.run_ended),
+            succession.running(engine, hub, handlers, seconds, stop, metrics.run_ended, notifier.beat),
         ):
             await engine.run()
 

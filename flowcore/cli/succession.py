@@ -26,6 +26,8 @@ from flowcore.workers.supervisor import Supervisor
 
 READY_TIMEOUT: Final = 30.0
 """Seconds after the first worker in which the others should take calls too: then their port is taken over anyway."""
+SERVICE_VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC")
+"""What systemd tells the main process alone, and the next main process has to know (sd_notify(3))."""
 
 
 class Succession:
@@ -62,8 +64,8 @@ class Succession:
         return control.with_name(f"{control.name}.{os.getpid()}") if taken else control
 
     def everyone(self, handlers: dict[int, ControlHandler]) -> Mapping[int, ControlHandler]:
-        """Return the handlers of this run and of those before it, whose calls go on."""
-        return ChainMap(handlers, self.before.handlers)
+        """Return the handlers of this run, and then of those before it, whose calls go on."""
+        return ChainMap(self.before.handlers, handlers)  # it lists the last one first
 
     @asynccontextmanager
     async def running(
@@ -74,16 +76,18 @@ class Succession:
         seconds: float,
         stop: Callable[[], None],
         on_end: Callable[[int], None],
+        beat: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[None]:
         """Follow the processes before this one, and serve one that takes over from it.
 
         The end of the block waits for the former: a service manager takes the end of this process for that of all.
-        ``handlers`` are those of this run; running calls have ``seconds`` once it has handed over.
+        ``handlers`` are those of this run; running calls have ``seconds`` once it has handed over. ``beat`` is called
+        each second of that wait.
         """
         async with AsyncExitStack() as stack:
             if hub is not None:
                 await self._offer(runner, hub, handlers, seconds, stop)
-            await stack.enter_async_context(self.before.following(runner, hub, on_end))
+            await stack.enter_async_context(self.before.following(runner, hub, on_end, beat))
             if self.before.live:
                 runner.bus.subscribe(lambda event: self._on_event(runner, event))
             yield
@@ -122,8 +126,10 @@ class Succession:
             return await asyncio.shield(handover.successor)
 
         def command(request: Mapping[str, Any]) -> dict[str, Any]:
-            """Return the command line of this process without the program, and its folder."""
-            return {"pid": os.getpid(), "arguments": sys.argv[1:], "folder": str(Path.cwd())}
+            """Return the command line of this process without the program, its folder, and its service manager."""
+            environment = {name: os.environ[name] for name in SERVICE_VARIABLES if name in os.environ}
+            place = {"folder": str(Path.cwd()), "environment": environment}
+            return {"pid": os.getpid(), "arguments": sys.argv[1:], **place}
 
         hub.conversations = {"takeover": handover.serve}
         own: dict[str, Command] = {"successor": successor, "command": command}

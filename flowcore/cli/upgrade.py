@@ -18,6 +18,10 @@ from flowcore.cli.options import Control
 from flowcore.control import ask, only_running, running
 
 TAKEOVER: Final = "--takeover"
+START: Final = """
+import subprocess, sys
+print(subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).pid)
+"""
 
 
 def upgrade(control: Control = None) -> None:
@@ -33,41 +37,48 @@ def upgrade(control: Control = None) -> None:
     path = control or only_running(running())
     answers, _ = ask(path, {"ask": "command"})
     told: Mapping[str, Any] = answers[0]
+    old = told["pid"]
     arguments = [*told["arguments"], *[TAKEOVER] * (TAKEOVER not in told["arguments"])]
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
         client.sendall(b'{"ask": "successor"}\n')
-        # Its log goes to where this command's errors go, such as the journal of the service. It leaves the terminal, so
-        # that Ctrl-C there does not end it.
-        new = subprocess.Popen(  # noqa: S603  # the command line is one of this user's
-            [sys.executable, sys.argv[0], *arguments],
-            cwd=told["folder"],
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,
-            start_new_session=True,
-        )
+        new = _start([sys.executable, sys.argv[0], *arguments], told["folder"], told["environment"])
         successor = _successor(client, new)
-    old = told["pid"]
-    if successor == new.pid:
-        typer.echo(f"process {new.pid} takes calls; process {old} ends with its last call")
-        return
-    if (code := new.poll()) is not None:
-        why = f"the new process could not start (exit code {code}): process {old} goes on as before"
-    else:
-        why = f"process {old} ended before process {new.pid} was ready, which goes on without it"
-    typer.echo(f"error: {why}", err=True)
-    raise typer.Exit(1)
+    if successor != new:
+        typer.echo(f"error: the new process could not start; process {old} goes on if it did before", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"process {new} takes calls; process {old} ends with its last call")
 
 
-def _successor(client: socket.socket, new: subprocess.Popen[bytes]) -> int:
+def _start(command: list[str], folder: str, environment: Mapping[str, str]) -> int:
+    """Start a process in the background, and return its id.
+
+    Its log goes to where our errors go, such as the journal of a service; the list of files at its end goes nowhere,
+    since who reads our output would wait for it. It leaves the terminal, so that Ctrl-C there does not end it. The
+    process in between ends at once: systemd waits only for a main process that is its own child.
+    """
+    started = subprocess.run(  # noqa: S603  # the command line is one of this user's
+        [sys.executable, "-c", START, *command],
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        check=True,
+    )
+    return int(started.stdout)
+
+
+def _successor(client: socket.socket, new: int) -> int:
     """Wait for the process that takes over; return 0 when ``new``, or the process at the other end, ended before."""
-    ended = os.pidfd_open(new.pid)
+    try:
+        ended = os.pidfd_open(new)
+    except ProcessLookupError:
+        return 0
     try:
         select.select([client.fileno(), ended], [], [])
+        client.setblocking(False)
+        with suppress(ValueError, OSError, KeyError):
+            return int(json.loads(client.recv(4096).partition(b"\n")[0])["answer"])
+        return 0
     finally:
         os.close(ended)
-    if new.poll() is not None:
-        return 0
-    with suppress(ValueError, OSError, KeyError):
-        return int(json.loads(client.recv(4096).partition(b"\n")[0])["answer"])
-    return 0

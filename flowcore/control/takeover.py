@@ -29,6 +29,7 @@ MAX_LINE: Final = 16 * 1024 * 1024
 """Bytes of a message: 10,000 silenced calls need less than one of them."""
 ASK_TIMEOUT: Final = 10.0
 """Seconds that a running process has to answer at first."""
+BEAT_INTERVAL: Final = 1.0
 END_TIMEOUT: Final = 30.0
 """Seconds that a process may take to end after it has closed its control socket."""
 
@@ -180,11 +181,12 @@ class Takeover:
 
     @asynccontextmanager
     async def following(
-        self, runner: Runner, hub: Hub | None, on_end: Callable[[int], None] = lambda number: None
+        self, runner: Runner, hub: Hub | None, on_end: Callable[[int], None], beat: Callable[[], None]
     ) -> AsyncIterator[None]:
         """Follow all predecessors; the end of the block waits until they have ended.
 
-        ``on_end`` is called with the number of each of their control handlers when it is gone.
+        ``on_end`` is called with the number of each of their control handlers when it is gone, ``beat`` each second of
+        that wait.
         """
         for entry in self.silenced:
             runner.silence(entry)
@@ -194,7 +196,10 @@ class Takeover:
         tasks = [asyncio.create_task(self._follow(old, runner, hub, on_end)) for old in self.live]
         try:
             yield
-            await self._all_ended.wait()
+            while self.live:
+                beat()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._all_ended.wait(), BEAT_INTERVAL)
         finally:
             for task in tasks:
                 task.cancel()

@@ -67,11 +67,12 @@ class Notifier(_ServiceManager):
         self._engine = engine
         self._next = 0.0
         if self._period:
-            engine.slots.at_end(self._beat)
+            engine.slots.at_end(self.beat)
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
+        """Send a heartbeat if it is time for one."""
         now = time.monotonic()
-        if now >= self._next and not is_stuck(self._engine):
+        if self._period and now >= self._next and not is_stuck(self._engine):
             self._next = now + self._period
             self._send("WATCHDOG=1")
 

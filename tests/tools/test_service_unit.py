@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,7 +25,9 @@ SECRET = "a-secret-of-a-test"
 RECORD = f"{ROOT}/graphs/record.yaml --set wav.path=recordings/{{call_id}}.wav --set ordered.hold=collapse"
 PLACES = """[Service]
 ExecStart=
-ExecStart={flowcore} run {graph} --log-json
+ExecStart={flowcore} run {graph} --log-json --takeover
+ExecReload=
+ExecReload={flowcore} upgrade
 Environment=RINGCX_SECRET={secret}
 ProtectHome=tmpfs
 BindReadOnlyPaths={seen}
@@ -40,9 +43,9 @@ def service(folder: Path, graph: str, more: str = ""):
     return systemd(folder, UNIT, places)
 
 
-def call(manager: Systemd, seconds: float) -> subprocess.Popen[bytes]:
+def call(manager: Systemd, seconds: float, name: str = "voice") -> subprocess.Popen[bytes]:
     """Begin a simulated call of so many seconds."""
-    voice = manager.folder / "voice.wav"
+    voice = manager.folder / f"{name}.wav"
     with wave.open(str(voice), "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
         file.writeframes(np.random.default_rng(1).integers(-9000, 9000, round(seconds * 8000), "<i2").tobytes())
@@ -101,6 +104,55 @@ def test_a_service_that_hangs_is_replaced(tmp_path):
         kill(manager, signal.SIGSTOP)
         manager.until_logged("listener_opened", 2)
         assert manager.show("flowcore", "NRestarts") == "1"
+
+
+def test_reload_takes_over_without_cutting_or_refusing_a_call_and_the_new_process_is_the_main_one(tmp_path):
+    with service(tmp_path, RECORD, "WatchdogSec=4\nTimeoutStopSec=1") as manager:
+        manager.run("systemctl", "start", "flowcore")
+        old = pid(manager)
+        with call(manager, seconds=30, name="one") as first:
+            manager.until_logged("flow_opened")
+            manager.run("systemctl", "reload", "flowcore")
+            new = pid(manager)
+            assert new != old
+            with call(manager, seconds=3, name="two") as second:
+                manager.until_logged("flow_opened", 2)
+                calls = json.loads(manager.run(FLOWCORE, "calls", "--json"))
+                assert len({one["worker"] for one in calls}) == 2
+                manager.run("systemctl", "stop", "flowcore")
+        assert (first.returncode, second.returncode) == (0, 0)
+        assert manager.show("flowcore", "Result") == "success"
+        assert manager.show("flowcore", "NRestarts") == "0"
+        assert [line["pid"] for line in manager.until_logged("taken_over")] == [old]
+        assert [(line["reason"], line["lost_ms"]) for line in manager.until_logged("flow_closed", 2)] == [
+            ("stop", 0)
+        ] * 2
+
+
+def test_the_process_of_a_reload_has_the_watchdog_and_is_replaced_when_it_dies(tmp_path):
+    with service(tmp_path, RECORD, "WatchdogSec=4") as manager:
+        manager.run("systemctl", "start", "flowcore")
+        manager.run("systemctl", "reload", "flowcore")
+        manager.until_logged("predecessor_ended")
+        kill(manager, signal.SIGSTOP)
+        manager.until_logged("listener_opened", 3)
+        assert manager.show("flowcore", "NRestarts") == "1"
+
+
+def test_a_reload_that_fails_changes_nothing(tmp_path):
+    graph = tmp_path / "graph.yaml"
+    tmp_path.chmod(0o711)
+    with service(tmp_path, "/run/test/graph.yaml --set wav.path=recordings/{call_id}.wav") as manager:
+        text = (ROOT / "graphs" / "record.yaml").read_text()
+        graph.write_text(text)
+        manager.run("systemctl", "start", "flowcore")
+        old = pid(manager)
+        graph.write_text(text.replace("use: ringcx", "use: ringxc"))
+        done = subprocess.run(manager.beside("systemctl", "reload", "flowcore"), capture_output=True)
+        assert done.returncode != 0
+        assert pid(manager) == old
+        assert manager.show("flowcore", "ActiveState") == "active"
+        assert 'did you mean "ringcx"?' in (tmp_path / "log").read_text()
 
 
 def test_a_wrong_graph_is_not_tried_again(tmp_path):
