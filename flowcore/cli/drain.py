@@ -24,7 +24,8 @@ def drain(
     """Let a running flowcore end with its last call.
 
     From now on it takes no more calls, as after SIGTERM, and /readyz on its port is 503, so that a load balancer sends
-    new calls elsewhere. Until its end it keeps its port and its folders: another flowcore on this machine needs others.
+    new calls elsewhere. Until its end it keeps its port and its folders; `flowcore run --takeover` takes both over, and
+    `flowcore upgrade` does that in one step.
 
     Exit code: 0 it drains (with --wait: it has ended), 2 no process is running, or several are and --control is
     missing.

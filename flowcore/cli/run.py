@@ -314,9 +314,7 @@ async def _supervise(
         partial(event_samples, bus),
     )
     supervisor.on_worker_end = metrics.worker_ended
-    live = RunLive(
-        supervisor, everyone, supervisor.max_calls, lambda: supervisor.totals, RecentEvents(supervisor.bus)
-    )
+    live = RunLive(supervisor, everyone, supervisor.max_calls, lambda: supervisor.totals, RecentEvents(supervisor.bus))
     async with _reloaded(supervisor, reloading, metrics, api) as reloader:
         _on_signals(supervisor, stop, lambda: finish(seconds), reloader, before)
         SupervisorNotifier(supervisor.quiet_for, bus)

@@ -91,9 +91,10 @@ class Handover:
         names = [] if moved else [name for name in self.sockets() if name in request["sockets"]]
         if not moved:
             self._asking = pid
-            self._emit("takeover_requested", pid=pid)
         try:
             self._answer(connection, writer, names)
+            if not moved:
+                self._emit("takeover_requested", pid=pid)
             self._watching.add(writer)
             if not await reader.readline():
                 if not moved:
