@@ -349,7 +349,7 @@ async def _reloaded(
 
 def _commands(
     runner: Engine | Supervisor,
-    handlers: dict[int, ControlHandler],
+    handlers: Mapping[int, ControlHandler],
     finish: Callable[[float], None],
     metrics: RunMetrics,
     live: RunLive,
