@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 
 import numpy as np
@@ -94,3 +96,20 @@ def test_a_paused_call_that_connects_again_is_silent_until_it_is_resumed(tmp_pat
         assert len(silent) == round(PIECE * 8000)
         assert not silent.any()
     assert len(service.named("call_silenced")) == 5
+
+
+def test_a_worker_that_replaces_a_dead_one_knows_of_a_pause(tmp_path):
+    with Service(tmp_path) as service:
+        phone = Phone(service.url, "one")
+        phone.start()
+        phone.talk(7, 0.6)
+        service.until(lambda calls: len(calls) == 1)
+        assert command(service, "one", "pause") == (0, "the call is paused")
+        for pid in service.pids():
+            os.kill(pid, signal.SIGKILL)
+        service.heard("worker_started", 4)
+        again = Phone(service.url, "one")
+        again.start()
+        (call,) = service.until(lambda calls: len(calls) == 1)
+        assert call["paused"]
+        service.stop()
