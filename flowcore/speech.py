@@ -98,6 +98,13 @@ class Decoder(Engine[ConfigT]):
         Raises `DecodeFailed` for this utterance, or `Rejected` if a service will never accept any: a wrong key.
         """
 
+    def decode_interim(self, samples: NDArray[np.int16], phrases: Sequence[str] = ()) -> Decoded:
+        """Return the words so far of an utterance that goes on; only their text is used. By default as `decode` does.
+
+        Utterances are decoded several times while they are spoken, so a smaller model may take less time here.
+        """
+        return self.decode(samples, *([phrases] if phrases else []))
+
 
 @dataclass(frozen=True)
 class Limits:

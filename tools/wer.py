@@ -15,8 +15,9 @@ through all nodes between a call's mu-law and its transcript (g711, resample, an
 
 The audio is played as fast as it is decoded, on a clock that advances by the audio and by the CPU seconds that its
 texts take. So the lags are those of an idle core, on a busy machine too: of final texts from the end of the voice, of
-the first words from the start of the voice. CPU seconds are those of all processes, per second of one channel. Memory
-is that of the decoder.
+the first words from the start of the voice, of each word from its end to the first text that has it. *Kept* are the
+words of interim texts that the final one has too. CPU seconds are those of all processes, per second of one channel.
+Memory is that of the decoder.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tools.conditions import CONDITIONS, Condition
 from tools.error_rate import error_rate, normalised
+from tools.interim_words import delays, kept
 from tools.prompts import conversation, monologue, prompts
 from tools.wordless import wordless
 
@@ -53,6 +55,7 @@ degree of comparison only.
 # Samuel Beckett, Worstward Ho (1983), six sentences, as read in beckett.wav.
 BECKETT = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better."
 
+INTERIM = "1500ms"  # the default of transcribe
 CHUNK = 800  # samples at 8 kHz: 100 ms, as transcribe gets them
 PAUSE = 2.0  # seconds between two prompts
 SPOKEN = {"agent": TWO_CITIES, "customer": BECKETT}
@@ -203,7 +206,7 @@ def report(engine: Mapping[str, Any]) -> Iterable[str]:
 
     for first, last in (("a", "m"), ("n", "z")):
         yield _row(f"whole {first}-{last}", *measure_whole(engine, first, last))
-        for stage, interim in (("finals", "0s"), ("interims", "1s")):
+        for stage, interim in (("finals", "0s"), ("interims", INTERIM)):
             yield _row(f"{stage} {first}-{last}", *measure(engine, first, last, interim=interim))
     heard = Recognition(engine, {"agent": telephone(RECORDINGS["agent"]), "customer": telephone(RECORDINGS["caller"])})
     for track, text in SPOKEN.items():
@@ -222,8 +225,11 @@ def _row(what: str, rate: float, words: int, heard: Recognition | None = None) -
     row = f"{what:20} WER {100 * rate:5.1f} % of {words:5} words"
     if heard is None:
         return row
-    lag, first = (f"{_at(found, 0.5):.2f} / {_at(found, 0.95):.2f}" for found in (heard.lags, heard.first_words))
-    return f"{row}  {heard.cost:.3f} CPU s/s  final {lag} s  first words {first} s  {heard.memory} MB"
+    times = heard.lags, heard.first_words, delays(heard.texts)
+    lag, first, shown = (f"{_at(found, 0.5):.2f} / {_at(found, 0.95):.2f}" for found in times)
+    costs = f"{heard.cost:.4f} CPU s/s  {heard.memory} MB"
+    words = f"first words {first} s  each word {shown} s  kept {100 * kept(heard.texts):.0f} %"
+    return f"{row}  {costs}  final {lag} s  {words}"
 
 
 def _at(found: Sequence[float], share: float) -> float:

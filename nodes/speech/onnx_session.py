@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,19 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
-def open_session(model: bytes | str, **settings: Any) -> Any:
+def open_session(model: bytes | str, sizes: Mapping[str, int] | None = None, **settings: Any) -> Any:
     """Load a model, which computes in the calling thread. Raises `BadModel`.
 
-    ``model`` is its content, of which the session keeps a copy, or its path. ``settings`` are more `SessionOptions`.
+    ``model`` is its content, of which the session keeps a copy, or its path. ``sizes`` fix dimensions that the model
+    leaves open, by name. ``settings`` are more `SessionOptions`.
     """
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # calls share the cores: idle threads would spin
     if not has_vnni():  # sums of 8-bit products would overflow; the setting costs 40 % more time
         options.add_session_config_entry("session.x64quantprecision", "1")
+    for name, size in (sizes or {}).items():
+        options.add_free_dimension_override_by_name(name, size)
     for name, value in settings.items():
         setattr(options, name, value)
     try:

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from nodes.speech.engines import moonshine_base
+from nodes.speech.engines.moonshine_files import BASE
 from tools import wer
 from tools.wordless import wordless
 
 ENGINE = {"use": "moonshine"}
-needs_base = pytest.mark.skipif(moonshine_base.folder() is None, reason="moonshine-cpp is for Linux on x86-64")
+needs_base = pytest.mark.skipif(BASE.find() is None, reason="moonshine-cpp is for Linux on x86-64")
 
 
 def test_a_transcript_is_judged_by_its_final_texts_in_the_order_of_time(tmp_path, capsys):

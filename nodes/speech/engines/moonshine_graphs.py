@@ -1,8 +1,9 @@
-"""Prepare the graphs of Moonshine base for ONNX Runtime, so that the weights stay 8-bit integers.
+"""Prepare the graphs of Moonshine for ONNX Runtime, so that the weights stay 8-bit integers.
 
-The files keep each weight as integers with one scale and zero point, and turn it into floats again in every step of the
-decoder. Floats made once need 900 MB and are slow to read from memory. Here the products take the same integers
-directly (``DynamicQuantizeMatMul``); only the activations are rounded, to 8 bits. Measurements: decision 36.
+The files of base keep each weight as integers with one scale and zero point, and turn it into floats again in every
+step of the decoder. Floats made once need 900 MB and are slow to read from memory. Here the products take the same
+integers directly (``DynamicQuantizeMatMul``), as those of tiny do already; only the activations are rounded, to 8 bits.
+Measurements: decision 36.
 
 The decoder file holds two branches: the first step, and all later ones. The first one differs only in that it also
 computes the keys and values of the audio. These products move to the end of the encoder, and the second branch does all
@@ -22,18 +23,15 @@ from onnx import helper, numpy_helper
 
 from nodes.speech.onnx_session import import_onnxruntime, memory_file, open_session
 
-HEADS, HEAD_WIDTH = 8, 52
 MICROSOFT = "com.microsoft"
 ATTENTION = "/model/decoder/layers.{}/encoder_attn/Softmax_output_0"
-ALIGNMENT_LAYERS = (2, 4)
-"""Layers with heads that look at the sound of their token: the best of 64 heads at the bounds of known words."""
 
 
 class Graphs(NamedTuple):
     """Two ONNX models, serialised.
 
     ``encoder`` makes ``past_key_values.N.encoder.*`` from ``input_values``, s16 / 32768 at 16 kHz, (1, samples).
-    ``decoder`` makes ``logits``, ``present.N.decoder.*``, and the attention of each of `ALIGNMENT_LAYERS` to the audio
+    ``decoder`` makes ``logits``, ``present.N.decoder.*``, and the attention of some layers to the audio
     (1, heads, 1, frames), from ``input_ids`` (1, 1) and all ``past_key_values``.
     """
 
@@ -41,18 +39,27 @@ class Graphs(NamedTuple):
     decoder: bytes
 
 
-def prepare(encoder: bytes, decoder: bytes) -> Graphs:
-    """Prepare ``encoder_model.ort`` and ``decoder_model_merged.ort`` of moonshine-cpp 0.1.4. Raises `BadModel`."""
-    main = _to_onnx(decoder).graph
+def prepare(encoder: bytes, decoder: bytes, layers: Iterable[int]) -> Graphs:
+    """Prepare ``encoder_model.ort`` and ``decoder_model_merged.ort`` of a model. Raises `BadModel`.
+
+    ``layers`` are the decoder's layers whose attention is wanted.
+    """
+    model = _to_onnx(decoder)
+    main, opset = model.graph, next(one.version for one in model.opset_import if not one.domain)
     choice = next(node for node in main.node if node.op_type == "If")
     main.node.remove(choice)
     later, first = (_Graph.of(main, attribute.g) for attribute in choice.attribute)  # then_branch, else_branch
     sound = _to_onnx(encoder).graph
     audio = _Graph.of(sound)
-    results = audio.add_keys_and_values(first)
+    past = next(value for value in main.input if value.name.startswith("past_key_values"))
+    heads, width = (dimension.dim_value for dimension in past.type.tensor_type.shape.dim[1::2])
+    for graph, mask in ((audio, "attention_mask"), (later, "encoder_attention_mask")):
+        graph.drop_mask(mask)
+        graph.drop_padding()
+    results = audio.add_keys_and_values(first, heads, width)
     steps = [result for result in choice.output if ".encoder." not in result]
-    steps += [ATTENTION.format(layer) for layer in ALIGNMENT_LAYERS]
-    return Graphs(audio.serialized(sound.input, results), later.serialized(main.input, steps))
+    steps += [ATTENTION.format(layer) for layer in layers]
+    return Graphs(audio.serialized(sound.input, results, opset), later.serialized(main.input, steps, opset))
 
 
 def _to_onnx(model: bytes) -> Any:
@@ -90,19 +97,46 @@ class _Graph:
             [node for graph in graphs for node in graph.node], [c for graph in graphs for c in graph.initializer]
         )
 
-    def add_keys_and_values(self, first: _Graph) -> list[str]:
+    def drop_mask(self, mask: str) -> None:
+        """Remove what is added to scores of attention to leave parts of the audio out: here all of it counts."""
+        masked = {mask}
+        for node in list(self.nodes):
+            if node.op_type == "Add" and node.input[1] in masked:
+                self._skip(node)
+            elif not masked.isdisjoint(node.input):
+                masked.update(node.output)
+
+    def drop_padding(self) -> None:
+        """Remove the zeros that widen the heads of attention for other processors, and their removal."""
+        for node in list(self.nodes):
+            if node.op_type == "Pad":
+                self._skip(node)
+            elif node.op_type == "Slice" and len(node.input) > 3:
+                _, _, end, axes = (self.constants.get(name) for name in node.input[:4])
+                if end and axes and self._constant(node.input[3]) == [3] and self._constant(node.input[2]) < [0]:
+                    self._skip(node)
+
+    def _skip(self, node: Any) -> None:
+        """Replace a node by its first input."""
+        same = helper.make_node("Identity", node.input[:1], node.output)
+        self.nodes[self.nodes.index(node)] = self.makers[node.output[0]] = same
+
+    def add_keys_and_values(self, first: _Graph, heads: int, width: int) -> list[str]:
         """Append what the decoder's ``first`` step computes from the audio alone. Returns the names of the results."""
-        self.constants["by_head"] = numpy_helper.from_array(np.array([0, 0, HEADS, HEAD_WIDTH]), "by_head")
+        self.constants["by_head"] = numpy_helper.from_array(np.array([0, 0, heads, width]), "by_head")
         results = []
         for name in first.makers:
             if name.startswith("present.") and ".encoder." in name:
                 product = first.makers[first.makers[first.makers[name].input[0]].input[0]]  # MatMul, Reshape, Transpose
                 result = name.replace("present.", "past_key_values.")
                 rows = [f"{result}.product", f"{result}.heads", result]
-                self.constants |= {key: first.constants[key] for key in first._inputs(product.input[1])}
+                kind, domain, weight = "MatMul", "", [product.input[1]]
+                if product.op_type == "MatMulIntegerToFloat":
+                    kind, domain, weight = "DynamicQuantizeMatMul", MICROSOFT, [product.input[at] for at in (1, 3, 5)]
+                self.constants |= {key: first.constants[key] for name in weight for key in first._inputs(name)}
                 self.nodes += [
-                    *first.needed([product.input[1]]),
-                    helper.make_node("MatMul", ["last_hidden_state", product.input[1]], rows[:1]),
+                    *first.needed(weight),
+                    helper.make_node(kind, ["last_hidden_state", *weight], rows[:1], domain=domain),
                     helper.make_node("Reshape", [rows[0], "by_head"], rows[1:2]),
                     helper.make_node("Transpose", rows[1:2], rows[2:], perm=[0, 2, 1, 3]),
                 ]
@@ -120,7 +154,7 @@ class _Graph:
                 names += self.makers[name].input
         return [node for node in self.nodes if not wanted.isdisjoint(node.output)]
 
-    def serialized(self, inputs: Sequence[Any], results: Sequence[str]) -> bytes:
+    def serialized(self, inputs: Sequence[Any], results: Sequence[str], opset: int) -> bytes:
         """Serialise the nodes that ``results`` depend on, with the weights as integers."""
         nodes = [new for node in self.nodes for new in self._with_integers(node)]
         nodes = _Graph(nodes, ()).needed(results)
@@ -132,12 +166,13 @@ class _Graph:
             [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in results],
             [constant for name, constant in self.constants.items() if name in used],
         )
-        versions = [helper.make_opsetid("", 14), helper.make_opsetid(MICROSOFT, 1)]
+        versions = [helper.make_opsetid("", opset), helper.make_opsetid(MICROSOFT, 1)]
         return bytes(helper.make_model(graph, opset_imports=versions, ir_version=10).SerializeToString())
 
     def _inputs(self, result: str) -> set[str]:
         """Return the constants that ``result`` depends on."""
-        return {name for node in self.needed([result]) for name in node.input if name in self.constants}
+        names = [result, *(name for node in self.needed([result]) for name in node.input)]
+        return {name for name in names if name in self.constants}
 
     def _with_integers(self, node: Any) -> list[Any]:
         if node.op_type == "MatMul" and (product := self._product(node)):

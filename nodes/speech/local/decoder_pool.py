@@ -96,6 +96,8 @@ class DecoderPool:
             return Overloaded("it waited too long")
         try:
             phrases = (job.phrases,) if job.phrases else ()
+            if not job.final:
+                return decoder.decode_interim(job.samples, *phrases)
             before = job.context
             if before is not None and (job.patient or not self.queue.finals):
                 both = self._decode_samples(decoder, job, np.concatenate((before.samples, job.samples)), *phrases)

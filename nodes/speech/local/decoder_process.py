@@ -1,8 +1,8 @@
 """A decoder in a process of its own, which keeps its threads, memory and crashes away from the engine.
 
-Request and response are one message each: the samples and phrases, then the words. The process inherits one
-descriptor, its end of a socket. It ends with its parent: with the thread that started it (Linux), or when it next reads
-from the socket.
+Request and response are one message each: the method's name, samples and phrases, then the words. The process inherits
+one descriptor, its end of a socket. It ends with its parent: with the thread that started it (Linux), or when it next
+reads from the socket.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -38,6 +38,8 @@ DECODE_TIMEOUT = (
 NICENESS = 5  # added to the niceness, so that receiving and recording go first when the cores are busy
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 READY, DECODED, FAILED = b"+", b"=", b"!"
+Method = Literal["decode", "decode_interim"]
+Request = tuple[Method, bytes, tuple[str, ...]]
 
 
 class DecoderProcess(Decoder, Stoppable):
@@ -78,10 +80,17 @@ class DecoderProcess(Decoder, Stoppable):
             raise CannotStart(error["message"], field=error["field"])
 
     def decode(self, samples: NDArray[np.int16], phrases: Sequence[str] = ()) -> Decoded:
+        return self._ask("decode", samples, phrases)
+
+    def decode_interim(self, samples: NDArray[np.int16], phrases: Sequence[str] = ()) -> Decoded:
+        return self._ask("decode_interim", samples, phrases)
+
+    def _ask(self, method: Method, samples: NDArray[np.int16], phrases: Sequence[str]) -> Decoded:
         try:
             if self._connection is None:
                 raise DecoderDied("the decoder is closed")
-            self._connection.send_bytes(msgspec.msgpack.encode((samples.astype("<i2").tobytes(), phrases)))
+            request = (method, samples.astype("<i2").tobytes(), phrases)
+            self._connection.send_bytes(msgspec.msgpack.encode(request))
         except OSError as error:
             raise DecoderDied(self._cause()) from error
         answer = self._answer(DECODE_TIMEOUT)
@@ -139,10 +148,11 @@ def main(fd: int, job: dict[str, Any]) -> None:
     connection.send_bytes(READY)
     with suppress(EOFError, ConnectionError):
         while True:
-            audio, phrases = msgspec.msgpack.decode(connection.recv_bytes(), type=tuple[bytes, tuple[str, ...]])
+            method, audio, phrases = msgspec.msgpack.decode(connection.recv_bytes(), type=Request)
             samples = np.frombuffer(audio, "<i2")
             try:
-                answer = DECODED + msgspec.msgpack.encode(decoder.decode(samples, *([phrases] if phrases else [])))
+                decoded = getattr(decoder, method)(samples, *([phrases] if phrases else []))
+                answer = DECODED + msgspec.msgpack.encode(decoded)
             except DecodeFailed as error:
                 answer = FAILED + str(error).encode()
             except Exception as error:  # a bug in an engine costs this utterance, not the loaded model

@@ -202,7 +202,7 @@ def test_the_first_interim_comes_early_and_the_steps_grow_with_the_utterance(res
         call.push(chunk)
         catch_up(resource)
     decoded = [seconds for seconds in pitches.lengths if seconds > 0.1]  # the others are catch_up's
-    assert [round(seconds, 1) for seconds in decoded] == [0.8, 1.9, 3.0, 4.5, 6.8]
+    assert [round(seconds, 1) for seconds in decoded] == [0.8, 1.9, 3.8, 7.6]
     call.settle()
 
 
@@ -610,7 +610,7 @@ def test_live_fields_hold_for_the_next_utterance(resource, pitches):
 
 
 @pytest.mark.parametrize(
-    ("engine", "seconds"), [("moonshine", 1), ("google", 1), ("openai_realtime", 1), ("openai", 0)]
+    ("engine", "seconds"), [("moonshine", 1.5), ("google", 1.5), ("openai_realtime", 1.5), ("openai", 0)]
 )
 def test_interim_texts_are_left_out_by_default_where_each_is_a_request(engine, seconds, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nodes.speech.engines import moonshine_phrases
-from nodes.speech.engines.moonshine_base import Base, folder
+from nodes.speech.engines.moonshine_files import BASE
+from nodes.speech.engines.moonshine_model import MoonshineModel
 from nodes.speech.engines.moonshine_phrases import PhraseSearch, Prediction, greedy
 from nodes.speech.engines.moonshine_tokens import END, START, Tokens
 from tools.prompts import prompts
@@ -78,9 +79,9 @@ def test_phrases_take_a_bounded_number_of_steps(monkeypatch):
 
 
 @pytest.mark.model
-@pytest.mark.skipif(folder() is None, reason="moonshine-cpp is for Linux on x86-64")
+@pytest.mark.skipif(BASE.find() is None, reason="moonshine-cpp is for Linux on x86-64")
 def test_the_model_hears_the_words_that_it_is_told_to_expect():
-    model = Base(folder())
+    model = MoonshineModel(BASE)
     (prompt,) = (one for one in prompts("c", "c") if one.name == "conf-invalidpin")
     samples = soxr.resample(prompt.samples, 8000, 16000)
     others = ("Erika Mustermann", "RingCX", "Fitzgerald", "invaded", "conferences", "star")
@@ -89,4 +90,3 @@ def test_the_model_hears_the_words_that_it_is_told_to_expect():
     expected = model.decode(samples, (*others, "pin"))
     assert expected.text == "That pin is invalid for this conference."
     assert [word.text for word in expected.words] == expected.text.split()
-    model.close()

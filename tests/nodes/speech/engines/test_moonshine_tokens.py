@@ -2,10 +2,10 @@
 
 import pytest
 
-from nodes.speech.engines.moonshine_base import folder
+from nodes.speech.engines.moonshine_files import BASE
 from nodes.speech.engines.moonshine_tokens import END, Tokens
 
-FILES = folder() or pytest.skip("moonshine-cpp is for Linux on x86-64", allow_module_level=True)
+FILES = BASE.find() or pytest.skip("moonshine-cpp is for Linux on x86-64", allow_module_level=True)
 TOKENS = Tokens((FILES / "tokenizer.bin").read_bytes())
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flowcore.speech import Decoded
-from nodes.speech.engines.moonshine_words import Token, decoded
+from nodes.speech.engines.moonshine_words import ConfidenceWeights, Token, decoded
 
 SAMPLES = np.zeros(100 * 384, np.int16)
 NOWHERE = np.zeros(100, np.float32)
@@ -19,7 +19,7 @@ def tokens(text: str, probability: float) -> list[Token]:
 
 
 def said(tokens: list[Token]) -> Decoded:
-    return decoded(tokens, SAMPLES)
+    return decoded(tokens, SAMPLES, ConfidenceWeights(bias=-0.84, word=0.51, mean=1.44, repetition=-2.11))
 
 
 def test_tokens_without_a_mark_continue_the_word():

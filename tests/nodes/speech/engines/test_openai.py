@@ -12,7 +12,8 @@ from flowcore import Word
 from flowcore.errors import GraphError
 from flowcore.graph.load import load_text
 from flowcore.speech import Decoded, DecodeFailed, Rejected
-from nodes.speech.engines.moonshine_tiny import Tiny
+from nodes.speech.engines.moonshine_files import TINY
+from nodes.speech.engines.moonshine_model import MoonshineModel
 from nodes.speech.engines.openai import OpenAI, timed_words
 from nodes.speech.engines.openai_requests import DEADLINE, Requests
 from nodes.speech.testing import DecoderConformance
@@ -336,7 +337,7 @@ class TestConformance(DecoderConformance):
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
     def _service(cls):
-        model, one_at_a_time = Tiny(), threading.Lock()
+        model, one_at_a_time = MoonshineModel(TINY), threading.Lock()
 
         def recognise(samples: np.ndarray) -> str:
             with one_at_a_time:
@@ -347,8 +348,6 @@ class TestConformance(DecoderConformance):
             patch.setattr("nodes.speech.engines.openai_requests.DEADLINE", PATIENCE)  # the model has a busy machine
             cls.config = {"url": service.url, "timeout": f"{PATIENCE}s"}
             yield
-        with one_at_a_time:
-            model.close()
 
     def speech(self):
         samples = soxr.resample(telephone("beckett.wav"), 8000, 16000)

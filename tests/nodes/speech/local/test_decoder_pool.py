@@ -42,6 +42,9 @@ class Held(Decoder):
             raise DecoderDied("killed")
         return Decoded(f"{len(samples)} samples")
 
+    def decode_interim(self, samples: np.ndarray) -> Decoded:
+        return Decoded(f"so far {self.decode(samples).text}")
+
     def close(self) -> None:
         self.closed += 1
 
@@ -107,6 +110,12 @@ def test_finals_go_before_an_interim_that_came_earlier(rig):
     rig.submit("final")
     rig.finish(3)
     assert [name for name, _ in rig.results] == ["first", "final", "interim"]
+
+
+def test_an_engine_may_decode_interim_texts_in_another_way(rig):
+    rig.submit("interim", final=False)
+    rig.submit("final")
+    assert rig.finish(2) == {"interim": "so far 1 samples", "final": "1 samples"}
 
 
 def test_every_decoder_works(rig):

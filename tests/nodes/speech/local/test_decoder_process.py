@@ -57,6 +57,9 @@ class Parrot(Decoder[ParrotConfig]):
         text = f"{self.config.greeting} {len(samples)} {samples.sum()} ♪"
         return Decoded(text, 0.25, (Word("hi", 0.5, 0.75, 0.5),), "en")
 
+    def decode_interim(self, samples: np.ndarray, phrases: tuple[str, ...] = ()) -> Decoded:
+        return Decoded(f"so far {' and '.join(phrases)}")
+
     def close(self) -> None:
         pass
 
@@ -90,6 +93,11 @@ def test_samples_go_there_and_words_come_back(parrot):
 
 def test_phrases_go_there_too(parrot):
     assert parrot.decode(audio(0), ("Erika", "Łódź")) == Decoded("Erika and Łódź")
+
+
+def test_interim_texts_are_decoded_there_in_their_own_way(parrot):
+    assert parrot.decode_interim(audio(0)) == Decoded("so far ")
+    assert parrot.decode_interim(audio(0), ("Erika", "Łódź")) == Decoded("so far Erika and Łódź")
 
 
 def test_an_error_there_is_an_error_here_and_the_next_is_decoded(parrot):

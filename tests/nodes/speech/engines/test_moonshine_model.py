@@ -1,88 +1,22 @@
-"""The model base: its files, and what it refuses."""
-
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+"""Moonshine's models: words, silence, times, and errors."""
 
 import numpy as np
 import pytest
 
-from flowcore import CannotStart
 from flowcore.speech import DecodeFailed
-from nodes.speech.engines.moonshine_base import SHA256, Base, folder
-from tests.support.live import ROOT
+from nodes.speech.engines.moonshine_files import BASE, TINY
+from nodes.speech.engines.moonshine_model import MoonshineModel
 from tools import prompts
 from tools.noise import add_noise
 
 soxr = pytest.importorskip("soxr")
 
-FILES = folder() or pytest.skip("moonshine-cpp is for Linux on x86-64", allow_module_level=True)
+needs_base = pytest.mark.skipif(BASE.find() is None, reason="moonshine-cpp is for Linux on x86-64")
 
 
-def cut(path: Path) -> None:
-    content = path.resolve().read_bytes()
-    path.unlink()
-    path.write_bytes(content[:-1])
-
-
-def change(path: Path) -> None:
-    content = bytearray(path.resolve().read_bytes())
-    content[len(content) // 2] ^= 1
-    path.unlink()
-    path.write_bytes(content)
-
-
-@pytest.fixture
-def copy(tmp_path) -> Path:
-    for name in SHA256:
-        (tmp_path / name).symlink_to(FILES / name)
-    return tmp_path
-
-
-@pytest.mark.fault(70)
-@pytest.mark.parametrize("name", SHA256)
-@pytest.mark.parametrize(
-    ("damage", "says"),
-    [(cut, "is not the file of"), (change, "is not the file of"), (Path.unlink, "No such file")],
-    ids=["cut", "changed", "missing"],
-)
-def test_a_damaged_model_is_refused_with_what_to_do(copy, name, damage, says):
-    damage(copy / name)
-    with pytest.raises(CannotStart, match=rf"{name} .*{says}.*pip install .*or set model: tiny") as error:
-        Base(copy)
-    assert "\n" not in str(error.value)
-    assert error.value.field == "engine"
-
-
-def test_without_its_package_it_is_refused_with_what_to_do():
-    with pytest.raises(CannotStart, match=r"needs moonshine-cpp.*pip install 'flowcore\[moonshine\]', or set model"):
-        Base(None)
-
-
-@pytest.mark.slow
-@pytest.mark.fault(70)
-def test_a_run_with_a_damaged_model_ends_before_the_first_call_with_one_line(tmp_path):
-    package = tmp_path / "moonshine_cpp"
-    models = package / "models" / "base-en"
-    models.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (models / "encoder_model.ort").write_bytes(b"cut")
-    command = [str(Path(sys.executable).with_name("flowcore")), "run", "graphs/transcribe.yaml", "--set", "call.port=0"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NO_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, cwd=ROOT)
-    assert done.returncode == 1
-    assert done.stderr.count("is not the file of moonshine-cpp") == 1
-    assert "listener_opened" not in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[Base]:
-    model = Base(FILES)
-    yield model
-    model.close()
+@pytest.fixture(scope="module", params=[TINY, pytest.param(BASE, marks=needs_base)], ids=["tiny", "base"])
+def model(request) -> MoonshineModel:
+    return MoonshineModel(request.param)
 
 
 @pytest.mark.model
@@ -100,9 +34,11 @@ def test_a_word_at_the_very_beginning_is_heard(model):
     )
 
 
+@needs_base
 @pytest.mark.model
 @pytest.mark.parametrize("level", [60, 1600], ids=["hiss", "noise"])
-def test_without_a_word_there_is_no_text(model, level):
+def test_without_a_word_base_writes_no_text(level):
+    model = MoonshineModel(BASE)
     noise = np.random.default_rng(1).normal(0, level, (10, 16000)).astype(np.int16)
     assert [model.decode(second).text for second in noise] == [""] * 10
 
@@ -142,21 +78,20 @@ def _voiced(samples: np.ndarray) -> np.ndarray:
 
 @pytest.mark.model
 def test_an_error_of_the_runtime_is_told():
-    model = Base(FILES)
+    model = MoonshineModel(TINY)
     model._encoder = model._decoder
     with pytest.raises(DecodeFailed, match=r"could not decode 1\.0 s of audio: "):
         model.decode(np.zeros(16000, np.int16))
-    model.close()
 
 
+@needs_base
 @pytest.mark.model
 def test_a_loop_of_the_model_ends():
-    model = Base(FILES)
+    model = MoonshineModel(BASE)
     model._decoder = Endless(model._decoder)
     words = model.decode(np.zeros(10 * 16000, np.int16))
     assert 0 < len(words.text.split()) <= 65
     assert words.confidence < 0.1
-    model.close()
 
 
 class Endless:
