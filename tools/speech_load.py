@@ -43,7 +43,7 @@ TURN_PAUSE = 0.6  # seconds between two turns of a conversation
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measure live speech recognition on one core.")
     parser.add_argument("--channels", type=int, default=10, help="channels, two for each call (default 10)")
-    parser.add_argument("--interim", default="1500ms", help="time between interim texts; 0s for none (default 1500ms)")
+    parser.add_argument("--interim", default="2s", help="time between interim texts; 0s for none (default 2s)")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of the calls (default 60)")
     parser.add_argument("--engine", default="moonshine", help="engine (default moonshine)")
     parser.add_argument("--model", help="model of the engine, if it has several")

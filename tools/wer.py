@@ -55,7 +55,7 @@ degree of comparison only.
 # Samuel Beckett, Worstward Ho (1983), six sentences, as read in beckett.wav.
 BECKETT = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better."
 
-INTERIM = "1500ms"  # the default of transcribe
+INTERIM = "2s"  # the default of transcribe
 CHUNK = 800  # samples at 8 kHz: 100 ms, as transcribe gets them
 PAUSE = 2.0  # seconds between two prompts
 SPOKEN = {"agent": TWO_CITIES, "customer": BECKETT}

@@ -45,7 +45,7 @@ def _default_interim(fields: dict[str, Any]) -> Duration:
     """Return the default of ``interim`` for the ``engine`` among ``fields``."""
     engine = fields.get("engine")  # missing if it is wrong
     text_is_request = engine is not None and not (engine.streams or engine.is_local)
-    return Duration("0s" if text_is_request else "1500ms")
+    return Duration("0s" if text_is_request else "2s")
 
 
 class TranscribeConfig(Config):
@@ -63,11 +63,11 @@ class TranscribeConfig(Config):
     interim: Live[Duration] = Field(default_factory=_default_interim)
     """Time between interim texts of an utterance, more in a long one: each is decoded from the start of the utterance.
     The first comes as early as there are words. ``0s`` gives final texts only: the default with a
-    service for whole utterances, where each text is a request. With all other engines the default is ``1500ms``."""
+    service for whole utterances, where each text is a request. With all other engines the default is ``2s``."""
 
     phrases: Live[Annotated[tuple[SessionText, ...], Field(max_length=500)]] = ()
-    """Words to expect, such as names and products, which the engine prefers over similar sounds: for ``moonshine`` with
-    the model base, ``whisper``, ``google``, ``openai`` and ``openai_realtime``. With attributes of the call in braces,
+    """Words to expect, such as names and products, which the engine prefers over similar sounds: for ``moonshine``,
+    ``whisper``, ``google``, ``openai`` and ``openai_realtime``. With attributes of the call in braces,
     such as ``{product_id}``; a phrase whose attribute has no value is left out."""
 
     uncertain_below: Live[Annotated[float, Field(ge=0, le=1)]] = 0.5

@@ -73,7 +73,7 @@ BASE = MoonshineFiles(
         TOKENS: "04670d78994d030185c3dd843c60591788fed0a56cc6750747bd326825f13ca9",
     },
     heads=((2, 7), (4, 0), (4, 1)),
-    confidence=ConfidenceWeights(bias=-0.84, word=0.51, mean=1.44, repetition=-2.11),
+    confidence=ConfidenceWeights(bias=-0.24, word=0.49, mean=1.23, repetition=-1.55),
     platform=", which is for Linux with an x86-64 processor",
     otherwise=", or set model: tiny",
 )
@@ -87,6 +87,6 @@ TINY = MoonshineFiles(
         DECODER: "cf524c4862d36e9e5ab032eddc73637efd822d70e868ac575cf1a46e1e4708a0",
         TOKENS: "6884b35fd6377d4c4d32336a0bc152f36b64d1e45b6503683cdc238250a8472d",
     },
-    heads=((2, 7), (4, 0), (4, 1)),
-    confidence=ConfidenceWeights(bias=-0.84, word=0.51, mean=1.44, repetition=-2.11),
+    heads=((0, 4), (2, 0), (4, 2)),
+    confidence=ConfidenceWeights(bias=-0.55, word=0.42, mean=1.32, repetition=-1.03),
 )

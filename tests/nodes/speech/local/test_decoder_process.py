@@ -205,7 +205,7 @@ def test_the_process_answers_each_request_until_its_socket_closes(monkeypatch):
         assert connection.recv_bytes() == decoder_process.READY
         answers = []
         for first in (0, 1, 5):
-            connection.send_bytes(msgspec.msgpack.encode((audio(first, 10).tobytes(), ())))
+            connection.send_bytes(msgspec.msgpack.encode(("decode", audio(first, 10).tobytes(), ())))
             answers.append(connection.recv_bytes())
     process.join(60)
     assert msgspec.msgpack.decode(answers[0][1:], type=Decoded).text == "hi 10 0 ♪"
