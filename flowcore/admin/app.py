@@ -17,6 +17,7 @@ from flowcore.admin.command_runner import CommandRunner
 from flowcore.admin.engine_client import EngineClient
 from flowcore.admin.event_feed import EventFeed
 from flowcore.admin.listen_tokens import ListenTokens
+from flowcore.admin.query import documented_parameters
 from flowcore.admin.settings import AdminSettings
 
 DESCRIPTION = "Live calls, health, metrics, events, taps and control of a running flowcore."
@@ -65,7 +66,7 @@ def make_app(
         streams.router,
         status.router,
     ):
-        app.include_router(router, dependencies=[Depends(authorized)], responses=errors)
+        app.include_router(router, dependencies=[Depends(authorized), Depends(documented_parameters)], responses=errors)
 
     app.include_router(listening.router, dependencies=[Depends(known_peer)], responses=errors)
     app.include_router(dashboard.data, dependencies=[Depends(authorized)])

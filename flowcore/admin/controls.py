@@ -17,7 +17,6 @@ from flowcore.admin.command_runner import Busy, CommandRunner
 from flowcore.admin.problems import ApiError, responses
 from flowcore.control import control_call, drain_run, reload_run, set_of_all, set_of_call
 from flowcore.control.call_control import Action
-from flowcore.diagnostics import listed, printable
 
 FINISH: Final = 2 * 3600.0
 """Seconds that running calls may go on after a drain, unless the client says otherwise: as `flowcore drain`."""
@@ -29,16 +28,7 @@ MAX_BODY: Final = 10_000
 OF_A_CALL: Final = responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
 
-async def only_known_parameters(request: Request) -> None:
-    """Dependency of all commands: refuse a misspelt parameter, whose default would be taken instead."""
-    known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
-    for name in request.query_params:
-        if name not in known:
-            help = f"its parameters are {listed(known)}" if known else "it has none"
-            raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{printable(name)} is no parameter: {help}")
-
-
-router = APIRouter(prefix="/v1", tags=["control"], dependencies=[Depends(only_known_parameters)])
+router = APIRouter(prefix="/v1", tags=["control"])
 
 Operator = Annotated[Client, Depends(may_control)]
 Party = Annotated[

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from flowcore.admin.access import Authorized, Client, may_listen
 from flowcore.admin.call_history import CallHistory, HistoryFailed
@@ -98,6 +99,17 @@ def call_history(request: Request) -> CallHistory:
 
 
 History = Annotated[CallHistory, Depends(call_history)]
+RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _as_rfc_3339(value: Any) -> Any:
+    """Refuse other notations, which pydantic takes too, such as a number of seconds."""
+    if isinstance(value, str) and not RFC_3339.fullmatch(value):
+        raise ValueError("write it as 2026-12-24T18:15:00+01:00")
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_as_rfc_3339)]
 PERSONAL: Final = ("attributes", "agents")
 """Columns with phone numbers and names, which a client that only reads does not get."""
 
@@ -106,8 +118,8 @@ PERSONAL: Final = ("attributes", "agents")
 async def list_ended(
     history: History,
     client: Authorized,
-    since: Annotated[AwareDatetime | None, Query(description="Only calls that ended at this time or later.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Only calls that ended before this time.")] = None,
+    since: Annotated[Time | None, Query(description="Only calls that ended at this time or later.")] = None,
+    until: Annotated[Time | None, Query(description="Only calls that ended before this time.")] = None,
     lost_ms: Annotated[
         float | None, Query(description="Only calls that lost so much, or an unknown amount.", ge=0, le=MAX_LOSS)
     ] = None,

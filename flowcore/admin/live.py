@@ -194,8 +194,6 @@ class LiveCall(Open):
 class Page(BaseModel):
     """Which calls to show, and what beside them."""
 
-    model_config = ConfigDict(extra="forbid")
-
     sort: Sort = Field("trouble", description="The order; `trouble`: failed nodes, losses and full queues first.")
     limit: int = Field(50, ge=1, le=MAX_CALLS, description="Calls on a page.")
     offset: int = Field(0, ge=0, le=MAX_OFFSET, description="Calls before the page.")

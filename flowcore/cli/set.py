@@ -26,7 +26,7 @@ def set_fields(
     ],
     control: Control = None,
 ) -> None:
-    """Change live fields of a running call, or of all.
+    """Change live fields of running calls.
 
     `flowcore nodes NAME` shows which fields of a node are live, such as volume. The nodes of the call take the new
     values between two chunks, within a slot. With all, new calls get them too, until the next reload.

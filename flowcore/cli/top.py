@@ -31,7 +31,9 @@ def top(
     once: Annotated[bool, typer.Option("--once", help="Print one table and end.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --once: print the live data as JSON.")] = False,
 ) -> None:
-    """Show the live calls of a running flowcore: levels, losses, queues and latency, once a second.
+    """Show the live calls in the terminal, those with trouble first.
+
+    Levels, losses, queues and latency are shown anew once a second.
 
     Enter shows one call node by node; ? lists all keys. With --once it looks twice, one second apart, because levels
     and recent losses are differences.

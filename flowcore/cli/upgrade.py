@@ -25,7 +25,7 @@ print(subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess
 
 
 def upgrade(control: Control = None) -> None:
-    """Replace a running flowcore by the installed version, without refusing or cutting a call.
+    """Replace a running flowcore, without refusing or cutting a call.
 
     This starts the command line of the running process anew in the background, with this installation of flowcore, this
     environment and --takeover. Once the new process takes calls, the old one takes none any more and ends with its last

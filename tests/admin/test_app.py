@@ -130,6 +130,12 @@ def test_what_a_run_does_not_answer_is_503(get, path, method):
     assert "no answer at" in answer.json()["detail"]
 
 
+def test_a_parameter_that_is_given_twice_is_refused(get):
+    answer = get("/v1/ended?limit=1&lost_ms=5&limit=2")
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "limit is there 2 times: give it once"
+
+
 def test_an_unknown_path_is_404_and_points_to_the_document(get):
     answer = get("/v1/nothing")
     assert answer.status_code == 404

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -362,7 +363,7 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
-def test_the_socket_of_another_user_is_refused(tmp_path):
+def test_the_socket_of_another_user_is_refused():
     listen = """
 import os, socket, sys
 os.setuid(65534)
@@ -373,14 +374,14 @@ with socket.socket(socket.AF_UNIX) as listening:
     while True:
         listening.accept()[0].recv(4096)
 """
-    tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o711)
-    path = tmp_path / "control"
-    with subprocess.Popen([sys.executable, "-c", listen, path], stdout=subprocess.PIPE, text=True) as stranger:
-        assert stranger.stdout.readline() == "up\n"
-        done = run(tmp_path, "--set", "call.port=0")
-        stranger.kill()
+    with tempfile.TemporaryDirectory() as name:  # pytest's folders are for one user
+        folder = Path(name)
+        folder.chmod(0o777)
+        command = [sys.executable, "-c", listen, folder / "control"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stranger:
+            assert stranger.stdout.readline() == "up\n"
+            done = run(folder, "--set", "call.port=0")
+            stranger.kill()
     assert (done.returncode, done.stderr) == (
         1,
         f"error: cannot take over from process {stranger.pid}: it belongs to another user\n",

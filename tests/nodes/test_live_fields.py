@@ -25,7 +25,7 @@ VALUES = {
         "freeze_every": "1s",
     },
     "transcribe": {
-        "interim": "2s",
+        "interim": "3s",
         "phrases": ["Acme"],
         "uncertain_below": 0.1,
         "threshold": 0.5,

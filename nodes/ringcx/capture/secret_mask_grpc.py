@@ -55,7 +55,7 @@ class GrpcMask:
         """Mask the secrets of a message; return whether there were any."""
         masked = False
         if isinstance(message, pb.Dialog):
-            for key, value in message.attributes.items():
+            for key, value in tuple(message.attributes.items()):  # an entry may move when it is set
                 if SENSITIVE_NAME.search(key) or self._occurs_in(value):
                     message.attributes[key] = MASK
                     masked = True

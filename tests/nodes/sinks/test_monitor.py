@@ -155,7 +155,7 @@ def test_an_unplugged_card_costs_the_call_nothing_and_plays_again_later(card):
         thread = threading.Thread(target=talk)
         thread.start()
         try:
-            (speaker,) = live.engine.resources()
+            (speaker,) = [one for one in live.engine.resources() if isinstance(one, Speaker)]
             until(lambda: any(buffer.playing for call in speaker.mixer._calls for buffer in call.buffers.values()))
             card.pull_out()
             until(lambda: live.named("speaker_lost"))

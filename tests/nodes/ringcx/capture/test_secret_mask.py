@@ -78,6 +78,14 @@ def test_over_grpc_secrets_are_masked_and_all_other_messages_keep_every_byte():
     assert SECRET.encode() not in mask.message(b"\xff" + SECRET.encode(), ())
 
 
+def test_over_grpc_all_secrets_of_a_map_are_masked():
+    event = pb.StreamEvent.FromString(DialogSender({"call_id": "c"}).dialog_init())
+    event.dialog_init.dialog.attributes.update({f"note {number}": SECRET for number in range(50)})
+    masked = GrpcMask(Credentials(SECRET)).message(event.SerializeToString(), ())
+    kept = pb.StreamEvent.FromString(masked).dialog_init.dialog.attributes
+    assert {kept[f"note {number}"] for number in range(50)} == {"***"}
+
+
 @pytest.mark.parametrize("codec", [pb.PCMU, pb.PCMA, pb.L16])
 def test_over_grpc_a_silenced_party_is_silent_in_its_codec(codec):
     mask, sender = GrpcMask(None), DialogSender({"call_id": "c"})
