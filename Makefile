@@ -44,8 +44,9 @@ lint: $(STAMP)-dev ## check format, lint, types and graphs
 	@$(BIN)/mypy
 	@$(BIN)/flowcore check graphs/*.yaml
 
+# These tests often wait for sockets: three processes fill two cores.
 check: debs lint ## run lint and the quick tests (no speech model, no slow tests): under a minute
-	@$(PYTEST) -m "not model and not slow"
+	@$(PYTEST) -n 3 -m "not model and not slow"
 
 fix: $(STAMP)-dev ## format, and apply ruff's automatic fixes
 	@$(BIN)/ruff check -q --fix .

@@ -9,6 +9,8 @@ from tests.support.admin_api import SECRET, api
 from tests.support.asking import call, hub
 from tests.support.live import PATIENCE, ROOT, Live, until
 
+pytestmark = pytest.mark.slow
+
 READ_SECRET = "r3ad-MARKER-4711-of-32-characters"
 WHO = {"token": "admin", "address": "127.0.0.1"}
 

@@ -10,6 +10,8 @@ from tests.support.admin_api import SECRET, api
 from tests.support.asking import call
 from tests.support.live import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 READ = "r3ad-MARKER-4711-of-32-characters"
 TOKENS = {"admin": SECRET, "read": READ}
 SESSION = "/dashboard/session"

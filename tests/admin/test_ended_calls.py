@@ -11,6 +11,8 @@ from flowcore.call_log.database import Database
 from tests.call_log.rig import ended
 from tests.support.admin_api import SECRET, api
 
+pytestmark = pytest.mark.slow
+
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 READ = "r3ad-MARKER-4711-of-32-characters"
 

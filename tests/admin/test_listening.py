@@ -9,6 +9,8 @@ from tests.support.admin_api import SECRET, api
 from tests.support.asking import call
 from tests.support.phone import said
 
+pytestmark = pytest.mark.slow
+
 READ = "r3ad-MARKER-4711-of-32-characters"
 
 

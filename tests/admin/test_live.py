@@ -7,6 +7,8 @@ from flowcore.control import ask
 from tests.support.asking import call
 from tests.support.live import until
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_page_is_that_of_the_hub(live, control, served):
     for name in ("one", "two"):

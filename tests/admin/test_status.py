@@ -8,6 +8,8 @@ from tests.support.admin_api import RECORD, SECRET, api
 from tests.support.asking import call
 from tests.support.live import until
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_run_that_takes_calls_is_alive_and_ready(served):
     for path in ("/healthz", "/readyz"):

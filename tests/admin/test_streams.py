@@ -15,6 +15,8 @@ from tests.support.asking import call
 from tests.support.live import PATIENCE, until
 from tests.support.phone import said
 
+pytestmark = pytest.mark.slow
+
 
 def read(stream, lines):
     """The next lines of a stream, without empty ones."""

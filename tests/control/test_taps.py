@@ -10,6 +10,8 @@ from tests.support.asking import call, hub
 from tests.support.live import Live, until
 from tests.support.phone import said, stereo
 
+pytestmark = pytest.mark.slow
+
 GRAPH = """
 flowcore: 1
 import: [{nodes}]

@@ -26,6 +26,8 @@ from tests.engine.nodes import Broken, Tones, plan, step
 from tests.faults.calls import TRACKS, recording, with_calls
 from tests.support.phone import said, stereo
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 20.0
 GRAPH = """
 flowcore: 1

@@ -16,6 +16,8 @@ from tests.support.live import Live, until
 from tests.support.phone import stereo
 from tests.support.phone_grpc import over_grpc
 
+pytestmark = pytest.mark.slow
+
 CODES = {
     track: np.random.default_rng(n).integers(0, 127, 8000, np.uint8) for n, track in enumerate(("agent", "customer"))
 }

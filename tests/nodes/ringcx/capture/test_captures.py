@@ -15,6 +15,8 @@ from tests.support.live import until
 from tests.support.phone import Phone, said, stereo
 from tests.support.phone_grpc import GrpcPhone
 
+pytestmark = pytest.mark.slow
+
 SECRET = "planted-secret-9f"
 
 

@@ -23,6 +23,8 @@ from nodes.ringcx.scrub.websocket import WebSocketScrubber, outcome
 from nodes.simulators.known_audio import mulaw
 from tests.support.captured_calls import played
 
+pytestmark = pytest.mark.slow
+
 MARKER = "Zebra7Quartz"
 NUMBER = "14155559876"
 WORD = "Quetzalcoatl"
